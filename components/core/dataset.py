@@ -1,0 +1,256 @@
+"""The dataset artifact: a folder of Parquet shards and `dataset.json`.
+
+One row is one image, in the layout that Hugging Face `datasets` shows as pictures. `dataset.json` is written
+last, so a folder without it was never finished.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import fresh_folder, read_json, write_json
+
+MANIFEST = "dataset.json"
+FORMAT = "headstart-dataset/1"
+
+_ROW_GROUP_BYTES = 32 * 2**20
+_SHARD_BYTES = 256 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRow:
+    """One labelled image.
+
+    Attributes:
+        image: The encoded picture: JPEG or PNG, RGB, upright.
+        path: Where it came from, relative to its source.
+        label: Index into the dataset's classes.
+        id: Hash of the pixels: equal for equal pictures, however they are encoded.
+        group: Images of one group must stay on one side of a split.
+        width: In pixels.
+        height: In pixels.
+    """
+
+    image: bytes
+    path: str
+    label: int
+    id: str
+    group: str
+    width: int
+    height: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What `dataset.json` says.
+
+    Attributes:
+        classes: Class names; a label is an index into them.
+        counts: Images in each class, in the order of `classes`.
+        digest: SHA-256 over every image's id and class name, independent of their order.
+        source: Where the images came from.
+        shards: File names of the Parquet shards, in reading order.
+    """
+
+    classes: list[str]
+    counts: list[int]
+    digest: str
+    source: str
+    shards: list[str]
+
+    @property
+    def images(self) -> int:
+        """Images in all."""
+        return sum(self.counts)
+
+
+def schema(classes: list[str]) -> pa.Schema:
+    """The Parquet schema of a shard, with the metadata that makes `datasets` show pictures and class names."""
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": classes, "_type": "ClassLabel"},
+        "label_name": {"dtype": "string", "_type": "Value"},
+        "id": {"dtype": "string", "_type": "Value"},
+        "group": {"dtype": "string", "_type": "Value"},
+        "width": {"dtype": "int32", "_type": "Value"},
+        "height": {"dtype": "int32", "_type": "Value"},
+    }
+    return pa.schema(
+        [
+            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("label", pa.int64()),
+            ("label_name", pa.string()),
+            ("id", pa.string()),
+            ("group", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+        ],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+
+
+class DatasetWriter:
+    """Writes rows into shards with bounded memory; the dataset exists when the `with` block ends well.
+
+    Args:
+        folder: The artifact's folder; whatever it held is removed.
+        classes: Class names in label order.
+        source: Where the images came from.
+    """
+
+    def __init__(self, folder: Path, classes: list[str], source: str) -> None:
+        self._folder = fresh_folder(folder)
+        self._classes = classes
+        self._source = source
+        self._schema = schema(classes)
+        self._rows: list[ImageRow] = []
+        self._pending_bytes = 0
+        self._shard: pq.ParquetWriter | None = None
+        self._shard_bytes = 0
+        self._shards: list[str] = []
+        self._counts = [0] * len(classes)
+        self._keys: list[str] = []
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._close_shard()
+        if error is None:
+            info = DatasetInfo(self._classes, self._counts, _digest(self._keys), self._source, self._shards)
+            write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
+
+    def add(self, row: ImageRow) -> None:
+        """Appends one image."""
+        self._rows.append(row)
+        self._counts[row.label] += 1
+        self._keys.append(f"{row.id}\t{self._classes[row.label]}\n")
+        self._pending_bytes += len(row.image)
+        if self._pending_bytes >= _ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        if self._shard is not None and self._shard_bytes + self._pending_bytes > _SHARD_BYTES:
+            self._close_shard()
+        if self._shard is None:
+            name = f"images-{len(self._shards):05d}.parquet"
+            self._shards.append(name)
+            self._shard_bytes = 0
+            columns = ["label", "label_name", "id", "group", "width", "height", "image.path"]
+            self._shard = pq.ParquetWriter(
+                self._folder / name,
+                self._schema,
+                # Pictures are compressed already; a second pass costs time and wins nothing.
+                compression={"image.bytes": "none", **dict.fromkeys(columns, "zstd")},
+                use_dictionary=["label_name"],
+                write_statistics=["label", "label_name", "id", "group", "width", "height"],
+            )
+        rows = [
+            {
+                "image": {"bytes": row.image, "path": row.path},
+                "label": row.label,
+                "label_name": self._classes[row.label],
+                "id": row.id,
+                "group": row.group,
+                "width": row.width,
+                "height": row.height,
+            }
+            for row in self._rows
+        ]
+        self._shard.write_table(pa.Table.from_pylist(rows, schema=self._schema), row_group_size=len(rows))
+        self._shard_bytes += self._pending_bytes
+        self._rows, self._pending_bytes = [], 0
+
+    def _close_shard(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Reads `dataset.json`.
+
+    Raises:
+        HeadstartError: The folder is no finished dataset artifact, or a shard is missing.
+    """
+    values = read_json(folder / MANIFEST, "dataset")
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; make the dataset again")
+    try:
+        info = DatasetInfo(**values)
+    except TypeError as error:
+        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); make the dataset again") from None
+    for shard in info.shards:
+        if not (folder / shard).is_file():
+            raise HeadstartError(f"{folder} lacks its shard {shard}; make the dataset again")
+    return info
+
+
+def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, DatasetInfo]:
+    """Reads `dataset.json` of a training and a validation set that belong together.
+
+    Raises:
+        HeadstartError: They have different classes, or a class has no image to learn from.
+    """
+    learn, choose = read_info(train), read_info(validation)
+    if learn.classes != choose.classes:
+        raise HeadstartError(
+            f"training classes {learn.classes} and validation classes {choose.classes} differ; "
+            "pass two parts of one split"
+        )
+    missing = [name for name, count in zip(learn.classes, learn.counts, strict=True) if not count]
+    if missing or not choose.images:
+        raise HeadstartError(
+            f"{train} has no image of class {', '.join(missing)}" if missing else f"{validation} has no images"
+        )
+    return learn, choose
+
+
+def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
+    """Yields every image in shard order, holding `batch_rows` of them in memory."""
+    for shard in read_info(folder).shards:
+        # A row group is up to 32 MiB; reading it through a buffer keeps memory flat over any number of them.
+        with pq.ParquetFile(folder / shard, buffer_size=2**20, pre_buffer=False) as file:
+            for batch in file.iter_batches(batch_size=batch_rows):
+                for row in batch.to_pylist():
+                    image = row["image"]
+                    yield ImageRow(
+                        image=image["bytes"],
+                        path=image["path"],
+                        label=row["label"],
+                        id=row["id"],
+                        group=row["group"],
+                        width=row["width"],
+                        height=row["height"],
+                    )
+
+
+def read_columns(folder: Path, columns: list[str]) -> pa.Table:
+    """Reads some columns of all shards, in the order of `read_rows`, and no pixels.
+
+    Args:
+        folder: A dataset artifact.
+        columns: Names from the schema; ``image.path`` for the path inside the image struct.
+    """
+    tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_info(folder).shards]
+    return pa.concat_tables(tables).flatten()
+
+
+def _digest(keys: list[str]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(keys):
+        digest.update(key.encode())
+    return digest.hexdigest()

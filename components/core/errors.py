@@ -1,0 +1,27 @@
+"""The one error that is meant for the user's eyes."""
+
+from typing import NoReturn
+
+
+class HeadstartError(Exception):
+    """Something the user can act on, in one line: the value, the file, and the way out.
+
+    Every other exception that leaves a step is a defect of ours and keeps its traceback.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
+    """Refuses a name that is in no table, and lists the names that are.
+
+    Args:
+        kind: What the name stands for, such as ``backbone``.
+        name: The name that was given.
+        known: The names one can give, in the order to show them.
+
+    Raises:
+        HeadstartError: Always.
+    """
+    raise HeadstartError(f"unknown {kind} {name!r}; known: {', '.join(known)}")

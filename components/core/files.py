@@ -1,0 +1,51 @@
+"""Folders and files that are either complete or absent."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core.errors import HeadstartError
+
+
+def fresh_folder(path: Path) -> Path:
+    """Makes `path` an empty folder: a retried step finds what its last attempt left, and must not keep it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.exists() or path.is_symlink():
+        path.unlink()
+    path.mkdir(parents=True)
+    return path
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes `value` as indented JSON (no NaN, no infinity) under a temporary name, then renames it."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Reads JSON from an artifact.
+
+    Raises:
+        HeadstartError: The file is missing or is no JSON; `what` names the artifact in the message.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HeadstartError(f"{path.parent} is no {what}: it has no {path.name}") from None
+    except ValueError as error:
+        raise HeadstartError(f"{path} is damaged ({error}); make the {what} again") from None
+
+
+def sha256_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,52 @@
+"""Log lines of `key=value`, which a cluster's log viewer can search and the command line can follow."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger("headstart")
+_SECONDS_BETWEEN_PROGRESS_LINES = 1.0
+
+
+def start_logging() -> None:
+    """Sends this package's log lines to standard error, once, whatever the root logger does."""
+    if not _LOGGER.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(logging.INFO)
+        _LOGGER.propagate = False
+
+
+def event(name: str, **fields: object) -> None:
+    """Logs `event=name key=value …`; text with spaces is quoted, floats keep six significant digits."""
+    words = [f"event={name}", *(f"{key}={_format(value)}" for key, value in fields.items())]
+    _LOGGER.info(" ".join(words))
+
+
+def progress(what: str, done: int, total: int, **fields: object) -> None:
+    """Logs how far a piece of work is: `event=progress what=… done=… total=… …`."""
+    event("progress", what=what, done=done, total=total, **fields)
+
+
+def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """Passes `items` on and logs the progress about once a second, and at the end."""
+    last = time.monotonic()
+    for done, item in enumerate(items, start=1):
+        yield item
+        if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_PROGRESS_LINES:
+            last = time.monotonic()
+            progress(what, done, total)
+
+
+def _format(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = " ".join(str(value).split())
+    if not text or " " in text or '"' in text:
+        return '"' + text.replace('"', "'") + '"'
+    return text

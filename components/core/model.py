@@ -1,0 +1,71 @@
+"""The model artifact: a folder of `model.keras`, `model.json` and `history.csv`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import read_json, sha256_of_file, write_json
+from headstart.components.core.history import HISTORY
+
+MODEL = "model.keras"
+MANIFEST = "model.json"
+FORMAT = "headstart-model/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What `model.json` says.
+
+    Attributes:
+        stage: ``head``, ``fine_tuning`` or ``from_scratch``.
+        classes: Class names in the order of the model's probabilities.
+        image_size: Side in pixels that the model resizes images to.
+        backbone: Name of the backbone, also of its layer in the model.
+        recipe: Every setting that the stage was computed with.
+        dataset: Digests of the training and the validation set.
+        metrics: Figures on the validation set.
+        versions: Of Python, TensorFlow, Keras and this package.
+        seed: Of whatever was drawn at random.
+        parent: SHA-256 of the `model.keras` that it started from; empty for none.
+        sha256: Of its own `model.keras`.
+    """
+
+    stage: str
+    classes: list[str]
+    image_size: int
+    backbone: str
+    recipe: dict[str, Any]
+    dataset: dict[str, str]
+    metrics: dict[str, float]
+    versions: dict[str, str]
+    seed: int
+    parent: str = ""
+    sha256: str = ""
+
+
+def write_model_info(folder: Path, info: ModelInfo) -> None:
+    """Writes `model.json`, last of all: it completes the artifact."""
+    sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
+    write_json(folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(sealed)})
+
+
+def read_model_info(folder: Path) -> ModelInfo:
+    """Reads `model.json` and checks that the model is the one it speaks of.
+
+    Raises:
+        HeadstartError: The folder is no finished model artifact, or `model.keras` was changed.
+    """
+    values = read_json(folder / MANIFEST, "model")
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")
+    try:
+        info = ModelInfo(**values)
+    except TypeError as error:
+        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None
+    for name in (MODEL, HISTORY):
+        if not (folder / name).is_file():
+            raise HeadstartError(f"model {folder} lacks {name}; train the model again")
+    if sha256_of_file(folder / MODEL) != info.sha256:
+        raise HeadstartError(f"{folder / MODEL} is not the file that {MANIFEST} speaks of; train the model again")
+    return info

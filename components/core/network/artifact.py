@@ -1,0 +1,42 @@
+"""Models to and from their artifact."""
+
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+
+import keras
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import fresh_folder
+from headstart.components.core.history import Epoch, write_history
+from headstart.components.core.model import MODEL, ModelInfo, write_model_info
+
+
+def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[Epoch]) -> None:
+    """Writes a model artifact: the network, how training went, and, last, what it is."""
+    fresh_folder(folder)
+    model.save(folder / MODEL)
+    write_history(folder, epochs)
+    write_model_info(folder, info)
+
+
+def load_model(folder: Path) -> keras.Model:
+    """Loads the network of a model artifact, which needs no code of ours.
+
+    Raises:
+        HeadstartError: Keras cannot read it.
+    """
+    try:
+        return keras.models.load_model(folder / MODEL, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError) as error:
+        raise HeadstartError(f"{folder / MODEL} cannot be loaded ({error}); train the model again") from None
+
+
+def set_seed(seed: int) -> None:
+    """Seeds Python, NumPy and TensorFlow, from which initial weights and dropout are drawn."""
+    keras.utils.set_random_seed(seed)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what a model's numbers depend on."""
+    return {"python": python_version()} | {name: version(name) for name in ("headstart", "keras", "tensorflow")}

@@ -1,0 +1,53 @@
+"""Between two sets of weights: how much of the second one validation data want."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+from headstart.components.core.network.record import PlainBatches, Record
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    """What was chosen.
+
+    Attributes:
+        share: Of the second set of weights, 0 to 1.
+        loss: Mean cross-entropy on the validation images.
+        accuracy: Share of validation images that are right.
+    """
+
+    share: float
+    loss: float
+    accuracy: float
+
+
+def best_mixture(
+    model: keras.Model, start: list[NDArray[Any]], shares: Sequence[float], validation: Record
+) -> Mixture:
+    """Sets a model's trainable weights to the mixture of `start` and its own with the least validation loss.
+
+    Args:
+        model: A compiled model from activations to the classifier's output, at the end of its training.
+        start: Values of its trainable variables before it; `start` itself, a share of 0, is always tried, and
+            kept where nothing is strictly better.
+        shares: Other shares of the trained weights to try.
+        validation: Images to choose by.
+    """
+    end = [weight.numpy() for weight in model.trainable_variables]
+    tried = []
+    for share in (0.0, *shares):
+        _mix(model, start, end, share)
+        loss, accuracy = model.evaluate(PlainBatches(validation), verbose=0)
+        tried.append(Mixture(share, float(loss), float(accuracy)))
+    chosen = min(tried, key=lambda mixture: mixture.loss)
+    _mix(model, start, end, chosen.share)
+    return chosen
+
+
+def _mix(model: keras.Model, start: list[NDArray[Any]], end: list[NDArray[Any]], share: float) -> None:
+    for weight, first, last in zip(model.trainable_variables, start, end, strict=True):
+        weight.assign((1 - share) * first + share * last)

@@ -1,0 +1,139 @@
+"""Pretrained weights for a backbone: where they come from, and whether they fit."""
+
+import hashlib
+import tempfile
+import warnings
+from importlib.resources import files
+from pathlib import Path
+
+import h5py
+import keras
+
+from headstart.components.core.backbones import NO_WEIGHTS, Backbone
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.fetch import download, is_url
+from headstart.components.core.network.classifier import build_backbone
+
+_WAY_OUT = "pass weights as a file or an http(s):// address of a .weights.h5 or .h5 file made with include_top=False"
+
+
+def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+    """Builds a backbone and gives it its weights.
+
+    Args:
+        backbone: A row of the table.
+        image_size: Side of the input in pixels.
+        weights: The name of the backbone's own weights or empty for them; ``none`` for random ones; a file, or an
+            `http(s)://` address of one.
+
+    Raises:
+        HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
+    """
+    backbone.check_weights(weights)
+    weights = weights or backbone.pretrained
+    if weights == NO_WEIGHTS:
+        return build_backbone(backbone, image_size)
+    if weights == backbone.pretrained == "imagenet":
+        return _with_imagenet(backbone, image_size)
+    base = build_backbone(backbone, image_size)
+    if weights == backbone.pretrained:
+        load_weights(base, Path(str(files(__package__) / "weights" / f"{backbone.name}.weights.h5")), backbone.name)
+    elif is_url(weights):
+        with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+            load_weights(base, download(weights, Path(folder) / "weights", "weights", _WAY_OUT), backbone.name)
+    else:
+        load_weights(base, Path(weights).expanduser(), backbone.name)
+    return base
+
+
+def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
+    """Loads an HDF5 file, in Keras 3's layout or the older one, after checking every shape.
+
+    Raises:
+        HeadstartError: The file is no HDF5, or it does not fit.
+    """
+    try:
+        with h5py.File(path, "r") as store:
+            old_layout = "layer_names" in store.attrs
+            shapes = _shapes_by_order(store) if old_layout else _shapes_by_group(store, base)
+    except OSError:
+        raise HeadstartError(f"weights {str(path)!r} is no HDF5 file, or is damaged; {_WAY_OUT}") from None
+    _check_fit(base, shapes, path, backbone)
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder, warnings.catch_warnings():
+        # Keras tells the two layouts apart by the file's name.
+        link = Path(folder) / ("weights.h5" if old_layout else "backbone.weights.h5")
+        link.symlink_to(path.resolve())
+        # It warns of lists that other Keras versions kept beside the layers; every layer has been checked.
+        warnings.filterwarnings("ignore", "Skipping nested container")
+        base.load_weights(link)
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over the names, shapes and values of a model's weights, in hexadecimal."""
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(f"{weight.name}{tuple(weight.shape)}".encode())
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
+    try:
+        with warnings.catch_warnings():
+            # MobileNetV2 warns that there are weights for a few sizes only and loads those of 224: they fit.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+            return build_backbone(backbone, image_size, weights="imagenet")
+    except Exception as error:
+        # keras.utils.get_file raises a bare Exception for whatever went wrong on the way.
+        raise HeadstartError(
+            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}"
+        ) from None
+
+
+def _shapes_by_group(store: h5py.File, base: keras.Model) -> list[list[tuple[int, ...]]]:
+    """Shapes for each layer in Keras 3's layout, found in the group where Keras itself would save that layer."""
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        saved = Path(folder) / "backbone.weights.h5"
+        base.save_weights(saved)
+        with h5py.File(saved, "r") as own:
+            group_of = {group.attrs["name"]: name for name, group in _groups_with_name(own)}
+    groups = [store.get(group_of[layer.name], {}) for layer in base.layers if layer.weights]
+    return [[group[key].shape for key in sorted(group, key=int)] for group in groups]
+
+
+def _groups_with_name(store: h5py.File) -> list[tuple[str, h5py.Group]]:
+    found: list[tuple[str, h5py.Group]] = []
+    store.visititems(lambda name, item: found.append((name, item)) if "name" in item.attrs else None)
+    return found
+
+
+def _shapes_by_order(store: h5py.File) -> list[list[tuple[int, ...]]]:
+    """Shapes for each layer that has weights, in the older layout, where layers are matched in order."""
+    found = []
+    for name in store.attrs["layer_names"]:
+        group = store[name]
+        shapes = [group[weight].shape for weight in group.attrs["weight_names"]]
+        if shapes:
+            found.append(shapes)
+    return found
+
+
+def _check_fit(base: keras.Model, found: list[list[tuple[int, ...]]], path: Path, backbone: str) -> None:
+    layers = [layer for layer in base.layers if layer.weights]
+    for number, layer in enumerate(layers):
+        wanted = [tuple(weight.shape) for weight in layer.weights]
+        there = found[number] if number < len(found) else []
+        if there != wanted:
+            raise HeadstartError(
+                f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
+                f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone} without top"
+            )
+    if len(found) > len(layers):
+        raise HeadstartError(
+            f"weights {str(path)!r} do not fit backbone {backbone}: the file has {len(found)} layers with weights, "
+            f"the backbone {len(layers)}; pass weights made for {backbone} without top"
+        )
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join("x".join(map(str, shape)) or "a scalar" for shape in shapes) or "nothing"

@@ -1,0 +1,48 @@
+"""KFP interface of `split_dataset`."""
+
+from typing import List
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output
+
+from headstart.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def split_dataset(
+    dataset: Input[Dataset],
+    train: Output[Dataset],
+    validation: Output[Dataset],
+    test: Output[Dataset],
+    counts: List[int] = [],  # noqa: B006 - KFP reads the default and never changes it
+    fractions: List[float] = [0.7, 0.15, 0.15],  # noqa: B006
+    order: str = "hash",
+    seed: int = 0,
+) -> None:
+    """Deals a dataset out into three, each class alike, near-duplicates on one side.
+
+    Args:
+        dataset: Dataset artifact.
+        train: Dataset artifact of the training images.
+        validation: Dataset artifact of the images that choose between epochs and models.
+        test: Dataset artifact of the images that are used once, by the evaluation.
+        counts: Images per class for train, validation and test; empty: go by fractions.
+        fractions: Parts of each class for train, validation and test.
+        order: 'hash' (by content) or 'name' (natural order of file names).
+        seed: Another seed gives another split by hash.
+    """
+    from pathlib import Path
+
+    from headstart.components.split_dataset import step
+
+    written = step.split_dataset(
+        Path(dataset.path),
+        Path(train.path),
+        Path(validation.path),
+        Path(test.path),
+        step.Shares([int(count) for count in counts], [float(part) for part in fractions]),
+        order,
+        seed,
+    )
+    for artifact, info in zip((train, validation, test), written.values(), strict=True):
+        artifact.metadata.update(images=info.images, digest=info.digest)

@@ -1,0 +1,102 @@
+"""A run on the terminal: which stage, how far, how long; plain lines where there is no terminal."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from headstart.pipelines.events import Event, StageEnded, StageProgress, StageStarted
+
+_MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
+
+
+class RunDisplay:
+    """Follows a run on a console.
+
+    Args:
+        console: Where to write.
+        stages: How many stages the pipeline has.
+    """
+
+    def __init__(self, console: Console, stages: int) -> None:
+        self._console = console
+        self._stages = stages
+        self._number = 0
+        self._started = 0.0
+        self._stage = TaskID(0)
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓"),
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[detail]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+
+    def __enter__(self) -> "RunDisplay":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Draws an event."""
+        match event:
+            case StageStarted(stage):
+                self._number += 1
+                self._started = time.monotonic()
+                title = f"[{self._number}/{self._stages}] {stage}"
+                self._stage = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
+                self._line(f"{title} ...")
+            case StageProgress(what, done, total, detail):
+                self._progress.update(self._stage, completed=done, total=total, detail=f"{what} {detail}")
+            case StageEnded(stage, succeeded):
+                seconds = time.monotonic() - self._started
+                mark = "" if succeeded else "[red]failed"
+                total = self._progress.tasks[self._stage].total or 1
+                self._progress.update(self._stage, completed=total, total=total, detail=mark)
+                self._line(
+                    f"[{self._number}/{self._stages}] {stage} {'done' if succeeded else 'failed'} in {seconds:.1f} s"
+                )
+
+    def _line(self, text: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_results(console: Console, metrics: dict[str, Any], output: Path, quarantined: int) -> None:
+    """Prints the table of metrics, and where the model and the report lie."""
+    table = Table(title=f"On {metrics['test']['images']:,} test images", title_justify="left")
+    table.add_column("model")
+    for name in ("accuracy", "95 % interval", "log loss"):
+        table.add_column(name, justify="right")
+    for key, title in _MODELS.items():
+        if key in metrics:
+            figures = metrics[key]
+            low, high = figures["accuracy_interval"]
+            table.add_row(
+                title, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['log_loss']:.3f}"
+            )
+    console.print(table)
+    lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}"]
+    if quarantined:
+        lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,50 @@
+"""The process that runs the pipeline with kfp's local runner; `headstart run` starts it and reads its output.
+
+Its standard input carries one line of JSON, and then stays open for as long as the parent lives: when it closes,
+whatever the reason, this process ends itself and every step with it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from kfp import local
+
+from headstart.pipelines.transfer_learning import build_pipeline
+
+
+def main() -> None:
+    """Reads the request and runs the pipeline: `root`, `from_scratch`, and the pipeline's `parameters`."""
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _keep_python3_in_arguments()
+    # Trying again costs a cluster's user nothing and a laptop's user minutes: here the first failure is told.
+    pipeline = build_pipeline(from_scratch=request["from_scratch"], retries=0)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
+    pipeline(**request["parameters"])
+
+
+def _end_with_parent() -> None:
+    # The descriptor itself, not sys.stdin: a thread that waits inside its buffer blocks the interpreter's exit.
+    while os.read(0, 1024):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _keep_python3_in_arguments() -> None:
+    """Makes kfp's replacement of "python3" by the interpreter's path, done in every argument, change nothing.
+
+    A folder that is called `python3-pictures` would not be found otherwise.
+    """
+    folder = Path(sys.executable).parent
+    if shutil.which("python3", path=str(folder)):
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+        sys.executable = "python3"
+
+
+if __name__ == "__main__":
+    main()

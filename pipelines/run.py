@@ -1,0 +1,219 @@
+"""`headstart run`: the pipeline on this machine, from pictures to a folder of results."""
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import read_json
+from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
+
+LOG = "run.log"
+METRICS = "metrics.json"
+# In the order in which they appear in the output folder; the metrics come last and say that all is there.
+PRODUCTS = {
+    "model": "fine-tune/model",
+    "report.html": "evaluate-model/report",
+    "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+    "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+    METRICS: "evaluate-model/evaluation/metrics.json",
+}
+
+_WORK = ".work"
+_GRACE_SECONDS = 5
+_ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    # TensorFlow's own chatter; a user's setting goes before.
+    "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+}
+
+
+class Display(Protocol):
+    """Who is told of a run's events."""
+
+    def show(self, event: Event) -> None:
+        """Takes note of one event."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to run.
+
+    Attributes:
+        parameters: Of the pipeline.
+        from_scratch: Whether to train without transfer as well.
+        output: The folder that receives the results.
+    """
+
+    parameters: dict[str, Any]
+    from_scratch: bool
+    output: Path
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """The user, or the system, wants the run to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_status = 128 + number
+
+
+def run(request: Request, display: Display) -> dict[str, Any]:
+    """Runs the pipeline and, when all of it has succeeded, puts its results into the output folder.
+
+    Until then the output folder holds `run.log`, a hidden work folder, and whatever an earlier run left there.
+    `metrics.json` is the last file to appear, and the first of an earlier run's to go: a folder that has it is
+    complete.
+
+    Args:
+        request: What to run.
+        display: Who is told of the progress.
+
+    Returns:
+        The content of `metrics.json`.
+
+    Raises:
+        HeadstartError: A step failed, or the output folder cannot be written or is in use.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
+    """
+    with _signals_as_exceptions(), _work_folder(request.output) as work:
+        root = work / "artifacts"
+        _run_pipeline(request, root, request.output / LOG, display)
+        _publish(root, work, request.output)
+        return dict(read_json(request.output / METRICS, "run's output"))
+
+
+def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "headstart.pipelines.local"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | _ENVIRONMENT,
+        start_new_session=True,
+    )
+    assert child.stdin is not None and child.stdout is not None  # noqa: S101 - for the type checker
+    stage, raised = "", None
+    try:
+        order = {
+            "root": str(root),
+            "from_scratch": request.from_scratch,
+            "parameters": request.parameters,
+        }
+        child.stdin.write(json.dumps(order) + "\n")
+        child.stdin.flush()
+        with log.open("w", encoding="utf-8") as file:
+            for line in child.stdout:
+                file.write(line)
+                event = parse(line)
+                if event is None:
+                    continue
+                if isinstance(event, StageStarted):
+                    stage = event.stage
+                # kfp's own tracebacks follow the step's, and say less.
+                if isinstance(event, Raised):
+                    if not (raised and raised.expected):
+                        raised = event
+                elif isinstance(event, StageEnded) and not event.succeeded:
+                    display.show(event)
+                    break
+                else:
+                    display.show(event)
+            file.writelines(child.stdout)
+        status = child.wait()
+    finally:
+        _end(child)
+    if status:
+        reason = raised.message if raised else f"the process ended with status {status}"
+        where = f"{stage}: " if stage else ""
+        hint = "" if raised and raised.expected else f"; see {log}"
+        raise HeadstartError(f"{where}{reason}{hint}")
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    """Ends every process of the run: the runner, and whatever step is under way."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE_SECONDS)
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+
+def _publish(root: Path, work: Path, output: Path) -> None:
+    """Moves the results from the artifacts to the output folder."""
+    ready = work / "ready"
+    ready.mkdir()
+    for name, artifact in PRODUCTS.items():
+        found = list(root.glob(f"*/{artifact}"))
+        if len(found) != 1:
+            raise HeadstartError(f"the run left no {artifact}; see {output / LOG}")
+        found[0].rename(ready / name)
+    for name in reversed(PRODUCTS):
+        target = output / name
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+    for name in PRODUCTS:
+        (ready / name).rename(output / name)
+
+
+@contextlib.contextmanager
+def _work_folder(output: Path) -> Iterator[Path]:
+    """A hidden folder in the output folder, locked while the run lasts and gone afterwards."""
+    work = output / _WORK
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(work, os.O_RDONLY)
+    except OSError as error:
+        raise HeadstartError(
+            f"output {str(output)!r} cannot be written ({error.strerror}); name another folder with --output"
+        ) from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HeadstartError(
+                f"output {str(output)!r} is in use by another run; wait for it, or name another folder"
+            ) from None
+        for leftover in work.iterdir():
+            shutil.rmtree(leftover)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _signals_as_exceptions() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
