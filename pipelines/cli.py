@@ -10,7 +10,6 @@ from rich.console import Console
 
 from headstart.components.core.backbones import BACKBONES, get_backbone
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.fetch import is_url
 from headstart.components.core.plan import Plan
 from headstart.components.split_dataset.step import Shares, check_order
 
@@ -97,7 +96,7 @@ def run(
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the pipeline that a cluster would run."""
     parameters: dict[str, Any] = {
-        "data": data if is_url(data) else str(Path(data).expanduser().absolute()),
+        "data": data if "://" in data else str(Path(data).expanduser().absolute()),
         "backbone": backbone,
         "weights": str(Path(weights).absolute()) if Path(weights).is_file() else weights,
         "image_size": image_size,

@@ -33,6 +33,8 @@ _WORK = ".work"
 _GRACE_SECONDS = 5
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
+    # What lies in the working folder must not stand for a package: `docker/` would, for one that kfp looks for.
+    "PYTHONSAFEPATH": "1",
     # TensorFlow's own chatter; a user's setting goes before.
     "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
 }

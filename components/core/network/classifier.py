@@ -2,7 +2,7 @@
 
     image (any size, RGB 0-255) -> resize -> preprocessing -> backbone -> head
 
-The backbone is one layer of the chain. A cut at a layer inside it gives a front, which stays as it is and can be
+The backbone is one layer of the chain; turning colours round is an operation of Keras that is no layer. A cut at a layer inside it gives a front, which stays as it is and can be
 recorded once, and a tail, which is trained on the record. Both share their weights with the whole.
 """
 
@@ -100,8 +100,8 @@ def cut(model: keras.Model, base_name: str, point: str) -> Parts:
     Raises:
         HeadstartError: There is no such layer, or more than one tensor crosses the cut.
     """
-    chain = model.layers
-    names = [layer.name for layer in chain]
+    chain = model.operations
+    names = [operation.name for operation in chain]
     start, base_at = names.index(RESIZE) + 1, names.index(base_name)
     base = chain[base_at]
     if point == BACKBONE_END:
@@ -128,10 +128,10 @@ def after_resize(model: keras.Model) -> keras.Model:
     Returns:
         A model from resized pixels (n, size, size, 3), 0-255, to the classifier's output.
     """
-    names = [layer.name for layer in model.layers]
-    resized = model.layers[names.index(RESIZE)]
+    resized = model.get_layer(RESIZE)
     pixels = keras.Input((resized.height, resized.width, 3))
-    return keras.Model(pixels, _through(pixels, model.layers[names.index(RESIZE) + 1 :]))
+    chain = model.operations
+    return keras.Model(pixels, _through(pixels, chain[chain.index(resized) + 1 :]))
 
 
 def probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -165,7 +165,7 @@ def _known_points(base: keras.Model) -> str:
     return f"one can unfreeze from {', '.join(block for block in blocks if block)}"
 
 
-def _through(tensor: Any, layers: list[keras.Layer]) -> Any:
-    for layer in layers:
-        tensor = layer(tensor)
+def _through(tensor: Any, chain: list[keras.Operation]) -> Any:
+    for operation in chain:
+        tensor = operation(tensor)
     return tensor

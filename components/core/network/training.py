@@ -15,7 +15,9 @@ from headstart.components.core.plan import Plan
 _WARMUP_SHARE = 0.1
 
 
-def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan) -> list[Epoch]:
+def fit(
+    tail: keras.Model, train: Record, validation: Record, plan: Plan, weight_decay: float = 0.004
+) -> list[Epoch]:
     """Trains with AdamW and leaves the weights of the epoch with the least validation loss.
 
     Args:
@@ -23,6 +25,7 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan) -> lis
         train: Images to learn from.
         validation: Images to choose the epoch by.
         plan: How to train.
+        weight_decay: AdamW's, decoupled and scaled by the learning rate; Keras' default unless given.
 
     Returns:
         One entry per epoch.
@@ -32,7 +35,7 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan) -> lis
     """
     keras.utils.set_random_seed(plan.seed)
     batches = TrainingBatches(train, min(plan.batch_size, train.images), plan.seed)
-    compile_classifier(tail, _schedule(plan, len(batches) * plan.epochs))
+    compile_classifier(tail, _schedule(plan, len(batches) * plan.epochs), weight_decay)
     keeper = _BestEpoch(plan)
     tail.fit(
         batches,
@@ -45,11 +48,11 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan) -> lis
     return keeper.epochs
 
 
-def compile_classifier(model: keras.Model, learning_rate: Any = 0.0) -> None:
+def compile_classifier(model: keras.Model, learning_rate: Any = 0.0, weight_decay: float = 0.0) -> None:
     """Compiles with the loss that fits the output: one sigmoid unit or a softmax, integer labels either way."""
     binary = model.output.shape[-1] == 1
     model.compile(
-        optimizer=keras.optimizers.AdamW(learning_rate),
+        optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
         loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

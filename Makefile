@@ -1,0 +1,37 @@
+# `make run` and `make test` set up what they need; PYTHON chooses the interpreter (3.11 or later).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SAMPLE := build/sample
+TYPES := build/types/headstart
+
+.PHONY: run test check format clean
+
+run: $(VENV)/.installed
+	$(BIN)/headstart sample $(SAMPLE)
+	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --output out/sample
+
+test: check
+	$(BIN)/pytest
+
+# The type checker finds the folders under their import name through links.
+check: $(VENV)/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	mkdir -p $(TYPES)
+	ln -sfn $(CURDIR)/components $(TYPES)/components
+	ln -sfn $(CURDIR)/pipelines $(TYPES)/pipelines
+	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p headstart
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf build out $(VENV)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,66 @@
+"""Fixtures: drawn pictures and the artifacts made of them, once a session; real photographs where they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+from headstart.components.core.plan import Plan
+from headstart.components.download_dataset.step import download_dataset
+from headstart.components.split_dataset.step import Shares, split_dataset
+from headstart.components.train_head.step import HeadSettings, train_head
+from headstart.pipelines.sample.write import draw_sample
+from support.pictures import PER_CLASS
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SHARES = Shares([40, 10, 10], [])
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of drawn cats and dogs with Kaggle's names, broken files among them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_sample(folder, PER_CLASS, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dataset") / "dataset"
+    download_dataset(str(pictures), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("splits")
+    folders = {name: root / name for name in ("train", "validation", "test")}
+    split_dataset(dataset, **folders, shares=SHARES, order="hash", seed=0)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def head(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model artifact of a trained head."""
+    folder = tmp_path_factory.mktemp("head") / "model"
+    settings = HeadSettings("sketchnet", "", 0, Plan("head", 8, 1e-2, 1, 16, 0))
+    train_head(splits["train"], splits["validation"], folder, settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The archive of 4,000 real cats and dogs."""
+    return _from_environment("HEADSTART_TEST_PHOTOS", "an archive of Kaggle's cat.1..2000.jpg and dog.1..2000.jpg")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_v2_weights() -> Path:
+    """ImageNet weights of MobileNetV2 without top."""
+    return _from_environment("HEADSTART_TEST_MOBILENET_V2", "MobileNetV2's ImageNet weights without top, a .weights.h5")
+
+
+def _from_environment(name: str, what: str) -> Path:
+    if name not in os.environ:
+        pytest.skip(f"{name} is not set to {what}")
+    return Path(os.environ[name])

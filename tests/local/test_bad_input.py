@@ -1,0 +1,74 @@
+"""What is wrong with the input is told in one line, with exit status 1 and no traceback."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import pytest
+
+from support.commands import QUICK, headstart
+from support.servers import serving
+
+
+def refusal(*arguments: str | Path) -> str:
+    done = headstart("run", *arguments)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    root = tmp_path_factory.mktemp("bad")
+    (root / "empty").mkdir()
+    (root / "one" / "cats").mkdir(parents=True)
+    shutil.copy(pictures / "cat.1.jpg", root / "one" / "cats")
+    (root / "text.zip").write_text("not an archive")
+    with zipfile.ZipFile(root / "cut.zip", "w") as archive:
+        archive.write(pictures / "cat.1.jpg", "cats/1.jpg")
+        archive.write(pictures / "dog.1.jpg", "dogs/1.jpg")
+    (root / "cut.zip").write_bytes((root / "cut.zip").read_bytes()[:-40])
+    (root / "file").write_text("no folder")
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 3)]).save_weights(root / "other.weights.h5")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "{bad}/nowhere"], "nowhere' does not exist; pass a folder of class folders, or an archive"),
+        (["--data", "{bad}/empty"], "holds no files"),
+        (["--data", "{bad}/one"], "shows only one class, 'cats' in 1 files; a classifier needs two or more"),
+        (["--data", "{bad}/text.zip"], "neither a folder nor a zip or tar archive"),
+        (["--data", "{bad}/cut.zip"], "neither a folder nor a zip or tar archive"),
+        (["--data", "ftp://host/pets.zip"], "ftp:// is not known here"),
+        (["--data", "{good}", "--counts", "100,10,10"], "class 'cat' has 60 usable images, and counts 100,10,10 ask"),
+        (["--data", "{good}", "--counts", "a,b,c"], "counts 'a,b,c': give three numbers with commas between them"),
+        (["--data", "{good}", "--counts", "1,2"], "give three numbers of at least 1"),
+        (["--data", "{good}", "--counts", "", "--fractions", "1,1,1"], "add up to at most 1"),
+        (["--data", "{good}", "--order", "random"], "unknown order 'random'; known: hash, name"),
+        (["--data", "{good}", "--backbone", "vgg61"], "unknown backbone 'vgg61'; known: mobilenet_v2, vgg16, sketchnet"),
+        (["--data", "{good}", "--image-size", "8"], "image size 8 is too small for backbone sketchnet: it needs at least"),
+        (["--data", "{good}", "--weights", "{bad}/none.h5"], "none.h5' of backbone sketchnet: no such file; pass"),
+        (["--data", "{good}", "--weights", "{bad}/file"], "is no HDF5 file"),
+        (["--data", "{good}", "--weights", "{bad}/other.weights.h5"], "do not fit backbone sketchnet: layer 'stem_conv' needs"),
+        (["--data", "{good}", "--weights", "{web}/none.h5"], "404"),
+        (["--data", "{good}", "--unfreeze-from", "block99"], "has no layer or block 'block99'; one can unfreeze from"),
+        (["--data", "{good}", "--head-epochs", "0"], "epochs of stage head is 0; it must be above 0"),
+        (["--data", "{good}", "--fine-tune-learning-rate", "-1"], "learning_rate of stage fine_tuning is -1.0"),
+        (["--data", "{good}", "--output", "{bad}/file/out"], "cannot be written (Not a directory)"),
+        (["--data", "{good}", "--output", "/proc/out"], "cannot be written"),
+        (["--data", "{good}/{{x}}"], "KFP substitutes"),
+    ],
+)
+def test_one_line(options: list[str], message: str, pictures: Path, folders: Path, tmp_path: Path) -> None:
+    with serving(folders) as address:
+        places = {"{bad}": str(folders), "{good}": str(pictures), "{web}": address}
+        for mark, place in places.items():
+            options = [option.replace(mark, place) for option in options]
+        assert message in refusal(*QUICK, "--output", tmp_path / "out", *options)
+    assert not (tmp_path / "out" / "metrics.json").exists()

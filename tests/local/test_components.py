@@ -1,0 +1,86 @@
+"""Every component alone under kfp's local runner, its inputs imported as artifacts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from headstart.components.core.dataset import read_info
+from headstart.components.core.model import read_model_info
+from headstart.components.download_dataset.component import download_dataset
+from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.fine_tune.component import fine_tune
+from headstart.components.split_dataset.component import split_dataset
+from headstart.components.train_from_scratch.component import train_from_scratch
+from headstart.components.train_head.component import train_head
+from kfp import dsl, local
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path), raise_on_error=True)
+    return tmp_path
+
+
+def run(component: Callable[..., Any], artifacts: dict[str, tuple[type, Path]], **parameters: Any) -> None:
+    @dsl.pipeline
+    def alone() -> None:
+        imported = {
+            name: dsl.importer(artifact_uri=str(path), artifact_class=kind).output
+            for name, (kind, path) in artifacts.items()
+        }
+        component(**imported, **parameters)
+
+    alone()
+
+
+def output(root: Path, path: str) -> Path:
+    (found,) = root.glob(f"*/{path}")
+    return found
+
+
+def as_data(splits: dict[str, Path], *names: str) -> dict[str, tuple[type, Path]]:
+    return {name: (dsl.Dataset, splits[name]) for name in names}
+
+
+def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:
+    made = download_dataset(data=str(pictures)).outputs["dataset"]
+    assert read_info(Path(made.path)).digest == read_info(dataset).digest == made.metadata["digest"]
+
+
+def test_split_dataset(root: Path, dataset: Path) -> None:
+    run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, counts=[30, 10, 20], order="name", seed=3)
+    sizes = {name: read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")}
+    assert sizes == {"train": [30, 30], "validation": [10, 10], "test": [20, 20]}
+
+
+def test_train_head(root: Path, splits: dict[str, Path]) -> None:
+    run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", epochs=2)
+    assert read_model_info(output(root, "train-head/model")).stage == "head"
+
+
+def test_fine_tune(root: Path, splits: dict[str, Path], head: Path) -> None:
+    run(fine_tune, {"head": (dsl.Model, head)} | as_data(splits, "train", "validation"), epochs=1)
+    assert read_model_info(output(root, "fine-tune/model")).parent == read_model_info(head).sha256
+
+
+def test_train_from_scratch(root: Path, splits: dict[str, Path]) -> None:
+    run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", image_size=32, epochs=1)
+    assert read_model_info(output(root, "train-from-scratch/model")).stage == "from_scratch"
+
+
+def test_evaluate_model_with_and_without_the_optional_models(root: Path, splits: dict[str, Path], head: Path) -> None:
+    model = {"model": (dsl.Model, head)}
+    run(evaluate_model, model | as_data(splits, "test"))
+    metrics = json.loads(output(root, "evaluate-model/evaluation/metrics.json").read_text())
+    assert set(metrics) == {"format", "classes", "test_data", "test"}
+    assert output(root, "evaluate-model/report").read_text().startswith("<!doctype html>")
+
+
+def test_missing_output_of_the_step_before_is_named(root: Path, tmp_path: Path, capfd: Any) -> None:
+    with pytest.raises(RuntimeError):
+        run(split_dataset, {"dataset": (dsl.Dataset, tmp_path / "nothing")})
+    assert "nothing is no dataset: it has no dataset.json" in capfd.readouterr().out

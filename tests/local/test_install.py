@@ -1,0 +1,66 @@
+"""The package works from a wheel, and beside a foreign `components` folder."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_foreign_components_folder_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "components").mkdir()
+    (tmp_path / "components" / "__init__.py").write_text("raise RuntimeError('the wrong components')")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "headstart", "compile", "--output", "pipeline.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pipeline.yaml").is_file()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT],
+        check=True,
+        capture_output=True,
+        cwd=folder,
+    )
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+def test_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert all(name.startswith(("headstart/components/", "headstart/pipelines/")) for name in names)
+    packed = {name.removeprefix("headstart/") for name in names}
+    kept = (".py", ".j2", ".h5", ".typed")
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("components", "pipelines")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in kept or path.name == "py.typed"
+    }
+    assert packed == sources
+
+
+def test_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import sys\n"
+        "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in str(finder)]\n"
+        f"sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
+        "from headstart.pipelines.cli import app\n"
+        "import headstart.components.core.dataset as module\n"
+        f"assert module.__file__.startswith({str(tmp_path / 'site')!r}), module.__file__\n"
+        f"app(['compile', '--output', {str(tmp_path / 'pipeline.yaml')!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pipeline.yaml").is_file()

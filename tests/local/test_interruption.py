@@ -1,0 +1,57 @@
+"""Runs that end before their time leave no process behind, and nothing that looks finished."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.commands import QUICK, Started, eventually, headstart
+
+STAGES = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
+FINISHED = ("metrics.json", "model", "report.html", "predictions.parquet")
+
+
+def kill_at(stage: str, number: int, pictures: Path, output: Path) -> Started:
+    run = Started("run", "--data", pictures, *QUICK, "--output", output)
+    run.wait_for_line(f"] {stage} ...")
+    os.kill(run.process.pid, number)
+    run.process.wait(30)
+    return run
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_sigterm_at_any_stage(stage: str, pictures: Path, tmp_path: Path) -> None:
+    run = kill_at(stage, signal.SIGTERM, pictures, tmp_path / "out")
+    assert run.process.returncode == 128 + signal.SIGTERM
+    assert run.survivors() == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"run.log"}
+
+
+def test_ctrl_c(pictures: Path, tmp_path: Path) -> None:
+    run = kill_at("train-head", signal.SIGINT, pictures, tmp_path / "out")
+    assert run.process.returncode == 128 + signal.SIGINT
+    assert run.survivors() == []
+
+
+@pytest.mark.parametrize("stage", ["download-dataset", "train-head", "evaluate-model"])
+def test_sigkill_and_the_run_after_it(stage: str, pictures: Path, tmp_path: Path) -> None:
+    run = kill_at(stage, signal.SIGKILL, pictures, tmp_path)
+    assert eventually(lambda: not run.survivors()), "a step outlived the command"
+    assert not [name for name in FINISHED if (tmp_path / name).exists()]
+    if stage == "evaluate-model":
+        done = headstart("run", "--data", pictures, *QUICK, "--output", tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads((tmp_path / "metrics.json").read_text())["test"]["images"] == 20
+        assert not (tmp_path / ".work").exists()
+
+
+def test_two_runs_do_not_share_an_output_folder(pictures: Path, tmp_path: Path) -> None:
+    first = Started("run", "--data", pictures, *QUICK, "--output", tmp_path)
+    first.wait_for_line("] train-head ...")
+    second = headstart("run", "--data", pictures, *QUICK, "--output", tmp_path)
+    assert second.returncode == 1
+    assert "is in use by another run" in second.stderr
+    first.process.terminate()
+    first.process.wait(30)

@@ -1,0 +1,116 @@
+"""`headstart run` on drawn pictures, from the command to the results."""
+
+import csv
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from support.commands import QUICK, headstart
+
+PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "run.log"}
+
+
+@pytest.fixture(scope="module")
+def output(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # kfp replaces "python3" in every argument; a folder may be called so all the same.
+    folder = tmp_path_factory.mktemp("python3-pets") / "out"
+    done = headstart("run", "--data", pictures, *QUICK, "--from-scratch", "--output", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder.parent / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
+    assert {path.name for path in output.iterdir()} == PRODUCTS
+    assert {path.name for path in (output / "model").iterdir()} == {"model.keras", "model.json", "history.csv"}
+
+
+def test_metrics_are_those_of_the_predictions(output: Path) -> None:
+    metrics = json.loads((output / "metrics.json").read_text())
+    table = pq.read_table(output / "predictions.parquet").to_pylist()
+    assert len(table) == metrics["test"]["images"] == 20
+    right = np.mean([row["predicted"] == row["label_name"] for row in table])
+    assert metrics["test"]["accuracy"] == pytest.approx(right)
+    for model in ("test", "head", "from_scratch"):
+        low, high = metrics[model]["accuracy_interval"]
+        assert 0 <= low <= metrics[model]["accuracy"] <= high <= 1
+
+
+def test_model_gives_the_predictions_from_the_files_of_the_user(output: Path, pictures: Path) -> None:
+    model = keras.models.load_model(output / "model" / "model.keras", safe_mode=True)
+    for row in pq.read_table(output / "predictions.parquet").to_pylist()[:8]:
+        image = np.asarray(Image.open(pictures / row["path"]), np.float32)[None]
+        assert float(model.predict(image, verbose=0)[0, 0]) == pytest.approx(row["probability_dog"], abs=1e-5)
+
+
+def test_broken_files_are_listed(output: Path) -> None:
+    with (output / "quarantine.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 5
+    assert list(rows[0]) == ["file", "reason", "detail"]
+
+
+def test_report_shows_three_models_side_by_side(output: Path) -> None:
+    text = (output / "report.html").read_text()
+    for title in ("From scratch", "Head alone", "Fine-tuned"):
+        assert title in text
+    assert text.count("<svg") == 3
+
+
+def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> None:
+    shown = (output.parent / "stdout").read_text()
+    done = re.findall(r"\[(\d)/6\] ([a-z-]+) done in \d+\.\d s", shown)
+    assert [number for number, _ in done] == list("123456")
+    assert [stage for _, stage in done][:2] == ["download-dataset", "split-dataset"]
+    assert str(output / "model") in shown and str(output / "report.html") in shown
+    assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
+
+
+def test_second_run_replaces_the_first_and_leaves_other_files_alone(output: Path, pictures: Path) -> None:
+    (output / "notes.txt").write_text("mine")
+    before = json.loads((output / "metrics.json").read_text())
+    done = headstart("run", "--data", pictures, *QUICK, "--seed", "5", "--output", output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = json.loads((output / "metrics.json").read_text())
+    assert after["test_data"] != before["test_data"]
+    assert "from_scratch" not in after
+    assert {path.name for path in output.iterdir()} == PRODUCTS | {"notes.txt"}
+
+
+def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"}
+    done = headstart("run", "--data", pictures, *QUICK, "--unfreeze-from", "block99", "--output", output)
+    assert done.returncode == 1
+    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"} == before
+
+
+def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) -> None:
+    master, terminal = pty.openpty()
+    command = [Path(sys.executable).parent / "headstart", "run", "--data", pictures, *QUICK, "--output", tmp_path]
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        while process.poll() is None or select.select([master], [], [], 0)[0]:
+            if select.select([master], [], [], 0.2)[0]:
+                try:
+                    shown += os.read(master, 65536)
+                except OSError:
+                    break
+        assert process.wait() == 0
+    os.close(master)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert re.search(r"\[3/5\] train-head .*3/3 +0:00:\d\d", text)
+    assert "✓" in text
+    assert "record" in text

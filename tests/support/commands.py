@@ -1,0 +1,68 @@
+"""The command line as a user starts it: in a process of its own, with every process it starts accounted for."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10", "--head-epochs", "3", "--fine-tune-epochs", "1")
+
+_MARK = "HEADSTART_TEST_PROCESS"
+
+
+def headstart(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs `headstart` to its end."""
+    return subprocess.run(
+        [Path(sys.executable).parent / "headstart", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=600,
+    )
+
+
+class Started:
+    """A `headstart` that is under way."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self._mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [Path(sys.executable).parent / "headstart", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {_MARK: self._mark, "PYTHONUNBUFFERED": "1"},
+        )
+
+    def wait_for_line(self, text: str) -> None:
+        """Reads the output up to a line that holds `text`."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if text in line:
+                return
+        raise AssertionError(f"{text!r} never came")
+
+    def survivors(self) -> list[int]:
+        """Processes of this run that are alive, whoever their parent is by now."""
+        mark = f"{_MARK}={self._mark}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdecimal() and mark in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    """Whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True

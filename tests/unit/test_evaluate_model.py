@@ -1,0 +1,93 @@
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from headstart.components.core.dataset import read_rows
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.network.artifact import load_model
+from headstart.components.evaluate_model.step import Evaluation, evaluate_model
+from PIL import Image
+from io import BytesIO
+
+
+@pytest.fixture(scope="module")
+def out(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    result = evaluate_model(head, [head], splits["test"], folder / "evaluation", folder / "report.html")
+    assert isinstance(result, Evaluation)
+    return folder
+
+
+def test_predictions_are_what_the_saved_model_says_of_the_images(out: Path, head: Path, splits: dict[str, Path]) -> None:
+    table = pq.read_table(out / "evaluation" / "predictions.parquet").to_pylist()
+    rows = list(read_rows(splits["test"]))
+    assert [each["id"] for each in table] == [row.id for row in rows]
+    assert [each["label"] for each in table] == [row.label for row in rows]
+    model = load_model(head)
+    for each, row in list(zip(table, rows, strict=True))[:6]:
+        image = np.asarray(Image.open(BytesIO(row.image)), np.float32)[None]
+        dog = float(model.predict(image, verbose=0)[0, 0])
+        assert each["probability_dog"] == pytest.approx(dog, abs=1e-5)
+        assert each["probability_cat"] == pytest.approx(1 - dog, abs=1e-5)
+        assert each["predicted"] == ("dog" if dog > 0.5 else "cat")
+
+
+def test_metrics_agree_with_the_predictions(out: Path) -> None:
+    metrics = json.loads((out / "evaluation" / "metrics.json").read_text())
+    table = pq.read_table(out / "evaluation" / "predictions.parquet").to_pylist()
+    right = sum(each["predicted"] == each["label_name"] for each in table)
+    assert metrics["test"]["correct"] == right
+    assert metrics["test"]["accuracy"] == right / len(table)
+    low, high = metrics["test"]["accuracy_interval"]
+    assert low < metrics["test"]["accuracy"] < high
+    assert metrics["head"] == metrics["test"]
+    assert metrics["classes"] == ["cat", "dog"]
+
+
+def test_report_needs_nothing_from_outside(out: Path) -> None:
+    text = (out / "report.html").read_text()
+
+    class Links(HTMLParser):
+        found: list[str] = []
+        tags: list[str] = []
+
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            self.tags.append(tag)
+            self.found += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    parser = Links()
+    parser.feed(text)
+    assert all(link.startswith(("data:", "#")) for link in parser.found)
+    assert "script" not in parser.tags
+    assert parser.tags.count("svg") == 1
+    assert "url(http" not in text and "@import" not in text
+
+
+def test_names_cannot_smuggle_markup_into_the_report(tmp_path: Path, head: Path, splits: dict[str, Path]) -> None:
+    from headstart.components.core.history import read_history
+    from headstart.components.core.model import read_model_info
+    from headstart.components.evaluate_model.figures import figures_of
+    from headstart.components.evaluate_model.report import Candidate, Mistake, render
+    from dataclasses import replace
+
+    names = ["<script>alert(1)</script>", "dog"]
+    info = replace(read_model_info(head), classes=names)
+    figures = figures_of(np.array([0, 1]), np.eye(2), names)
+    mistake = Mistake("data:image/jpeg;base64,", '"><script>', names[0], "dog", 0.9)
+    text = render(Candidate(info, read_history(head), figures), [], [mistake])
+    assert "<script" not in text
+
+
+def test_models_and_images_of_different_classes_are_refused(
+    head: Path, splits: dict[str, Path], tmp_path: Path
+) -> None:
+    from headstart.components.core.dataset import DatasetWriter
+
+    with DatasetWriter(tmp_path / "other", ["cat", "wolf"], "here") as writer:
+        for row in read_rows(splits["test"]):
+            writer.add(row)
+    with pytest.raises(HeadstartError, match="has classes .'cat', 'dog'., the test images .'cat', 'wolf'."):
+        evaluate_model(head, [], tmp_path / "other", tmp_path / "evaluation", tmp_path / "report.html")

@@ -1,0 +1,31 @@
+import pytest
+from headstart.pipelines.events import Event, Raised, StageEnded, StageProgress, StageStarted, parse
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        ("21:00:00.123 - INFO - Executing task \x1b[96m'train-head'\x1b[0m\n", StageStarted("train-head")),
+        (
+            "21:00:00.123 - INFO - Task \x1b[96m'train-head'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m",
+            StageEnded("train-head", True),
+        ),
+        (
+            "21:00:00.123 - INFO - Task \x1b[96m'split'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m",
+            StageEnded("split", False),
+        ),
+        (
+            '    event=progress what="record train" done=3 total=10 loss=0.5',
+            StageProgress("record train", 3, 10, "loss 0.5"),
+        ),
+        (
+            "    headstart.components.core.errors.HeadstartError: class 'cat' is: small",
+            Raised("class 'cat' is: small", True),
+        ),
+        ("    OSError: [Errno 28] No space left on device", Raised("OSError: [Errno 28] No space left on device", False)),
+        ("    event=network parameters=3", None),
+        ("anything else", None),
+    ],
+)
+def test_line_is_read(line: str, event: Event | None) -> None:
+    assert parse(line) == event

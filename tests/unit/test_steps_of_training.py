@@ -1,0 +1,108 @@
+"""The three training steps as plain functions, on drawn pictures."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from headstart.components.core.dataset import read_info
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.history import read_history
+from headstart.components.core.model import read_model_info
+from headstart.components.core.network.artifact import load_model
+from headstart.components.core.plan import Plan
+from headstart.components.fine_tune.step import FineTuneSettings, fine_tune
+from headstart.components.train_from_scratch.step import ScratchSettings, train_from_scratch
+from headstart.components.train_head.step import HeadSettings, train_head
+
+
+def weights_by_layer(model: Path) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in load_model(model).get_layer("sketchnet").layers}
+
+
+def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> Path:
+    plan = Plan("fine_tuning", 2, float(settings.pop("learning_rate", 1e-3)), 1, 16, 0)
+    fine_tune(head, splits["train"], splits["validation"], out, FineTuneSettings(str(settings.pop("point", "")), plan))
+    return out
+
+
+def test_head_artifact_says_how_it_was_made(head: Path, splits: dict[str, Path]) -> None:
+    info = read_model_info(head)
+    assert (info.stage, info.backbone, info.image_size, info.classes) == ("head", "sketchnet", 64, ["cat", "dog"])
+    assert info.dataset == {name: read_info(splits[name]).digest for name in ("train", "validation")}
+    assert info.recipe["plan"]["learning_rate"] == 1e-2
+    assert set(info.versions) == {"python", "headstart", "keras", "tensorflow"}
+    assert [epoch.stage for epoch in read_history(head)] == ["head"] * 8
+    assert info.metrics["validation_accuracy"] > 0.6
+
+
+def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    settings = HeadSettings("sketchnet", "", 0, Plan("head", 8, 1e-2, 1, 16, 0))
+    train_head(splits["train"], splits["validation"], tmp_path / "again", settings)
+    for one, other in zip(load_model(head).get_weights(), load_model(tmp_path / "again").get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    tuned = tune(head, splits, tmp_path / "tuned", point="block3", learning_rate=1e-2)
+    info = read_model_info(tuned)
+    assert info.parent == read_model_info(head).sha256
+    assert [epoch.stage for epoch in read_history(tuned)] == ["head"] * 8 + ["fine_tuning"] * 2
+    before, after = weights_by_layer(head), weights_by_layer(tuned)
+    moved = {
+        name
+        for name, weights in before.items()
+        if not all(np.array_equal(one, other) for one, other in zip(weights, after[name], strict=True))
+    }
+    kinds = {layer.name: type(layer).__name__ for layer in load_model(tuned).get_layer("sketchnet").layers}
+    if info.metrics["fine_tuned_share"] > 0:
+        assert any(name.startswith("block3") for name in moved)
+    assert not [name for name in moved if name.startswith(("stem", "block1", "block2"))]
+    assert not [name for name in moved if kinds[name] == "BatchNormalization"]
+
+
+def test_fine_tuning_that_only_harms_leaves_the_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    # A rate that wrecks any network within an epoch.
+    tuned = tune(head, splits, tmp_path / "tuned", learning_rate=10.0)
+    info = read_model_info(tuned)
+    assert info.metrics["fine_tuned_share"] == 0
+    assert info.metrics["validation_loss"] == pytest.approx(read_model_info(head).metrics["validation_loss"], abs=1e-3)
+    for one, other in zip(load_model(head).get_weights(), load_model(tuned).get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="no layer or block 'block9'; one can unfreeze from .*block3"):
+        tune(head, splits, tmp_path / "tuned", point="block9")
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
+    settings = ScratchSettings("sketchnet", 32, Plan("from_scratch", 2, 1e-3, 2, 16, 0))
+    info = train_from_scratch(splits["train"], splits["validation"], tmp_path / "model", settings)
+    model = load_model(tmp_path / "model")
+    assert (info.stage, info.image_size) == ("from_scratch", 32)
+    kinds = [type(layer) for layer in model.get_layer("convnet").layers]
+    assert kinds.count(keras.layers.Conv2D) == kinds.count(keras.layers.MaxPooling2D) == 4
+    assert len(model.trainable_variables) == len(model.weights) == 12
+
+
+def test_altered_or_unfinished_model_is_refused(head: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    copy.mkdir()
+    for path in head.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    read_model_info(copy)
+    (copy / "model.keras").write_bytes(b"something else")
+    with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):
+        read_model_info(copy)
+    (copy / "history.csv").unlink()
+    with pytest.raises(HeadstartError, match=r"lacks history\.csv"):
+        read_model_info(copy)
+    (copy / "model.json").write_text(json.dumps({"format": "other"}))
+    with pytest.raises(HeadstartError, match="not in the format"):
+        read_model_info(copy)
+    (copy / "model.json").unlink()
+    with pytest.raises(HeadstartError, match=r"has no model\.json"):
+        read_model_info(copy)
