@@ -36,7 +36,8 @@ def run(
     data: Annotated[
         str,
         typer.Option(
-            help="Folder of class folders, or a zip or tar archive with class folders or Kaggle's cat.1.jpg names; a path, or an http(s):// address of an archive.",
+            help="Folder of class folders, or a zip or tar archive (a path or an http(s):// address) with class "
+            "folders or Kaggle's cat.1.jpg names.",
             show_default=False,
         ),
     ],
@@ -82,11 +83,14 @@ def run(
             show_default=False,
         ),
     ] = "",
-    fine_tune_epochs: Annotated[int, typer.Option(help="Epochs of fine-tuning.")] = 5,
+    fine_tune_epochs: Annotated[int, typer.Option(help="Epochs of fine-tuning.")] = 4,
     fine_tune_learning_rate: Annotated[float, typer.Option(help="Peak learning rate of fine-tuning.")] = 1e-4,
     augmented_views: Annotated[
-        int, typer.Option(help="Recorded views of each training image: one plain, the others augmented.")
-    ] = 2,
+        int,
+        typer.Option(
+            help="Recorded views of each training image, one plain, the others augmented; -1: as many as pay."
+        ),
+    ] = -1,
     batch_size: Annotated[int, typer.Option(help="Images a step of training.")] = 32,
     seed: Annotated[int, typer.Option(help="Of everything drawn at random.")] = 0,
     from_scratch: Annotated[

@@ -70,8 +70,8 @@ class RunDisplay:
             case StageEnded(stage, succeeded):
                 seconds = time.monotonic() - self._started
                 mark = "" if succeeded else "[red]failed"
-                total = self._progress.tasks[self._stage].total or 1
-                self._progress.update(self._stage, completed=total, total=total, detail=mark)
+                whole = self._progress.tasks[self._stage].total or 1
+                self._progress.update(self._stage, completed=whole, total=whole, detail=mark)
                 self._line(
                     f"[{self._number}/{self._stages}] {stage} {'done' if succeeded else 'failed'} in {seconds:.1f} s"
                 )

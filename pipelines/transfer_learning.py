@@ -44,9 +44,9 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
         head_epochs: int = 20,
         head_learning_rate: float = 0.001,
         unfreeze_from: str = "",
-        fine_tune_epochs: int = 5,
+        fine_tune_epochs: int = 4,
         fine_tune_learning_rate: float = 0.0001,
-        augmented_views: int = 2,
+        augmented_views: int = -1,
         batch_size: int = 32,
         seed: int = 0,
         accelerator_type: str = "nvidia.com/gpu",
@@ -70,7 +70,8 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
             unfreeze_from: First layer or block that is fine-tuned; empty: the backbone's own choice.
             fine_tune_epochs: Passes over the training images in fine-tuning.
             fine_tune_learning_rate: Peak of its schedule.
-            augmented_views: Recorded views of each training image: one plain, the others augmented.
+            augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as
+                pay.
             batch_size: Images a step of training.
             seed: Of everything drawn at random.
             accelerator_type: Resource name of the accelerator for the steps that compute a network.

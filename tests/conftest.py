@@ -1,15 +1,16 @@
-"""Fixtures: drawn pictures and the artifacts made of them, once a session; real photographs where they are at hand."""
+"""Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
 import os
 from pathlib import Path
 
 import pytest
+from support.pictures import PER_CLASS
+
 from headstart.components.core.plan import Plan
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.split_dataset.step import Shares, split_dataset
 from headstart.components.train_head.step import HeadSettings, train_head
 from headstart.pipelines.sample.write import draw_sample
-from support.pictures import PER_CLASS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -57,7 +58,9 @@ def photos() -> Path:
 @pytest.fixture(scope="session")
 def mobilenet_v2_weights() -> Path:
     """ImageNet weights of MobileNetV2 without top."""
-    return _from_environment("HEADSTART_TEST_MOBILENET_V2", "MobileNetV2's ImageNet weights without top, a .weights.h5")
+    return _from_environment(
+        "HEADSTART_TEST_MOBILENET_V2", "MobileNetV2's ImageNet weights without top, a .weights.h5"
+    )
 
 
 def _from_environment(name: str, what: str) -> Path:

@@ -112,7 +112,7 @@ BACKBONES = {
             pretrained="drawings",
             image_size=64,
             min_image_size=32,
-            unfreeze_from="block3",
+            unfreeze_from="block2",
             head=Head("average", dropout=0.2),
         ),
     )

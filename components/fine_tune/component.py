@@ -13,9 +13,9 @@ def fine_tune(
     validation: Input[Dataset],
     model: Output[Model],
     unfreeze_from: str = "",
-    epochs: int = 5,
+    epochs: int = 4,
     learning_rate: float = 0.0001,
-    augmented_views: int = 2,
+    augmented_views: int = -1,
     batch_size: int = 32,
     seed: int = 0,
 ) -> None:
@@ -29,7 +29,7 @@ def fine_tune(
         unfreeze_from: First layer or block of the backbone that is trained; empty: the backbone's own choice.
         epochs: Passes over the training images.
         learning_rate: Peak of the schedule.
-        augmented_views: Recorded views of each training image: one plain, the others augmented.
+        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
         batch_size: Images a step.
         seed: Of everything drawn at random.
     """

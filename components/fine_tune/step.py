@@ -13,7 +13,7 @@ from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import MODEL, ModelInfo, read_model_info
 from headstart.components.core.plan import Plan
 
-SHARES = (0.25, 0.5, 0.75, 1.0)
+SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
@@ -78,7 +78,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         trainable_tensors=len(parts.tail.trainable_variables),
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
-    with recorded(parts.front, train, validation, before.image_size, plan) as (learned, chosen):
+    with recorded(parts.front, train, validation, plan) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
         epochs = fit(parts.tail, learned, chosen, plan)
         mixture = best_mixture(parts.tail, start, SHARES, chosen)

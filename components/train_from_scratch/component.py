@@ -13,9 +13,9 @@ def train_from_scratch(
     model: Output[Model],
     backbone: str = "mobilenet_v2",
     image_size: int = 0,
-    epochs: int = 20,
+    epochs: int = 15,
     learning_rate: float = 0.001,
-    augmented_views: int = 2,
+    augmented_views: int = -1,
     batch_size: int = 32,
     seed: int = 0,
 ) -> None:
@@ -29,7 +29,7 @@ def train_from_scratch(
         image_size: Side in pixels that images are resized to; 0: the backbone's own.
         epochs: Passes over the training images.
         learning_rate: Peak of the schedule.
-        augmented_views: Views of each training image: one plain, the others augmented.
+        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
         batch_size: Images a step.
         seed: Of everything drawn at random.
     """

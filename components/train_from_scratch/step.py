@@ -56,7 +56,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
     network = build_classifier(build_convnet(size), "tf", _HEAD, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
     parts = cut(network, CONVNET, "conv1")
-    with recorded(parts.front, train, validation, size, plan) as records:
+    with recorded(parts.front, train, validation, plan) as records:
         epochs = fit(parts.tail, *records, plan)
     kept = best_epoch(epochs)
     info = ModelInfo(

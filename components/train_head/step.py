@@ -73,7 +73,7 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
         trainable_tensors=len(network.trainable_variables),
     )
     parts = cut(network, base.name, BACKBONE_END)
-    with recorded(parts.front, train, validation, size, plan) as records:
+    with recorded(parts.front, train, validation, plan) as records:
         epochs = fit(parts.tail, *records, plan, WEIGHT_DECAY)
     kept = best_epoch(epochs)
     info = ModelInfo(

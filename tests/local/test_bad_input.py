@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import pytest
-
 from support.commands import QUICK, headstart
 from support.servers import serving
 
@@ -51,13 +50,25 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
         (["--data", "{good}", "--counts", "1,2"], "give three numbers of at least 1"),
         (["--data", "{good}", "--counts", "", "--fractions", "1,1,1"], "add up to at most 1"),
         (["--data", "{good}", "--order", "random"], "unknown order 'random'; known: hash, name"),
-        (["--data", "{good}", "--backbone", "vgg61"], "unknown backbone 'vgg61'; known: mobilenet_v2, vgg16, sketchnet"),
-        (["--data", "{good}", "--image-size", "8"], "image size 8 is too small for backbone sketchnet: it needs at least"),
+        (
+            ["--data", "{good}", "--backbone", "vgg61"],
+            "unknown backbone 'vgg61'; known: mobilenet_v2, vgg16, sketchnet",
+        ),
+        (
+            ["--data", "{good}", "--image-size", "8"],
+            "image size 8 is too small for backbone sketchnet: it needs at least",
+        ),
         (["--data", "{good}", "--weights", "{bad}/none.h5"], "none.h5' of backbone sketchnet: no such file; pass"),
         (["--data", "{good}", "--weights", "{bad}/file"], "is no HDF5 file"),
-        (["--data", "{good}", "--weights", "{bad}/other.weights.h5"], "do not fit backbone sketchnet: layer 'stem_conv' needs"),
+        (
+            ["--data", "{good}", "--weights", "{bad}/other.weights.h5"],
+            "do not fit backbone sketchnet: layer 'stem_conv' needs",
+        ),
         (["--data", "{good}", "--weights", "{web}/none.h5"], "404"),
-        (["--data", "{good}", "--unfreeze-from", "block99"], "has no layer or block 'block99'; one can unfreeze from"),
+        (
+            ["--data", "{good}", "--unfreeze-from", "block99"],
+            "has no layer or block 'block99'; one can unfreeze from",
+        ),
         (["--data", "{good}", "--head-epochs", "0"], "epochs of stage head is 0; it must be above 0"),
         (["--data", "{good}", "--fine-tune-learning-rate", "-1"], "learning_rate of stage fine_tuning is -1.0"),
         (["--data", "{good}", "--output", "{bad}/file/out"], "cannot be written (Not a directory)"),

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import dsl, local
+
 from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
@@ -14,7 +16,6 @@ from headstart.components.fine_tune.component import fine_tune
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
-from kfp import dsl, local
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -53,7 +54,9 @@ def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:
 
 def test_split_dataset(root: Path, dataset: Path) -> None:
     run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, counts=[30, 10, 20], order="name", seed=3)
-    sizes = {name: read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")}
+    sizes = {
+        name: read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")
+    }
     assert sizes == {"train": [30, 30], "validation": [10, 10], "test": [20, 20]}
 
 

@@ -6,7 +6,6 @@ import signal
 from pathlib import Path
 
 import pytest
-
 from support.commands import QUICK, Started, eventually, headstart
 
 STAGES = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")

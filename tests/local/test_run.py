@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-
 from support.commands import QUICK, headstart
 
 PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "run.log"}

@@ -1,4 +1,5 @@
 import pytest
+
 from headstart.components.core.backbones import BACKBONES, get_backbone
 from headstart.components.core.errors import HeadstartError
 
@@ -21,5 +22,7 @@ def test_image_size_is_the_backbones_own_or_the_one_asked_for(name: str) -> None
 def test_weights_that_can_be_nothing_are_refused() -> None:
     for weights in ("", "none", "imagenet", "https://host/weights.h5", __file__):
         get_backbone("vgg16").check_weights(weights)
-    with pytest.raises(HeadstartError, match="weights 'imagenet' of backbone sketchnet: no such file; pass 'drawings'"):
+    with pytest.raises(
+        HeadstartError, match="weights 'imagenet' of backbone sketchnet: no such file; pass 'drawings'"
+    ):
         get_backbone("sketchnet").check_weights("imagenet")

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 from headstart.components.core.backbones import BACKBONES, Backbone, Head, get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network.classifier import (
@@ -75,7 +76,7 @@ def test_front_and_tail_make_the_whole(name: str, point: str) -> None:
 
 def test_unknown_or_crossed_point_lists_the_blocks() -> None:
     _, model = classifier("mobilenet_v2")
-    with pytest.raises(HeadstartError, match="no layer or block 'block_99'; one can unfreeze from .*block_13"):
+    with pytest.raises(HeadstartError, match=r"no layer or block 'block_99'; one can unfreeze from .*block_13"):
         cut(model, "mobilenet_v2", "block_99")
     with pytest.raises(HeadstartError, match="a shortcut passes around it"):
         cut(model, "mobilenet_v2", "block_12_depthwise")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from headstart.pipelines.cli import app
 from typer.testing import CliRunner
+
+from headstart.pipelines.cli import app
 
 NETWORK_STEPS = {"train-head", "fine-tune", "evaluate-model"}
 DATA_STEPS = {"download-dataset", "split-dataset"}
@@ -28,7 +29,9 @@ def containers(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
     first, _ = compiled(tmp_path)
-    code = f"from headstart.pipelines.cli import app; app(['compile', '--output', {str(tmp_path / 'pipeline.yaml')!r}])"
+    code = (
+        f"from headstart.pipelines.cli import app; app(['compile', '--output', {str(tmp_path / 'pipeline.yaml')!r}])"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/", capture_output=True)
     assert (tmp_path / "pipeline.yaml").read_bytes() == first
 
@@ -90,8 +93,8 @@ def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["download_dataset", "split_dataset"])
 def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
-    code = f"import sys, headstart.components.{module}.step; assert not {{'tensorflow', 'keras', 'kfp'}} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    unwanted = "{'tensorflow', 'keras', 'kfp'}"
+    code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("module", ["train_head", "fine_tune", "train_from_scratch", "evaluate_model"])

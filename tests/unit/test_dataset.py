@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from headstart.components.core import dataset as module
 from headstart.components.core.dataset import (
     DatasetWriter,
@@ -15,7 +17,6 @@ from headstart.components.core.dataset import (
     read_training_infos,
 )
 from headstart.components.core.errors import HeadstartError
-from PIL import Image
 
 
 def row(number: int, label: int = 0) -> ImageRow:

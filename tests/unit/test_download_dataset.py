@@ -5,12 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from support.pictures import PER_CLASS
+
 from headstart.components.core.dataset import read_info, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
-from PIL import Image
-
-from support.pictures import PER_CLASS
 
 
 def quarantine(dataset: Path) -> dict[str, str]:

@@ -1,16 +1,17 @@
 import json
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
+
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network.artifact import load_model
 from headstart.components.evaluate_model.step import Evaluation, evaluate_model
-from PIL import Image
-from io import BytesIO
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,9 @@ def out(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFa
     return folder
 
 
-def test_predictions_are_what_the_saved_model_says_of_the_images(out: Path, head: Path, splits: dict[str, Path]) -> None:
+def test_predictions_are_what_the_saved_model_says_of_the_images(
+    out: Path, head: Path, splits: dict[str, Path]
+) -> None:
     table = pq.read_table(out / "evaluation" / "predictions.parquet").to_pylist()
     rows = list(read_rows(splits["test"]))
     assert [each["id"] for each in table] == [row.id for row in rows]
@@ -51,8 +54,10 @@ def test_report_needs_nothing_from_outside(out: Path) -> None:
     text = (out / "report.html").read_text()
 
     class Links(HTMLParser):
-        found: list[str] = []
-        tags: list[str] = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.found: list[str] = []
+            self.tags: list[str] = []
 
         def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
             self.tags.append(tag)
@@ -67,11 +72,12 @@ def test_report_needs_nothing_from_outside(out: Path) -> None:
 
 
 def test_names_cannot_smuggle_markup_into_the_report(tmp_path: Path, head: Path, splits: dict[str, Path]) -> None:
+    from dataclasses import replace
+
     from headstart.components.core.history import read_history
     from headstart.components.core.model import read_model_info
     from headstart.components.evaluate_model.figures import figures_of
     from headstart.components.evaluate_model.report import Candidate, Mistake, render
-    from dataclasses import replace
 
     names = ["<script>alert(1)</script>", "dog"]
     info = replace(read_model_info(head), classes=names)
@@ -89,5 +95,5 @@ def test_models_and_images_of_different_classes_are_refused(
     with DatasetWriter(tmp_path / "other", ["cat", "wolf"], "here") as writer:
         for row in read_rows(splits["test"]):
             writer.add(row)
-    with pytest.raises(HeadstartError, match="has classes .'cat', 'dog'., the test images .'cat', 'wolf'."):
+    with pytest.raises(HeadstartError, match=r"has classes .'cat', 'dog'., the test images .'cat', 'wolf'."):
         evaluate_model(head, [], tmp_path / "other", tmp_path / "evaluation", tmp_path / "report.html")

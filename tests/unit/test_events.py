@@ -1,4 +1,5 @@
 import pytest
+
 from headstart.pipelines.events import Event, Raised, StageEnded, StageProgress, StageStarted, parse
 
 
@@ -22,7 +23,10 @@ from headstart.pipelines.events import Event, Raised, StageEnded, StageProgress,
             "    headstart.components.core.errors.HeadstartError: class 'cat' is: small",
             Raised("class 'cat' is: small", True),
         ),
-        ("    OSError: [Errno 28] No space left on device", Raised("OSError: [Errno 28] No space left on device", False)),
+        (
+            "    OSError: [Errno 28] No space left on device",
+            Raised("OSError: [Errno 28] No space left on device", False),
+        ),
         ("    event=network parameters=3", None),
         ("anything else", None),
     ],

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+
 from headstart.components.core.statistics import wilson
 from headstart.components.evaluate_model.figures import figures_of, roc
 

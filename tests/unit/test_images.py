@@ -3,9 +3,10 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+
 from headstart.components.core.network.images import decode
 from headstart.components.download_dataset.images import Picture, Rejected, check
-from PIL import Image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 # Smooth, as photographs are: chroma subsampling of noise would say more of the codec than of us.
@@ -64,7 +65,9 @@ def test_exif_orientation_is_applied() -> None:
     picture = check(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif, quality=95))
     assert isinstance(picture, Picture)
     assert (picture.width, picture.height) == (40, 60)
-    expected = np.asarray(Image.open(io.BytesIO(encoded(Image.fromarray(SMOOTH), "JPEG", quality=95))).rotate(-90, expand=True))
+    expected = np.asarray(
+        Image.open(io.BytesIO(encoded(Image.fromarray(SMOOTH), "JPEG", quality=95))).rotate(-90, expand=True)
+    )
     assert (pixels(picture) == expected).all()
 
 

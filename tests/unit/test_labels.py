@@ -1,4 +1,5 @@
 import pytest
+
 from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.labels import labels_of
 

@@ -1,4 +1,5 @@
 import pytest
+
 from headstart.components.core import logs
 from headstart.pipelines.events import StageProgress, parse
 

@@ -2,18 +2,20 @@ import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from support.pictures import PER_CLASS
+
 from headstart.components.download_dataset.images import Picture, check
 from headstart.pipelines.sample.write import draw_sample
-from PIL import Image
-
-from support.pictures import PER_CLASS
 
 
 def test_same_seed_draws_the_same_and_a_larger_sample_extends_a_smaller_one(pictures: Path, tmp_path: Path) -> None:
     draw_sample(tmp_path, 5, seed=1)
     for name in ("cat", "dog"):
         for number in range(1, 6):
-            assert (tmp_path / f"{name}.{number}.jpg").read_bytes() == (pictures / f"{name}.{number}.jpg").read_bytes()
+            assert (tmp_path / f"{name}.{number}.jpg").read_bytes() == (
+                pictures / f"{name}.{number}.jpg"
+            ).read_bytes()
 
 
 def test_nothing_but_the_drawing_gives_the_class_away(pictures: Path) -> None:

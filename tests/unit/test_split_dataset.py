@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from headstart.components.core.dataset import DatasetWriter, ImageRow, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.split_dataset.step import SPLITS, Shares, split_dataset
@@ -68,9 +69,9 @@ def test_group_lies_on_one_side(tmp_path: Path, shares: Shares, order: str) -> N
 
 def test_class_too_small_is_named(tmp_path: Path) -> None:
     data = write(tmp_path / "data", 20)
-    with pytest.raises(HeadstartError, match="class 'cat' has 20 usable images, and counts 10,8,5 ask for 23"):
+    with pytest.raises(HeadstartError, match=r"class 'cat' has 20 usable images, and counts 10,8,5 ask for 23"):
         split(data, tmp_path, Shares([10, 8, 5], []))
-    with pytest.raises(HeadstartError, match="class 'cat' has 2 usable images.*leave none for"):
+    with pytest.raises(HeadstartError, match=r"class 'cat' has 2 usable images.*leave none for"):
         split(write(tmp_path / "tiny", 2), tmp_path, FRACTIONS)
 
 

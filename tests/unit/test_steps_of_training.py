@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+
 from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import read_history
@@ -23,7 +24,9 @@ def weights_by_layer(model: Path) -> dict[str, list[np.ndarray]]:
 
 def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> Path:
     plan = Plan("fine_tuning", 2, float(settings.pop("learning_rate", 1e-3)), 1, 16, 0)
-    fine_tune(head, splits["train"], splits["validation"], out, FineTuneSettings(str(settings.pop("point", "")), plan))
+    fine_tune(
+        head, splits["train"], splits["validation"], out, FineTuneSettings(str(settings.pop("point", "")), plan)
+    )
     return out
 
 
@@ -67,13 +70,15 @@ def test_fine_tuning_that_only_harms_leaves_the_head(head: Path, splits: dict[st
     tuned = tune(head, splits, tmp_path / "tuned", learning_rate=10.0)
     info = read_model_info(tuned)
     assert info.metrics["fine_tuned_share"] == 0
-    assert info.metrics["validation_loss"] == pytest.approx(read_model_info(head).metrics["validation_loss"], abs=1e-3)
+    assert info.metrics["validation_loss"] == pytest.approx(
+        read_model_info(head).metrics["validation_loss"], abs=1e-3
+    )
     for one, other in zip(load_model(head).get_weights(), load_model(tuned).get_weights(), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match="no layer or block 'block9'; one can unfreeze from .*block3"):
+    with pytest.raises(HeadstartError, match=r"no layer or block 'block9'; one can unfreeze from .*block3"):
         tune(head, splits, tmp_path / "tuned", point="block9")
     assert not (tmp_path / "tuned").exists()
 

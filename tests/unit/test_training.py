@@ -1,13 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import best_epoch, read_history, write_history
 from headstart.components.core.network.images import image_batches
 from headstart.components.core.network.mixing import best_mixture
-from headstart.components.core.network.record import PlainBatches, Record, TrainingBatches, record, recorded
+from headstart.components.core.network.record import PlainBatches, Record, Recorder, TrainingBatches, recorded
 from headstart.components.core.network.training import compile_classifier, fit
 from headstart.components.core.plan import Plan
 
@@ -28,24 +30,26 @@ def logistic() -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
 
 
-def test_record_holds_what_the_front_says_of_plain_and_augmented_images(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
+    splits: dict[str, Path], tmp_path: Path
+) -> None:
     pixels = keras.Input((32, 32, 3))
     front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    made = record(front, splits["train"], 32, views=3, seed=0, path=tmp_path / "train.npy")
+    made = Recorder(front, seed=0).record(splits["train"], 3, tmp_path / "train.npy")
     assert made.activations.shape == (3, 80, 8, 8, 3)
     assert made.activations.dtype == np.float16
     plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
     assert np.allclose(made.activations[0], plain, rtol=2e-3)
     differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
     assert all((difference > 1).mean() > 0.9 for difference in differences)
-    again = record(front, splits["train"], 32, views=3, seed=0, path=tmp_path / "again.npy")
+    again = Recorder(front, seed=0).record(splits["train"], 3, tmp_path / "again.npy")
     assert np.array_equal(made.activations, again.activations)
 
 
 def test_recorded_files_are_gone_afterwards(splits: dict[str, Path]) -> None:
     pixels = keras.Input((32, 32, 3))
     front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    with recorded(front, splits["train"], splits["validation"], 32, PLAN) as (train, validation):
+    with recorded(front, splits["train"], splits["validation"], PLAN) as (train, validation):
         paths = [Path(each.activations.filename) for each in (train, validation)]
         assert (train.images, validation.images) == (80, 20)
         assert all(path.exists() for path in paths)
@@ -120,6 +124,12 @@ def test_plan_refuses_what_makes_no_sense(field: str, value: float) -> None:
     values = {"stage": "head", "epochs": 1, "learning_rate": 1.0, "augmented_views": 1, "batch_size": 1, "seed": 0}
     with pytest.raises(HeadstartError, match=f"{field} of stage head is {value}; it must be above 0"):
         Plan(**(values | {field: value}))
+
+
+@pytest.mark.parametrize(("images", "views"), [(100, 6), (1_000, 3), (2_000, 1), (100_000, 1)])
+def test_few_images_are_seen_in_more_views(images: int, views: int) -> None:
+    assert replace(PLAN, augmented_views=-1).views(images) == views
+    assert replace(PLAN, augmented_views=4).views(images) == 4
 
 
 def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better() -> None:

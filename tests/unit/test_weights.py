@@ -6,13 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support.servers import serving
 
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network.classifier import build_backbone
 from headstart.components.core.network.weights import load_weights, pretrained_backbone, weights_digest
-
-from support.servers import serving
 
 SIZE = 64
 

@@ -2,8 +2,9 @@
 
     image (any size, RGB 0-255) -> resize -> preprocessing -> backbone -> head
 
-The backbone is one layer of the chain; turning colours round is an operation of Keras that is no layer. A cut at a layer inside it gives a front, which stays as it is and can be
-recorded once, and a tail, which is trained on the record. Both share their weights with the whole.
+The backbone is one layer of the chain. A cut at a layer inside it gives a front, which stays as it is and can be
+recorded once, and a tail, which is trained on the record. Both share their weights with the whole. The chain is
+walked by `operations`, since turning the colours round is an operation of Keras that is no layer.
 """
 
 import dataclasses

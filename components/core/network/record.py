@@ -44,52 +44,62 @@ class Record:
         return int(self.activations.shape[1])
 
 
-def record(front: keras.Model, dataset: Path, size: int, views: int, seed: int, path: Path) -> Record:
-    """Runs `front` over every image of a dataset, `views` times, decoding each image once.
+class Recorder:
+    """Runs the frozen part of a network over datasets; it is traced once, whatever their number.
 
     Args:
         front: Resized pixels (n, size, size, 3), 0-255, to activations.
-        dataset: A dataset artifact.
-        size: Side of the resized pixels.
-        views: 1: plain images only; N: N - 1 augmented views besides.
         seed: Of the augmentation.
-        path: The file to keep the record in; float16, so it takes two bytes a number.
     """
-    info = read_info(dataset)
-    shape = (views, info.images, *front.output.shape[1:])
-    activations = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    augment = augmentation(seed)
-    limit = np.finfo(np.float16).max
 
-    @tf.function(reduce_retracing=True)
-    def run(pixels: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.clip_by_value(front(pixels, training=False), -limit, limit), tf.float16)
+    def __init__(self, front: keras.Model, seed: int) -> None:
+        limit = np.finfo(np.float16).max
+        augment = augmentation(seed)
+        self._size = front.input.shape[1]
+        self._shape = front.output.shape[1:]
+        pixels = tf.TensorSpec((None, self._size, self._size, 3))
 
-    @tf.function(reduce_retracing=True)
-    def run_augmented(pixels: tf.Tensor) -> tf.Tensor:
-        return run(augment(pixels, training=True))
+        @tf.function(input_signature=[pixels])
+        def plain(images: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.clip_by_value(front(images, training=False), -limit, limit), tf.float16)
 
-    start = 0
-    batches = image_batches(dataset, size, _BATCH)
-    for pixels in tracked(batches, f"record {path.stem}", math.ceil(info.images / _BATCH)):
-        stop = start + len(pixels)
-        activations[0, start:stop] = run(pixels).numpy()
-        for view in range(1, views):
-            activations[view, start:stop] = run_augmented(pixels).numpy()
-        start = stop
-    labels = read_columns(dataset, ["label"])["label"].to_numpy()
-    return Record(activations, labels)
+        @tf.function(input_signature=[pixels])
+        def augmented(images: tf.Tensor) -> tf.Tensor:
+            return plain(augment(images, training=True))
+
+        self._plain, self._augmented = plain, augmented
+
+    def record(self, dataset: Path, views: int, path: Path) -> Record:
+        """Records every image of a dataset, decoding each once.
+
+        Args:
+            dataset: A dataset artifact.
+            views: 1: plain images only; N: N - 1 augmented views besides.
+            path: The file to keep the record in; float16, so it takes two bytes a number.
+        """
+        info = read_info(dataset)
+        shape = (views, info.images, *self._shape)
+        activations = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        start = 0
+        batches = image_batches(dataset, self._size, _BATCH)
+        for pixels in tracked(batches, f"record {path.stem}", math.ceil(info.images / _BATCH)):
+            stop = start + len(pixels)
+            activations[0, start:stop] = self._plain(pixels).numpy()
+            for view in range(1, views):
+                activations[view, start:stop] = self._augmented(pixels).numpy()
+            start = stop
+        return Record(activations, read_columns(dataset, ["label"])["label"].to_numpy())
 
 
 @contextlib.contextmanager
-def recorded(
-    front: keras.Model, train: Path, validation: Path, size: int, plan: Plan
-) -> Iterator[tuple[Record, Record]]:
+def recorded(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Iterator[tuple[Record, Record]]:
     """Records a training set in the plan's views and a validation set in one; both vanish at the block's end."""
+    recorder = Recorder(front, plan.seed)
+    views = plan.views(read_info(train).images)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         yield (
-            record(front, train, size, plan.augmented_views, plan.seed, Path(folder) / "train.npy"),
-            record(front, validation, size, 1, plan.seed, Path(folder) / "validation.npy"),
+            recorder.record(train, views, Path(folder) / "train.npy"),
+            recorder.record(validation, 1, Path(folder) / "validation.npy"),
         )
 
 

@@ -12,7 +12,7 @@ def build_sketchnet(input_shape: tuple[int, int, int]) -> keras.Model:
 
     A strided 3x3 convolution and four blocks of two 3x3 convolutions each, the second of them bypassed by an
     identity shortcut (He et al., Deep Residual Learning for Image Recognition, 2016); every convolution is
-    followed by batch normalisation and ReLU. 366,032 parameters. Each block takes one tensor from the one before,
+    followed by batch normalisation and ReLU. 379,176 parameters. Each block takes one tensor from the one before,
     so a model can be cut at ``blockN_conv1``, `N` from 1 to 4.
 
     Args:

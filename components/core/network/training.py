@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch
@@ -15,9 +16,7 @@ from headstart.components.core.plan import Plan
 _WARMUP_SHARE = 0.1
 
 
-def fit(
-    tail: keras.Model, train: Record, validation: Record, plan: Plan, weight_decay: float = 0.004
-) -> list[Epoch]:
+def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, weight_decay: float = 0.004) -> list[Epoch]:
     """Trains with AdamW and leaves the weights of the epoch with the least validation loss.
 
     Args:
@@ -55,6 +54,8 @@ def compile_classifier(model: keras.Model, learning_rate: Any = 0.0, weight_deca
         optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
         loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        # Keras compiles with XLA wherever it can; on a CPU that is slower than oneDNN.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
 
 

@@ -37,7 +37,9 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
         return _with_imagenet(backbone, image_size)
     base = build_backbone(backbone, image_size)
     if weights == backbone.pretrained:
-        load_weights(base, Path(str(files(__package__) / "weights" / f"{backbone.name}.weights.h5")), backbone.name)
+        load_weights(
+            base, Path(str(files(__package__) / "pretrained" / f"{backbone.name}.weights.h5")), backbone.name
+        )
     elif is_url(weights):
         with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
             load_weights(base, download(weights, Path(folder) / "weights", "weights", _WAY_OUT), backbone.name)

@@ -1,0 +1,47 @@
+"""Writes the embedded sample: cats and dogs as a folder of JPEG files, some of them broken."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
+from headstart.pipelines.sample.faces import FACES
+
+_PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such picture.</body></html>\n"
+_BROKEN_KEY = 1_000
+_POSE_SPREAD = 0.9
+
+
+def draw_sample(folder: Path, per_class: int = 400, seed: int = 0) -> None:
+    """Writes ``cat.1.jpg`` to ``cat.N.jpg``, the same of dogs, and five files that are no pictures.
+
+    The names are those of Kaggle's Dogs vs. Cats. Picture `i` of a class depends on `seed`, the class and `i`
+    alone, so a bigger sample holds the smaller one. The broken files continue the numbering: a JPEG that breaks
+    off, an empty file and a web page as cats; random bytes and the mere header of a JPEG as dogs.
+
+    Args:
+        folder: Where to write; made if it is missing.
+        per_class: Sound pictures of each class.
+        seed: 0 or more; the same seed writes the same bytes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FACES:
+        for number in range(1, per_class + 1):
+            (folder / f"{name}.{number}.jpg").write_bytes(draw_face(name, number, seed))
+    for name, contents in _broken(seed).items():
+        for number, content in enumerate(contents, start=per_class + 1):
+            (folder / f"{name}.{number}.jpg").write_bytes(content)
+
+
+def draw_face(name: str, number: int, seed: int) -> bytes:
+    """One picture of the sample as JPEG; `name` is ``cat`` or ``dog``."""
+    rng = np.random.default_rng([seed, list(FACES).index(name), number])
+    return to_jpeg(draw_picture(FACES[name], rng, _POSE_SPREAD), rng)
+
+
+def _broken(seed: int) -> dict[str, list[bytes]]:
+    rng = np.random.default_rng([seed, _BROKEN_KEY])
+    whole = to_jpeg(draw_picture(FACES["cat"], rng), rng)
+    header = io.BytesIO(whole).read(whole.index(b"\xff\xdb"))
+    return {"cat": [whole[: len(whole) * 2 // 5], b"", _PAGE], "dog": [rng.bytes(3000), header]}
