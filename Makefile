@@ -10,7 +10,7 @@ TYPES := build/types/headstart
 run: $(VENV)/.installed
 	$(BIN)/headstart sample $(SAMPLE)
 	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --head-learning-rate 0.01 \
-		--fine-tune-epochs 6 --fine-tune-learning-rate 0.001 --output out/sample
+		--fine-tune-epochs 8 --fine-tune-learning-rate 0.002 --output out/sample
 
 test: check
 	$(BIN)/pytest

@@ -165,7 +165,7 @@ def compile_pipeline(
 @app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(help="Where to draw it.", show_default=False)],
-    per_class: Annotated[int, typer.Option(help="Pictures of each class.", min=1)] = 400,
+    per_class: Annotated[int, typer.Option(help="Pictures of each class.", min=1)] = 500,
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures.")] = 0,
 ) -> None:
     """Draws a sample: cat and dog faces, with a few broken files among them."""

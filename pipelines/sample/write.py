@@ -13,7 +13,7 @@ _BROKEN_KEY = 1_000
 _POSE_SPREAD = 0.9
 
 
-def draw_sample(folder: Path, per_class: int = 400, seed: int = 0) -> None:
+def draw_sample(folder: Path, per_class: int = 500, seed: int = 0) -> None:
     """Writes ``cat.1.jpg`` to ``cat.N.jpg``, the same of dogs, and five files that are no pictures.
 
     The names are those of Kaggle's Dogs vs. Cats. Picture `i` of a class depends on `seed`, the class and `i`

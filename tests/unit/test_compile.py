@@ -94,7 +94,8 @@ def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["download_dataset", "split_dataset"])
 def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
     unwanted = "{'tensorflow', 'keras', 'kfp'}"
-    code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"subprocess.run([sys.executable, "-c", code], check=True)
+    code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("module", ["train_head", "fine_tune", "train_from_scratch", "evaluate_model"])
