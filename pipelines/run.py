@@ -115,8 +115,10 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
             "from_scratch": request.from_scratch,
             "parameters": request.parameters,
         }
-        child.stdin.write(json.dumps(order) + "\n")
-        child.stdin.flush()
+        # A child that is gone already says why in its output.
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(json.dumps(order) + "\n")
+            child.stdin.flush()
         with log.open("w", encoding="utf-8") as file:
             for line in child.stdout:
                 file.write(line)

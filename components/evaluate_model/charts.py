@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from headstart.components.core.history import Epoch
 
 # Okabe and Ito's colours, which the colour-blind can tell apart too.
-TRAINING_COLOUR = "#E69F00"
-VALIDATION_COLOUR = "#0072B2"
-
-# Drawn in this colour, replaced by `currentColor`: the charts follow the page from light to dark.
+_TRAINING = "#e69f00"
+_VALIDATION = "#0072b2"
 _INK = "#010203"
+# Drawn in the first, shown in the second: the charts follow the page from light to dark.
+_OF_THE_PAGE = {_INK: "currentColor", _VALIDATION: "rgb(var(--blue))"}
+
 _STYLE = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
@@ -57,8 +58,8 @@ def curves(epochs: list[Epoch], title: str) -> str:
 
 
 def _pair(axes: Axes, numbers: list[int], training: list[float], validation: list[float]) -> None:
-    axes.plot(numbers, training, "o", color=TRAINING_COLOUR, markersize=4, label="training")
-    axes.plot(numbers, validation, "-", color=VALIDATION_COLOUR, linewidth=2, label="validation")
+    axes.plot(numbers, training, "o", color=_TRAINING, markersize=4, label="training")
+    axes.plot(numbers, validation, "-", color=_VALIDATION, linewidth=2, label="validation")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
@@ -67,4 +68,6 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     drawing = buffer.getvalue()
-    return drawing[drawing.index("<svg") :].replace(_INK, "currentColor")
+    for drawn, shown in _OF_THE_PAGE.items():
+        drawing = drawing.replace(drawn, shown)
+    return drawing[drawing.index("<svg") :]

@@ -64,7 +64,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
         classes=learn.classes,
         image_size=size,
         backbone=CONVNET,
-        recipe=dataclasses.asdict(settings),
+        recipe=dataclasses.asdict(settings) | {"image_size": size},
         dataset={"train": learn.digest, "validation": choose.digest},
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),

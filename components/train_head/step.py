@@ -81,7 +81,7 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
         classes=learn.classes,
         image_size=size,
         backbone=backbone.name,
-        recipe=dataclasses.asdict(settings) | {"backbone_sha256": weights_digest(base)},
+        recipe=dataclasses.asdict(settings) | {"image_size": size, "backbone_sha256": weights_digest(base)},
         dataset={"train": learn.digest, "validation": choose.digest},
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
