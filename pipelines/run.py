@@ -31,6 +31,7 @@ PRODUCTS = {
 
 _WORK = ".work"
 _GRACE_SECONDS = 5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     # What lies in the working folder must not stand for a package: `docker/` would, for one that kfp looks for.
@@ -169,6 +170,9 @@ def _publish(root: Path, work: Path, output: Path) -> None:
         if len(found) != 1:
             raise HeadstartError(f"the run left no {artifact}; see {output / LOG}")
         found[0].rename(ready / name)
+    # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     for name in reversed(PRODUCTS):
         target = output / name
         if target.is_dir() and not target.is_symlink():
@@ -210,14 +214,13 @@ def _work_folder(output: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in numbers:
+        for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in numbers]
+    before = [signal.signal(number, interrupt) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
