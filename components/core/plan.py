@@ -7,7 +7,7 @@ from headstart.components.core.errors import HeadstartError
 AUTO = -1
 
 # Each view costs a pass of every image through the frozen layers. On 2,000 photographs more views than one gained
-# nothing that could be measured; on a few hundred drawings they did.
+# nothing that could be measured; for a few hundred images they cost seconds.
 _VIEWS_IN_ALL = 3_000
 _MOST_VIEWS = 6
 
