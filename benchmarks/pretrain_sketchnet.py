@@ -9,7 +9,6 @@ interval 96.1 % to 97.7 %. The file has 907,125 bytes.
 
 import argparse
 import io
-import math
 import multiprocessing
 import tempfile
 import time
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.components.core.network.sketchnet import build_sketchnet
+from headstart.components.core.statistics import wilson
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
 from headstart.pipelines.sample.things import CLASSES
 
@@ -31,7 +31,6 @@ _SHIFT = 5
 _BATCH = 64
 # Keeps the drawings apart from those of the sample, which are seeded with (seed, class, number).
 _TRAIN_STREAM, _HELD_OUT_STREAM = 7_001, 7_002
-_NORMAL_97_5 = 1.959964
 
 
 def draw(key: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -58,14 +57,6 @@ def draw_set(per_class: int, seed: int, stream: int) -> tuple[NDArray[np.uint8],
     keys = [(seed, stream, int(label), k // len(CLASSES)) for k, label in enumerate(labels)]
     with multiprocessing.get_context("spawn").Pool() as pool:
         return np.stack(pool.map(draw, keys, chunksize=200)), labels
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson, Probable inference, 1927)."""
-    share, z2 = right / total, _NORMAL_97_5**2
-    middle = share + z2 / (2 * total)
-    reach = _NORMAL_97_5 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2))
-    return (middle - reach) / (1 + z2 / total), (middle + reach) / (1 + z2 / total)
 
 
 def batches(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> tf.data.Dataset:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headstart.components.evaluate_model.step import Evaluation
+from headstart.components.evaluate_model.step import FINAL, Evaluation
 
 # The matrix travels inside the executor's arguments and output, which have size limits; the report has them all.
 _MOST_CLASSES = 100
@@ -21,7 +21,7 @@ def show(evaluation: Evaluation, metrics: Any, classification: Any) -> None:
         metrics.log_metric(f"{name}.accuracy", figures.accuracy)
         metrics.log_metric(f"{name}.log_loss", figures.log_loss)
     if len(evaluation.classes) <= _MOST_CLASSES:
-        matrix = evaluation.figures["test"].confusion_matrix
+        matrix = evaluation.figures[FINAL].confusion_matrix
         classification.log_confusion_matrix(evaluation.classes, matrix)
     if evaluation.roc:
         every = max(1, len(evaluation.roc[0]) // _MOST_CURVE_POINTS)

@@ -7,10 +7,9 @@ from pathlib import Path
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import sha256_of_file
 from headstart.components.core.history import read_history
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import MODEL, ModelInfo, read_model_info
+from headstart.components.core.model import ModelInfo, read_model_info
 from headstart.components.core.plan import Plan
 
 SHARES = (0.5, 1.0)
@@ -58,13 +57,15 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         )
     point = settings.unfreeze_from or get_backbone(before.backbone).unfreeze_from
 
-    from headstart.components.core.network.artifact import library_versions, load_model, save_model, set_seed
+    import keras
+
+    from headstart.components.core.network.artifact import library_versions, load_model, save_model
     from headstart.components.core.network.classifier import cut, freeze_batch_norm
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.record import recorded
     from headstart.components.core.network.training import fit
 
-    set_seed(plan.seed)
+    keras.utils.set_random_seed(plan.seed)
     network = load_model(head)
     # Set on the whole, it would not reach the backbone: Keras skips what is trainable already.
     network.get_layer(before.backbone).trainable = True
@@ -98,7 +99,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         },
         versions=library_versions(),
         seed=plan.seed,
-        parent=sha256_of_file(head / MODEL),
+        parent=before.sha256,
     )
     save_model(model, network, info, [*read_history(head), *epochs])
     event("model", stage=plan.stage, **info.metrics)

@@ -46,13 +46,15 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
     size = get_backbone(settings.backbone).resolve_image_size(settings.image_size)
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.artifact import library_versions, save_model, set_seed
+    import keras
+
+    from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import build_classifier, cut
     from headstart.components.core.network.convnet import CONVNET, build_convnet
     from headstart.components.core.network.record import recorded
     from headstart.components.core.network.training import fit
 
-    set_seed(plan.seed)
+    keras.utils.set_random_seed(plan.seed)
     network = build_classifier(build_convnet(size), "tf", _HEAD, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
     parts = cut(network, CONVNET, "conv1")

@@ -53,13 +53,15 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
     size = backbone.resolve_image_size(settings.image_size)
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.artifact import library_versions, save_model, set_seed
+    import keras
+
+    from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
     from headstart.components.core.network.record import recorded
     from headstart.components.core.network.training import fit
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 
-    set_seed(plan.seed)
+    keras.utils.set_random_seed(plan.seed)
     base = pretrained_backbone(backbone, size, settings.weights)
     network = build_classifier(base, backbone.preprocessing, backbone.head, len(learn.classes), size)
     tensors = len(network.trainable_variables)

@@ -32,11 +32,6 @@ def load_model(folder: Path) -> keras.Model:
         raise HeadstartError(f"{folder / MODEL} cannot be loaded ({error}); train the model again") from None
 
 
-def set_seed(seed: int) -> None:
-    """Seeds Python, NumPy and TensorFlow, from which initial weights and dropout are drawn."""
-    keras.utils.set_random_seed(seed)
-
-
 def library_versions() -> dict[str, str]:
     """Versions of what a model's numbers depend on."""
     return {"python": python_version()} | {name: version(name) for name in ("headstart", "keras", "tensorflow")}

@@ -3,7 +3,6 @@
 import hashlib
 import tempfile
 import warnings
-from importlib.resources import files
 from pathlib import Path
 
 import h5py
@@ -14,6 +13,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.fetch import download, is_url
 from headstart.components.core.network.classifier import build_backbone
 
+_PRETRAINED = Path(__file__).parent / "pretrained"
 _WAY_OUT = "pass weights as a file or an http(s):// address of a .weights.h5 or .h5 file made with include_top=False"
 
 
@@ -37,9 +37,7 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
         return _with_imagenet(backbone, image_size)
     base = build_backbone(backbone, image_size)
     if weights == backbone.pretrained:
-        load_weights(
-            base, Path(str(files(__package__) / "pretrained" / f"{backbone.name}.weights.h5")), backbone.name
-        )
+        load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
     elif is_url(weights):
         with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
             load_weights(base, download(weights, Path(folder) / "weights", "weights", _WAY_OUT), backbone.name)
