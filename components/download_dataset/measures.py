@@ -1,0 +1,135 @@
+"""What a picture looks like, in seven numbers, and which of them are odd."""
+
+import dataclasses
+from bisect import bisect_right
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_COARSE = 4
+_SMOOTHEST = 1 / _COARSE**2
+_SHARPEST = 16.0
+# Mean square, in grey levels; below it the steps are rounding and noise, and say nothing of sharpness.
+_FAINT = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Measures:
+    """Light, colour and sharpness of a picture.
+
+    Attributes:
+        red: Mean, 0-255.
+        green: Mean, 0-255.
+        blue: Mean, 0-255.
+        shadows: Grey level that 5 % of the pixels are below, 0-255.
+        highlights: Grey level that 5 % of the pixels are above, 0-255.
+        contrast: Grey levels between the darkest 1 % of the pixels and the brightest 1 %.
+        sharpness: 1 for a picture without any detail as fine as its pixels, 16 at most; in the direction,
+            across or down, in which it is less sharp.
+    """
+
+    red: float
+    green: float
+    blue: float
+    shadows: float
+    highlights: float
+    contrast: float
+    sharpness: float
+
+
+def measure(small: Image.Image) -> Measures:
+    """Measures a picture; 0.1 ms for 250 x 188 pixels.
+
+    Args:
+        small: RGB, reduced by a whole factor to 128-255 pixels at its longest side, so that sharpness means the
+            same for a telephone's picture as for a thumbnail; or smaller than that as it is.
+    """
+    red, green, blue = small.reduce(small.size).getpixel((0, 0))  # type: ignore[misc]
+    gray = small.convert("L")
+    darkest, shadows, highlights, brightest = _percentiles(gray, 0.01, 0.05, 0.95, 0.99)
+    return Measures(float(red), float(green), float(blue), shadows, highlights, brightest - darkest, _sharpness(gray))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """A way to look odd: one measure beyond a limit.
+
+    Attributes:
+        name: In a word or two.
+        measure: Name of the measure.
+        limit: The least, or the most, that is not odd.
+        above: Whether too much is odd, rather than too little.
+    """
+
+    name: str
+    measure: str
+    limit: float
+    above: bool = False
+
+    def odd(self, value: float) -> bool:
+        """Whether a value of the measure is beyond the limit."""
+        return value > self.limit if self.above else value < self.limit
+
+
+LOOKS = (
+    Look("dark", "highlights", 80),
+    Look("bright", "shadows", 160, above=True),
+    Look("blurry", "sharpness", 1.6),
+    Look("low information", "contrast", 30),
+)
+"""The ways to look odd.
+
+The limits were chosen on 4,000 photographs of cats and dogs (Kaggle's, at 200 x 200 pixels), of which they name nine,
+all of them rightly to the eye, and tried on spoiled copies of 1,000 of them, compressed again as JPEG of quality 85:
+
+===============  ==============================  =====  ===============
+look             spoiled by                      found  named untouched
+===============  ==============================  =====  ===============
+dark             light x 0.3                     100 %  3 of 4,000
+dark             light x 0.35                     67 %
+bright           haze, 178 + 0.3 x               100 %  2 of 4,000
+bright           overexposure, 120 + 3 x          83 %
+blurry           Gaussian of sigma 2 pixels       99 %  4 of 4,000
+blurry           Gaussian of sigma 4 pixels      100 %
+blurry           camera moved by 10 pixels        83 %
+low information  contrast x 0.1                  100 %  none of 4,000
+===============  ==============================  =====  ===============
+"""
+
+
+def odd_looks(measures: Measures) -> tuple[str, ...]:
+    """Names of the ways in which a picture looks odd; mostly none."""
+    return tuple(look.name for look in LOOKS if look.odd(getattr(measures, look.measure)))
+
+
+def _percentiles(gray: Image.Image, *shares: float) -> list[float]:
+    below = list(accumulate(gray.histogram()))
+    return [float(bisect_right(below, share * (below[-1] - 1))) for share in shares]
+
+
+def _sharpness(gray: Image.Image) -> float:
+    """How much steeper the picture is from pixel to pixel than its fourfold reduction says it must be.
+
+    In a smooth picture a step between pixels is a quarter of a step between blocks of four, and its square a
+    sixteenth; edges, texture and noise make it more. Squares let the few steepest places decide, so a sharp animal
+    before a blurred background is sharp; the ratio leaves light and contrast out; and the lesser of both
+    directions finds a picture that was shaken.
+    """
+    ratios = [
+        fine / coarse / _SMOOTHEST
+        for fine, coarse in zip(_steps(gray), _steps(gray.reduce(_COARSE)), strict=True)
+        if coarse >= _FAINT
+    ]
+    return min([*ratios, _SHARPEST])
+
+
+def _steps(gray: Image.Image) -> tuple[float, float]:
+    """Mean square of the difference between neighbours, across and down."""
+    levels = np.asarray(gray, np.float32)
+    return _mean_square(levels[:, 1:] - levels[:, :-1]), _mean_square(levels[1:] - levels[:-1])
+
+
+def _mean_square(values: NDArray[np.float32]) -> float:
+    return float(np.vdot(values, values)) / values.size if values.size else 0.0
