@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from headstart.components.core.errors import HeadstartError, unknown_name
-from headstart.components.core.fetch import is_url
+from headstart.components.core.stores import is_remote
 
 NO_WEIGHTS = "none"
 
@@ -73,11 +73,11 @@ class Backbone:
         Raises:
             HeadstartError: They are nothing of the kind.
         """
-        if weights in ("", NO_WEIGHTS, self.pretrained) or is_url(weights) or Path(weights).expanduser().is_file():
+        if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or Path(weights).expanduser().is_file():
             return
         raise HeadstartError(
             f"weights {weights!r} of backbone {self.name}: no such file; pass {self.pretrained!r}, {NO_WEIGHTS!r}, a "
-            ".weights.h5 or .h5 file made with include_top=False, or an http(s):// address of one"
+            ".weights.h5 or .h5 file made with include_top=False, or an http(s)://, gs:// or s3:// address of one"
         )
 
 

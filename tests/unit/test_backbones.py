@@ -20,7 +20,7 @@ def test_image_size_is_the_backbones_own_or_the_one_asked_for(name: str) -> None
 
 
 def test_weights_that_can_be_nothing_are_refused() -> None:
-    for weights in ("", "none", "imagenet", "https://host/weights.h5", __file__):
+    for weights in ("", "none", "imagenet", "https://host/x.h5", "gs://bucket/x.h5", "s3://bucket/x.h5", __file__):
         get_backbone("vgg16").check_weights(weights)
     with pytest.raises(
         HeadstartError, match="weights 'imagenet' of backbone sketchnet: no such file; pass 'drawings'"

@@ -89,4 +89,4 @@ def test_imagenet_without_network_says_what_else_to_pass(tmp_path: Path) -> None
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
     assert "HeadstartError: cannot download the imagenet weights of vgg16" in last
-    assert "pass weights as a file or an http(s):// address" in last
+    assert "pass weights as a file or an http(s)://, gs:// or s3:// address" in last

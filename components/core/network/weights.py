@@ -10,11 +10,14 @@ import keras
 
 from headstart.components.core.backbones import NO_WEIGHTS, Backbone
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.fetch import download, is_url
 from headstart.components.core.network.classifier import build_backbone
+from headstart.components.core.stores import is_remote, open_store
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
-_WAY_OUT = "pass weights as a file or an http(s):// address of a .weights.h5 or .h5 file made with include_top=False"
+_WAY_OUT = (
+    "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5 or .h5 file made with "
+    "include_top=False"
+)
 
 
 def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
@@ -24,7 +27,7 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
         backbone: A row of the table.
         image_size: Side of the input in pixels.
         weights: The name of the backbone's own weights or empty for them; ``none`` for random ones; a file, or an
-            `http(s)://` address of one.
+            `http(s)://`, `gs://` or `s3://` address of one.
 
     Raises:
         HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
@@ -38,9 +41,9 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
     base = build_backbone(backbone, image_size)
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
-    elif is_url(weights):
+    elif is_remote(weights):
         with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-            load_weights(base, download(weights, Path(folder) / "weights", "weights", _WAY_OUT), backbone.name)
+            load_weights(base, _downloaded(weights, Path(folder) / "weights"), backbone.name)
     else:
         load_weights(base, Path(weights).expanduser(), backbone.name)
     return base
@@ -75,6 +78,13 @@ def weights_digest(model: keras.Model) -> str:
         digest.update(f"{weight.name}{tuple(weight.shape)}".encode())
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())
     return digest.hexdigest()
+
+
+def _downloaded(weights: str, target: Path) -> Path:
+    try:
+        return open_store(weights).download(weights, target)
+    except HeadstartError as error:
+        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
 
 
 def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:

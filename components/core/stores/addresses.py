@@ -1,0 +1,52 @@
+"""Addresses of stored objects.
+
+`gs://` and `s3://` carry object names as they are, like the stores' own command lines: `#`, `?`, `%` and spaces
+stand for themselves.
+"""
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+from headstart.components.core.errors import HeadstartError
+
+SCHEMES = ("http", "https", "gs", "s3")
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def scheme_of(text: str) -> str:
+    """What stands before `://`, in lower case; empty for a local path."""
+    found = _SCHEME.match(text)
+    return found[1].lower() if found else ""
+
+
+def is_remote(text: str) -> bool:
+    """Whether `text` is an address that `open_store` knows."""
+    return scheme_of(text) in SCHEMES
+
+
+def without_secrets(url: str) -> str:
+    """The address as it may be shown: without user, password, query and fragment, where signed URLs carry secrets.
+
+    In object names `?` and `#` are plain characters, so of `gs://` and `s3://` only user and password are cut.
+    """
+    if scheme_of(url) in ("gs", "s3"):
+        bucket, slash, name = url.partition("://")[2].partition("/")
+        return f"{scheme_of(url)}://{bucket.rpartition('@')[2]}{slash}{name}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{scheme_of(url)}://…"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def split_address(uri: str) -> tuple[str, str]:
+    """Bucket and object name of a `gs://` or `s3://` address; the name is empty for a whole bucket.
+
+    Raises:
+        HeadstartError: It names no bucket.
+    """
+    bucket, _, name = uri.partition("://")[2].partition("/")
+    if not bucket or "@" in bucket:
+        raise HeadstartError(f"{without_secrets(uri)!r} names no bucket; write {scheme_of(uri)}://BUCKET/NAME")
+    return bucket, name

@@ -1,0 +1,176 @@
+"""Objects on the web."""
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, InvalidHeader
+from urllib3.util import Retry
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.stores import transfer
+from headstart.components.core.stores.addresses import without_secrets
+from headstart.components.core.stores.objects import NotFound, Store, StoredObject
+from headstart.components.core.stores.transfer import Changed, Interrupted, Part
+
+_GONE = (404, 410)
+_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+class HttpStore(Store):
+    """`http://` and `https://` addresses, each of one object."""
+
+    def __init__(self) -> None:
+        self._session = pooled(requests.Session())
+
+    def list(self, uri: str) -> Iterator[StoredObject]:
+        """The object at `uri`, without size and version where the server does not answer to HEAD."""
+        with transfer.patiently(
+            without_secrets(uri), lambda: send(self._session, "HEAD", uri, {"Accept-Encoding": "identity"})
+        ) as response:
+            if response.status_code in _GONE:
+                return
+            headers: Mapping[str, str] = response.headers if response.ok else {}
+            parts = urlsplit(uri)
+            name = unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or ""
+            yield StoredObject(uri, name, int(headers.get("Content-Length", "-1")), _version(headers))
+
+    def open_part(self, uri: str, start: int, version: str) -> Part:
+        """Asks for the bytes from `start` on, if the object has not changed, and else for all of them."""
+        headers = {"Accept-Encoding": "identity"}
+        # A weak version promises equal meaning only, not equal bytes.
+        if start and not version.startswith("W/"):
+            headers |= {"Range": f"bytes={start}-", "If-Range": version}
+        response = send(self._session, "GET", uri, headers)
+        if response.status_code in (200, 206):
+            return part_of(response, _version(response.headers, version), _digest(response.headers))
+        response.close()
+        answer = f"cannot read {without_secrets(uri)}: {response.status_code} {response.reason}"
+        match response.status_code:
+            case 416:
+                raise Changed
+            case 404 | 410:
+                raise NotFound(f"{answer}; check the address")
+            case 401 | 403:
+                raise HeadstartError(
+                    f"{answer}; if it is not public, give a signed address or http(s)://USER:PASSWORD@HOST/…"
+                )
+        raise HeadstartError(f"{answer}; check the address")
+
+
+def pooled(session: requests.Session) -> requests.Session:
+    """Lets a session hold as many connections as there are threads that read."""
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=transfer.CONNECTIONS))
+    return session
+
+
+def send(
+    session: requests.Session, method: str, url: str, headers: dict[str, str], params: dict[str, str] | None = None
+) -> requests.Response:
+    """One request, whose answer's body is still to be read.
+
+    Raises:
+        Interrupted: The server cannot be reached, does not answer in time, or says that it cannot answer now.
+        HeadstartError: The address is none, or the server's certificate is not to be trusted.
+    """
+    timeout = (transfer.CONNECT_SECONDS, transfer.READ_SECONDS)
+    try:
+        response = session.request(method, url, headers=headers, params=params, stream=True, timeout=timeout)
+    except (requests.RequestException, ValueError) as error:
+        raise interruption(error, url) from None
+    if response.status_code in transfer.PASSING:
+        response.close()
+        pause = retry_after(response.headers.get("Retry-After"))
+        raise Interrupted(f"{response.status_code} {response.reason}", pause)
+    return response
+
+
+def part_of(response: requests.Response, version: str, digest: tuple[str, bytes] | None) -> Part:
+    """The part of an object that an answer of status 200 or 206 brings."""
+    start, size = 0, int(response.headers.get("Content-Length", -1))
+    if response.status_code == requests.codes.partial_content:
+        start, size = content_range(response.headers.get("Content-Range", ""))
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            yield from response.raw.stream(transfer.CHUNK_BYTES, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise interruption(error, response.url) from None
+
+    return Part(start, size, version, digest, chunks(), response.close)
+
+
+def content_range(value: str) -> tuple[int, int]:
+    """First byte and size of the whole, of a `Content-Range`; the size is -1 where it is not given.
+
+    Raises:
+        Interrupted: It is no such header.
+    """
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", value.strip())
+    if not found:
+        raise Interrupted("a part came without its range")
+    return int(found[1]), -1 if found[2] == "*" else int(found[2])
+
+
+def retry_after(value: str | None) -> float:
+    """How many seconds a `Retry-After` asks for; 0 without one."""
+    try:
+        return Retry().parse_retry_after(value) if value else 0.0
+    except InvalidHeader:
+        return 0.0
+
+
+def interruption(error: BaseException, url: str) -> Exception:
+    """What a client's failure means: `Interrupted`, or an error where trying again is of no use.
+
+    Libraries' own words repeat the whole address, secrets and all; only what lies at the bottom is told.
+    """
+    if isinstance(error, (requests.RequestException, ValueError)) and not isinstance(error, _PASSING):
+        return HeadstartError(f"cannot read {without_secrets(url)}: {type(error).__name__}; check the address")
+    while not (isinstance(error, TimeoutError) or getattr(error, "strerror", None)) and (below := _below(error)):
+        error = below
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return HeadstartError(
+            f"cannot read {without_secrets(url)}: {error.verify_message}; set REQUESTS_CA_BUNDLE or AWS_CA_BUNDLE to "
+            "the certificates to trust"
+        )
+    if isinstance(error, TimeoutError):
+        return Interrupted("it did not answer in time")
+    return Interrupted(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _below(error: BaseException) -> BaseException | None:
+    nested: tuple[Any, ...] = (getattr(error, "reason", None), *error.args, error.__cause__, error.__context__)
+    return next((each for each in nested if isinstance(each, BaseException)), None)
+
+
+def _version(headers: Mapping[str, str], known: str = "") -> str:
+    """The version that an answer is of: a strong ETag, else the time of the last change, else a weak ETag."""
+    tag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
+    if known and known in (tag, modified):
+        return known
+    return tag if tag.startswith('"') else modified or tag
+
+
+def _digest(headers: Mapping[str, str]) -> tuple[str, bytes] | None:
+    for algorithm, header, pattern in (
+        ("sha256", "Repr-Digest", r"sha-256=:([^:]+):"),
+        ("sha256", "Digest", r"sha-256=([^,\s]+)"),
+        ("md5", "Content-MD5", r"(\S+)"),
+    ):
+        if found := re.search(pattern, headers.get(header, ""), re.IGNORECASE):
+            with contextlib.suppress(binascii.Error):
+                value = base64.b64decode(found[1], validate=True)
+                # Some servers write it in hexadecimal, which may pass for base64.
+                if len(value) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
+                    return algorithm, value
+    return None

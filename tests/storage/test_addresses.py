@@ -1,0 +1,55 @@
+import subprocess
+import sys
+
+import pytest
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.stores import is_remote, open_store, scheme_of, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("https://host/cats.zip", "https"),
+        ("HTTP://host/cats.zip", "http"),
+        ("gs://bucket/cats", "gs"),
+        ("s3://bucket", "s3"),
+        ("hdfs://host/cats", "hdfs"),
+        ("cats", ""),
+        ("/cats/a://b", ""),
+        ("C:\\cats", ""),
+        ("", ""),
+    ],
+)
+def test_scheme_is_what_stands_before_the_slashes(text: str, scheme: str) -> None:
+    assert scheme_of(text) == scheme
+    assert is_remote(text) == (scheme in ("http", "https", "gs", "s3"))
+
+
+def test_unknown_scheme_lists_the_known_ones() -> None:
+    with pytest.raises(
+        HeadstartError, match="no store for 'ftp://host/x'; known are http://, https://, gs://, s3://"
+    ):
+        open_store("ftp://me:secret@host/x?key=secret")
+
+
+def test_secrets_are_cut_and_object_names_are_not() -> None:
+    assert without_secrets("https://me:secret@host:1/a%20b?key=secret#secret") == "https://host:1/a%20b"
+    assert without_secrets("s3://me:secret@bucket/what?#1@home.jpg") == "s3://bucket/what?#1@home.jpg"
+    assert without_secrets("gs://bucket") == "gs://bucket"
+
+
+def test_clients_are_imported_when_a_store_is_opened() -> None:
+    code = (
+        "import sys\n"
+        "import headstart.components.core.stores\n"
+        "print({'google.cloud', 'boto3', 'requests', 'kfp', 'tensorflow'} & {*sys.modules})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_missing_boto3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    monkeypatch.delitem(sys.modules, "headstart.components.core.stores.s3", raising=False)
+    with pytest.raises(HeadstartError, match=r"install it with pip install 'headstart\[s3\]'"):
+        open_store("s3://bucket")
