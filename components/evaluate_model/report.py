@@ -1,16 +1,15 @@
 """The report: one HTML file that needs no network."""
 
-import base64
 import dataclasses
 import io
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.components.core import page
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.history import Epoch
 from headstart.components.core.model import ModelInfo
@@ -70,16 +69,10 @@ def render(final: Candidate, others: list[Candidate], mistakes: list[Mistake]) -
         others: Models to show beside it, on the same test images.
         mistakes: Images that `final` gets wrong, the worst first.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     histories = _histories([*others, final])
-    return environment.get_template("report.html.j2").render(
+    return page.render(
+        __package__,
+        "report.html.j2",
         final=final,
         candidates=[*others, final],
         classes=final.info.classes,
@@ -102,21 +95,13 @@ def worst_mistakes(
     for index, row in enumerate(read_rows(test) if rank else ()):
         if index in rank:
             found[rank[index]] = Mistake(
-                _thumbnail(row.image),
+                page.thumbnail(Image.open(io.BytesIO(row.image)), _THUMBNAIL_SIDE),
                 row.path,
                 classes[row.label],
                 classes[predicted[index]],
                 float(probabilities[index].max()),
             )
     return [found[place] for place in sorted(found)]
-
-
-def _thumbnail(encoded: bytes) -> str:
-    with Image.open(io.BytesIO(encoded)) as image:
-        image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _histories(candidates: list[Candidate]) -> dict[str, list[Epoch]]:

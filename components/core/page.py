@@ -1,0 +1,56 @@
+"""Pages for people: HTML files of one look that need no network."""
+
+import base64
+import io
+
+import jinja2
+from PIL import Image
+
+_LONGEST_NAME = 100
+# They join letters and emoji; Python does not call them printable.
+_JOINERS = "\u200c\u200d"
+
+
+def render(package: str, template: str, **values: object) -> str:
+    """Renders a page.
+
+    Args:
+        package: Where the template lies: `__package__`.
+        template: File name of one that extends `page.html.j2`.
+        values: What it shows. Everything is escaped; names that came from outside also go through the filter
+            `shown`, inside `<bdi>`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, ".") for name in (package, __package__)]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["grouped"] = lambda number: f"{number:,}"
+    environment.filters["shown"] = shown
+    return environment.get_template(template).render(values)
+
+
+def shown(name: str) -> str:
+    r"""A name as a person should see it: no longer than a few lines, and nothing in it invisible.
+
+    Example:
+        >>> shown("cat\n\u202egpj.exe")
+        'cat\\n\\u202egpj.exe'
+    """
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+    return "".join(
+        letter if letter.isprintable() or letter in _JOINERS else letter.encode("unicode_escape").decode()
+        for letter in name
+    )
+
+
+def thumbnail(image: Image.Image, side: int) -> str:
+    """`data:` address of a JPEG that fits into a square; `image` itself becomes that small."""
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
