@@ -18,6 +18,7 @@ def split_dataset(
     fractions: List[float] = [0.7, 0.15, 0.15],  # noqa: B006
     order: str = "hash",
     seed: int = 0,
+    folds: int = 0,
 ) -> None:
     """Deals a dataset out into three, each class alike, near-duplicates on one side.
 
@@ -28,21 +29,21 @@ def split_dataset(
         test: Dataset artifact of the images that are used once, by the evaluation.
         counts: Images per class for train, validation and test; empty: go by fractions.
         fractions: Parts of each class for train, validation and test.
-        order: 'hash' (by content) or 'name' (natural order of file names).
+        order: 'hash' (by content), 'name' (natural order of file names) or 'given' (the source's ready-made split).
         seed: Another seed gives another split by hash.
+        folds: Cross-validation folds over train and validation, in the column `fold`; 0: none.
     """
     from pathlib import Path
 
     from headstart.components.split_dataset import step
 
+    shares = step.Shares([int(count) for count in counts], [float(part) for part in fractions])
     written = step.split_dataset(
         Path(dataset.path),
         Path(train.path),
         Path(validation.path),
         Path(test.path),
-        step.Shares([int(count) for count in counts], [float(part) for part in fractions]),
-        order,
-        seed,
+        step.Dealing(shares, order, seed, folds),
     )
     for artifact, info in zip((train, validation, test), written.values(), strict=True):
         artifact.metadata.update(images=info.images, digest=info.digest)

@@ -2,6 +2,8 @@ import io
 import json
 from pathlib import Path
 
+import datasets
+import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -91,7 +93,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     whole = manifest.read_text()
     for text, message in (
         (whole[:20], "damaged"),
-        (whole.replace("headstart-dataset/1", "other/1"), "not in the format"),
+        (whole.replace("headstart-dataset/2", "other/1"), "not in the format"),
         (whole.replace('"digest"', '"digits"'), "damaged"),
     ):
         manifest.write_text(text)
@@ -109,3 +111,30 @@ def test_training_needs_every_class(tmp_path: Path) -> None:
     assert read_training_infos(both, cats)[0].images == 2
     with pytest.raises(HeadstartError, match="no image of class dog"):
         read_training_infos(cats, both)
+
+
+def test_hugging_face_shows_pictures_and_class_names(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", [row(number, number % 2) for number in range(10)])
+    files = [str(folder / shard) for shard in read_info(folder).shards]
+    rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows.features["label"].names == ["cat", "dog"]
+    assert rows[3]["image"].size == (16, 16)
+    assert rows.features["label"].int2str(rows[3]["label"]) == rows[3]["label_name"] == "dog"
+
+
+def test_duckdb_counts_classes_without_reading_pixels(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", [row(number, number % 2) for number in range(2000)])
+    (shard,) = (folder / name for name in read_info(folder).shards)
+    query = f"select label_name, count(*) from '{shard}' group by 1 order by 1"
+    assert duckdb.sql(query).fetchall() == [("cat", 1000), ("dog", 1000)]
+    # With the pixels overwritten the answer is the same.
+    table = pq.ParquetFile(shard)
+    spoiled = bytearray(shard.read_bytes())
+    for group in range(table.num_row_groups):
+        column = table.metadata.row_group(group).column(0)
+        assert column.path_in_schema == "image.bytes"
+        spoiled[column.data_page_offset : column.data_page_offset + column.total_compressed_size] = bytes(
+            column.total_compressed_size
+        )
+    shard.write_bytes(spoiled)
+    assert duckdb.sql(query).fetchall() == [("cat", 1000), ("dog", 1000)]
