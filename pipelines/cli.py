@@ -11,7 +11,8 @@ from rich.console import Console
 from headstart.components.core.backbones import BACKBONES, get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.plan import Plan
-from headstart.components.split_dataset.step import Shares, check_order
+from headstart.components.download_dataset.step import Settings
+from headstart.components.split_dataset.step import Dealing, Shares
 
 app = typer.Typer(
     help="Turn a small folder of labelled pictures into an image classifier you can trust.",
@@ -34,24 +35,44 @@ def main() -> None:
 @app.command()
 def run(
     data: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help="Folder of class folders, or a zip or tar archive (a path or an http(s):// address) with class "
-            "folders or Kaggle's cat.1.jpg names.",
+            help="Folder of class folders, zip or tar archive, CSV or JSON-lines manifest (image, label), or image "
+            "Parquet: a path, or an http(s)://, gs:// or s3:// address. Give it several times for several sources.",
             show_default=False,
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            help="Folder that receives model/, report.html, metrics.json, predictions.parquet and quarantine.csv."
+            help="Folder that receives model/, report.html, data.html, metrics.json, predictions.parquet and "
+            "quarantine.csv."
         ),
     ] = Path("out"),
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="How classes are told: 'auto', 'given' (by manifest or Parquet), 'folders', or 'names' (cat.1.jpg)."
+        ),
+    ] = "auto",
+    max_side: Annotated[
+        int, typer.Option(help="Longest side of a picture that is kept, in pixels; larger ones are reduced.")
+    ] = 512,
+    max_bad_fraction: Annotated[
+        float, typer.Option(help="Share of the files that may be left out before the run stops.")
+    ] = 0.1,
+    sha256: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="SHA-256 that a source has to have; one for each --data, '' where unchecked.", show_default=False
+        ),
+    ] = None,
     backbone: Annotated[str, typer.Option(help=f"Pretrained backbone: {', '.join(BACKBONES)}.")] = "mobilenet_v2",
     weights: Annotated[
         str,
         typer.Option(
-            help="The backbone's weights: a file, an http(s):// address, or 'none'; its own if left out.",
+            help="The backbone's weights: a file, an http(s)://, gs:// or s3:// address, or 'none'; its own if left "
+            "out.",
             show_default=False,
         ),
     ] = "",
@@ -71,7 +92,8 @@ def run(
     order: Annotated[
         str,
         typer.Option(
-            help="How images are dealt out: 'hash' (by content) or 'name' (in natural order of their names)."
+            help="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or 'given' "
+            "(the source's train, validation and test folders)."
         ),
     ] = "hash",
     head_epochs: Annotated[int, typer.Option(help="Epochs of training the head.")] = 20,
@@ -100,7 +122,11 @@ def run(
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the pipeline that a cluster would run."""
     parameters: dict[str, Any] = {
-        "data": data if "://" in data else str(Path(data).expanduser().absolute()),
+        "data": [each if "://" in each else str(Path(each).expanduser().absolute()) for each in data],
+        "labels": labels,
+        "max_side": max_side,
+        "max_bad_fraction": max_bad_fraction,
+        "sha256": sha256 or [],
         "backbone": backbone,
         "weights": str(Path(weights).absolute()) if Path(weights).is_file() else weights,
         "image_size": image_size,
@@ -187,14 +213,15 @@ def _check(parameters: dict[str, Any]) -> None:
     backbone = get_backbone(parameters["backbone"])
     backbone.resolve_image_size(parameters["image_size"])
     backbone.check_weights(parameters["weights"])
-    Shares(parameters["counts"], parameters["fractions"])
-    check_order(parameters["order"])
+    Settings(*(parameters[name] for name in ("labels", "max_side", "max_bad_fraction", "sha256")))
+    Dealing(Shares(parameters["counts"], parameters["fractions"]), parameters["order"])
     views, batch, seed = (parameters[name] for name in ("augmented_views", "batch_size", "seed"))
     for stage, prefix in (("head", "head"), ("fine_tuning", "fine_tune")):
         rate = parameters[f"{prefix}_learning_rate"]
         Plan(stage, parameters[f"{prefix}_epochs"], rate, views, batch, seed)
-    for name, value in parameters.items():
-        if isinstance(value, str) and ("{{" in value or "$(" in value):
+    texts = [(name, value) for name, value in parameters.items() if isinstance(value, str)]
+    for name, value in [*texts, *(("data", each) for each in parameters["data"])]:
+        if "{{" in value or "$(" in value:
             raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
 
 

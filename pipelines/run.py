@@ -25,6 +25,7 @@ PRODUCTS = {
     "model": "fine-tune/model",
     "report.html": "evaluate-model/report",
     "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+    "data.html": "download-dataset/hygiene",
     "quarantine.csv": "download-dataset/dataset/quarantine.csv",
     METRICS: "evaluate-model/evaluation/metrics.json",
 }
@@ -63,7 +64,7 @@ class Request:
     output: Path
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error
+class Interrupted(Exception):
     """The user, or the system, wants the run to end."""
 
     def __init__(self, number: int) -> None:

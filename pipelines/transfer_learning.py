@@ -34,11 +34,15 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
         "then fine-tuning of the backbone's top layers.",
     )
     def transfer_learning(
-        data: str,
+        data: List[str],
+        labels: str = "auto",
+        max_side: int = 512,
+        max_bad_fraction: float = 0.1,
+        sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
         backbone: str = "mobilenet_v2",
         weights: str = "",
         image_size: int = 0,
-        counts: List[int] = [],  # noqa: B006 - KFP reads the default and never changes it
+        counts: List[int] = [],  # noqa: B006
         fractions: List[float] = [0.7, 0.15, 0.15],  # noqa: B006
         order: str = "hash",
         head_epochs: int = 20,
@@ -57,14 +61,18 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
         """Trains and evaluates an image classifier.
 
         Args:
-            data: Folder of class folders, or a zip or tar archive with class folders or Kaggle's names: a path
-                that the pods see, or an http(s):// address of an archive.
+            data: Sources of labelled pictures: folders or object prefixes, archives, manifests, Parquet; as paths
+                that the pods see, or http(s)://, gs:// or s3:// addresses.
+            labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
+            max_side: Longest side of a picture that is kept, in pixels.
+            max_bad_fraction: Share of the files that may be left out before the run stops.
+            sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             backbone: Name of a pretrained backbone.
-            weights: Its weights: empty for its own, 'none', a file, or an http(s):// address.
+            weights: Its weights: empty for its own, 'none', a file, or an http(s)://, gs:// or s3:// address.
             image_size: Side in pixels that images are resized to; 0: the backbone's own.
             counts: Images per class for train, validation and test; empty: go by fractions.
             fractions: Parts of each class for train, validation and test.
-            order: 'hash' (by content) or 'name' (natural order of file names).
+            order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
             head_epochs: Passes over the training images while the head is trained.
             head_learning_rate: Peak of its schedule.
             unfreeze_from: First layer or block that is fine-tuned; empty: the backbone's own choice.
@@ -79,7 +87,9 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
             cpu: CPU limit of each step, as Kubernetes writes it; '0': no limit.
             memory: Memory limit of each step, likewise.
         """
-        dataset = download_dataset(data=data)
+        dataset = download_dataset(
+            data=data, labels=labels, max_side=max_side, max_bad_fraction=max_bad_fraction, sha256=sha256
+        )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
         )

@@ -8,13 +8,13 @@ from support.pictures import PER_CLASS
 
 from headstart.components.core.plan import Plan
 from headstart.components.download_dataset.step import download_dataset
-from headstart.components.split_dataset.step import Shares, split_dataset
+from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_head.step import HeadSettings, train_head
 from headstart.pipelines.sample.write import draw_sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-SHARES = Shares([40, 10, 10], [])
+DEALING = Dealing(Shares([40, 10, 10], []))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dataset(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dataset") / "dataset"
-    download_dataset(str(pictures), folder)
+    download_dataset([str(pictures)], folder, folder.parent / "hygiene.html")
     return folder
 
 
@@ -36,7 +36,7 @@ def dataset(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("splits")
     folders = {name: root / name for name in ("train", "validation", "test")}
-    split_dataset(dataset, **folders, shares=SHARES, order="hash", seed=0)
+    split_dataset(dataset, **folders, dealing=DEALING)
     return folders
 
 

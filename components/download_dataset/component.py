@@ -1,23 +1,39 @@
 """KFP interface of `download_dataset`."""
 
+from typing import List
+
 from kfp import dsl
-from kfp.dsl import Dataset, Output
+from kfp.dsl import HTML, Dataset, Output
 
 from headstart.components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
-def download_dataset(data: str, dataset: Output[Dataset]) -> None:
+def download_dataset(
+    data: List[str],
+    dataset: Output[Dataset],
+    hygiene: Output[HTML],
+    labels: str = "auto",
+    max_side: int = 512,
+    max_bad_fraction: float = 0.1,
+    sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
+) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
 
     Args:
-        data: Folder of class folders, or a zip or tar archive with class folders or Kaggle's `cat.1.jpg` names:
-            a path, or an http(s):// address of an archive.
+        data: Sources: folders of class folders or object prefixes, zip or tar archives, CSV or JSON-lines manifests
+            with the columns image and label, or image Parquet; as paths or http(s)://, gs:// or s3:// addresses.
         dataset: The pictures as Parquet shards, `dataset.json` and `quarantine.csv` (file, reason, detail).
+        hygiene: A page on what is to be known of the data before training on it.
+        labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
+        max_side: Longest side that is kept, in pixels; larger pictures are reduced.
+        max_bad_fraction: Share of the files that may be left out before the step fails.
+        sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    info = step.download_dataset(data, Path(dataset.path))
+    settings = step.Settings(labels, max_side, max_bad_fraction, sha256)
+    info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest)

@@ -1,51 +1,123 @@
-"""Which class a file belongs to, told from its path."""
+"""Which class a file belongs to, and which ready-made split, told from its path or by its source."""
 
+import dataclasses
 import re
+from collections import Counter
 from pathlib import PurePosixPath
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.download_dataset.sources.source import Entry
+
+RULES = ("given", "folders", "names")
+AUTO = "auto"
 
 _KAGGLE_NAME = re.compile(r"(?P<label>[^\W\d][\w -]*)\.\d+\.\w+")
-_SPLIT_FOLDERS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
 
 
-def labels_of(paths: list[str], source: str) -> tuple[list[str], str]:
-    """The class name of each file, by the first rule that finds at least two classes.
+@dataclasses.dataclass(frozen=True)
+class Labelling:
+    """The classes of all files.
 
-    1. ``folders``: the folder that a file lies in; `pets/cats/1.jpg` is of class `cats`. Folders named like a
-       split (`train`, `validation`, `test`) are no classes.
-    2. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`.
+    Attributes:
+        labels: A class name for each file; empty where the rule finds none.
+        splits: The ready-made split of each file; all empty unless there are at least two.
+        rule: One of `RULES`.
+        why: A sentence on how classes were told, for the log and the report.
+    """
 
-    Args:
-        paths: Paths relative to the source, at least one.
-        source: The source's name, for errors.
+    labels: list[str]
+    splits: list[str]
+    rule: str
+    why: str
 
-    Returns:
-        A class name for each path, empty where the rule finds none, and the rule's name.
+
+def check_rule(rule: str) -> None:
+    """Refuses a rule that is neither `AUTO` nor one of `RULES`.
 
     Raises:
-        HeadstartError: Neither rule finds two classes.
+        HeadstartError: The rule is unknown.
     """
-    rules = {
-        "folders": [_folder_label(PurePosixPath(path)) for path in paths],
-        "names": [_name_label(PurePosixPath(path)) for path in paths],
-    }
-    for rule, labels in rules.items():
-        if len(set(labels) - {""}) > 1:
-            return labels, rule
-    only = next((label for labels in rules.values() for label in labels if label), "")
+    if rule not in (AUTO, *RULES):
+        unknown_name("way to tell labels", rule, [AUTO, *RULES])
+
+
+def labels_of(entries: list[Entry], source: str, rule: str = AUTO, least: int = 2) -> Labelling:
+    """The class name of each file, by the rule that is asked for, or by the first that finds enough classes.
+
+    1. ``given``: by the source itself, a manifest or Parquet.
+    2. ``folders``: the folder that a file lies in; `pets/cats/1.jpg` is of class `cats`. Folders named like a
+       split (`train`, `validation`, `test`) are no classes.
+    3. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`.
+
+    Args:
+        entries: The files, at least one.
+        source: The source's name, for errors.
+        rule: ``auto`` or one of `RULES`.
+        least: Classes that have to be found.
+
+    Raises:
+        HeadstartError: The rule is unknown, or no rule finds enough classes.
+    """
+    check_rule(rule)
+    tried: dict[str, list[str]] = {}
+    for name in RULES if rule == AUTO else (rule,):
+        labels = tried[name] = [_label(entry, name) for entry in entries]
+        classes = sorted(set(labels) - {""})
+        if len(classes) >= least:
+            return Labelling(labels, _splits(entries), name, _why(name, classes, labels, tried, rule))
+    only = next((label for labels in tried.values() for label in labels if label), "")
     found = f"only one class, {only!r}" if only else "no classes"
+    how = "" if rule == AUTO else f" by labels={rule}"
     raise HeadstartError(
-        f"data {source!r} shows {found} in {len(paths)} files; a classifier needs two or more: put the pictures "
-        "of each class into a folder of its own, or name them cat.1.jpg, dog.1.jpg"
+        f"data {source!r} shows {found} in {len(entries)} files{how}; a classifier needs two or more: put the "
+        "pictures of each class into a folder of its own, name them cat.1.jpg, dog.1.jpg, or pass a manifest"
     )
 
 
-def _folder_label(path: PurePosixPath) -> str:
-    name = path.parent.name
-    return "" if name.lower() in _SPLIT_FOLDERS else name
-
-
-def _name_label(path: PurePosixPath) -> str:
+def _label(entry: Entry, rule: str) -> str:
+    path = PurePosixPath(entry.path)
+    if rule == "given":
+        return entry.label
+    if rule == "folders":
+        return "" if path.parent.name.lower() in _SPLIT_NAMES else path.parent.name
     match = _KAGGLE_NAME.fullmatch(path.name)
     return match["label"] if match else ""
+
+
+def _splits(entries: list[Entry]) -> list[str]:
+    """Ready-made splits, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
+    found = [_split(entry) for entry in entries]
+    return found if len(set(found) - {""}) > 1 else [""] * len(entries)
+
+
+def _split(entry: Entry) -> str:
+    if entry.split:
+        return _SPLIT_NAMES.get(entry.split.lower(), "")
+    folders = (part.lower() for part in PurePosixPath(entry.path).parts[:-1])
+    return next((_SPLIT_NAMES[part] for part in folders if part in _SPLIT_NAMES), "")
+
+
+def _why(rule: str, classes: list[str], labels: list[str], tried: dict[str, list[str]], asked: str) -> str:
+    how = {
+        "given": "the source says the class of each file",
+        "folders": "the class is the folder that a file lies in",
+        "names": "the class is the beginning of a file's name, as in cat.1.jpg",
+    }[rule]
+    words = [f"{how}: {len(classes)} classes in {sum(map(bool, labels))} files"]
+    without = Counter(map(bool, labels))[False]
+    if without:
+        words.append(f"{without} files have none")
+    if asked == AUTO:
+        passed = [f"labels={name} finds {len(set(found) - {''})}" for name, found in tried.items() if name != rule]
+        words.append(", ".join(["chosen as the first rule that finds enough", *passed]))
+    return "; ".join(words)

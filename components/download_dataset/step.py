@@ -1,101 +1,289 @@
-"""Reads pictures from their source, decodes every one, and writes the good ones as a dataset."""
+"""Reads pictures from their sources, checks every one, and writes the good ones as a dataset."""
 
-import csv
+import contextlib
+import dataclasses
+import errno
+import functools
+import io
+import itertools
 import os
+import tempfile
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+from PIL import Image
 
 from headstart.components.core.dataset import DatasetInfo, DatasetWriter, ImageRow, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.download_dataset.hygiene import Hygiene, render
 from headstart.components.download_dataset.images import Picture, Rejected, check
-from headstart.components.download_dataset.labels import labels_of
-from headstart.components.download_dataset.sources import open_source
+from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
+from headstart.components.download_dataset.lookalikes import near_duplicates
+from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
+from headstart.components.download_dataset.sources import Loader, Source, Unreadable, open_source
+from headstart.components.download_dataset.spool import Spool
 
-QUARANTINE = "quarantine.csv"
+_REMOTE_READERS = 32
+_FILES_AT_ONCE = 16
+_HEAD = 5
 
 
-def download_dataset(data: str, dataset: Path) -> DatasetInfo:
-    """Writes the pictures of `data` as a dataset artifact, in natural order of their paths.
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How pictures are taken in.
 
-    A file that does not decode, has no class, or repeats the pixels of one before it is left out and listed
-    in `quarantine.csv` beside the shards: `file`, `reason`, `detail`.
+    Attributes:
+        labels: How classes are told: ``auto``, ``given``, ``folders`` or ``names``.
+        max_side: Longest side that is kept, in pixels; larger pictures are reduced.
+        max_bad_fraction: Share of the files that may be left out, repeated pictures aside, before the run stops.
+        sha256: What each source's SHA-256 has to be, empty where unchecked; or no entries at all.
+    """
+
+    labels: str = AUTO
+    max_side: int = 512
+    max_bad_fraction: float = 0.1
+    sha256: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_rule(self.labels)
+        if self.max_side < 32:
+            raise HeadstartError(f"max_side {self.max_side}: give at least 32 pixels, such as 512")
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise HeadstartError(f"max_bad_fraction {self.max_bad_fraction}: give a share from 0 to 1, such as 0.1")
+        for digest in self.sha256:
+            if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
+                raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _File:
+    """A file with its class (empty: none) and ready-made split, and a way to read it."""
+
+    path: str
+    label: str
+    split: str
+    load: Loader
+
+
+def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
+    """Writes the pictures of all sources as one dataset artifact, in the order in which the sources name them.
+
+    A file that does not decode, has no class, or repeats the pixels of one before it is left out and listed in
+    `quarantine.csv` beside the shards; where the same pixels have two classes, all of those files are. Pictures
+    that are near-duplicates share a `group`.
 
     Args:
-        data: A folder of class folders, a zip or tar archive of one, or an archive with Kaggle's names
-            (`cat.1.jpg`); a path, or an `http(s)://` address of an archive.
+        data: Sources: see `open_source`.
         dataset: The artifact's folder, made anew.
+        hygiene: The HTML file to write: what is to be known of the data before training on it.
+        settings: How pictures are taken in; the defaults if left out.
 
     Raises:
-        HeadstartError: The source cannot be read, shows fewer than two classes, or a class has no picture
-            that decodes.
+        HeadstartError: A source cannot be read, there are fewer than two classes, too many files are bad, a class
+            has no picture that decodes, or the disk is full.
     """
     start_logging()
-    with open_source(data) as source:
-        paths = [file.path for file in source.files]
-        labels, rule = labels_of(paths, source.name)
-        classes = sorted(set(labels) - {""})
-        event("source", files=len(paths), classes=",".join(classes), labels_from=rule)
-        rejected: list[tuple[str, Rejected]] = []
-        first_seen: dict[str, tuple[str, str]] = {}
-        with DatasetWriter(dataset, classes, source.name) as writer:
-            checked = tracked(_check_all(source.contents()), "check", len(paths))
-            for path, label, result in zip(paths, labels, checked, strict=True):
-                if not label:
-                    result = Rejected("no class", f"classes were told from {rule}; this file has none")
-                elif isinstance(result, Picture) and result.id in first_seen:
-                    result = _repeated(label, *first_seen[result.id])
-                if isinstance(result, Rejected):
-                    rejected.append((path, result))
-                    continue
-                first_seen[result.id] = (path, label)
-                writer.add(
-                    ImageRow(
-                        image=result.encoded,
-                        path=path,
-                        label=classes.index(label),
-                        id=result.id,
-                        group=result.id,
-                        width=result.width,
-                        height=result.height,
-                    )
-                )
-            kept = Counter(label for _, label in first_seen.values())
-            for name in classes:
-                if not kept[name]:
-                    raise HeadstartError(
-                        f"data {source.name!r}: no file of class {name!r} can be used; "
-                        + "; ".join(f"{path}: {why.reason}" for path, why in rejected[:3])
-                    )
-            _write_quarantine(dataset / QUARANTINE, rejected)
+    settings = settings or Settings()
+    if not data:
+        raise HeadstartError("data names no source; pass a folder, an archive, or an address")
+    if settings.sha256 and len(settings.sha256) != len(data):
+        raise HeadstartError(
+            f"sha256 has {len(settings.sha256)} values for {len(data)} sources; give one each, empty where unchecked"
+        )
+    try:
+        with contextlib.ExitStack() as stack:
+            digests = settings.sha256 or [""] * len(data)
+            sources = [
+                stack.enter_context(open_source(each, sha256)) for each, sha256 in zip(data, digests, strict=True)
+            ]
+            spool = stack.enter_context(Spool())
+            return _take_in(sources, spool, dataset, hygiene, settings)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise HeadstartError(
+            f"no space left on the disk of {dataset} or of {tempfile.gettempdir()}; free some, or set TMPDIR"
+        ) from None
+
+
+def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
+    labelled = [_labelled(source, settings.labels, len(sources)) for source in sources]
+    classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
+    name = ", ".join(source.name for source in sources)
+    if len(classes) < 2:
+        raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
+    total = sum(len(source.entries) for source in sources)
+    quarantined = [each for source in sources for each in source.unusable]
+
+    files = itertools.chain.from_iterable(map(_files, sources, labelled, _prefixes(sources)))
+    remote = any(source.remote for source in sources)
+    checked = _check_all(files, remote, settings.max_side)
+    numbers = {label: number for number, label in enumerate(classes)}
+    allowed = settings.max_bad_fraction * total
+    for file, result in tracked(checked, "check", total):
+        if isinstance(result, Picture):
+            spool.add(file.path, numbers[file.label], file.split, result)
+            continue
+        quarantined.append(Quarantined(file.path, result.reason, result.detail))
+        if len(quarantined) > allowed:
+            raise HeadstartError(
+                f"data {name!r}: more than {settings.max_bad_fraction:.0%} of {total:,} files cannot be used: "
+                f"{_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
+            )
+
+    kept, repeated = _without_repeats(spool.facts(), classes)
+    groups = _groups(spool, kept)
+    facts = spool.facts().take(kept)
+    bad, quarantined = len(quarantined), [*quarantined, *repeated]
+    _check_no_class_is_empty(facts, classes, name, quarantined)
+    with DatasetWriter(dataset, classes, name) as writer:
+        columns = ("path", "label", "id", "stored_width", "stored_height", "split")
+        values = zip(kept, groups, *(facts[column].to_pylist() for column in columns), strict=True)
+        for row, group, path, label, pixels, width, height, split in values:
+            writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
+        write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
-    event("dataset", images=info.images, quarantined=len(rejected), digest=info.digest[:16])
+    members = _several(groups)
+    page = render(
+        Hygiene(
+            sources=[source.name for source in sources],
+            classes=classes,
+            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in labelled)),
+            facts=facts,
+            quarantined=quarantined,
+            ignored=sum(source.ignored for source in sources),
+            groups=members,
+            digest=info.digest,
+            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row]))),
+        )
+    )
+    hygiene.parent.mkdir(parents=True, exist_ok=True)
+    hygiene.write_text(page, encoding="utf-8")
+    reasons = Counter(each.reason for each in quarantined)
+    event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
+    event("dataset", images=info.images, bad=bad, groups_of_several=len(members), digest=info.digest[:16])
     return info
 
 
-def _check_all(contents: Iterable[bytes | None]) -> Iterator[Picture | Rejected]:
-    """Checks files on all cores, in order, with a bounded number of them in memory."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waiting: deque[Future[Picture | Rejected]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for content in contents:
-            waiting.append(pool.submit(check, content))
-            if len(waiting) >= 4 * workers:
-                yield waiting.popleft().result()
+def _labelled(source: Source, rule: str, sources: int) -> Labelling:
+    labelling = labels_of(source.entries, source.name, rule, least=2 if sources == 1 else 1)
+    counts = Counter(labelling.splits)
+    ready = {f"ready_{split}": number for split, number in counts.items() if split}
+    event("source", data=source.name, files=len(source.entries), ignored=source.ignored, **ready)
+    event("labels", rule=labelling.rule, why=labelling.why)
+    return labelling
+
+
+def _prefixes(sources: list[Source]) -> list[str]:
+    """What paths begin with, so that files of several sources have different ones."""
+    if len(sources) == 1:
+        return [""]
+    names = [PurePosixPath(source.name).name for source in sources]
+    if len(set(names)) < len(names):
+        names = [source.name for source in sources]
+    return [f"{name}/" for name in names]
+
+
+def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[_File]:
+    rows = zip(source.entries, labelling.labels, labelling.splits, source.loaders(), strict=True)
+    for entry, label, split, load in rows:
+        no_class = functools.partial(_no_class, labelling.rule)
+        yield _File(prefix + entry.path, label, split, load if label else no_class)
+
+
+def _no_class(rule: str) -> bytes:
+    raise Unreadable("no class", f"classes were told from {rule}; this file has none")
+
+
+def _check_all(files: Iterable[_File], remote: bool, max_side: int) -> Iterator[tuple[_File, Picture | Rejected]]:
+    """Reads and checks files on all cores, in order, with a bounded number of them in memory.
+
+    Where reading waits for a network, more threads wait; where it does not, they take several files at a time.
+    """
+    readers, at_once = (_REMOTE_READERS, 1) if remote else (_cores(), _FILES_AT_ONCE)
+
+    def work(chunk: list[_File]) -> list[tuple[_File, Picture | Rejected]]:
+        return [(file, _check(file.load, max_side)) for file in chunk]
+
+    waiting: deque[Future[list[tuple[_File, Picture | Rejected]]]] = deque()
+    files = iter(files)
+    pool = ThreadPoolExecutor(readers)
+    try:
+        while chunk := list(itertools.islice(files, at_once)):
+            waiting.append(pool.submit(work, chunk))
+            if len(waiting) > 2 * readers:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _repeated(label: str, first_path: str, first_label: str) -> Rejected:
-    if label == first_label:
-        return Rejected("duplicate", f"same pixels as {first_path}")
-    return Rejected("conflict", f"same pixels as {first_path}, which is of class {first_label}")
+def _check(load: Callable[[], bytes], max_side: int) -> Picture | Rejected:
+    try:
+        return check(load(), max_side)
+    except Unreadable as error:
+        return Rejected(error.reason, error.detail)
 
 
-def _write_quarantine(path: Path, rejected: list[tuple[str, Rejected]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "reason", "detail"])
-        rows.writerows((name, why.reason, why.detail) for name, why in rejected)
+def _without_repeats(facts: pa.Table, classes: list[str]) -> tuple[list[int], list[Quarantined]]:
+    """Rows to keep, and what is said of the others: the second and later of a kind, and all that contradict."""
+    ids, paths, labels = (facts[name].to_pylist() for name in ("id", "path", "label"))
+    first: dict[str, int] = {}
+    contradicting: dict[str, int] = {}
+    for row, pixels in enumerate(ids):
+        if labels[first.setdefault(pixels, row)] != labels[row]:
+            contradicting.setdefault(pixels, row)
+    kept, repeated = [], []
+    for row, pixels in enumerate(ids):
+        other = first[pixels]
+        if pixels in contradicting:
+            other = contradicting[pixels] if labels[other] == labels[row] else other
+            detail = f"same pixels as {paths[other]}, which is of class {classes[labels[other]]}"
+            repeated.append(Quarantined(paths[row], "conflict", detail))
+        elif row == other:
+            kept.append(row)
+        else:
+            repeated.append(Quarantined(paths[row], "duplicate", f"same pixels as {paths[other]}"))
+    return kept, repeated
+
+
+def _groups(spool: Spool, kept: list[int]) -> list[str]:
+    """For each kept row its group: the smallest id among its near-duplicates."""
+    numbers = near_duplicates(spool.sketches())[kept].tolist()
+    ids = spool.facts()["id"].take(kept).to_pylist()
+    names: dict[int, str] = {}
+    for number, pixels in zip(numbers, ids, strict=True):
+        names[number] = min(names.get(number, pixels), pixels)
+    return [names[number] for number in numbers]
+
+
+def _several(groups: list[str]) -> list[list[int]]:
+    """The groups of two and more, as positions."""
+    members: dict[str, list[int]] = {}
+    for position, group in enumerate(groups):
+        members.setdefault(group, []).append(position)
+    return [rows for rows in members.values() if len(rows) > 1]
+
+
+def _check_no_class_is_empty(facts: pa.Table, classes: list[str], name: str, quarantined: list[Quarantined]) -> None:
+    counts = Counter(facts["label"].to_pylist())
+    for number, label in enumerate(classes):
+        if not counts[number]:
+            raise HeadstartError(
+                f"data {name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or take "
+                "the class out"
+            )
+
+
+def _head(quarantined: list[Quarantined]) -> str:
+    head = "; ".join(f"{each.file}: {each.reason}" for each in quarantined[:_HEAD])
+    return head + (f"; and {len(quarantined) - _HEAD} more" if len(quarantined) > _HEAD else "")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

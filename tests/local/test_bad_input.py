@@ -41,15 +41,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     [
         (["--data", "{bad}/nowhere"], "nowhere' does not exist; pass a folder of class folders, or an archive"),
         (["--data", "{bad}/empty"], "holds no files"),
-        (["--data", "{bad}/one"], "shows only one class, 'cats' in 1 files; a classifier needs two or more"),
+        (["--data", "{bad}/one"], "shows only one class, 'cats', in 1 files"),
         (["--data", "{bad}/text.zip"], "neither a folder nor a zip or tar archive"),
         (["--data", "{bad}/cut.zip"], "neither a folder nor a zip or tar archive"),
-        (["--data", "ftp://host/pets.zip"], "ftp:// is not known here"),
+        (
+            ["--data", "ftp://host/pets.zip"],
+            "no store for 'ftp://host/pets.zip'; known are http://, https://, gs://, s3://",
+        ),
         (["--data", "{good}", "--counts", "100,10,10"], "class 'cat' has 60 usable images, and counts 100,10,10 ask"),
         (["--data", "{good}", "--counts", "a,b,c"], "counts 'a,b,c': give three numbers with commas between them"),
         (["--data", "{good}", "--counts", "1,2"], "give three numbers of at least 1"),
         (["--data", "{good}", "--counts", "", "--fractions", "1,1,1"], "add up to at most 1"),
-        (["--data", "{good}", "--order", "random"], "unknown order 'random'; known: hash, name"),
+        (["--data", "{good}", "--order", "random"], "unknown order 'random'; known: hash, name, given"),
         (
             ["--data", "{good}", "--backbone", "vgg61"],
             "unknown backbone 'vgg61'; known: mobilenet_v2, vgg16, sketchnet",
@@ -74,6 +77,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
         (["--data", "{good}", "--output", "{bad}/file/out"], "cannot be written (Not a directory)"),
         (["--data", "{good}", "--output", "/proc/out"], "cannot be written"),
         (["--data", "{good}/{{x}}"], "KFP substitutes"),
+        (["--data", "{good}", "--labels", "guess"], "unknown way to tell labels 'guess'; known: auto, given"),
+        (["--data", "{good}", "--max-side", "8"], "max_side 8: give at least 32 pixels"),
+        (["--data", "{good}", "--max-bad-fraction", "0.01"], "more than 1% of"),
+        (["--data", "{good}", "--sha256", "abc"], "sha256 'abc': give 64 hexadecimal digits"),
+        (["--data", "{good}", "--sha256", "0" * 64], "is a folder; sha256 is for a single file"),
+        (["--data", "{good}", "--order", "given"], "the data has no ready-made split"),
+        (["--data", "{web}/none.zip"], "none.zip"),
     ],
 )
 def test_one_line(options: list[str], message: str, pictures: Path, folders: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kfp import dsl, local
 
-from headstart.components.core.dataset import read_info
+from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
@@ -48,16 +48,20 @@ def as_data(splits: dict[str, Path], *names: str) -> dict[str, tuple[type, Path]
 
 
 def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:
-    made = download_dataset(data=str(pictures)).outputs["dataset"]
+    outputs = download_dataset(data=[str(pictures)]).outputs
+    made = outputs["dataset"]
     assert read_info(Path(made.path)).digest == read_info(dataset).digest == made.metadata["digest"]
+    assert Path(outputs["hygiene"].path).read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_split_dataset(root: Path, dataset: Path) -> None:
-    run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, counts=[30, 10, 20], order="name", seed=3)
+    run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, counts=[30, 10, 20], order="name", seed=3, folds=4)
     sizes = {
         name: read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")
     }
     assert sizes == {"train": [30, 30], "validation": [10, 10], "test": [20, 20]}
+    folds = read_columns(output(root, "split-dataset/train"), ["fold"])["fold"].to_pylist()
+    assert set(folds) == {0, 1, 2, 3}
 
 
 def test_train_head(root: Path, splits: dict[str, Path]) -> None:

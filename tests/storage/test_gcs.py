@@ -15,7 +15,7 @@ from support.faults import Fault
 from support.stores import Stored
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import open_store
+from headstart.components.core.stores import open_store, transfer
 
 
 @contextlib.contextmanager
@@ -149,3 +149,13 @@ def test_emulator_without_scheme_is_refused_at_once(monkeypatch: pytest.MonkeyPa
     for attempt in (lambda: open_store("gs://b").read("gs://b/cat"), lambda: [*open_store("gs://b").list("gs://b")]):
         with pytest.raises(HeadstartError, match=r"^cannot read .*; check the address"):
             attempt()
+
+
+def test_without_emulator_and_credentials_the_real_service_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("HOME", "/nonexistent")
+    monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(HeadstartError, match="headstart-tests-no-such-bucket"):
+        list(open_store("gs://").list("gs://headstart-tests-no-such-bucket/pets"))

@@ -24,9 +24,15 @@ USER, PASSWORD = "headstart", "headstart-secret"
 
 
 class Server(Protocol):
-    """A server that keeps objects."""
+    """A server that keeps objects.
+
+    Attributes:
+        address: Where it listens.
+        settings: Beginnings of the names of what its client reads from the environment.
+    """
 
     address: str
+    settings: tuple[str, ...]
 
     def make_bucket(self, bucket: str) -> None: ...
     def upload(self, bucket: str, key: str, data: bytes) -> None: ...
@@ -66,7 +72,7 @@ class Stored:
 def stored(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
     """Makes a bucket, starts a proxy, and sets the environment so that clients find it and nothing else."""
     for name in [*os.environ]:
-        if name.startswith(("AWS_", "GOOGLE_", "STORAGE_EMULATOR_")):
+        if name.startswith(server.settings):
             monkeypatch.delenv(name)
     with proxying(server.address) as proxy:
         for name, value in server.environment(proxy.address).items():
@@ -76,6 +82,8 @@ def stored(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
 
 class WebServer:
     """A folder on the web; its buckets are folders."""
+
+    settings = ()
 
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
@@ -99,6 +107,8 @@ class WebServer:
 class GcsServer:
     """fake-gcs-server."""
 
+    settings = ("GOOGLE_", "STORAGE_EMULATOR_")
+
     def __init__(self, address: str) -> None:
         self.address = address
         self.client = storage.Client(
@@ -120,6 +130,8 @@ class GcsServer:
 
 class MinioServer:
     """MinIO."""
+
+    settings = ("AWS_",)
 
     def __init__(self, address: str) -> None:
         import boto3

@@ -1,21 +1,30 @@
 import csv
+import hashlib
 import io
 import shutil
+import subprocess
 import zipfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from support.pictures import PER_CLASS
 
-from headstart.components.core.dataset import read_info, read_rows
+from headstart.components.core.dataset import DatasetInfo, read_info, read_rows
 from headstart.components.core.errors import HeadstartError
-from headstart.components.download_dataset.step import download_dataset
+from headstart.components.download_dataset.step import Settings, download_dataset
 
 
 def quarantine(dataset: Path) -> dict[str, str]:
     with (dataset / "quarantine.csv").open(newline="") as file:
         return {row["file"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def download(data: Path, out: Path, **settings: Any) -> DatasetInfo:
+    return download_dataset([str(data)], out, out.parent / "hygiene.html", Settings(**settings))
 
 
 def test_good_pictures_are_kept_and_broken_ones_listed(pictures: Path, dataset: Path) -> None:
@@ -41,7 +50,7 @@ def test_folder_of_class_folders_and_archive_give_the_same_dataset(
             shutil.copy(path, folders / name)
             archive.write(path, f"train/{path.name}")
     for data in (folders, tmp_path / "a.zip"):
-        assert download_dataset(str(data), tmp_path / "out").digest == read_info(dataset).digest
+        assert download(data, tmp_path / "out").digest == read_info(dataset).digest
 
 
 def test_repeated_pixels_are_kept_once_and_contradictions_listed(pictures: Path, tmp_path: Path) -> None:
@@ -52,10 +61,13 @@ def test_repeated_pixels_are_kept_once_and_contradictions_listed(pictures: Path,
     shutil.copy(folder / "cat.1.jpg", folder / "cat.3.jpg")
     shutil.copy(folder / "cat.1.jpg", folder / "dog.2.jpg")
     (folder / "README").write_text("not of any class")
-    assert download_dataset(str(folder), tmp_path / "out").counts == [2, 1]
+    shutil.copy(folder / "cat.2.jpg", folder / "cat.4.jpg")
+    assert download(folder, tmp_path / "out", max_bad_fraction=1).counts == [1, 1]
     assert quarantine(tmp_path / "out") == {
-        "cat.3.jpg": "duplicate",
+        "cat.1.jpg": "conflict",
+        "cat.3.jpg": "conflict",
         "dog.2.jpg": "conflict",
+        "cat.4.jpg": "duplicate",
         "README": "no class",
     }
 
@@ -65,6 +77,77 @@ def test_class_without_a_usable_picture_stops_the_run(pictures: Path, tmp_path: 
         (tmp_path / "data" / name).mkdir(parents=True)
     shutil.copy(pictures / "cat.1.jpg", tmp_path / "data" / "cats")
     (tmp_path / "data" / "dogs" / "broken.jpg").write_bytes(b"")
-    with pytest.raises(HeadstartError, match=r"class 'dogs' can be used; dogs/broken\.jpg: empty"):
-        download_dataset(str(tmp_path / "data"), tmp_path / "out")
+    with pytest.raises(HeadstartError, match=r"class 'dogs' can be used: dogs/broken\.jpg: empty"):
+        download(tmp_path / "data", tmp_path / "out", max_bad_fraction=1)
     assert not (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_too_many_bad_files_stop_the_run_with_the_lists_head(pictures: Path, tmp_path: Path) -> None:
+    message = r"more than 2% of 1\d\d files cannot be used: .+: \w+.*; mend or remove them, or raise max_bad_fraction"
+    with pytest.raises(HeadstartError, match=message):
+        download(pictures, tmp_path / "out", max_bad_fraction=0.02)
+    assert not (tmp_path / "out").exists()
+
+
+def test_near_duplicates_share_a_group_and_others_do_not(pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(pictures, folder)
+    original = Image.open(pictures / "cat.1.jpg")
+    original.resize((original.width // 2, original.height // 2)).save(folder / "cat.1001.jpg")
+    original.save(folder / "cat.1002.jpg", quality=40)
+    ImageOps.mirror(original).save(folder / "cat.1003.jpg")
+    download(folder, tmp_path / "out")
+    groups: dict[str, set[str]] = {}
+    for row in read_rows(tmp_path / "out"):
+        groups.setdefault(row.group, set()).add(row.path)
+    several = [paths for paths in groups.values() if len(paths) > 1]
+    assert several == [{"cat.1.jpg", "cat.1001.jpg", "cat.1002.jpg", "cat.1003.jpg"}]
+
+
+def test_several_sources_make_one_dataset(pictures: Path, dataset: Path, tmp_path: Path) -> None:
+    rows = [["image", "label"]]
+    with zipfile.ZipFile(tmp_path / "cats.zip", "w") as archive:
+        for path in sorted(pictures.iterdir()):
+            if path.name.startswith("cat"):
+                archive.write(path, path.name)
+            else:
+                rows.append([str(path), "dog"])
+    with (tmp_path / "dogs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    sources = [str(tmp_path / "cats.zip"), str(tmp_path / "dogs.csv")]
+    digest = hashlib.sha256((tmp_path / "cats.zip").read_bytes()).hexdigest()
+    info = download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=[digest, ""]))
+    assert info.digest == read_info(dataset).digest
+    with pytest.raises(HeadstartError, match=f"has the SHA-256 {digest}, not 000"):
+        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=["0" * 64, ""]))
+    with pytest.raises(HeadstartError, match="sha256 has 1 values for 2 sources"):
+        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=[digest]))
+
+
+def test_own_artifact_and_hugging_face_parquet_are_sources(dataset: Path, tmp_path: Path) -> None:
+    assert download(dataset, tmp_path / "out").digest == read_info(dataset).digest
+    shard = dataset / read_info(dataset).shards[0]
+    assert download(shard, tmp_path / "out").digest == read_info(dataset).digest
+    hub = tmp_path / "hub" / "data"
+    hub.mkdir(parents=True)
+    rows = datasets.load_dataset("parquet", data_files=str(shard), split="train", cache_dir=str(tmp_path / "cache"))
+    parts = rows.train_test_split(test_size=0.25, seed=0)
+    for name, part in parts.items():
+        part.to_parquet(hub / f"{name}-00000-of-00001.parquet")
+    (tmp_path / "hub" / "README.md").write_text("a data card")
+    assert download(tmp_path / "hub", tmp_path / "out").digest == read_info(dataset).digest
+    found = Counter(row.split for row in read_rows(tmp_path / "out"))
+    assert found == {name: len(part) for name, part in parts.items()}
+
+
+def test_full_disk_is_one_line(pictures: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", small], capture_output=True).returncode:
+        pytest.skip("mounting a small file system is not allowed here")
+    try:
+        with pytest.raises(HeadstartError, match="no space left on the disk of"):
+            download(pictures, small / "out")
+        assert not (small / "out" / "dataset.json").exists()
+    finally:
+        subprocess.run(["umount", small], check=True)

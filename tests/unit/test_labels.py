@@ -2,6 +2,7 @@ import pytest
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.labels import labels_of
+from headstart.components.download_dataset.sources import Entry
 
 
 @pytest.mark.parametrize(
@@ -18,10 +19,34 @@ from headstart.components.download_dataset.labels import labels_of
     ],
 )
 def test_rule_and_labels(paths: list[str], labels: list[str], rule: str) -> None:
-    assert labels_of(paths, "data") == (labels, rule)
+    found = labels_of([Entry(path) for path in paths], "data")
+    assert (found.labels, found.rule) == (labels, rule)
+    assert found.why.count("files") >= 1
 
 
 @pytest.mark.parametrize("paths", [["cats/1.jpg", "cats/2.jpg"], ["cat.1.jpg", "cat.2.jpg"], ["1.jpg", "2.jpg"]])
 def test_fewer_than_two_classes_are_refused(paths: list[str]) -> None:
     with pytest.raises(HeadstartError, match=r"data 'pets' shows (only one class, 'cats?'|no classes) in 2 files"):
-        labels_of(paths, "pets")
+        labels_of([Entry(path) for path in paths], "pets")
+
+
+def test_what_the_source_says_goes_before_its_paths_unless_another_rule_is_asked_for() -> None:
+    entries = [Entry("a/cat.1.jpg", "tabby"), Entry("b/dog.1.jpg", "collie"), Entry("b/dog.2.jpg", "")]
+    found = labels_of(entries, "data")
+    assert (found.labels, found.rule) == (["tabby", "collie", ""], "given")
+    assert "1 files have none" in found.why
+    assert labels_of(entries, "data", "folders").labels == ["a", "b", "b"]
+    assert labels_of(entries, "data", "names").labels == ["cat", "dog", "dog"]
+    with pytest.raises(
+        HeadstartError, match="unknown way to tell labels 'guess'; known: auto, given, folders, names"
+    ):
+        labels_of(entries, "data", "guess")
+
+
+def test_ready_made_splits_are_recognised_where_there_are_several() -> None:
+    paths = ["pets/Training/cats/1.jpg", "pets/val/dogs/1.jpg", "pets/test/dogs/2.jpg", "pets/dogs/3.jpg"]
+    assert labels_of([Entry(path) for path in paths], "data").splits == ["train", "validation", "test", ""]
+    alone = labels_of([Entry("train/cat.1.jpg"), Entry("train/dog.1.jpg")], "data")
+    assert alone.splits == ["", ""]
+    given = [Entry("1.jpg", "cat", "train"), Entry("2.jpg", "dog", "dev"), Entry("3.jpg", "dog", "other")]
+    assert labels_of(given, "data").splits == ["train", "validation", ""]

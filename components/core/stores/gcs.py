@@ -17,6 +17,7 @@ from google.api_core.exceptions import Forbidden, GoogleAPICallError, Unauthoriz
 from google.api_core.exceptions import NotFound as ApiNotFound
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.transport import DEFAULT_REFRESH_STATUS_CODES
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
 
@@ -42,8 +43,9 @@ class GcsStore(Store):
     def __init__(self) -> None:
         credentials = _credentials()
         self._anonymous = isinstance(credentials, AnonymousCredentials)
-        # An authorized session tries to renew anonymous credentials when they are refused, and fails at that.
-        self._session = pooled(requests.Session() if self._anonymous else AuthorizedSession(credentials))
+        # A session tries to renew credentials that are refused; anonymous ones cannot be, and it would fail at that.
+        renewed = () if self._anonymous else DEFAULT_REFRESH_STATUS_CODES
+        self._session = pooled(AuthorizedSession(credentials, refresh_status_codes=renewed))
         self._client = storage.Client(project="<none>", credentials=credentials, _http=self._session)
 
     def list(self, uri: str) -> Iterator[StoredObject]:

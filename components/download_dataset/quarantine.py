@@ -1,0 +1,31 @@
+"""Files that were left out of a dataset, and why."""
+
+import csv
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+QUARANTINE = "quarantine.csv"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file that was left out.
+
+    Attributes:
+        file: Its path, as the source names it.
+        reason: A word or two to count by: ``truncated``, ``duplicate``.
+        detail: What was found, in words.
+    """
+
+    file: str
+    reason: str
+    detail: str
+
+
+def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
+    """Writes a CSV file with the columns `file`, `reason` and `detail`."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "reason", "detail"])
+        rows.writerows(dataclasses.astuple(each) for each in quarantined)

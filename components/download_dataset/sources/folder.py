@@ -1,0 +1,40 @@
+"""A folder of pictures on disk."""
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from headstart.components.core.natural import natural_key
+from headstart.components.download_dataset.quarantine import Quarantined
+from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, read_file, shown
+
+
+def open_folder(name: str, root: Path) -> Source:
+    """Opens a folder; links to files and folders are followed, each folder once."""
+    names, unusable, ignored = [], [], 0
+    seen = {root.stat().st_ino}
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        relative = Path(folder).relative_to(root)
+        kept = []
+        for subfolder in subfolders:
+            inode = Path(folder, subfolder).stat().st_ino
+            if inode not in seen and not is_junk(subfolder):
+                seen.add(inode)
+                kept.append(subfolder)
+        subfolders[:] = kept
+        for file in files:
+            path = str(relative / file)
+            if is_junk(path):
+                ignored += 1
+            elif not Path(folder, file).is_file():
+                kind = "broken link" if Path(folder, file).is_symlink() else "not a file"
+                unusable.append(Quarantined(shown(path), kind, "neither a file nor a folder lies there"))
+            else:
+                names.append(path)
+    names.sort(key=natural_key)
+
+    def loaders() -> Iterator[Loader]:
+        return (functools.partial(read_file, root / each) for each in names)
+
+    return Source(name, [Entry(shown(each)) for each in names], loaders, ignored, tuple(unusable))

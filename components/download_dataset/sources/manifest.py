@@ -1,0 +1,97 @@
+"""A CSV or JSON-lines file that lists pictures and their classes."""
+
+import csv
+import functools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.stores import NotFound, Store, TooLarge, is_remote, open_store, scheme_of
+from headstart.components.download_dataset.sources.source import (
+    MAX_FILE_BYTES,
+    Entry,
+    Loader,
+    Source,
+    Unreadable,
+    read_file,
+    shown,
+)
+
+SUFFIXES = (".csv", ".jsonl", ".ndjson")
+
+_NEEDED = ("image", "label")
+
+
+def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
+    """Opens a manifest with the columns `image` and `label`, and `split` if it likes.
+
+    `image` is a path relative to the manifest, or an address; a local manifest may name absolute paths too.
+
+    Args:
+        name: The manifest as the user named it.
+        path: The file on disk.
+        base: What relative paths start from: a folder, or the address of one.
+        is_json: Whether each line is a JSON object; otherwise it is CSV with a header.
+
+    Raises:
+        HeadstartError: It is no such file, or lacks a column.
+    """
+    try:
+        rows = list(_json_rows(name, path) if is_json else _csv_rows(name, path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HeadstartError(f"manifest {name!r} is no UTF-8 text with one picture a line ({error})") from None
+    store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
+
+    def loaders() -> Iterator[Loader]:
+        return (functools.partial(_load, store, base, row["image"]) for row in rows)
+
+    remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
+    entries = [Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower()) for row in rows]
+    return Source(name, entries, loaders, remote=remote)
+
+
+def _csv_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, restval="")
+        _check_columns(name, list(rows.fieldnames or []))
+        for row in rows:
+            yield {key: value.strip() for key, value in row.items() if isinstance(key, str) and value is not None}
+
+
+def _json_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise HeadstartError(f"manifest {name!r}, line {number}: no JSON ({error})") from None
+            _check_columns(f"{name}, line {number}", list(row) if isinstance(row, dict) else [])
+            yield {key: "" if value is None else str(value) for key, value in row.items()}
+
+
+def _check_columns(where: str, columns: list[str]) -> None:
+    missing = [column for column in _NEEDED if column not in columns]
+    if missing:
+        raise HeadstartError(
+            f"manifest {where!r} has the columns {', '.join(columns) or '(none)'}; it lacks {' and '.join(missing)}"
+        )
+
+
+def _load(store: Callable[[str], Store], base: str, image: str) -> bytes:
+    if not image:
+        raise Unreadable("missing", "the manifest names no file")
+    if is_remote(image) or is_remote(base):
+        if not is_remote(image):
+            if image.startswith("/") or scheme_of(image):
+                raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
+            image = f"{base}/{image}"
+        try:
+            return store(scheme_of(image)).read(image, max_bytes=MAX_FILE_BYTES)
+        except NotFound as error:
+            raise Unreadable("missing", str(error)) from None
+        except TooLarge as error:
+            raise Unreadable("too large", str(error)) from None
+    return read_file(Path(base, image.removeprefix("file://")).expanduser())

@@ -1,0 +1,131 @@
+"""What a source is, and what it says of its files before they are read."""
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.natural import natural_key
+from headstart.components.download_dataset.quarantine import Quarantined
+
+MAX_FILE_BYTES = 256 * 2**20
+"""A picture's encoded size, at most; a larger file is no picture and is not read into memory."""
+
+_JUNK_NAMES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
+_JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+class Unreadable(Exception):
+    """One file of a source cannot be read; the others can.
+
+    Args:
+        reason: A word or two to count by.
+        detail: What happened, in words.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a source, not read yet.
+
+    Attributes:
+        path: Its path relative to the source, with forward slashes.
+        label: The class that the source itself gives it; empty where the path has to tell.
+        split: The ready-made split that the source itself puts it in, likewise.
+    """
+
+    path: str
+    label: str = ""
+    split: str = ""
+
+
+Loader = Callable[[], bytes]
+"""Reads one file's bytes, on any thread; raises `Unreadable`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """An opened source.
+
+    Attributes:
+        name: The source as the user named it, without secrets.
+        entries: Its files, junk left out.
+        loaders: Yields a loader for each of `entries`, in their order.
+        ignored: How many files are what operating systems leave behind.
+        unusable: What is there and is no file that could be read: links, devices.
+        remote: Whether reading a file waits for a network.
+    """
+
+    name: str
+    entries: list[Entry]
+    loaders: Callable[[], Iterator[Loader]]
+    ignored: int = 0
+    unusable: tuple[Quarantined, ...] = ()
+    remote: bool = False
+
+
+def is_junk(path: str) -> bool:
+    """Whether a path is what operating systems leave behind: hidden files, `__MACOSX`, `Thumbs.db`."""
+    parts = PurePosixPath(path.lower()).parts
+    return (
+        not parts
+        or any(part.startswith(".") and part != ".." for part in parts)
+        or any(part in _JUNK_FOLDERS for part in parts)
+        or parts[-1] in _JUNK_NAMES
+    )
+
+
+def member_name(name: str, archive: str) -> str:
+    """A member's name with forward slashes.
+
+    Raises:
+        HeadstartError: It points out of the archive.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or _DRIVE.match(name):
+        raise HeadstartError(
+            f"archive {archive!r} has a member {shown(name)!r} that points out of it; nothing was read: "
+            "such an archive is made to do harm, or by mistake; pack it again with relative names"
+        )
+    return str(path)
+
+
+def shown(name: str) -> str:
+    """A file's name as text that can be stored and printed: composed Unicode, no control characters."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed)
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Names sorted so that `cat.2.jpg` comes before `cat.10.jpg`."""
+    return sorted(names, key=natural_key)
+
+
+def read_file(path: Path) -> bytes:
+    """Reads a local file.
+
+    Raises:
+        Unreadable: It is not there, may not be read, or is too large for a picture.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise too_large(path.stat().st_size)
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise Unreadable("missing", "no such file") from None
+    except OSError as error:
+        raise Unreadable("unreadable", error.strerror or str(error)) from None
+
+
+def too_large(size: int) -> Unreadable:
+    """What to say of a file over `MAX_FILE_BYTES`."""
+    return Unreadable("too large", f"{size:,} bytes; the most for a picture is {MAX_FILE_BYTES:,}")

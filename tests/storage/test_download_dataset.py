@@ -1,0 +1,145 @@
+"""A whole dataset from object storage and the web, with faults on the way: nothing is lost, nothing is changed."""
+
+import csv
+import io
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from support.faults import Fault
+from support.hostile import encoded, picture
+from support.stores import Stored
+
+from headstart.components.core.dataset import DatasetInfo, read_rows
+from headstart.components.core.errors import HeadstartError
+from headstart.components.download_dataset.step import Settings, download_dataset
+
+PICTURES = {
+    f"{name}/{number}.jpg": encoded(picture(1000 * label + number, 160, 120), quality=95)
+    for label, name in enumerate(("cats", "dogs"))
+    for number in range(30)
+}
+
+
+def download(data: str, tmp_path: Path, **settings: object) -> DatasetInfo:
+    return download_dataset([data], tmp_path / "out", tmp_path / "hygiene.html", Settings(**settings))
+
+
+def packed(tmp_path: Path, kind: str = "zip") -> bytes:
+    return Path(shutil.make_archive(str(tmp_path / "pets"), kind, folder(tmp_path))).read_bytes()
+
+
+def folder(tmp_path: Path) -> Path:
+    for name, content in PICTURES.items():
+        path = tmp_path / "pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "pets"
+
+
+def undisturbed(tmp_path: Path) -> str:
+    return download(str(folder(tmp_path)), tmp_path / "undisturbed").digest
+
+
+def troubles(seed: int) -> list[Fault | None]:
+    """Every kind of fault, some of them twice in a row, between requests that pass."""
+    draw = random.Random(seed)
+    faults = [
+        *[Fault("reset", draw.randrange(0, 3000)) for _ in range(6)],
+        *[Fault("truncate", draw.randrange(0, 3000)) for _ in range(6)],
+        *[Fault("corrupt", draw.randrange(0, 3000)) for _ in range(6)],
+        *[Fault(status) for status in ("503", "429", "500", "503")],
+        Fault("slow", 500, seconds=0.3),
+        *[None] * 40,
+    ]
+    draw.shuffle(faults)
+    return faults
+
+
+def test_prefix_with_faults_gives_the_undisturbed_dataset(listed: Stored, tmp_path: Path) -> None:
+    for name, content in PICTURES.items():
+        listed.upload(f"data/pets/{name}", content)
+    listed.upload("data/pets/cats/.DS_Store", b"junk")
+    listed.upload("data/pets-not/cats/1.jpg", b"of another prefix")
+    listed.proxy.spoil(troubles(1))
+    info = download(listed.uri("data/pets"), tmp_path)
+    assert info.digest == undisturbed(tmp_path)
+    assert {row.path: row.image for row in read_rows(tmp_path / "out")} == PICTURES
+
+
+def test_archive_with_faults_gives_the_undisturbed_dataset(bucket: Stored, tmp_path: Path) -> None:
+    uri = bucket.upload("pets.zip", packed(tmp_path))
+    faults = [
+        Fault("reset", 40_000),
+        Fault("truncate", 30_000),
+        Fault("503"),
+        Fault("429"),
+        Fault("slow", 9, seconds=0.3),
+    ]
+    bucket.proxy.spoil(faults)
+    assert download(uri, tmp_path).digest == undisturbed(tmp_path)
+    assert len(bucket.proxy.reads) >= len(faults)
+
+
+def test_archive_that_arrives_altered_is_fetched_again(listed: Stored, tmp_path: Path) -> None:
+    uri = listed.upload("pets.tar", packed(tmp_path, "tar"))
+    listed.proxy.spoil([Fault("corrupt", 50_000)])
+    assert download(uri, tmp_path).digest == undisturbed(tmp_path)
+
+
+def test_manifest_in_a_bucket_names_objects_beside_it_and_elsewhere(
+    gcs: Stored, minio: Stored, tmp_path: Path
+) -> None:
+    rows = io.StringIO()
+    writer = csv.writer(rows)
+    writer.writerow(["image", "label", "split"])
+    for number, (name, content) in enumerate(PICTURES.items()):
+        store = (gcs, minio)[number % 2]
+        uri = store.upload(f"lists/{name}", content)
+        writer.writerow([name if store is gcs else uri, name.split("/")[0], ("train", "test")[number % 3 == 0]])
+    writer.writerow(["cats/nowhere.jpg", "cats", "train"])
+    writer.writerow(["/etc/hostname", "cats", "train"])
+    uri = gcs.upload("lists/pets.csv", rows.getvalue().encode())
+    gcs.proxy.spoil([None, Fault("503"), Fault("reset", 1000), Fault("truncate", 1000)])
+    assert download(uri, tmp_path).digest == undisturbed(tmp_path)
+    with (tmp_path / "out" / "quarantine.csv").open(newline="") as file:
+        assert {row["file"]: row["reason"] for row in csv.DictReader(file)} == {
+            "cats/nowhere.jpg": "missing",
+            "/etc/hostname": "unreadable",
+        }
+    assert {row.split for row in read_rows(tmp_path / "out")} == {"train", "test"}
+
+
+def test_json_lines_on_the_web(web: Stored, tmp_path: Path) -> None:
+    lines = []
+    for name, content in PICTURES.items():
+        web.upload(name, content)
+        lines.append(json.dumps({"image": name, "label": name.split("/")[0]}))
+    uri = web.upload("pets.jsonl", "\n".join(lines).encode())
+    assert download(uri, tmp_path).digest == undisturbed(tmp_path)
+
+
+def test_parquet_in_a_bucket(listed: Stored, tmp_path: Path) -> None:
+    digest = undisturbed(tmp_path)
+    for path in (tmp_path / "undisturbed" / "out").iterdir():
+        listed.upload(f"dataset/{path.name}", path.read_bytes())
+    assert download(listed.uri("dataset"), tmp_path).digest == digest
+
+
+def test_object_that_vanishes_after_the_listing_is_listed_as_missing(listed: Stored, tmp_path: Path) -> None:
+    for name, content in PICTURES.items():
+        listed.upload(name, content)
+    listed.proxy.spoil([Fault("404")])
+    assert download(listed.uri(""), tmp_path).images == len(PICTURES) - 1
+    assert "missing" in (tmp_path / "out" / "quarantine.csv").read_text()
+
+
+def test_store_that_stays_away_stops_the_run_in_one_line(listed: Stored, tmp_path: Path) -> None:
+    for name, content in PICTURES.items():
+        listed.upload(name, content)
+    listed.proxy.spoil([None] * 10 + [Fault("503")] * 10_000)
+    with pytest.raises(HeadstartError, match=listed.bucket):
+        download(listed.uri(""), tmp_path)
+    assert not (tmp_path / "out" / "dataset.json").exists()

@@ -1,0 +1,356 @@
+"""Inputs that are broken, strange or made to do harm, each with what has to come of it.
+
+`python tests/support/hostile.py > docs/hostile-inputs.md` writes the table that users read.
+"""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import shutil
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageFilter
+
+ACCEPTED, IGNORED, QUARANTINED, REFUSED = "accepted", "ignored", "quarantined", "refused"
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One input.
+
+    Attributes:
+        what: What it is, in words.
+        outcome: One of the four.
+        why: How it is accepted; the reason in the quarantine; a part of the error message.
+        make: Makes it below a folder in which `pets` holds good pictures of two classes, and returns the source.
+    """
+
+    what: str
+    outcome: str
+    why: str
+    make: Callable[[Path], str]
+
+
+def picture(seed: int, width: int = 48, height: int = 36) -> Image.Image:
+    """A smooth picture like no other."""
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def good_pictures(folder: Path) -> Path:
+    """Three pictures of each of two classes."""
+    for seed in range(6):
+        path = folder / "pets" / ("cats", "dogs")[seed % 2] / f"{seed}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(picture(seed)))
+    return folder / "pets"
+
+
+def _file(content: bytes, name: str = "cats/x.jpg") -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        path = folder / "pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return str(folder / "pets")
+
+    return make
+
+
+def _image(kind: str, image: Image.Image, **options: object) -> Callable[[Path], str]:
+    return _file(encoded(image, kind, **options))
+
+
+def _in_folder(change: Callable[[Path], object]) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        change(folder / "pets")
+        return str(folder / "pets")
+
+    return make
+
+
+def _zip(change: Callable[[zipfile.ZipFile], object] = lambda archive: None, spoil: Callable[[bytes], bytes] = bytes):
+    def make(folder: Path) -> str:
+        path = folder / "pets.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for each in sorted((folder / "pets").rglob("*.jpg")):
+                archive.write(each, str(each.relative_to(folder)))
+            change(archive)
+        path.write_bytes(spoil(path.read_bytes()))
+        return str(path)
+
+    return make
+
+
+def _tar(
+    change: Callable[[tarfile.TarFile], object] = lambda archive: None,
+    spoil: Callable[[bytes], bytes] = bytes,
+    mode: str = "w",
+):
+    def make(folder: Path) -> str:
+        path = folder / "pets.tar"
+        with tarfile.open(path, mode) as archive:
+            archive.add(folder / "pets", "pets")
+            change(archive)
+        path.write_bytes(spoil(path.read_bytes()))
+        return str(path)
+
+    return make
+
+
+def _member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = ""):
+    def change(archive: tarfile.TarFile) -> None:
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname, info.size = kind, link, len(content)
+        archive.addfile(info, io.BytesIO(content))
+
+    return change
+
+
+def _zip_link(archive: zipfile.ZipFile) -> None:
+    info = zipfile.ZipInfo("pets/cats/passwd.jpg")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    archive.writestr(info, "/etc/passwd")
+
+
+def _zip_zeros(archive: zipfile.ZipFile) -> None:
+    with archive.open("pets/cats/zeros.jpg", "w", force_zip64=True) as file:
+        for _ in range(300):
+            file.write(bytes(2**20))
+
+
+def _flip(content: bytes) -> bytes:
+    """One byte of the first member is another."""
+    at = content.index(b"\xff\xd8") if b"\xff\xd8" in content else len(content) // 3
+    return content[: at + 300] + bytes([content[at + 300] ^ 255]) + content[at + 301 :]
+
+
+def _encrypted(content: bytes) -> bytes:
+    marked = bytearray(content)
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = -1
+        while (start := marked.find(signature, start + 1)) >= 0:
+            marked[start + offset] |= 1
+    return bytes(marked)
+
+
+def _manifest(rows: list[list[str]], encoding: str = "utf-8") -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        good = [[f"pets/{('cats', 'dogs')[seed % 2]}/{seed}.jpg", ("cat", "dog")[seed % 2]] for seed in range(6)]
+        with (folder / "pets.csv").open("w", encoding=encoding, newline="") as file:
+            csv.writer(file).writerows([["image", "label"], *good, *rows])
+        return str(folder / "pets.csv")
+
+    return make
+
+
+def _text(name: str, content: bytes) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        (folder / name).write_bytes(content)
+        return str(folder / name)
+
+    return make
+
+
+def _parquet(spoil: Callable[[bytes], bytes] = bytes, **columns: object) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        good = [{"bytes": encoded(picture(seed)), "path": f"{seed}.jpg"} for seed in range(6)]
+        table = {"image": good, "label": ["cat", "dog"] * 3}
+        extra = columns.get("extra")
+        if extra:
+            table = {"image": [*good, extra[0]], "label": [*table["label"], extra[1]]}
+        arrow = pa.table({columns.get("name", "image"): table["image"], "label": table["label"]})
+        pq.write_table(arrow, folder / "pets.parquet")
+        (folder / "pets.parquet").write_bytes(spoil((folder / "pets.parquet").read_bytes()))
+        return str(folder / "pets.parquet")
+
+    return make
+
+
+def _exif(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+def _png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _png_of_size(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _png_chunk(b"IHDR", header) + _png_chunk(b"IDAT", zlib.compress(bytes(1000)))
+
+
+def _png_16_bit_rgb() -> bytes:
+    rows = b"".join(b"\0" + np.full((20, 3), 40_000, ">u2").tobytes() for _ in range(20))
+    header = struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0)
+    parts = [_png_chunk(b"IHDR", header), _png_chunk(b"IDAT", zlib.compress(rows)), _png_chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def _png_text_bomb() -> bytes:
+    png = encoded(picture(9), "PNG")
+    bomb = _png_chunk(b"zTXt", b"bomb\0\0" + zlib.compress(bytes(80 * 2**20)))
+    return png[:33] + bomb + png[33:]
+
+
+JPEG, PNG = encoded(picture(7)), encoded(picture(8), "PNG")
+BIG = picture(7, 400, 300)
+NO_ARCHIVE = "neither a folder nor a zip or tar archive"
+FRAMES = [picture(20), picture(21), picture(22)]
+
+CASES = [
+    # What a file holds.
+    Case("an empty file", QUARANTINED, "empty", _file(b"")),
+    Case("text with the name of a JPEG", QUARANTINED, "not an image", _file(b"a cat, honestly")),
+    Case("an error page saved as picture", QUARANTINED, "not an image", _file(b"<html>404 Not Found</html>")),
+    Case("random bytes", QUARANTINED, "not an image", _file(np.random.default_rng(0).bytes(5000))),
+    Case("JPEG cut in half", QUARANTINED, "truncated", _file(encoded(BIG)[: len(encoded(BIG)) // 2])),
+    Case("JPEG cut within its header", QUARANTINED, "truncated", _file(JPEG[:100])),
+    Case("JPEG of four bytes", QUARANTINED, "not an image", _file(b"\xff\xd8\xff\xe0")),
+    Case("JPEG without its last two bytes", QUARANTINED, "truncated", _file(JPEG[:-2])),
+    Case("JPEG with the bytes of a second after it", ACCEPTED, "the first picture", _file(JPEG + encoded(picture(9)))),
+    Case("JPEG with a megabyte behind it", ACCEPTED, "stored anew, without it", _file(JPEG + bytes(10**6))),
+    Case("JPEG that is a zip archive too", ACCEPTED, "stored anew", _file(JPEG + b"PK\x05\x06" + bytes(10**5))),
+    Case("PNG cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "PNG")[:10_000])),
+    Case("PNG with a wrong checksum", QUARANTINED, "damaged", _file(PNG[:60] + b"\0\0\0\0" + PNG[64:])),
+    Case("PNG without pixels", QUARANTINED, "damaged", _file(PNG[:33] + _png_chunk(b"IEND", b""))),
+    Case("GIF cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "GIF")[:5000])),
+    Case("BMP cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "BMP")[:50_000])),
+    Case("WebP cut in half", QUARANTINED, "damaged", _file(encoded(BIG, "WEBP")[:1000])),
+    Case("TIFF cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "TIFF")[:50_000])),
+    Case("TIFF whose directory is nowhere", QUARANTINED, "not an image", _file(b"II*\0\xff\xff\xff\x7f" + bytes(50))),
+    Case("PNG that claims 50,000 x 50,000 pixels", QUARANTINED, "too large", _file(_png_of_size(50_000, 50_000))),
+    Case("PNG that claims 2 billion x 1 pixels", QUARANTINED, "too large", _file(_png_of_size(2**31 - 1, 1))),
+    Case("white picture of 12,000 x 12,000", QUARANTINED, "too large", _image("PNG", Image.new("1", (12_000, 12_000)))),
+    Case("PNG whose comment unpacks to 80 MB", QUARANTINED, "damaged", _file(_png_text_bomb())),
+    Case("picture of one pixel", QUARANTINED, "too small", _image("PNG", picture(9, 1, 1))),
+    Case("picture of 7 x 40", QUARANTINED, "too small", _image("PNG", picture(9, 7, 40))),
+    Case("strip of 2,000 x 10", QUARANTINED, "strip", _image("PNG", picture(9, 2000, 10))),
+    Case("HEIC from a telephone", QUARANTINED, "unsupported", _file(b"\0\0\0\x18ftypheic" + bytes(500))),
+    Case("AVIF", QUARANTINED, "unsupported", _file(b"\0\0\0\x18ftypavif" + bytes(500))),
+    Case("SVG", QUARANTINED, "not an image", _file(b'<svg xmlns="http://www.w3.org/2000/svg"/>')),
+    Case("PDF", QUARANTINED, "not an image", _file(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3")),
+    Case("PostScript, which Ghostscript would run", QUARANTINED, "not an image", _file(b"%!PS-Adobe-3.0 EPSF-3.0\n")),
+    Case("icon", QUARANTINED, "not an image", _image("ICO", picture(9))),
+    Case("PPM", QUARANTINED, "not an image", _image("PPM", picture(9))),
+    Case("film", QUARANTINED, "not an image", _file(b"\0\0\0\x18ftypisom" + bytes(500))),
+    Case("zip archive among the pictures", QUARANTINED, "not an image", _file(b"PK\x03\x04" + bytes(500), "cats/x.zip")),
+    Case("picture in CIELAB", ACCEPTED, "as RGB", _image("TIFF", Image.new("LAB", (40, 40), (50, 9, 9)))),
+    # What is odd and can be used.
+    Case("PNG with the name of a JPEG", ACCEPTED, "as it is", _file(PNG)),
+    Case("JPEG without an extension", ACCEPTED, "as it is", _file(JPEG, "cats/x")),
+    Case("GIF, animated", ACCEPTED, "its first frame", _image("GIF", FRAMES[0], save_all=True, append_images=FRAMES)),
+    Case("PNG, animated", ACCEPTED, "its first frame", _image("PNG", FRAMES[0], save_all=True, append_images=FRAMES)),
+    Case("WebP, animated", ACCEPTED, "its first frame", _image("WEBP", FRAMES[0], save_all=True, append_images=FRAMES)),
+    Case("TIFF of several pages", ACCEPTED, "its first page", _image("TIFF", FRAMES[0], save_all=True, append_images=FRAMES)),
+    Case("progressive JPEG", ACCEPTED, "as it is", _image("JPEG", picture(9), progressive=True)),
+    Case("JPEG in CMYK", ACCEPTED, "as RGB", _image("JPEG", picture(9).convert("CMYK"))),
+    Case("JPEG in gray", ACCEPTED, "as RGB", _image("JPEG", picture(9).convert("L"))),
+    Case("PNG with 16 bits of gray", ACCEPTED, "as RGB", _image("PNG", Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40))),
+    Case("PNG with 16 bits a colour", ACCEPTED, "as RGB of 8", _file(_png_16_bit_rgb())),
+    Case("PNG with a palette", ACCEPTED, "as RGB", _image("PNG", picture(9).convert("P"))),
+    Case("PNG that is transparent", ACCEPTED, "on white", _image("PNG", picture(9).convert("RGBA").filter(ImageFilter.BLUR))),
+    Case("PNG with one transparent colour", ACCEPTED, "on white", _image("PNG", picture(9), transparency=(1, 2, 3))),
+    Case("TIFF in black and white", ACCEPTED, "as RGB", _image("TIFF", picture(9).convert("1"))),
+    Case("TIFF of floating-point numbers", ACCEPTED, "0 to 1 as black to white", _image("TIFF", Image.fromarray(np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)))),
+    Case("photograph taken upright", ACCEPTED, "turned as EXIF says", _image("JPEG", picture(9), exif=_exif(6))),
+    Case("EXIF with an orientation of 99", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=_exif(99))),
+    Case("EXIF that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
+    Case("colour profile that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), icc_profile=b"nonsense")),
+    Case("photograph of 3,000 x 2,000", ACCEPTED, "reduced to 512 x 341", _image("JPEG", picture(9, 3000, 2000))),
+    Case("file name with a line break and quotes", ACCEPTED, "name escaped", _file(JPEG, 'cats/a\n"b",c.jpg')),
+    Case("file name that is HTML", ACCEPTED, "name escaped", _file(JPEG, "cats/<script>alert(1)<&>.jpg")),
+    Case("file name that is no UTF-8", ACCEPTED, "name escaped", _file(JPEG, os.fsdecode(b"cats/caf\xe9.jpg"))),
+    Case("file name of 250 characters", ACCEPTED, "as it is", _file(JPEG, f"cats/{'x' * 246}.jpg")),
+    # What lies about.
+    Case(".DS_Store", IGNORED, "counted", _file(b"Bud1", "cats/.DS_Store")),
+    Case("Thumbs.db", IGNORED, "counted", _file(b"x", "cats/Thumbs.db")),
+    Case("__MACOSX/cats/._1.jpg", IGNORED, "counted", _file(b"x", "__MACOSX/cats/._1.jpg")),
+    Case("a README beside the class folders", QUARANTINED, "no class", _file(b"x", "README.txt")),
+    Case("a second copy of a picture", QUARANTINED, "duplicate", _file(encoded(picture(0)))),
+    Case("a copy as PNG, pixel for pixel", QUARANTINED, "duplicate", _file(encoded(Image.open(io.BytesIO(encoded(picture(0)))), "PNG"))),
+    Case("a copy in the folder of another class", QUARANTINED, "conflict", _file(encoded(picture(0)), "dogs/x.jpg")),
+    Case("a link to nowhere", QUARANTINED, "broken link", _in_folder(lambda pets: (pets / "cats/x.jpg").symlink_to("nowhere"))),
+    Case("a link to a folder above", IGNORED, "each folder is read once", _in_folder(lambda pets: (pets / "cats/loop").symlink_to(pets))),
+    Case("a named pipe", QUARANTINED, "not a file", _in_folder(lambda pets: os.mkfifo(pets / "cats/x.jpg"))),
+    Case("an empty folder", IGNORED, "no class", _in_folder(lambda pets: (pets / "birds").mkdir())),
+    Case("a class with broken files only", REFUSED, "no file of class 'birds' can be used: birds/x.jpg: empty", _file(b"", "birds/x.jpg")),
+    Case("one class only", REFUSED, "only one class, 'cats'", _in_folder(lambda pets: shutil.rmtree(pets / "dogs"))),
+    Case("nothing at all", REFUSED, "does not exist", lambda folder: str(folder / "nowhere")),
+    Case("an address of an unknown kind", REFUSED, "no store for 'ftp://host/pets.zip'", lambda folder: "ftp://host/pets.zip"),
+    # Archives.
+    Case("zip with a member ../../x.jpg", REFUSED, "points out of it", _zip(lambda archive: archive.writestr("../../x.jpg", JPEG))),
+    Case("zip with a member /tmp/x.jpg", REFUSED, "points out of it", _zip(lambda archive: archive.writestr("/tmp/x.jpg", JPEG))),
+    Case("zip with a member C:\\x.jpg", REFUSED, "points out of it", _zip(lambda archive: archive.writestr("C:\\x.jpg", JPEG))),
+    Case("zip with names in Windows' manner", ACCEPTED, "with slashes", _zip(lambda archive: archive.writestr("pets\\cats\\x.jpg", JPEG))),
+    Case("zip with a link to /etc/passwd", QUARANTINED, "link", _zip(_zip_link)),
+    Case("zip with a member of 300 MB", QUARANTINED, "too large", _zip(_zip_zeros)),
+    Case("zip with a damaged member", QUARANTINED, "damaged", _zip(spoil=_flip)),
+    Case("zip with two members of one name", QUARANTINED, "duplicate", _zip(lambda archive: [archive.writestr("pets/cats/x.jpg", JPEG) for _ in range(2)])),
+    Case("zip, encrypted", REFUSED, "is encrypted", _zip(spoil=_encrypted)),
+    Case("zip cut short", REFUSED, NO_ARCHIVE, _zip(spoil=lambda content: content[:-100])),
+    Case("zip with nothing in it", REFUSED, "holds no files", _text("empty.zip", b"PK\x05\x06" + bytes(18))),
+    Case("text with the name of a zip", REFUSED, NO_ARCHIVE, _text("pets.zip", b"no archive")),
+    Case("tar with a member ../../x.jpg", REFUSED, "points out of it", _tar(_member("../../x.jpg", JPEG))),
+    Case("tar with a member /tmp/x.jpg", REFUSED, "points out of it", _tar(_member("/tmp/x.jpg", JPEG))),
+    Case("tar with a link to /etc/passwd", QUARANTINED, "link", _tar(_member("pets/cats/x.jpg", kind=tarfile.SYMTYPE, link="/etc/passwd"))),
+    Case("tar with a hard link", QUARANTINED, "link", _tar(_member("pets/cats/x.jpg", kind=tarfile.LNKTYPE, link="pets/cats/0.jpg"))),
+    Case("tar with a device", QUARANTINED, "device", _tar(_member("pets/cats/x.jpg", kind=tarfile.CHRTYPE))),
+    Case("tar with a named pipe", QUARANTINED, "device", _tar(_member("pets/cats/x.jpg", kind=tarfile.FIFOTYPE))),
+    Case("tar.gz cut short", REFUSED, "is damaged", _tar(spoil=lambda content: content[:-2000], mode="w:gz")),
+    Case("tar.xz with a flipped byte", REFUSED, "is damaged", _tar(spoil=_flip, mode="w:xz")),
+    Case("gzip of something else", REFUSED, NO_ARCHIVE, _text("pets.gz", b"\x1f\x8b\x08\0 nonsense")),
+    # Manifests and Parquet.
+    Case("CSV without a column label", REFUSED, "it lacks label", _text("pets.csv", b"image,class\n1.jpg,cat\n")),
+    Case("CSV in Latin-1", REFUSED, "is no UTF-8 text", _manifest([["pets/cats/0.jpg", "caf\xe9"]], "latin-1")),
+    Case("CSV with a byte order mark", ACCEPTED, "as it is", _manifest([], "utf-8-sig")),
+    Case("CSV that names a file that is not there", QUARANTINED, "missing", _manifest([["pets/nowhere.jpg", "cat"]])),
+    Case("CSV that names a folder", QUARANTINED, "unreadable", _manifest([["pets/cats", "cat"]])),
+    Case("CSV that leaves the class out", QUARANTINED, "no class", _manifest([["pets/cats/0.jpg", ""]])),
+    Case("CSV that lists a picture twice", QUARANTINED, "duplicate", _manifest([["pets/cats/0.jpg", "cat"]])),
+    Case("CSV that gives a picture two classes", QUARANTINED, "conflict", _manifest([["pets/cats/0.jpg", "dog"]])),
+    Case("JSON lines with a broken line", REFUSED, "line 2: no JSON", _text("pets.jsonl", json.dumps({"image": "1.jpg", "label": "cat"}).encode() + b"\n{broken\n")),
+    Case("Parquet cut short", REFUSED, "is damaged", _parquet(lambda content: content[:-50])),
+    Case("Parquet without a column image", REFUSED, "it lacks image", _parquet(name="photo")),
+    Case("Parquet with a row without bytes", QUARANTINED, "missing", _parquet(extra=({"bytes": None, "path": "x.jpg"}, "cat"))),
+    Case("Parquet with a row without label", QUARANTINED, "no class", _parquet(extra=({"bytes": JPEG, "path": "x.jpg"}, None))),
+]  # fmt: skip
+
+
+def table() -> str:
+    """The cases as Markdown."""
+    lines = [
+        "# Hostile inputs",
+        "",
+        "What `download_dataset` makes of files, archives, manifests and Parquet that are broken, strange or made to do",
+        "harm. Each row is a test: `tests/unit/test_hostile_inputs.py`. What is quarantined stands in `quarantine.csv`",
+        "with this reason; a refusal is one line that ends the run before anything is written.",
+        "",
+        "| input | what comes of it |",
+        "| --- | --- |",
+    ]
+    for case in CASES:
+        how = {ACCEPTED: ", ", IGNORED: ": ", QUARANTINED: ": ", REFUSED: ": … "}[case.outcome]
+        lines.append(f"| {case.what.replace('|', '/')} | {case.outcome}{how}{case.why} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(table(), end="")

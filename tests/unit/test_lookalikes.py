@@ -1,0 +1,98 @@
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from headstart.components.download_dataset.images import Picture, check
+from headstart.components.download_dataset.lookalikes import near_duplicates
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "three quarters": lambda image: image.resize((150, 150), Image.Resampling.LANCZOS),
+    "half": lambda image: image.resize((100, 100), Image.Resampling.BICUBIC),
+    "larger, another aspect": lambda image: image.resize((500, 375), Image.Resampling.BICUBIC),
+    "JPEG of quality 75": lambda image: recompressed(image, 75),
+    "JPEG of quality 30": lambda image: recompressed(image, 30),
+    "mirrored": ImageOps.mirror,
+    "mirrored, half, quality 40": lambda image: recompressed(ImageOps.mirror(image).resize((100, 100)), 40),
+    "gray": lambda image: image.convert("L").convert("RGB"),
+}
+
+
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer)
+
+
+def sketch(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    picture = check(buffer.getvalue(), 512)
+    assert isinstance(picture, Picture)
+    return picture.sketch
+
+
+def grouped(sketches: list[bytes]) -> np.ndarray:
+    return near_duplicates(np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, 1024))
+
+
+def drawn(seed: int) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((200, 200), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_copies_are_found_and_others_are_not(copy: str) -> None:
+    originals = [drawn(seed) for seed in range(60)]
+    numbers = grouped([sketch(image) for image in originals] + [sketch(COPIES[copy](image)) for image in originals])
+    assert (numbers[:60] == numbers[60:]).all()
+    assert len(set(numbers)) == 60
+
+
+def test_flat_pictures_are_not_alike_for_being_flat() -> None:
+    plain = [Image.new("RGB", (64, 64), (level, level, level)) for level in range(0, 250, 10)]
+    assert len(set(grouped([sketch(image) for image in plain]))) == len(plain)
+
+
+def test_no_pictures_no_groups() -> None:
+    assert len(near_duplicates(np.empty((0, 1024), np.uint8))) == 0
+
+
+def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
+    def seconds(count: int) -> float:
+        draw = np.random.default_rng(0)
+        waves = draw.normal(size=(count, 8, 8)).astype(np.float32)
+        sketches = np.kron(waves, np.ones((4, 4), np.float32)).reshape(count, 1024) * 30 + 128
+        sketches[: count // 5] = sketches[0] + draw.normal(size=(count // 5, 1024)) * 3
+        values = np.clip(sketches, 0, 255).astype(np.uint8)
+        start = time.perf_counter()
+        numbers = near_duplicates(values)
+        assert len(set(numbers[: count // 5])) == 1
+        return time.perf_counter() - start
+
+    small, large = seconds(5_000), seconds(40_000)
+    # All pairs would take 64 times as long, and a computer that is busy twice.
+    assert large < 20 * small
+
+
+def test_precision_and_recall_on_photographs(photos: Path) -> None:
+    with zipfile.ZipFile(photos) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")][::4]
+        images = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
+    sketches = [sketch(image) for image in images]
+    found = wrong = total = 0
+    for copy in COPIES.values():
+        numbers = grouped(sketches + [sketch(copy(image)) for image in images[::5]])
+        of_copies, of_originals = numbers[len(images) :], numbers[: len(images) : 5]
+        found += int((of_copies == of_originals).sum())
+        total += len(of_copies)
+        # Every original is a photograph of its own; what joins two of them is wrong.
+        wrong += len(images) - len(set(numbers[: len(images)]))
+    assert total == len(COPIES) * 200
+    assert found / total > 0.99
+    assert wrong <= len(COPIES) * 1
