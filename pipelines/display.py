@@ -95,7 +95,7 @@ def show_results(console: Console, metrics: dict[str, Any], output: Path, quaran
                 title, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['log_loss']:.3f}"
             )
     console.print(table)
-    lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}"]
+    lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
     if quarantined:
         lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
     for line in lines:

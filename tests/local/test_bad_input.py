@@ -41,7 +41,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     [
         (["--data", "{bad}/nowhere"], "nowhere' does not exist; pass a folder of class folders, or an archive"),
         (["--data", "{bad}/empty"], "holds no files"),
-        (["--data", "{bad}/one"], "shows only one class, 'cats', in 1 files"),
+        (["--data", "{bad}/one"], "shows only one class, 'cats' in 1 files"),
         (["--data", "{bad}/text.zip"], "neither a folder nor a zip or tar archive"),
         (["--data", "{bad}/cut.zip"], "neither a folder nor a zip or tar archive"),
         (

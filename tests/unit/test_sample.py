@@ -25,7 +25,7 @@ def test_nothing_but_the_drawing_gives_the_class_away(pictures: Path) -> None:
         rows = []
         for number in range(1, PER_CLASS + 1):
             content = (pictures / f"{name}.{number}.jpg").read_bytes()
-            assert isinstance(check(content), Picture)
+            assert isinstance(check(content, 512), Picture)
             image = Image.open(io.BytesIO(content))
             corner = np.asarray(image.crop((0, 0, 8, 8)), float).mean()
             rows.append([image.width, image.height, len(content), np.asarray(image, float).mean(), corner])
