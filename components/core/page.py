@@ -6,7 +6,6 @@ import io
 import jinja2
 from PIL import Image
 
-_LONGEST_NAME = 100
 # They join letters and emoji; Python does not call them printable.
 _JOINERS = "\u200c\u200d"
 
@@ -33,15 +32,15 @@ def render(package: str, template: str, **values: object) -> str:
     return environment.get_template(template).render(values)
 
 
-def shown(name: str) -> str:
-    r"""A name as a person should see it: no longer than a few lines, and nothing in it invisible.
+def shown(name: str, longest: int = 100) -> str:
+    r"""A name as a person should see it: shortened in its middle beyond `longest` letters, and nothing invisible.
 
     Example:
         >>> shown("cat\n\u202egpj.exe")
         'cat\\n\\u202egpj.exe'
     """
-    if len(name) > _LONGEST_NAME:
-        name = f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 :]}"
+    if len(name) > longest:
+        name = f"{name[: longest // 2]}…{name[-longest // 2 :]}"
     return "".join(
         letter if letter.isprintable() or letter in _JOINERS else letter.encode("unicode_escape").decode()
         for letter in name
