@@ -35,7 +35,7 @@ _SPLITS = ("train", "validation", "test")
 _LOOKS = {
     "dark": "Nearly all of it is darker than a third of full light.",
     "bright": "Nearly all of it is lighter than two thirds of full light.",
-    "blurry": "It has no detail as fine as its pixels, across or down.",
+    "blurry": "It has no fine detail, across or down.",
     "low information": "Nearly all of it is of one shade.",
 }
 _REASONS = {
