@@ -116,7 +116,7 @@ def _why(rule: str, classes: list[str], labels: list[str], tried: dict[str, list
     words = [f"{how}: {len(classes)} classes in {sum(map(bool, labels))} files"]
     without = Counter(map(bool, labels))[False]
     if without:
-        words.append(f"{without} files have none")
+        words.append(f"files without one: {without}")
     if asked == AUTO:
         passed = [f"labels={name} finds {len(set(found) - {''})}" for name, found in tried.items() if name != rule]
         words.append(", ".join(["chosen as the first rule that finds enough", *passed]))

@@ -18,15 +18,21 @@ SKETCH_BYTES = SKETCH_SIDE * SKETCH_SIDE
 MAX_BITS = 12
 """Bits in which the hashes of near-duplicates may differ; up to 7 are found for certain, more by chance."""
 
-MIN_CORRELATION = 0.96
-"""Least correlation between the sketches of near-duplicates."""
+MIN_CORRELATION = 0.9
+"""Least correlation between the details of near-duplicates: what is left of a sketch without its means over 4 x 4.
 
-MIN_CONTRAST = 4.0
-"""Least standard deviation of a sketch, in gray levels; a flatter one looks like every other flat one."""
+What pictures of one kind have in common, a pose or a studio, is coarse; what they do not share is detail. Of 4,000
+photographs of cats and dogs no two different ones come above 0.79; of copies at 30 % of the size, or as JPEG of
+quality 10, 99.8 % come above 0.93.
+"""
+
+MIN_DETAIL = 1.0
+"""Least standard deviation of a sketch's details, in gray levels; a flatter one looks like every other flat one."""
 
 _HASH_SIDE = 8
 _BAND_BITS = 16
 _WINDOW = 32
+_BLOCK = 4
 _BATCH = 4096
 
 
@@ -69,10 +75,9 @@ def _hashes(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np
     flat = np.empty(len(sketches), bool)
     for start in range(0, len(sketches), _BATCH):
         part = slice(start, start + _BATCH)
-        pixels = sketches[part].reshape(-1, SKETCH_SIDE, SKETCH_SIDE).astype(np.float32)
-        waves = basis @ pixels @ basis.T
+        waves = basis @ sketches[part].reshape(-1, SKETCH_SIDE, SKETCH_SIDE).astype(np.float32) @ basis.T
         own[part], mirrored[part] = _signs(waves), _signs(waves * mirror)
-        flat[part] = pixels.std(axis=(1, 2)) < MIN_CONTRAST
+        flat[part] = _details(sketches[part]).std(axis=(1, 2)) < MIN_DETAIL
     return own, mirrored, flat
 
 
@@ -113,15 +118,20 @@ def _rotated(values: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
 
 
 def _confirmed(sketches: NDArray[np.uint8], pairs: NDArray[np.int64], mirror: bool) -> NDArray[np.bool_]:
-    """Which pairs' sketches correlate as those of near-duplicates do."""
+    """Which pairs' details correlate as those of near-duplicates do."""
     sure = np.empty(len(pairs), bool)
     for start in range(0, len(pairs), _BATCH):
         part = slice(start, start + _BATCH)
-        one, other = (sketches[pairs[part, side]].astype(np.float32) for side in (0, 1))
+        one, other = (_details(sketches[pairs[part, side]]) for side in (0, 1))
         if mirror:
-            other = other.reshape(-1, SKETCH_SIDE, SKETCH_SIDE)[:, :, ::-1].reshape(len(other), -1)
-        one -= one.mean(axis=1, keepdims=True)
-        other -= other.mean(axis=1, keepdims=True)
-        product = (one * other).sum(axis=1)
-        sure[part] = product >= MIN_CORRELATION * np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+            other = other[:, :, ::-1]
+        product, own, others = ((a * b).sum(axis=(1, 2)) for a, b in ((one, other), (one, one), (other, other)))
+        sure[part] = product >= MIN_CORRELATION * np.sqrt(own * others)
     return sure
+
+
+def _details(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Sketches, float32 (n, 32, 32), each block of 4 x 4 less its mean."""
+    blocks = SKETCH_SIDE // _BLOCK
+    tiles = sketches.reshape(-1, blocks, _BLOCK, blocks, _BLOCK).astype(np.float32)
+    return (tiles - tiles.mean(axis=(2, 4), keepdims=True)).reshape(-1, SKETCH_SIDE, SKETCH_SIDE)

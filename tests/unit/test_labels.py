@@ -34,7 +34,7 @@ def test_what_the_source_says_goes_before_its_paths_unless_another_rule_is_asked
     entries = [Entry("a/cat.1.jpg", "tabby"), Entry("b/dog.1.jpg", "collie"), Entry("b/dog.2.jpg", "")]
     found = labels_of(entries, "data")
     assert (found.labels, found.rule) == (["tabby", "collie", ""], "given")
-    assert "1 files have none" in found.why
+    assert "files without one: 1" in found.why
     assert labels_of(entries, "data", "folders").labels == ["a", "b", "b"]
     assert labels_of(entries, "data", "names").labels == ["cat", "dog", "dog"]
     with pytest.raises(

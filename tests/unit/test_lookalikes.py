@@ -59,6 +59,17 @@ def test_flat_pictures_are_not_alike_for_being_flat() -> None:
     assert len(set(grouped([sketch(image) for image in plain]))) == len(plain)
 
 
+def test_pictures_of_one_kind_are_not_alike_for_being_of_one_kind() -> None:
+    """As X-rays or faces are: the same coarse picture, each with details of its own."""
+    coarse = np.random.default_rng(0).integers(0, 256, (3, 3), dtype=np.uint8)
+    kind = np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
+    own = np.random.default_rng(1).normal(size=(80, 64, 64)) * 12
+    images = [Image.fromarray(np.clip(kind + each, 0, 255).astype(np.uint8)).convert("RGB") for each in own]
+    whole = np.corrcoef(np.stack([np.frombuffer(sketch(image), np.uint8) for image in images]))
+    assert np.median(whole) > 0.97
+    assert len(set(grouped([sketch(image) for image in images]))) == 80
+
+
 def test_no_pictures_no_groups() -> None:
     assert len(near_duplicates(np.empty((0, 1024), np.uint8))) == 0
 
@@ -66,8 +77,8 @@ def test_no_pictures_no_groups() -> None:
 def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
     def seconds(count: int) -> float:
         draw = np.random.default_rng(0)
-        waves = draw.normal(size=(count, 8, 8)).astype(np.float32)
-        sketches = np.kron(waves, np.ones((4, 4), np.float32)).reshape(count, 1024) * 30 + 128
+        waves = draw.normal(size=(count, 16, 16)).astype(np.float32)
+        sketches = np.kron(waves, np.ones((2, 2), np.float32)).reshape(count, 1024) * 30 + 128
         sketches[: count // 5] = sketches[0] + draw.normal(size=(count // 5, 1024)) * 3
         values = np.clip(sketches, 0, 255).astype(np.uint8)
         start = time.perf_counter()
@@ -75,24 +86,24 @@ def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
         assert len(set(numbers[: count // 5])) == 1
         return time.perf_counter() - start
 
-    small, large = seconds(5_000), seconds(40_000)
+    small, large = seconds(2_500), seconds(20_000)
     # All pairs would take 64 times as long, and a computer that is busy twice.
     assert large < 20 * small
 
 
 def test_precision_and_recall_on_photographs(photos: Path) -> None:
     with zipfile.ZipFile(photos) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".jpg")][::4]
+        names = [name for name in archive.namelist() if name.endswith(".jpg")][::8]
         images = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
     sketches = [sketch(image) for image in images]
     found = wrong = total = 0
     for copy in COPIES.values():
-        numbers = grouped(sketches + [sketch(copy(image)) for image in images[::5]])
-        of_copies, of_originals = numbers[len(images) :], numbers[: len(images) : 5]
+        numbers = grouped(sketches + [sketch(copy(image)) for image in images[::4]])
+        of_copies, of_originals = numbers[len(images) :], numbers[: len(images) : 4]
         found += int((of_copies == of_originals).sum())
         total += len(of_copies)
         # Every original is a photograph of its own; what joins two of them is wrong.
         wrong += len(images) - len(set(numbers[: len(images)]))
-    assert total == len(COPIES) * 200
+    assert total == len(COPIES) * 125
     assert found / total > 0.99
-    assert wrong <= len(COPIES) * 1
+    assert wrong == 0

@@ -1,0 +1,142 @@
+"""How many copies of a photograph are recognised as its near-duplicates, and how many others are taken for it.
+
+    pip install ImageHash
+    python benchmarks/near_duplicates.py dogs-vs-cats-4000.zip
+
+Every photograph of the archive is an original; of every fourth there is a copy of each kind. Recall is the share of
+copies that lie in a group with their original. A wrong pair is two originals in one group that are not the same
+photograph; the ones found are printed, so that one can look at them. Beside it stands what ImageHash's `phash` finds
+at 8 bits of distance, all pairs compared.
+
+On the 4,000 photographs (200 x 200 pixels), two pairs of originals are found, both the same photograph to the eye;
+ImageHash finds the same two.
+
+====================================  ======  =====
+copies                                recall  phash
+====================================  ======  =====
+resized to 75 %, 50 %, 30 %            1.000  1.000
+resized to 190 %, wider by a third     1.000  1.000
+JPEG of quality 75, 30, 10             1.000  1.000
+mirrored                               1.000  0.000
+mirrored, 50 %, quality 40             1.000  0.000
+gray                                   1.000  1.000
+brighter by a fifth                    0.997  0.997
+2 % cropped off each side              0.314  0.974
+====================================  ======  =====
+
+No copy joined two originals: precision 1. What is cropped is left to ImageHash: a rule that took it in would take
+in pictures of one kind, X-rays or faces, whose coarse structure is the same. Grouping 25,000, 50,000 and 100,000
+sketches took 1.2, 2.7 and 6.6 s on one of two virtual cores.
+"""
+
+import argparse
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from headstart.components.download_dataset.images import Picture, check
+from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, near_duplicates
+
+PHASH_BITS = 8
+
+
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    """The picture after a JPEG of that quality."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def scaled(image: Image.Image, factor: float, aspect: float = 1.0) -> Image.Image:
+    """The picture at another size, and wider by `aspect`."""
+    return image.resize(
+        (round(image.width * factor * aspect), round(image.height * factor)), Image.Resampling.LANCZOS
+    )
+
+
+def cropped(image: Image.Image, share: float) -> Image.Image:
+    """The picture without a margin of that share of each side."""
+    x, y = round(image.width * share), round(image.height * share)
+    return image.crop((x, y, image.width - x, image.height - y))
+
+
+COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "resized to 75 %": lambda image: scaled(image, 0.75),
+    "resized to 50 %": lambda image: scaled(image, 0.5),
+    "resized to 30 %": lambda image: scaled(image, 0.3),
+    "resized to 190 %, wider by a third": lambda image: scaled(image, 1.9, 4 / 3),
+    "JPEG of quality 75": lambda image: recompressed(image, 75),
+    "JPEG of quality 30": lambda image: recompressed(image, 30),
+    "JPEG of quality 10": lambda image: recompressed(image, 10),
+    "mirrored": ImageOps.mirror,
+    "mirrored, 50 %, quality 40": lambda image: recompressed(scaled(ImageOps.mirror(image), 0.5), 40),
+    "gray": lambda image: image.convert("L").convert("RGB"),
+    "brighter by a fifth": lambda image: image.point(lambda value: min(255, value * 1.2)),
+    "2 % cropped off each side": lambda image: cropped(image, 0.02),
+}
+
+
+def sketch(image: Image.Image) -> bytes:
+    """What the check of a picture keeps for the search."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    picture = check(buffer.getvalue(), 512)
+    if not isinstance(picture, Picture):
+        raise SystemExit(f"no picture: {picture}")
+    return picture.sketch
+
+
+def grouped(sketches: list[bytes]) -> NDArray[np.int64]:
+    """The group of each sketch."""
+    return near_duplicates(np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, SKETCH_BYTES))
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, help="a zip archive of JPEGs")
+    with zipfile.ZipFile(parser.parse_args().photos) as archive:
+        names = [name for name in archive.namelist() if name.lower().endswith(".jpg")]
+        images = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
+    sketches = [sketch(image) for image in images]
+    phashes = np.array([int(str(imagehash.phash(image)), 16) for image in images], np.uint64)
+
+    numbers = grouped(sketches)
+    for group in np.flatnonzero(np.bincount(numbers) > 1):
+        print("originals in one group:", *(names[row] for row in np.flatnonzero(numbers == group)))
+    pairs = sum(
+        int((np.bitwise_count(phashes[row + 1 :] ^ one) <= PHASH_BITS).sum()) for row, one in enumerate(phashes)
+    )
+    print(f"pairs of originals within {PHASH_BITS} bits of ImageHash's phash: {pairs}")
+
+    print(f"\n{'copies':36s} recall  phash  pairs of originals joined by copies")
+    some = range(0, len(images), 4)
+    alone = len(set(numbers))
+    for what, copy in COPIES.items():
+        copies = [copy(images[row]) for row in some]
+        found = grouped(sketches + [sketch(each) for each in copies])
+        recall = np.mean([found[len(images) + place] == found[row] for place, row in enumerate(some)])
+        theirs = np.array([int(str(imagehash.phash(each)), 16) for each in copies], np.uint64)
+        phash = np.mean(np.bitwise_count(theirs ^ phashes[list(some)]) <= PHASH_BITS)
+        print(f"{what:36s} {recall:6.3f} {phash:6.3f}  {alone - len(set(found[: len(images)]))}")
+
+    # 100,000 sketches that are blends of two photographs each: as different from each other as photographs are.
+    draw = np.random.default_rng(0)
+    known = np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, 32, 32)
+    for count in (25_000, 50_000, 100_000):
+        one, other = (known[draw.integers(0, len(known), count)].astype(np.uint16) for _ in range(2))
+        blends = ((one + np.roll(other, 7, axis=1)) // 2).astype(np.uint8).reshape(count, SKETCH_BYTES)
+        start = time.perf_counter()
+        near_duplicates(blends)
+        print(f"{count:,} sketches: {time.perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
