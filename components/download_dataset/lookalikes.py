@@ -6,6 +6,8 @@ agree in a quarter of them up to one bit, so sorting by each quarter brings them
 confirmed on the sketches themselves.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -54,14 +56,23 @@ def near_duplicates(sketches: NDArray[np.uint8]) -> NDArray[np.int64]:
         int64 (pictures,).
     """
     hashes, mirrored, flat = _hashes(sketches)
-    pairs = [np.empty((0, 2), np.int64)]
+    numbers = np.arange(len(sketches))
     for queries in (hashes, mirrored):
-        found = _candidates(hashes, queries, ~flat)
-        pairs.append(found[_confirmed(sketches, found, mirror=queries is mirrored)])
-    first, second = np.concatenate(pairs).T
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(len(sketches), len(sketches)))
-    numbers: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)
+        for pairs in _candidates(hashes, queries, ~flat):
+            # Where many are alike, nearly all pairs are joined by way of others already.
+            apart = pairs[numbers[pairs[:, 0]] != numbers[pairs[:, 1]]]
+            alike = apart[_confirmed(sketches, apart, mirror=queries is mirrored)]
+            if len(alike):
+                numbers = _joined(numbers, alike)
     return numbers
+
+
+def _joined(numbers: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Group numbers after the groups of each pair have become one."""
+    one, other = numbers[pairs].T
+    links = coo_array((np.ones(len(pairs), bool), (one, other)), shape=(len(numbers), len(numbers)))
+    renumbered: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)[numbers]
+    return renumbered
 
 
 def _hashes(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
@@ -87,30 +98,29 @@ def _signs(waves: NDArray[np.floating]) -> NDArray[np.uint64]:
 
 def _candidates(
     hashes: NDArray[np.uint64], queries: NDArray[np.uint64], usable: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Pairs (smaller, larger) of usable pictures whose hash and query differ in at most `MAX_BITS`."""
+) -> Iterator[NDArray[np.int64]]:
+    """Pairs of usable pictures whose hash and query differ in at most `MAX_BITS`; some come several times."""
     rows = np.flatnonzero(usable)
-    found = [np.empty((0, 2), np.int64)]
     tail = np.uint64(64 - _BAND_BITS)
     for band in range(64 // _BAND_BITS):
         turned, asked = (_rotated(each[rows], band * _BAND_BITS) for each in (hashes, queries))
         order = np.argsort(turned)
         turned, rows_by_hash = turned[order], rows[order]
-        for flipped in (np.uint64(0), *(np.uint64(1) << np.uint64(bit) for bit in range(64 - _BAND_BITS, 64))):
+        flips = [np.uint64(1) << np.uint64(bit) for bit in range(64 - _BAND_BITS, 64)]
+        # The nearest first: where many are alike, they join most of what the others would be compared for.
+        for flipped, window in [(np.uint64(0), 2), *((flip, _WINDOW) for flip in (np.uint64(0), *flips))]:
             probes = asked ^ flipped
             lowest = (probes >> tail) << tail
             highest = lowest | ((np.uint64(1) << tail) - np.uint64(1))
             middle = np.searchsorted(turned, probes)
-            low = np.maximum(np.searchsorted(turned, lowest), middle - _WINDOW // 2)
-            high = np.minimum(np.searchsorted(turned, highest, side="right"), middle + _WINDOW // 2)
+            low = np.maximum(np.searchsorted(turned, lowest), middle - window // 2)
+            high = np.minimum(np.searchsorted(turned, highest, side="right"), middle + window // 2)
             lengths = np.maximum(high - low, 0)
             query = np.repeat(np.arange(len(rows)), lengths)
             place = np.arange(len(query)) - np.repeat(np.cumsum(lengths) - lengths - low, lengths)
-            close = np.bitwise_count(asked[query] ^ turned[place]) <= MAX_BITS
-            one, other = rows[query[close]], rows_by_hash[place[close]]
-            pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
-            found.append(pairs[pairs[:, 0] != pairs[:, 1]])
-    return np.unique(np.concatenate(found), axis=0)
+            one, other = rows[query], rows_by_hash[place]
+            close = (one != other) & (np.bitwise_count(asked[query] ^ turned[place]) <= MAX_BITS)
+            yield np.stack([one[close], other[close]], axis=1)
 
 
 def _rotated(values: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
@@ -133,5 +143,6 @@ def _confirmed(sketches: NDArray[np.uint8], pairs: NDArray[np.int64], mirror: bo
 def _details(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Sketches, float32 (n, 32, 32), each block of 4 x 4 less its mean."""
     blocks = SKETCH_SIDE // _BLOCK
-    tiles = sketches.reshape(-1, blocks, _BLOCK, blocks, _BLOCK).astype(np.float32)
-    return (tiles - tiles.mean(axis=(2, 4), keepdims=True)).reshape(-1, SKETCH_SIDE, SKETCH_SIDE)
+    tiles: NDArray[np.float32] = sketches.reshape(-1, blocks, _BLOCK, blocks, _BLOCK).astype(np.float32)
+    tiles -= tiles.mean(axis=(2, 4), keepdims=True)
+    return tiles.reshape(-1, SKETCH_SIDE, SKETCH_SIDE)
