@@ -22,8 +22,8 @@ from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.download_dataset.hygiene import Hygiene, render
 from headstart.components.download_dataset.images import Picture, Rejected, check
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
-from headstart.components.download_dataset.lookalikes import near_duplicates
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
+from headstart.components.download_dataset.repeats import groups_of, several, without_repeats
 from headstart.components.download_dataset.sources import Loader, Source, Unreadable, open_source
 from headstart.components.download_dataset.spool import Spool
 
@@ -135,8 +135,8 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
                 f"{_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
             )
 
-    kept, repeated = _without_repeats(spool.facts(), classes)
-    groups = _groups(spool, kept)
+    kept, repeated = without_repeats(spool.facts(), classes)
+    groups = groups_of(spool, kept)
     facts = spool.facts().take(kept)
     bad, quarantined = len(quarantined), [*quarantined, *repeated]
     _check_no_class_is_empty(facts, classes, name, quarantined)
@@ -147,7 +147,7 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
             writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
-    members = _several(groups)
+    members = several(groups)
     page = render(
         Hygiene(
             sources=[source.name for source in sources],
@@ -228,46 +228,6 @@ def _check(load: Callable[[], bytes], max_side: int) -> Picture | Rejected:
         return check(load(), max_side)
     except Unreadable as error:
         return Rejected(error.reason, error.detail)
-
-
-def _without_repeats(facts: pa.Table, classes: list[str]) -> tuple[list[int], list[Quarantined]]:
-    """Rows to keep, and what is said of the others: the second and later of a kind, and all that contradict."""
-    ids, paths, labels = (facts[name].to_pylist() for name in ("id", "path", "label"))
-    first: dict[str, int] = {}
-    contradicting: dict[str, int] = {}
-    for row, pixels in enumerate(ids):
-        if labels[first.setdefault(pixels, row)] != labels[row]:
-            contradicting.setdefault(pixels, row)
-    kept, repeated = [], []
-    for row, pixels in enumerate(ids):
-        other = first[pixels]
-        if pixels in contradicting:
-            other = contradicting[pixels] if labels[other] == labels[row] else other
-            detail = f"same pixels as {paths[other]}, which is of class {classes[labels[other]]}"
-            repeated.append(Quarantined(paths[row], "conflict", detail))
-        elif row == other:
-            kept.append(row)
-        else:
-            repeated.append(Quarantined(paths[row], "duplicate", f"same pixels as {paths[other]}"))
-    return kept, repeated
-
-
-def _groups(spool: Spool, kept: list[int]) -> list[str]:
-    """For each kept row its group: the smallest id among its near-duplicates."""
-    numbers = near_duplicates(spool.sketches())[kept].tolist()
-    ids = spool.facts()["id"].take(kept).to_pylist()
-    names: dict[int, str] = {}
-    for number, pixels in zip(numbers, ids, strict=True):
-        names[number] = min(names.get(number, pixels), pixels)
-    return [names[number] for number in numbers]
-
-
-def _several(groups: list[str]) -> list[list[int]]:
-    """The groups of two and more, as positions."""
-    members: dict[str, list[int]] = {}
-    for position, group in enumerate(groups):
-        members.setdefault(group, []).append(position)
-    return [rows for rows in members.values() if len(rows) > 1]
 
 
 def _check_no_class_is_empty(facts: pa.Table, classes: list[str], name: str, quarantined: list[Quarantined]) -> None:
