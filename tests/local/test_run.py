@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from support.commands import QUICK, headstart
 
-PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "run.log"}
+PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "data.html", "run.log"}
 
 
 @pytest.fixture(scope="module")
