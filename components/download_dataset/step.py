@@ -29,6 +29,7 @@ from headstart.components.download_dataset.spool import Spool
 
 _REMOTE_READERS = 32
 _FILES_AT_ONCE = 16
+_ROWS_AT_ONCE = 4096
 _HEAD = 5
 
 
@@ -141,10 +142,12 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     bad, quarantined = len(quarantined), [*quarantined, *repeated]
     _check_no_class_is_empty(facts, classes, name, quarantined)
     with DatasetWriter(dataset, classes, name) as writer:
-        columns = ("path", "label", "id", "stored_width", "stored_height", "split")
-        values = zip(kept, groups, *(facts[column].to_pylist() for column in columns), strict=True)
-        for row, group, path, label, pixels, width, height, split in values:
-            writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
+        columns = ["path", "label", "id", "stored_width", "stored_height", "split"]
+        places = iter(zip(kept, groups, strict=True))
+        for batch in facts.select(columns).to_batches(_ROWS_AT_ONCE):
+            values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            for (path, label, pixels, width, height, split), (row, group) in zip(values, places, strict=False):
+                writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
     members = several(groups)
