@@ -4,6 +4,7 @@ One row is one image, in the layout that Hugging Face `datasets` shows as pictur
 last, so a folder without it was never finished.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -133,10 +134,13 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
+        if error is not None:
+            # What went wrong first is what is told; a shard that cannot be closed has no reader anyway.
+            with contextlib.suppress(OSError):
+                self._close_shard()
+        else:
             self._flush()
-        self._close_shard()
-        if error is None:
+            self._close_shard()
             info = DatasetInfo(self._classes, self._counts, _digest(self._keys), self._source, self._shards)
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
