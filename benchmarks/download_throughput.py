@@ -24,7 +24,6 @@ nothing where there is no other.
 
 import argparse
 import functools
-import os
 import random
 import shutil
 import statistics
@@ -37,6 +36,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from headstart.components.core.cores import cores
 from headstart.components.core.logs import start_logging
 from headstart.components.download_dataset import step
 from headstart.components.download_dataset.sources.source import read_file
@@ -45,11 +45,6 @@ _SIZE = (500, 375)
 _QUALITY = 85
 _CLASSES = ("one", "two")
 _SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_pictures(pictures: Path, folder: Path, images: int, seed: int) -> list[Path]:

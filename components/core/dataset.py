@@ -21,6 +21,8 @@ from headstart.components.core.files import fresh_folder, read_json, write_json
 MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
 NO_FOLD = -1
+SPLITS = ("train", "validation", "test")
+"""In the order in which they are used."""
 
 _ROW_GROUP_BYTES = 32 * 2**20
 _SHARD_BYTES = 256 * 2**20
@@ -171,7 +173,7 @@ class DatasetWriter:
                 use_dictionary=["label_name", "split"],
                 write_statistics=columns,
             )
-        # Column by column: a table from dictionaries takes as long as the decoding of the pictures.
+        # Column by column, without a dictionary for each row.
         values = {
             name: pa.array([getattr(row, name) for row in self._rows], self._schema.field(name).type)
             for name in ("label", "id", "group", "width", "height", "split", "fold")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.components.core import page
+from headstart.components.core.dataset import SPLITS
 from headstart.components.core.page import shown
 from headstart.components.download_dataset.measures import LOOKS
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined
@@ -30,7 +31,6 @@ BAD_SHARE = 0.02
 _USUAL_SHARE = 0.1
 _FILES, _GROUPS, _OF_A_GROUP, _OF_A_LOOK, _VALUES, _SIDE = 200, 24, 6, 12, 10, 112
 _REPEATED = ("duplicate", "conflict")
-_SPLITS = ("train", "validation", "test")
 
 _LOOKS = {
     "dark": "Nearly all of it is darker than a third of full light.",
@@ -164,7 +164,7 @@ class _Page:
             names=self._classes,
             notes=self._notes(),
             classes=self._class_bars(),
-            splits=[split for split in _SPLITS if split in self._splits],
+            splits=[split for split in SPLITS if split in self._splits],
             balance=_balance(self._counts),
             reasons=[(bar, _REASONS.get(bar.name, "")) for bar in _bars(each.reason for each in hygiene.quarantined)],
             quarantined=hygiene.quarantined[:_FILES],
@@ -291,7 +291,7 @@ class _Page:
 
     def _class_bars(self) -> list[Bar]:
         by_split = Counter(zip(self._labels, self._splits, strict=True))
-        present = [split for split in _SPLITS if split in self._splits]
+        present = [split for split in SPLITS if split in self._splits]
         order = sorted(range(len(self._counts)), key=lambda label: -self._counts[label])
         return [
             Bar(
@@ -310,7 +310,7 @@ class _Page:
         if len(labels) > 1:
             marks.append("suspicious: " + _listed([self._classes[label] for label in sorted(labels)]))
         if len(splits) > 1:
-            marks.append("leak: " + ", ".join(split for split in _SPLITS if split in splits))
+            marks.append("leak: " + ", ".join(split for split in SPLITS if split in splits))
         first = Counter[tuple[int, str]]()
         turn = {}
         for row in rows:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import os
 import threading
 import zlib
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.components.core.cores import cores
 from headstart.components.download_dataset.lookalikes import sketch
 from headstart.components.download_dataset.measures import Measures, measure
 
@@ -33,7 +33,7 @@ _EXIF_ORIENTATION, _EXIF_MAKE, _EXIF_MODEL = 0x0112, 0x010F, 0x0110
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypavif")
 
 # Pictures in memory as pixels, however many threads wait for the network.
-_decoding = threading.BoundedSemaphore(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+_decoding = threading.BoundedSemaphore(cores())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import errno
 import functools
 import io
 import itertools
-import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from PIL import Image
 
+from headstart.components.core.cores import cores
 from headstart.components.core.dataset import DatasetInfo, DatasetWriter, ImageRow, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging, tracked
@@ -207,7 +207,7 @@ def _check_all(files: Iterable[_File], remote: bool, max_side: int) -> Iterator[
 
     Where reading waits for a network, more threads wait; where it does not, they take several files at a time.
     """
-    readers, at_once = (_REMOTE_READERS, 1) if remote else (_cores(), _FILES_AT_ONCE)
+    readers, at_once = (_REMOTE_READERS, 1) if remote else (cores(), _FILES_AT_ONCE)
 
     def work(chunk: list[_File]) -> list[tuple[_File, Picture | Rejected]]:
         return [(file, _check(file.load, max_side)) for file in chunk]
@@ -246,7 +246,3 @@ def _check_no_class_is_empty(facts: pa.Table, classes: list[str], name: str, qua
 def _head(quarantined: list[Quarantined]) -> str:
     head = "; ".join(f"{each.file}: {each.reason}" for each in quarantined[:_HEAD])
     return head + (f"; and {len(quarantined) - _HEAD} more" if len(quarantined) > _HEAD else "")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from headstart.components.core.dataset import (
     NO_FOLD,
+    SPLITS,
     DatasetInfo,
     DatasetWriter,
     read_columns,
@@ -19,7 +20,6 @@ from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
 
-SPLITS = ("train", "validation", "test")
 ORDERS = ("hash", "name", "given")
 
 
@@ -117,8 +117,9 @@ def split_dataset(
     """
     start_logging()
     info = read_info(dataset)
-    table = read_columns(dataset, ["label", "group", "image.path", "split"])
-    columns = (table[name].to_pylist() for name in ("label", "group", "image.path", "split"))
+    names = ["label", "group", "image.path", "split"]
+    table = read_columns(dataset, names)
+    columns = (table[name].to_pylist() for name in names)
     images = [_Image(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
     groups = _groups(images, dealing)
     if dealing.order == "given":

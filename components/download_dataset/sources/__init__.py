@@ -10,16 +10,7 @@ from pathlib import Path, PurePosixPath
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.natural import natural_key
-from headstart.components.core.stores import (
-    NotFound,
-    Store,
-    StoredObject,
-    TooLarge,
-    is_remote,
-    open_store,
-    scheme_of,
-    without_secrets,
-)
+from headstart.components.core.stores import Store, StoredObject, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import manifest, parquet
 from headstart.components.download_dataset.sources.archives import open_tar, open_zip
 from headstart.components.download_dataset.sources.folder import open_folder
@@ -30,6 +21,7 @@ from headstart.components.download_dataset.sources.source import (
     Source,
     Unreadable,
     is_junk,
+    read_stored,
     shown,
     too_large,
 )
@@ -54,11 +46,8 @@ def open_source(data: str, sha256: str = "") -> Iterator[Source]:
         HeadstartError: Nothing is there, it is nothing of the kind, is damaged, or has another SHA-256.
     """
     with contextlib.ExitStack() as stack:
-        if is_remote(data):
+        if scheme_of(data) not in ("", "file"):
             source = _open_remote(data, sha256.lower(), stack)
-        elif scheme_of(data) not in ("", "file"):
-            open_store(data)
-            raise AssertionError(f"{data} has a scheme that is known and is not remote")
         else:
             path = Path(data.removeprefix("file://")).expanduser()
             if not path.exists():
@@ -136,12 +125,7 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
 def _read_object(store: Store, stored: StoredObject) -> bytes:
     if stored.size > MAX_FILE_BYTES:
         raise too_large(stored.size)
-    try:
-        return store.read(stored.uri, stored.version, MAX_FILE_BYTES)
-    except NotFound as error:
-        raise Unreadable("missing", str(error)) from None
-    except TooLarge as error:
-        raise Unreadable("too large", str(error)) from None
+    return read_stored(store, stored.uri, stored.version)
 
 
 def _is_parquet(paths: list[str]) -> bool:

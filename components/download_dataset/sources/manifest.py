@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import NotFound, Store, TooLarge, is_remote, open_store, scheme_of
+from headstart.components.core.stores import Store, is_remote, open_store, scheme_of
 from headstart.components.download_dataset.sources.source import (
-    MAX_FILE_BYTES,
     Entry,
     Loader,
     Source,
     Unreadable,
     read_file,
+    read_stored,
     shown,
 )
 
@@ -88,10 +88,5 @@ def _load(store: Callable[[str], Store], base: str, image: str) -> bytes:
             if image.startswith("/") or scheme_of(image):
                 raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
             image = f"{base}/{image}"
-        try:
-            return store(scheme_of(image)).read(image, max_bytes=MAX_FILE_BYTES)
-        except NotFound as error:
-            raise Unreadable("missing", str(error)) from None
-        except TooLarge as error:
-            raise Unreadable("too large", str(error)) from None
+        return read_stored(store(scheme_of(image)), image)
     return read_file(Path(base, image.removeprefix("file://")).expanduser())

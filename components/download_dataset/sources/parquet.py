@@ -70,12 +70,13 @@ class _Table:
         has_path = pa.types.is_struct(image.type) and image.type.get_field_index("path") >= 0
         has_split = "split" in self._schema.names
         columns = [self._label, *([f"{self._image}.path"] if has_path else []), *(["split"] if has_split else [])]
+        split_of_file = self._split()
         number = 0
         for batch in self._batches(columns, 4096):
             paths = batch.column(self._image).field("path").to_pylist() if has_path else [None] * len(batch)
             splits = batch.column("split").to_pylist() if has_split else [None] * len(batch)
             for label, path, split in zip(batch.column(self._label).to_pylist(), paths, splits, strict=True):
-                yield Entry(shown(path or f"{self._file}#{number}"), self._label_name(label), split or self._split())
+                yield Entry(shown(path or f"{self._file}#{number}"), self._label_name(label), split or split_of_file)
                 number += 1
 
     def loaders(self) -> Iterator[Loader]:

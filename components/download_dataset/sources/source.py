@@ -3,11 +3,11 @@
 import dataclasses
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.natural import natural_key
+from headstart.components.core.stores import NotFound, Store, TooLarge
 from headstart.components.download_dataset.quarantine import Quarantined
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -105,11 +105,6 @@ def shown(name: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed)
 
 
-def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names sorted so that `cat.2.jpg` comes before `cat.10.jpg`."""
-    return sorted(names, key=natural_key)
-
-
 def read_file(path: Path) -> bytes:
     """Reads a local file.
 
@@ -124,6 +119,21 @@ def read_file(path: Path) -> bytes:
         raise Unreadable("missing", "no such file") from None
     except OSError as error:
         raise Unreadable("unreadable", error.strerror or str(error)) from None
+
+
+def read_stored(store: Store, uri: str, version: str = "") -> bytes:
+    """Reads an object from a store.
+
+    Raises:
+        Unreadable: It is not there, or is too large for a picture.
+        HeadstartError: The store cannot be read.
+    """
+    try:
+        return store.read(uri, version, MAX_FILE_BYTES)
+    except NotFound as error:
+        raise Unreadable("missing", str(error)) from None
+    except TooLarge as error:
+        raise Unreadable("too large", str(error)) from None
 
 
 def too_large(size: int) -> Unreadable:
