@@ -1,5 +1,6 @@
 """The pipeline: download and split, train a head on a frozen backbone, fine-tune its top layers, evaluate."""
 
+import json
 from typing import List
 
 from kfp import dsl
@@ -8,25 +9,25 @@ from kfp.dsl.base_component import BaseComponent
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.fine_tune.component import fine_tune
-from headstart.components.image import IMAGE
+from headstart.components.list_data.component import list_data
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.placement import place
+from headstart.pipelines.profile import Profile
 
-RETRIES = 2
-
-# KFP calls it the longest pause, and takes it for a deadline over all attempts.
-_RETRY_DEADLINE = "604800s"
+_DEFAULTS = Parameters()
 
 
-def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int = RETRIES) -> BaseComponent:
+def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponent:
     """Builds the pipeline; what KFP cannot take as a parameter at run time is decided here.
 
     Args:
-        image: Container image of every step.
+        profile: What the stages ask of a cluster; kfp's local runner looks at its retries only.
         from_scratch: Whether to train a small convnet without transfer as well, and show it in the report.
-        retries: How often a failed step is tried again.
     """
+    on_data, on_network = profile.data, profile.network
 
     @dsl.pipeline(
         name="transfer-learning",
@@ -35,28 +36,36 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
     )
     def transfer_learning(
         data: List[str],
-        labels: str = "auto",
-        max_side: int = 512,
-        max_bad_fraction: float = 0.1,
-        sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
-        backbone: str = "mobilenet_v2",
-        weights: str = "",
-        image_size: int = 0,
-        counts: List[int] = [],  # noqa: B006
-        fractions: List[float] = [0.7, 0.15, 0.15],  # noqa: B006
-        order: str = "hash",
-        head_epochs: int = 20,
-        head_learning_rate: float = 0.001,
-        unfreeze_from: str = "",
-        fine_tune_epochs: int = 4,
-        fine_tune_learning_rate: float = 0.0001,
-        augmented_views: int = -1,
-        batch_size: int = 32,
-        seed: int = 0,
-        accelerator_type: str = "nvidia.com/gpu",
-        accelerator_limit: str = "1",
-        cpu: str = "0",
-        memory: str = "0",
+        labels: str = _DEFAULTS.labels,
+        max_side: int = _DEFAULTS.max_side,
+        max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
+        sha256: List[str] = _DEFAULTS.sha256,
+        backbone: str = _DEFAULTS.backbone,
+        weights: str = _DEFAULTS.weights,
+        image_size: int = _DEFAULTS.image_size,
+        counts: List[int] = _DEFAULTS.counts,
+        fractions: List[float] = _DEFAULTS.fractions,
+        order: str = _DEFAULTS.order,
+        head_epochs: int = _DEFAULTS.head_epochs,
+        head_learning_rate: float = _DEFAULTS.head_learning_rate,
+        unfreeze_from: str = _DEFAULTS.unfreeze_from,
+        fine_tune_epochs: int = _DEFAULTS.fine_tune_epochs,
+        fine_tune_learning_rate: float = _DEFAULTS.fine_tune_learning_rate,
+        augmented_views: int = _DEFAULTS.augmented_views,
+        batch_size: int = _DEFAULTS.batch_size,
+        seed: int = _DEFAULTS.seed,
+        data_image: str = profile.image_of(on_data.image),
+        data_cpu: str = on_data.cpu,
+        data_memory: str = on_data.memory,
+        data_node_selector: str = json.dumps(on_data.node_selector),
+        data_tolerations: str = json.dumps([each.spec() for each in on_data.tolerations]),
+        network_image: str = profile.image_of(on_network.image),
+        network_cpu: str = on_network.cpu,
+        network_memory: str = on_network.memory,
+        network_node_selector: str = json.dumps(on_network.node_selector),
+        network_tolerations: str = json.dumps([each.spec() for each in on_network.tolerations]),
+        accelerator_type: str = on_network.accelerator_type,
+        accelerator_limit: str = str(on_network.accelerator_limit),
     ) -> None:
         """Trains and evaluates an image classifier.
 
@@ -82,13 +91,27 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
                 pay.
             batch_size: Images a step of training.
             seed: Of everything drawn at random.
-            accelerator_type: Resource name of the accelerator for the steps that compute a network.
-            accelerator_limit: How many of them each such step gets, as text; '0': none.
-            cpu: CPU limit of each step, as Kubernetes writes it; '0': no limit.
-            memory: Memory limit of each step, likewise.
+            data_image: Container image of the stages that compute no network.
+            data_cpu: CPU limit of each of their pods, as Kubernetes writes it; '0': no limit.
+            data_memory: Memory limit, likewise.
+            data_node_selector: Labels that a node for them must have, as a JSON object.
+            data_tolerations: Taints that they put up with, as a JSON list.
+            network_image: Container image of the stages that compute a network.
+            network_cpu: CPU limit of each of their pods; '0': no limit.
+            network_memory: Memory limit, likewise.
+            network_node_selector: Labels that a node for them must have, as a JSON object.
+            network_tolerations: Taints that they put up with, as a JSON list.
+            accelerator_type: Resource name of the accelerator that they get.
+            accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
+        listing = list_data(data=data).set_caching_options(False)
         dataset = download_dataset(
-            data=data, labels=labels, max_side=max_side, max_bad_fraction=max_bad_fraction, sha256=sha256
+            data=data,
+            labels=labels,
+            max_side=max_side,
+            max_bad_fraction=max_bad_fraction,
+            sha256=sha256,
+            listing=listing.output,
         )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
@@ -118,7 +141,8 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
             seed=seed,
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
-        networks = [head, tuned]
+        tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
+        tasks |= {"train_head": head, "fine_tune": tuned}
         if from_scratch:
             scratch = train_from_scratch(
                 train=train,
@@ -129,21 +153,24 @@ def build_pipeline(image: str = IMAGE, from_scratch: bool = False, retries: int 
                 seed=seed,
             )
             models["from_scratch"] = scratch.outputs["model"]
-            networks.append(scratch)
-        evaluation = evaluate_model(test=splits.outputs["test"], **models)
-        networks.append(evaluation)
+            tasks["train_from_scratch"] = scratch
+        tasks["evaluate_model"] = evaluate_model(test=splits.outputs["test"], **models)
 
-        for task in networks:
-            task.set_accelerator_type(accelerator_type).set_accelerator_limit(accelerator_limit)
-        for task in (dataset, splits, *networks):
-            task.set_container_image(image)
-            task.set_cpu_limit(cpu).set_memory_limit(memory)
-            if retries:
-                task.set_retry(
-                    retries,
-                    backoff_duration="30s",
-                    backoff_factor=2.0,
-                    backoff_max_duration=_RETRY_DEADLINE,
-                )
+        asked = {
+            "data_image": data_image,
+            "data_cpu": data_cpu,
+            "data_memory": data_memory,
+            "data_node_selector": data_node_selector,
+            "data_tolerations": data_tolerations,
+            "network_image": network_image,
+            "network_cpu": network_cpu,
+            "network_memory": network_memory,
+            "network_node_selector": network_node_selector,
+            "network_tolerations": network_tolerations,
+            "network_accelerator_type": accelerator_type,
+            "network_accelerator_limit": accelerator_limit,
+        }
+        for stage, task in tasks.items():
+            place(task, stage, profile, asked)
 
     return transfer_learning

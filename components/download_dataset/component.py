@@ -17,6 +17,7 @@ def download_dataset(
     max_side: int = 512,
     max_bad_fraction: float = 0.1,
     sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
+    listing: str = "",
 ) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
 
@@ -29,6 +30,7 @@ def download_dataset(
         max_side: Longest side that is kept, in pixels; larger pictures are reduced.
         max_bad_fraction: Share of the files that may be left out before the step fails.
         sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
+        listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
     """
     from pathlib import Path
 
@@ -36,4 +38,4 @@ def download_dataset(
 
     settings = step.Settings(labels, max_side, max_bad_fraction, sha256)
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
-    dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest)
+    dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.natural import natural_key
-from headstart.components.core.stores import Store, StoredObject, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import manifest, parquet
 from headstart.components.download_dataset.sources.archives import open_tar, open_zip
 from headstart.components.download_dataset.sources.folder import open_folder
@@ -26,7 +26,7 @@ from headstart.components.download_dataset.sources.source import (
     too_large,
 )
 
-__all__ = ["Entry", "Loader", "Source", "Unreadable", "open_source"]
+__all__ = ["Entry", "Loader", "Source", "Unreadable", "is_junk", "local_path", "no_files", "open_source"]
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -49,19 +49,34 @@ def open_source(data: str, sha256: str = "") -> Iterator[Source]:
         if scheme_of(data) not in ("", "file"):
             source = _open_remote(data, sha256.lower(), stack)
         else:
-            path = Path(data.removeprefix("file://")).expanduser()
-            if not path.exists():
-                raise HeadstartError(f"data {data!r} does not exist; pass a folder of class folders, or an archive")
+            path = local_path(data)
             if path.is_dir():
                 _no_sha256(data, sha256)
                 source = _folder_or_parquet(data, path)
             else:
                 source = _open_file(data, path, str(path.parent), sha256.lower(), stack)
         if not source.entries:
-            raise HeadstartError(
-                f"data {source.name!r} holds no files; put the pictures of each class in a folder of its own"
-            )
+            raise no_files(source.name)
         yield source
+
+
+def local_path(data: str) -> Path:
+    """The path of a source on disk.
+
+    Raises:
+        HeadstartError: Nothing is there.
+    """
+    path = Path(data.removeprefix("file://")).expanduser()
+    if not path.exists():
+        raise HeadstartError(f"data {data!r} does not exist; pass a folder of class folders, or an archive")
+    return path
+
+
+def no_files(name: str) -> HeadstartError:
+    """What to say of a source in which there is nothing to read."""
+    if is_remote(name):
+        return HeadstartError(f"data {name!r}: nothing is there; check the address")
+    return HeadstartError(f"data {name!r} holds no files; put the pictures of each class in a folder of its own")
 
 
 def _open_file(name: str, path: Path, base: str, sha256: str, stack: contextlib.ExitStack) -> Source:
@@ -98,7 +113,7 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
     store = open_store(uri)
     objects = list(store.list(uri))
     if not objects:
-        raise HeadstartError(f"data {name!r}: nothing is there; check the address")
+        raise no_files(name)
     folder = functools.cache(lambda: Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-"))))
     if len(objects) == 1 and objects[0].uri == uri:
         (single,) = objects

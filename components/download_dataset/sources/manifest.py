@@ -1,5 +1,6 @@
 """A CSV or JSON-lines file that lists pictures and their classes."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -37,10 +38,7 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     Raises:
         HeadstartError: It is no such file, or lacks a column.
     """
-    try:
-        rows = list(_json_rows(name, path) if is_json else _csv_rows(name, path))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise HeadstartError(f"manifest {name!r} is no UTF-8 text with one picture a line ({error})") from None
+    rows = _rows(name, path, is_json)
     store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
 
     def loaders() -> Iterator[Loader]:
@@ -49,6 +47,24 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
     entries = [Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower()) for row in rows]
     return Source(name, entries, loaders, remote=remote)
+
+
+def references(name: str, path: Path, base: str) -> Iterator[str]:
+    """The addresses of the pictures that a manifest names, relative ones made whole; see `open_manifest`.
+
+    Raises:
+        HeadstartError: It is no such file, or lacks a column.
+    """
+    for row in _rows(name, path, is_json=not name.lower().endswith(".csv")):
+        with contextlib.suppress(Unreadable):
+            yield _address(base, row["image"])
+
+
+def _rows(name: str, path: Path, is_json: bool) -> list[dict[str, str]]:
+    try:
+        return list(_json_rows(name, path) if is_json else _csv_rows(name, path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HeadstartError(f"manifest {name!r} is no UTF-8 text with one picture a line ({error})") from None
 
 
 def _csv_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
@@ -81,12 +97,24 @@ def _check_columns(where: str, columns: list[str]) -> None:
 
 
 def _load(store: Callable[[str], Store], base: str, image: str) -> bytes:
+    address = _address(base, image)
+    if is_remote(address):
+        return read_stored(store(scheme_of(address)), address)
+    return read_file(Path(address))
+
+
+def _address(base: str, image: str) -> str:
+    """Where a picture lies, as a whole address or path.
+
+    Raises:
+        Unreadable: The manifest names none that may be read.
+    """
     if not image:
         raise Unreadable("missing", "the manifest names no file")
-    if is_remote(image) or is_remote(base):
-        if not is_remote(image):
-            if image.startswith("/") or scheme_of(image):
-                raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
-            image = f"{base}/{image}"
-        return read_stored(store(scheme_of(image)), image)
-    return read_file(Path(base, image.removeprefix("file://")).expanduser())
+    if is_remote(image):
+        return image
+    if is_remote(base):
+        if image.startswith("/") or scheme_of(image):
+            raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
+        return f"{base}/{image}"
+    return str(Path(base, image.removeprefix("file://")).expanduser())

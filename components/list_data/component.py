@@ -1,0 +1,24 @@
+"""KFP interface of `list_data`."""
+
+from typing import List
+
+from kfp import dsl
+
+from headstart.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def list_data(data: List[str]) -> str:
+    """Lists the sources without reading a picture; what it returns changes when they do.
+
+    KFP's cache must never answer for it: what it returns is what tells the cache whether the data are still the same.
+
+    Args:
+        data: Sources, as `download_dataset` takes them.
+
+    Returns:
+        SHA-256 in hexadecimal over names, sizes and versions of all files.
+    """
+    from headstart.components.list_data import step
+
+    return step.list_data(data)

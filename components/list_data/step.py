@@ -1,0 +1,116 @@
+"""Lists the sources of the data, so that what was made of them can be kept while they are the same."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from headstart.components.core.logs import event, start_logging
+from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.download_dataset.sources import is_junk, local_path, manifest, no_files
+
+_LISTERS = 32
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Listed:
+    """One file of a source: its name, its size in bytes, and what changes when its content does."""
+
+    name: str
+    size: int
+    version: str
+
+
+def list_data(data: list[str]) -> str:
+    """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
+
+    The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
+    without ETag, local files). Of a manifest the pictures that it names are listed as well. A server that tells no
+    version gives another digest every time, so that nothing stale is ever kept.
+
+    Args:
+        data: Sources, as `download_dataset` takes them.
+
+    Returns:
+        SHA-256 in hexadecimal, the same for the same files on any machine that sees them by the same names.
+
+    Raises:
+        HeadstartError: A source cannot be listed, or nothing is there.
+    """
+    start_logging()
+    digest = hashlib.sha256()
+    for source in data:
+        name = without_secrets(source)
+        listed = sorted(_files(source), key=lambda file: file.name)
+        if not listed:
+            raise no_files(name)
+        unversioned = [file.name for file in listed if not file.version]
+        if unversioned:
+            event("unversioned", data=name, files=len(unversioned), first=unversioned[0])
+            digest.update(secrets.token_bytes())
+        for file in listed:
+            digest.update(json.dumps(dataclasses.astuple(file)).encode())
+        event("listing", data=name, files=len(listed), bytes=sum(max(file.size, 0) for file in listed))
+    event("listed", sources=len(data), digest=digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _files(source: str) -> Iterator[_Listed]:
+    if scheme_of(source) in ("", "file"):
+        return _local_files(source, local_path(source))
+    return _remote_files(source)
+
+
+def _remote_files(source: str) -> Iterator[_Listed]:
+    store = open_store(source)
+    for stored in store.list(source):
+        if stored.uri == source or not is_junk(stored.path):
+            yield _of_object(stored)
+        if stored.uri == source and PurePosixPath(stored.path.lower()).suffix in manifest.SUFFIXES:
+            with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+                path = store.download(source, Path(folder) / "manifest", stored.version)
+                yield from _referenced(manifest.references(source, path, source.rpartition("/")[0]))
+
+
+def _local_files(source: str, path: Path) -> Iterator[_Listed]:
+    if path.is_dir():
+        for folder, _, files in os.walk(path, followlinks=True):
+            relative = PurePosixPath(Path(folder).relative_to(path))
+            for name in files:
+                if not is_junk(str(relative / name)):
+                    yield from _of_path(str(relative / name), Path(folder, name))
+    else:
+        yield from _of_path(source, path)
+        if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:
+            yield from _referenced(manifest.references(source, path, str(path.parent)))
+
+
+def _referenced(addresses: Iterable[str]) -> Iterator[_Listed]:
+    """Lists the pictures that a manifest names; one that is not there is for `download_dataset` to tell of."""
+    store_of = functools.cache(lambda scheme: open_store(f"{scheme}://"))
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        yield from pool.map(lambda address: _look_up(store_of, address), dict.fromkeys(addresses))
+
+
+def _look_up(store_of: "functools._lru_cache_wrapper[Store]", address: str) -> _Listed:
+    if is_remote(address):
+        found = [_of_object(stored) for stored in store_of(scheme_of(address)).list(address) if stored.uri == address]
+    else:
+        found = list(_of_path(address, Path(address)))
+    return found[0] if found else _Listed(without_secrets(address), -1, "absent")
+
+
+def _of_object(stored: StoredObject) -> _Listed:
+    return _Listed(without_secrets(stored.uri), stored.size, stored.version)
+
+
+def _of_path(name: str, path: Path) -> Iterator[_Listed]:
+    if path.is_file():
+        found = path.stat()
+        yield _Listed(name, found.st_size, str(found.st_mtime_ns))

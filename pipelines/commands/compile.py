@@ -1,0 +1,45 @@
+"""`headstart compile` and `headstart profiles`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.commands.options import FromScratch, ImageOption, ProfileOption, RegistryOption
+from headstart.pipelines.profile import DEFAULT_PROFILE, load_profile, profile_names, profile_text
+
+
+def compile_pipeline(
+    output: Annotated[Path, typer.Option(help="The YAML file to write.", show_default=False)],
+    profile: ProfileOption = DEFAULT_PROFILE,
+    registry: RegistryOption = "",
+    image: ImageOption = "",
+    from_scratch: FromScratch = False,
+) -> None:
+    """Compiles the pipeline to YAML, which Kubeflow Pipelines runs; upload it with `kfp pipeline create`."""
+    if output.suffix not in (".yaml", ".yml"):
+        raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP wants it")
+    asked = load_profile(profile).with_images(registry, image)
+
+    from headstart.pipelines.package import write_package
+
+    write_package(asked, from_scratch, output)
+    typer.echo(output)
+
+
+def profiles(
+    name: Annotated[str, typer.Argument(help="A profile, to show its YAML.", show_default=False)] = "",
+) -> None:
+    """Lists the cluster profiles that come with Headstart, or shows the YAML of one, to make your own of it."""
+    if name:
+        typer.echo(profile_text(name), nl=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("profile")
+    table.add_column("what it asks for")
+    for each in profile_names():
+        table.add_row(each, load_profile(each).description)
+    Console().print(table)

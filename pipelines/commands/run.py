@@ -1,0 +1,48 @@
+"""`headstart run`."""
+
+import csv
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from headstart.pipelines.commands.options import FromScratch, takes_parameters
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.stages import stages
+
+
+@takes_parameters
+def run(
+    *,
+    parameters: Parameters,
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that receives model/, report.html, data.html, metrics.json, predictions.parquet and "
+            "quarantine.csv."
+        ),
+    ] = Path("out"),
+    from_scratch: FromScratch = False,
+) -> None:
+    """Trains and evaluates a classifier on this machine, with the pipeline that a cluster would run."""
+    parameters = parameters.on_this_machine()
+
+    from headstart.pipelines.display import RunDisplay, show_results
+    from headstart.pipelines.run import Interrupted, Request
+    from headstart.pipelines.run import run as run_pipeline
+
+    console = Console()
+    output = output.expanduser().absolute()
+    try:
+        with RunDisplay(console, stages=len(stages(from_scratch))) as display:
+            metrics = run_pipeline(Request(parameters.model_dump(), from_scratch, output), display)
+    except Interrupted as interrupted:
+        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
+        raise typer.Exit(interrupted.exit_status) from None
+    show_results(console, metrics, output, _rows(output / "quarantine.csv"))
+
+
+def _rows(path: Path) -> int:
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.DictReader(file))

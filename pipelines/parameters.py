@@ -1,0 +1,118 @@
+"""The pipeline's parameters that say what is learned from what: their names, defaults and meaning, in one place."""
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.plan import Plan
+from headstart.components.core.stores import is_remote
+from headstart.components.download_dataset.step import Settings
+from headstart.components.split_dataset.step import Dealing, Shares
+
+
+class Parameters(BaseModel):
+    """What a run learns, and from what; the fields are the pipeline's parameters of the same names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: list[str] = Field(
+        [],
+        description="Folder of class folders, zip or tar archive, CSV or JSON-lines manifest (image, label), or "
+        "image Parquet: a path, or an http(s)://, gs:// or s3:// address. Give it several times for several sources.",
+    )
+    labels: str = Field(
+        "auto",
+        description="How classes are told: 'auto', 'given' (by manifest or Parquet), 'folders', or 'names' "
+        "(cat.1.jpg).",
+    )
+    max_side: int = Field(
+        512, description="Longest side of a picture that is kept, in pixels; larger ones are reduced."
+    )
+    max_bad_fraction: float = Field(0.1, description="Share of the files that may be left out before the run stops.")
+    sha256: list[str] = Field(
+        [], description="SHA-256 that a source has to have; one for each --data, '' where unchecked."
+    )
+    backbone: str = Field("mobilenet_v2", description=f"Pretrained backbone: {', '.join(BACKBONES)}.")
+    weights: str = Field(
+        "",
+        description="The backbone's weights: a file, an http(s)://, gs:// or s3:// address, or 'none'; its own if "
+        "left out.",
+    )
+    image_size: int = Field(0, description="Side in pixels that images are resized to; 0: the backbone's own.")
+    counts: list[int] = Field(
+        [], description="Images per class for train, validation and test, such as 1000,500,500."
+    )
+    fractions: list[float] = Field(
+        [0.7, 0.15, 0.15], description="Parts of each class for train, validation and test, unless --counts is given."
+    )
+    order: str = Field(
+        "hash",
+        description="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or "
+        "'given' (the source's train, validation and test folders).",
+    )
+    head_epochs: int = Field(20, description="Epochs of training the head.")
+    head_learning_rate: float = Field(1e-3, description="Peak learning rate of the head.")
+    unfreeze_from: str = Field(
+        "", description="First layer or block that is fine-tuned; the backbone's own choice if left out."
+    )
+    fine_tune_epochs: int = Field(4, description="Epochs of fine-tuning.")
+    fine_tune_learning_rate: float = Field(1e-4, description="Peak learning rate of fine-tuning.")
+    augmented_views: int = Field(
+        -1, description="Recorded views of each training image, one plain, the others augmented; -1: as many as pay."
+    )
+    batch_size: int = Field(32, description="Images a step of training.")
+    seed: int = Field(0, description="Of everything drawn at random.")
+
+    def check(self) -> None:
+        """Refuses at once, by the steps' own checks, what a step would refuse after some work.
+
+        Raises:
+            HeadstartError: A value is none that any data could make right.
+        """
+        get_backbone(self.backbone).resolve_image_size(self.image_size)
+        Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
+        Dealing(Shares(self.counts, self.fractions), self.order)
+        for stage, epochs, rate in (
+            ("head", self.head_epochs, self.head_learning_rate),
+            ("fine_tuning", self.fine_tune_epochs, self.fine_tune_learning_rate),
+        ):
+            Plan(stage, epochs, rate, self.augmented_views, self.batch_size, self.seed)
+        texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
+        for name, value in [*texts, *(("data", each) for each in self.data)]:
+            if "{{" in value or "$(" in value:
+                raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
+
+    def on_this_machine(self) -> "Parameters":
+        """The same with local paths made absolute, for steps that run in folders of their own.
+
+        Raises:
+            HeadstartError: The weights are a file that is not there.
+        """
+        get_backbone(self.backbone).check_weights(self.weights)
+        data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
+        file = Path(self.weights).expanduser()
+        weights = str(file.absolute()) if file.is_file() else self.weights
+        return self.model_copy(update={"data": data, "weights": weights})
+
+    def check_for_pods(self, mounted: Sequence[str]) -> None:
+        """Refuses paths of this machine, where pods read.
+
+        Args:
+            mounted: Folders on volumes that the pods mount, as absolute paths.
+
+        Raises:
+            HeadstartError: A source or the weights are a path elsewhere.
+        """
+        named = ("", NO_WEIGHTS, get_backbone(self.backbone).pretrained)
+        paths = [("weights", self.weights)] if self.weights not in named else []
+        for name, value in [*(("data", each) for each in self.data), *paths]:
+            if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
+                continue
+            where = f"below {' or '.join(mounted)}" if mounted else "on a volume that the profile mounts"
+            raise HeadstartError(
+                f"{name} {value!r} is a path of this machine, which pods do not see; pass a gs://, s3:// or "
+                f"http(s):// address, or a path {where}"
+            )

@@ -1,0 +1,306 @@
+"""Cluster profiles: what the pods of each stage ask of the cluster, read from YAML and checked."""
+
+import re
+import typing
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.nearest import nearest
+from headstart.pipelines.stages import GROUPS, READING_STAGES
+
+DEFAULT_PROFILE = "gke-gpu"
+
+_FOLDER = files("headstart.pipelines") / "profiles"
+_SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIAL|API_KEY")
+_SPOT = ("spot", "preemptible")
+_SIZE = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+_DAY_SECONDS = 86_400
+
+
+def _no_latest(image: str) -> str:
+    if image.endswith(":latest"):
+        raise ValueError(
+            f"{image} may be another image tomorrow; name a version, or leave the tag out for this one's"
+        )
+    return image
+
+
+def _no_secret(variables: dict[str, str]) -> dict[str, str]:
+    for name, value in variables.items():
+        # A path to a mounted secret is no secret.
+        if _SECRET_WORD.search(name) and not value.startswith("/"):
+            raise ValueError(
+                f"{name} would stand in the pipeline for all to read; put it into a Secret, under secrets"
+            )
+    return variables
+
+
+Quantity = Annotated[str, Field(pattern=_SIZE, coerce_numbers_to_str=True)]
+Image = Annotated[str, Field(min_length=1), AfterValidator(_no_latest)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Toleration(_Strict):
+    """A taint that pods put up with; the fields are Kubernetes' own."""
+
+    key: str = ""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute", ""] = ""
+
+    def spec(self) -> dict[str, str]:
+        """As Kubernetes writes it, without what is empty."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
+
+class Data(_Strict):
+    """What pods of the stages ask for that compute no network.
+
+    Attributes:
+        image: Container image; without a tag, the one of this version.
+        cpu: CPU limit as Kubernetes writes it, which is the request too; '0': none.
+        memory: Memory limit, likewise.
+        ephemeral_storage: The most that may lie in /tmp, on the node's disk; empty: no limit. KFP 2.17 cannot request
+            ephemeral storage for a pod; a LimitRange in the namespace can.
+        node_selector: Labels that a node must have.
+        tolerations: Taints that pods put up with.
+    """
+
+    image: Image = "headstart"
+    cpu: Quantity = "0"
+    memory: Quantity = "0"
+    ephemeral_storage: Quantity | Literal[""] = ""
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+
+
+class Network(Data):
+    """What pods of the stages ask for that compute a network.
+
+    Attributes:
+        accelerator_type: Resource name of the accelerator.
+        accelerator_limit: How many of them each pod gets; 0: none.
+        shared_memory: Size of /dev/shm, which counts as memory.
+    """
+
+    image: Image = "headstart-gpu"
+    accelerator_type: str = "nvidia.com/gpu"
+    accelerator_limit: Annotated[int, Field(ge=0)] = 1
+    shared_memory: Quantity = "2Gi"
+
+
+class Stage(_Strict):
+    """What one stage asks for other than its group does; what is left out is the group's."""
+
+    image: Image | None = None
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    ephemeral_storage: Quantity | None = None
+    node_selector: dict[str, str] | None = None
+    tolerations: list[Toleration] | None = None
+    accelerator_type: str | None = None
+    accelerator_limit: Annotated[int, Field(ge=0)] | None = None
+    shared_memory: Quantity | None = None
+
+
+class Retries(_Strict):
+    """How failed stages are tried again.
+
+    Attributes:
+        count: How often.
+        pause_seconds: Before the first new attempt.
+        factor: How much longer each pause is than the one before.
+        deadline_days: How long after a stage's first start it may still be tried again.
+    """
+
+    count: Annotated[int, Field(ge=0, le=20)] = 2
+    pause_seconds: Annotated[int, Field(ge=1)] = 30
+    factor: Annotated[float, Field(ge=1)] = 2.0
+    deadline_days: Annotated[float, Field(gt=0)] = 7
+
+
+class Secret(_Strict):
+    """A Kubernetes Secret that stages see.
+
+    Attributes:
+        name: Its name in the namespace of the run.
+        env: Environment variables, each with the Secret's key that holds its value.
+        volume: The folder in which each key appears as a file; empty: no folder.
+        stages: Which stages see it.
+        optional: Whether pods start without it when it is absent.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    env: dict[str, str] = {}
+    volume: AbsolutePath | Literal[""] = ""
+    stages: list[str] = list(READING_STAGES)
+    optional: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> "Secret":
+        if not self.env and not self.volume:
+            raise ValueError(f"secret {self.name} has neither env nor volume: no stage would see it")
+        _check_stages(self.stages)
+        return self
+
+
+class Volume(_Strict):
+    """A PersistentVolumeClaim that the stages that read data mount."""
+
+    claim: Annotated[str, Field(min_length=1)]
+    path: AbsolutePath
+
+
+class Profile(_Strict):
+    """A cluster profile.
+
+    Attributes:
+        description: One line for the list of profiles.
+        registry: What stands before image names without a slash.
+        data: For the stages that compute no network.
+        network: For the stages that do.
+        stages: For single stages, what differs from their group.
+        retries: How failed stages are tried again.
+        deadline_hours: How long one attempt of a stage may take; 0: for ever.
+        secrets: Secrets that stages see; workload identity, a service account's, needs none.
+        volumes: Claims that the stages that read data mount.
+        env: Environment variables of every stage.
+        pod_labels: Labels of every pod.
+        image_pull_policy: Kubernetes' own.
+        image_pull_secrets: Names of Secrets for the registry.
+        run_as_user: Number of the user that pods run as, never 0; none: whichever the image or the cluster says.
+    """
+
+    description: str = ""
+    registry: str = ""
+    data: Data = Data()
+    network: Network = Network()
+    stages: dict[str, Stage] = {}
+    retries: Retries = Retries()
+    deadline_hours: Annotated[float, Field(ge=0)] = 24
+    secrets: list[Secret] = []
+    volumes: list[Volume] = []
+    env: Annotated[dict[str, str], AfterValidator(_no_secret)] = {}
+    pod_labels: dict[str, str] = {"app.kubernetes.io/part-of": "headstart"}
+    image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
+    image_pull_secrets: list[str] = []
+    run_as_user: Annotated[int, Field(gt=0)] | None = 1000
+
+    @model_validator(mode="after")
+    def _check(self) -> "Profile":
+        _check_stages(self.stages)
+        for name, stage in self.stages.items():
+            if GROUPS[name] == "data" and {"accelerator_type", "accelerator_limit", "shared_memory"} & set(
+                stage.model_fields_set
+            ):
+                raise ValueError(f"stage {name} computes no network; an accelerator or shared memory is lost on it")
+        tolerated = [each.key for group in (self.data, self.network) for each in group.tolerations]
+        tolerated += [each.key for stage in self.stages.values() for each in stage.tolerations or []]
+        if any(word in key for key in tolerated for word in _SPOT) and not self.retries.count:
+            raise ValueError("nodes that can be taken away are tolerated, and retries.count is 0; try at least once")
+        return self
+
+    def image_of(self, name: str) -> str:
+        """The full name of an image: with the registry, and with this version where there is no tag."""
+        if "/" not in name and self.registry:
+            name = f"{self.registry.rstrip('/')}/{name}"
+        return name if re.search(r"[:@][^/]*$", name) else f"{name}:{version('headstart')}"
+
+    def with_images(self, registry: str = "", image: str = "") -> "Profile":
+        """The same with another registry, or with one image for every stage; empty: as it is."""
+        asked = self.model_copy(update={"registry": registry}) if registry else self
+        if not image:
+            return asked
+        stages = {name: stage.model_copy(update={"image": None}) for name, stage in self.stages.items()}
+        data, network = (group.model_copy(update={"image": image}) for group in (self.data, self.network))
+        return asked.model_copy(update={"data": data, "network": network, "stages": stages})
+
+    def retry_deadline(self) -> str:
+        """What KFP takes for the longest pause and means as the time for all attempts."""
+        return f"{round(self.retries.deadline_days * _DAY_SECONDS)}s"
+
+    def mounted(self) -> list[str]:
+        """The folders on volumes that the stages that read data see."""
+        return [volume.path for volume in self.volumes]
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with the package."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
+
+
+def profile_text(name: str) -> str:
+    """The YAML of a profile that comes with the package, or of a file.
+
+    Raises:
+        HeadstartError: There is neither.
+    """
+    if name.endswith((".yaml", ".yml")):
+        try:
+            return Path(name).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+            raise HeadstartError(f"profile {name!r} cannot be read ({reason})") from None
+    if name not in profile_names():
+        unknown_name("profile", name, [*profile_names(), "or a file that ends in .yaml"])
+    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_profile(name: str) -> Profile:
+    """Reads and checks a profile.
+
+    Args:
+        name: Of one that comes with the package, or a file that ends in .yaml.
+
+    Raises:
+        HeadstartError: There is none, or it has an unknown key or a wrong value; the message names the key and, of an
+            unknown one, the nearest that there is.
+    """
+    try:
+        return Profile.model_validate(yaml.safe_load(profile_text(name)) or {})
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise HeadstartError(f"profile {name!r} is no YAML{line}: {getattr(error, 'problem', error)}") from None
+    except ValidationError as error:
+        raise HeadstartError(f"profile {name!r}: {explain(error, Profile)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first thing that is wrong, in one line: the key, what it has, and what it may have."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = model
+        for part in first["loc"][:-1]:
+            parent = _model_below(parent, part)
+        return f"unknown key {key!r}; {nearest(str(first['loc'][-1]), list(parent.model_fields))}"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"{key} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _model_below(model: type[BaseModel], key: str | int) -> type[BaseModel]:
+    """The model of what lies below a key; of a list's or dictionary's items, where the key is one of theirs."""
+    if key not in model.model_fields:
+        return model
+    kind = model.model_fields[str(key)].annotation
+    inner = (kind, *typing.get_args(kind))
+    return next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
+
+
+def _check_stages(names: Any) -> None:
+    for name in names:
+        if name not in GROUPS:
+            raise ValueError(f"unknown stage {name!r}; {nearest(name, list(GROUPS))}")
