@@ -14,6 +14,11 @@ from headstart.pipelines.sample.write import draw_sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write the compiled pipelines anew; see the diff")
+
+
 DEALING = Dealing(Shares([40, 10, 10], []))
 
 

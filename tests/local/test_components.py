@@ -13,6 +13,8 @@ from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.fine_tune.component import fine_tune
+from headstart.components.list_data.component import list_data
+from headstart.components.list_data.step import list_data as digest_of
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -45,6 +47,10 @@ def output(root: Path, path: str) -> Path:
 
 def as_data(splits: dict[str, Path], *names: str) -> dict[str, tuple[type, Path]]:
     return {name: (dsl.Dataset, splits[name]) for name in names}
+
+
+def test_list_data(root: Path, pictures: Path) -> None:
+    assert list_data(data=[str(pictures)]).output == digest_of([str(pictures)])
 
 
 def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:

@@ -1,5 +1,10 @@
+"""The compiled pipelines: what must hold of every one, and that none changes unseen."""
+
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,26 +14,242 @@ import yaml
 from typer.testing import CliRunner
 
 from headstart.pipelines.cli import app
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.profile import profile_names
+from headstart.pipelines.stages import GROUPS, READING_STAGES, stages
 
-NETWORK_STEPS = {"train-head", "fine-tune", "evaluate-model"}
-DATA_STEPS = {"download-dataset", "split-dataset"}
+GOLDEN = Path(__file__).parents[1] / "golden"
+EVERYTHING = """
+registry: registry.example/team
+data: {cpu: 500m, node_selector: {disk: ssd}, tolerations: [{key: data, operator: Exists}]}
+network: {accelerator_type: amd.com/gpu, accelerator_limit: 4, ephemeral_storage: 20Gi}
+stages:
+  evaluate_model: {accelerator_limit: 1, memory: 3Gi, tolerations: [], image: other/evaluator}
+  split_dataset: {cpu: '1', node_selector: {}}
+retries: {count: 5, pause_seconds: 10, factor: 3, deadline_days: 30}
+deadline_hours: 2.5
+secrets:
+  - {name: gcs-key, volume: /var/secrets/gcs}
+  - {name: kaggle, env: {KAGGLE_KEY: key}, stages: [download_dataset], optional: true}
+volumes: [{claim: pictures, path: /data}]
+env: {GOOGLE_APPLICATION_CREDENTIALS: /var/secrets/gcs/key.json}
+pod_labels: {team: pets}
+image_pull_policy: Always
+image_pull_secrets: [registry-key]
+run_as_user: null
+"""
 
 
-def compiled(tmp_path: Path, *options: str) -> tuple[bytes, dict[str, Any]]:
-    path = tmp_path / "pipeline.yaml"
+class Compiled:
+    """A compiled pipeline: its bytes, its specification, and what it asks of Kubernetes."""
+
+    def __init__(self, path: Path) -> None:
+        self.bytes = path.read_bytes()
+        self.spec, *platforms = yaml.safe_load_all(path.read_text())
+        self._platform: dict[str, Any] = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        self.parameters: dict[str, Any] = self.spec["root"]["inputDefinitions"]["parameters"]
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+        """Each stage's name, task, container, and wishes of Kubernetes."""
+        executors = self.spec["deploymentSpec"]["executors"]
+        for name, task in self.spec["root"]["dag"]["tasks"].items():
+            container = executors[f"exec-{name}"]["container"]
+            yield name.replace("-", "_"), task, container, self._platform[f"exec-{name}"]
+
+    def default(self, parameter: str) -> Any:
+        return self.parameters[parameter]["defaultValue"]
+
+
+def compiled(folder: Path, *options: str) -> Compiled:
+    path = folder / "pipeline.yaml"
     result = CliRunner().invoke(app, ["compile", "--output", str(path), *options], catch_exceptions=False)
     assert result.exit_code == 0
-    assert list(tmp_path.iterdir()) == [path]
-    return path.read_bytes(), yaml.safe_load(path.read_text())
+    return Compiled(path)
 
 
-def containers(pipeline: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    executors = pipeline["deploymentSpec"]["executors"]
-    return {name.removeprefix("exec-"): executor["container"] for name, executor in executors.items()}
+@pytest.fixture(scope="module", params=[*profile_names(), "everything"])
+def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Each profile that comes with the package, and one that asks for everything there is."""
+    if request.param != "everything":
+        return str(request.param)
+    path = tmp_path_factory.mktemp("profile") / "everything.yaml"
+    path.write_text(EVERYTHING)
+    return str(path)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["transfer", "with from scratch"])
+def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    options = ["--from-scratch"] if request.param else []
+    folder = tmp_path_factory.mktemp("compiled")
+    made = compiled(folder, "--profile", profile, *options)
+    assert [path.name for path in folder.iterdir()] == ["pipeline.yaml"]
+    assert sorted(name for name, *_ in made) == sorted(
+        name.replace("-", "_") for name in stages(from_scratch=request.param)
+    )
+    return made
+
+
+def test_one_accelerator_for_each_stage_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
+    for stage, _, container, wishes in pipeline:
+        accelerator = container["resources"].get("accelerator")
+        memory = [mount for mount in wishes.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
+        if GROUPS[stage] == "network":
+            assert all(isinstance(accelerator[key], str) for key in ("resourceType", "resourceCount"))
+            assert [mount["medium"] for mount in memory] == ["Memory"]
+        else:
+            assert (accelerator, memory) == (None, [])
+
+
+def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
+    # A number would compile, and the pod would get no accelerator.
+    asked = set(pipeline.parameters) - set(Parameters.model_fields)
+    assert {"accelerator_type", "accelerator_limit", "data_cpu", "network_memory", "network_image"} <= asked
+    for name in asked:
+        assert pipeline.parameters[name]["parameterType"] == "STRING"
+        assert isinstance(pipeline.default(name), str)
+    # Empty ones would fail in the driver.
+    assert all(pipeline.default(f"{group}_{name}") for group in ("data", "network") for name in ("cpu", "memory"))
+    for group in ("data", "network"):
+        assert isinstance(json.loads(pipeline.default(f"{group}_node_selector")), dict)
+        assert isinstance(json.loads(pipeline.default(f"{group}_tolerations")), list)
+
+
+def test_every_stage_has_cpu_memory_image_and_a_place_on_the_cluster(pipeline: Compiled) -> None:
+    for _, _, container, wishes in pipeline:
+        assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
+        assert container["image"]
+        assert "nodeSelector" in wishes
+
+
+def test_every_image_is_of_this_version_and_installs_nothing(pipeline: Compiled) -> None:
+    static = [container["image"] for _, _, container, _ in pipeline if "{{" not in container["image"]]
+    for image in (pipeline.default("data_image"), pipeline.default("network_image"), *static):
+        assert image.endswith(f":{version('headstart')}")
+    for _, _, container, _ in pipeline:
+        assert "pip install" not in " ".join(container["command"])
+
+
+def test_every_stage_is_tried_again_for_days_and_ends_some_day(pipeline: Compiled) -> None:
+    for _, task, _, wishes in pipeline:
+        policy = task["retryPolicy"]
+        assert policy["maxRetryCount"] >= 2
+        assert policy["backoffDuration"] != "0s"
+        # KFP means a deadline over all attempts, where it says the longest pause.
+        assert int(policy["backoffMaxDuration"].removesuffix("s")) >= 2 * 86_400
+        assert int(wishes["activeDeadlineSeconds"]) > 0
+
+
+def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
+    for _, _, _, wishes in pipeline:
+        assert wishes["securityContext"]["runAsNonRoot"] is True
+        assert wishes["securityContext"].get("runAsUser") != "0"
+        assert not {"hostPath", "privileged"} & set(re.findall(r"\w+", json.dumps(wishes)))
+
+
+def test_the_listing_is_never_cached_and_the_download_depends_on_it(pipeline: Compiled) -> None:
+    cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
+    assert [name for name, kept in cached.items() if not kept] == ["list_data"]
+    inputs = pipeline.spec["root"]["dag"]["tasks"]["download-dataset"]["inputs"]["parameters"]
+    assert inputs["listing"]["taskOutputParameter"]["producerTask"] == "list-data"
+
+
+def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pipeline: Compiled) -> None:
+    for stage, _, _, wishes in pipeline:
+        secrets = wishes.get("secretAsEnv", []) + wishes.get("secretAsVolume", [])
+        assert not secrets or stage in READING_STAGES
+        assert all(secret["secretName"] for secret in secrets)
+
+
+def test_no_condition_no_loop_no_other_task(pipeline: Compiled) -> None:
+    # Each would cost a pod of its own.
+    assert len(pipeline.spec["root"]["dag"]["tasks"]) == len(pipeline.spec["deploymentSpec"]["executors"])
+
+
+def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
+    for name, definition in pipeline.parameters.items():
+        assert definition["description"], name
+        assert definition["parameterType"], name
+    assert [name for name in pipeline.parameters if "defaultValue" not in pipeline.parameters[name]] == ["data"]
+    for name, component in pipeline.spec["components"].items():
+        for kind in component.get("inputDefinitions", {}).values():
+            for item, definition in kind.items():
+                assert definition.get("description"), (name, item)
+
+
+def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
+    defaults = Parameters().model_dump(exclude={"data"})
+    assert {name: pipeline.default(name) for name in defaults} == defaults
+    stage_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
+    for component, prefix in stage_prefix.items():
+        for name, definition in pipeline.spec["components"][component]["inputDefinitions"]["parameters"].items():
+            whole = name if name in defaults else f"{prefix}{name}"
+            assert definition["defaultValue"] == defaults[whole], (component, name)
+
+
+@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("options", [(), ("--from-scratch",)], ids=["transfer-learning", "with-from-scratch"])
+def test_compiled_pipeline_is_the_one_on_file(
+    name: str, options: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    made = compiled(tmp_path, "--profile", name, *options).bytes.decode()
+    # What SDK made it may change with every installation, the version with every release.
+    made = re.sub(r"^sdkVersion: .*$", "sdkVersion: any", made, flags=re.MULTILINE)
+    made = made.replace(f":{version('headstart')}", ":VERSION")
+    golden = GOLDEN / f"{request.node.callspec.id}.yaml"
+    if request.config.getoption("--write-golden"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(made)
+    assert made == golden.read_text(), "see the difference, and run make golden if it is meant"
+
+
+def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(EVERYTHING)
+    made = compiled(tmp_path, "--profile", str(tmp_path / "mine.yaml"))
+    stages = {stage: (task, container, wishes) for stage, task, container, wishes in made}
+    assert made.default("data_image") == f"registry.example/team/headstart:{version('headstart')}"
+    assert json.loads(made.default("data_tolerations")) == [{"key": "data", "operator": "Exists"}]
+    assert (made.default("accelerator_type"), made.default("accelerator_limit")) == ("amd.com/gpu", "4")
+    _, evaluate, wishes = stages["evaluate_model"]
+    assert evaluate["resources"]["accelerator"]["resourceCount"] == "1"
+    assert evaluate["resources"]["resourceMemoryLimit"] == "3Gi"
+    assert evaluate["image"] == f"other/evaluator:{version('headstart')}"
+    assert "tolerations" not in wishes
+    assert {mount["mountPath"]: mount["sizeLimit"] for mount in wishes["emptyDirMounts"]} == {
+        "/dev/shm": "2Gi",
+        "/tmp": "20Gi",
+    }
+    task, download, wishes = stages["download_dataset"]
+    assert task["retryPolicy"] == {
+        "maxRetryCount": 5,
+        "backoffDuration": "10s",
+        "backoffFactor": 3.0,
+        "backoffMaxDuration": "2592000s",
+    }
+    assert wishes["activeDeadlineSeconds"] == "9000"
+    assert [(each["secretName"], each["mountPath"]) for each in wishes["secretAsVolume"]] == [
+        ("gcs-key", "/var/secrets/gcs")
+    ]
+    assert wishes["secretAsEnv"][0]["keyToEnv"] == [{"envVar": "KAGGLE_KEY", "secretKey": "key"}]
+    assert wishes["secretAsEnv"][0]["optional"] is True
+    assert wishes["pvcMount"][0]["mountPath"] == "/data"
+    assert wishes["podMetadata"]["labels"] == {"team": "pets"}
+    assert wishes["imagePullPolicy"] == "Always"
+    assert [each["secretName"] for each in wishes["imagePullSecret"]] == ["registry-key"]
+    assert download["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/gcs/key.json"}]
+    assert "runAsUser" not in wishes["securityContext"]
+    assert stages["split_dataset"][1]["resources"]["resourceCpuLimit"] == "1"
+    assert "pvcMount" not in stages["fine_tune"][2]
+
+
+def test_one_image_for_all_and_another_registry(tmp_path: Path) -> None:
+    made = compiled(tmp_path, "--image", "registry.example/own:9")
+    assert {made.default("data_image"), made.default("network_image")} == {"registry.example/own:9"}
+    made = compiled(tmp_path, "--registry", "registry.example/team/")
+    assert made.default("network_image") == f"registry.example/team/headstart-gpu:{version('headstart')}"
 
 
 def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
-    first, _ = compiled(tmp_path)
+    first = compiled(tmp_path).bytes
     code = (
         f"from headstart.pipelines.cli import app; app(['compile', '--output', {str(tmp_path / 'pipeline.yaml')!r}])"
     )
@@ -36,62 +257,12 @@ def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "pipeline.yaml").read_bytes() == first
 
 
-def test_one_accelerator_for_each_step_that_computes_a_network_and_for_no_other(tmp_path: Path) -> None:
-    _, pipeline = compiled(tmp_path)
-    steps = containers(pipeline)
-    assert set(steps) == NETWORK_STEPS | DATA_STEPS
-    defaults = {
-        name: value.get("defaultValue") for name, value in pipeline["root"]["inputDefinitions"]["parameters"].items()
-    }
-    assert (defaults["accelerator_type"], defaults["accelerator_limit"]) == ("nvidia.com/gpu", "1")
-    for name, container in steps.items():
-        accelerator = container["resources"].get("accelerator")
-        if name in NETWORK_STEPS:
-            assert accelerator == {
-                "resourceType": "{{$.inputs.parameters['pipelinechannel--accelerator_type']}}",
-                "resourceCount": "{{$.inputs.parameters['pipelinechannel--accelerator_limit']}}",
-            }
-        else:
-            assert accelerator is None
-
-
-def test_every_step_has_the_image_of_this_version_and_installs_nothing(tmp_path: Path) -> None:
-    _, pipeline = compiled(tmp_path)
-    for container in containers(pipeline).values():
-        assert container["image"] == f"headstart:{version('headstart')}"
-        assert "pip install" not in " ".join(container["command"])
-    _, pipeline = compiled(tmp_path, "--image", "registry.example/headstart:9")
-    assert {container["image"] for container in containers(pipeline).values()} == {"registry.example/headstart:9"}
-
-
-def test_every_step_is_tried_again_for_days(tmp_path: Path) -> None:
-    _, pipeline = compiled(tmp_path)
-    for task in pipeline["root"]["dag"]["tasks"].values():
-        policy = task["retryPolicy"]
-        assert policy["maxRetryCount"] == 2
-        assert int(policy["backoffMaxDuration"].removesuffix("s")) >= 2 * 86_400
-
-
-def test_every_parameter_is_typed_and_documented(tmp_path: Path) -> None:
-    _, pipeline = compiled(tmp_path, "--from-scratch")
-    assert "train-from-scratch" in containers(pipeline)
-    parameters = pipeline["root"]["inputDefinitions"]["parameters"]
-    for name, definition in parameters.items():
-        assert definition["description"], name
-        assert definition["parameterType"], name
-    assert [name for name, definition in parameters.items() if "defaultValue" not in definition] == ["data"]
-    for name, component in pipeline["components"].items():
-        for kind in component["inputDefinitions"].values():
-            for item, definition in kind.items():
-                assert definition.get("description"), (name, item)
-
-
 def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["compile", "--output", str(tmp_path / "pipeline.txt")])
     assert "must end in .yaml" in str(result.exception)
 
 
-@pytest.mark.parametrize("module", ["download_dataset", "split_dataset"])
+@pytest.mark.parametrize("module", ["list_data", "download_dataset", "split_dataset"])
 def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
     unwanted = "{'tensorflow', 'keras', 'kfp'}"
     code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cli import app
+from headstart.pipelines.profile import Profile, load_profile, profile_names, profile_text
+
+
+def own(tmp_path: Path, text: str) -> Profile:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    return load_profile(str(path))
+
+
+def test_profiles_are_listed_and_shown_to_be_copied(tmp_path: Path) -> None:
+    listed = CliRunner().invoke(app, ["profiles"]).stdout
+    assert all(name in listed for name in profile_names())
+    shown = CliRunner().invoke(app, ["profiles", "own"]).stdout
+    assert shown == profile_text("own")
+    assert own(tmp_path, shown) == load_profile("own")
+
+
+def test_the_documented_profile_names_every_key() -> None:
+    text = profile_text("own")
+    for model in (Profile, *(Profile.model_fields[name].annotation for name in ("data", "network", "retries"))):
+        for name in model.model_fields:  # type: ignore[union-attr]
+            assert f"{name}:" in text, name
+
+
+def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:
+    assert own(tmp_path, "") == Profile()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("networks: {}", "unknown key 'networks'; did you mean 'network'?"),
+        ("network: {acelerator_limit: 1}", "'network.acelerator_limit'; did you mean 'accelerator_limit'?"),
+        ("data: {accelerator_limit: 1}", "unknown key 'data.accelerator_limit'"),
+        ("stages: {fine_tuning: {}}", "unknown stage 'fine_tuning'; did you mean 'fine_tune'?"),
+        ("stages: {fine_tune: {memry: 1Gi}}", "'stages.fine_tune.memry'; did you mean 'memory'?"),
+        ("stages: {split_dataset: {accelerator_limit: 1}}", "split_dataset computes no network"),
+        ("network: {memory: plenty}", "network.memory is 'plenty'"),
+        ("network: {cpu: ''}", "network.cpu is ''"),
+        ("network: {accelerator_limit: -1}", "network.accelerator_limit is -1"),
+        ("data: {tolerations: [{key: a, op: b}]}", "unknown key 'data.tolerations.0.op'"),
+        ("network: {image: 'headstart:latest'}", "may be another image tomorrow"),
+        ("env: {AWS_SECRET_ACCESS_KEY: abc}", "put it into a Secret"),
+        ("secrets: [{name: s3}]", "secret s3 has neither env nor volume"),
+        ("secrets: [{name: s3, volume: here}]", "secrets.0.volume"),
+        ("run_as_user: 0", "run_as_user"),
+        (
+            "network: {tolerations: [{key: cloud.google.com/gke-spot}]}\nretries: {count: 0}",
+            "nodes that can be taken away",
+        ),
+        ("data: [", "is no YAML, line"),
+        ("- a\n- b", "profile"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        own(tmp_path, text)
+    assert message in str(caught.value)
+    assert "own.yaml" in str(caught.value)
+
+
+def test_a_secret_value_is_not_repeated(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        own(tmp_path, "env: {MY_PASSWORD: hunter2}")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_profile_lists_those_there_are() -> None:
+    with pytest.raises(HeadstartError, match="unknown profile 'gke'; known: cpu, gke-gpu, gke-spot"):
+        load_profile("gke")
+    with pytest.raises(HeadstartError, match=r"nowhere\.yaml' cannot be read"):
+        load_profile("nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("image", "full"),
+    [
+        ("headstart", "registry.example:5000/a/headstart:{version}"),
+        ("headstart:9", "registry.example:5000/a/headstart:9"),
+        ("other:5000/headstart", "other:5000/headstart:{version}"),
+        ("other/headstart@sha256:abc", "other/headstart@sha256:abc"),
+    ],
+)
+def test_images_get_registry_and_version_where_they_have_none(image: str, full: str) -> None:
+    from importlib.metadata import version
+
+    assert Profile(registry="registry.example:5000/a/").image_of(image) == full.format(version=version("headstart"))
