@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import fresh_folder, read_json, write_json
+from headstart.components.core.files import WAY_OUT_OF_CACHE, fresh_folder, read_json, write_json
 
 MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
@@ -212,7 +212,7 @@ def read_info(folder: Path) -> DatasetInfo:
         raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); make the dataset again") from None
     for shard in info.shards:
         if not (folder / shard).is_file():
-            raise HeadstartError(f"{folder} lacks its shard {shard}; make the dataset again")
+            raise HeadstartError(f"{folder} lacks its shard {shard}; make the dataset again; {WAY_OUT_OF_CACHE}")
     return info
 
 

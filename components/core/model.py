@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import read_json, sha256_of_file, write_json
+from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
 
 MODEL = "model.keras"
@@ -65,7 +65,7 @@ def read_model_info(folder: Path) -> ModelInfo:
         raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None
     for name in (MODEL, HISTORY):
         if not (folder / name).is_file():
-            raise HeadstartError(f"model {folder} lacks {name}; train the model again")
+            raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
     if sha256_of_file(folder / MODEL) != info.sha256:
         raise HeadstartError(f"{folder / MODEL} is not the file that {MANIFEST} speaks of; train the model again")
     return info

@@ -69,9 +69,9 @@ def test_report_shows_three_models_side_by_side(output: Path) -> None:
 
 def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> None:
     shown = (output.parent / "stdout").read_text()
-    done = re.findall(r"\[(\d)/6\] ([a-z-]+) done in \d+\.\d s", shown)
-    assert [number for number, _ in done] == list("123456")
-    assert [stage for _, stage in done][:2] == ["download-dataset", "split-dataset"]
+    done = re.findall(r"\[(\d)/7\] ([a-z-]+) done in \d+\.\d s", shown)
+    assert [number for number, _ in done] == list("1234567")
+    assert [stage for _, stage in done][:3] == ["list-data", "download-dataset", "split-dataset"]
     assert str(output / "model") in shown and str(output / "report.html") in shown
     assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
 
@@ -110,6 +110,6 @@ def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) 
         assert process.wait() == 0
     os.close(master)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"\[3/5\] train-head .*3/3 +0:00:\d\d", text)
+    assert re.search(r"\[4/6\] train-head .*3/3 +0:00:\d\d", text)
     assert "✓" in text
     assert "record" in text
