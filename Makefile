@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: run test check golden format clean
+.PHONY: run test test-cluster check golden format clean
 
 run: $(VENV)/.installed
 	$(BIN)/headstart sample $(SAMPLE)
@@ -23,6 +23,10 @@ check: $(VENV)/.installed
 	ln -sfn $(CURDIR)/components $(TYPES)/components
 	ln -sfn $(CURDIR)/pipelines $(TYPES)/pipelines
 	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p headstart
+
+# Against the Kubeflow Pipelines that the environment names; tests/cluster/conftest.py says how.
+test-cluster: $(VENV)/.installed
+	$(BIN)/pytest tests/cluster --durations=0
 
 # The compiled pipelines that tests compare with, after a change that is meant.
 golden: $(VENV)/.installed

@@ -1,3 +1,19 @@
-"""How many pictures the tests draw of each class, broken ones aside."""
+"""Drawn pictures for tests."""
+
+import io
+import zipfile
+from pathlib import Path
+
+from headstart.pipelines.sample.write import draw_sample
 
 PER_CLASS = 60
+
+
+def packed(folder: Path, seed: int, per_class: int = PER_CLASS) -> bytes:
+    """Draws cats and dogs into a folder, broken files among them, and returns them as a zip archive."""
+    draw_sample(folder, per_class, seed)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    return file.getvalue()

@@ -1,0 +1,134 @@
+"""The pipeline on the sample, from submission to artifacts that are read back from the store."""
+
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow.parquet as pq
+from PIL import Image
+from support.cluster import Cluster, Submitted
+from support.objects import Objects, save
+from support.pictures import packed
+
+from headstart.components.core.dataset import read_info, read_rows
+from headstart.components.core.model import read_model_info
+from headstart.pipelines.stages import GROUPS, stages
+
+
+def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Submitted) -> None:
+    assert finished.status == 0, finished.shown
+    for stage in stages(from_scratch=True):
+        assert re.search(rf"\] {stage} done in", finished.shown), finished.shown
+    assert "On 20 test images" in finished.shown
+    assert re.search(r"fine-tuned.*0?\.\d+ to", finished.shown)
+    assert f"{finished.run_id}/evaluate-model" in finished.shown
+
+
+def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Submitted, tmp_path: Path) -> None:
+    run = finished.run_id
+    dataset = save(cluster.artifact(run, "download-dataset", "dataset"), tmp_path / "dataset")
+    assert read_info(dataset).counts == [60, 60]
+    test = save(cluster.artifact(run, "split-dataset", "test"), tmp_path / "test")
+    model = save(cluster.artifact(run, "fine-tune", "model"), tmp_path / "model")
+    assert read_model_info(model).stage == "fine_tuning"
+    network = keras.models.load_model(model / "model.keras", safe_mode=True)
+    evaluation = save(cluster.artifact(run, "evaluate-model", "evaluation"), tmp_path / "evaluation")
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    assert f"{metrics['test']['accuracy']:.3f}" in finished.shown
+    predicted = {row["id"]: row for row in pq.read_table(evaluation / "predictions.parquet").to_pylist()}
+    for row in read_rows(test):
+        pixels = np.asarray(Image.open(io.BytesIO(row.image)), np.float32)[None]
+        answer = float(network.predict(pixels, verbose=0)[0, 0])
+        assert abs(answer - predicted[row.id]["probability_dog"]) < 1e-4
+    (report,) = cluster.artifact(run, "evaluate-model", "report").values()
+    assert report.startswith(b"<!doctype html>")
+
+
+def test_artifacts_are_few(cluster: Cluster, finished: Submitted) -> None:
+    for stage in stages(from_scratch=True):
+        below = cluster.objects.below(cluster.output(finished.run_id, stage))
+        assert len([name for name in below if "executor-logs" not in name]) <= 8, (stage, sorted(below))
+
+
+def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Submitted, data: str) -> None:
+    again = cluster.submit("--from-scratch", "--wait", data=data)
+    assert again.status == 0, again.shown
+    done = re.findall(r"\] ([a-z-]+) (done|cached)", again.shown)
+    assert [stage for stage, how in done if how == "done"] == ["list-data"], again.shown
+    assert {stage for stage, how in done if how == "cached"} == set(stages(True)) - {"list-data"}
+    # Its figures are those of the run that measured them.
+    assert finished.run_id in again.shown
+    assert "On 20 test images" in again.shown
+
+
+def test_changed_data_is_seen_under_the_same_address(cluster: Cluster, objects: Objects, tmp_path: Path) -> None:
+    source = objects.put("changing.zip", packed(tmp_path / "first", seed=2))
+    first = cluster.submit("--wait", data=source)
+    assert first.status == 0, first.shown
+    objects.put("changing.zip", packed(tmp_path / "second", seed=3))
+    second = cluster.submit("--wait", data=source)
+    assert second.status == 0, second.shown
+    assert "cached" not in second.shown
+    folders = [
+        save(cluster.artifact(run.run_id, "download-dataset", "dataset"), tmp_path / run.run_id)
+        for run in (first, second)
+    ]
+    assert len({read_info(folder).digest for folder in folders}) == 2
+
+
+def test_an_artifact_that_is_gone_behind_the_cache_says_the_way_out(
+    cluster: Cluster, objects: Objects, tmp_path: Path
+) -> None:
+    source = objects.put("vanishing.zip", packed(tmp_path / "pictures", seed=4))
+    first = cluster.submit("--wait", data=source)
+    assert first.status == 0, first.shown
+    assert objects.delete(cluster.output(first.run_id, "split-dataset")) >= 3
+    # Another setting of the head: everything before it comes from the cache.
+    second = cluster.submit("--wait", "--head-learning-rate", "0.02", data=source)
+    assert second.status == 1, second.shown
+    assert "deleted from the store" in second.shown
+    third = cluster.submit("--wait", "--no-cache", "--head-learning-rate", "0.02", data=source)
+    assert third.status == 0, third.shown
+
+
+def test_pods_ask_for_what_the_profile_says(cluster: Cluster, data: str) -> None:
+    run = cluster.submit("--no-cache", data=data).run_id
+    cluster.wait_for("every stage has ended", lambda: cluster.state(run) == "SUCCEEDED")
+    accelerator = os.environ.get("HEADSTART_TEST_ACCELERATOR")
+    seen = set()
+    for pod in cluster.pods(run):
+        node = re.search(
+            r"\.root\.([a-z-]+)\.executor", pod["metadata"]["annotations"]["workflows.argoproj.io/node-name"]
+        )
+        if not node:
+            continue
+        stage = node[1]
+        seen.add(stage)
+        (main,) = [each for each in pod["spec"]["containers"] if each["name"] == "main"]
+        limits = main["resources"].get("limits", {})
+        network = GROUPS[stage.replace("-", "_")] == "network"
+        if accelerator:
+            assert limits.get(accelerator) == ("1" if network else None), stage
+        security = (pod["spec"].get("securityContext") or {}) | main["securityContext"]
+        assert security["runAsNonRoot"] is True and security["runAsUser"] == 1000
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"]["drop"] == ["ALL"]
+        assert security["seccompProfile"]["type"] == "RuntimeDefault"
+        shared = [each for each in main["volumeMounts"] if each["mountPath"] == "/dev/shm"]
+        assert bool(shared) is network
+        assert pod["metadata"]["labels"]["app.kubernetes.io/part-of"] == "headstart"
+        assert pod["spec"]["activeDeadlineSeconds"] == 86400
+    assert seen == set(stages(from_scratch=False))
+
+
+def test_runs_at_the_same_time_do_not_disturb_one_another(cluster: Cluster, data: str, tmp_path: Path) -> None:
+    runs = {seed: cluster.submit("--seed", str(seed), data=data).run_id for seed in (11, 12)}
+    for run in runs.values():
+        cluster.wait_for(f"run {run} has ended", lambda run=run: cluster.state(run) in ("SUCCEEDED", "FAILED"), 900)
+    for seed, run in runs.items():
+        model = save(cluster.artifact(run, "fine-tune", "model"), tmp_path / str(seed))
+        assert read_model_info(model).seed == seed

@@ -1,0 +1,157 @@
+"""A real Kubeflow Pipelines, used through the command line and looked at through kfp and kubectl."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kfp
+import kfp_server_api
+import pytest
+
+from support.commands import headstart
+from support.objects import Objects
+
+# Little to compute: what is tested is the way of the work through the cluster.
+QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10", "--head-epochs", "3", "--fine-tune-epochs", "1")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+
+
+def needed(name: str) -> str:
+    """A variable of the environment; the test skips without it."""
+    if not os.environ.get(name):
+        pytest.skip(f"{name} is not set: no cluster to test against; tests/cluster/conftest.py says what to set")
+    return os.environ[name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Submitted:
+    """What a command on a run came to.
+
+    Attributes:
+        run_id: The run.
+        status: The command's exit status.
+        shown: Its output and error output.
+        seconds: How long it took.
+    """
+
+    run_id: str
+    status: int
+    shown: str
+    seconds: float
+
+
+class Cluster:
+    """The cluster that a `headstart.yaml` names.
+
+    Args:
+        folder: Where that file is; commands run there.
+        objects: A place in the cluster's store.
+        host: KFP's API.
+        namespace: Where pods run.
+        experiment: What runs belong to.
+        root: The pipeline root.
+    """
+
+    def __init__(self, folder: Path, objects: Objects, host: str, namespace: str, experiment: str, root: str) -> None:
+        self.folder, self.objects = folder, objects
+        self._namespace, self._root = namespace, root
+        self._client = kfp.Client(host=host)
+        self.experiment_id = self._client.create_experiment(experiment).experiment_id
+        self._schedules: set[str] = set()
+
+    def run(self, *arguments: str) -> Submitted:
+        """Runs a `headstart` command to its end."""
+        start = time.monotonic()
+        done = headstart(*arguments, cwd=self.folder)
+        shown = done.stdout + done.stderr
+        found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", shown)
+        return Submitted(found[0] if found else "", done.returncode, shown, time.monotonic() - start)
+
+    def submit(self, *arguments: str, data: str = "") -> Submitted:
+        """Submits a quick run, or whatever the arguments say."""
+        return self.run("submit", *QUICK, *(("--data", data) if data else ()), *arguments)
+
+    def schedule(self, name: str, *arguments: str) -> Submitted:
+        """A `headstart schedule` command."""
+        self._schedules.add(name)
+        return self.run("schedule", name, *arguments)
+
+    def schedules(self, name: str) -> list[Any]:
+        """Schedules of a name, as KFP has them."""
+        found = self._client.list_recurring_runs(experiment_id=self.experiment_id, page_size=100).recurring_runs
+        return [each for each in found or [] if each.display_name == name]
+
+    def runs(self) -> list[Any]:
+        """All runs of the tests, the latest first, as KFP has them."""
+        found = self._client.list_runs(
+            experiment_id=self.experiment_id, page_size=100, sort_by="created_at desc"
+        ).runs
+        return list(found or [])
+
+    def state(self, run_id: str) -> str:
+        return str(self._client.get_run(run_id).state)
+
+    def wait_for(self, what: str, condition: Any, seconds: float = 600) -> None:
+        """Waits until a condition comes true; fails when it does not in time."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+            time.sleep(2)
+
+    def output(self, run_id: str, stage: str) -> str:
+        """The address below which a stage's outputs lie."""
+        return f"{self._root.rstrip('/')}/transfer-learning/{run_id}/{stage}"
+
+    def artifact(self, run_id: str, stage: str, name: str) -> dict[str, bytes]:
+        """The objects of an artifact, by their names below it; under an empty name where it is a single object."""
+        found = {}
+        for key, data in self.objects.below(self.output(run_id, stage)).items():
+            _, output, *rest = key.split("/", 2)
+            if output == name:
+                found[rest[0] if rest else ""] = data
+        return found
+
+    def pods(self, run_id: str) -> list[dict[str, Any]]:
+        """The pods of a run, by kubectl; the test skips where there is none."""
+        listed = self.kubectl("get", "pods", "-l", f"pipeline/runid={run_id}", "-o", "json")
+        return list(json.loads(listed)["items"])
+
+    def pod_of(self, run_id: str, stage: str) -> dict[str, Any] | None:
+        """The pod in which a stage's code runs now."""
+        for pod in self.pods(run_id):
+            node = pod["metadata"]["annotations"].get("workflows.argoproj.io/node-name", "")
+            if f".{stage}.executor" in node and pod["status"]["phase"] == "Running":
+                return pod
+        return None
+
+    def kubectl(self, *arguments: str) -> str:
+        if not shutil.which("kubectl") or not os.environ.get("KUBECONFIG"):
+            pytest.skip("pods are looked at with kubectl, and there is none, or KUBECONFIG is not set")
+        command = ["kubectl", "-n", self._namespace, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    def clean_up(self) -> None:
+        """Ends what is under way and deletes schedules."""
+        for name in self._schedules:
+            headstart("schedule", name, "--delete", cwd=self.folder)
+        for run in self.runs():
+            if run.state not in ENDED:
+                with contextlib.suppress(kfp_server_api.ApiException):
+                    self._client.terminate_run(run.run_id)
+
+
+@contextlib.contextmanager
+def cleaning(cluster: Cluster) -> Iterator[Cluster]:
+    """Cleans up after the tests, whatever came of them."""
+    try:
+        yield cluster
+    finally:
+        cluster.clean_up()
