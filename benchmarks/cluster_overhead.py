@@ -1,4 +1,4 @@
-"""What the way through a cluster costs: seconds a stage beside the same run on a laptop, and what the store passes on.
+"""What the way through a cluster costs: seconds a stage beside the same run on a laptop, and and through its store.
 
     headstart sample build/sample
     python benchmarks/cluster_overhead.py build/sample
@@ -97,9 +97,8 @@ def main() -> None:
             cached, cached_whole = on_the_cluster(data)
         print("stage                 laptop  cluster  more")
         for name, stage in run.stages.items():
-            print(
-                f"{name:20} {local[name]:6.1f} s {stage.seconds or 0:6.0f} s {(stage.seconds or 0) - local[name]:5.0f} s"
-            )
+            seconds = stage.seconds or 0
+            print(f"{name:20} {local[name]:6.1f} s {seconds:6.0f} s {seconds - local[name]:5.0f} s")
         print(f"{'whole command':20} {local_whole:6.1f} s {whole:6.0f} s {whole - local_whole:5.0f} s")
         how = ", ".join(f"{name} {stage.phase.value}" for name, stage in cached.stages.items())
         print(f"again, unchanged:    {cached_whole:6.0f} s ({how})")

@@ -1,5 +1,7 @@
 """The pipeline compiled to YAML."""
 
+import ast
+import re
 from pathlib import Path
 
 from kfp import compiler
@@ -23,6 +25,16 @@ def write_package(profile: Profile, from_scratch: bool, path: Path) -> None:
     partial = path.with_name(f".{path.stem}.partial.yaml")
     try:
         compiler.Compiler().compile(build_pipeline(profile, from_scratch), str(partial))
+        partial.write_text(_in_order(partial.read_text(encoding="utf-8")), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise HeadstartError(f"output {str(path)!r} cannot be written ({error.strerror})") from None
+
+
+def _in_order(text: str) -> str:
+    """Sorts objects in comments: kfp writes their fields in another order in every process."""
+    return re.sub(r"^#.*$", lambda line: re.sub(r"\{[^{}]*\}", _sorted, line[0]), text, flags=re.MULTILINE)
+
+
+def _sorted(found: re.Match[str]) -> str:
+    return str(dict(sorted(ast.literal_eval(found[0]).items())))

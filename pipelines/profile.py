@@ -83,6 +83,11 @@ class Data(_Strict):
     node_selector: dict[str, str] = {}
     tolerations: list[Toleration] = []
 
+    @property
+    def taints(self) -> list[dict[str, str]]:
+        """The tolerations as Kubernetes writes them."""
+        return [toleration.spec() for toleration in self.tolerations]
+
 
 class Network(Data):
     """What pods of the stages ask for that compute a network.

@@ -1,7 +1,6 @@
 """The pipeline: download and split, train a head on a frozen backbone, fine-tune its top layers, evaluate."""
 
-import json
-from typing import List
+from typing import Dict, List
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
@@ -57,13 +56,13 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
         data_memory: str = on_data.memory,
-        data_node_selector: str = json.dumps(on_data.node_selector),
-        data_tolerations: str = json.dumps([each.spec() for each in on_data.tolerations]),
+        data_node_selector: Dict[str, str] = on_data.node_selector,
+        data_tolerations: List[Dict[str, str]] = on_data.taints,
         network_image: str = profile.image_of(on_network.image),
         network_cpu: str = on_network.cpu,
         network_memory: str = on_network.memory,
-        network_node_selector: str = json.dumps(on_network.node_selector),
-        network_tolerations: str = json.dumps([each.spec() for each in on_network.tolerations]),
+        network_node_selector: Dict[str, str] = on_network.node_selector,
+        network_tolerations: List[Dict[str, str]] = on_network.taints,
         accelerator_type: str = on_network.accelerator_type,
         accelerator_limit: str = str(on_network.accelerator_limit),
     ) -> None:
