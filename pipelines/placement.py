@@ -1,8 +1,8 @@
 """Puts a profile's wishes on the pipeline's tasks.
 
 What KFP takes as a parameter at run time are the pipeline's parameters. A number as limit would be dropped without a
-word, and text for tolerations would fail in the driver: each must have the type that it has there. What one stage has of
-its own, and what KFP takes only when the pipeline is compiled, is written in.
+word, and text for tolerations would fail in the driver: each must have the type that it has there. What one stage has
+of its own, and what KFP takes only when the pipeline is compiled, is written in.
 """
 
 from typing import Any
