@@ -7,6 +7,7 @@ from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
+from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
 
@@ -21,6 +22,7 @@ app.command()(run)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
 app.command()(sample)
+app.command()(config)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import profile_names
+from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
 
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Train a small convnet without transfer as well, for comparison.")
@@ -31,6 +32,7 @@ ImageOption = Annotated[
 ]
 
 _FIELDS = Parameters.model_fields
+_SETTINGS_PANEL = "The cluster"
 
 # What a command line shows and takes as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
@@ -49,12 +51,50 @@ def takes_parameters(command: Callable[..., None]) -> Callable[..., None]:
         parameters.check()
         command(parameters=parameters, **given)
 
-    own = inspect.signature(command, eval_str=True).parameters
-    options = [_option(name, field) for name, field in _FIELDS.items()]
-    arguments = [*options, *(each for name, each in own.items() if name != "parameters")]
-    with_options.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {each.name: each.annotation for each in arguments}
+    _replace(with_options, command, "parameters", [_option(name, field) for name, field in _FIELDS.items()])
     return with_options
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each setting, and `--config`, in the place of its argument `settings`.
+
+    Args:
+        command: A function whose keyword argument `settings` is the `Settings` in force.
+    """
+
+    @functools.wraps(command)
+    def with_options(*, config: str, **given: Any) -> None:
+        settings = load_settings({name: given.pop(name) for name in SETTINGS}, config)
+        command(settings=settings, **given)
+
+    flags = [
+        _keyword(name, Annotated[str | None, _setting_option(name, each)], None) for name, each in SETTINGS.items()
+    ]
+    help_text = f"File of settings, in place of {FILE} in the working folder."
+    file = typer.Option(help=help_text, show_default=False, rich_help_panel=_SETTINGS_PANEL)
+    _replace(with_options, command, "settings", [_keyword("config", Annotated[str, file], ""), *flags])
+    return with_options
+
+
+def _setting_option(name: str, setting: Setting) -> Any:
+    held = f" [dim](default: {setting.default})[/dim]" if setting.default else ""
+    text = f"{setting.meaning}{held} [dim][{setting.variable}][/dim]".replace("[HEAD", r"\[HEAD")
+    return typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False, rich_help_panel=_SETTINGS_PANEL)
+
+
+def _replace(
+    wrapper: Callable[..., None], command: Callable[..., None], name: str, options: list[inspect.Parameter]
+) -> None:
+    """Makes typer see options in the place of one argument of a command."""
+    own = inspect.signature(command, eval_str=True).parameters
+    arguments = [*options, *(each for each in own.values() if each.name != name)]
+    arguments.sort(key=lambda each: each.kind)
+    wrapper.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in arguments}
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
@@ -64,8 +104,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     if name == "data":
         default = inspect.Parameter.empty
     option = typer.Option(help=field.description, show_default=default not in ("", [], inspect.Parameter.empty))
-    annotation = Annotated[kind, option]  # type: ignore[valid-type]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return _keyword(name, Annotated[kind, option], default)
 
 
 def _value(name: str, field: FieldInfo, given: Any) -> Any:
