@@ -10,6 +10,8 @@ from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
+from headstart.pipelines.commands.schedule import schedule
+from headstart.pipelines.commands.submit import EXIT_STATUSES, cancel, follow, submit
 
 app = typer.Typer(
     help="Turn a small folder of labelled pictures into an image classifier you can trust.",
@@ -23,6 +25,10 @@ app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
 app.command()(sample)
 app.command()(config)
+app.command(epilog=EXIT_STATUSES)(submit)
+app.command(epilog=EXIT_STATUSES)(follow)
+app.command()(cancel)
+app.command()(schedule)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """A run on the terminal: which stage, how far, how long; plain lines where there is no terminal."""
 
+import dataclasses
 import time
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,15 @@ from headstart.pipelines.events import Event, StageEnded, StageProgress, StageSt
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """A stage on the display: its title, its bar, and when it began."""
+
+    title: str
+    bar: TaskID
+    started: float
+
+
 class RunDisplay:
     """Follows a run on a console.
 
@@ -33,9 +43,8 @@ class RunDisplay:
     def __init__(self, console: Console, stages: int) -> None:
         self._console = console
         self._stages = stages
-        self._number = 0
-        self._started = 0.0
-        self._stage = TaskID(0)
+        self._shown: dict[str, _Shown] = {}
+        self._latest = ""
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description:<28}"),
@@ -59,22 +68,30 @@ class RunDisplay:
     def show(self, event: Event) -> None:
         """Draws an event."""
         match event:
-            case StageStarted(stage):
-                self._number += 1
-                self._started = time.monotonic()
-                title = f"[{self._number}/{self._stages}] {stage}"
-                self._stage = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
+            case StageStarted(stage, ago):
+                number = len(self._shown) + 1
+                title = f"[{number}/{self._stages}] {stage}"
+                bar = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
+                self._progress.tasks[-1].start_time = self._progress.get_time() - ago
+                self._shown[stage] = _Shown(title, bar, time.monotonic() - ago)
+                self._latest = stage
                 self._line(f"{title} ...")
             case StageProgress(what, done, total, detail):
-                self._progress.update(self._stage, completed=done, total=total, detail=f"{what} {detail}")
-            case StageEnded(stage, succeeded):
-                seconds = time.monotonic() - self._started
-                mark = "" if succeeded else "[red]failed"
-                whole = self._progress.tasks[self._stage].total or 1
-                self._progress.update(self._stage, completed=whole, total=whole, detail=mark)
-                self._line(
-                    f"[{self._number}/{self._stages}] {stage} {'done' if succeeded else 'failed'} in {seconds:.1f} s"
-                )
+                bar = self._shown[self._latest].bar
+                self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
+            case StageEnded(stage, succeeded, seconds, cached):
+                self._end(self._shown[stage], succeeded, seconds, cached)
+
+    def _end(self, shown: "_Shown", succeeded: bool, seconds: float | None, cached: bool) -> None:
+        if seconds is None:
+            seconds = time.monotonic() - shown.started
+        bar = next(task for task in self._progress.tasks if task.id == shown.bar)
+        bar.start_time = self._progress.get_time() - seconds
+        whole = bar.total or 1
+        mark = "cached" if cached else "" if succeeded else "[red]failed"
+        self._progress.update(shown.bar, completed=whole, total=whole, detail=mark)
+        ended = "cached" if cached else f"{'done' if succeeded else 'failed'} in {seconds:.1f} s"
+        self._line(f"{shown.title} {ended}")
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
@@ -83,6 +100,21 @@ class RunDisplay:
 
 def show_results(console: Console, metrics: dict[str, Any], output: Path, quarantined: int) -> None:
     """Prints the table of metrics, and where the model and the report lie."""
+    show_metrics(console, metrics)
+    lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
+    if quarantined:
+        lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
+    """Prints a table of the models' figures.
+
+    Args:
+        console: Where to write.
+        metrics: By model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`.
+    """
     table = Table(title=f"On {metrics['test']['images']:,} test images", title_justify="left")
     table.add_column("model")
     for name in ("accuracy", "95 % interval", "log loss"):
@@ -95,8 +127,3 @@ def show_results(console: Console, metrics: dict[str, Any], output: Path, quaran
                 title, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['log_loss']:.3f}"
             )
     console.print(table)
-    lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
-    if quarantined:
-        lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)

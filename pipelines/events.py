@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
@@ -13,17 +14,32 @@ _OURS = "headstart.components.core.errors.HeadstartError"
 
 @dataclasses.dataclass(frozen=True)
 class StageStarted:
-    """A task began."""
+    """A task began.
+
+    Attributes:
+        stage: Its name.
+        ago: Seconds since then.
+    """
 
     stage: str
+    ago: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
 class StageEnded:
-    """A task ended, well or not."""
+    """A task ended, well or not.
+
+    Attributes:
+        stage: Its name.
+        succeeded: Whether all went well.
+        seconds: How long it took, where somebody else has measured it.
+        cached: Whether an earlier run's result was taken.
+    """
 
     stage: str
     succeeded: bool
+    seconds: float | None = None
+    cached: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +60,19 @@ class StageProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class Measured:
+    """A model's figures on the test images.
+
+    Attributes:
+        model: Its key in `metrics.json`.
+        figures: `images`, `accuracy`, `accuracy_interval` and `log_loss`, as they stand there.
+    """
+
+    model: str
+    figures: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Raised:
     """The last line of a traceback.
 
@@ -56,14 +85,16 @@ class Raised:
     expected: bool
 
 
-Event = StageStarted | StageEnded | StageProgress | Raised
+Event = StageStarted | StageEnded | StageProgress | Measured | Raised
 
 
 def parse(line: str) -> Event | None:
     """Reads one line of output; None for lines that say nothing of the kind."""
     text = _ANSI.sub("", line).strip()
     if text.startswith("event=progress "):
-        return _progress(text)
+        return _progress(_fields(text))
+    if text.startswith("event=metrics "):
+        return _measured(_fields(text))
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):
@@ -74,9 +105,22 @@ def parse(line: str) -> Event | None:
     return None
 
 
-def _progress(text: str) -> StageProgress:
-    fields = dict(word.split("=", 1) for word in shlex.split(text))
+def _fields(text: str) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in shlex.split(text))
+
+
+def _progress(fields: dict[str, str]) -> StageProgress:
     for name in ("event", "unit"):
         fields.pop(name, None)
     what, done, total = fields.pop("what"), int(fields.pop("done")), int(fields.pop("total"))
     return StageProgress(what, done, total, " ".join(f"{name} {value}" for name, value in fields.items()))
+
+
+def _measured(fields: dict[str, str]) -> Measured:
+    figures = {
+        "images": int(fields["images"]),
+        "accuracy": float(fields["accuracy"]),
+        "accuracy_interval": [float(fields["low"]), float(fields["high"])],
+        "log_loss": float(fields["log_loss"]),
+    }
+    return Measured(fields["model"], figures)

@@ -2,8 +2,11 @@
 
 import ast
 import re
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import yaml
 from kfp import compiler
 
 from headstart.components.core.errors import HeadstartError
@@ -29,6 +32,24 @@ def write_package(profile: Profile, from_scratch: bool, path: Path) -> None:
         partial.replace(path)
     except OSError as error:
         raise HeadstartError(f"output {str(path)!r} cannot be written ({error.strerror})") from None
+
+
+def pipeline_spec(profile: Profile, from_scratch: bool, cache: bool = True) -> dict[str, Any]:
+    """The compiled pipeline as KFP's API takes it.
+
+    Args:
+        profile: What the stages ask of the cluster.
+        from_scratch: Whether to train without transfer as well.
+        cache: Whether stages may take the results of earlier runs; those that never may are left alone.
+    """
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        path = Path(folder) / "pipeline.yaml"
+        write_package(profile, from_scratch, path)
+        pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    if not cache:
+        for task in pipeline["root"]["dag"]["tasks"].values():
+            task["cachingOptions"] = {}
+    return {"pipeline_spec": pipeline, "platform_spec": platform}
 
 
 def _in_order(text: str) -> str:

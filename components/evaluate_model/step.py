@@ -68,7 +68,16 @@ def evaluate_model(model: Path, others: list[Path], test: Path, evaluation: Path
     figures = {FINAL: final.figures} | {each.info.stage: each.figures for each in candidates}
     write_json(evaluation / METRICS, _metrics(figures, data.classes, data.digest))
     for name, each in figures.items():
-        event("evaluation", model=name, accuracy=each.accuracy, images=each.images)
+        low, high = each.accuracy_interval
+        event(
+            "metrics",
+            model=name,
+            accuracy=each.accuracy,
+            low=low,
+            high=high,
+            log_loss=each.log_loss,
+            images=each.images,
+        )
     curve = roc(labels, probabilities) if len(data.classes) == 2 and len(np.unique(labels)) == 2 else None
     return Evaluation(figures, data.classes, curve)
 

@@ -2,13 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
 from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import profile_names
 from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
@@ -16,6 +17,8 @@ from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Train a small convnet without transfer as well, for comparison.")
 ]
+
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Take no stage's result from an earlier run.")]
 
 ProfileOption = Annotated[
     str, typer.Option("--profile", help=f"What pods ask for: {', '.join(profile_names())}, or a file.")
@@ -33,16 +36,24 @@ ImageOption = Annotated[
 
 _FIELDS = Parameters.model_fields
 _SETTINGS_PANEL = "The cluster"
+_WAITING_PANEL = "Waiting"
+_PATIENCE = {
+    "interval": "Seconds between two looks at a run.",
+    "start_notice": "Seconds that a stage may take to start before what it asks for is shown.",
+    "start_timeout": "Seconds that a stage may take to start before waiting ends with status 4; 0: for ever.",
+    "connection_timeout": "Seconds that a lost connection may take to come back before waiting ends with status 5.",
+}
 
 # What a command line shows and takes as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
 
 
-def takes_parameters(command: Callable[..., None]) -> Callable[..., None]:
+def takes_parameters(command: Callable[..., None], needs_data: bool = True) -> Callable[..., None]:
     """Gives a command an option for each of the pipeline's parameters, in the place of its argument `parameters`.
 
     Args:
         command: A function whose keyword argument `parameters` is a `Parameters`, checked.
+        needs_data: Whether the command never works without a source of data.
     """
 
     @functools.wraps(command)
@@ -51,7 +62,9 @@ def takes_parameters(command: Callable[..., None]) -> Callable[..., None]:
         parameters.check()
         command(parameters=parameters, **given)
 
-    _replace(with_options, command, "parameters", [_option(name, field) for name, field in _FIELDS.items()])
+    _replace(
+        with_options, command, "parameters", [_option(name, field, needs_data) for name, field in _FIELDS.items()]
+    )
     return with_options
 
 
@@ -76,6 +89,32 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
+def takes_patience(command: Callable[..., None], names: Sequence[str] = ()) -> Callable[..., None]:
+    """Gives a command options for how long it waits for what, in the place of its argument `patience`.
+
+    Args:
+        command: A function whose keyword argument `patience` is a `Patience`.
+        names: The fields that it looks at; all of them if left out.
+    """
+    meanings = {name: meaning for name, meaning in _PATIENCE.items() if name in (names or _PATIENCE)}
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        patience = Patience(**{name: given.pop(name) for name in meanings})
+        command(patience=patience, **given)
+
+    options = [
+        _keyword(
+            name,
+            Annotated[float, typer.Option(help=meaning, min=0, rich_help_panel=_WAITING_PANEL)],
+            getattr(Patience(), name),
+        )
+        for name, meaning in meanings.items()
+    ]
+    _replace(with_options, command, "patience", options)
+    return with_options
+
+
 def _setting_option(name: str, setting: Setting) -> Any:
     held = f" [dim](default: {setting.default})[/dim]" if setting.default else ""
     text = f"{setting.meaning}{held} [dim][{setting.variable}][/dim]".replace("[HEAD", r"\[HEAD")
@@ -97,11 +136,11 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(name: str, field: FieldInfo, needs_data: bool) -> inspect.Parameter:
     kind, default = field.annotation, field.default
     if kind in _NUMBERS:
         kind, default = str, ",".join(map(str, default))
-    if name == "data":
+    if name == "data" and needs_data:
         default = inspect.Parameter.empty
     option = typer.Option(help=field.description, show_default=default not in ("", [], inspect.Parameter.empty))
     return _keyword(name, Annotated[kind, option], default)

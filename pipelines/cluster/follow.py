@@ -1,0 +1,233 @@
+"""Follows a run on a cluster to its end, as a local run is shown."""
+
+import datetime
+import enum
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.client import Cluster, Unreachable
+from headstart.pipelines.cluster.outcome import failure, results
+from headstart.pipelines.cluster.patience import Patience
+from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, read_run
+from headstart.pipelines.display import RunDisplay, show_metrics
+from headstart.pipelines.events import StageEnded, StageStarted
+
+_ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED)
+_CANCELLING_SECONDS = 120.0
+
+
+class End(enum.IntEnum):
+    """How following a run ended: the exit status."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    CANCELLED = 3
+    NOT_STARTED = 4
+    LOST = 5
+    INTERRUPTED = 130
+
+
+class _NotStarted(Exception):
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+
+class _Lost(Exception):
+    pass
+
+
+def follow(
+    cluster: Cluster,
+    run_id: str,
+    console: Console,
+    patience: Patience,
+    namespace: str = "",
+    failures_before: Mapping[str, Stage] | None = None,
+) -> End:
+    """Shows a run stage by stage until it ends, then its figures, or why there are none.
+
+    Args:
+        cluster: Where it runs.
+        run_id: Its id.
+        console: Where to write.
+        patience: How long to wait for what.
+        namespace: Where its pods are, for what is said of looking at them.
+        failures_before: Of a run that is tried again, the stages that had failed.
+
+    Raises:
+        NotFound: There is no such run.
+    """
+    run = read_run(cluster.run(run_id))
+    again = f"headstart follow {run_id}"
+    try:
+        with RunDisplay(console, stages=len(run.stages)) as display:
+            run = _Watch(cluster, console, display, patience, namespace, failures_before or {}).to_the_end(run)
+    except KeyboardInterrupt:
+        _say(console, f"no longer following; the run goes on: {again}", _terminate(run_id))
+        return End.INTERRUPTED
+    except _NotStarted as error:
+        _say(console, f"{error.stage} has not started; the run goes on: {again}", _terminate(run_id))
+        return End.NOT_STARTED
+    except _Lost as error:
+        _say(console, f"lost the run out of sight: {error}", f"it goes on; follow it again with: {again}")
+        return End.LOST
+    if run.succeeded:
+        _show_results(cluster, run, console)
+        return End.SUCCEEDED
+    if run.cancelled:
+        _say(console, f"the run was cancelled; what failed or never ran runs with: {_resume(run_id)}")
+        return End.CANCELLED
+    _show_failure(cluster, run, console)
+    return End.FAILED
+
+
+class _Watch:
+    """Looks at a run again and again."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        console: Console,
+        display: RunDisplay,
+        patience: Patience,
+        namespace: str,
+        failures_before: Mapping[str, Stage],
+    ) -> None:
+        self._cluster = cluster
+        self._console = console
+        self._display = display
+        self._patience = patience
+        self._namespace = namespace
+        self._failures_before = failures_before
+        self._phases: dict[str, Phase] = {}
+        self._starting: dict[str, float] = {}
+        self._told: set[str] = set()
+        self._cancelling = 0.0
+
+    def to_the_end(self, run: Run) -> Run:
+        while True:
+            for stage in run.stages.values():
+                self._show(stage, run)
+            if run.ended or self._is_cancelled(run):
+                return run
+            self._look_for_stages_that_do_not_start(run)
+            time.sleep(self._patience.interval)
+            run = self._look_again(run)
+
+    def _look_again(self, run: Run) -> Run:
+        since = time.monotonic()
+        told = False
+        while True:
+            try:
+                found = read_run(self._cluster.run(run.run_id))
+            except Unreachable as error:
+                if time.monotonic() - since > self._patience.connection_timeout:
+                    raise _Lost(str(error)) from None
+                if not told:
+                    told = True
+                    _say(self._console, f"no connection ({error}); the run goes on, and so does looking for it")
+                time.sleep(self._patience.interval)
+            except HeadstartError as error:
+                raise _Lost(str(error)) from None
+            else:
+                if told:
+                    _say(self._console, "connected again")
+                return found
+
+    def _show(self, stage: Stage, run: Run) -> None:
+        before = self._phases.get(stage.name, Phase.WAITING)
+        known = self._failures_before.get(stage.name)
+        stale = known and not run.ended and (stage.phase, stage.ended) == (Phase.FAILED, known.ended)
+        if stage.phase in (before, Phase.WAITING, Phase.SKIPPED) or stale:
+            return
+        if before is Phase.WAITING:
+            self._display.show(StageStarted(stage.name, _seconds_since(stage.started)))
+        if stage.phase in _ENDED:
+            cached = stage.phase is Phase.CACHED
+            self._display.show(StageEnded(stage.name, stage.phase is not Phase.FAILED, stage.seconds, cached))
+        self._phases[stage.name] = stage.phase
+
+    def _is_cancelled(self, run: Run) -> bool:
+        """Whether a run is being cancelled and never says that it has ended, as with some versions of KFP."""
+        if run.state != "CANCELING":
+            return False
+        self._cancelling = self._cancelling or time.monotonic()
+        return time.monotonic() - self._cancelling > _CANCELLING_SECONDS
+
+    def _look_for_stages_that_do_not_start(self, run: Run) -> None:
+        now = time.monotonic()
+        for stage in run.stages.values():
+            if stage.phase is not Phase.STARTING:
+                self._starting.pop(stage.name, None)
+                continue
+            waited = now - self._starting.setdefault(stage.name, now)
+            if waited >= self._patience.start_notice and stage.name not in self._told:
+                self._told.add(stage.name)
+                self._tell_what_was_asked_for(run, stage.name, waited)
+            if 0 < self._patience.start_timeout <= waited:
+                if stage.name not in self._told:
+                    self._tell_what_was_asked_for(run, stage.name, waited)
+                raise _NotStarted(stage.name)
+
+    def _tell_what_was_asked_for(self, run: Run, stage: str, waited: float) -> None:
+        asked = [f"  {name:<14} {text}" for name, text in asked_for(run, stage).items()]
+        where = f" -n {self._namespace}" if self._namespace else ""
+        _say(
+            self._console,
+            f"{stage} has not started for {waited:.0f} s; the cluster may have no room for it, or lack its image or "
+            "a secret. It asks for:",
+            *asked,
+            f"look with: kubectl{where} get pods -l pipeline/runid={run.run_id}",
+            f"and:       kubectl{where} describe pod <the one that is Pending>",
+        )
+
+
+def _show_results(cluster: Cluster, run: Run, console: Console) -> None:
+    try:
+        found = results(cluster, run)
+    except HeadstartError as error:
+        _say(console, f"the run succeeded; its figures cannot be read ({error})")
+        return
+    if found.run.run_id != run.run_id:
+        _say(console, f"the evaluation came from the cache; it was made by run {found.run.run_id} ({found.run.name})")
+    if found.metrics:
+        show_metrics(console, found.metrics)
+    else:
+        _say(console, "no log holds the figures any more; they are in the evaluation's metrics.json")
+    _say(console, f"report  {found.report}")
+
+
+def _show_failure(cluster: Cluster, run: Run, console: Console) -> None:
+    stage = run.failed_stage
+    if not stage:
+        _say(console, f"the run ended as {run.state}, and no stage says why; see {cluster.link(run.run_id)}")
+    else:
+        try:
+            why = failure(cluster, run, stage)
+        except HeadstartError as error:
+            _say(console, f"{stage.name} failed; its log cannot be read ({error})")
+        else:
+            reason = f": {why.reason}" if why.reason else f"; see {cluster.link(run.run_id)}"
+            _say(console, f"{stage.name} failed{reason}", *(f"  | {line}" for line in why.log))
+    _say(console, f"once mended, what failed runs again with: {_resume(run.run_id)}")
+
+
+def _resume(run_id: str) -> str:
+    return f"headstart submit --resume {run_id} --wait"
+
+
+def _terminate(run_id: str) -> str:
+    return f"to end it: headstart cancel {run_id}"
+
+
+def _say(console: Console, *lines: str) -> None:
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _seconds_since(moment: datetime.datetime | None) -> float:
+    return max(0.0, (datetime.datetime.now(datetime.UTC) - moment).total_seconds()) if moment else 0.0

@@ -1,0 +1,112 @@
+"""What a run that has ended leaves to say: its figures, the place of its report, or the end of a log."""
+
+import dataclasses
+import shlex
+from typing import Any
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.runs import Phase, Run, Stage, read_run
+from headstart.pipelines.events import Measured, Raised, parse
+
+_LISTING, _EVALUATION = "list-data", "evaluate-model"
+_LINES = 30
+_EARLIER_RUNS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What a run measured.
+
+    Attributes:
+        metrics: By model, as in `metrics.json`; empty where no log has them any more.
+        run: The run that measured: another than the one asked for, if its evaluation came from the cache.
+    """
+
+    metrics: dict[str, Any]
+    run: Run
+
+    @property
+    def report(self) -> str:
+        """Where the report lies; KFP chooses the folder in the middle."""
+        root = self.run.pipeline_root.rstrip("/") or "<the cluster's pipeline root>"
+        name = self.run.pipeline["pipelineInfo"]["name"]
+        return f"{root}/{name}/{self.run.run_id}/{_EVALUATION}/*/report"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why a stage failed.
+
+    Attributes:
+        reason: In one line; empty if its log has none.
+        log: The end of its log.
+    """
+
+    reason: str
+    log: list[str]
+
+
+def results(cluster: Cluster, run: Run) -> Results:
+    """Finds the figures of a run that succeeded, in the log of the evaluation that it rests on.
+
+    Where the evaluation came from the cache, that is the latest earlier run of the same experiment which had the same
+    parameters and data and did evaluate.
+    """
+    stage = run.stages.get(_EVALUATION)
+    if not stage:
+        return Results({}, run)
+    if stage.phase is not Phase.CACHED:
+        return Results(_metrics(cluster, run, stage), run)
+    data = _data_digest(cluster, run)
+    # Without an answer to this there is no table; the run has succeeded all the same.
+    for count, answer in enumerate(cluster.runs(experiment_id=run.experiment_id, state="SUCCEEDED")):
+        if count == _EARLIER_RUNS:
+            break
+        earlier = _read(answer)
+        if not earlier or earlier.run_id == run.run_id or earlier.parameters != run.parameters:
+            continue
+        evaluation = earlier.stages.get(_EVALUATION)
+        if evaluation and evaluation.phase is Phase.DONE and _data_digest(cluster, earlier) == data:
+            return Results(_metrics(cluster, earlier, evaluation), earlier)
+    return Results({}, run)
+
+
+def failure(cluster: Cluster, run: Run, stage: Stage) -> Failure:
+    """Reads why a stage failed from its log."""
+    log = stage_log(cluster, run, stage)
+    raised: Raised | None = None
+    for line in log.splitlines():
+        event = parse(line)
+        # A step's own message goes before whatever is raised because of it.
+        if isinstance(event, Raised) and not (raised and raised.expected):
+            raised = event
+    return Failure(raised.message if raised else "", log.splitlines()[-_LINES:])
+
+
+def stage_log(cluster: Cluster, run: Run, stage: Stage) -> str:
+    """The log of a stage's last attempt; empty where there is none."""
+    for node in stage.nodes:
+        if log := cluster.log(run.run_id, node):
+            return log
+    return ""
+
+
+def _metrics(cluster: Cluster, run: Run, stage: Stage) -> dict[str, Any]:
+    events = map(parse, stage_log(cluster, run, stage).splitlines())
+    return {event.model: event.figures for event in events if isinstance(event, Measured)}
+
+
+def _data_digest(cluster: Cluster, run: Run) -> str:
+    stage = run.stages.get(_LISTING)
+    for line in stage_log(cluster, run, stage).splitlines() if stage else []:
+        if line.strip().startswith("event=listed "):
+            return dict(word.split("=", 1) for word in shlex.split(line)).get("digest", "")
+    return ""
+
+
+def _read(answer: Any) -> Run | None:
+    try:
+        return read_run(answer)
+    except HeadstartError:
+        return None

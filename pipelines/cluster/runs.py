@@ -1,0 +1,285 @@
+"""What KFP's API says of a run, read as stages.
+
+The API lists every node of the Argo workflow below the run, and of most of them the name alone. A task `train-head`
+is a pod `train-head-driver`, a node `train-head`, and below that a node `executor`: the pod with the user's code or,
+with retries, one node for all attempts, `executor(0)` and so on. Nodes name their children by ids, and their own ids
+are not told, but follow from their names.
+"""
+
+import dataclasses
+import datetime
+import enum
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from headstart.components.core.errors import HeadstartError
+
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
+_CACHED_SECONDS = 2.0
+_FNV_OFFSET, _FNV_PRIME, _FNV_BITS = 2166136261, 16777619, 0xFFFFFFFF
+
+
+class Phase(enum.Enum):
+    """How far a stage is."""
+
+    WAITING = "waiting for other stages"
+    STARTING = "waiting for its pod to start"
+    RUNNING = "running"
+    DONE = "done"
+    CACHED = "cached"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of a run.
+
+    Attributes:
+        name: The task's name.
+        phase: How far it is.
+        started: When its driver began; None before.
+        ended: When it ended; None before.
+        nodes: Where its log may be: nodes, the most likely first.
+    """
+
+    name: str
+    phase: Phase
+    started: datetime.datetime | None = None
+    ended: datetime.datetime | None = None
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, driver included."""
+        return (self.ended - self.started).total_seconds() if self.started and self.ended else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        run_id: Its id.
+        name: Its name.
+        experiment_id: What it belongs to.
+        state: KFP's word for how far it is.
+        cancelled: Whether somebody terminated it, or tried to.
+        parameters: What the pipeline was given.
+        pipeline_root: Where its artifacts are; empty: where the cluster puts them.
+        pipeline: The compiled pipeline.
+        platform: What it asks of Kubernetes in particular.
+        stages: By name, in the order in which they can run.
+    """
+
+    run_id: str
+    name: str
+    experiment_id: str
+    state: str
+    cancelled: bool
+    parameters: Mapping[str, Any]
+    pipeline_root: str
+    pipeline: Mapping[str, Any]
+    platform: Mapping[str, Any]
+    stages: Mapping[str, Stage]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in _ENDED
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether all of it went well."""
+        return self.state == "SUCCEEDED"
+
+    @property
+    def failed_stage(self) -> Stage | None:
+        """The first stage that failed."""
+        failed = [stage for stage in self.stages.values() if stage.phase is Phase.FAILED]
+        return min(failed, key=lambda stage: stage.ended or _LATEST) if failed else None
+
+
+_LATEST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+
+
+def read_run(answer: Any) -> Run:
+    """Reads a `V2beta1Run`.
+
+    Raises:
+        HeadstartError: It has no pipeline of KFP 2.
+    """
+    spec = answer.pipeline_spec or {}
+    pipeline, platform = spec.get("pipeline_spec", spec), spec.get("platform_spec", {})
+    tasks = pipeline.get("root", {}).get("dag", {}).get("tasks")
+    if not tasks:
+        raise HeadstartError(f"run {answer.run_id} has no pipeline of KFP 2; look at it in KFP's user interface")
+    state = str(answer.state or "PENDING")
+    history = [str(each.state) for each in answer.state_history or []]
+    config = answer.runtime_config
+    nodes = _Nodes(answer.run_details.task_details or [] if answer.run_details else [])
+    return Run(
+        run_id=str(answer.run_id),
+        name=str(answer.display_name),
+        experiment_id=str(answer.experiment_id),
+        state=state,
+        cancelled=state in ("CANCELING", "CANCELED") or _cancelled(history),
+        parameters=(config.parameters if config else None) or {},
+        pipeline_root=(config.pipeline_root if config else None) or "",
+        pipeline=pipeline,
+        platform=platform,
+        stages={name: nodes.stage(name, state) for name in _in_order(tasks)},
+    )
+
+
+def _cancelled(history: list[str]) -> bool:
+    """Whether the last attempt was terminated; a run that is tried again has the states of all attempts."""
+    for state in reversed(history):
+        if state in ("CANCELING", "CANCELED"):
+            return True
+        if state in ("RUNNING", "PENDING"):
+            return False
+    return False
+
+
+def _in_order(tasks: Mapping[str, Any]) -> list[str]:
+    ordered: list[str] = []
+    waiting = sorted(tasks)
+    while waiting:
+        ready = [name for name in waiting if set(tasks[name].get("dependentTasks", [])) <= set(ordered)] or waiting
+        ordered += ready
+        waiting = [name for name in waiting if name not in ready]
+    return ordered
+
+
+class _Nodes:
+    """The nodes of a run's workflow."""
+
+    def __init__(self, details: list[Any]) -> None:
+        self._details = sorted(details, key=lambda each: _time(each.create_time) or _LATEST)
+        self._by_name = {str(each.display_name or ""): each for each in self._details}
+
+    def stage(self, name: str, run_state: str) -> Stage:
+        driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
+        started = _time((driver or node).create_time) if driver or node else None
+        last = node or driver
+        phase = self._phase(driver, node, run_state)
+        ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
+        if ended and started and ended < started:
+            ended = None
+        return Stage(name, phase, started, ended, self._logs(name, driver, node))
+
+    def _phase(self, driver: Any, node: Any, run_state: str) -> Phase:
+        state = str(node.state) if node else ""
+        if (driver and driver.state == "FAILED") or state == "FAILED":
+            return Phase.FAILED
+        if state == "SUCCEEDED" or (state and run_state == "SUCCEEDED" and state not in _ENDED):
+            return Phase.CACHED if self._was_cached(node) else Phase.DONE
+        if state in ("SKIPPED", "CANCELED"):
+            return Phase.SKIPPED
+        if node and self._executes(node):
+            return Phase.RUNNING
+        return Phase.STARTING if driver or node else Phase.WAITING
+
+    def _was_cached(self, node: Any) -> bool:
+        """Whether the code never ran: the node ended as it began, and an executor was skipped at that moment."""
+        start, end = _time(node.create_time), _time(node.end_time)
+        if not start or not end or (end - start).total_seconds() > _CACHED_SECONDS:
+            return False
+        return any(
+            each.display_name == "executor"
+            and each.state == "SKIPPED"
+            and abs(((_time(each.create_time) or _LATEST) - start).total_seconds()) <= _CACHED_SECONDS
+            for each in self._details
+        )
+
+    def _executes(self, node: Any) -> bool:
+        return str(node.state) == "RUNNING"
+
+    def _logs(self, name: str, driver: Any, node: Any) -> tuple[str, ...]:
+        """Ids of the stage's pods: of its attempts, the last first, else of its driver."""
+        children = [str(child.pod_name) for child in (node.child_tasks or [] if node else []) if child.pod_name]
+        if not children:
+            return ()
+        executor = children[0]
+        workflow = executor.rpartition("-")[0]
+        path = f"{workflow}.root.{name}.executor"
+        first = f"{workflow}-{fnv32a(f'{path}(0)')}"
+        for each in self._details:
+            attempts = [str(child.pod_name) for child in each.child_tasks or []]
+            if first in attempts:
+                return (*reversed(attempts), executor)
+        return (executor,)
+
+
+def fnv32a(text: str) -> int:
+    """The hash that Argo makes ids of nodes with: FNV-1a, 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/)."""
+    value = _FNV_OFFSET
+    for byte in text.encode():
+        value = (value ^ byte) * _FNV_PRIME & _FNV_BITS
+    return value
+
+
+def _time(moment: datetime.datetime | None) -> datetime.datetime | None:
+    """A moment, or None for the API's ways to say that there is none: the years 1 and 1970."""
+    return moment if moment and moment.year > 1970 else None
+
+
+def asked_for(run: Run, stage: str) -> dict[str, str]:
+    """What a stage's pod asks of the cluster, with the run's parameters put in.
+
+    Args:
+        run: The run.
+        stage: The task's name.
+
+    Returns:
+        Text by what it is: image, accelerator, cpu, memory, node selector, secrets, as far as it is asked for.
+    """
+    task = run.pipeline["root"]["dag"]["tasks"][stage]
+    label = run.pipeline["components"][task["componentRef"]["name"]]["executorLabel"]
+    container = run.pipeline["deploymentSpec"]["executors"][label]["container"]
+    resources = container.get("resources", {})
+    accelerator = resources.get("accelerator", {})
+    kubernetes = _below(run.platform, "platforms", "kubernetes", "deploymentSpec", "executors", label)
+
+    def value(given: Any) -> str:
+        return _resolve(run, task, given)
+
+    count, kind = value(accelerator.get("resourceCount")), value(accelerator.get("resourceType"))
+    secrets = [*kubernetes.get("secretAsEnv", []), *kubernetes.get("secretAsVolume", [])]
+    selector = value(_below(kubernetes, "nodeSelector", "nodeSelectorJson"))
+    asked = {
+        "image": value(container["image"]),
+        "accelerator": f"{count} x {kind}" if count not in ("", "0") else "",
+        "cpu": value(resources.get("resourceCpuLimit")),
+        "memory": value(resources.get("resourceMemoryLimit")),
+        "node selector": "" if selector in ("", "{}") else selector,
+        "secrets": ", ".join(dict.fromkeys(each["secretName"] for each in secrets if not each.get("optional"))),
+    }
+    return {name: text for name, text in asked.items() if text not in ("", "0")}
+
+
+def _resolve(run: Run, task: Mapping[str, Any], given: Any) -> str:
+    if given is None or given == {}:
+        return ""
+    if isinstance(given, str):
+        name = given.removeprefix("{{$.inputs.parameters['").removesuffix("']}}")
+        if name == given:
+            return given
+        return _resolve(run, task, _below(task, "inputs", "parameters", name))
+    if "componentInputParameter" in given:
+        name = given["componentInputParameter"]
+        definition = _below(run.pipeline, "root", "inputDefinitions", "parameters", name)
+        return _text(run.parameters.get(name, definition.get("defaultValue", "")))
+    return _text(_below(given, "runtimeValue").get("constant", ""))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _below(tree: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    for key in keys:
+        tree = tree.get(key) or {}
+    return tree

@@ -1,0 +1,235 @@
+"""Schedules by name: KFP allows many of the same name, and deleting one under way leaves a run that never ends.
+
+Of the schedules of a name the enabled one, else the latest, is the schedule; what else there is was replaced, is
+disabled, and goes as soon as no run of it is under way.
+"""
+
+import dataclasses
+import datetime
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import kfp_server_api
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.cron import Schedule
+from headstart.pipelines.cluster.submit import Order
+
+_ACTIVE = ("PENDING", "RUNNING", "PAUSED", "CANCELING")
+
+
+@dataclasses.dataclass(frozen=True)
+class Upserted:
+    """What came of setting a schedule.
+
+    Attributes:
+        schedule_id: Of the schedule that holds now.
+        paused: Whether it starts no runs.
+        replaced: Whether there was one of that name before.
+        unchanged: Whether it was the same already.
+        lingering: Runs under way of schedules that it replaces, which they wait for.
+    """
+
+    schedule_id: str
+    paused: bool
+    replaced: bool
+    unchanged: bool
+    lingering: list[str]
+
+
+def upsert(cluster: Cluster, name: str, order: Order, cron: Schedule) -> Upserted:
+    """Makes a schedule, or replaces the one of that name, which stays paused if it was.
+
+    Args:
+        cluster: Where.
+        name: Of the schedule.
+        order: What it runs.
+        cron: When.
+    """
+    experiment = cluster.experiment_id()
+    before = _of_name(cluster, name)
+    paused = bool(before) and not _enabled(before[0])
+    wanted = kfp_server_api.V2beta1RecurringRun(
+        display_name=name,
+        experiment_id=experiment,
+        max_concurrency="1",
+        no_catchup=True,
+        mode="DISABLE" if paused else "ENABLE",
+        trigger=kfp_server_api.V2beta1Trigger(cron_schedule=kfp_server_api.V2beta1CronSchedule(cron=cron.expression)),
+        **order.fields(),
+    )
+    if before and _same(before[0], wanted):
+        return Upserted(before[0].recurring_run_id, paused, True, True, sweep(cluster, name))
+    for each in before:
+        cluster.disable_schedule(each.recurring_run_id)
+    try:
+        made = cluster.schedule(wanted)
+    except HeadstartError:
+        if before and not paused:
+            cluster.enable_schedule(before[0].recurring_run_id)
+        raise
+    return Upserted(made, paused, bool(before), False, sweep(cluster, name))
+
+
+def sweep(cluster: Cluster, name: str) -> list[str]:
+    """Deletes what the schedule of a name has replaced, but for what still has a run under way.
+
+    Returns:
+        The runs that are waited for.
+    """
+    waiting = []
+    for each in _of_name(cluster, name)[1:]:
+        if _enabled(each):
+            cluster.disable_schedule(each.recurring_run_id)
+        if active := _active_runs(cluster, each):
+            waiting += active
+        else:
+            cluster.delete_schedule(each.recurring_run_id)
+    return waiting
+
+
+def pause(cluster: Cluster, name: str) -> None:
+    """Keeps a schedule from starting runs; one under way goes on."""
+    cluster.disable_schedule(_get(cluster, name).recurring_run_id)
+    sweep(cluster, name)
+
+
+def resume(cluster: Cluster, name: str) -> None:
+    """Lets a paused schedule start runs again."""
+    cluster.enable_schedule(_get(cluster, name).recurring_run_id)
+    sweep(cluster, name)
+
+
+def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
+    """Starts a run of what a schedule runs, beside its times.
+
+    Returns:
+        The run's id and name.
+
+    Raises:
+        HeadstartError: A run of the schedule is under way.
+    """
+    schedule = _get(cluster, name)
+    if active := _active_runs(cluster, schedule):
+        raise HeadstartError(
+            f"a run of schedule {name!r} is under way already; follow it with: headstart follow {active[0]}"
+        )
+    run_name = f"{name} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} by hand"
+    run = kfp_server_api.V2beta1Run(
+        display_name=run_name,
+        description=f"Run by hand of schedule {name}.",
+        experiment_id=schedule.experiment_id,
+        pipeline_spec=schedule.pipeline_spec,
+        pipeline_version_reference=schedule.pipeline_version_reference,
+        runtime_config=schedule.runtime_config,
+        service_account=schedule.service_account,
+    )
+    return cluster.submit(run), run_name
+
+
+def delete(cluster: Cluster, name: str, interval: float, patience: float) -> list[str]:
+    """Deletes a schedule for good: first its runs under way are terminated, and have ended.
+
+    Args:
+        cluster: Where.
+        name: Of the schedule.
+        interval: Seconds between two looks at runs that are being terminated.
+        patience: Seconds for them to end.
+
+    Returns:
+        The runs that were terminated.
+
+    Raises:
+        HeadstartError: There is no such schedule, or a run does not end; the schedule is disabled then.
+    """
+    _get(cluster, name)
+    schedules = _of_name(cluster, name)
+    for each in schedules:
+        cluster.disable_schedule(each.recurring_run_id)
+    terminated: list[str] = []
+    start = time.monotonic()
+    while active := [run for each in schedules for run in _active_runs(cluster, each)]:
+        for run in active:
+            if run not in terminated:
+                cluster.terminate(run)
+                terminated.append(run)
+        if time.monotonic() - start > patience:
+            raise HeadstartError(
+                f"run {active[0]} of schedule {name!r} does not end; the schedule is disabled: delete it again later"
+            )
+        time.sleep(interval)
+    for each in schedules:
+        cluster.delete_schedule(each.recurring_run_id)
+    return terminated
+
+
+def current(cluster: Cluster) -> list[Any]:
+    """The schedule of each name, as `V2beta1RecurringRun`, by name."""
+    by_name: dict[str, list[Any]] = {}
+    for each in cluster.schedules():
+        by_name.setdefault(each.display_name, []).append(each)
+    return [_sorted(by_name[name])[0] for name in sorted(by_name)]
+
+
+def latest_run(cluster: Cluster, schedule: Any) -> Any:
+    """The latest run that a schedule started; None if there is none."""
+    return next(cluster.runs(recurring_run_id=schedule.recurring_run_id), None)
+
+
+def cron_of(schedule: Any) -> str:
+    """When a schedule starts runs, as KFP has it."""
+    trigger = schedule.trigger
+    if trigger and trigger.cron_schedule:
+        return str(trigger.cron_schedule.cron)
+    if trigger and trigger.periodic_schedule:
+        return f"@every {trigger.periodic_schedule.interval_second}s"
+    return ""
+
+
+def is_paused(schedule: Any) -> bool:
+    """Whether a schedule starts no runs."""
+    return not _enabled(schedule)
+
+
+def _get(cluster: Cluster, name: str) -> Any:
+    found = _of_name(cluster, name)
+    if not found:
+        from headstart.components.core.nearest import nearest
+
+        names = sorted({each.display_name for each in cluster.schedules()})
+        raise HeadstartError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")
+    return found[0]
+
+
+def _of_name(cluster: Cluster, name: str) -> list[Any]:
+    return _sorted(cluster.schedules(name))
+
+
+def _sorted(schedules: list[Any]) -> list[Any]:
+    return sorted(schedules, key=lambda each: (_enabled(each), each.created_at, each.recurring_run_id), reverse=True)
+
+
+def _enabled(schedule: Any) -> bool:
+    return str(schedule.status) == "ENABLED"
+
+
+def _active_runs(cluster: Cluster, schedule: Any) -> list[str]:
+    def active() -> Iterator[str]:
+        for state in _ACTIVE:
+            for run in cluster.runs(recurring_run_id=schedule.recurring_run_id, state=state):
+                yield str(run.run_id)
+
+    return list(active())
+
+
+def _same(there: Any, wanted: Any) -> bool:
+    return (
+        there.experiment_id == wanted.experiment_id
+        and cron_of(there) == cron_of(wanted)
+        and there.pipeline_spec == wanted.pipeline_spec
+        and there.runtime_config.parameters == wanted.runtime_config.parameters
+        and (there.runtime_config.pipeline_root or None) == wanted.runtime_config.pipeline_root
+        and (there.service_account or None) == wanted.service_account
+    )

@@ -1,0 +1,85 @@
+"""Puts the pipeline and its parameters together for KFP, and refuses what no pod could do."""
+
+import dataclasses
+from importlib.metadata import version
+from typing import Any
+
+import kfp_server_api
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.runs import Run, read_run
+from headstart.pipelines.package import pipeline_spec
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.profile import load_profile
+from headstart.pipelines.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to run, and as whom.
+
+    Attributes:
+        pipeline: As KFP's API takes it.
+        parameters: Of the pipeline.
+        pipeline_root: Where artifacts go; empty: where the cluster puts them.
+        service_account: Of the pods; empty: the cluster's own.
+    """
+
+    pipeline: dict[str, Any]
+    parameters: dict[str, Any]
+    pipeline_root: str
+    service_account: str
+
+    def fields(self) -> dict[str, Any]:
+        """What runs and schedules have in common in KFP's API."""
+        return {
+            "description": f"Made by headstart {version('headstart')}.",
+            "pipeline_spec": self.pipeline,
+            "runtime_config": kfp_server_api.V2beta1RuntimeConfig(
+                parameters=self.parameters, pipeline_root=self.pipeline_root or None
+            ),
+            "service_account": self.service_account or None,
+        }
+
+
+def prepare(settings: Settings, parameters: Parameters, from_scratch: bool, cache: bool) -> Order:
+    """Compiles the pipeline for a cluster.
+
+    Args:
+        settings: The settings in force.
+        parameters: Of the pipeline, checked.
+        from_scratch: Whether to train without transfer as well.
+        cache: Whether stages may take the results of earlier runs.
+
+    Raises:
+        HeadstartError: A source is missing or a path of this machine, or the pipeline root is none that pods reach.
+    """
+    if not parameters.data:
+        raise HeadstartError("no data: name a source with --data gs://bucket/pictures")
+    settings.check_pipeline_root()
+    profile = load_profile(settings.profile)
+    parameters.check_for_pods(profile.mounted())
+    pipeline = pipeline_spec(profile.with_images(settings.registry, settings.image), from_scratch, cache)
+    return Order(pipeline, parameters.model_dump(), settings.pipeline_root, settings.service_account)
+
+
+def submit(cluster: Cluster, order: Order, name: str) -> str:
+    """Starts a run and returns its id."""
+    experiment = cluster.experiment_id()
+    return cluster.submit(kfp_server_api.V2beta1Run(display_name=name, experiment_id=experiment, **order.fields()))
+
+
+def resume(cluster: Cluster, run_id: str) -> Run:
+    """Runs again what failed in a run that has ended, and returns the run as it was.
+
+    Raises:
+        HeadstartError: It is under way, or nothing failed.
+    """
+    run = read_run(cluster.run(run_id))
+    if not run.ended:
+        raise HeadstartError(f"run {run_id} is under way ({run.state}); follow it with: headstart follow {run_id}")
+    if run.succeeded:
+        raise HeadstartError(f"run {run_id} succeeded: there is nothing to run again")
+    cluster.retry(run_id)
+    return run

@@ -1,0 +1,133 @@
+"""`headstart submit`, `headstart follow` and `headstart cancel`."""
+
+import datetime
+import functools
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.cluster.patience import Patience
+from headstart.pipelines.commands.options import (
+    FromScratch,
+    NoCache,
+    takes_parameters,
+    takes_patience,
+    takes_settings,
+)
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from headstart.pipelines.cluster.client import Cluster
+    from headstart.pipelines.cluster.runs import Run
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)]
+
+EXIT_STATUSES = (
+    "Exit status: 0 the run succeeded (without --wait: it was submitted); 1 a stage failed, or nothing was "
+    "submitted; 2 wrong options; 3 the run was cancelled; 4 a stage did not start in time; 5 the connection was lost "
+    "for good; 130 Ctrl-C. After 4, 5 and 130 the run goes on."
+)
+
+
+@takes_settings
+@takes_patience
+@functools.partial(takes_parameters, needs_data=False)
+def submit(
+    *,
+    parameters: Parameters,
+    settings: Settings,
+    patience: Patience,
+    from_scratch: FromScratch = False,
+    no_cache: NoCache = False,
+    name: Annotated[
+        str, typer.Option(help="Name of the run; left out: the pipeline's, with the time.", show_default=False)
+    ] = "",
+    resume: Annotated[
+        str,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Run again what failed in this run, with its own parameters, and nothing else.",
+            show_default=False,
+        ),
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+) -> None:
+    """Runs the pipeline on Kubeflow Pipelines.
+
+    What the stages ask of the cluster is --profile's. Listing and deleting runs is kfp's own: see `kfp run`.
+    """
+    console = Console()
+    if resume:
+        _refuse_parameters(parameters, from_scratch, no_cache, name)
+    from headstart.pipelines.cluster import submit as submission
+    from headstart.pipelines.cluster.client import Cluster
+
+    before = None
+    if resume:
+        cluster = Cluster(settings)
+        before = submission.resume(cluster, resume)
+        run_id = resume
+    else:
+        order = submission.prepare(settings, parameters, from_scratch, not no_cache)
+        cluster = Cluster(settings)
+        title = name or f"transfer-learning {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
+        run_id = submission.submit(cluster, order, title)
+    lines = [f"run     {run_id}", f"page    {cluster.link(run_id)}"]
+    if not wait:
+        lines.append(f"follow  headstart follow {run_id}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if wait:
+        _follow(cluster, run_id, settings, console, patience, before)
+
+
+@takes_settings
+@takes_patience
+def follow(*, run: RunArgument, settings: Settings, patience: Patience) -> None:
+    """Follows a run on Kubeflow Pipelines to its end, and shows what came of it."""
+    from headstart.pipelines.cluster.client import Cluster
+
+    cluster = Cluster(settings)
+    _follow(cluster, run, settings, Console(), patience)
+
+
+@takes_settings
+def cancel(*, run: RunArgument, settings: Settings) -> None:
+    """Ends a run that is under way on Kubeflow Pipelines; `headstart submit --resume RUN` can take it up again."""
+    from headstart.pipelines.cluster.client import Cluster
+    from headstart.pipelines.cluster.runs import read_run
+
+    cluster = Cluster(settings)
+    found = read_run(cluster.run(run))
+    if found.ended:
+        raise HeadstartError(f"run {run} has ended already ({found.state})")
+    cluster.terminate(run)
+    typer.echo(f"run {run} is being ended; see it end with: headstart follow {run}")
+
+
+def _follow(
+    cluster: "Cluster",
+    run_id: str,
+    settings: Settings,
+    console: Console,
+    patience: Patience,
+    before: "Run | None" = None,
+) -> None:
+    from headstart.pipelines.cluster.follow import follow as follow_run
+
+    failed = before.stages if before else {}
+    end = follow_run(cluster, run_id, console, patience, settings.namespace, failed)
+    if end:
+        raise typer.Exit(int(end))
+
+
+def _refuse_parameters(parameters: Parameters, from_scratch: bool, no_cache: bool, name: str) -> None:
+    given = [key for key, value in parameters if value != getattr(Parameters(), key)]
+    given += [key for key, value in (("from_scratch", from_scratch), ("no_cache", no_cache), ("name", name)) if value]
+    if given:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise HeadstartError(f"--resume runs with the run's own parameters; leave {options} out, or submit a new run")
