@@ -1,12 +1,14 @@
 """KFP's API as the commands use it: kfp's own ways to sign in, every request bounded in time, errors in one line."""
 
 import json
-import logging
+import os
 import re
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeVar
 
 import kfp
@@ -22,18 +24,29 @@ OLDEST_SERVER = (2, 17)
 """Older servers drop, without a word, most of what pods are asked for at run time."""
 
 _ATTEMPTS = 4
+_FIRST_ATTEMPTS = 2
 _FIRST_PAUSE_SECONDS = 0.5
 _CONNECT_SECONDS = 10.0
+_GATEWAY_TIMEOUT = 504
 _PAGE = 100
 _LONGEST_MESSAGE = 500
 _EQUALS = 1
 _MARK = "headstart-request"
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 T = TypeVar("T")
 
 
 class Unreachable(HeadstartError):
-    """No answer, or none to build on: the network, or a server that is down."""
+    """No answer, or none to build on: the network, or a server that is down.
+
+    Attributes:
+        under_way: Whether the server may still be at it.
+    """
+
+    def __init__(self, message: str, under_way: bool = False) -> None:
+        super().__init__(message)
+        self.under_way = under_way
 
 
 class NotFound(HeadstartError):
@@ -52,9 +65,12 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         settings.check_host()
+        if not settings.host and not _kfp_finds_a_host():
+            raise HeadstartError("no host: name KFP's address with --host or HEADSTART_KFP_HOST")
         self._settings = settings
         self._seconds = (min(_CONNECT_SECONDS, settings.seconds), settings.seconds)
-        self._kfp = self._sign_in()
+        self._kfp = self._call(lambda **_: _sign_in(settings))
+        self._namespace = settings.namespace or self._kfp.get_user_namespace()
         self._api = self._kfp.runs.api_client
         # Pauses of our own lie between attempts; urllib3's attempts have none, and each has the whole timeout.
         self._api.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(
@@ -143,7 +159,7 @@ class Cluster:
         """
         run.description, mark = _marked(run.description)
         return self._create(
-            lambda: self._call(self._kfp.runs.run_service_create_run, run).run_id,
+            lambda: str(self._call(self._kfp.runs.run_service_create_run, run).run_id),
             lambda: (
                 each.run_id
                 for each in self.runs(experiment_id=run.experiment_id, display_name=run.display_name)
@@ -209,38 +225,18 @@ class Cluster:
         except NotFound:
             return
 
-    @property
-    def _namespace(self) -> str:
-        return self._settings.namespace
-
-    def _sign_in(self) -> Any:
-        class Client(kfp.Client):
-            # kfp's own asks five times in 25 seconds, whatever the answer, and prints tracebacks.
-            def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
-                return self.healthzs.healthz_service_get_healthz(_request_timeout=seconds)
-
-        seconds, settings = self._seconds, self._settings
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-            return self._call(
-                lambda **_: Client(
-                    host=settings.host or None,
-                    namespace=settings.namespace or "kubeflow",
-                    existing_token=settings.token or None,
-                )
-            )
-
     def _check_version(self) -> None:
         try:
-            health = self._read(self._kfp.healthzs.healthz_service_get_healthz)
+            health = self._repeat(self._kfp.healthzs.healthz_service_get_healthz, attempts=_FIRST_ATTEMPTS)
         except NotFound:
             raise HeadstartError(
                 f"{self._named} has no v2beta1 API: it is older than KFP 2, or another address is the API's "
                 "(often that of the user interface, …/pipeline)"
             ) from None
         tag = json.loads(self._api.last_response.data).get("tag_name") or ""
-        if health.multi_user and not self._namespace and not self._kfp.get_user_namespace():
+        if health.multi_user and not self._namespace and _POD_NAMESPACE.exists():
+            self._namespace = _POD_NAMESPACE.read_text().strip()
+        if health.multi_user and not self._namespace:
             raise HeadstartError(
                 f"{self._named} has several users; name your namespace with --namespace or HEADSTART_NAMESPACE"
             )
@@ -272,28 +268,44 @@ class Cluster:
         """A request that changes nothing, tried again after pauses."""
         return self._repeat(call, *positional, **arguments)
 
-    def _repeat(self, call: Callable[..., Any], *positional: Any, **arguments: Any) -> Any:
+    def _repeat(
+        self, call: Callable[..., Any], *positional: Any, attempts: int = _ATTEMPTS, **arguments: Any
+    ) -> Any:
         """A request that may come twice, tried again after pauses."""
-        attempts = tenacity.Retrying(
+        retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unreachable),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            stop=tenacity.stop_after_attempt(attempts),
             wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
             reraise=True,
         )
-        return attempts(self._call, call, *positional, **arguments)
+        return retrying(self._call, call, *positional, **arguments)
 
     def _create(self, create: Callable[[], str], arrived: Callable[[], Iterator[str]]) -> str:
-        """A request that must come once: before it is tried again, looks whether the last one arrived."""
+        """A request that must come once: before it is tried again, looks whether the last one arrived.
 
-        def once() -> str:
+        One that the server is still at may arrive late, and is never tried again.
+        """
+        for attempt in range(_ATTEMPTS):
             try:
                 return create()
-            except Unreachable:
-                if found := next(iter(arrived()), ""):
+            except Unreachable as error:
+                wait = self._settings.seconds if error.under_way else 0.0
+                if found := self._wait_for(arrived, wait):
                     return found
-                raise
+                if error.under_way:
+                    raise Unreachable(f"{error}; it may arrive all the same: look before you try again") from None
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError
 
-        return str(self._repeat(lambda **_: once()))
+    def _wait_for(self, arrived: Callable[[], Iterator[str]], seconds: float) -> str:
+        end = time.monotonic() + max(seconds, _FIRST_PAUSE_SECONDS)
+        while True:
+            if found := next(iter(arrived()), ""):
+                return found
+            if time.monotonic() >= end:
+                return ""
+            time.sleep(_FIRST_PAUSE_SECONDS)
 
     def _call(self, call: Callable[..., T], *positional: Any, **arguments: Any) -> T:
         try:
@@ -303,7 +315,10 @@ class Cluster:
         except (urllib3.exceptions.LocationParseError, urllib3.exceptions.InvalidHeader) as error:
             raise HeadstartError(f"{self._named}: {error}") from None
         except (urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
-            raise Unreachable(f"{self._named} cannot be reached: {_reason(error)}") from None
+            cause = _innermost(error)
+            slow = isinstance(cause, urllib3.exceptions.ReadTimeoutError)
+            reason = f"no answer in {self._settings.seconds:g} s" if slow else _words(cause)
+            raise Unreachable(f"{self._named} cannot be reached: {reason}", under_way=slow) from None
         self._check_kind()
         return answer
 
@@ -337,7 +352,7 @@ class Cluster:
             case 0 | None:
                 return HeadstartError(f"{self._named} cannot be reached: {' '.join(str(error.reason).split())}")
             case status if status >= 500 or status == 429:
-                return Unreachable(f"{self._named} fails ({status}){said}")
+                return Unreachable(f"{self._named} fails ({status}){said}", under_way=status == _GATEWAY_TIMEOUT)
             case status:
                 return HeadstartError(f"{self._named} refuses this ({status}){said}")
 
@@ -356,6 +371,29 @@ class Cluster:
         return f": {text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + '…'}" if text else ""
 
 
+def _kfp_finds_a_host() -> bool:
+    """Whether kfp has something to go by: its own variable, the cluster that this is a pod of, kubectl's files."""
+    if os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return True
+    files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
+    return any(Path(file).expanduser().is_file() for file in files if file)
+
+
+def _sign_in(settings: Settings) -> Any:
+    class Client(kfp.Client):
+        # kfp's constructor asks five times in 25 seconds, whatever the answer, and prints tracebacks; we ask later.
+        def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
+            return kfp_server_api.V2beta1GetHealthzResponse(multi_user=False)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return Client(
+            host=settings.host or None,
+            namespace=settings.namespace or "kubeflow",
+            existing_token=settings.token or None,
+        )
+
+
 def _equals(*pair: str, **conditions: str) -> str:
     """KFP's filter for fields that have certain values."""
     if pair:
@@ -369,10 +407,11 @@ def _marked(description: str | None) -> tuple[str, str]:
     return f"{description or ''} {mark}".strip(), mark
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost reason, in a few words."""
+def _innermost(error: BaseException) -> BaseException:
     reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _reason(reason)
-    text = re.sub(r"<[^>]*>:? ?|^\w+\(.*?\): ", "", str(error))
-    return text or type(error).__name__
+    return _innermost(reason) if isinstance(reason, BaseException) else error
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, without the names of objects in it."""
+    return re.sub(r"<[^>]*>:? ?|^\w+\(.*?\): ", "", str(error)) or type(error).__name__

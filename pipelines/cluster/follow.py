@@ -142,7 +142,7 @@ class _Watch:
         before = self._phases.get(stage.name, Phase.WAITING)
         known = self._failures_before.get(stage.name)
         stale = known and not run.ended and (stage.phase, stage.ended) == (Phase.FAILED, known.ended)
-        if stage.phase in (before, Phase.WAITING, Phase.SKIPPED) or stale:
+        if stage.phase in (before, Phase.WAITING, Phase.SKIPPED) or before in (Phase.DONE, Phase.CACHED) or stale:
             return
         if before is Phase.WAITING:
             self._display.show(StageStarted(stage.name, _seconds_since(stage.started)))

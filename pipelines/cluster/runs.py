@@ -162,8 +162,8 @@ class _Nodes:
 
     def stage(self, name: str, run_state: str) -> Stage:
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
-        started = _time((driver or node).create_time) if driver or node else None
-        last = node or driver
+        first, last = driver or node, node or driver
+        started = _time(first.create_time) if first else None
         phase = self._phase(driver, node, run_state)
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:

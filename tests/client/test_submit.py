@@ -1,0 +1,236 @@
+"""`headstart submit`: what reaches KFP, and what is refused before or by it."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from support.kfp_api import KfpApi
+
+Command = Callable[..., tuple[int, str]]
+DATA = ("--data", "gs://bucket/pictures")
+CREATE = r"POST /apis/v2beta1/runs$"
+
+
+def one_line(shown: str) -> str:
+    lines = shown.strip().splitlines()
+    assert len(lines) == 1, shown
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_a_run_reaches_the_server_with_all_that_was_asked(on_cluster: Command, api: KfpApi) -> None:
+    status, shown = on_cluster(
+        "submit", *DATA, "--seed", "7", "--counts", "10,5,5", "--name", "pets again", "--experiment", "pets",
+        "--pipeline-root", "s3://bucket/runs", "--service-account", "trainer", "--profile", "cpu", "--registry", "r.io/t",
+    )  # fmt: skip
+    assert status == 0, shown
+    (run,) = api.runs.values()
+    assert (run.display_name, run.experiment_id, run.service_account) == ("pets again", api.experiments["pets"], "trainer")
+    assert run.runtime_config.pipeline_root == "s3://bucket/runs"
+    assert run.runtime_config.parameters["data"] == ["gs://bucket/pictures"]
+    assert (run.runtime_config.parameters["seed"], run.runtime_config.parameters["counts"]) == (7, [10, 5, 5])
+    parameters = run.pipeline_spec["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["data_image"]["defaultValue"] == f"r.io/t/headstart:{version('headstart')}"
+    assert parameters["accelerator_limit"]["defaultValue"] == "0"
+    assert "kubernetes" in run.pipeline_spec["platform_spec"]["platforms"]
+    assert re.search(rf"^run +{run.run_id}$", shown, re.M)
+    assert f"{api.address}/#/runs/details/{run.run_id}" in shown
+    assert f"headstart follow {run.run_id}" in shown
+
+
+@pytest.mark.parametrize("options", [(), ("--no-cache",)])
+def test_the_listing_of_the_data_is_never_cached(on_cluster: Command, api: KfpApi, options: tuple[str, ...]) -> None:
+    assert on_cluster("submit", *DATA, *options)[0] == 0
+    (run,) = api.runs.values()
+    tasks = run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]
+    cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
+    assert cached == (set() if options else set(tasks) - {"list-data"})
+
+
+def test_from_scratch_adds_its_stage(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA, "--from-scratch")[0] == 0
+    (run,) = api.runs.values()
+    assert "train-from-scratch" in run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]
+
+
+def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_TOKEN", "s3cret")
+    status, shown = on_cluster("submit", *DATA)
+    assert status == 0
+    assert {each.headers["authorization"] for each in api.requests} == {"Bearer s3cret"}
+    api.spoil("403", message="user s3cret may not")
+    status, refused = on_cluster("submit", *DATA)
+    assert status == 1
+    assert "user *** may not" in refused
+    assert "s3cret" not in shown + refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "/home/me/pictures"), "data '/home/me/pictures' is a path of this machine, which pods do not see"),
+        ((*DATA, "--weights", "./mine.h5"), "weights './mine.h5' is a path of this machine"),
+        ((*DATA, "--pipeline-root", "/tmp/out"), "pipeline_root '/tmp/out' (from --pipeline-root) is a path of this"),
+        ((*DATA, "--pipeline-root", "file:///tmp"), "is a path of this machine"),
+        ((*DATA, "--pipeline-root", "https://x/y"), "KFP cannot write there; pass gs://, s3:// or minio://"),
+        ((*DATA, "--pipeline-root", "hdfs://x/y"), "unknown scheme 'hdfs'; KFP writes to gs://, s3:// and minio://"),
+        ((*DATA, "--pipeline-root", "gs:///x"), "names no bucket"),
+        ((*DATA, "--profile", "gke"), "unknown profile 'gke'"),
+        ((*DATA, "--backbone", "vgg61"), "unknown backbone 'vgg61'"),
+        ((*DATA, "--timeout", "soon"), "timeout 'soon' (from --timeout): give seconds"),
+        ((), "no data: name a source with --data"),
+        (("--resume", "x", "--seed", "3"), "--resume runs with the run's own parameters; leave --seed out"),
+    ],
+)  # fmt: skip
+def test_refused_before_anything_is_made(
+    on_cluster: Command, api: KfpApi, options: tuple[str, ...], message: str
+) -> None:
+    status, shown = on_cluster("submit", *options)
+    assert status == 1
+    assert message in one_line(shown)
+    assert not api.calls("POST")
+
+
+@pytest.mark.parametrize("root", ["gs://bucket/x", "s3://bucket", "minio://bucket/x/y"])
+def test_roots_that_pods_reach(on_cluster: Command, api: KfpApi, root: str) -> None:
+    assert on_cluster("submit", *DATA, "--pipeline-root", root)[0] == 0
+
+
+def test_a_profiles_unknown_key_is_named(on_cluster: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("network:\n  acelerator_limit: 2\n")
+    status, shown = on_cluster("submit", *DATA, "--profile", "mine.yaml")
+    assert status == 1
+    assert "unknown key 'network.acelerator_limit'; did you mean 'accelerator_limit'?" in one_line(shown)
+
+
+def test_paths_on_a_volume_of_the_profile_are_taken(on_cluster: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("volumes:\n  - {claim: pictures, path: /data}\n")
+    assert on_cluster("submit", "--data", "/data/pets", "--profile", "mine.yaml")[0] == 0
+
+
+@pytest.mark.parametrize("host", ["kfp.example.com", "http://", "http://x:port", "ftp://x", "http://a b"])
+def test_a_host_that_is_no_address(headstart: Command, host: str) -> None:
+    status, shown = headstart("submit", *DATA, "--host", host)
+    assert status == 1
+    assert f"host {host!r} (from --host) is no address" in one_line(shown)
+
+
+def test_an_unreachable_host(headstart: Command) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        status, shown = headstart("submit", *DATA, "--host", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    assert status == 1
+    assert re.search(r"cannot be reached: .*Connection refused", one_line(shown))
+
+
+def test_a_host_without_a_name(headstart: Command) -> None:
+    status, shown = headstart("submit", *DATA, "--host", "http://kfp.invalid")
+    assert status == 1
+    assert "cannot be reached" in one_line(shown)
+
+
+def test_no_host_at_all(headstart: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    status, shown = headstart("submit", *DATA)
+    assert status == 1
+    assert "no host: name KFP's address with --host or HEADSTART_KFP_HOST" in one_line(shown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("401", "wants to know who you are (401): pass a token that is still good by HEADSTART_TOKEN: what the server"),
+        ("403", "forbids this without --namespace (403): name a namespace of yours with --namespace"),
+        ("404", "has no v2beta1 API: it is older than KFP 2"),
+        ("400", "refuses this (400): what the server says"),
+        ("500", "fails (500): what the server says"),
+        ("503", "fails (503)"),
+        ("html", "answers with a page, not as KFP's API: sign in first"),
+        ("drop-before", "cannot be reached"),
+    ],
+)
+def test_servers_that_do_not_let_one_in(on_cluster: Command, api: KfpApi, kind: str, message: str) -> None:
+    api.spoil(kind)
+    status, shown = on_cluster("submit", *DATA)
+    assert status == 1
+    assert message in one_line(shown)
+
+
+def test_a_namespace_that_is_not_ones_own_is_named(on_cluster: Command, api: KfpApi) -> None:
+    api.spoil("403", "experiments")
+    _, shown = on_cluster("submit", *DATA, "--namespace", "theirs")
+    assert "forbids this in namespace 'theirs' (403)" in one_line(shown)
+
+
+def test_a_server_of_many_users_wants_a_namespace(on_cluster: Command, api: KfpApi) -> None:
+    api.health["multi_user"] = True
+    assert "has several users; name your namespace with --namespace" in one_line(on_cluster("submit", *DATA)[1])
+    assert on_cluster("submit", *DATA, "--namespace", "mine")[0] == 0
+
+
+@pytest.mark.parametrize("tag", ["2.5.0", "v2.16.1", "3.0.0"])
+def test_a_server_of_another_version(on_cluster: Command, api: KfpApi, tag: str) -> None:
+    api.health["tag_name"] = tag
+    status, shown = on_cluster("submit", *DATA)
+    assert status == 1
+    assert f"is KFP {tag}, and this pipeline is compiled by kfp {version('kfp')} for KFP 2.17 or a later 2.x" in shown
+
+
+@pytest.mark.parametrize("tag", ["2.17.0", "2.18.0-rc.1", "", "unknown"])
+def test_servers_that_do(on_cluster: Command, api: KfpApi, tag: str) -> None:
+    api.health["tag_name"] = tag
+    assert on_cluster("submit", *DATA)[0] == 0
+
+
+def test_an_unknown_experiment(on_cluster: Command, api: KfpApi) -> None:
+    status, shown = on_cluster("submit", *DATA, "--experiment", "pet")
+    assert status == 1
+    assert "unknown experiment 'pet' (from --experiment); did you mean 'pets'?" in one_line(shown)
+
+
+def test_what_the_server_finds_wrong_is_told_in_its_words(on_cluster: Command, api: KfpApi) -> None:
+    api.spoil("400", CREATE, message="Invalid input error: parameter seed is missing")
+    status, shown = on_cluster("submit", *DATA)
+    assert status == 1
+    assert "refuses this (400): Invalid input error: parameter seed is missing" in one_line(shown)
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "500", "503"])
+def test_a_run_is_made_once_whatever_happens_to_the_answer(on_cluster: Command, api: KfpApi, kind: str) -> None:
+    api.spoil(kind, CREATE, times=1)
+    status, shown = on_cluster("submit", *DATA, "--name", "same name")
+    assert status == 0, shown
+    assert len(api.runs) == 1
+    assert next(iter(api.runs)) in shown
+    # A run of the same name that somebody else made is not taken for it.
+    api.spoil("drop-before", CREATE, times=1)
+    assert on_cluster("submit", *DATA, "--name", "same name")[0] == 0
+    assert len(api.runs) == 2
+
+
+def test_a_slow_answer_is_not_waited_for_and_the_run_is_made_once(on_cluster: Command, api: KfpApi) -> None:
+    api.spoil("slow", CREATE, times=1, seconds=1)
+    status, shown = on_cluster("submit", *DATA, "--timeout", "0.8")
+    assert status == 0, shown
+    assert len(api.calls(CREATE)) == len(api.runs) == 1
+    api.spoil("slow", CREATE, times=1, seconds=5)
+    status, shown = on_cluster("submit", *DATA, "--timeout", "0.8")
+    assert status == 1
+    assert "no answer in 0.8 s; it may arrive all the same: look before you try again" in one_line(shown)
+    assert len(api.calls(CREATE)) == 2
+
+
+def test_reads_are_tried_again(on_cluster: Command, api: KfpApi) -> None:
+    api.spoil("drop-before", "GET", times=1)
+    api.spoil("503", "experiments", times=2)
+    assert on_cluster("submit", *DATA)[0] == 0
+
+
+def test_the_commands_that_need_no_cluster_do_not_load_kfps_client() -> None:
+    code = "import sys, headstart.pipelines.cli; assert not {'kfp', 'kfp_server_api', 'kubernetes'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
