@@ -268,9 +268,7 @@ class Cluster:
         """A request that changes nothing, tried again after pauses."""
         return self._repeat(call, *positional, **arguments)
 
-    def _repeat(
-        self, call: Callable[..., Any], *positional: Any, attempts: int = _ATTEMPTS, **arguments: Any
-    ) -> Any:
+    def _repeat(self, call: Callable[..., Any], *positional: Any, attempts: int = _ATTEMPTS, **arguments: Any) -> Any:
         """A request that may come twice, tried again after pauses."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unreachable),

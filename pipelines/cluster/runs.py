@@ -195,7 +195,14 @@ class _Nodes:
         )
 
     def _executes(self, node: Any) -> bool:
-        return str(node.state) == "RUNNING"
+        """Whether the user's code has a pod that runs; the pod's node says PENDING until then."""
+        start = _time(node.create_time)
+        pods = [
+            each
+            for each in self._details
+            if str(each.display_name).startswith("executor") and (_time(each.create_time) or _LATEST) >= start
+        ]
+        return node.state == "RUNNING" and bool(pods) and pods[-1].state != "PENDING"
 
     def _logs(self, name: str, driver: Any, node: Any) -> tuple[str, ...]:
         """Ids of the stage's pods: of its attempts, the last first, else of its driver."""

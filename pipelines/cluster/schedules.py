@@ -15,6 +15,7 @@ import kfp_server_api
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.cron import Schedule
+from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.submit import Order
 
 _ACTIVE = ("PENDING", "RUNNING", "PAUSED", "CANCELING")
@@ -61,7 +62,8 @@ def upsert(cluster: Cluster, name: str, order: Order, cron: Schedule) -> Upserte
         **order.fields(),
     )
     if before and _same(before[0], wanted):
-        return Upserted(before[0].recurring_run_id, paused, True, True, sweep(cluster, name))
+        kept = before[0].recurring_run_id
+        return Upserted(kept, paused, True, True, _sweep(cluster, name, kept))
     for each in before:
         cluster.disable_schedule(each.recurring_run_id)
     try:
@@ -70,17 +72,22 @@ def upsert(cluster: Cluster, name: str, order: Order, cron: Schedule) -> Upserte
         if before and not paused:
             cluster.enable_schedule(before[0].recurring_run_id)
         raise
-    return Upserted(made, paused, bool(before), False, sweep(cluster, name))
+    # Of two who do this at once, both keep the same one.
+    there = _of_name(cluster, name)
+    kept = there[0].recurring_run_id if there and _enabled(there[0]) else made
+    return Upserted(kept, paused, bool(before), False, _sweep(cluster, name, kept))
 
 
-def sweep(cluster: Cluster, name: str) -> list[str]:
-    """Deletes what the schedule of a name has replaced, but for what still has a run under way.
+def _sweep(cluster: Cluster, name: str, kept: str) -> list[str]:
+    """Deletes the schedules of a name but for the one that is kept, and for what still has a run under way.
 
     Returns:
         The runs that are waited for.
     """
     waiting = []
-    for each in _of_name(cluster, name)[1:]:
+    for each in _of_name(cluster, name):
+        if each.recurring_run_id == kept:
+            continue
         if _enabled(each):
             cluster.disable_schedule(each.recurring_run_id)
         if active := _active_runs(cluster, each):
@@ -92,14 +99,16 @@ def sweep(cluster: Cluster, name: str) -> list[str]:
 
 def pause(cluster: Cluster, name: str) -> None:
     """Keeps a schedule from starting runs; one under way goes on."""
-    cluster.disable_schedule(_get(cluster, name).recurring_run_id)
-    sweep(cluster, name)
+    kept = _get(cluster, name).recurring_run_id
+    cluster.disable_schedule(kept)
+    _sweep(cluster, name, kept)
 
 
 def resume(cluster: Cluster, name: str) -> None:
     """Lets a paused schedule start runs again."""
-    cluster.enable_schedule(_get(cluster, name).recurring_run_id)
-    sweep(cluster, name)
+    kept = _get(cluster, name).recurring_run_id
+    _sweep(cluster, name, kept)
+    cluster.enable_schedule(kept)
 
 
 def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
@@ -129,14 +138,13 @@ def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
     return cluster.submit(run), run_name
 
 
-def delete(cluster: Cluster, name: str, interval: float, patience: float) -> list[str]:
+def delete(cluster: Cluster, name: str, patience: Patience) -> list[str]:
     """Deletes a schedule for good: first its runs under way are terminated, and have ended.
 
     Args:
         cluster: Where.
         name: Of the schedule.
-        interval: Seconds between two looks at runs that are being terminated.
-        patience: Seconds for them to end.
+        patience: How long its runs may take to end.
 
     Returns:
         The runs that were terminated.
@@ -155,11 +163,11 @@ def delete(cluster: Cluster, name: str, interval: float, patience: float) -> lis
             if run not in terminated:
                 cluster.terminate(run)
                 terminated.append(run)
-        if time.monotonic() - start > patience:
+        if time.monotonic() - start > patience.end_timeout:
             raise HeadstartError(
                 f"run {active[0]} of schedule {name!r} does not end; the schedule is disabled: delete it again later"
             )
-        time.sleep(interval)
+        time.sleep(patience.interval)
     for each in schedules:
         cluster.delete_schedule(each.recurring_run_id)
     return terminated

@@ -42,7 +42,10 @@ _PATIENCE = {
     "start_notice": "Seconds that a stage may take to start before what it asks for is shown.",
     "start_timeout": "Seconds that a stage may take to start before waiting ends with status 4; 0: for ever.",
     "connection_timeout": "Seconds that a lost connection may take to come back before waiting ends with status 5.",
+    "end_timeout": "Seconds that runs which are being terminated may take to end.",
 }
+FOLLOWING = ("interval", "start_notice", "start_timeout", "connection_timeout")
+"""What following a run looks at."""
 
 # What a command line shows and takes as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
@@ -89,14 +92,14 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def takes_patience(command: Callable[..., None], names: Sequence[str] = ()) -> Callable[..., None]:
+def takes_patience(command: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
     """Gives a command options for how long it waits for what, in the place of its argument `patience`.
 
     Args:
         command: A function whose keyword argument `patience` is a `Patience`.
-        names: The fields that it looks at; all of them if left out.
+        names: The fields that it looks at.
     """
-    meanings = {name: meaning for name, meaning in _PATIENCE.items() if name in (names or _PATIENCE)}
+    meanings = {name: meaning for name, meaning in _PATIENCE.items() if name in names}
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:

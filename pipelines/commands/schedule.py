@@ -38,7 +38,7 @@ def _action(flag: str, meaning: str) -> Any:
 
 
 @takes_settings
-@functools.partial(takes_patience, names=("interval",))
+@functools.partial(takes_patience, names=("interval", "end_timeout"))
 @functools.partial(takes_parameters, needs_data=False)
 def schedule(
     name: Annotated[
@@ -111,7 +111,7 @@ def schedule(
         _say(console, f"run     {run_id} ({title})", f"page    {cluster.link(run_id)}")
         _say(console, f"follow  headstart follow {run_id}")
     elif delete:
-        terminated = schedules.delete(cluster, name, patience.interval, patience.connection_timeout)
+        terminated = schedules.delete(cluster, name, patience)
         _say(console, *(f"run {run_id} was terminated" for run_id in terminated), f"schedule {name} is deleted")
     else:
         _show_all(console, cluster, name)

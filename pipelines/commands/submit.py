@@ -10,6 +10,7 @@ from rich.console import Console
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.commands.options import (
+    FOLLOWING,
     FromScratch,
     NoCache,
     takes_parameters,
@@ -33,7 +34,7 @@ EXIT_STATUSES = (
 
 
 @takes_settings
-@takes_patience
+@functools.partial(takes_patience, names=FOLLOWING)
 @functools.partial(takes_parameters, needs_data=False)
 def submit(
     *,
@@ -86,7 +87,7 @@ def submit(
 
 
 @takes_settings
-@takes_patience
+@functools.partial(takes_patience, names=FOLLOWING)
 def follow(*, run: RunArgument, settings: Settings, patience: Patience) -> None:
     """Follows a run on Kubeflow Pipelines to its end, and shows what came of it."""
     from headstart.pipelines.cluster.client import Cluster

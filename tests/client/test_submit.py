@@ -30,7 +30,11 @@ def test_a_run_reaches_the_server_with_all_that_was_asked(on_cluster: Command, a
     )  # fmt: skip
     assert status == 0, shown
     (run,) = api.runs.values()
-    assert (run.display_name, run.experiment_id, run.service_account) == ("pets again", api.experiments["pets"], "trainer")
+    assert (run.display_name, run.experiment_id, run.service_account) == (
+        "pets again",
+        api.experiments["pets"],
+        "trainer",
+    )
     assert run.runtime_config.pipeline_root == "s3://bucket/runs"
     assert run.runtime_config.parameters["data"] == ["gs://bucket/pictures"]
     assert (run.runtime_config.parameters["seed"], run.runtime_config.parameters["counts"]) == (7, [10, 5, 5])
@@ -144,7 +148,10 @@ def test_no_host_at_all(headstart: Command, monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("401", "wants to know who you are (401): pass a token that is still good by HEADSTART_TOKEN: what the server"),
+        (
+            "401",
+            "wants to know who you are (401): pass a token that is still good by HEADSTART_TOKEN: what the server",
+        ),
         ("403", "forbids this without --namespace (403): name a namespace of yours with --namespace"),
         ("404", "has no v2beta1 API: it is older than KFP 2"),
         ("400", "refuses this (400): what the server says"),
@@ -232,5 +239,7 @@ def test_reads_are_tried_again(on_cluster: Command, api: KfpApi) -> None:
 
 
 def test_the_commands_that_need_no_cluster_do_not_load_kfps_client() -> None:
-    code = "import sys, headstart.pipelines.cli; assert not {'kfp', 'kfp_server_api', 'kubernetes'} & set(sys.modules)"
+    code = (
+        "import sys, headstart.pipelines.cli; assert not {'kfp', 'kfp_server_api', 'kubernetes'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

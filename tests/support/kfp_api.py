@@ -189,7 +189,9 @@ class KfpApi:
         if state not in history[-1:]:
             history.append(state)
         run.state_history = [models.V2beta1RuntimeStatus(state=each, update_time=START) for each in history]
-        run.finished_at = START if state in ("SUCCEEDED", "FAILED") else datetime.datetime.fromtimestamp(0, datetime.UTC)
+        run.finished_at = (
+            START if state in ("SUCCEEDED", "FAILED") else datetime.datetime.fromtimestamp(0, datetime.UTC)
+        )
         run.run_details = models.V2beta1RunDetails(task_details=nodes(run, stages))
 
     def _run(self, run_id: str) -> Any:
@@ -198,9 +200,7 @@ class KfpApi:
         return self.runs[run_id]
 
     def _list_runs(self, query: dict[str, str], body: Any) -> Any:
-        found = [
-            run for run in self.runs.values() if query.get("experiment_id") in (None, "", run.experiment_id)
-        ]
+        found = [run for run in self.runs.values() if query.get("experiment_id") in (None, "", run.experiment_id)]
         known = {"display_name", "state", "experiment_id", "recurring_run_id", "storage_state"}
         return _page(found, query, models.V2beta1ListRunsResponse, "runs", known)
 
@@ -233,7 +233,10 @@ class KfpApi:
         schedule = read(body, "V2beta1RecurringRun")
         if not 1 <= int(schedule.max_concurrency or 0) <= 10:
             raise _Refused(400, "Max concurrency of a recurring run must be at least 1 and at most 10.")
-        if len(schedule.trigger.cron_schedule.cron.split()) != 6 and "@every" not in schedule.trigger.cron_schedule.cron:
+        if (
+            len(schedule.trigger.cron_schedule.cron.split()) != 6
+            and "@every" not in schedule.trigger.cron_schedule.cron
+        ):
             raise _Refused(400, "this server's tests want the seconds in cron")
         schedule.recurring_run_id = str(uuid.uuid4())
         schedule.created_at = schedule.updated_at = self.now()
@@ -298,7 +301,9 @@ def read(body: Any, kind: str, where: str = "") -> Any:
     for key in _typed(body, dict, where):
         if key not in names:
             raise _Refused(400, f"unknown field {key!r} in {kind}")
-    values = {names[key]: read(value, model.openapi_types[names[key]], f"{where}.{key}") for key, value in body.items()}
+    values = {
+        names[key]: read(value, model.openapi_types[names[key]], f"{where}.{key}") for key, value in body.items()
+    }
     return model(**values)
 
 

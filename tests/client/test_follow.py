@@ -1,0 +1,285 @@
+"""`--wait` and `headstart follow`: every way in which a run can end, and what is said of it."""
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.commands import Started
+from support.kfp_api import KfpApi, node_id
+
+Command = Callable[..., tuple[int, str]]
+Stages = tuple[tuple[str, str], ...]
+
+DATA = ("--data", "gs://bucket/pictures")
+ROOT = ("--pipeline-root", "s3://bucket/runs")
+STAGES = ("list-data", "download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
+METRICS = """starting
+event=metrics model=test accuracy=0.95 low=0.9 high=0.98 log_loss=0.12 images=168
+event=metrics model=head accuracy=0.9 low=0.84 high=0.94 log_loss=0.21 images=168
+"""
+RAISED = """Traceback (most recent call last):
+  File "step.py", line 1, in <module>
+headstart.components.core.errors.HeadstartError: class 'cat' has no image; add some
+Traceback (most recent call last):
+RuntimeError: the step failed
+"""
+
+
+def done(*names: str, phase: str = "done") -> Stages:
+    return tuple((name, phase) for name in names)
+
+
+def log(api: KfpApi, run_id: str, stage: str, text: str, attempt: int = 0) -> None:
+    api.logs[node_id(api.runs[run_id], f"root.{stage}.executor({attempt})")] = text
+
+
+@pytest.fixture
+def submitted(on_cluster: Command, api: KfpApi) -> str:
+    """A run that is there; a test says how far it is."""
+    assert on_cluster("submit", *DATA, *ROOT)[0] == 0
+    return next(iter(api.runs))
+
+
+def test_a_run_is_shown_stage_by_stage_and_ends_with_its_figures(on_cluster: Command, api: KfpApi) -> None:
+    api.next_looks = [
+        ("PENDING",),
+        ("RUNNING", ("list-data", "driver")),
+        ("RUNNING", ("list-data", "running")),
+        ("RUNNING", *done("list-data"), ("download-dataset", "running")),
+        ("RUNNING", *done(*STAGES[:4]), ("fine-tune", "running")),
+        # At the very end a task may still say that it is running.
+        ("SUCCEEDED", *done(*STAGES[:5]), ("evaluate-model", "running")),
+    ]
+    every_log = threading.Thread(target=lambda: write_metrics(api), daemon=True)
+    every_log.start()
+    status, shown = on_cluster("submit", *DATA, *ROOT, "--wait")
+    assert status == 0, shown
+    (run_id,) = api.runs
+    assert re.findall(r"\[(\d)/6\] ([a-z-]+) \.\.\.", shown) == [(str(n), name) for n, name in enumerate(STAGES, 1)]
+    assert re.findall(r"\[\d/6\] ([a-z-]+) done in \d+\.\d s", shown) == list(STAGES)
+    assert re.search(r"fine-tuned +│ +0.950 │ 0.900 to 0.980 │ +0.120", shown)
+    assert re.search(r"head alone +│ +0.900 │ 0.840 to 0.940 │ +0.210", shown)
+    assert f"report  s3://bucket/runs/transfer-learning/{run_id}/evaluate-model/*/report" in shown
+
+
+def write_metrics(api: KfpApi) -> None:
+    while not api.runs:
+        time.sleep(0.005)
+    log(api, next(iter(api.runs)), "evaluate-model", METRICS)
+
+
+def test_times_are_the_servers(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    _, shown = on_cluster("follow", submitted)
+    assert "[1/6] list-data done in 47.0 s" in shown
+
+
+def test_cached_stages_are_said_to_be_cached_and_figures_are_those_of_the_run_that_measured(
+    on_cluster: Command, api: KfpApi, submitted: str
+) -> None:
+    for _ in range(3):
+        assert on_cluster("submit", *DATA, *ROOT)[0] == 0
+    measured, other_data, repeated = list(api.runs)[1:]
+    for run_id, digest in ((measured, "a1"), (other_data, "b2"), (repeated, "a1"), (submitted, "a1")):
+        log(api, run_id, "list-data", f"event=listed sources=1 digest={digest}\n")
+    for run_id in (measured, other_data):
+        log(api, run_id, "evaluate-model", METRICS.replace("0.95", "0.77" if run_id == other_data else "0.95"))
+        api.set(run_id, "SUCCEEDED", *done(*STAGES))
+    cached = ("SUCCEEDED", ("list-data", "done"), *done(*STAGES[1:], phase="cached"))
+    api.see(repeated, cached)
+    status, shown = on_cluster("follow", repeated)
+    assert status == 0, shown
+    assert re.findall(r"\[\d/6\] ([a-z-]+) cached", shown) == list(STAGES[1:])
+    assert "list-data done in" in shown
+    assert f"the evaluation came from the cache; it was made by run {measured}" in shown
+    assert re.search(r"fine-tuned +│ +0.950", shown)
+    assert f"transfer-learning/{measured}/evaluate-model" in shown
+
+
+def test_no_log_with_the_figures(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0
+    assert "no log holds the figures any more" in shown
+
+
+def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log(
+    on_cluster: Command, api: KfpApi, submitted: str
+) -> None:
+    log(api, submitted, "split-dataset", "the first attempt's\n")
+    log(api, submitted, "split-dataset", "line\n" * 100 + RAISED, attempt=1)
+    api.see(submitted, ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "running")))
+    api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 1
+    assert "[3/6] split-dataset failed in 47.0 s" in shown
+    lines = shown.splitlines()
+    (first,) = [number for number, line in enumerate(lines) if line.startswith("split-dataset failed: ")]
+    assert lines[first] == "split-dataset failed: class 'cat' has no image; add some"
+    assert lines[first + 1 : first + 31] == [f"  | {line}" for line in ("line\n" * 100 + RAISED).splitlines()[-30:]]
+    assert f"headstart submit --resume {submitted} --wait" in lines[-1]
+    assert "first attempt" not in shown
+
+
+def test_a_stage_that_never_got_a_pod_fails_too(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("FAILED", ("list-data", "driver-failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 1
+    assert f"list-data failed; see {api.address}/#/runs/details/{submitted}" in shown
+
+
+def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("FAILED",))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 1
+    assert "the run ended as FAILED, and no stage says why" in shown
+
+
+@pytest.mark.parametrize("last", ["FAILED", "CANCELED"])
+def test_a_cancelled_run(on_cluster: Command, api: KfpApi, submitted: str, last: str) -> None:
+    api.see(submitted, ("RUNNING", ("list-data", "running")), ("CANCELING", ("list-data", "running")))
+    api.looks[submitted].append((last, ("list-data", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 3
+    assert "the run was cancelled" in shown
+
+
+def test_cancel_ends_a_run(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    status, shown = on_cluster("cancel", submitted)
+    assert status == 0
+    assert api.terminated == [submitted]
+    assert on_cluster("follow", submitted)[0] == 3
+    status, shown = on_cluster("cancel", submitted)
+    assert status == 1
+    assert "has ended already (FAILED)" in shown
+
+
+def test_resume_runs_what_failed(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    failed = (*done(*STAGES[:3]), ("train-head", "failed"))
+    api.see(submitted, ("FAILED", *failed))
+    log(api, submitted, "evaluate-model", METRICS)
+    # The failure of before is not shown again while the workflow takes up its work.
+    api.next_looks = [("RUNNING", *failed), ("RUNNING", *done(*STAGES[:3]), ("train-head", "running"))]
+    api.next_looks.append(("SUCCEEDED", *done(*STAGES)))
+    status, shown = on_cluster("submit", "--resume", submitted, "--wait")
+    assert status == 0, shown
+    assert api.retried == [submitted]
+    assert len(api.runs) == 1
+    assert "failed" not in shown
+    assert "train-head done" in shown
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "503"])
+def test_resume_is_asked_for_once(on_cluster: Command, api: KfpApi, submitted: str, kind: str) -> None:
+    api.see(submitted, ("FAILED", ("list-data", "failed")))
+    api.next_looks = [("RUNNING", ("list-data", "running"))]
+    api.spoil(kind, "retry", times=1)
+    status, shown = on_cluster("submit", "--resume", submitted)
+    assert status == 0, shown
+    assert api.retried == [submitted]
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("SUCCEEDED", "succeeded: there is nothing to run again"),
+        ("RUNNING", "is under way (RUNNING); follow it with"),
+    ],
+)
+def test_resume_of_what_did_not_fail(
+    on_cluster: Command, api: KfpApi, submitted: str, state: str, message: str
+) -> None:
+    api.see(submitted, (state,))
+    status, shown = on_cluster("submit", "--resume", submitted)
+    assert status == 1
+    assert message in shown
+    assert not api.retried
+
+
+def test_a_stage_that_does_not_start(on_cluster: Command, api: KfpApi) -> None:
+    api.next_looks = [("RUNNING", *done(*STAGES[:3]), ("train-head", "starting"))]
+    status, shown = on_cluster(
+        "submit", *DATA, "--wait", "--namespace", "pets", "--start-notice", "0.05", "--start-timeout", "0.3"
+    )
+    (run_id,) = api.runs
+    assert status == 4, shown
+    assert re.search(r"train-head has not started for \d+ s", shown)
+    assert re.search(r"^  image +headstart-gpu:", shown, re.M)
+    assert re.search(r"^  accelerator +1 x nvidia.com/gpu$", shown, re.M)
+    assert re.search(r"^  memory +24Gi$", shown, re.M)
+    assert re.search(r"^  node selector +{\"cloud.google.com/gke-accelerator\": \"nvidia-l4\"}$", shown, re.M)
+    assert f"kubectl -n pets get pods -l pipeline/runid={run_id}" in shown
+    assert shown.count("has not started for") == 1
+    assert f"the run goes on: headstart follow {run_id}" in shown
+
+
+def test_secrets_are_among_what_a_stage_asks_for(on_cluster: Command, api: KfpApi, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "secrets:\n  - {name: gcs-key, volume: /var/secrets}\n  - {name: s3, env: {A: b}, optional: true}\n"
+    )
+    api.next_looks = [("RUNNING", ("list-data", "starting"))]
+    status, shown = on_cluster("submit", *DATA, "--wait", "--profile", "mine.yaml", "--start-timeout", "0.1")
+    assert status == 4
+    assert re.search(r"^  secrets +gcs-key$", shown, re.M)
+    assert "accelerator" not in shown
+
+
+def test_a_stage_that_starts_late_is_waited_for(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, *[("RUNNING", ("list-data", "starting"))] * 20, ("SUCCEEDED", *done(*STAGES)))
+    status, shown = on_cluster("follow", submitted, "--start-notice", "0.1", "--start-timeout", "0")
+    assert status == 0
+    assert "list-data has not started for" in shown
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "503"])
+def test_a_dropped_connection_is_survived(on_cluster: Command, api: KfpApi, submitted: str, kind: str) -> None:
+    api.see(submitted, ("RUNNING", ("list-data", "running")), ("SUCCEEDED", *done(*STAGES)))
+    api.spoil("none", f"runs/{submitted}", times=1)
+    api.spoil(kind, f"runs/{submitted}", times=5)
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0, shown
+    assert "no connection (" in shown
+    assert "connected again" in shown
+
+
+def test_a_connection_that_is_lost_for_good(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("RUNNING", ("list-data", "running")))
+    api.spoil("none", f"runs/{submitted}", times=1)
+    api.spoil("drop-before", f"runs/{submitted}")
+    status, shown = on_cluster("follow", submitted, "--connection-timeout", "1")
+    assert status == 5, shown
+    assert f"it goes on; follow it again with: headstart follow {submitted}" in shown
+
+
+def test_a_token_that_ends_while_one_waits(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("RUNNING", ("list-data", "running")))
+    api.spoil("none", f"runs/{submitted}", times=1)
+    api.spoil("401", f"runs/{submitted}")
+    status, shown = on_cluster("follow", submitted)
+    assert status == 5
+    assert "(401)" in shown
+    assert "follow it again with" in shown
+
+
+def test_ctrl_c_leaves_the_run_alone(api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("RUNNING", ("list-data", "running")))
+    process = Started("follow", submitted, "--host", api.address, "--interval", "0.1")
+    process.wait_for_line("] list-data ...")
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.stdout is not None
+    shown = process.process.stdout.read()
+    assert process.process.wait(20) == 130
+    assert f"the run goes on: headstart follow {submitted}" in shown
+    assert f"to end it: headstart cancel {submitted}" in shown
+    assert "Traceback" not in shown
+    assert not api.terminated
+
+
+def test_a_run_that_is_not_there(on_cluster: Command, api: KfpApi) -> None:
+    status, shown = on_cluster("follow", "none")
+    assert status == 1
+    assert "has no such thing (404): Run none not found" in shown
