@@ -59,6 +59,9 @@ class Cluster:
     Args:
         settings: Where it is, and who asks.
 
+    Attributes:
+        where: Its address.
+
     Raises:
         HeadstartError: There is none, it lets nobody in, or it is too old.
     """
@@ -69,19 +72,17 @@ class Cluster:
             raise HeadstartError("no host: name KFP's address with --host or HEADSTART_KFP_HOST")
         self._settings = settings
         self._seconds = (min(_CONNECT_SECONDS, settings.seconds), settings.seconds)
+        self.where = settings.host
+        self._api: Any = None
         self._kfp = self._call(lambda **_: _sign_in(settings))
         self._namespace = settings.namespace or self._kfp.get_user_namespace()
         self._api = self._kfp.runs.api_client
+        self.where = str(self._api.configuration.host)
         # Pauses of our own lie between attempts; urllib3's attempts have none, and each has the whole timeout.
         self._api.rest_client.pool_manager.connection_pool_kw["retries"] = urllib3.Retry(
             connect=0, read=0, status=0, redirect=5
         )
         self._check_version()
-
-    @property
-    def where(self) -> str:
-        """The server's address."""
-        return str(self._api.configuration.host)
 
     def link(self, run_id: str) -> str:
         """The page of a run in KFP's user interface."""
@@ -144,7 +145,7 @@ class Cluster:
             _return_http_data_only=True,
             _preload_content=False,
         )
-        text = answer.data.decode("utf-8", "replace")
+        text = str(answer.data.decode("utf-8", "replace"))
         start = text.rfind('{"error_message":')
         return text if start < 0 else text[:start]
 
@@ -253,7 +254,7 @@ class Cluster:
 
     @property
     def _named(self) -> str:
-        return f"the server at {self.where}" if hasattr(self, "_api") else f"host {self._settings.host!r}"
+        return f"the server at {self.where}"
 
     def _pages(self, call: Callable[..., Any], field: str, **arguments: Any) -> Iterator[Any]:
         token = ""
@@ -321,11 +322,9 @@ class Cluster:
         return answer
 
     def _check_kind(self) -> None:
-        last = getattr(getattr(self, "_api", None), "last_response", None)
-        kind = last.headers.get("content-type", "") if isinstance(last, urllib3.BaseHTTPResponse) else ""
-        if last is not None and not kind:
-            kind = last.getheader("content-type") or ""
-        if kind.startswith("text/html"):
+        last = getattr(self._api, "last_response", None)
+        headers = getattr(last, "urllib3_response", last).headers if last else {}
+        if headers.get("content-type", "").startswith("text/html"):
             raise HeadstartError(
                 f"{self._named} answers with a page, not as KFP's API: sign in first (a token by HEADSTART_TOKEN), "
                 "or name the API's address, often that of the user interface, …/pipeline"

@@ -101,6 +101,7 @@ class Run:
         return min(failed, key=lambda stage: stage.ended or _LATEST) if failed else None
 
 
+_EARLIEST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _LATEST = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
@@ -196,7 +197,7 @@ class _Nodes:
 
     def _executes(self, node: Any) -> bool:
         """Whether the user's code has a pod that runs; the pod's node says PENDING until then."""
-        start = _time(node.create_time)
+        start = _time(node.create_time) or _EARLIEST
         pods = [
             each
             for each in self._details

@@ -26,7 +26,8 @@ def one_line(shown: str) -> str:
 def test_a_run_reaches_the_server_with_all_that_was_asked(on_cluster: Command, api: KfpApi) -> None:
     status, shown = on_cluster(
         "submit", *DATA, "--seed", "7", "--counts", "10,5,5", "--name", "pets again", "--experiment", "pets",
-        "--pipeline-root", "s3://bucket/runs", "--service-account", "trainer", "--profile", "cpu", "--registry", "r.io/t",
+        "--pipeline-root", "s3://bucket/runs", "--service-account", "trainer", "--profile", "cpu",
+        "--registry", "r.io/t",
     )  # fmt: skip
     assert status == 0, shown
     (run,) = api.runs.values()
@@ -77,7 +78,7 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--data", "/home/me/pictures"), "data '/home/me/pictures' is a path of this machine, which pods do not see"),
+        (("--data", "/home/me/pictures"), "data '/home/me/pictures' is a path of this machine, which pods do"),
         ((*DATA, "--weights", "./mine.h5"), "weights './mine.h5' is a path of this machine"),
         ((*DATA, "--pipeline-root", "/tmp/out"), "pipeline_root '/tmp/out' (from --pipeline-root) is a path of this"),
         ((*DATA, "--pipeline-root", "file:///tmp"), "is a path of this machine"),

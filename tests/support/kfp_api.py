@@ -1,7 +1,7 @@
 """A loopback server that speaks KFP's v2beta1 API, with kfp-server-api's own models for what goes in and out.
 
-It keeps experiments, runs and schedules, and checks every body against the published models, so that a field of a wrong
-name or type fails. Runs do not run: a test says how far each is, look by look.
+It keeps experiments, runs and schedules, and checks every body against the published models, so that a field of a
+wrong name or type fails. Runs do not run: a test says how far each is, look by look.
 """
 
 import contextlib
@@ -333,7 +333,7 @@ def node_id(run: Any, path: str) -> str:
 
 
 def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
-    """The nodes of a run whose stages are so far: driver, starting, running, done, cached, failed or driver-failed."""
+    """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed."""
     made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5)]
     for number, (stage, phase) in enumerate(stages):
         begin, ready, end = 10 + 60 * number, 15 + 60 * number, 57 + 60 * number
