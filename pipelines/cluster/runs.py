@@ -158,20 +158,23 @@ class _Nodes:
     """The nodes of a run's workflow."""
 
     def __init__(self, details: list[Any]) -> None:
-        self._details = sorted(details, key=lambda each: _time(each.create_time) or _LATEST)
+        # Not by `create_time`: of every node it is the run's.
+        self._details = sorted(details, key=lambda each: _time(each.start_time) or _LATEST)
         self._by_name = {str(each.display_name or ""): each for each in self._details}
+        self._by_child = {child: each for each in self._details for child in _children(each)}
 
     def stage(self, name: str, run_state: str) -> Stage:
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
         first, last = driver or node, node or driver
-        started = _time(first.create_time) if first else None
-        phase = self._phase(driver, node, run_state)
+        started = _time(first.start_time) if first else None
+        attempts = self._attempts(name, node) if node else ()
+        phase = self._phase(driver, node, run_state, len(attempts))
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
-        return Stage(name, phase, started, ended, self._logs(name, driver, node))
+        return Stage(name, phase, started, ended, tuple(reversed(attempts)))
 
-    def _phase(self, driver: Any, node: Any, run_state: str) -> Phase:
+    def _phase(self, driver: Any, node: Any, run_state: str, attempts: int) -> Phase:
         state = str(node.state) if node else ""
         if (driver and driver.state == "FAILED") or state == "FAILED":
             return Phase.FAILED
@@ -179,46 +182,47 @@ class _Nodes:
             return Phase.CACHED if self._was_cached(node) else Phase.DONE
         if state in ("SKIPPED", "CANCELED"):
             return Phase.SKIPPED
-        if node and self._executes(node):
+        if node and self._executes(node, attempts):
             return Phase.RUNNING
         return Phase.STARTING if driver or node else Phase.WAITING
 
     def _was_cached(self, node: Any) -> bool:
         """Whether the code never ran: the node ended as it began, and an executor was skipped at that moment."""
-        start, end = _time(node.create_time), _time(node.end_time)
+        start, end = _time(node.start_time), _time(node.end_time)
         if not start or not end or (end - start).total_seconds() > _CACHED_SECONDS:
             return False
         return any(
             each.display_name == "executor"
             and each.state == "SKIPPED"
-            and abs(((_time(each.create_time) or _LATEST) - start).total_seconds()) <= _CACHED_SECONDS
+            and abs(((_time(each.start_time) or _LATEST) - start).total_seconds()) <= _CACHED_SECONDS
             for each in self._details
         )
 
-    def _executes(self, node: Any) -> bool:
-        """Whether the user's code has a pod that runs; the pod's node says PENDING until then."""
-        start = _time(node.create_time) or _EARLIEST
+    def _executes(self, node: Any, attempts: int) -> bool:
+        """Whether the user's code has a pod that runs; the attempt's node says PENDING until then."""
+        start = _time(node.start_time) or _EARLIEST
+        name = f"executor({attempts - 1})" if attempts > 1 or "executor(0)" in self._by_name else "executor"
         pods = [
             each
             for each in self._details
-            if str(each.display_name).startswith("executor") and (_time(each.create_time) or _LATEST) >= start
+            if each.display_name == name and (_time(each.start_time) or _LATEST) >= start
         ]
-        return node.state == "RUNNING" and bool(pods) and pods[-1].state != "PENDING"
+        return bool(pods) and pods[0].state != "PENDING"
 
-    def _logs(self, name: str, driver: Any, node: Any) -> tuple[str, ...]:
-        """Ids of the stage's pods: of its attempts, the last first, else of its driver."""
-        children = [str(child.pod_name) for child in (node.child_tasks or [] if node else []) if child.pod_name]
+    def _attempts(self, name: str, node: Any) -> tuple[str, ...]:
+        """Ids of the pods of a stage, in their order."""
+        children = _children(node)
         if not children:
             return ()
         executor = children[0]
         workflow = executor.rpartition("-")[0]
-        path = f"{workflow}.root.{name}.executor"
-        first = f"{workflow}-{fnv32a(f'{path}(0)')}"
-        for each in self._details:
-            attempts = [str(child.pod_name) for child in each.child_tasks or []]
-            if first in attempts:
-                return (*reversed(attempts), executor)
-        return (executor,)
+        first = f"{workflow}-{fnv32a(f'{workflow}.root.{name}.executor(0)')}"
+        retried = self._by_child.get(first)
+        return tuple(_children(retried)) if retried else (executor,)
+
+
+def _children(node: Any) -> list[str]:
+    return [str(child.pod_name) for child in node.child_tasks or [] if child.pod_name]
 
 
 def fnv32a(text: str) -> int:

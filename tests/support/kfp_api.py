@@ -359,12 +359,13 @@ def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
 
 
 def _node(name: str, state: str, begin: int, end: int, *children: str) -> Any:
-    never = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    never = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
     return models.V2beta1PipelineTaskDetail(
         task_id=str(uuid.uuid4()),
         display_name=name,
         state=state,
-        create_time=START + datetime.timedelta(seconds=begin),
+        # Of every node KFP 2.17 says that it was made with the run.
+        create_time=START,
         start_time=START + datetime.timedelta(seconds=begin),
         end_time=START + datetime.timedelta(seconds=end) if end else never,
         child_tasks=[models.PipelineTaskDetailChildTask(pod_name=child) for child in children] or None,
