@@ -17,6 +17,8 @@ from headstart.pipelines.events import StageEnded, StageStarted
 
 _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED)
 _CANCELLING_SECONDS = 120.0
+# Where a KFP without users of its own runs its pods.
+_SINGLE_USER_NAMESPACE = "kubeflow"
 
 
 class End(enum.IntEnum):
@@ -175,7 +177,7 @@ class _Watch:
 
     def _tell_what_was_asked_for(self, run: Run, stage: str, waited: float) -> None:
         asked = [f"  {name:<14} {text}" for name, text in asked_for(run, stage).items()]
-        where = f" -n {self._namespace}" if self._namespace else ""
+        where = f" -n {self._namespace or _SINGLE_USER_NAMESPACE}"
         _say(
             self._console,
             f"{stage} has not started for {waited:.0f} s; the cluster may have no room for it, or lack its image or "

@@ -1,6 +1,7 @@
 """What a run that has ended leaves to say: its figures, the place of its report, or the end of a log."""
 
 import dataclasses
+import re
 import shlex
 from typing import Any
 
@@ -11,6 +12,8 @@ from headstart.pipelines.events import Measured, Raised, parse
 
 _LISTING, _EVALUATION = "list-data", "evaluate-model"
 _LINES = 30
+# KFP's launcher writes into the same log, such as `I1124 06:08:02.779068      16 main.go:67] …`.
+_LAUNCHERS = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\]")
 _EARLIER_RUNS = 200
 
 
@@ -81,7 +84,9 @@ def failure(cluster: Cluster, run: Run, stage: Stage) -> Failure:
         # A step's own message goes before whatever is raised because of it.
         if isinstance(event, Raised) and not (raised and raised.expected):
             raised = event
-    return Failure(raised.message if raised else "", log.splitlines()[-_LINES:])
+    lines = log.splitlines()
+    own = [line for line in lines if not _LAUNCHERS.match(line)]
+    return Failure(raised.message if raised else "", (own or lines)[-_LINES:])
 
 
 def stage_log(cluster: Cluster, run: Run, stage: Stage) -> str:

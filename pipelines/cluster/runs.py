@@ -158,10 +158,13 @@ class _Nodes:
     """The nodes of a run's workflow."""
 
     def __init__(self, details: list[Any]) -> None:
+        # Without a state: what Argo left out because something before it failed.
+        begun = [each for each in details if each.state not in (None, "RUNTIME_STATE_UNSPECIFIED")]
         # Not by `create_time`: of every node it is the run's.
-        self._details = sorted(details, key=lambda each: _time(each.start_time) or _LATEST)
+        self._details = sorted(begun, key=lambda each: _time(each.start_time) or _LATEST)
         self._by_name = {str(each.display_name or ""): each for each in self._details}
         self._by_child = {child: each for each in self._details for child in _children(each)}
+        self._workflow = next(iter(self._by_child), "").rpartition("-")[0]
 
     def stage(self, name: str, run_state: str) -> Stage:
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
@@ -172,7 +175,8 @@ class _Nodes:
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
-        return Stage(name, phase, started, ended, tuple(reversed(attempts)))
+        nodes = (*reversed(attempts), self._id(f"{name}-driver"))
+        return Stage(name, phase, started, ended, nodes if self._workflow else ())
 
     def _phase(self, driver: Any, node: Any, run_state: str, attempts: int) -> Phase:
         state = str(node.state) if node else ""
@@ -214,11 +218,11 @@ class _Nodes:
         children = _children(node)
         if not children:
             return ()
-        executor = children[0]
-        workflow = executor.rpartition("-")[0]
-        first = f"{workflow}-{fnv32a(f'{workflow}.root.{name}.executor(0)')}"
-        retried = self._by_child.get(first)
-        return tuple(_children(retried)) if retried else (executor,)
+        retried = self._by_child.get(self._id(f"{name}.executor(0)"))
+        return tuple(_children(retried)) if retried else (children[0],)
+
+    def _id(self, path: str) -> str:
+        return f"{self._workflow}-{fnv32a(f'{self._workflow}.root.{path}')}"
 
 
 def _children(node: Any) -> list[str]:

@@ -18,6 +18,7 @@ from headstart.pipelines.cluster.cron import Schedule
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.submit import Order
 
+_DEFAULT_ACCOUNTS = ("pipeline-runner", "default-editor")
 _ACTIVE = ("PENDING", "RUNNING", "PAUSED", "CANCELING")
 
 
@@ -121,7 +122,7 @@ def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
         HeadstartError: A run of the schedule is under way.
     """
     schedule = _get(cluster, name)
-    if active := _active_runs(cluster, schedule):
+    if active := [run for each in _of_name(cluster, name) for run in _active_runs(cluster, each)]:
         raise HeadstartError(
             f"a run of schedule {name!r} is under way already; follow it with: headstart follow {active[0]}"
         )
@@ -233,11 +234,13 @@ def _active_runs(cluster: Cluster, schedule: Any) -> list[str]:
 
 
 def _same(there: Any, wanted: Any) -> bool:
+    # KFP puts in its own where none is named.
+    is_default = there.service_account in (None, "", *_DEFAULT_ACCOUNTS)
     return (
         there.experiment_id == wanted.experiment_id
         and cron_of(there) == cron_of(wanted)
         and there.pipeline_spec == wanted.pipeline_spec
         and there.runtime_config.parameters == wanted.runtime_config.parameters
         and (there.runtime_config.pipeline_root or None) == wanted.runtime_config.pipeline_root
-        and (there.service_account or None) == wanted.service_account
+        and (there.service_account == wanted.service_account or (not wanted.service_account and is_default))
     )

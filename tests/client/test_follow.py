@@ -21,6 +21,7 @@ METRICS = """starting
 event=metrics model=test accuracy=0.95 low=0.9 high=0.98 log_loss=0.12 images=168
 event=metrics model=head accuracy=0.9 low=0.84 high=0.94 log_loss=0.21 images=168
 """
+LAUNCHERS = "I1124 06:08:02.779068      16 main.go:67] Setting log level to: '1'\n"
 RAISED = """Traceback (most recent call last):
   File "step.py", line 1, in <module>
 headstart.components.core.errors.HeadstartError: class 'cat' has no image; add some
@@ -111,12 +112,13 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
     on_cluster: Command, api: KfpApi, submitted: str
 ) -> None:
     log(api, submitted, "split-dataset", "the first attempt's\n")
-    log(api, submitted, "split-dataset", "line\n" * 100 + RAISED, attempt=1)
+    log(api, submitted, "split-dataset", LAUNCHERS + "line\n" * 100 + RAISED + LAUNCHERS, attempt=1)
     api.see(submitted, ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "running")))
     api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
     assert "[3/6] split-dataset failed in 47.0 s" in shown
+    assert "train-head" not in shown
     lines = shown.splitlines()
     (first,) = [number for number, line in enumerate(lines) if line.startswith("split-dataset failed: ")]
     assert lines[first] == "split-dataset failed: class 'cat' has no image; add some"
@@ -126,10 +128,12 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
 
 
 def test_a_stage_that_never_got_a_pod_fails_too(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.logs[node_id(api.runs[submitted], "root.list-data-driver")] = "the driver's words\n"
     api.see(submitted, ("FAILED", ("list-data", "driver-failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
     assert f"list-data failed; see {api.address}/#/runs/details/{submitted}" in shown
+    assert "  | the driver's words" in shown
 
 
 def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, submitted: str) -> None:

@@ -177,8 +177,11 @@ def test_run_now(on_cluster: Command, api: KfpApi, weekly: str) -> None:
     assert run.pipeline_spec == api.schedules[weekly].pipeline_spec
 
 
-def test_run_now_beside_a_run_of_the_schedule(on_cluster: Command, api: KfpApi, weekly: str) -> None:
+@pytest.mark.parametrize("replaced", [False, True])
+def test_run_now_beside_a_run_of_the_schedule(on_cluster: Command, api: KfpApi, weekly: str, replaced: bool) -> None:
     run_id = start_run(api, weekly)
+    if replaced:
+        on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
     status, shown = on_cluster("schedule", "weekly", "--run-now")
     assert status == 1
     assert f"a run of schedule 'weekly' is under way already; follow it with: headstart follow {run_id}" in shown

@@ -158,6 +158,7 @@ class KfpApi:
             if not isinstance(value, expected.get(known[name]["parameterType"], object)):
                 raise _Refused(400, f"Invalid input error: input parameter {name} has a wrong type")
         run.run_id = str(uuid.uuid4())
+        run.service_account = run.service_account or "pipeline-runner"
         run.created_at = run.scheduled_at = self.now()
         run.state = "PENDING"
         run.storage_state = "AVAILABLE"
@@ -239,6 +240,7 @@ class KfpApi:
         ):
             raise _Refused(400, "this server's tests want the seconds in cron")
         schedule.recurring_run_id = str(uuid.uuid4())
+        schedule.service_account = schedule.service_account or "pipeline-runner"
         schedule.created_at = schedule.updated_at = self.now()
         schedule.status = "ENABLED" if schedule.mode == "ENABLE" else "DISABLED"
         self.schedules[schedule.recurring_run_id] = schedule
@@ -334,7 +336,7 @@ def node_id(run: Any, path: str) -> str:
 
 def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
     """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed."""
-    made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5)]
+    made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5, node_id(run, "root"))]
     for number, (stage, phase) in enumerate(stages):
         begin, ready, end = 10 + 60 * number, 15 + 60 * number, 57 + 60 * number
         if phase in ("driver", "driver-failed"):
@@ -355,10 +357,14 @@ def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
         made.append(_node(stage, state, ready, last, executor))
         made.append(_node("executor", state, ready, last, *tries))
         made += [_node(f"executor({attempt})", inner, ready, last) for attempt in range(len(tries))]
+    if any(phase.endswith("failed") for _, phase in stages):
+        # What Argo leaves out because of a failure is listed, without a state.
+        left_out = set(run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]) - {stage for stage, _ in stages}
+        made += [_node(name, None, 900, 900) for stage in left_out for name in (f"{stage}-driver", stage)]
     return made
 
 
-def _node(name: str, state: str, begin: int, end: int, *children: str) -> Any:
+def _node(name: str, state: str | None, begin: int, end: int, *children: str) -> Any:
     never = datetime.datetime(1, 1, 1, tzinfo=datetime.UTC)
     return models.V2beta1PipelineTaskDetail(
         task_id=str(uuid.uuid4()),
