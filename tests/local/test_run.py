@@ -17,6 +17,8 @@ import pytest
 from PIL import Image
 from support.commands import QUICK, headstart
 
+from headstart.pipelines.events import Measured, parse
+
 PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "data.html", "run.log"}
 
 
@@ -44,6 +46,16 @@ def test_metrics_are_those_of_the_predictions(output: Path) -> None:
     for model in ("test", "head", "from_scratch"):
         low, high = metrics[model]["accuracy_interval"]
         assert 0 <= low <= metrics[model]["accuracy"] <= high <= 1
+
+
+def test_log_has_the_figures_for_those_who_see_the_log_alone(output: Path) -> None:
+    metrics = json.loads((output / "metrics.json").read_text())
+    events = map(parse, (output / "run.log").read_text().splitlines())
+    measured = {event.model: event.figures for event in events if isinstance(event, Measured)}
+    assert set(measured) == {"test", "head", "from_scratch"}
+    for model, figures in measured.items():
+        for name, value in figures.items():
+            assert value == pytest.approx(metrics[model][name], rel=1e-5)
 
 
 def test_model_gives_the_predictions_from_the_files_of_the_user(output: Path, pictures: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from headstart.pipelines.events import Event, Raised, StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.events import Event, Measured, Raised, StageEnded, StageProgress, StageStarted, parse
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,12 @@ from headstart.pipelines.events import Event, Raised, StageEnded, StageProgress,
         (
             "    OSError: [Errno 28] No space left on device",
             Raised("OSError: [Errno 28] No space left on device", False),
+        ),
+        (
+            "event=metrics model=head accuracy=0.95 low=0.9 high=0.975 log_loss=0.125 images=168",
+            Measured(
+                "head", {"images": 168, "accuracy": 0.95, "accuracy_interval": [0.9, 0.975], "log_loss": 0.125}
+            ),
         ),
         ("    event=network parameters=3", None),
         ("anything else", None),
