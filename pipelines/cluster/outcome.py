@@ -76,7 +76,11 @@ def results(cluster: Cluster, run: Run) -> Results:
 
 
 def failure(cluster: Cluster, run: Run, stage: Stage) -> Failure:
-    """Reads why a stage failed from its log."""
+    """Reads why a stage failed from its log; from its driver's, if its code never got a pod."""
+    if not stage.nodes:
+        lines = cluster.log(run.run_id, stage.driver).splitlines()
+        fatal = [line.partition("] ")[2] for line in lines if line.startswith("F") and _LAUNCHERS.match(line)]
+        return Failure(fatal[-1] if fatal else "", lines[-_LINES:])
     log = stage_log(cluster, run, stage)
     raised: Raised | None = None
     for line in log.splitlines():

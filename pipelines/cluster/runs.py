@@ -41,7 +41,8 @@ class Stage:
         phase: How far it is.
         started: When its driver began; None before.
         ended: When it ended; None before.
-        nodes: Where its log may be: nodes, the most likely first.
+        nodes: The pods that ran its code, the last attempt first.
+        driver: The pod that prepared them.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stage:
     started: datetime.datetime | None = None
     ended: datetime.datetime | None = None
     nodes: tuple[str, ...] = ()
+    driver: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -175,8 +177,7 @@ class _Nodes:
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
-        nodes = (*reversed(attempts), self._id(f"{name}-driver"))
-        return Stage(name, phase, started, ended, nodes if self._workflow else ())
+        return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{name}-driver"))
 
     def _phase(self, driver: Any, node: Any, run_state: str, attempts: int) -> Phase:
         state = str(node.state) if node else ""

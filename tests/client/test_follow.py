@@ -128,12 +128,21 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
 
 
 def test_a_stage_that_never_got_a_pod_fails_too(on_cluster: Command, api: KfpApi, submitted: str) -> None:
-    api.logs[node_id(api.runs[submitted], "root.list-data-driver")] = "the driver's words\n"
+    api.logs[node_id(api.runs[submitted], "root.list-data-driver")] = (
+        LAUNCHERS + "more\nF1124 06:12:07.243919      16 main.go:127] KFP driver: cpu '' is no quantity\n"
+    )
     api.see(submitted, ("FAILED", ("list-data", "driver-failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
+    assert "list-data failed: KFP driver: cpu '' is no quantity" in shown
+    assert "  | more" in shown
+
+
+def test_a_failure_without_a_log(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, ("FAILED", ("list-data", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 1
     assert f"list-data failed; see {api.address}/#/runs/details/{submitted}" in shown
-    assert "  | the driver's words" in shown
 
 
 def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, submitted: str) -> None:
