@@ -17,6 +17,7 @@ from headstart.pipelines.events import StageEnded, StageStarted
 
 _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED)
 _CANCELLING_SECONDS = 120.0
+_LOOKS_AFTER_THE_END = 5
 # Where a KFP without users of its own runs its pods.
 _SINGLE_USER_NAMESPACE = "kubeflow"
 
@@ -109,14 +110,16 @@ class _Watch:
         self._starting: dict[str, float] = {}
         self._told: set[str] = set()
         self._cancelling = 0.0
+        self._looks_after_the_end = 0
 
     def to_the_end(self, run: Run) -> Run:
         while True:
             for stage in run.stages.values():
                 self._show(stage, run)
-            if run.ended or self._is_cancelled(run):
+            if self._is_over(run):
                 return run
-            self._look_for_stages_that_do_not_start(run)
+            if not run.ended:
+                self._look_for_stages_that_do_not_start(run)
             time.sleep(self._patience.interval)
             run = self._look_again(run)
 
@@ -152,6 +155,12 @@ class _Watch:
             cached = stage.phase is Phase.CACHED
             self._display.show(StageEnded(stage.name, stage.phase is not Phase.FAILED, stage.seconds, cached))
         self._phases[stage.name] = stage.phase
+
+    def _is_over(self, run: Run) -> bool:
+        if run.ended and not run.cancelled and not run.settled:
+            self._looks_after_the_end += 1
+            return self._looks_after_the_end > _LOOKS_AFTER_THE_END
+        return run.ended or self._is_cancelled(run)
 
     def _is_cancelled(self, run: Run) -> bool:
         """Whether a run is being cancelled and never says that it has ended, as with some versions of KFP."""

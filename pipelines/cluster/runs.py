@@ -97,6 +97,14 @@ class Run:
         return self.state == "SUCCEEDED"
 
     @property
+    def settled(self) -> bool:
+        """Whether the stages say the same as the run, whose state comes first."""
+        phases = {stage.phase for stage in self.stages.values()}
+        if self.succeeded:
+            return phases <= {Phase.DONE, Phase.CACHED, Phase.SKIPPED}
+        return Phase.FAILED in phases and not phases & {Phase.STARTING, Phase.RUNNING}
+
+    @property
     def failed_stage(self) -> Stage | None:
         """The first stage that failed."""
         failed = [stage for stage in self.stages.values() if stage.phase is Phase.FAILED]
@@ -132,7 +140,7 @@ def read_run(answer: Any) -> Run:
         pipeline_root=(config.pipeline_root if config else None) or "",
         pipeline=pipeline,
         platform=platform,
-        stages={name: nodes.stage(name, state) for name in _in_order(tasks)},
+        stages={name: nodes.stage(name) for name in _in_order(tasks)},
     )
 
 
@@ -168,22 +176,22 @@ class _Nodes:
         self._by_child = {child: each for each in self._details for child in _children(each)}
         self._workflow = next(iter(self._by_child), "").rpartition("-")[0]
 
-    def stage(self, name: str, run_state: str) -> Stage:
+    def stage(self, name: str) -> Stage:
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
         first, last = driver or node, node or driver
         started = _time(first.start_time) if first else None
         attempts = self._attempts(name, node) if node else ()
-        phase = self._phase(driver, node, run_state, len(attempts))
+        phase = self._phase(driver, node, len(attempts))
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
         return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{name}-driver"))
 
-    def _phase(self, driver: Any, node: Any, run_state: str, attempts: int) -> Phase:
+    def _phase(self, driver: Any, node: Any, attempts: int) -> Phase:
         state = str(node.state) if node else ""
         if (driver and driver.state == "FAILED") or state == "FAILED":
             return Phase.FAILED
-        if state == "SUCCEEDED" or (state and run_state == "SUCCEEDED" and state not in _ENDED):
+        if state == "SUCCEEDED":
             return Phase.CACHED if self._was_cached(node) else Phase.DONE
         if state in ("SKIPPED", "CANCELED"):
             return Phase.SKIPPED

@@ -54,6 +54,7 @@ def test_a_run_is_shown_stage_by_stage_and_ends_with_its_figures(on_cluster: Com
         ("RUNNING", *done(*STAGES[:4]), ("fine-tune", "running")),
         # At the very end a task may still say that it is running.
         ("SUCCEEDED", *done(*STAGES[:5]), ("evaluate-model", "running")),
+        ("SUCCEEDED", *done(*STAGES)),
     ]
     every_log = threading.Thread(target=lambda: write_metrics(api), daemon=True)
     every_log.start()
@@ -114,6 +115,8 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
     log(api, submitted, "split-dataset", "the first attempt's\n")
     log(api, submitted, "split-dataset", LAUNCHERS + "line\n" * 100 + RAISED + LAUNCHERS, attempt=1)
     api.see(submitted, ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "running")))
+    # The run's state comes first.
+    api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "running")))
     api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
