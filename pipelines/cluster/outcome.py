@@ -79,18 +79,22 @@ def failure(cluster: Cluster, run: Run, stage: Stage) -> Failure:
     """Reads why a stage failed from its log; from its driver's, if its code never got a pod."""
     if not stage.nodes:
         lines = cluster.log(run.run_id, stage.driver).splitlines()
-        fatal = [line.partition("] ")[2] for line in lines if line.startswith("F") and _LAUNCHERS.match(line)]
-        return Failure(fatal[-1] if fatal else "", lines[-_LINES:])
-    log = stage_log(cluster, run, stage)
+        return Failure(_fatal(lines), lines[-_LINES:])
+    lines = stage_log(cluster, run, stage).splitlines()
     raised: Raised | None = None
-    for line in log.splitlines():
+    for line in lines:
         event = parse(line)
         # A step's own message goes before whatever is raised because of it.
         if isinstance(event, Raised) and not (raised and raised.expected):
             raised = event
-    lines = log.splitlines()
     own = [line for line in lines if not _LAUNCHERS.match(line)]
-    return Failure(raised.message if raised else "", (own or lines)[-_LINES:])
+    return Failure(raised.message if raised else _fatal(lines), (own or lines)[-_LINES:])
+
+
+def _fatal(lines: list[str]) -> str:
+    """The last words of KFP's own programs; empty if they had none."""
+    fatal = [line.partition("] ")[2] for line in lines if line.startswith("F") and _LAUNCHERS.match(line)]
+    return fatal[-1] if fatal else ""
 
 
 def stage_log(cluster: Cluster, run: Run, stage: Stage) -> str:
