@@ -27,7 +27,8 @@ def train_head(
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
         backbone: Name of a backbone.
-        weights: Pretrained weights: empty for the backbone's own, 'none', a file, or an http(s):// address.
+        weights: Pretrained weights: empty for those in the image or else the backbone's own, 'none', a file, or an
+            http(s)://, gs:// or s3:// address.
         image_size: Side in pixels that images are resized to; 0: the backbone's own.
         epochs: Passes over the training images.
         learning_rate: Peak of the schedule.

@@ -1,6 +1,9 @@
+import logging
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -11,7 +14,12 @@ from support.servers import serving
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network.classifier import build_backbone
-from headstart.components.core.network.weights import load_weights, pretrained_backbone, weights_digest
+from headstart.components.core.network.weights import (
+    WEIGHTS_FOLDER,
+    load_weights,
+    pretrained_backbone,
+    weights_digest,
+)
 
 SIZE = 64
 
@@ -26,6 +34,16 @@ def file(source: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
     source.save_weights(path)
     return path
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the package logs: its lines do not reach the root logger."""
+    logger = logging.getLogger("headstart")
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.INFO)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 def test_own_weights_are_in_the_package_and_small() -> None:
@@ -43,6 +61,42 @@ def test_file_and_address_give_the_weights_that_were_saved(source: keras.Model, 
     for loaded in (from_file, from_web):
         for ours, theirs in zip(loaded.weights, source.weights, strict=True):
             assert np.array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_file_in_the_named_folder_stands_for_the_own_weights(
+    source: keras.Model,
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start_logging()
+    kept = tmp_path / "mobilenet_v2.weights.h5"
+    shutil.copy(file, kept)
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
+    backbone = get_backbone("mobilenet_v2")
+    assert weights_digest(pretrained_backbone(backbone, SIZE, "")) == weights_digest(source)
+    assert logged.messages == [f"event=weights backbone=mobilenet_v2 file={kept}"]
+    assert weights_digest(pretrained_backbone(backbone, SIZE, "none")) != weights_digest(source)
+    kept.write_bytes(b"not HDF5")
+    with pytest.raises(HeadstartError, match=r"mobilenet_v2\.weights\.h5' is no HDF5 file"):
+        pretrained_backbone(backbone, SIZE, "")
+
+
+@pytest.mark.parametrize("folder", ["", "{empty}"])
+def test_without_a_file_in_the_named_folder_the_own_weights_are_taken(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WEIGHTS_FOLDER, folder.format(empty=tmp_path))
+    backbone = get_backbone("sketchnet")
+    one, other = (pretrained_backbone(backbone, SIZE, weights) for weights in ("", "drawings"))
+    assert weights_digest(one) == weights_digest(other)
+
+
+def test_named_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path / "nothing"))
+    with pytest.raises(HeadstartError, match=r"HEADSTART_WEIGHTS is '.*nothing', which is no folder"):
+        pretrained_backbone(get_backbone("sketchnet"), SIZE, "")
 
 
 def test_file_in_the_older_layout_is_read_under_any_name(source: keras.Model, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from platform import python_version
 
 import keras
+import tensorflow
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import fresh_folder
@@ -34,4 +35,10 @@ def load_model(folder: Path) -> keras.Model:
 
 def library_versions() -> dict[str, str]:
     """Versions of what a model's numbers depend on."""
-    return {"python": python_version()} | {name: version(name) for name in ("headstart", "keras", "tensorflow")}
+    # TensorFlow comes from packages of several names.
+    return {
+        "python": python_version(),
+        "headstart": version("headstart"),
+        "keras": keras.__version__,
+        "tensorflow": tensorflow.__version__,
+    }

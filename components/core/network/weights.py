@@ -1,6 +1,7 @@
 """Pretrained weights for a backbone: where they come from, and whether they fit."""
 
 import hashlib
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -10,8 +11,12 @@ import keras
 
 from headstart.components.core.backbones import NO_WEIGHTS, Backbone
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import build_backbone
 from headstart.components.core.stores import is_remote, open_store
+
+WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
+"""The environment variable that names a folder of `BACKBONE.weights.h5` files; empty: there is none."""
 
 _PRETRAINED = Path(__file__).parent / "pretrained"
 _WAY_OUT = (
@@ -26,14 +31,15 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
     Args:
         backbone: A row of the table.
         image_size: Side of the input in pixels.
-        weights: The name of the backbone's own weights or empty for them; ``none`` for random ones; a file, or an
-            `http(s)://`, `gs://` or `s3://` address of one.
+        weights: Empty for the file of this backbone in the folder that HEADSTART_WEIGHTS names, and where there is
+            none, for the backbone's own; their name; ``none`` for random ones; a file, or an `http(s)://`, `gs://`
+            or `s3://` address of one.
 
     Raises:
         HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
     """
     backbone.check_weights(weights)
-    weights = weights or backbone.pretrained
+    weights = weights or _at_hand(backbone) or backbone.pretrained
     if weights == NO_WEIGHTS:
         return build_backbone(backbone, image_size)
     if weights == backbone.pretrained == "imagenet":
@@ -80,6 +86,23 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
+def _at_hand(backbone: Backbone) -> str:
+    """The backbone's file in the folder that the environment names; empty where there is none."""
+    named = os.environ.get(WEIGHTS_FOLDER, "")
+    if not named:
+        return ""
+    folder = Path(named).expanduser()
+    if not folder.is_dir():
+        raise HeadstartError(
+            f"{WEIGHTS_FOLDER} is {named!r}, which is no folder; name one of BACKBONE.weights.h5 files, or unset it"
+        )
+    file = folder / f"{backbone.name}.weights.h5"
+    if not file.is_file():
+        return ""
+    event("weights", backbone=backbone.name, file=file)
+    return str(file)
+
+
 def _downloaded(weights: str, target: Path) -> Path:
     try:
         return open_store(weights).download(weights, target)
@@ -96,7 +119,8 @@ def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
     except Exception as error:
         # keras.utils.get_file raises a bare Exception for whatever went wrong on the way.
         raise HeadstartError(
-            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}"
+            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}, or name the folder of "
+            f"such a {backbone.name}.weights.h5 in the environment variable {WEIGHTS_FOLDER}"
         ) from None
 
 
