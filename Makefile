@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: run test test-cluster check golden format clean
+.PHONY: run test test-cluster test-containers check golden format image image-gpu lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/headstart sample $(SAMPLE)
@@ -35,6 +35,38 @@ golden: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# What an image is built with: a folder of backbones' weights, and for closed networks a mirror of the base image and
+# of the package index.
+WEIGHTS ?=
+BASE ?=
+PIP_INDEX_URL ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+SOURCE = $(shell git config --get remote.origin.url 2>/dev/null | sed 's|//[^/@]*@|//|')
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+BUILD = docker build --file docker/Dockerfile $(foreach name,VERSION REVISION SOURCE WEIGHTS BASE PIP_INDEX_URL,\
+	$(if $($(name)),--build-arg $(name)=$($(name))))
+
+image:
+	$(BUILD) --target cpu --tag headstart:$(VERSION) .
+
+image-gpu:
+	$(BUILD) --target gpu --tag headstart-gpu:$(VERSION) .
+
+# Builds the image of the present source, as far as it is not there, and runs every component in it.
+test-containers: $(VENV)/.installed
+	$(BIN)/pytest tests/containers
+
+LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --annotation-style line --python-version 3.11 \
+	--python-platform x86_64-manylinux_2_28
+
+# Pins what the images are made of to the newest versions that go together, the same in both.
+lock: $(VENV)/.installed
+	$(LOCK) docker/build.in --upgrade --output-file docker/build.lock
+	$(LOCK) pyproject.toml docker/cpu.in --extra s3 --excludes docker/left-out.txt --upgrade \
+		--no-emit-package tensorflow --output-file docker/cpu.lock
+	$(LOCK) pyproject.toml docker/gpu.in --extra s3 --excludes docker/left-out.txt --upgrade \
+		--constraints docker/cpu.lock --output-file docker/gpu.lock
 
 clean:
 	rm -rf build out $(VENV)

@@ -1,0 +1,45 @@
+"""The engine, and the image of the present source; without an engine these tests skip."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import docker
+import pytest
+from docker.models.images import Image
+from support.containers import ROOT
+
+from headstart.components.image import IMAGE
+
+
+@pytest.fixture(scope="session")
+def engine() -> docker.DockerClient:
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker command here to build the image with")
+    try:
+        client = docker.from_env(timeout=600)
+        client.ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"no container engine answers at {os.environ.get('DOCKER_HOST', 'its usual place')}: {error}")
+    return client
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient) -> Image:
+    """The cpu image. It is built each time: the builder's cache knows best what is unchanged."""
+    built = subprocess.run(["make", "image"], cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    return engine.images.get(IMAGE)
+
+
+@pytest.fixture(scope="session")
+def inside(engine: docker.DockerClient, image: Image) -> Callable[..., str]:
+    """Runs a command in a container of the image, or another one, and returns what it prints."""
+
+    def run(*command: str, image: str = IMAGE, **options: Any) -> str:
+        output = engine.containers.run(image, list(command), remove=True, stderr=False, **options)
+        return output.decode().strip()
+
+    return run

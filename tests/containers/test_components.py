@@ -1,0 +1,132 @@
+"""Every component runs in its container under kfp's DockerRunner, as the image's user and as anyone."""
+
+import dataclasses
+import json
+import pkgutil
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.models.images import Image
+from kfp import dsl, local
+from kfp.dsl.pipeline_task import PipelineTask
+from support.containers import RESTRICTED
+
+import headstart.components
+from headstart.components.core.dataset import read_columns, read_info
+from headstart.components.core.model import read_model_info
+from headstart.components.download_dataset.component import download_dataset
+from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.fine_tune.component import fine_tune
+from headstart.components.split_dataset.component import split_dataset
+from headstart.components.train_from_scratch.component import train_from_scratch
+from headstart.components.train_head.component import train_head
+
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+SITE = "/opt/headstart/lib/python3.11/site-packages"
+
+
+def data_steps(data: Path) -> PipelineTask:
+    """Adds the steps that compute no network to a pipeline, and returns the one that splits."""
+    dataset = download_dataset(data=[str(data)])
+    return split_dataset(dataset=dataset.outputs["dataset"], counts=[40, 10, 10])
+
+
+def every_step(data: Path) -> None:
+    splits = data_steps(data).outputs
+    both = {"train": splits["train"], "validation": splits["validation"]}
+    head = train_head(**both, backbone="sketchnet", epochs=2).outputs["model"]
+    tuned = fine_tune(**both, head=head, epochs=1).outputs["model"]
+    scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, epochs=1).outputs["model"]
+    evaluate_model(model=tuned, head=head, from_scratch=scratch, test=splits["test"])
+
+
+def is_dataset(outputs: Path) -> None:
+    assert read_info(outputs / "dataset").counts == [60, 60]
+    assert (outputs / "hygiene").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def are_splits(outputs: Path) -> None:
+    counts = {name: read_info(outputs / name).counts for name in ("train", "validation", "test")}
+    assert counts == {"train": [40, 40], "validation": [10, 10], "test": [10, 10]}
+
+
+def is_model(stage: str) -> Callable[[Path], None]:
+    def check(outputs: Path) -> None:
+        info = read_model_info(outputs / "model")
+        assert info.stage == stage
+        assert info.versions["tensorflow"]
+
+    return check
+
+
+def is_evaluation(outputs: Path) -> None:
+    metrics = json.loads((outputs / "evaluation" / "metrics.json").read_text())
+    assert {"test", "head", "from_scratch"} <= set(metrics)
+    assert read_columns(outputs / "evaluation" / "predictions.parquet", ["id"]).num_rows == 20
+    assert (outputs / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+CHECKS = {
+    "download_dataset": is_dataset,
+    "split_dataset": are_splits,
+    "train_head": is_model("head"),
+    "fine_tune": is_model("fine_tuning"),
+    "train_from_scratch": is_model("from_scratch"),
+    "evaluate_model": is_evaluation,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Where a pipeline left its tasks' outputs, and the user that its containers ran as."""
+
+    tasks: Path
+    user: int
+
+
+def run(steps: Callable[[Path], Any], pictures: Path, root: Path, **options: Any) -> Path:
+    """Runs a pipeline of these steps in containers and returns the folder of its tasks' outputs."""
+
+    @dsl.pipeline
+    def contained() -> None:
+        steps(root / "pictures")
+
+    # The containers see nothing but the root, and their user is not ours.
+    shutil.copytree(pictures, root / "pictures")
+    root.chmod(0o777)
+    local.init(local.DockerRunner(**options), pipeline_root=str(root), raise_on_error=True)
+    contained()
+    (tasks,) = root.glob("contained-*")
+    return tasks
+
+
+@pytest.fixture(scope="module", params=["as the image's user", "as anyone, restricted"])
+def every(
+    request: pytest.FixtureRequest, image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Run:
+    options, user = (RESTRICTED, 1000650000) if "restricted" in request.param else ({}, 1000)
+    return Run(run(every_step, pictures, tmp_path_factory.mktemp("root"), **options), user)
+
+
+@pytest.mark.parametrize("component", CHECKS)
+def test_component_leaves_its_outputs(every: Run, component: str) -> None:
+    outputs = every.tasks / component.replace("_", "-")
+    CHECKS[component](outputs)
+    assert {path.stat().st_uid for path in outputs.rglob("*")} == {every.user}
+
+
+def test_every_component_of_the_package_is_among_them() -> None:
+    folders = [module.name for module in pkgutil.iter_modules(headstart.components.__path__) if module.ispkg]
+    (home,) = headstart.components.__path__
+    assert set(CHECKS) == {name for name in folders if (Path(home) / name / "component.py").is_file()}
+
+
+def test_data_steps_run_where_tensorflow_and_keras_cannot_be_imported(
+    image: Image, pictures: Path, tmp_path: Path
+) -> None:
+    hidden = {f"{SITE}/{package}": "" for package in ("tensorflow", "keras")}
+    are_splits(run(data_steps, pictures, tmp_path, tmpfs=hidden) / "split-dataset")

@@ -1,0 +1,57 @@
+"""Weights that are built into an image are found in it, without a network."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import keras
+import pytest
+from docker.models.images import Image
+from support.containers import RESTRICTED, ROOT
+
+from headstart.components.core.backbones import get_backbone
+from headstart.components.core.network.classifier import build_backbone
+from headstart.components.core.network.weights import weights_digest
+
+TAG = "headstart:with-weights"
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def backbone() -> keras.Model:
+    return build_backbone(get_backbone("mobilenet_v2"), SIZE)
+
+
+@pytest.fixture(scope="module")
+def baked(
+    engine: docker.DockerClient, image: Image, backbone: keras.Model, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An image with these weights, built from copies of what the Dockerfile takes and nothing else."""
+    context = tmp_path_factory.mktemp("context")
+    for name in (".dockerignore", "LICENSE", "README.md", "pyproject.toml"):
+        shutil.copy(ROOT / name, context)
+    for name in ("components", "pipelines", "docker"):
+        shutil.copytree(ROOT / name, context / name)
+    (context / "weights").mkdir()
+    backbone.save_weights(context / "weights" / "mobilenet_v2.weights.h5")
+    arguments = ["--file", "docker/Dockerfile", "--target", "cpu", "--build-arg", "WEIGHTS=weights", "--tag", TAG]
+    built = subprocess.run(["docker", "build", *arguments, "."], cwd=context, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    yield TAG
+    engine.images.remove(TAG)
+
+
+def test_baked_weights_are_the_backbone_s_own(baked: str, backbone: keras.Model, inside: Callable[..., str]) -> None:
+    code = (
+        "from headstart.components.core.backbones import get_backbone\n"
+        "from headstart.components.core.network.weights import pretrained_backbone, weights_digest\n"
+        f"print(weights_digest(pretrained_backbone(get_backbone('mobilenet_v2'), {SIZE}, '')))\n"
+    )
+    assert inside("python3", "-c", code, image=baked, **RESTRICTED) == weights_digest(backbone)
+
+
+def test_image_without_weights_has_an_empty_folder_for_them(image: Image, inside: Callable[..., str]) -> None:
+    assert inside("sh", "-c", 'ls -A "$HEADSTART_WEIGHTS"') == ""
+    assert Path(dict(line.split("=", 1) for line in image.attrs["Config"]["Env"])["HEADSTART_WEIGHTS"]).is_absolute()

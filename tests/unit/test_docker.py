@@ -1,0 +1,83 @@
+"""The files that images are built from: what is locked, and which weights are let in."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import keras
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+
+
+def pins(lock: str) -> dict[str, str]:
+    """Version by name; each has to come with its hashes."""
+    entries = re.split(r"\n(?=\S)", (DOCKER / f"{lock}.lock").read_text())
+    found = {}
+    for entry in entries:
+        if entry.startswith("#"):
+            continue
+        match = re.match(r"([a-z0-9-]+)==(\S+) \\\n    --hash=sha256:[0-9a-f]{64}", entry)
+        assert match, entry
+        found[match[1]] = match[2]
+    return found
+
+
+def left_out() -> set[str]:
+    lines = (DOCKER / "left-out.txt").read_text().splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+@pytest.mark.parametrize(("lock", "tensorflow"), [("cpu", "tensorflow-cpu"), ("gpu", "tensorflow")])
+def test_lock_has_what_the_package_needs_and_no_more(lock: str, tensorflow: str) -> None:
+    locked = pins(lock)
+    locked["tensorflow"] = locked.pop(tensorflow)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["s3"]]
+    for requirement in needed:
+        name = canonicalize_name(requirement.name)
+        if name not in left_out():
+            assert locked[name] in requirement.specifier, f"{name}: run make lock"
+    assert not left_out() & set(locked)
+
+
+def test_both_images_have_the_same_versions() -> None:
+    cpu, gpu = pins("cpu"), pins("gpu")
+    cpu["tensorflow"] = cpu.pop("tensorflow-cpu")
+    assert cpu == {name: version for name, version in gpu.items() if not name.startswith("nvidia-")}
+    assert "nvidia-cudnn-cu12" in gpu
+
+
+def check_weights(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, DOCKER / "check_weights.py"],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_no_weights_are_wanted_and_none_are_there(tmp_path: Path) -> None:
+    assert check_weights(tmp_path).returncode == 0
+
+
+def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    refused = check_weights(tmp_path, WEIGHTS="weights")
+    assert refused.stderr == (
+        "cannot bake the weights in: weights has no BACKBONE.weights.h5, such as mobilenet_v2.weights.h5\n"
+    )
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 3)])
+    network.save_weights(tmp_path / "mobilenet.weights.h5")
+    refused = check_weights(tmp_path)
+    assert refused.stderr.startswith("cannot bake the weights in: unknown backbone 'mobilenet'; known: mobilenet_v2")
+    (tmp_path / "mobilenet.weights.h5").rename(tmp_path / "sketchnet.weights.h5")
+    refused = check_weights(tmp_path)
+    assert refused.returncode == 1
+    assert "weights 'sketchnet.weights.h5' do not fit backbone sketchnet: layer" in refused.stderr.splitlines()[-1]
