@@ -15,6 +15,10 @@ find . -type f \( -name '*.a' -o -name '*.h' -o -name '*.hpp' -o -name '*.c' -o 
   -o -name '*.pxd' -o -name '*.pxi' -o -name '*.pyx' -o -name '*.pyi' -o -name '*.f90' \) -delete
 rm -rf nvidia/*/include
 
+# CUDA: the library under a compiler, a second build of another, and a solver over several GPUs, all of which no
+# library here names.
+rm -rf nvidia/cuda_nvcc/nvvm/lib64 nvidia/cuda_nvrtc/lib/*.alt.* nvidia/cusolver/lib/libcusolverMg.*
+
 # The packages' own tests.
 find . -type d -name tests -prune -exec rm -rf {} +
 rm -f pyarrow/_pyarrow_cpp_tests.*
