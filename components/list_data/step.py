@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import is_junk, local_path, manifest, no_files
+from headstart.components.download_dataset.sources.folder import walk
 
 _LISTERS = 32
 
@@ -80,11 +80,11 @@ def _remote_files(source: str) -> Iterator[_Listed]:
 
 def _local_files(source: str, path: Path) -> Iterator[_Listed]:
     if path.is_dir():
-        for folder, _, files in os.walk(path, followlinks=True):
-            relative = PurePosixPath(Path(folder).relative_to(path))
+        for folder, files in walk(path):
+            relative = PurePosixPath(folder.relative_to(path))
             for name in files:
                 if not is_junk(str(relative / name)):
-                    yield from _of_path(str(relative / name), Path(folder, name))
+                    yield from _of_path(str(relative / name), folder / name)
     else:
         yield from _of_path(source, path)
         if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:

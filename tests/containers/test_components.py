@@ -21,6 +21,8 @@ from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.fine_tune.component import fine_tune
+from headstart.components.list_data import step
+from headstart.components.list_data.component import list_data
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -32,7 +34,8 @@ SITE = "/opt/headstart/lib/python3.11/site-packages"
 
 def data_steps(data: Path) -> PipelineTask:
     """Adds the steps that compute no network to a pipeline, and returns the one that splits."""
-    dataset = download_dataset(data=[str(data)])
+    listing = list_data(data=[str(data)])
+    dataset = download_dataset(data=[str(data)], listing=listing.output)
     return split_dataset(dataset=dataset.outputs["dataset"], counts=[40, 10, 10])
 
 
@@ -43,6 +46,12 @@ def every_step(data: Path) -> None:
     tuned = fine_tune(**both, head=head, epochs=1).outputs["model"]
     scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, epochs=1).outputs["model"]
     evaluate_model(model=tuned, head=head, from_scratch=scratch, test=splits["test"])
+
+
+def is_listing(outputs: Path) -> None:
+    pictures = outputs.parents[1] / "pictures"
+    made = json.loads((outputs / "executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": step.list_data([str(pictures)])}
 
 
 def is_dataset(outputs: Path) -> None:
@@ -72,6 +81,7 @@ def is_evaluation(outputs: Path) -> None:
 
 
 CHECKS = {
+    "list_data": is_listing,
     "download_dataset": is_dataset,
     "split_dataset": are_splits,
     "train_head": is_model("head"),

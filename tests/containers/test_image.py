@@ -82,6 +82,12 @@ def test_user_that_no_file_knows_has_a_name_and_places_to_write(inside: Callable
     assert inside("python3", "-c", code, **RESTRICTED) == "headstart 1000650000 /tmp"
 
 
+def test_folder_that_the_user_may_not_read_is_told_of(inside: Callable[..., str]) -> None:
+    code = "from headstart.components.list_data.step import list_data; list_data(['/root'])"
+    with pytest.raises(ContainerError, match=r"HeadstartError: folder '/root' cannot be read by user 1000650000 \("):
+        inside("python3", "-c", code, **RESTRICTED)
+
+
 def test_error_meant_for_the_user_is_the_last_line_and_the_step_fails(inside: Callable[..., str]) -> None:
     container = split_dataset.component_spec.implementation.container
     artifact = '{"artifacts": [{"name": "%s", "type": {"schemaTitle": "system.Dataset"}, "uri": "/tmp/%s"}]}'
@@ -95,4 +101,4 @@ def test_error_meant_for_the_user_is_the_last_line_and_the_step_fails(inside: Ca
         inside(*container.command, *arguments, **RESTRICTED)
     assert caught.value.exit_status == 1
     last = caught.value.stderr.decode().strip().splitlines()[-1]
-    assert last.endswith("HeadstartError: /tmp/nothing is no dataset: it has no dataset.json")
+    assert "HeadstartError: /tmp/nothing is no dataset: it has no dataset.json" in last

@@ -4,18 +4,25 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.natural import natural_key
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, read_file, shown
 
 
-def open_folder(name: str, root: Path) -> Source:
-    """Opens a folder; links to files and folders are followed, each folder once."""
-    names, unusable, ignored = [], [], 0
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Walks through a folder, folders of junk left out; links to folders are followed, each folder once.
+
+    Yields:
+        A folder and the names of the files in it.
+
+    Raises:
+        HeadstartError: A folder may not be read.
+    """
     seen = {root.stat().st_ino}
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        relative = Path(folder).relative_to(root)
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
         kept = []
         for subfolder in subfolders:
             inode = Path(folder, subfolder).stat().st_ino
@@ -23,12 +30,27 @@ def open_folder(name: str, root: Path) -> Source:
                 seen.add(inode)
                 kept.append(subfolder)
         subfolders[:] = kept
+        yield Path(folder), files
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise HeadstartError(
+        f"folder {str(error.filename)!r} cannot be read by user {os.getuid()} ({error.strerror}); let that user read "
+        "it, or run the step as one who may"
+    ) from None
+
+
+def open_folder(name: str, root: Path) -> Source:
+    """Opens a folder; links to files and folders are followed, each folder once."""
+    names, unusable, ignored = [], [], 0
+    for folder, files in walk(root):
+        relative = folder.relative_to(root)
         for file in files:
             path = str(relative / file)
             if is_junk(path):
                 ignored += 1
-            elif not Path(folder, file).is_file():
-                kind = "broken link" if Path(folder, file).is_symlink() else "not a file"
+            elif not (folder / file).is_file():
+                kind = "broken link" if (folder / file).is_symlink() else "not a file"
                 unusable.append(Quarantined(shown(path), kind, "neither a file nor a folder lies there"))
             else:
                 names.append(path)
