@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -42,6 +42,7 @@ class ImageRow:
         height: In pixels.
         split: The ready-made split that the source puts it in: ``train``, ``validation``, ``test``; empty: none.
         fold: Cross-validation fold, from 0; `NO_FOLD` where there are none.
+        extra: Values of the dataset's extra columns, in their order.
     """
 
     image: bytes
@@ -53,6 +54,7 @@ class ImageRow:
     height: int
     split: str = ""
     fold: int = NO_FOLD
+    extra: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,7 @@ class DatasetInfo:
         digest: SHA-256 over every image's id and class name, independent of their order.
         source: Where the images came from.
         shards: File names of the Parquet shards, in reading order.
+        extra: Names of columns beyond our own, text, by which figures are told apart: camera, site, year.
     """
 
     classes: list[str]
@@ -72,6 +75,7 @@ class DatasetInfo:
     digest: str
     source: str
     shards: list[str]
+    extra: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def images(self) -> int:
@@ -79,7 +83,7 @@ class DatasetInfo:
         return sum(self.counts)
 
 
-def schema(classes: list[str]) -> pa.Schema:
+def schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
     """The Parquet schema of a shard, with the metadata that makes `datasets` show pictures and class names."""
     features = {
         "image": {"_type": "Image"},
@@ -91,6 +95,7 @@ def schema(classes: list[str]) -> pa.Schema:
         "height": {"dtype": "int32", "_type": "Value"},
         "split": {"dtype": "string", "_type": "Value"},
         "fold": {"dtype": "int32", "_type": "Value"},
+        **{name: {"dtype": "string", "_type": "Value"} for name in extra},
     }
     return pa.schema(
         [
@@ -103,6 +108,7 @@ def schema(classes: list[str]) -> pa.Schema:
             ("height", pa.int32()),
             ("split", pa.string()),
             ("fold", pa.int32()),
+            *((name, pa.string()) for name in extra),
         ],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
@@ -115,13 +121,15 @@ class DatasetWriter:
         folder: The artifact's folder; whatever it held is removed.
         classes: Class names in label order.
         source: Where the images came from.
+        extra: Names of the extra columns.
     """
 
-    def __init__(self, folder: Path, classes: list[str], source: str) -> None:
+    def __init__(self, folder: Path, classes: list[str], source: str, extra: Sequence[str] = ()) -> None:
         self._folder = fresh_folder(folder)
         self._classes = classes
         self._source = source
-        self._schema = schema(classes)
+        self._extra = list(extra)
+        self._schema = schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
         self._shard: pq.ParquetWriter | None = None
@@ -143,7 +151,7 @@ class DatasetWriter:
         else:
             self._flush()
             self._close_shard()
-            info = DatasetInfo(self._classes, self._counts, _digest(self._keys), self._source, self._shards)
+            info = DatasetInfo(self._classes, self._counts, _digest(self._keys), self._source, self._shards, self._extra)
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:
@@ -186,6 +194,8 @@ class DatasetWriter:
             ],
             fields=list(self._schema.field("image").type),
         )
+        for at, name in enumerate(self._extra):
+            values[name] = pa.array([row.extra[at] for row in self._rows], pa.string())
         table = pa.Table.from_arrays([values[name] for name in self._schema.names], schema=self._schema)
         self._shard.write_table(table, row_group_size=len(self._rows))
         self._shard_bytes += self._pending_bytes
@@ -238,7 +248,8 @@ def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, Dat
 
 def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
     """Yields every image in shard order, holding `batch_rows` of them in memory."""
-    for shard in read_info(folder).shards:
+    info = read_info(folder)
+    for shard in info.shards:
         # A row group is up to 32 MiB; reading it through a buffer keeps memory flat over any number of them.
         with pq.ParquetFile(folder / shard, buffer_size=2**20, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=batch_rows):
@@ -254,6 +265,7 @@ def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
                         height=row["height"],
                         split=row["split"],
                         fold=row["fold"],
+                        extra=tuple(row[name] for name in info.extra),
                     )
 
 

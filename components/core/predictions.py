@@ -1,5 +1,6 @@
 """Predictions: Parquet with `id`, `label` and one probability per class, which is all that figures need."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,30 +9,123 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_columns, read_info
+from headstart.components.core.errors import HeadstartError
 
 PREDICTIONS = "predictions.parquet"
 
+_PROBABILITY = "probability_"
+_SLICE = "slice_"
 
-def write_predictions(path: Path, dataset: Path, probabilities: NDArray[np.float64]) -> None:
-    """Writes one row an image, in the dataset's order.
 
-    Columns: `id` (hash of the pixels), `path` (where the image came from), `label` (index of its class),
-    `label_name`, `predicted` (name of the likeliest class), and `probability_NAME` (float64) for each class.
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model says of some images.
+
+    Attributes:
+        classes: Class names.
+        ids: (n,), hashes of the pixels.
+        groups: (n,), shared by near-duplicates.
+        paths: (n,), where the images came from.
+        labels: (n,), indices into `classes`.
+        probabilities: (n, classes), each row adding up to 1.
+        slices: The dataset's extra columns, (n,) each, as text.
+        seen: (n,), whether the model was trained or tuned on the image or a near-duplicate of it.
+    """
+
+    classes: list[str]
+    ids: list[str]
+    groups: list[str]
+    paths: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    slices: dict[str, list[str]]
+    seen: NDArray[np.bool_]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The likeliest class of each image, (n,)."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether that is its class, (n,)."""
+        return self.predicted == self.labels
+
+
+def predictions_of(
+    dataset: Path, probabilities: NDArray[np.float64], seen: frozenset[str] = frozenset()
+) -> Predictions:
+    """Puts a model's answers beside the images that it was asked of.
 
     Args:
-        path: The file to write.
         dataset: The dataset artifact that was predicted.
-        probabilities: (images, classes), each row adding up to 1.
+        probabilities: (images, classes), in the dataset's order.
+        seen: Ids of the images that the model was trained or tuned on.
     """
-    classes = read_info(dataset).classes
-    rows = read_columns(dataset, ["id", "label", "label_name", "image.path"])
+    info = read_info(dataset)
+    extra = list(info.extra)
+    rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
+    ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
+    # A group is called after one of its members; any member that was seen gives the others away.
+    known = seen | {group for image, group in zip(ids, groups, strict=True) if image in seen}
+    return Predictions(
+        classes=info.classes,
+        ids=ids,
+        groups=groups,
+        paths=rows["image.path"].to_pylist(),
+        labels=rows["label"].to_numpy(),
+        probabilities=probabilities,
+        slices={name: ["" if value is None else str(value) for value in rows[name].to_pylist()] for name in extra},
+        seen=np.array([image in known or group in known for image, group in zip(ids, groups, strict=True)], bool),
+    )
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Writes one row an image.
+
+    Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the likeliest
+    class), `seen`, `probability_NAME` (float64) for each class, and `slice_NAME` for each extra column.
+    """
+    names = predictions.classes
     columns = {
-        "id": rows["id"],
-        "path": rows["image.path"],
-        "label": rows["label"],
-        "label_name": rows["label_name"],
-        "predicted": pa.array([classes[index] for index in probabilities.argmax(axis=1)]),
+        "id": pa.array(predictions.ids, pa.string()),
+        "group": pa.array(predictions.groups, pa.string()),
+        "path": pa.array(predictions.paths, pa.string()),
+        "label": pa.array(predictions.labels, pa.int64()),
+        "label_name": pa.array([names[label] for label in predictions.labels], pa.string()),
+        "predicted": pa.array([names[label] for label in predictions.predicted], pa.string()),
+        "seen": pa.array(predictions.seen, pa.bool_()),
+        **{f"{_PROBABILITY}{name}": pa.array(predictions.probabilities[:, at]) for at, name in enumerate(names)},
+        **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
     }
-    for index, name in enumerate(classes):
-        columns[f"probability_{name}"] = pa.array(probabilities[:, index])
     pq.write_table(pa.table(columns), path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Reads what `write_predictions` wrote.
+
+    Raises:
+        HeadstartError: The file is missing, damaged, or holds something else.
+    """
+    try:
+        table = pq.read_table(path)
+        classes = [name.removeprefix(_PROBABILITY) for name in table.column_names if name.startswith(_PROBABILITY)]
+        probabilities = np.array([table[f"{_PROBABILITY}{name}"].to_numpy() for name in classes]).T
+        return Predictions(
+            classes=classes,
+            ids=table["id"].to_pylist(),
+            groups=table["group"].to_pylist(),
+            paths=table["path"].to_pylist(),
+            labels=table["label"].to_numpy(),
+            probabilities=probabilities.reshape(len(table), len(classes)),
+            slices={
+                name.removeprefix(_SLICE): table[name].to_pylist()
+                for name in table.column_names
+                if name.startswith(_SLICE)
+            },
+            seen=table["seen"].to_numpy(),
+        )
+    except FileNotFoundError:
+        raise HeadstartError(f"{path} does not exist; evaluate the model again") from None
+    except (KeyError, pa.ArrowException) as error:
+        raise HeadstartError(f"{path} holds no predictions ({error}); evaluate the model again") from None

@@ -17,6 +17,7 @@ def download_dataset(
     max_side: int = 512,
     max_bad_fraction: float = 0.1,
     sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
+    corrections: str = "",
     listing: str = "",
 ) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
@@ -31,11 +32,13 @@ def download_dataset(
         max_bad_fraction: Share of the files that may be left out before the step fails.
         sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
         listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
+        corrections: A CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes
+            of pictures, by id; a path or an address. An empty label leaves the picture out; empty: no corrections.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    settings = step.Settings(labels, max_side, max_bad_fraction, sha256)
+    settings = step.Settings(labels, max_side, max_bad_fraction, sha256, corrections)
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from headstart.components.core import page
 from headstart.components.core.dataset import SPLITS
+from headstart.components.core.hygiene import Finding, HygieneSummary
 from headstart.components.core.page import shown
 from headstart.components.download_dataset.measures import LOOKS
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined
@@ -40,6 +41,7 @@ _LOOKS = {
 }
 _REASONS = {
     "conflict": "The same pixels in two classes: one of the labels is wrong. None of them is used.",
+    "corrected": "The corrections leave it out.",
     "damaged": "The decoder gave up.",
     "duplicate": "The same pixels as another file of its class, which is used.",
     "empty": "No bytes.",
@@ -132,13 +134,8 @@ class Sizes:
     ticks: list[tuple[int, float]]
 
 
-def render(hygiene: Hygiene) -> str:
-    """Renders the page."""
-    return _Page(hygiene).render()
-
-
-class _Page:
-    """Works out, once each, what several sections speak of."""
+class HygienePage:
+    """The page and its summary; what several sections speak of is worked out once."""
 
     def __init__(self, hygiene: Hygiene) -> None:
         self._hygiene = hygiene
@@ -153,8 +150,21 @@ class _Page:
         )
         self._odd = {look.name: _odd_rows(self._facts[look.measure], look.odd, look.above) for look in LOOKS}
         self._shortcuts = find_shortcuts(self._facts, self._classes)
+        self._notes = self._find()
+
+    def summary(self) -> HygieneSummary:
+        """The page in a few figures."""
+        hygiene, used = self._hygiene, len(self._facts)
+        return HygieneSummary(
+            files=used + len(hygiene.quarantined),
+            used=used,
+            left_out=dict(Counter(each.reason for each in hygiene.quarantined).most_common()),
+            near_duplicates=sum(map(len, self._groups)),
+            findings=[Finding(note.title, note.text) for note in self._notes],
+        )
 
     def render(self) -> str:
+        """Renders the page."""
         hygiene, used = self._hygiene, len(self._facts)
         return page.render(
             __package__,
@@ -162,7 +172,7 @@ class _Page:
             used=used,
             files=used + len(hygiene.quarantined),
             names=self._classes,
-            notes=self._notes(),
+            notes=self._notes,
             classes=self._class_bars(),
             splits=[split for split in SPLITS if split in self._splits],
             balance=_balance(self._counts),
@@ -183,7 +193,7 @@ class _Page:
             made=self._made(),
         )
 
-    def _notes(self) -> list[Note]:
+    def _find(self) -> list[Note]:
         return [
             note
             for note in (

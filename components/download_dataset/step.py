@@ -18,8 +18,10 @@ from PIL import Image
 from headstart.components.core.cores import cores
 from headstart.components.core.dataset import DatasetInfo, DatasetWriter, ImageRow, read_info
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
-from headstart.components.download_dataset.hygiene import Hygiene, render
+from headstart.components.download_dataset.corrections import read_corrections
+from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
 from headstart.components.download_dataset.images import Picture, Rejected, check
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
@@ -42,12 +44,14 @@ class Settings:
         max_side: Longest side that is kept, in pixels; larger pictures are reduced.
         max_bad_fraction: Share of the files that may be left out, repeated pictures aside, before the run stops.
         sha256: What each source's SHA-256 has to be, empty where unchecked; or no entries at all.
+        corrections: Classes that are right where the sources are wrong: see `read_corrections`; empty: none.
     """
 
     labels: str = AUTO
     max_side: int = 512
     max_bad_fraction: float = 0.1
     sha256: Sequence[str] = ()
+    corrections: str = ""
 
     def __post_init__(self) -> None:
         check_rule(self.labels)
@@ -67,6 +71,7 @@ class _File:
     path: str
     label: str
     split: str
+    extra: tuple[tuple[str, str], ...]
     load: Loader
 
 
@@ -117,6 +122,9 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
+    corrections = read_corrections(settings.corrections, classes)
+    columns = list(dict.fromkeys(name for source in sources for entry in source.entries for name, _ in entry.extra))
+    extras: list[tuple[str, ...]] = []
     total = sum(len(source.entries) for source in sources)
     quarantined = [each for source in sources for each in source.unusable]
 
@@ -124,11 +132,18 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     remote = any(source.remote for source in sources)
     checked = _check_all(files, remote, settings.max_side)
     numbers = {label: number for number, label in enumerate(classes)}
+    changed = 0
     allowed = settings.max_bad_fraction * total
     for file, result in tracked(checked, "check", total):
         if isinstance(result, Picture):
-            spool.add(file.path, numbers[file.label], file.split, result)
-            continue
+            label = corrections.get(result.id, file.label)
+            if label:
+                spool.add(file.path, numbers[label], file.split, result)
+                extra = dict(file.extra)
+                extras.append(tuple(extra.get(column, "") for column in columns))
+                changed += label != file.label
+                continue
+            result = Rejected("corrected", "the corrections leave it out")
         quarantined.append(Quarantined(file.path, result.reason, result.detail))
         if len(quarantined) > allowed:
             raise HeadstartError(
@@ -141,17 +156,19 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     facts = spool.facts().take(kept)
     bad, quarantined = len(quarantined), [*quarantined, *repeated]
     _check_no_class_is_empty(facts, classes, name, quarantined)
-    with DatasetWriter(dataset, classes, name) as writer:
-        columns = ["path", "label", "id", "stored_width", "stored_height", "split"]
+    with DatasetWriter(dataset, classes, name, columns) as writer:
+        facts_used = ["path", "label", "id", "stored_width", "stored_height", "split"]
         places = iter(zip(kept, groups, strict=True))
-        for batch in facts.select(columns).to_batches(_ROWS_AT_ONCE):
+        for batch in facts.select(facts_used).to_batches(_ROWS_AT_ONCE):
             values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
             for (path, label, pixels, width, height, split), (row, group) in zip(values, places, strict=False):
-                writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
+                writer.add(
+                    ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split, extra=extras[row])
+                )
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
     members = several(groups)
-    page = render(
+    page = HygienePage(
         Hygiene(
             sources=[source.name for source in sources],
             classes=classes,
@@ -165,9 +182,12 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
         )
     )
     hygiene.parent.mkdir(parents=True, exist_ok=True)
-    hygiene.write_text(page, encoding="utf-8")
+    hygiene.write_text(page.render(), encoding="utf-8")
+    write_hygiene(dataset, page.summary())
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
+    if corrections:
+        event("corrections", listed=len(corrections), changed=changed)
     event("dataset", images=info.images, bad=bad, groups_of_several=len(members), digest=info.digest[:16])
     return info
 
@@ -195,7 +215,7 @@ def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[_File]
     rows = zip(source.entries, labelling.labels, labelling.splits, source.loaders(), strict=True)
     for entry, label, split, load in rows:
         no_class = functools.partial(_no_class, labelling.rule)
-        yield _File(prefix + entry.path, label, split, load if label else no_class)
+        yield _File(prefix + entry.path, label, split, entry.extra, load if label else no_class)
 
 
 def _no_class(rule: str) -> bytes:

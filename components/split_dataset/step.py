@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from headstart.components.core.dataset import (
     read_rows,
 )
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
 
@@ -134,12 +136,15 @@ def split_dataset(
     folders = {"train": train, "validation": validation, "test": test}
     with contextlib.ExitStack() as stack:
         writers = {
-            split: stack.enter_context(DatasetWriter(folder, info.classes, info.source))
+            split: stack.enter_context(DatasetWriter(folder, info.classes, info.source, info.extra))
             for split, folder in folders.items()
         }
         for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):
             if number in places:
                 writers[places[number]].add(dataclasses.replace(row, fold=folds.get(number, NO_FOLD)))
+    if (dataset / HYGIENE).exists():
+        for folder in folders.values():
+            shutil.copyfile(dataset / HYGIENE, folder / HYGIENE)
     _check_no_leak(folders)
     written = {split: read_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(places), **{name: done.images for name, done in written.items()})

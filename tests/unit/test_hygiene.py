@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from headstart.components.core.page import shown
-from headstart.components.download_dataset.hygiene import Hygiene, render
+from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
 from headstart.components.download_dataset.quarantine import Quarantined
 
 HOSTILE = [
@@ -60,6 +60,10 @@ def hygiene(table: pa.Table, classes: Sequence[str] = ("cat", "dog"), **others: 
         "thumbnail": lambda row: Image.effect_noise((200, 150), 90).convert("RGB"),
     }
     return Hygiene(**(values | others))
+
+
+def render(found: Hygiene) -> str:
+    return HygienePage(found).render()
 
 
 class Page(HTMLParser):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of
 from headstart.components.download_dataset.sources.source import (
@@ -22,12 +23,14 @@ from headstart.components.download_dataset.sources.source import (
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
 _NEEDED = ("image", "label")
+_OWN = set(schema([]).names)
 
 
 def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     """Opens a manifest with the columns `image` and `label`, and `split` if it likes.
 
-    `image` is a path relative to the manifest, or an address; a local manifest may name absolute paths too.
+    `image` is a path relative to the manifest, or an address; a local manifest may name absolute paths too. Further
+    columns go along with the pictures, unless they are called like one of the dataset's own.
 
     Args:
         name: The manifest as the user named it.
@@ -45,8 +48,14 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
         return (functools.partial(_load, store, base, row["image"]) for row in rows)
 
     remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
-    entries = [Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower()) for row in rows]
+    entries = [
+        Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows
+    ]
     return Source(name, entries, loaders, remote=remote)
+
+
+def _extra(row: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((shown(name), shown(value)) for name, value in row.items() if name and name not in _OWN)
 
 
 def references(name: str, path: Path, base: str) -> Iterator[str]:

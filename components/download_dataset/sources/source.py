@@ -40,11 +40,13 @@ class Entry:
         path: Its path relative to the source, with forward slashes.
         label: The class that the source itself gives it; empty where the path has to tell.
         split: The ready-made split that the source itself puts it in, likewise.
+        extra: What else the source says of it, names and values.
     """
 
     path: str
     label: str = ""
     split: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 Loader = Callable[[], bytes]

@@ -1,0 +1,56 @@
+"""What was found in the data before training, in short: `hygiene.json`, which goes along with the data."""
+
+import dataclasses
+from pathlib import Path
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import read_json, write_json
+
+HYGIENE = "hygiene.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something to look at in the data."""
+
+    title: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class HygieneSummary:
+    """The page on the data in a few figures.
+
+    Attributes:
+        files: Files of the sources.
+        used: Files that became pictures of the dataset.
+        left_out: Files that did not, by reason.
+        near_duplicates: Pictures that have a near-duplicate.
+        findings: What there is to look at.
+    """
+
+    files: int
+    used: int
+    left_out: dict[str, int]
+    near_duplicates: int
+    findings: list[Finding]
+
+
+def write_hygiene(dataset: Path, summary: HygieneSummary) -> None:
+    """Puts the summary beside a dataset's shards."""
+    write_json(dataset / HYGIENE, dataclasses.asdict(summary))
+
+
+def read_hygiene(dataset: Path) -> HygieneSummary | None:
+    """The summary that lies beside a dataset's shards; None where there is none.
+
+    Raises:
+        HeadstartError: It is damaged.
+    """
+    if not (dataset / HYGIENE).exists():
+        return None
+    values = read_json(dataset / HYGIENE, "dataset")
+    try:
+        return HygieneSummary(**values | {"findings": [Finding(**each) for each in values["findings"]]})
+    except (TypeError, KeyError) as error:
+        raise HeadstartError(f"{dataset / HYGIENE} is damaged ({error}); make the dataset again") from None

@@ -1,0 +1,56 @@
+"""Corrected classes: a CSV file that says of some pictures what they really are."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.stores import is_remote, open_store, without_secrets
+
+_NEEDED = ("id", "label")
+_MAX_BYTES = 64 * 2**20
+
+
+def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
+    """The right class of each picture that is listed, by its id; empty for a picture that is to be left out.
+
+    Args:
+        address: A CSV file with the columns `id` (of the pixels, as in the dataset) and `label`, and any others: the
+            evaluation's `label_errors.csv` is one. A path, or an `http(s)://`, `gs://` or `s3://` address; empty for
+            no corrections.
+        classes: Class names; a label has to be one of them.
+
+    Raises:
+        HeadstartError: It cannot be read, lacks a column, gives one picture two classes, or one that the data do not have.
+    """
+    if not address:
+        return {}
+    name = without_secrets(address) if is_remote(address) else address
+    try:
+        if is_remote(address):
+            content = open_store(address).read(address, max_bytes=_MAX_BYTES)
+        else:
+            content = Path(address).expanduser().read_bytes()
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), restval="")
+        missing = [column for column in _NEEDED if column not in (rows.fieldnames or [])]
+        if missing:
+            raise HeadstartError(
+                f"corrections {name!r} lack the column {' and '.join(missing)}; give id and label, as label_errors.csv"
+            )
+        corrections: dict[str, str] = {}
+        for row in rows:
+            image, label = row["id"].strip(), row["label"].strip()
+            if label and label not in classes:
+                raise HeadstartError(
+                    f"corrections {name!r} call picture {image} {label!r}; the classes are {', '.join(classes)}"
+                )
+            if corrections.setdefault(image, label) != label:
+                raise HeadstartError(
+                    f"corrections {name!r} call picture {image} both {corrections[image]!r} and {label!r}; keep one"
+                )
+    except OSError as error:
+        raise HeadstartError(f"corrections {name!r} cannot be read ({error.strerror}); pass a CSV file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise HeadstartError(f"corrections {name!r} are no UTF-8 CSV ({error}); save the table as such") from None
+    return corrections
