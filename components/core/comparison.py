@@ -86,7 +86,9 @@ def compare(
         HeadstartError: They are predictions of different images or classes.
     """
     if candidate.ids != champion.ids or candidate.classes != champion.classes:
-        raise HeadstartError("candidate and champion answer different images or classes; evaluate both on one test set")
+        raise HeadstartError(
+            "candidate and champion answer different images or classes; evaluate both on one test set"
+        )
     kept = ~champion.seen
     images, seen = int(kept.sum()), int(champion.seen.sum())
     right, champion_right = candidate.right[kept], champion.right[kept]
@@ -94,22 +96,22 @@ def compare(
     p_better, p_worse = mcnemar(only_candidate, only_champion)
     counts = (level, images, seen, only_candidate, only_champion, p_better, p_worse)
     if images < max(1, min_images):
-        why = f"only {images} of {len(kept)} test images are left that the champion has not seen; it takes {min_images}"
+        why = (
+            f"only {images} of {len(kept)} test images are left that the champion has not seen; it takes {min_images}"
+        )
         return Comparison(CANNOT_TELL, why, *counts)
 
     labels = candidate.labels[kept]
     differences = np.stack(
         [
             right.astype(np.float64) - champion_right,
-            cross_entropies(labels, candidate.probabilities[kept]) - cross_entropies(labels, champion.probabilities[kept]),
+            cross_entropies(labels, candidate.probabilities[kept])
+            - cross_entropies(labels, champion.probabilities[kept]),
         ],
         axis=1,
     )
     means = [differences.mean(axis=0)]
-    means += [
-        weights @ differences / images
-        for weights in resamples_of(images, _SEED, affordable_resamples(images))
-    ]
+    means += [weights @ differences / images for weights in resamples_of(images, _SEED, affordable_resamples(images))]
     accuracy, log_loss = np.array(means).T
     log_loss_interval = percentiles(log_loss, 1 - 2 * level)
     verdict, reason = _verdict(*counts[:1], *counts[3:], surer_of_mistakes=log_loss_interval[0] > 0)

@@ -151,7 +151,9 @@ class DatasetWriter:
         else:
             self._flush()
             self._close_shard()
-            info = DatasetInfo(self._classes, self._counts, _digest(self._keys), self._source, self._shards, self._extra)
+            info = DatasetInfo(
+                self._classes, self._counts, _digest(self._keys), self._source, self._shards, self._extra
+            )
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:

@@ -1,16 +1,23 @@
-"""The model artifact: a folder of `model.keras`, `model.json` and `history.csv`."""
+"""The model artifact: a folder of `model.keras`, `model.json`, `history.csv` and `seen.parquet`."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.components.core.dataset import read_columns
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
 
 MODEL = "model.keras"
 MANIFEST = "model.json"
-FORMAT = "headstart-model/1"
+SEEN = "seen.parquet"
+"""Ids of the images that the model, or one it started from, was trained or tuned on."""
+
+FORMAT = "headstart-model/2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +51,34 @@ class ModelInfo:
     sha256: str = ""
 
 
+def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
+    """Writes `seen.parquet`, one column `id`.
+
+    Args:
+        folder: Of the model.
+        datasets: Dataset artifacts that it was trained or tuned on.
+        parent: Folder of the model that it started from, which saw images too.
+    """
+    ids = set(read_seen(parent)) if parent else set()
+    for dataset in datasets:
+        ids.update(read_columns(dataset, ["id"])["id"].to_pylist())
+    # Half of what a hash takes in letters; a dictionary of values that never repeat would only add to it.
+    table = pa.table({"id": pa.array(sorted(ids), pa.string())})
+    pq.write_table(table, folder / SEEN, compression="zstd", use_dictionary=False)
+
+
+def read_seen(folder: Path) -> frozenset[str]:
+    """Ids of the images that a model was trained or tuned on.
+
+    Raises:
+        HeadstartError: The file is damaged.
+    """
+    try:
+        return frozenset(pq.read_table(folder / SEEN)["id"].to_pylist())
+    except (KeyError, OSError, pa.ArrowException) as error:
+        raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
+
+
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, last of all: it completes the artifact."""
     sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
@@ -63,7 +98,7 @@ def read_model_info(folder: Path) -> ModelInfo:
         info = ModelInfo(**values)
     except TypeError as error:
         raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None
-    for name in (MODEL, HISTORY):
+    for name in (MODEL, HISTORY, SEEN):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
     if sha256_of_file(folder / MODEL) != info.sha256:

@@ -12,6 +12,8 @@ from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 
 PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+CHAMPION = "champion.parquet"
 
 _PROBABILITY = "probability_"
 _SLICE = "slice_"
@@ -77,6 +79,20 @@ def predictions_of(
         probabilities=probabilities,
         slices={name: ["" if value is None else str(value) for value in rows[name].to_pylist()] for name in extra},
         seen=np.array([image in known or group in known for image, group in zip(ids, groups, strict=True)], bool),
+    )
+
+
+def joined(parts: list[Predictions]) -> Predictions:
+    """Predictions of several datasets of the same classes, one after the other, without their slices."""
+    return Predictions(
+        classes=parts[0].classes,
+        ids=[each for part in parts for each in part.ids],
+        groups=[each for part in parts for each in part.groups],
+        paths=[each for part in parts for each in part.paths],
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        slices={},
+        seen=np.concatenate([part.seen for part in parts]),
     )
 
 

@@ -81,9 +81,7 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
     differ = only_first + only_second
     if not differ:
         return 1.0, 1.0
-    first, second = (
-        float(binomtest(only_first, differ, alternative=side).pvalue) for side in ("greater", "less")
-    )
+    first, second = (float(binomtest(only_first, differ, alternative=side).pvalue) for side in ("greater", "less"))
     return first, second
 
 

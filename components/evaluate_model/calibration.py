@@ -4,14 +4,14 @@ import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
+from headstart.components.core.calibration import fit_temperature, logits_of, scaled
 from headstart.components.core.statistics import (
     LEVEL,
     Interval,
     affordable_resamples,
-    cross_entropies,
     clopper_pearson_lower,
+    cross_entropies,
     percentiles,
     resamples_of,
     wilson,
@@ -21,8 +21,6 @@ from headstart.components.evaluate_model.figures import SEED
 BINS = 15
 WANTED = (0.95, 0.99)
 """Precisions for which the abstention table gives a threshold."""
-
-_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 0.05, 20.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,39 +110,6 @@ class Abstention:
     precision_lower: float | None = None
 
 
-def scaled(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities whose logits are divided by a temperature, (n, classes)."""
-    bounded = np.clip(probabilities, np.finfo(np.float32).eps, 1.0)
-    raised = np.log(bounded) / temperature
-    raised = np.exp(raised - raised.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
-def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """The temperature with the least cross-entropy.
-
-    The truth is taken for (n + 1) / (n + 2) sure, as Platt does: where all is right, the temperature would otherwise
-    fall without end.
-
-    Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; J. C. Platt, "Probabilistic Outputs
-    for Support Vector Machines", 1999.
-
-    Args:
-        labels: (n,), n at least 1, of validation images.
-        probabilities: (n, classes).
-    """
-    images, classes = probabilities.shape
-    doubt = 1 / (images + 2)
-
-    def loss(log_temperature: float) -> float:
-        logs = np.log(np.clip(scaled(probabilities, np.exp(log_temperature)), 1e-300, 1.0))
-        right = logs[np.arange(images), labels]
-        return float(-((1 - doubt) * right + doubt * (logs.sum(axis=1) - right) / (classes - 1)).mean())
-
-    bounds = (np.log(_LOWEST_TEMPERATURE), np.log(_HIGHEST_TEMPERATURE))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x))
-
-
 def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Reliability:
     """Measures probabilities against what is true.
 
@@ -194,7 +159,7 @@ def calibrate(
         test: Likewise.
     """
     labels, probabilities = test
-    temperature = fit_temperature(*validation)
+    temperature = fit_temperature(validation[0], logits_of(validation[1]))
     return Calibration(
         temperature=temperature,
         validation_images=len(validation[0]),
@@ -247,5 +212,7 @@ def _abstention(
     )
 
 
-def _answers(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _answers(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return (probabilities.argmax(axis=1) == labels).astype(np.int64), probabilities.max(axis=1)

@@ -1,6 +1,7 @@
 """Charts of the report, as inline SVG in the page's own colours."""
 
 import io
+from collections.abc import Sequence
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -8,13 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from headstart.components.core.history import Epoch
+from headstart.components.core.probe import LearningCurve
+from headstart.components.evaluate_model.ranking import Curve
 
 # Okabe and Ito's colours, which the colour-blind can tell apart too.
 _TRAINING = "#e69f00"
 _VALIDATION = "#0072b2"
 _INK = "#010203"
+_CLASSES = (_VALIDATION, "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+_LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+MOST_CLASSES = len(_CLASSES)
 # Drawn in the first, shown in the second: the charts follow the page from light to dark.
 _OF_THE_PAGE = {_INK: "currentColor", _VALIDATION: "rgb(var(--blue))"}
+_MOST_POINTS = 200
 
 _STYLE = {
     "axes.edgecolor": _INK,
@@ -25,8 +32,9 @@ _STYLE = {
     "font.family": "sans-serif",
     "font.size": 10,
     "svg.fonttype": "none",
-    "svg.hashsalt": "headstart",
     "text.color": _INK,
+    # A class may be called $100.
+    "text.parse_math": False,
     "xtick.color": _INK,
     "ytick.color": _INK,
 }
@@ -54,7 +62,71 @@ def curves(epochs: list[Epoch], title: str) -> str:
         )
         accuracy.set_ylabel("accuracy (%)")
         loss.legend(frameon=False)
-        return _svg(figure)
+        return _svg(figure, title)
+
+
+def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> str:
+    """ROC and precision-recall curves, one class against the rest.
+
+    Args:
+        roc: By class, at most `MOST_CLASSES`: see `ranking.roc`.
+        precision_recall: By class likewise.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for (name, (x, y, _)), colour, line in zip(roc.items(), _CLASSES, _LINES, strict=False):
+            left.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name)
+        left.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="chance")
+        left.set(xlabel="false positive rate (%)", ylabel="true positive rate (%)", title="ROC")
+        for (name, (x, y, _)), colour, line in zip(precision_recall.items(), _CLASSES, _LINES, strict=False):
+            right.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name, drawstyle="steps-pre")
+        right.set(xlabel="recall (%)", ylabel="precision (%)", title="Precision and recall", ylim=(0, 103))
+        left.legend(frameon=False, loc="lower right", fontsize=9)
+        return _svg(figure, "ranking")
+
+
+def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
+    """Share right over probability.
+
+    Args:
+        bins: By name, at most two: confidence and accuracy, 0 to 1, and images, of the bins that have any.
+    """
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(3.8, 3.4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="as it should be")
+        for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
+            most = max((images for *_, images in points), default=1)
+            x, y = ([100 * point[at] for point in points] for at in (0, 1))
+            sizes = [12 + 90 * images / most for *_, images in points]
+            axes.plot(x, y, "-", color=colour, linewidth=1)
+            axes.scatter(x, y, s=sizes, marker=mark, facecolor=colour, edgecolor="none", label=name)
+        axes.set(xlabel="probability of the answer (%)", ylabel="answers that are right (%)", ylim=(-3, 103))
+        axes.legend(frameon=False, loc="upper left", fontsize=9)
+        return _svg(figure, "reliability")
+
+
+def learning(curve: LearningCurve) -> str:
+    """Accuracy over training images, with the band of the draws."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        axes = figure.subplots()
+        x = [point.images for point in curve.points]
+        low, high = ([100 * point.band[at] for point in curve.points] for at in (0, 1))
+        axes.fill_between(x, low, high, color=_VALIDATION, alpha=0.2, linewidth=0, label="95 % of the draws")
+        axes.plot(x, [100 * point.accuracy for point in curve.points], "o-", color=_VALIDATION, label="mean")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(x, [f"{images:,}" for images in x])
+        axes.set(xlabel="images learned from", ylabel="accuracy on held-out images (%)")
+        axes.legend(frameon=False, loc="lower right")
+        return _svg(figure, "learning")
+
+
+def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    every = max(1, len(x) // _MOST_POINTS)
+    picked = [*range(0, len(x) - 1, every), len(x) - 1]
+    return [100 * x[at] for at in picked], [100 * y[at] for at in picked]
 
 
 def _pair(axes: Axes, numbers: list[int], training: list[float], validation: list[float]) -> None:
@@ -64,9 +136,11 @@ def _pair(axes: Axes, numbers: list[int], training: list[float], validation: lis
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    # Of several charts on a page each needs identifiers of its own.
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     drawing = buffer.getvalue()
     for drawn, shown in _OF_THE_PAGE.items():
         drawing = drawing.replace(drawn, shown)

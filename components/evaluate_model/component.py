@@ -14,25 +14,39 @@ def evaluate_model(
     metrics: Output[Metrics],
     classification: Output[ClassificationMetrics],
     report: Output[HTML],
+    validation: Input[Dataset] = None,
     head: Input[Model] = None,
     from_scratch: Input[Model] = None,
+    champion: str = "",
+    command: str = "",
 ) -> None:
     """Runs models once over the test images; writes predictions, metrics and a report.
 
     Args:
         model: Model artifact of the final model.
         test: Dataset artifact that no training has seen.
-        evaluation: Folder of predictions.parquet and metrics.json.
-        metrics: Accuracy and log loss, for KFP's user interface.
+        evaluation: Folder of metrics.json, predictions.parquet, label_errors.csv, and what the report is made of.
+        metrics: Key figures of every model, for KFP's user interface.
         classification: Confusion matrix and, for two classes, the ROC curve, likewise.
         report: One HTML page that needs no network.
-        head: Model artifact of the head alone, to show beside it.
+        validation: Dataset artifact for calibration and thresholds; without it there are none.
+        head: Model artifact of the head alone, to show beside it; it also knows the doubtful labels.
         from_scratch: Model artifact of the network trained from scratch, to show beside it.
+        champion: The model in use, a model artifact's folder as a path or an http(s)://, gs:// or s3:// address, to
+            be run on the same test images; empty: there is none.
+        command: What started the run, for the report.
     """
     from pathlib import Path
 
     from headstart.components.evaluate_model import show, step
 
-    others = [Path(other.path) for other in (from_scratch, head) if other]
-    result = step.evaluate_model(Path(model.path), others, Path(test.path), Path(evaluation.path), Path(report.path))
+    inputs = step.Inputs(
+        model=Path(model.path),
+        test=Path(test.path),
+        validation=Path(validation.path) if validation else None,
+        others=[Path(other.path) for other in (from_scratch, head) if other],
+        champion=champion,
+        command=command,
+    )
+    result = step.evaluate_model(inputs, Path(evaluation.path), Path(report.path))
     show.show(result, metrics, classification)

@@ -1,124 +1,273 @@
-"""The report: one HTML file that needs no network."""
+"""The report: one HTML file that needs no network, made of an evaluation's folder alone."""
 
-import dataclasses
-import io
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from headstart.components.core import page
-from headstart.components.core.dataset import read_rows
+from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import read_json
 from headstart.components.core.history import Epoch
-from headstart.components.core.model import ModelInfo
-from headstart.components.evaluate_model.charts import curves
-from headstart.components.evaluate_model.figures import Figures
+from headstart.components.core.hygiene import read_hygiene
+from headstart.components.core.page import shown
+from headstart.components.core.pictures import Shown, read_pictures
+from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.probe import LABEL_ERRORS, LEARNING_CURVE, LearningCurve, read_learning_curve
+from headstart.components.core.statistics import clopper_pearson_lower
+from headstart.components.evaluate_model import charts
+from headstart.components.evaluate_model.calibration import scaled
+from headstart.components.evaluate_model.files import FORMAT, METRICS, MODELS, PICTURES
+from headstart.components.evaluate_model.ranking import precision_recall, roc
 
 STAGE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
+IN_USE = "Model in use"
 
-_MISTAKES = 12
-_THUMBNAIL_SIDE = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidate:
-    """One model on the test set.
-
-    Attributes:
-        info: What it is.
-        epochs: How its training went.
-        figures: What it reached.
-    """
-
-    info: ModelInfo
-    epochs: list[Epoch]
-    figures: Figures
-
-    @property
-    def title(self) -> str:
-        """Its stage in words."""
-        return STAGE_TITLES[self.info.stage]
+_SIDE_BY_SIDE = ("champion", "from_scratch", "head", "test")
+_MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 30, 60
+_STEPS = 200
+"""Of the threshold slider, from 0 to 1."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A test image that the model gets wrong.
-
-    Attributes:
-        thumbnail: `data:` address of a small JPEG.
-        path: Where the image came from.
-        label: Its class.
-        predicted: The class the model takes it for.
-        probability: What the model gives that class.
-    """
-
-    thumbnail: str
-    path: str
-    label: str
-    predicted: str
-    probability: float
-
-
-def render(final: Candidate, others: list[Candidate], mistakes: list[Mistake]) -> str:
+def render(evaluation: Path) -> str:
     """Renders the page.
 
     Args:
-        final: The model that is the run's result.
-        others: Models to show beside it, on the same test images.
-        mistakes: Images that `final` gets wrong, the worst first.
+        evaluation: Folder that `evaluate_model` made.
+
+    Raises:
+        HeadstartError: It is none, or a file of it is damaged.
     """
-    histories = _histories([*others, final])
+    metrics = read_json(evaluation / METRICS, "evaluation")
+    if not isinstance(metrics, dict) or metrics.get("format") != FORMAT:
+        raise HeadstartError(f"{evaluation / METRICS} is not in the format {FORMAT}; evaluate the model again")
+    made = read_json(evaluation / MODELS, "evaluation")
+    models = made["models"]
+    predictions = read_predictions(evaluation / PREDICTIONS)
+    curve = read_learning_curve(evaluation / LEARNING_CURVE)
+    final, champion = metrics["test"], metrics.get("champion")
+    classes = metrics["classes"]
+    order = sorted(range(len(classes)), key=lambda at: (final["per_class"][classes[at]]["recall"], at))
     return page.render(
         __package__,
         "report.html.j2",
+        verdict=verdict(metrics),
+        expect=final["accuracy_interval"],
         final=final,
-        candidates=[*others, final],
-        classes=final.info.classes,
-        largest=max(max(row) for row in final.figures.confusion_matrix),
-        charts={title: curves(epochs, title) for title, epochs in histories.items()},
-        mistakes=mistakes,
-        facts=_facts(final.info),
+        champion=champion,
+        comparison=metrics["comparison"],
+        classes=classes,
+        metrics=metrics,
+        key_figures=_key_figures(final, champion),
+        candidates=[
+            (IN_USE if key == "champion" else STAGE_TITLES[models[key]["stage"]], metrics[key], key == "test")
+            for key in _SIDE_BY_SIDE
+            if key in metrics
+        ],
+        share=models["test"]["metrics"].get("fine_tuned_share", 1),
+        training={title: charts.curves(epochs, title) for title, epochs in _histories(models).items()},
+        matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
+        largest=max(map(max, final["confusion_matrix"])),
+        confusions=final["confusions"][:_CONFUSIONS],
+        rows=[(classes[at], final["per_class"][classes[at]]) for at in order[:_CLASS_ROWS]],
+        slices=metrics["slices"][:_SLICES],
+        ranking=_ranking(predictions, final),
+        reliability=_reliability(metrics["calibration"]),
+        slider=_slider(predictions, metrics["calibration"]),
+        start=_start(metrics),
+        galleries=_galleries(read_pictures(evaluation / PICTURES)),
+        label_errors=LABEL_ERRORS,
+        curve=curve,
+        learning=charts.learning(curve) if curve else "",
+        more=_more(curve) if curve else "",
+        hygiene=read_hygiene(evaluation),
+        card=_card(models["test"], made["command"], metrics),
+        facts=_facts(models["test"], metrics),
     )
 
 
-def worst_mistakes(
-    test: Path, labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: list[str]
-) -> list[Mistake]:
-    """The images whose wrong class got the highest probability, at most a dozen, with thumbnails."""
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-probabilities.max(axis=1)[wrong], kind="stable")][:_MISTAKES]
-    rank = {int(index): place for place, index in enumerate(worst)}
-    found: dict[int, Mistake] = {}
-    for index, row in enumerate(read_rows(test) if rank else ()):
-        if index in rank:
-            found[rank[index]] = Mistake(
-                page.thumbnail(Image.open(io.BytesIO(row.image)), _THUMBNAIL_SIDE),
-                row.path,
-                classes[row.label],
-                classes[predicted[index]],
-                float(probabilities[index].max()),
-            )
-    return [found[place] for place in sorted(found)]
+def verdict(metrics: dict[str, Any]) -> str:
+    """What there is to know, in one sentence.
+
+    Args:
+        metrics: As in `metrics.json`.
+    """
+    final, comparison = metrics["test"], metrics["comparison"]
+    right = f"{100 * final['accuracy']:.1f} % of {final['images']:,} test pictures right"
+    if comparison is None:
+        commonest = max(final["per_class"].items(), key=lambda item: item[1]["images"])
+        share = commonest[1]["images"] / final["images"]
+        if final["accuracy_interval"][0] <= share < 1:
+            return f"Not shown to be of use: {right}, and always saying {shown(commonest[0])} gets {100 * share:.1f} %"
+        low, high = (100 * bound for bound in final["accuracy_interval"])
+        return f"{right}; on new pictures like these, expect {low:.1f} % to {high:.1f} %"
+    if comparison["accuracy"] is None:
+        return f"{right}; whether that is better than the model in use cannot be told"
+    both = (
+        f"{100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % of "
+        f"{comparison['images']:,} test pictures right"
+    )
+    return {
+        BETTER: f"Better than the model in use: {both}",
+        WORSE: f"Worse than the model in use: {both}",
+        CANNOT_TELL: f"Not shown to be better than the model in use: {both}",
+    }[comparison["verdict"]]
 
 
-def _histories(candidates: list[Candidate]) -> dict[str, list[Epoch]]:
+def _key_figures(final: dict[str, Any], champion: dict[str, Any] | None) -> list[tuple[str, str, list[str]]]:
+    """Name, explanation, and a text with its interval for each model."""
+    rows = [
+        ("Accuracy", "share right", "accuracy", True),
+        ("Balanced accuracy", "each class counts alike", "balanced_accuracy", True),
+        ("F1, macro", "recall and precision in one", "macro.f1", True),
+        ("ROC area, macro", "how well classes are ranked", "macro.roc_auc", True),
+        ("Log loss", "nats; lower is better", "log_loss", False),
+    ]
+    models = [final, champion] if champion else [final]
+    return [(name, why, [_estimate(model, key, share) for model in models]) for name, why, key, share in rows]
+
+
+def _estimate(figures: dict[str, Any], key: str, share: bool) -> str:
+    *above, name = key.split(".")
+    for part in above:
+        figures = figures[part]
+    value, interval = figures[name], figures[f"{name}_interval"]
+    if value is None:
+        return "none"
+    if share:
+        return f"{100 * value:.1f} % ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _histories(models: dict[str, Any]) -> dict[str, list[Epoch]]:
     """Epochs by stage; a fine-tuned model's history holds its head's epochs too, which are shown once."""
     stages: dict[str, list[Epoch]] = {}
-    for candidate in candidates:
-        for stage in dict.fromkeys(epoch.stage for epoch in candidate.epochs):
-            stages[STAGE_TITLES[stage]] = [epoch for epoch in candidate.epochs if epoch.stage == stage]
+    for key in ("from_scratch", "head", "test"):
+        epochs = [Epoch(**each) for each in models[key]["history"]] if key in models else []
+        for stage in dict.fromkeys(epoch.stage for epoch in epochs):
+            stages[STAGE_TITLES[stage]] = [epoch for epoch in epochs if epoch.stage == stage]
     return stages
 
 
-def _facts(info: ModelInfo) -> dict[str, Any]:
+def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[str, list[str]]:
+    """A chart of the classes that are ranked worst, and their names; of two classes the second."""
+    names = predictions.classes
+    areas = {at: final["per_class"][name]["roc_auc"] for at, name in enumerate(names)}
+    drawn = sorted((at for at, area in areas.items() if area is not None), key=lambda at: areas[at])
+    drawn = drawn and [1] if len(names) == 2 else drawn[: charts.MOST_CLASSES]
+    if not drawn:
+        return "", []
+    curves = {
+        shown(names[at], 24): (predictions.labels == at, predictions.probabilities[:, at]) for at in drawn
+    }
+    chart = charts.ranking(
+        {name: roc(*each) for name, each in curves.items()},
+        {name: precision_recall(*each) for name, each in curves.items()},
+    )
+    return chart, [names[at] for at in drawn]
+
+
+def _reliability(calibration: dict[str, Any] | None) -> str:
+    if not calibration:
+        return ""
+    names = {"before": "as the model says", "after": "scaled"}
+    return charts.reliability(
+        {
+            name: [
+                (each["confidence"], each["accuracy"], each["images"])
+                for each in calibration[key]["bins"]
+                if each["images"]
+            ]
+            for key, name in names.items()
+        }
+    )
+
+
+def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> list[tuple[float, int, int, float]]:
+    """For each threshold: itself, test images that get an answer, those right, and the bound of the precision."""
+    temperature = calibration["temperature"] if calibration else 1.0
+    confidence = scaled(predictions.probabilities, temperature).max(axis=1)
+    thresholds = np.arange(_STEPS + 1) / _STEPS
+    answered = np.array([(confidence >= each).sum() for each in thresholds])
+    right = np.array([(predictions.right & (confidence >= each)).sum() for each in thresholds])
+    bounds = clopper_pearson_lower(right, answered)
+    columns = (thresholds.tolist(), answered.tolist(), right.tolist(), np.round(bounds, 5).tolist())
+    return list(zip(*columns, strict=True))
+
+
+def _start(metrics: dict[str, Any]) -> int:
+    """Where the slider stands at first: at the first threshold of the abstention table."""
+    thresholds = [each["threshold"] for each in metrics["abstention"] if each["threshold"] is not None]
+    return round(_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
+
+
+def _galleries(pictures: list[Shown]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    galleries: dict[str, list[dict[str, Any]]] = {}
+    for each in pictures:
+        figure = {
+            "picture": _address(each.picture),
+            "heat": _address(each.heat) if each.heat else "",
+            "label": each.label,
+            "predicted": each.predicted,
+            "probability": each.probability,
+            "probability_label": each.probability_label,
+            "path": each.path,
+        }
+        galleries.setdefault(each.gallery, []).append(figure)
+    yield from galleries.items()
+
+
+def _address(content: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+
+
+def _more(curve: LearningCurve) -> str:
+    """What more images would bring, in words."""
+    low, high = (100 * bound for bound in curve.gain_interval)
+    about = f"about {100 * curve.gain:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    if high < 0.5:
+        return f"Doubling the training set of {curve.images:,}: {about}. More of the same pictures would hardly help."
+    if low <= 0.05:
+        return f"Doubling the training set of {curve.images:,}: {about}. It may help, or not."
+    return f"Doubling the training set of {curve.images:,}: {about}."
+
+
+def _card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
+    """The model card: what it is for, on what it was made, and what it cannot do."""
+    final = metrics["test"]
+    weakest = min(final["per_class"].items(), key=lambda item: (item[1]["recall"], item[0]))
+    low, high = (100 * bound for bound in weakest[1]["recall_interval"])
+    calibration = metrics["calibration"]
     return {
-        **_flat(info.recipe),
-        **{f"{name} data": digest for name, digest in info.dataset.items()},
-        **info.versions,
-        "model.keras (SHA-256)": info.sha256,
+        "What it does": f"Gives each of {len(model['classes'])} classes a probability: "
+        f"{', '.join(shown(name) for name in model['classes'][:12])}{', …' if len(model['classes']) > 12 else ''}.",
+        "What it takes": f"RGB pixels, 0 to 255, of any size; it resizes them to {model['image_size']} x "
+        f"{model['image_size']} itself.",
+        "What it cannot": "Say that a picture shows none of its classes, or do well on pictures of another kind than "
+        "those it was tested on.",
+        "Where it is weakest": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
+        f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test pictures.",
+        "How it was tested": f"Once, on {final['images']:,} pictures that chose nothing; intervals are at the 95 % "
+        f"level, those without a formula from {final['resamples']:,} bootstrap resamples with seed "
+        f"{metrics['bootstrap_seed']}.",
+        "Probabilities": f"Divide its logits by {calibration['temperature']:.2f} to take them at their word."
+        if calibration
+        else "Not calibrated: there were no validation pictures.",
+        **({"Command": command} if command else {}),
+    }
+
+
+def _facts(model: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "backbone": model["backbone"],
+        **_flat(model["recipe"]),
+        **{f"{name} data": digest for name, digest in model["dataset"].items()},
+        "test data": metrics["test_data"],
+        **model["versions"],
+        "model.keras (SHA-256)": model["sha256"],
     }
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import fresh_folder
 from headstart.components.core.history import read_history
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, read_model_info
+from headstart.components.core.model import ModelInfo, read_model_info, write_seen
 from headstart.components.core.plan import Plan
 
 SHARES = (0.5, 1.0)
@@ -101,6 +102,8 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         seed=plan.seed,
         parent=before.sha256,
     )
+    fresh_folder(model)
+    write_seen(model, [train, validation], head)
     save_model(model, network, info, [*read_history(head), *epochs])
     event("model", stage=plan.stage, **info.metrics)
     return info

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from headstart.components.core.backbones import Head, get_backbone
 from headstart.components.core.dataset import read_training_infos
+from headstart.components.core.files import fresh_folder
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo
+from headstart.components.core.model import ModelInfo, write_seen
 from headstart.components.core.plan import Plan
 
 # "Deep Learning with R", chapter 5.
@@ -72,6 +73,8 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
         versions=library_versions(),
         seed=plan.seed,
     )
+    fresh_folder(model)
+    write_seen(model, [train, validation])
     save_model(model, network, info, epochs)
     event("model", stage=plan.stage, epoch=kept.epoch, **info.metrics)
     return info

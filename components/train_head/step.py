@@ -5,10 +5,12 @@ from pathlib import Path
 
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
+from headstart.components.core.files import fresh_folder
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo
+from headstart.components.core.model import ModelInfo, write_seen
 from headstart.components.core.plan import Plan
+from headstart.components.train_head.probe import probe_data, write_probe
 
 WEIGHT_DECAY = 1.0
 """AdamW's decay for the head: as many inputs as images need a strong one.
@@ -37,6 +39,8 @@ class HeadSettings:
 
 def train_head(train: Path, validation: Path, model: Path, settings: HeadSettings) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
+
+    The record also tells which labels are doubtful and what more images would bring: see `probe_data`.
 
     Args:
         train: Dataset artifact to learn from.
@@ -77,6 +81,8 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
     parts = cut(network, base.name, BACKBONE_END)
     with recorded(parts.front, train, validation, plan) as records:
         epochs = fit(parts.tail, *records, plan, WEIGHT_DECAY)
+        plain = [record.activations[0] for record in records]
+        probed = probe_data([train, validation], plain, base.output.shape[-1], plan.seed)
     kept = best_epoch(epochs)
     info = ModelInfo(
         stage=plan.stage,
@@ -89,6 +95,9 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
         versions=library_versions(),
         seed=plan.seed,
     )
+    fresh_folder(model)
+    write_seen(model, [train, validation])
+    write_probe(model, probed)
     save_model(model, network, info, epochs)
     event("model", stage=plan.stage, epoch=kept.epoch, **info.metrics)
     return info

@@ -8,14 +8,12 @@ import keras
 import tensorflow
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import fresh_folder
 from headstart.components.core.history import Epoch, write_history
 from headstart.components.core.model import MODEL, ModelInfo, write_model_info
 
 
 def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[Epoch]) -> None:
-    """Writes a model artifact: the network, how training went, and, last, what it is."""
-    fresh_folder(folder)
+    """Writes the network, how training went, and, last, what it is, into the folder of a model artifact."""
     model.save(folder / MODEL)
     write_history(folder, epochs)
     write_model_info(folder, info)

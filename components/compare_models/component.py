@@ -1,0 +1,41 @@
+"""KFP interface of `compare_models`."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Input, Markdown, Output
+
+from headstart.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def compare_models(
+    evaluation: Input[Artifact],
+    decision: Output[Artifact],
+    summary: Output[Markdown],
+    level: float = 0.05,
+    min_images: int = 50,
+    min_accuracy: float = 0.0,
+    min_recall: float = 0.0,
+    max_slice_drop: float = 1.0,
+) -> str:
+    """Decides whether a new model may take the place of the one in use, from predictions on the same test images.
+
+    Args:
+        evaluation: Folder that `evaluate_model` made, with or without the predictions of a champion.
+        decision: The decision with its reasons and figures, as JSON.
+        summary: The same in words.
+        level: Share of equal models that may be taken for better, at most.
+        min_images: Test images that the champion has not seen that have to be left for a comparison.
+        min_accuracy: Accuracy that the new model has to reach on the test images.
+        min_recall: Recall that it has to reach on each class.
+        max_slice_drop: How much lower its accuracy may be than the champion's on any slice of the data; 1: no matter.
+
+    Returns:
+        'better', 'worse' or 'cannot tell'; without a champion 'better' if the floors are met, else 'worse'.
+    """
+    from pathlib import Path
+
+    from headstart.components.compare_models import step
+
+    floors = step.Floors(min_accuracy, min_recall, max_slice_drop)
+    gate = step.Gate(level, min_images, floors)
+    return step.compare_models(Path(evaluation.path), Path(decision.path), Path(summary.path), gate)

@@ -1,0 +1,120 @@
+"""Suspected label errors, by confident learning."""
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from headstart.components.core.dataset import read_rows
+from headstart.components.core.pictures import Shown, jpeg, small
+from headstart.components.core.predictions import Predictions
+
+SUSPECTED = "suspected label errors"
+
+_PICTURES = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspects:
+    """Images that look like another class than theirs.
+
+    Attributes:
+        rows: (m,), the most doubtful first.
+        confident: (m,), whether the other class is as likely as it is for images that are said to be of it.
+    """
+
+    rows: NDArray[np.int64]
+    confident: NDArray[np.bool_]
+
+
+def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Suspects:
+    """Finds images for which another class is likelier than theirs, and those among them whose label is an error.
+
+    It is taken for one where the other class is at least as probable as it is on average for the images that are said
+    to be of it. All are ranked by how far their own class falls short.
+
+    Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR
+    70 (2021), section 3; ranking by normalized margin.
+
+    Args:
+        labels: (n,), as they are given.
+        probabilities: (n, classes), out of fold.
+    """
+    images, classes = probabilities.shape
+    own = probabilities[np.arange(images), labels]
+    counts = np.bincount(labels, minlength=classes)
+    # A class without images has no average; nothing is confidently of it.
+    averages = np.where(counts > 0, np.bincount(labels, own, classes) / np.maximum(1, counts), np.inf)
+    likeliest = probabilities.argmax(axis=1)
+    margin = own - probabilities.max(axis=1)
+    rows = np.flatnonzero(likeliest != labels)
+    rows = rows[np.argsort(margin[rows], kind="stable")]
+    return Suspects(rows, probabilities[rows, likeliest[rows]] >= averages[likeliest[rows]])
+
+
+def write_label_errors(path: Path, predictions: Predictions, splits: list[str], suspects: Suspects) -> None:
+    """Writes a CSV file of the suspects, which `download_dataset` takes back as corrections.
+
+    Columns: `id`; `label`, the class that it shall have: another one where that is confident, else the one it has;
+    `given`, the class it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the
+    last two.
+
+    Args:
+        path: The file to write.
+        predictions: Out of fold.
+        splits: The split of each image.
+        suspects: Among them.
+    """
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(
+            ["id", "label", "given", "suggested", "path", "split", "probability_given", "probability_suggested"]
+        )
+        for row, confident in zip(suspects.rows.tolist(), suspects.confident.tolist(), strict=True):
+            given, likely = int(predictions.labels[row]), int(predictions.predicted[row])
+            names = predictions.classes[given], predictions.classes[likely]
+            probabilities = (f"{predictions.probabilities[row, label]:.4f}" for label in (given, likely))
+            table.writerow(
+                [
+                    predictions.ids[row],
+                    names[confident],
+                    *names,
+                    predictions.paths[row],
+                    splits[row],
+                    *probabilities,
+                ]
+            )
+
+
+def suspect_pictures(folders: list[Path], predictions: Predictions, suspects: Suspects) -> list[Shown]:
+    """Small copies of the first two dozen suspects.
+
+    Args:
+        folders: The dataset artifacts that the predictions are of, one after the other.
+        predictions: Out of fold.
+        suspects: Among them.
+    """
+    wanted = {int(row): place for place, row in enumerate(suspects.rows[:_PICTURES])}
+    found: dict[int, Shown] = {}
+    number = 0
+    for folder in folders if wanted else ():
+        for image in read_rows(folder):
+            if number in wanted:
+                likely = int(predictions.predicted[number])
+                found[wanted[number]] = Shown(
+                    SUSPECTED,
+                    image.id,
+                    image.path,
+                    predictions.classes[image.label],
+                    predictions.classes[likely],
+                    float(predictions.probabilities[number, likely]),
+                    float(predictions.probabilities[number, image.label]),
+                    jpeg(small(Image.open(io.BytesIO(image.image)))),
+                )
+            number += 1
+    return [found[place] for place in sorted(found)]
+

@@ -1,0 +1,134 @@
+"""Ridge regression onto classes, in closed form: a classifier in the time it takes to multiply some matrices.
+
+A class is 1 for its images and 0 for the others (R. Rifkin and A. Klautau, "In Defense of One-Vs-All Classification",
+JMLR 5, 2004). What is needed of the images are sums, which can be added and taken away: a fold is left out without
+passing over the others again.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, eigh
+from sklearn.utils.extmath import randomized_svd
+
+COMPONENTS = 256
+"""Principal components that are kept of the features; what lies beyond, a ridge presses to nothing anyway."""
+
+_BLOCK = 4096
+
+
+def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -> NDArray[np.float32]:
+    """Recorded features by their principal components, which know nothing of labels.
+
+    Args:
+        recorded: (n, …) each, read block by block; what follows the first axis ends with the channels. Positions of a
+            feature map, where they are kept, are averaged.
+        channels: Of the backbone.
+        seed: Of the randomized decomposition (N. Halko et al., SIAM Review 53, 2011).
+
+    Returns:
+        All of them, one after the other, (n, components), at most 256; the features themselves if they are no more.
+    """
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for array in recorded:
+            for start in range(0, len(array), _BLOCK):
+                values = array[start : start + _BLOCK].astype(np.float32)
+                yield values.reshape(len(values), -1, channels).mean(axis=1)
+
+    if channels <= COMPONENTS:
+        return np.concatenate(list(blocks()))
+    images = sum(map(len, recorded))
+    total = np.zeros(channels)
+    products = np.zeros((channels, channels))
+    for block in blocks():
+        total += block.sum(axis=0, dtype=np.float64)
+        products += block.T @ block
+    products -= np.outer(total, total) / images
+    axes = randomized_svd(products, COMPONENTS, random_state=seed)[0].astype(np.float32)
+    mean = (total / images).astype(np.float32)
+    return np.concatenate([(block - mean) @ axes for block in blocks()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Sums:
+    """What a ridge regression needs of some images.
+
+    Attributes:
+        images: How many.
+        features: Sums, (features,).
+        products: Of features with features, (features, features).
+        targets: Images of each class, (classes,).
+        of_classes: Sums of features by class, (features, classes).
+    """
+
+    images: int
+    features: NDArray[np.float64]
+    products: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    of_classes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> "Sums":
+        """Sums over images: features (n, features), labels (n,)."""
+        targets = np.eye(classes, dtype=np.float32)[labels]
+        return cls(
+            len(features),
+            features.sum(axis=0, dtype=np.float64),
+            (features.T @ features).astype(np.float64),
+            targets.sum(axis=0, dtype=np.float64),
+            (features.T @ targets).astype(np.float64),
+        )
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in dataclasses.fields(self)))
+
+    def __sub__(self, other: "Sums") -> "Sums":
+        return Sums(*(getattr(self, f.name) - getattr(other, f.name) for f in dataclasses.fields(self)))
+
+    def centred(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Products of features with features and with classes, both taken from their means."""
+        return (
+            self.products - np.outer(self.features, self.features) / self.images,
+            self.of_classes - np.outer(self.features, self.targets) / self.images,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Ridge:
+    """A classifier: scores are near 1 for an image's class and near 0 for others.
+
+    Attributes:
+        mean: Of the features, (features,).
+        weights: (features, classes).
+        shares: Of the classes, (classes,).
+    """
+
+    mean: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    shares: NDArray[np.float64]
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n, features) to (n, classes)."""
+        return (features - self.mean) @ self.weights + self.shares
+
+
+def fit_all(sums: Sums, penalties: NDArray[np.float64]) -> list[Ridge]:
+    """A classifier for each penalty, from one decomposition."""
+    products, of_classes = sums.centred()
+    values, vectors = eigh(products)
+    rotated = vectors.T @ of_classes
+    return [_ridge(sums, vectors @ (rotated / (np.maximum(values, 0) + each)[:, None])) for each in penalties]
+
+
+def fit_one(sums: Sums, penalty: float) -> Ridge:
+    """The classifier for one penalty, by Cholesky's decomposition, which is quicker."""
+    products, of_classes = sums.centred()
+    np.fill_diagonal(products, np.diag(products) + penalty)
+    return _ridge(sums, cho_solve(cho_factor(products), of_classes))
+
+
+def _ridge(sums: Sums, weights: NDArray[np.float64]) -> Ridge:
+    return Ridge(sums.features / sums.images, weights, sums.targets / sums.images)

@@ -1,0 +1,93 @@
+"""Labels that were flipped on purpose, in photographs: found by the head's probe, and put right again."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.components.core.dataset import read_columns
+from headstart.components.core.plan import Plan
+from headstart.components.core.predictions import read_predictions
+from headstart.components.core.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
+from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.train_head.step import HeadSettings, train_head
+
+FLIPPED = 0.05
+LEAST_RECALL = 0.8
+AMONG_FIRST = 0.1
+
+
+def labels_of(dataset: Path) -> dict[str, str]:
+    table = read_columns(dataset, ["id", "label_name"])
+    return dict(zip(table["id"].to_pylist(), table["label_name"].to_pylist(), strict=True))
+
+
+def downloaded(photos: Path, folder: Path, corrections: str = "") -> dict[str, str]:
+    download_dataset([str(photos)], folder, folder.with_suffix(".html"), Settings(corrections=corrections))
+    return labels_of(folder)
+
+
+@pytest.fixture(scope="module")
+def flipped(photos: Path, mobilenet_v2_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the artifacts of a head that was trained on photographs, 5 % of them under the wrong name."""
+    root = tmp_path_factory.mktemp("flipped")
+    truth = downloaded(photos, root / "right")
+    random = np.random.default_rng(0)
+    ids = sorted(truth)
+    wrong = {ids[at] for at in random.permutation(len(ids))[: round(FLIPPED * len(ids))]}
+    with (root / "flips.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "label"])
+        rows.writerows([each, "dog" if truth[each] == "cat" else "cat"] for each in sorted(wrong))
+    downloaded(photos, root / "wrong", str(root / "flips.csv"))
+    folders = {name: root / name for name in ("train", "validation", "test")}
+    split_dataset(root / "wrong", **folders, dealing=Dealing(Shares([900, 100, 100], [])))
+    plan = Plan("head", 1, 1e-3, 1, 64, 0)
+    settings = HeadSettings("mobilenet_v2", str(mobilenet_v2_weights), 128, plan)
+    train_head(folders["train"], folders["validation"], root / "head", settings)
+    return root
+
+
+def test_flipped_labels_are_among_the_first_suspects(flipped: Path) -> None:
+    truth = labels_of(flipped / "right")
+    used = labels_of(flipped / "train") | labels_of(flipped / "validation")
+    wrong = {each for each, label in used.items() if label != truth[each]}
+    with (flipped / "head" / PROBE / LABEL_ERRORS).open(newline="") as file:
+        suspects = [row["id"] for row in csv.DictReader(file)]
+    first = suspects[: round(AMONG_FIRST * len(used))]
+    recall = len(wrong & set(first)) / len(wrong)
+    precision = len(wrong & set(suspects)) / len(suspects)
+    print(f"{len(wrong)} flipped of {len(used)}: recall {recall:.3f} in the first {len(first)}, {precision:.3f} right")
+    assert recall >= LEAST_RECALL
+
+
+def test_suspects_passed_back_as_corrections_mend_most_labels(photos: Path, flipped: Path, tmp_path: Path) -> None:
+    truth, before = labels_of(flipped / "right"), labels_of(flipped / "wrong")
+    merged = tmp_path / "corrections.csv"
+    rows = {}
+    for path in (flipped / "flips.csv", flipped / "head" / PROBE / LABEL_ERRORS):
+        with path.open(newline="") as file:
+            rows |= {row["id"]: row["label"] for row in csv.DictReader(file)}
+    with merged.open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "label"), *rows.items()])
+    after = downloaded(photos, tmp_path / "mended", str(merged))
+    known = labels_of(flipped / "train") | labels_of(flipped / "validation")
+    errors = [sum(labels[each] != truth[each] for each in known) for labels in (before, after)]
+    print(f"wrong labels before {errors[0]}, after {errors[1]}")
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_probe_is_nearly_as_good_as_a_head(flipped: Path) -> None:
+    truth = labels_of(flipped / "right")
+    predictions = read_predictions(flipped / "head" / PROBE / OUT_OF_FOLD)
+    said = [predictions.classes[label] for label in predictions.predicted]
+    right = np.mean([truth[each] == label for each, label in zip(predictions.ids, said, strict=True)])
+    assert right > 0.93
+    curve = read_learning_curve(flipped / "head" / PROBE / "learning_curve.json")
+    assert curve is not None
+    assert [point.images for point in curve.points] == sorted(point.images for point in curve.points)
+    assert curve.points[-1].accuracy > curve.points[0].accuracy
+    low, high = curve.gain_interval
+    assert 0 <= low <= curve.gain <= high < 0.05
