@@ -14,6 +14,8 @@ from headstart.components.core.slices import slices_of
 
 FORMAT = "headstart-decision/1"
 
+_ROUNDING = 1e-9
+
 
 @dataclasses.dataclass(frozen=True)
 class Floors:
@@ -130,18 +132,18 @@ def _below(candidate: Predictions, champion: Predictions | None, floors: Floors)
     below = []
     right = candidate.right
     accuracy = float(right.mean()) if len(right) else 0.0
-    if accuracy < floors.min_accuracy:
+    if accuracy < floors.min_accuracy - _ROUNDING:
         below.append(f"accuracy {accuracy:.4f} is below min_accuracy {floors.min_accuracy}")
     for label, name in enumerate(candidate.classes):
         of_class = candidate.labels == label
-        if of_class.any() and right[of_class].mean() < floors.min_recall:
+        if of_class.any() and right[of_class].mean() < floors.min_recall - _ROUNDING:
             below.append(f"recall {right[of_class].mean():.4f} of {name} is below min_recall {floors.min_recall}")
     if champion is not None and floors.max_slice_drop < 1:
         fresh = ~champion.seen
         for each in slices_of(candidate):
             rows = each.rows & fresh
             drop = float(np.mean(champion.right[rows]) - np.mean(right[rows])) if rows.any() else 0.0
-            if drop > floors.max_slice_drop:
+            if drop > floors.max_slice_drop + _ROUNDING:
                 below.append(
                     f"on {each.column} = {each.value} accuracy is {drop:.4f} lower than the champion's, more than "
                     f"max_slice_drop {floors.max_slice_drop}"
@@ -160,5 +162,8 @@ def _in_words(decision: Decision) -> str:
         )
         lines += ["", f"| candidate less champion | difference | {level} interval |", "| --- | --- | --- |"]
         lines += [f"| {name} | {value:+.4f} | {low:+.4f} to {high:+.4f} |" for name, value, (low, high) in rows]
-        lines += ["", f"{comparison.images} test images compared; {comparison.seen} left out, as the champion saw them."]
+        lines += [
+            "",
+            f"{comparison.images} test images compared; {comparison.seen} left out, as the champion saw them.",
+        ]
     return "\n".join(lines) + "\n"

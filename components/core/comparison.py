@@ -114,7 +114,7 @@ def compare(
     means += [weights @ differences / images for weights in resamples_of(images, _SEED, affordable_resamples(images))]
     accuracy, log_loss = np.array(means).T
     log_loss_interval = percentiles(log_loss, 1 - 2 * level)
-    verdict, reason = _verdict(*counts[:1], *counts[3:], surer_of_mistakes=log_loss_interval[0] > 0)
+    verdict, reason = _verdict(level, only_candidate, only_champion, p_better, p_worse, log_loss_interval[0] > 0)
     return Comparison(
         verdict,
         reason,

@@ -46,12 +46,12 @@ class Predictions:
     @property
     def predicted(self) -> NDArray[np.int64]:
         """The likeliest class of each image, (n,)."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether that is its class, (n,)."""
-        return self.predicted == self.labels
+        return np.asarray(self.predicted == self.labels)
 
 
 def predictions_of(

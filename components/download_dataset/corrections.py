@@ -22,7 +22,8 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
         classes: Class names; a label has to be one of them.
 
     Raises:
-        HeadstartError: It cannot be read, lacks a column, gives one picture two classes, or one that the data do not have.
+        HeadstartError: It cannot be read, lacks a column, or gives one picture two classes, or one that the data do
+            not have.
     """
     if not address:
         return {}
@@ -36,7 +37,8 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
         missing = [column for column in _NEEDED if column not in (rows.fieldnames or [])]
         if missing:
             raise HeadstartError(
-                f"corrections {name!r} lack the column {' and '.join(missing)}; give id and label, as label_errors.csv"
+                f"corrections {name!r} lack the column {' and '.join(missing)}; give id and label, as in "
+                "label_errors.csv"
             )
         corrections: dict[str, str] = {}
         for row in rows:

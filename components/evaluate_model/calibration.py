@@ -19,6 +19,9 @@ from headstart.components.core.statistics import (
 from headstart.components.evaluate_model.figures import SEED
 
 BINS = 15
+Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Labels (n,), and probabilities (n, classes)."""
+
 WANTED = (0.95, 0.99)
 """Precisions for which the abstention table gives a threshold."""
 
@@ -138,8 +141,14 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
     values = np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
     counts = np.bincount(bins, minlength=BINS)
     sums = np.bincount(bins, confidence, BINS), np.bincount(bins, right, BINS)
+    ece, brier_score, log_loss = values.T
     return Reliability(
-        *(part for column in values.T for part in (float(column[0]), percentiles(column))),
+        ece=float(ece[0]),
+        ece_interval=percentiles(ece),
+        brier=float(brier_score[0]),
+        brier_interval=percentiles(brier_score),
+        log_loss=float(log_loss[0]),
+        log_loss_interval=percentiles(log_loss),
         bins=[
             Bin(number / BINS, (number + 1) / BINS, int(count), *(float(each[number]) / int(count) for each in sums))
             if count
@@ -149,9 +158,7 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
     )
 
 
-def calibrate(
-    validation: tuple[NDArray[np.int64], NDArray[np.float64]], test: tuple[NDArray[np.int64], NDArray[np.float64]]
-) -> Calibration:
+def calibrate(validation: Answers, test: Answers) -> Calibration:
     """Fits a temperature on validation images and measures on test images what it does.
 
     Args:
@@ -168,9 +175,7 @@ def calibrate(
     )
 
 
-def abstentions(
-    validation: tuple[NDArray[np.int64], NDArray[np.float64]], test: tuple[NDArray[np.int64], NDArray[np.float64]]
-) -> list[Abstention]:
+def abstentions(validation: Answers, test: Answers) -> list[Abstention]:
     """The abstention table: thresholds from validation images, and what they hold on test images.
 
     Args:
@@ -182,8 +187,8 @@ def abstentions(
 
 def _abstention(
     wanted: float,
-    validation: tuple[NDArray[np.int64], NDArray[np.float64]],
-    test: tuple[NDArray[np.int64], NDArray[np.float64]],
+    validation: Answers,
+    test: Answers,
 ) -> Abstention:
     right, confidence = _answers(*validation)
     order = np.argsort(-confidence, kind="stable")

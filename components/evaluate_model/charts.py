@@ -1,10 +1,10 @@
 """Charts of the report, as inline SVG in the page's own colours."""
 
+import dataclasses
 import io
 from collections.abc import Sequence
 
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -40,50 +40,68 @@ _STYLE = {
 }
 
 
-def curves(epochs: list[Epoch], title: str) -> str:
+@dataclasses.dataclass(frozen=True)
+class Chart:
+    """A drawing, and what it shows in words."""
+
+    drawing: str
+    words: str
+
+
+def curves(epochs: list[Epoch], title: str) -> list[Chart]:
     """Loss and accuracy of one stage over its epochs, training beside validation.
 
     Args:
         epochs: At least one.
         title: Of the stage.
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 2.7), layout="constrained")
-        figure.suptitle(title)
-        loss, accuracy = figure.subplots(1, 2)
-        numbers = [epoch.epoch for epoch in epochs]
-        _pair(loss, numbers, [e.loss for e in epochs], [e.validation_loss for e in epochs])
-        loss.set_ylabel("loss (nats)")
-        _pair(
-            accuracy,
-            numbers,
-            [100 * e.accuracy for e in epochs],
-            [100 * e.validation_accuracy for e in epochs],
-        )
-        accuracy.set_ylabel("accuracy (%)")
-        loss.legend(frameon=False)
-        return _svg(figure, title)
+    numbers = [epoch.epoch for epoch in epochs]
+    last = epochs[-1]
+    rows = (
+        ("loss (nats)", [e.loss for e in epochs], [e.validation_loss for e in epochs], ".3f"),
+        ("accuracy (%)", [100 * e.accuracy for e in epochs], [100 * e.validation_accuracy for e in epochs], ".1f"),
+    )
+    charts = []
+    for name, training, validation, digits in rows:
+        with rc_context(_STYLE):
+            figure = Figure(figsize=(3.8, 2.6), layout="constrained")
+            axes = figure.subplots()
+            axes.plot(numbers, training, "o", color=_TRAINING, markersize=4, label="training")
+            axes.plot(numbers, validation, "-", color=_VALIDATION, linewidth=2, label="validation")
+            axes.set(xlabel="epoch", ylabel=name, title=title)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.legend(frameon=False)
+            words = (
+                f"{title}: {name} over {last.epoch} epochs, training from {training[0]:{digits}} to "
+                f"{training[-1]:{digits}}, validation from {validation[0]:{digits}} to {validation[-1]:{digits}}"
+            )
+            charts.append(Chart(_svg(figure, f"{title} {name}"), words))
+    return charts
 
 
-def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> str:
+def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> list[Chart]:
     """ROC and precision-recall curves, one class against the rest.
 
     Args:
         roc: By class, at most `MOST_CLASSES`: see `ranking.roc`.
         precision_recall: By class likewise.
     """
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for (name, (x, y, _)), colour, line in zip(roc.items(), _CLASSES, _LINES, strict=False):
-            left.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name)
-        left.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="chance")
-        left.set(xlabel="false positive rate (%)", ylabel="true positive rate (%)", title="ROC")
-        for (name, (x, y, _)), colour, line in zip(precision_recall.items(), _CLASSES, _LINES, strict=False):
-            right.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name, drawstyle="steps-pre")
-        right.set(xlabel="recall (%)", ylabel="precision (%)", title="Precision and recall", ylim=(0, 103))
-        left.legend(frameon=False, loc="lower right", fontsize=9)
-        return _svg(figure, "ranking")
+    charts = []
+    for title, by_class, x_name, y_name in (
+        ("ROC", roc, "false positive rate (%)", "true positive rate (%)"),
+        ("Precision and recall", precision_recall, "recall (%)", "precision (%)"),
+    ):
+        with rc_context(_STYLE):
+            figure = Figure(figsize=(3.8, 3.4), layout="constrained")
+            axes = figure.subplots()
+            for (name, (x, y, _)), colour, line in zip(by_class.items(), _CLASSES, _LINES, strict=False):
+                axes.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name)
+            if title == "ROC":
+                axes.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="chance")
+            axes.set(xlabel=x_name, ylabel=y_name, title=title, xlim=(-3, 103), ylim=(-3, 103))
+            axes.legend(frameon=False, loc="lower right" if title == "ROC" else "lower left", fontsize=9)
+            charts.append(Chart(_svg(figure, title), f"{title} of {', '.join(by_class)}: {y_name} over {x_name}"))
+    return charts
 
 
 def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
@@ -110,7 +128,7 @@ def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
 def learning(curve: LearningCurve) -> str:
     """Accuracy over training images, with the band of the draws."""
     with rc_context(_STYLE):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         axes = figure.subplots()
         x = [point.images for point in curve.points]
         low, high = ([100 * point.band[at] for point in curve.points] for at in (0, 1))
@@ -127,13 +145,6 @@ def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
     every = max(1, len(x) // _MOST_POINTS)
     picked = [*range(0, len(x) - 1, every), len(x) - 1]
     return [100 * x[at] for at in picked], [100 * y[at] for at in picked]
-
-
-def _pair(axes: Axes, numbers: list[int], training: list[float], validation: list[float]) -> None:
-    axes.plot(numbers, training, "o", color=_TRAINING, markersize=4, label="training")
-    axes.plot(numbers, validation, "-", color=_VALIDATION, linewidth=2, label="validation")
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _svg(figure: Figure, name: str) -> str:

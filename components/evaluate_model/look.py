@@ -32,9 +32,9 @@ def pictures_of(test: Path, predictions: Predictions, heat: Heat) -> list[Shown]
     """
     galleries = galleries_of(predictions)
     wanted = {row for rows in galleries.values() for row in rows}
-    found = {number: row for number, row in enumerate(read_rows(test)) if number in wanted} if wanted else {}
+    found = {number: row for number, row in enumerate(read_rows(test)) if number in wanted}
     order = sorted(found)
-    maps = heat([found[row].image for row in order], predictions.predicted[order]) if order else []
+    maps = heat([found[row].image for row in order], predictions.predicted[order])
     seen = dict(zip(order, maps, strict=True))
     names, predicted = predictions.classes, predictions.predicted
 

@@ -101,7 +101,7 @@ class _Ranks:
         return np.where(undefined, np.nan, areas), np.where(undefined, np.nan, precision)
 
     def _sum(self, values: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.bincount(self._class, values, minlength=self._classes)
+        return np.bincount(self._class, values, minlength=self._classes).astype(np.float64)
 
 
 def roc(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:

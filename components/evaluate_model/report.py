@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from headstart.components.core import page
+from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import read_json
@@ -19,7 +20,6 @@ from headstart.components.core.predictions import PREDICTIONS, Predictions, read
 from headstart.components.core.probe import LABEL_ERRORS, LEARNING_CURVE, LearningCurve, read_learning_curve
 from headstart.components.core.statistics import clopper_pearson_lower
 from headstart.components.evaluate_model import charts
-from headstart.components.evaluate_model.calibration import scaled
 from headstart.components.evaluate_model.files import FORMAT, METRICS, MODELS, PICTURES
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 
@@ -101,7 +101,9 @@ def verdict(metrics: dict[str, Any]) -> str:
         commonest = max(final["per_class"].items(), key=lambda item: item[1]["images"])
         share = commonest[1]["images"] / final["images"]
         if final["accuracy_interval"][0] <= share < 1:
-            return f"Not shown to be of use: {right}, and always saying {shown(commonest[0])} gets {100 * share:.1f} %"
+            return (
+                f"Not shown to be of use: {right}, and always saying {shown(commonest[0])} gets {100 * share:.1f} %"
+            )
         low, high = (100 * bound for bound in final["accuracy_interval"])
         return f"{right}; on new pictures like these, expect {low:.1f} % to {high:.1f} %"
     if comparison["accuracy"] is None:
@@ -137,6 +139,9 @@ def _estimate(figures: dict[str, Any], key: str, share: bool) -> str:
     value, interval = figures[name], figures[f"{name}_interval"]
     if value is None:
         return "none"
+    # Where nothing is wrong, no resample is either: that is no interval to show.
+    if interval[0] == interval[1]:
+        return f"{100 * value:.1f} %" if share else f"{value:.3f}"
     if share:
         return f"{100 * value:.1f} % ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
     return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
@@ -152,22 +157,20 @@ def _histories(models: dict[str, Any]) -> dict[str, list[Epoch]]:
     return stages
 
 
-def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[str, list[str]]:
-    """A chart of the classes that are ranked worst, and their names; of two classes the second."""
+def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[list[charts.Chart], list[str]]:
+    """Charts of the classes that are ranked worst, and their names; of two classes the second."""
     names = predictions.classes
     areas = {at: final["per_class"][name]["roc_auc"] for at, name in enumerate(names)}
     drawn = sorted((at for at, area in areas.items() if area is not None), key=lambda at: areas[at])
     drawn = drawn and [1] if len(names) == 2 else drawn[: charts.MOST_CLASSES]
     if not drawn:
-        return "", []
-    curves = {
-        shown(names[at], 24): (predictions.labels == at, predictions.probabilities[:, at]) for at in drawn
-    }
-    chart = charts.ranking(
+        return [], []
+    curves = {shown(names[at], 24): (predictions.labels == at, predictions.probabilities[:, at]) for at in drawn}
+    drawings = charts.ranking(
         {name: roc(*each) for name, each in curves.items()},
         {name: precision_recall(*each) for name, each in curves.items()},
     )
-    return chart, [names[at] for at in drawn]
+    return drawings, [names[at] for at in drawn]
 
 
 def _reliability(calibration: dict[str, Any] | None) -> str:

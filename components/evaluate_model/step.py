@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import Comparison, compare
 from headstart.components.core.dataset import DatasetInfo, read_info
 from headstart.components.core.errors import HeadstartError
@@ -37,7 +38,6 @@ from headstart.components.evaluate_model.calibration import (
     Calibration,
     abstentions,
     calibrate,
-    scaled,
 )
 from headstart.components.evaluate_model.figures import SEED, Figures, figures_of
 from headstart.components.evaluate_model.files import FORMAT, METRICS, MODELS, PICTURES
@@ -269,10 +269,16 @@ def _metrics(result: Evaluation, data: DatasetInfo, validation: Path | None, pro
         "slices": [dataclasses.asdict(each) for each in result.slices],
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "learning_curve": dataclasses.asdict(curve) if curve else None,
-        "suspected_label_errors": _lines(probe / LABEL_ERRORS) - 1 if probe else None,
+        **_label_errors(probe),
     }
 
 
-def _lines(path: Path) -> int:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return sum(1 for _ in csv.reader(file))
+def _label_errors(probe: Path | None) -> dict[str, int | None]:
+    if probe is None:
+        return {"doubtful_labels": None, "suspected_label_errors": None}
+    with (probe / LABEL_ERRORS).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        "doubtful_labels": len(rows),
+        "suspected_label_errors": sum(row["label"] != row["given"] for row in rows),
+    }

@@ -59,9 +59,8 @@ def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
 def write_label_errors(path: Path, predictions: Predictions, splits: list[str], suspects: Suspects) -> None:
     """Writes a CSV file of the suspects, which `download_dataset` takes back as corrections.
 
-    Columns: `id`; `label`, the class that it shall have: another one where that is confident, else the one it has;
-    `given`, the class it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the
-    last two.
+    Columns: `id`; `label`, the class that it shall have, another one only where that is confident; `given`, the class
+    that it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the last two.
 
     Args:
         path: The file to write.
@@ -117,4 +116,3 @@ def suspect_pictures(folders: list[Path], predictions: Predictions, suspects: Su
                 )
             number += 1
     return [found[place] for place in sorted(found)]
-

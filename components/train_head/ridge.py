@@ -47,7 +47,7 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
         total += block.sum(axis=0, dtype=np.float64)
         products += block.T @ block
     products -= np.outer(total, total) / images
-    axes = randomized_svd(products, COMPONENTS, random_state=seed)[0].astype(np.float32)
+    axes = randomized_svd(products.astype(np.float32), COMPONENTS, n_iter=2, random_state=seed)[0]
     mean = (total / images).astype(np.float32)
     return np.concatenate([(block - mean) @ axes for block in blocks()])
 

@@ -59,7 +59,9 @@ def test_flipped_labels_are_among_the_first_suspects(flipped: Path) -> None:
     first = suspects[: round(AMONG_FIRST * len(used))]
     recall = len(wrong & set(first)) / len(wrong)
     precision = len(wrong & set(suspects)) / len(suspects)
-    print(f"{len(wrong)} flipped of {len(used)}: recall {recall:.3f} in the first {len(first)}, {precision:.3f} right")
+    print(
+        f"{len(wrong)} flipped of {len(used)}: recall {recall:.3f} in the first {len(first)}, {precision:.3f} right"
+    )
     assert recall >= LEAST_RECALL
 
 

@@ -1,28 +1,10 @@
 import json
-import math
 
 import numpy as np
 import pytest
 
-from headstart.components.core.statistics import wilson
-from headstart.components.evaluate_model.figures import figures_of, roc
-
-
-def by_hand(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's formula, written out."""
-    z, share = 1.959963984540054, successes / trials
-    centre = share + z * z / (2 * trials)
-    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return tuple((centre + sign * spread) / (1 + z * z / trials) for sign in (-1, 1))
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(965, 1000), (0, 10), (10, 10), (1, 2), (1, 1)])
-def test_wilson_is_the_formula(successes: int, trials: int) -> None:
-    assert wilson(successes, trials) == pytest.approx(by_hand(successes, trials), abs=1e-9)
-
-
-def test_wilson_of_nothing_says_nothing() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
+from headstart.components.evaluate_model.figures import figures_of
+from headstart.components.evaluate_model.ranking import precision_recall, roc
 
 
 def test_figures_of_a_small_example() -> None:
@@ -62,7 +44,10 @@ def test_degenerate_input_gives_numbers_without_warnings(
 
 def test_roc_is_finite_and_runs_from_corner_to_corner() -> None:
     labels, second = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9])
-    false_positive, true_positive, thresholds = roc(labels, np.stack([1 - second, second], axis=1))
+    false_positive, true_positive, thresholds = roc(labels == 1, second)
     assert (false_positive[0], true_positive[0], false_positive[-1], true_positive[-1]) == (0, 0, 1, 1)
     assert np.isfinite(thresholds).all()
     assert np.trapezoid(true_positive, false_positive) == pytest.approx(0.75)
+    recalls, precisions, thresholds = precision_recall(labels == 1, second)
+    assert (recalls[0], precisions[0], recalls[-1], precisions[-1]) == (0, 1, 1, 0.5)
+    assert np.isfinite(thresholds).all() and len(thresholds) == len(recalls)

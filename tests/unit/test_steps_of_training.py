@@ -1,6 +1,7 @@
 """The three training steps as plain functions, on drawn pictures."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -95,9 +96,7 @@ def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp
 
 def test_altered_or_unfinished_model_is_refused(head: Path, tmp_path: Path) -> None:
     copy = tmp_path / "model"
-    copy.mkdir()
-    for path in head.iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(head, copy)
     read_model_info(copy)
     (copy / "model.keras").write_bytes(b"something else")
     with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):

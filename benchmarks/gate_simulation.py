@@ -1,0 +1,80 @@
+"""Simulates the gate: how often it takes an equal model for better, and how often it sees that one is better.
+
+    python benchmarks/gate_simulation.py
+
+A pair of models is drawn as the shares of images that only one of them gets right: `differ` in all, of which the
+better one has the larger part. Shares that differ are those of a model trained again (4 %) and of another model
+(10 %). Equal models are compared on 4,000 drawn test sets, so that 5 % is good to 0.7 points either way, others on 500.
+"""
+
+import argparse
+
+import numpy as np
+
+from headstart.components.core.comparison import BETTER, LEVEL, compare
+from headstart.components.core.predictions import Predictions
+from headstart.components.core.statistics import mcnemar
+
+_ACCURACY = 0.95
+_IMAGES = (500, 1_000, 5_000)
+_GAINS = (0.0, 0.01, 0.02, 0.05)
+_DIFFER = (0.04, 0.10)
+
+
+def share_better(images: int, gain: float, differ: float, draws: int, seed: int) -> float:
+    """Share of test sets on which the gate calls the candidate better.
+
+    Args:
+        images: In each test set.
+        gain: The candidate's true accuracy less the champion's.
+        differ: Share of images that exactly one of them gets right, at least `gain`.
+        draws: Test sets.
+        seed: Of them.
+    """
+    random = np.random.default_rng(seed)
+    only_candidate, only_champion = (differ + gain) / 2, (differ - gain) / 2
+    both = _ACCURACY - only_candidate
+    kinds = np.array([[True, True], [True, False], [False, True], [False, False]])
+    shares = [both, only_candidate, only_champion, 1 - both - only_candidate - only_champion]
+    labels = np.zeros(images, np.int64)
+    ids = [str(number) for number in range(images)]
+
+    def predictions(right: np.ndarray) -> Predictions:
+        # How sure a model is does not depend on which of the two it is.
+        sure = 0.5 + 0.5 * random.beta(8, 1.5, images)
+        own = np.where(right, sure, 1 - sure)
+        probabilities = np.stack([own, 1 - own], axis=1)
+        return Predictions(["a", "b"], ids, ids, ids, labels, probabilities, {}, np.zeros(images, bool))
+
+    better = 0
+    for _ in range(draws):
+        candidate, champion = kinds[random.choice(4, size=images, p=shares)].T
+        # Where McNemar's test does not see it, nothing else can make it better: no need for the bootstrap.
+        p_better, _ = mcnemar(int((candidate & ~champion).sum()), int((~candidate & champion).sum()))
+        if p_better <= LEVEL:
+            better += compare(predictions(candidate), predictions(champion)).verdict == BETTER
+    return better / draws
+
+
+def main() -> None:
+    """Parses the command line, simulates and prints."""
+    parser = argparse.ArgumentParser(description="Simulate false replacements and power of compare_models.")
+    parser.add_argument("--equal-draws", type=int, default=4_000)
+    parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    print(
+        f"level {LEVEL}, candidate's accuracy {_ACCURACY}, {args.equal_draws} draws of equal models, {args.draws} of others, seed {args.seed}"
+    )
+    print("differ  images  " + "  ".join(f"{100 * gain:+.0f} points" if gain else "equal  " for gain in _GAINS))
+    for differ in _DIFFER:
+        for images in _IMAGES:
+            rates = [
+                share_better(images, gain, max(differ, gain), args.draws if gain else args.equal_draws, args.seed)
+                for gain in _GAINS
+            ]
+            print(f"{differ:6.2f}  {images:6,}  " + "  ".join(f"{rate:8.3f}" for rate in rates), flush=True)
+
+
+if __name__ == "__main__":
+    main()
