@@ -4,7 +4,8 @@
 
 A pair of models is drawn as the shares of images that only one of them gets right: `differ` in all, of which the
 better one has the larger part. Shares that differ are those of a model trained again (4 %) and of another model
-(10 %). Equal models are compared on 4,000 drawn test sets, so that 5 % is good to 0.7 points either way, others on 500.
+(10 %). Equal models are compared on 4,000 drawn test sets, so that 5 % is good to 0.7 points either way, others on
+500.
 """
 
 import argparse
@@ -63,9 +64,8 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    print(
-        f"level {LEVEL}, candidate's accuracy {_ACCURACY}, {args.equal_draws} draws of equal models, {args.draws} of others, seed {args.seed}"
-    )
+    draws = f"{args.equal_draws} draws of equal models, {args.draws} of others, seed {args.seed}"
+    print(f"level {LEVEL}, candidate's accuracy {_ACCURACY}, {draws}")
     print("differ  images  " + "  ".join(f"{100 * gain:+.0f} points" if gain else "equal  " for gain in _GAINS))
     for differ in _DIFFER:
         for images in _IMAGES:

@@ -1,10 +1,11 @@
 """Intervals and tests, so that no figure stands alone and no difference is taken on faith."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, binomtest
+from scipy.special import bdtrc, betaincinv, ndtri
 
 LEVEL = 0.95
 RESAMPLES = 1_000
@@ -19,12 +20,15 @@ Interval = tuple[float, float]
 def wilson(successes: int, trials: int) -> Interval:
     """The Wilson score interval of a proportion at the 95 % level; (0, 1) when there are no trials.
 
-    Source: E. B. Wilson, JASA 22 (1927), by way of SciPy.
+    Source: E. B. Wilson, JASA 22 (1927).
     """
     if not trials:
         return 0.0, 1.0
-    interval = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    square = float(ndtri((1 + LEVEL) / 2)) ** 2
+    centre = (successes + square / 2) / (trials + square)
+    spread = math.sqrt(square * (successes * (trials - successes) / trials + square / 4)) / (trials + square)
+    # Rounding must not take from a bound of 0 or 1 what the formula gives it.
+    return centre - spread if successes else 0.0, centre + spread if successes < trials else 1.0
 
 
 def mean_of_proportions(successes: Sequence[int], trials: Sequence[int]) -> Interval:
@@ -60,7 +64,7 @@ def clopper_pearson_lower(successes: NDArray[np.int64], trials: NDArray[np.int64
         (n,).
     """
     some = successes > 0
-    bounds = beta.ppf(1 - LEVEL, np.where(some, successes, 1), trials - successes + 1)
+    bounds = betaincinv(np.where(some, successes, 1), trials - successes + 1, 1 - LEVEL)
     return np.where(some, bounds, 0.0)
 
 
@@ -81,7 +85,8 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
     differ = only_first + only_second
     if not differ:
         return 1.0, 1.0
-    first, second = (float(binomtest(only_first, differ, alternative=side).pvalue) for side in ("greater", "less"))
+    # The chance of at least so many heads among so many coins.
+    first, second = (float(bdtrc(heads - 1, differ, 0.5)) if heads else 1.0 for heads in (only_first, only_second))
     return first, second
 
 
