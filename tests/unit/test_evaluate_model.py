@@ -21,9 +21,10 @@ from headstart.components.core.network.artifact import load_model
 from headstart.components.core.network.classifier import build_classifier
 from headstart.components.core.network.gradcam import grad_cam
 from headstart.components.core.predictions import Predictions, predictions_of, read_predictions
+from headstart.components.evaluate_model.evaluation import Evaluation
 from headstart.components.evaluate_model.look import galleries_of
 from headstart.components.evaluate_model.report import render
-from headstart.components.evaluate_model.step import Evaluation, Inputs, evaluate_model
+from headstart.components.evaluate_model.step import Inputs, evaluate_model
 
 
 @pytest.fixture(scope="module")

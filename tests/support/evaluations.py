@@ -1,0 +1,109 @@
+"""Evaluations of drawn answers: everything but the network."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from headstart.components.core.history import Epoch
+from headstart.components.core.hygiene import Finding, HygieneSummary, write_hygiene
+from headstart.components.core.model import ModelInfo
+from headstart.components.core.pictures import Shown, jpeg, write_pictures
+from headstart.components.core.predictions import Predictions
+from headstart.components.core.probe import (
+    LABEL_ERRORS,
+    LEARNING_CURVE,
+    SUSPECTS,
+    CurvePoint,
+    LearningCurve,
+    write_learning_curve,
+)
+from headstart.components.evaluate_model.evaluation import FINAL, IN_USE, Material, Run, write_evaluation
+from headstart.components.evaluate_model.look import galleries_of
+from headstart.components.evaluate_model.report import render
+
+
+def answers(images: int, classes: list[str], seed: int, strength: float = 3.0) -> Predictions:
+    """What a model of some strength might say of images drawn at random."""
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(images).integers(0, len(classes), images)
+    logits = rng.normal(size=(images, len(classes)))
+    logits[np.arange(images), labels] += strength
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    ids = [f"{number:032x}" for number in range(images)]
+    paths = [f"{classes[label]}/{number}.jpg" for number, label in enumerate(labels)]
+    sites = {"site": [("north", "south", "east")[number % 3] for number in range(images)]}
+    return Predictions(classes, ids, ids, paths, labels, probabilities, sites, np.arange(images) < images // 10)
+
+
+def pictures_for(predictions: Predictions) -> list[Shown]:
+    """Noise in place of the pictures to look at, as large as thumbnails of photographs."""
+    names, found = predictions.classes, []
+    for gallery, rows in galleries_of(predictions).items():
+        for row in rows:
+            noise = jpeg(Image.effect_noise((128, 96), 60).convert("RGB"))
+            found.append(
+                Shown(
+                    gallery,
+                    predictions.ids[row],
+                    predictions.paths[row],
+                    names[predictions.labels[row]],
+                    names[predictions.predicted[row]],
+                    float(predictions.probabilities[row].max()),
+                    float(predictions.probabilities[row, predictions.labels[row]]),
+                    noise,
+                    noise,
+                )
+            )
+    return found
+
+
+def drawn_report(folder: Path, classes: list[str], images: int, champion: bool = True, strength: float = 3.0) -> Path:
+    """Writes an evaluation and its report into a folder, and returns the report's path."""
+    final = answers(images, classes, 1, strength)
+    stages = {"from_scratch": 0.4, "head": 0.8}
+    epochs = [
+        Epoch(stage, epoch, 1.0, 1e-3, 1 / epoch, 0.9 - 0.3 / epoch, 1.1 / epoch, 0.9 - 0.35 / epoch)
+        for stage in ("head", "fine_tuning")
+        for epoch in range(1, 9)
+    ]
+
+    def info(stage: str) -> ModelInfo:
+        recipe = {"backbone": "mobilenet_v2", "weights": "", "plan": {"epochs": 8, "seed": 0}}
+        return ModelInfo(
+            stage, classes, 224, "mobilenet_v2", recipe, {"train": "ab" * 32}, {"fine_tuned_share": 0.5}, {}, 0
+        )
+
+    runs = {
+        stage: Run(info(stage), epochs[:8], answers(images, classes, 2, part * strength))
+        for stage, part in stages.items()
+    }
+    if champion:
+        runs[IN_USE] = Run(info("fine_tuning"), epochs, answers(images, classes, 3, 0.8 * strength))
+    runs[FINAL] = Run(info("fine_tuning"), epochs, final)
+    probe = folder / "probe"
+    probe.mkdir(parents=True)
+    with (probe / LABEL_ERRORS).open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "label", "given"], ["0" * 32, classes[0], classes[1]]])
+    points = [CurvePoint(2**power, 0.5 + 0.05 * power, (0.4, 0.5 + 0.06 * power)) for power in range(3, 8)]
+    write_learning_curve(probe / LEARNING_CURVE, LearningCurve(points, 10, 150, 0.012, (0.004, 0.02)))
+    noise = jpeg(Image.effect_noise((96, 128), 60).convert("RGB"))
+    suspect = Shown("suspected label errors", "0" * 32, "b/1.jpg", classes[1], classes[0], 0.9, 0.05, noise)
+    write_pictures(probe / SUSPECTS, [suspect] * 6)
+    findings = [Finding("Unequal classes", "There are 4.0 times as many pictures of one as of another.")]
+    write_hygiene(folder, HygieneSummary(120, 110, {"truncated": 9, "empty": 1}, 12, findings))
+    material = Material(
+        runs,
+        "cd" * 32,
+        answers(images, classes, 4, strength),
+        "ef" * 32,
+        pictures_for(final),
+        probe,
+        folder / "hygiene.json",
+        "headstart run --data pets.zip",
+    )
+    write_evaluation(material, folder / "evaluation")
+    report = folder / "report.html"
+    report.write_text(render(folder / "evaluation"), encoding="utf-8")
+    return report
