@@ -133,9 +133,13 @@ def _verdict(
 ) -> tuple[str, str]:
     counts = f"{only_candidate} images are right with the candidate alone, {only_champion} with the champion alone"
     if p_worse <= level:
-        return WORSE, f"{counts} (p = {p_worse:.2g})"
+        return WORSE, f"{counts} ({_p(p_worse)})"
     if p_better > level:
-        return CANNOT_TELL, f"{counts}; equal models differ as much too often (p = {min(p_better, p_worse):.2g})"
+        return CANNOT_TELL, f"{counts}; equal models differ as much too often ({_p(min(p_better, p_worse))})"
     if surer_of_mistakes:
-        return CANNOT_TELL, f"{counts} (p = {p_better:.2g}), but its log loss is higher: it is surer of its mistakes"
-    return BETTER, f"{counts} (p = {p_better:.2g})"
+        return CANNOT_TELL, f"{counts} ({_p(p_better)}), but its log loss is higher: it is surer of its mistakes"
+    return BETTER, f"{counts} ({_p(p_better)})"
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"

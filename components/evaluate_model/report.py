@@ -27,7 +27,7 @@ STAGE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuni
 IN_USE = "Model in use"
 
 _SIDE_BY_SIDE = ("champion", "from_scratch", "head", "test")
-_MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 30, 60
+_MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 12, 60
 _STEPS = 200
 """Of the threshold slider, from 0 to 1."""
 

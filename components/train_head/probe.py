@@ -40,6 +40,7 @@ _PENALTIES = np.logspace(-4, 1, 11)
 
 _EXPONENTS = np.linspace(0.05, 1.5, 30)
 _RESAMPLES = 200
+_FITTED = (3, 4, 5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,9 +171,10 @@ def learning_curve(
     """Accuracy on held-out images of classifiers that learned from ever more of the others.
 
     A fifth of the groups are held out, anew in each of ten draws; from the others, classifiers learn on a 32nd, a
-    16th and so on to all, classes in proportion. Through the mean errors goes a power law with a floor, a + b n^-c
-    (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993), which says what twice
-    the training set would bring; the draws are resampled for its interval.
+    16th and so on to all, classes in proportion. Through the last four mean errors goes a power law with a floor,
+    a + b n^-c (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993), which says
+    what twice the training set would bring. For its interval the draws are resampled, and three, four or five points
+    are fitted: how far back the law holds is not known either.
 
     Args:
         features: (n, features).
@@ -188,6 +190,9 @@ def learning_curve(
     for draw in range(DRAWS):
         random = np.random.default_rng((seed, draw))
         held_out = (random.permutation(len(names)) < _HELD_OUT * len(names))[group]
+        if held_out.all():
+            # One group of near-duplicates is all there is.
+            held_out = random.permutation(len(labels)) < _HELD_OUT * len(labels)
         rows = _in_proportion(np.flatnonzero(~held_out), labels, random)
         sizes = [len(rows) >> halvings for halvings in range(_HALVINGS, -1, -1)]
         draws.append(_errors(features, labels, rows, sizes, np.flatnonzero(held_out), classes, penalty))
@@ -235,11 +240,13 @@ def _in_proportion(
 def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int, seed: int) -> LearningCurve:
     random = np.random.default_rng(seed)
     mean_sizes, mean_errors = sizes.mean(axis=0), errors.mean(axis=0)
-    gains = [
-        _gain(mean_sizes, errors[random.integers(0, len(errors), len(errors))].mean(axis=0), images)
-        for _ in range(_RESAMPLES)
-    ]
-    gain = _gain(mean_sizes, mean_errors, images)
+    gains = []
+    for _ in range(_RESAMPLES):
+        drawn = errors[random.integers(0, len(errors), len(errors))].mean(axis=0)
+        last = int(random.choice(_FITTED))
+        gains.append(_gain(mean_sizes[-last:], drawn[-last:], images))
+    last = _FITTED[len(_FITTED) // 2]
+    gain = _gain(mean_sizes[-last:], mean_errors[-last:], images)
     low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     spread = 1.96 * errors.std(axis=0, ddof=1)
     return LearningCurve(

@@ -1,0 +1,64 @@
+"""What the report says, from evaluations without a network."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.evaluations import drawn_report
+
+from headstart.components.evaluate_model.report import verdict
+
+HOSTILE = ["<script>alert(1)</script>", "$x^2$ & \"quotes\" 'n' \u202e\x1b{{ 7 * 7 }}", "猫 " + "x" * 300]
+
+
+def metrics(
+    accuracy: float, interval: tuple[float, float], comparison: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    classes = {"cat": {"images": 60}, "dog": {"images": 40}}
+    final = {"accuracy": accuracy, "accuracy_interval": interval, "images": 100, "per_class": classes}
+    return {"test": final, "comparison": comparison}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            metrics(0.9, (0.826, 0.945)),
+            "90.0 % of 100 test pictures right; on new pictures like these, expect 82.6 % to",
+        ),
+        (
+            metrics(0.62, (0.52, 0.71)),
+            "Not shown to be of use: 62.0 % of 100 test pictures right, and always saying cat",
+        ),
+        (
+            metrics(0.9, (0.8, 0.9), {"verdict": "better", "accuracy": 0.9, "champion_accuracy": 0.8, "images": 90}),
+            "Better than the model in use: 90.0 % against 80.0 % of 90 test pictures right",
+        ),
+        (
+            metrics(0.9, (0.8, 0.9), {"verdict": "cannot tell", "accuracy": None}),
+            "90.0 % of 100 test pictures right; whether that is better than the model in use cannot be told",
+        ),
+    ],
+)
+def test_verdict_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+    assert verdict(values).startswith(sentence)
+
+
+def test_names_cannot_smuggle_anything_into_the_report(tmp_path: Path) -> None:
+    text = drawn_report(tmp_path, HOSTILE, 200).read_text(encoding="utf-8")
+    assert text.count("<script") == 1 and "alert(1)</script>" not in text.replace("&lt;/script&gt;", "")
+    assert "\u202e" not in text and "\x1b" not in text and "{{ 7 * 7 }}" in text
+
+
+def test_hundred_classes_fit(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, [f"class {number}" for number in range(100)], 400)
+    text = report.read_text(encoding="utf-8")
+    assert report.stat().st_size < 2e6
+    assert "and 88 more" in text and "The 50 classes with the lowest recall of 100" in text
+    assert 'class="matrix"' not in text
+
+
+def test_all_right_on_two_images(tmp_path: Path) -> None:
+    text = drawn_report(tmp_path, ["cat", "dog"], 2, champion=False, strength=50.0).read_text(encoding="utf-8")
+    assert "There are no mistakes: every test picture is right." in text
+    assert "cannot be promised" in text
