@@ -1,0 +1,85 @@
+"""Measures time and peak memory of an evaluation, from predictions to the report; no network is run.
+
+python benchmarks/evaluation.py
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from headstart.components.core.model import ModelInfo
+from headstart.components.core.predictions import Predictions
+from headstart.components.evaluate_model.evaluation import FINAL, IN_USE, Material, Run, write_evaluation
+from headstart.components.evaluate_model.report import render
+
+
+def answers(images: int, classes: int, seed: int) -> Predictions:
+    """What a model that is right nine times out of ten might say."""
+    random = np.random.default_rng(seed)
+    labels = np.random.default_rng(0).integers(0, classes, images)
+    logits = random.normal(size=(images, classes))
+    logits[np.arange(images), labels] += 2 + np.log(classes)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    ids = [f"{number:032x}" for number in range(images)]
+    paths = [f"pictures/{number}.jpg" for number in range(images)]
+    names = [f"class {number}" for number in range(classes)]
+    return Predictions(names, ids, ids, paths, labels, probabilities, {}, np.zeros(images, bool))
+
+
+def child(images: int, classes: int) -> None:
+    """Evaluates a model and the one in use, with as many validation images, and prints what it took as JSON."""
+    model = ModelInfo("head", [str(number) for number in range(classes)], 224, "none", {}, {}, {}, {}, 0)
+    runs = {name: Run(model, [], answers(images, classes, seed)) for seed, name in enumerate((FINAL, IN_USE))}
+    material = Material(runs, "", answers(images, classes, 2), "")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        write_evaluation(material, Path(folder, "evaluation"))
+        evaluated = time.perf_counter()
+        report = render(Path(folder, "evaluation"))
+        rendered = time.perf_counter()
+    values = {
+        "evaluation": evaluated - started,
+        "report": rendered - evaluated,
+        "before": before / 1024,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "bytes": len(report.encode()),
+    }
+    print(json.dumps(values))
+
+
+def main() -> None:
+    """Parses the command line, measures and prints."""
+    parser = argparse.ArgumentParser(description="Measure time and memory of an evaluation.")
+    parser.add_argument("--images", type=int, nargs="+", default=[1_000, 100_000])
+    parser.add_argument("--classes", type=int, nargs="+", default=[2, 10])
+    parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(*args.child)
+        return
+    for classes in args.classes:
+        for images in args.images:
+            done = subprocess.run(  # noqa: S603 - this very script
+                [sys.executable, __file__, "--child", str(images), str(classes)],
+                stdout=subprocess.PIPE,
+                check=True,
+            )
+            values = json.loads(done.stdout)
+            print(
+                f"{images:7,} predictions, {classes:2} classes: figures of two models {values['evaluation']:.1f} s, "
+                f"report {values['report']:.1f} s, peak memory {values['peak']:.0f} MiB "
+                f"({values['before']:.0f} before), report of {values['bytes'] / 1e6:.2f} MB",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
