@@ -8,6 +8,7 @@ from rich.console import Console
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
+from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
 from headstart.pipelines.commands.schedule import schedule
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(run)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
+app.command()(report)
 app.command()(sample)
 app.command()(config)
 app.command(epilog=EXIT_STATUSES)(submit)

@@ -35,6 +35,11 @@ class Parameters(BaseModel):
     sha256: list[str] = Field(
         [], description="SHA-256 that a source has to have; one for each --data, '' where unchecked."
     )
+    corrections: str = Field(
+        "",
+        description="CSV file with the columns id and label, such as the label_errors.csv of a run: right classes of "
+        "pictures; a path or an address.",
+    )
     backbone: str = Field("mobilenet_v2", description=f"Pretrained backbone: {', '.join(BACKBONES)}.")
     weights: str = Field(
         "",
@@ -65,6 +70,11 @@ class Parameters(BaseModel):
     )
     batch_size: int = Field(32, description="Images a step of training.")
     seed: int = Field(0, description="Of everything drawn at random.")
+    champion: str = Field(
+        "",
+        description="The model in use, to compare with on the same test images: a model's folder, as a path or an "
+        "address.",
+    )
 
     def check(self) -> None:
         """Refuses at once, by the steps' own checks, what a step would refuse after some work.
@@ -89,13 +99,20 @@ class Parameters(BaseModel):
         """The same with local paths made absolute, for steps that run in folders of their own.
 
         Raises:
-            HeadstartError: The weights are a file that is not there.
+            HeadstartError: Weights, corrections or champion are not there.
         """
         get_backbone(self.backbone).check_weights(self.weights)
         data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
         file = Path(self.weights).expanduser()
         weights = str(file.absolute()) if file.is_file() else self.weights
-        return self.model_copy(update={"data": data, "weights": weights})
+        here = {"data": data, "weights": weights}
+        for name in ("corrections", "champion"):
+            value = getattr(self, name)
+            if value and not is_remote(value):
+                here[name] = str(Path(value).expanduser().absolute())
+                if not Path(here[name]).exists():
+                    raise HeadstartError(f"{name} {value!r} does not exist; pass a path or an address")
+        return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:
         """Refuses paths of this machine, where pods read.
@@ -104,10 +121,11 @@ class Parameters(BaseModel):
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: A source or the weights are a path elsewhere.
+            HeadstartError: A source, the weights, corrections or the champion are a path elsewhere.
         """
         named = ("", NO_WEIGHTS, get_backbone(self.backbone).pretrained)
         paths = [("weights", self.weights)] if self.weights not in named else []
+        paths += [(name, getattr(self, name)) for name in ("corrections", "champion") if getattr(self, name)]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
                 continue

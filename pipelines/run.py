@@ -24,7 +24,9 @@ METRICS = "metrics.json"
 PRODUCTS = {
     "model": "fine-tune/model",
     "report.html": "evaluate-model/report",
+    "evaluation": "evaluate-model/evaluation",
     "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+    "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
     "data.html": "download-dataset/hygiene",
     "quarantine.csv": "download-dataset/dataset/quarantine.csv",
     METRICS: "evaluate-model/evaluation/metrics.json",
@@ -166,11 +168,18 @@ def _publish(root: Path, work: Path, output: Path) -> None:
     """Moves the results from the artifacts to the output folder."""
     ready = work / "ready"
     ready.mkdir()
+    made: dict[str, Path] = {}
     for name, artifact in PRODUCTS.items():
         found = list(root.glob(f"*/{artifact}"))
         if len(found) != 1:
             raise HeadstartError(f"the run left no {artifact}; see {output / LOG}")
-        found[0].rename(ready / name)
+        made[name] = found[0]
+    # Files first: some lie in folders that are moved as a whole.
+    for name, path in sorted(made.items(), key=lambda product: product[1].is_dir()):
+        if path.is_dir():
+            path.rename(ready / name)
+        else:
+            shutil.copyfile(path, ready / name)
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

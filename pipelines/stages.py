@@ -11,7 +11,7 @@ GROUPS = {
 }
 """The group of each stage, in the order in which they run; only those that compute a network get an accelerator."""
 
-READING_STAGES = ("list_data", "download_dataset", "train_head")
+READING_STAGES = ("list_data", "download_dataset", "train_head", "evaluate_model")
 """The stages that read from addresses of the user's, and so need credentials."""
 
 

@@ -39,6 +39,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         max_side: int = _DEFAULTS.max_side,
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
+        corrections: str = _DEFAULTS.corrections,
         backbone: str = _DEFAULTS.backbone,
         weights: str = _DEFAULTS.weights,
         image_size: int = _DEFAULTS.image_size,
@@ -53,6 +54,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         augmented_views: int = _DEFAULTS.augmented_views,
         batch_size: int = _DEFAULTS.batch_size,
         seed: int = _DEFAULTS.seed,
+        champion: str = _DEFAULTS.champion,
+        command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
         data_memory: str = on_data.memory,
@@ -75,6 +78,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             max_side: Longest side of a picture that is kept, in pixels.
             max_bad_fraction: Share of the files that may be left out before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
+            corrections: A CSV file of right classes of pictures, by id; empty: none.
             backbone: Name of a pretrained backbone.
             weights: Its weights: empty for its own, 'none', a file, or an http(s)://, gs:// or s3:// address.
             image_size: Side in pixels that images are resized to; 0: the backbone's own.
@@ -90,6 +94,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 pay.
             batch_size: Images a step of training.
             seed: Of everything drawn at random.
+            champion: The model in use, a model's folder, to compare with; empty: there is none.
+            command: What started the run, for the report.
             data_image: Container image of the stages that compute no network.
             data_cpu: CPU limit of each of their pods, as Kubernetes writes it; '0': no limit.
             data_memory: Memory limit, likewise.
@@ -103,13 +109,14 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerator_type: Resource name of the accelerator that they get.
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
-        listing = list_data(data=data).set_caching_options(False)
+        listing = list_data(data=data, corrections=corrections).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
             max_side=max_side,
             max_bad_fraction=max_bad_fraction,
             sha256=sha256,
+            corrections=corrections,
             listing=listing.output,
         )
         splits = split_dataset(
@@ -153,7 +160,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             )
             models["from_scratch"] = scratch.outputs["model"]
             tasks["train_from_scratch"] = scratch
-        tasks["evaluate_model"] = evaluate_model(test=splits.outputs["test"], **models)
+        tasks["evaluate_model"] = evaluate_model(
+            test=splits.outputs["test"], validation=validation, champion=champion, command=command, **models
+        )
 
         asked = {
             "data_image": data_image,

@@ -12,6 +12,23 @@ _NEEDED = ("id", "label")
 _MAX_BYTES = 64 * 2**20
 
 
+def corrections_file(address: str) -> bytes:
+    """What a file of corrections holds.
+
+    Args:
+        address: A path, or an `http(s)://`, `gs://` or `s3://` address.
+
+    Raises:
+        HeadstartError: It cannot be read.
+    """
+    if is_remote(address):
+        return open_store(address).read(address, max_bytes=_MAX_BYTES)
+    try:
+        return Path(address).expanduser().read_bytes()
+    except OSError as error:
+        raise HeadstartError(f"corrections {address!r} cannot be read ({error.strerror}); pass a CSV file") from None
+
+
 def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
     """The right class of each picture that is listed, by its id; empty for a picture that is to be left out.
 
@@ -29,11 +46,7 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
         return {}
     name = without_secrets(address) if is_remote(address) else address
     try:
-        if is_remote(address):
-            content = open_store(address).read(address, max_bytes=_MAX_BYTES)
-        else:
-            content = Path(address).expanduser().read_bytes()
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), restval="")
+        rows = csv.DictReader(io.StringIO(corrections_file(address).decode("utf-8-sig"), newline=""), restval="")
         missing = [column for column in _NEEDED if column not in (rows.fieldnames or [])]
         if missing:
             raise HeadstartError(
@@ -51,8 +64,6 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
                 raise HeadstartError(
                     f"corrections {name!r} call picture {image} both {corrections[image]!r} and {label!r}; keep one"
                 )
-    except OSError as error:
-        raise HeadstartError(f"corrections {name!r} cannot be read ({error.strerror}); pass a CSV file") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise HeadstartError(f"corrections {name!r} are no UTF-8 CSV ({error}); save the table as such") from None
     return corrections

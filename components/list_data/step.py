@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.download_dataset.corrections import corrections_file
 from headstart.components.download_dataset.sources import is_junk, local_path, manifest, no_files
 from headstart.components.download_dataset.sources.folder import walk
 
@@ -27,7 +28,7 @@ class _Listed:
     version: str
 
 
-def list_data(data: list[str]) -> str:
+def list_data(data: list[str], corrections: str = "") -> str:
     """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
@@ -36,6 +37,7 @@ def list_data(data: list[str]) -> str:
 
     Args:
         data: Sources, as `download_dataset` takes them.
+        corrections: Likewise: what it holds counts; empty: there are none.
 
     Returns:
         SHA-256 in hexadecimal, the same for the same files on any machine that sees them by the same names.
@@ -57,6 +59,8 @@ def list_data(data: list[str]) -> str:
         for file in listed:
             digest.update(json.dumps(dataclasses.astuple(file)).encode())
         event("listing", data=name, files=len(listed), bytes=sum(max(file.size, 0) for file in listed))
+    if corrections:
+        digest.update(corrections_file(corrections))
     event("listed", sources=len(data), digest=digest.hexdigest())
     return digest.hexdigest()
 

@@ -1,12 +1,15 @@
 """`headstart run`."""
 
 import csv
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from headstart.components.core.stores import is_remote, without_secrets
 from headstart.pipelines.commands.options import FromScratch, takes_parameters
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.stages import stages
@@ -19,8 +22,8 @@ def run(
     output: Annotated[
         Path,
         typer.Option(
-            help="Folder that receives model/, report.html, data.html, metrics.json, predictions.parquet and "
-            "quarantine.csv."
+            help="Folder that receives model/, report.html, data.html, evaluation/, metrics.json, "
+            "predictions.parquet, label_errors.csv and quarantine.csv."
         ),
     ] = Path("out"),
     from_scratch: FromScratch = False,
@@ -36,11 +39,19 @@ def run(
     output = output.expanduser().absolute()
     try:
         with RunDisplay(console, stages=len(stages(from_scratch))) as display:
-            metrics = run_pipeline(Request(parameters.model_dump(), from_scratch, output), display)
+            values = parameters.model_dump() | {"command": _command()}
+            metrics = run_pipeline(Request(values, from_scratch, output), display)
     except Interrupted as interrupted:
         console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
         raise typer.Exit(interrupted.exit_status) from None
     show_results(console, metrics, output, _rows(output / "quarantine.csv"))
+
+
+def _command() -> str:
+    """The command as it was given, without secrets; empty where KFP would substitute something in it."""
+    arguments = (without_secrets(each) if is_remote(each) else each for each in sys.argv[1:])
+    command = shlex.join(["headstart", *arguments])
+    return "" if "{{" in command or "$(" in command else command
 
 
 def _rows(path: Path) -> int:

@@ -19,7 +19,10 @@ from support.commands import QUICK, headstart
 
 from headstart.pipelines.events import Measured, parse
 
-PRODUCTS = {"metrics.json", "model", "predictions.parquet", "quarantine.csv", "report.html", "data.html", "run.log"}
+PRODUCTS = {
+    "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
+    "data.html", "run.log",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,9 @@ def output(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     assert {path.name for path in output.iterdir()} == PRODUCTS
-    assert {path.name for path in (output / "model").iterdir()} == {"model.keras", "model.json", "history.csv"}
+    assert {path.name for path in (output / "model").iterdir()} == {
+        "model.keras", "model.json", "history.csv", "seen.parquet",
+    }  # fmt: skip
 
 
 def test_metrics_are_those_of_the_predictions(output: Path) -> None:
