@@ -39,6 +39,7 @@ def child(images: int, classes: int) -> None:
     runs = {name: Run(model, [], answers(images, classes, seed)) for seed, name in enumerate((FINAL, IN_USE))}
     material = Material(runs, "", answers(images, classes, 2), "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    processor = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         write_evaluation(material, Path(folder, "evaluation"))
@@ -48,6 +49,7 @@ def child(images: int, classes: int) -> None:
     values = {
         "evaluation": evaluated - started,
         "report": rendered - evaluated,
+        "processor": time.process_time() - processor,
         "before": before / 1024,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "bytes": len(report.encode()),
@@ -75,8 +77,8 @@ def main() -> None:
             values = json.loads(done.stdout)
             print(
                 f"{images:7,} predictions, {classes:2} classes: figures of two models {values['evaluation']:.1f} s, "
-                f"report {values['report']:.1f} s, peak memory {values['peak']:.0f} MiB "
-                f"({values['before']:.0f} before), report of {values['bytes'] / 1e6:.2f} MB",
+                f"report {values['report']:.1f} s, of the processor {values['processor']:.1f} s; peak memory "
+                f"{values['peak']:.0f} MiB ({values['before']:.0f} before), report of {values['bytes'] / 1e6:.2f} MB",
                 flush=True,
             )
 

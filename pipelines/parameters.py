@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,7 +106,7 @@ class Parameters(BaseModel):
         data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
         file = Path(self.weights).expanduser()
         weights = str(file.absolute()) if file.is_file() else self.weights
-        here = {"data": data, "weights": weights}
+        here: dict[str, Any] = {"data": data, "weights": weights}
         for name in ("corrections", "champion"):
             value = getattr(self, name)
             if value and not is_remote(value):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kfp import dsl, local
 
+from headstart.components.compare_models.component import compare_models
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
@@ -89,8 +90,34 @@ def test_evaluate_model_with_and_without_the_optional_models(root: Path, splits:
     model = {"model": (dsl.Model, head)}
     run(evaluate_model, model | as_data(splits, "test"))
     metrics = json.loads(output(root, "evaluate-model/evaluation/metrics.json").read_text())
-    assert set(metrics) == {"format", "classes", "test_data", "test"}
+    assert metrics["calibration"] is None and metrics["comparison"] is None and "head" not in metrics
     assert output(root, "evaluate-model/report").read_text().startswith("<!doctype html>")
+
+
+def test_evaluate_model_with_validation_and_champion_and_the_gate_after_it(
+    root: Path, splits: dict[str, Path], head: Path
+) -> None:
+    @dsl.pipeline
+    def evaluated(champion: str) -> None:
+        def imported(kind: type, path: Path) -> Any:
+            return dsl.importer(artifact_uri=str(path), artifact_class=kind).output
+
+        evaluation = evaluate_model(
+            model=imported(dsl.Model, head),
+            test=imported(dsl.Dataset, splits["test"]),
+            validation=imported(dsl.Dataset, splits["validation"]),
+            head=imported(dsl.Model, head),
+            champion=champion,
+        )
+        compare_models(evaluation=evaluation.outputs["evaluation"], min_images=10)
+
+    evaluated(champion=str(head))
+    metrics = json.loads(output(root, "evaluate-model/evaluation/metrics.json").read_text())
+    assert metrics["calibration"]["validation_images"] == 20
+    assert metrics["doubtful_labels"] is not None
+    decision = json.loads(output(root, "compare-models/decision").read_text())
+    assert (decision["verdict"], decision["comparison"]["images"]) == ("cannot tell", 20)
+    assert output(root, "compare-models/summary").read_text().startswith("# Cannot tell")
 
 
 def test_missing_output_of_the_step_before_is_named(root: Path, tmp_path: Path, capfd: Any) -> None:

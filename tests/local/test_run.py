@@ -130,3 +130,27 @@ def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) 
     assert re.search(r"\[4/6\] train-head .*3/3 +0:00:\d\d", text)
     assert "✓" in text
     assert "record" in text
+
+
+def test_report_is_made_again_offline(output: Path, tmp_path: Path) -> None:
+    before = (output / "report.html").read_text()
+    (output / "report.html").unlink()
+    done = headstart("report", output)
+    assert done.returncode == 0, done.stderr
+    assert (output / "report.html").read_text() == before
+    assert "headstart run --data" in before
+    alone = headstart("report", tmp_path)
+    assert alone.returncode == 1 and "is no evaluation: it has no metrics.json" in alone.stderr
+
+
+def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
+    output: Path, pictures: Path, tmp_path: Path
+) -> None:
+    done = headstart(
+        "run", "--data", pictures, *QUICK, "--corrections", output / "label_errors.csv", "--champion",
+        output / "model", "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["champion"]["images"] == 20
+    assert metrics["comparison"]["verdict"] == "cannot tell"
