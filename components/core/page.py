@@ -1,10 +1,11 @@
 """Pages for people: HTML files of one look that need no network."""
 
 import base64
-import io
 
 import jinja2
 from PIL import Image
+
+from headstart.components.core.pictures import jpeg
 
 # They join letters and emoji; Python does not call them printable.
 _JOINERS = "\u200c\u200d"
@@ -50,6 +51,9 @@ def shown(name: str, longest: int = 100) -> str:
 def thumbnail(image: Image.Image, side: int) -> str:
     """`data:` address of a JPEG that fits into a square; `image` itself becomes that small."""
     image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_address(jpeg(image))
+
+
+def data_address(content: bytes) -> str:
+    """`data:` address of a JPEG."""
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()

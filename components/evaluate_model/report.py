@@ -1,7 +1,5 @@
 """The report: one HTML file that needs no network, made of an evaluation's folder alone."""
 
-import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -207,12 +205,12 @@ def _start(metrics: dict[str, Any]) -> int:
     return round(_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
 
 
-def _galleries(pictures: list[Shown]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _galleries(pictures: list[Shown]) -> list[tuple[str, list[dict[str, Any]]]]:
     galleries: dict[str, list[dict[str, Any]]] = {}
     for each in pictures:
         figure = {
-            "picture": _address(each.picture),
-            "heat": _address(each.heat) if each.heat else "",
+            "picture": page.data_address(each.picture),
+            "heat": page.data_address(each.heat) if each.heat else "",
             "label": each.label,
             "predicted": each.predicted,
             "probability": each.probability,
@@ -220,11 +218,7 @@ def _galleries(pictures: list[Shown]) -> Iterator[tuple[str, list[dict[str, Any]
             "path": each.path,
         }
         galleries.setdefault(each.gallery, []).append(figure)
-    yield from galleries.items()
-
-
-def _address(content: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    return list(galleries.items())
 
 
 def _more(curve: LearningCurve) -> str:
