@@ -1,5 +1,6 @@
 """The three training steps as plain functions, on drawn pictures."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -8,12 +9,15 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.components.core.dataset import read_info
+from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import read_history
-from headstart.components.core.model import read_model_info
+from headstart.components.core.model import read_model_info, read_seen
 from headstart.components.core.network.artifact import load_model
+from headstart.components.core.pictures import read_pictures
 from headstart.components.core.plan import Plan
+from headstart.components.core.predictions import read_predictions
+from headstart.components.core.probe import read_learning_curve
 from headstart.components.fine_tune.step import FineTuneSettings, fine_tune
 from headstart.components.train_from_scratch.step import ScratchSettings, train_from_scratch
 from headstart.components.train_head.step import HeadSettings, train_head
@@ -39,6 +43,29 @@ def test_head_artifact_says_how_it_was_made(head: Path, splits: dict[str, Path])
     assert set(info.versions) == {"python", "headstart", "keras", "tensorflow"}
     assert [epoch.stage for epoch in read_history(head)] == ["head"] * 8
     assert info.metrics["validation_accuracy"] > 0.6
+
+
+def ids_of(*folders: Path) -> set[str]:
+    return {each for folder in folders for each in read_columns(folder, ["id"])["id"].to_pylist()}
+
+
+def test_models_know_the_images_they_saw(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    assert read_seen(head) == ids_of(splits["train"], splits["validation"])
+    others = {"train": splits["test"], "validation": splits["test"]}
+    tuned = tune(head, others, tmp_path / "tuned")
+    assert read_seen(tuned) == ids_of(*splits.values()), "what the head saw, the model that came of it saw too"
+
+
+def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[str, Path]) -> None:
+    predictions = read_predictions(head / "probe" / "out_of_fold.parquet")
+    assert set(predictions.ids) == ids_of(splits["train"], splits["validation"])
+    assert predictions.right.mean() > 0.6
+    curve = read_learning_curve(head / "probe" / "learning_curve.json")
+    assert curve is not None and curve.images == 80
+    with (head / "probe" / "label_errors.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == (~predictions.right).sum()
+    assert len(read_pictures(head / "probe" / "suspects.parquet")) == min(24, len(rows))
 
 
 def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
