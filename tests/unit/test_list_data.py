@@ -110,3 +110,13 @@ def test_what_cannot_be_listed_is_told(folder: Path, data: str, message: str) ->
     (folder / "wrong.csv").write_text("image,class\n")
     with pytest.raises(HeadstartError, match=message):
         of(data.format(folder=folder))
+
+
+def test_corrections_count_by_what_they_hold(pictures: Path, tmp_path: Path) -> None:
+    file = tmp_path / "corrections.csv"
+    file.write_text("id,label\n")
+    without, first = list_data([str(pictures)]), list_data([str(pictures)], str(file))
+    file.write_text("id,label\nab,cat\n")
+    assert len({without, first, list_data([str(pictures)], str(file))}) == 3
+    with pytest.raises(HeadstartError, match="cannot be read"):
+        list_data([str(pictures)], str(tmp_path / "none.csv"))
