@@ -1,6 +1,6 @@
 """Measures time and peak memory of an evaluation, from predictions to the report; no network is run.
 
-python benchmarks/evaluation.py
+    python benchmarks/evaluation.py
 
 On two cores of a machine that was busy with other things, one run each: seconds of processor time for two models, as
 many validation images, and the report; memory is the peak, and how far it is above the predictions and the libraries:
