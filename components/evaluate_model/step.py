@@ -77,7 +77,16 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(render(evaluation), encoding="utf-8")
     for name, each in result.figures.items():
-        event("evaluation", model=name, accuracy=each.accuracy, images=each.images)
+        low, high = each.accuracy_interval
+        event(
+            "metrics",
+            model=name,
+            accuracy=each.accuracy,
+            low=low,
+            high=high,
+            log_loss=each.log_loss,
+            images=each.images,
+        )
     return result
 
 
