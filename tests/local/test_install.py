@@ -40,7 +40,7 @@ def test_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     assert all(name.startswith(("headstart/components/", "headstart/pipelines/")) for name in names)
     packed = {name.removeprefix("headstart/") for name in names}
-    kept = (".py", ".j2", ".h5", ".typed")
+    kept = (".py", ".j2", ".h5", ".typed", ".yaml")
     sources = {
         path.relative_to(ROOT).as_posix()
         for folder in ("components", "pipelines")
