@@ -16,6 +16,7 @@ from kfp.dsl.pipeline_task import PipelineTask
 from support.containers import RESTRICTED
 
 import headstart.components
+from headstart.components.compare_models.component import compare_models
 from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
@@ -45,7 +46,9 @@ def every_step(data: Path) -> None:
     head = train_head(**both, backbone="sketchnet", epochs=2).outputs["model"]
     tuned = fine_tune(**both, head=head, epochs=1).outputs["model"]
     scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, epochs=1).outputs["model"]
-    evaluate_model(model=tuned, head=head, from_scratch=scratch, test=splits["test"])
+    models = {"model": tuned, "head": head, "from_scratch": scratch}
+    evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
+    compare_models(evaluation=evaluation.outputs["evaluation"])
 
 
 def is_listing(outputs: Path) -> None:
@@ -80,6 +83,11 @@ def is_evaluation(outputs: Path) -> None:
     assert (outputs / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def is_decision(outputs: Path) -> None:
+    assert json.loads((outputs / "decision").read_text())["verdict"] == "better"
+    assert (outputs / "summary").read_text(encoding="utf-8").startswith("# Better")
+
+
 CHECKS = {
     "list_data": is_listing,
     "download_dataset": is_dataset,
@@ -88,6 +96,7 @@ CHECKS = {
     "fine_tune": is_model("fine_tuning"),
     "train_from_scratch": is_model("from_scratch"),
     "evaluate_model": is_evaluation,
+    "compare_models": is_decision,
 }
 
 
