@@ -15,9 +15,15 @@ from PIL import Image
 from headstart.components.core import page
 from headstart.components.core.dataset import SPLITS
 from headstart.components.core.page import shown
-from headstart.components.download_dataset.measures import LOOKS
+from headstart.components.download_dataset.measures import LOOKS, Measures
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
+
+FACTS = (
+    *("path", "label", "split", "format", "exif", "file_bytes", "width", "height", "stored_width", "stored_height"),
+    *(field.name for field in dataclasses.fields(Measures)),
+)
+"""Columns that the page is made from."""
 
 FEW_IMAGES = 50
 """Pictures below which a class is small: with 15 % of them for the test, 50 leave 7 or 8."""

@@ -7,29 +7,29 @@ import functools
 import io
 import itertools
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.cores import cores
-from headstart.components.core.dataset import DatasetInfo, DatasetWriter, ImageRow, read_info
+from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, digest_of, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.download_dataset.checking import Checked, File, check_all
+from headstart.components.download_dataset.findings import FACTS, hexadecimal
+from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
 from headstart.components.download_dataset.hygiene import Hygiene, render
-from headstart.components.download_dataset.images import Picture, Rejected, check
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
-from headstart.components.download_dataset.repeats import groups_of, several, without_repeats
-from headstart.components.download_dataset.sources import Loader, Source, Unreadable, open_source
-from headstart.components.download_dataset.spool import Spool
+from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
+from headstart.components.download_dataset.sources import Source, Unreadable, open_source
+from headstart.components.download_dataset.spool import SCHEMA, Spool
 
-_REMOTE_READERS = 32
-_FILES_AT_ONCE = 16
-_ROWS_AT_ONCE = 4096
 _HEAD = 5
 
 
@@ -58,16 +58,6 @@ class Settings:
         for digest in self.sha256:
             if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
                 raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _File:
-    """A file with its class (empty: none) and ready-made split, and a way to read it."""
-
-    path: str
-    label: str
-    split: str
-    load: Loader
 
 
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
@@ -111,65 +101,124 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
         ) from None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Intake:
+    """What is taken in.
+
+    Attributes:
+        name: Of all sources together.
+        classes: Class names.
+        labelled: The classes of each source's files.
+        files: How many there are.
+    """
+
+    name: str
+    classes: list[str]
+    labelled: list[Labelling]
+    files: int
+
+
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
     labelled = [_labelled(source, settings.labels, len(sources)) for source in sources]
     classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
-    total = sum(len(source.entries) for source in sources)
+    intake = _Intake(name, classes, labelled, sum(len(source.entries) for source in sources))
+    bad = _check(sources, intake, spool, settings)
+    return _write(sources, intake, spool, bad, dataset, hygiene)
+
+
+def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Settings) -> list[Quarantined]:
+    """Puts the good pictures into the spool; the files that are left out."""
     quarantined = [each for source in sources for each in source.unusable]
-
-    files = itertools.chain.from_iterable(map(_files, sources, labelled, _prefixes(sources)))
+    files = itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
     remote = any(source.remote for source in sources)
-    checked = _check_all(files, remote, settings.max_side)
-    numbers = {label: number for number, label in enumerate(classes)}
-    allowed = settings.max_bad_fraction * total
-    for file, result in tracked(checked, "check", total):
-        if isinstance(result, Picture):
-            spool.add(file.path, numbers[file.label], file.split, result)
-            continue
-        quarantined.append(Quarantined(file.path, result.reason, result.detail))
-        if len(quarantined) > allowed:
-            raise HeadstartError(
-                f"data {name!r}: more than {settings.max_bad_fraction:.0%} of {total:,} files cannot be used: "
-                f"{_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
-            )
+    numbers = {label: number for number, label in enumerate(intake.classes)}
+    with contextlib.closing(check_all(files, remote, settings.max_side)) as batches:
+        for checked in tracked(batches, "check", intake.files, lambda checked: len(checked.files)):
+            spool.add(*_good(checked, numbers))
+            quarantined += _bad(checked)
+            if len(quarantined) > settings.max_bad_fraction * intake.files:
+                raise HeadstartError(
+                    f"data {intake.name!r}: more than {settings.max_bad_fraction:.0%} of {intake.files:,} files "
+                    f"cannot be used: {_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
+                )
+    spool.finish()
+    return quarantined
 
-    kept, repeated = without_repeats(spool.facts(), classes)
-    groups = groups_of(spool, kept)
-    facts = spool.facts().take(kept)
-    bad, quarantined = len(quarantined), [*quarantined, *repeated]
-    _check_no_class_is_empty(facts, classes, name, quarantined)
-    with DatasetWriter(dataset, classes, name) as writer:
-        columns = ["path", "label", "id", "stored_width", "stored_height", "split"]
-        places = iter(zip(kept, groups, strict=True))
-        for batch in facts.select(columns).to_batches(_ROWS_AT_ONCE):
-            values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            for (path, label, pixels, width, height, split), (row, group) in zip(values, places, strict=False):
-                writer.add(ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split))
-        write_quarantine(dataset / QUARANTINE, quarantined)
-    info = read_info(dataset)
-    members = several(groups)
-    page = render(
-        Hygiene(
-            sources=[source.name for source in sources],
-            classes=classes,
-            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in labelled)),
-            facts=facts,
-            quarantined=quarantined,
-            ignored=sum(source.ignored for source in sources),
-            groups=members,
-            digest=info.digest,
-            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row]))),
-        )
+
+def _good(checked: Checked, numbers: dict[str, int]) -> tuple[pa.RecordBatch, pa.Array, list[bytes]]:
+    """Of those that can be used: facts, sketches, and the bytes to store."""
+    rows = np.flatnonzero(checked.findings["reason"].is_null()).tolist()
+    found = checked.findings.take(pa.array(rows, pa.int64())) if len(rows) < len(checked.files) else checked.findings
+    files = [checked.files[row] for row in rows]
+    own = [
+        pa.array([file.path for file in files], pa.string()),
+        pa.array([numbers[file.label] for file in files], pa.int32()),
+        pa.array([file.split for file in files], pa.string()),
+    ]
+    facts = pa.RecordBatch.from_arrays([*own, *(found[name] for name in FACTS.names)], schema=SCHEMA)
+    anew = found["encoded"].to_pylist()
+    return facts, found["sketch"], [new or checked.contents[row] for row, new in zip(rows, anew, strict=True)]
+
+
+def _bad(checked: Checked) -> list[Quarantined]:
+    reasons, details = (checked.findings[name].to_pylist() for name in ("reason", "detail"))
+    return [
+        Quarantined(file.path, reason, detail)
+        for file, reason, detail in zip(checked.files, reasons, details, strict=True)
+        if reason
+    ]
+
+
+def _write(
+    sources: list[Source], intake: _Intake, spool: Spool, bad: list[Quarantined], dataset: Path, hygiene: Path
+) -> DatasetInfo:
+    """Writes the dataset and the page on it, which are made side by side."""
+    kept, repeated = without_repeats(spool, intake.classes)
+    quarantined = [*bad, *repeated]
+    facts = spool.facts(HYGIENE_FACTS, kept)
+    _check_no_class_is_empty(facts, intake, quarantined)
+    leaders = leaders_of(spool, kept)
+    groups = several(leaders)
+    ids = hexadecimal(spool.facts(["id"], kept)["id"])
+    found = Hygiene(
+        sources=[source.name for source in sources],
+        classes=intake.classes,
+        labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
+        facts=facts,
+        quarantined=quarantined,
+        ignored=sum(source.ignored for source in sources),
+        groups=groups,
+        digest=digest_of(ids, facts["label"].combine_chunks(), intake.classes),
+        thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_buffer())),
     )
-    hygiene.parent.mkdir(parents=True, exist_ok=True)
-    hygiene.write_text(page, encoding="utf-8")
+    with ThreadPoolExecutor(1) as beside:
+        page = beside.submit(render, found)
+        with DatasetWriter(dataset, intake.classes, intake.name) as writer:
+            for places in _row_groups(spool.sizes()[kept]):
+                rows = kept[places]
+                columns = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)
+                columns = columns.rename_columns(["path", "label", "width", "height", "split"]).combine_chunks()
+                writer.add_group(
+                    {name: columns[name].combine_chunks() for name in columns.column_names}
+                    | {"image": spool.encoded(rows), "id": ids.take(places), "group": ids.take(leaders[places])}
+                )
+            write_quarantine(dataset / QUARANTINE, quarantined)
+        hygiene.parent.mkdir(parents=True, exist_ok=True)
+        hygiene.write_text(page.result(), encoding="utf-8")
+    info = read_info(dataset)
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
-    event("dataset", images=info.images, bad=bad, groups_of_several=len(members), digest=info.digest[:16])
+    event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])
     return info
+
+
+def _row_groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Positions, group by group, of pictures of so many bytes."""
+    full = np.flatnonzero(np.diff(np.cumsum(sizes) // ROW_GROUP_BYTES)) + 1
+    return iter(np.split(np.arange(len(sizes)), full))
 
 
 def _labelled(source: Source, rule: str, sources: int) -> Labelling:
@@ -191,55 +240,24 @@ def _prefixes(sources: list[Source]) -> list[str]:
     return [f"{name}/" for name in names]
 
 
-def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[_File]:
+def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[File]:
     rows = zip(source.entries, labelling.labels, labelling.splits, source.loaders(), strict=True)
     for entry, label, split, load in rows:
         no_class = functools.partial(_no_class, labelling.rule)
-        yield _File(prefix + entry.path, label, split, load if label else no_class)
+        yield File(prefix + entry.path, label, split, load if label else no_class)
 
 
 def _no_class(rule: str) -> bytes:
     raise Unreadable("no class", f"classes were told from {rule}; this file has none")
 
 
-def _check_all(files: Iterable[_File], remote: bool, max_side: int) -> Iterator[tuple[_File, Picture | Rejected]]:
-    """Reads and checks files on all cores, in order, with a bounded number of them in memory.
-
-    Where reading waits for a network, more threads wait; where it does not, they take several files at a time.
-    """
-    readers, at_once = (_REMOTE_READERS, 1) if remote else (cores(), _FILES_AT_ONCE)
-
-    def work(chunk: list[_File]) -> list[tuple[_File, Picture | Rejected]]:
-        return [(file, _check(file.load, max_side)) for file in chunk]
-
-    waiting: deque[Future[list[tuple[_File, Picture | Rejected]]]] = deque()
-    files = iter(files)
-    pool = ThreadPoolExecutor(readers)
-    try:
-        while chunk := list(itertools.islice(files, at_once)):
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) > 2 * readers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _check(load: Callable[[], bytes], max_side: int) -> Picture | Rejected:
-    try:
-        return check(load(), max_side)
-    except Unreadable as error:
-        return Rejected(error.reason, error.detail)
-
-
-def _check_no_class_is_empty(facts: pa.Table, classes: list[str], name: str, quarantined: list[Quarantined]) -> None:
-    counts = Counter(facts["label"].to_pylist())
-    for number, label in enumerate(classes):
-        if not counts[number]:
+def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list[Quarantined]) -> None:
+    counts = np.bincount(facts["label"], minlength=len(intake.classes))
+    for label, count in zip(intake.classes, counts, strict=True):
+        if not count:
             raise HeadstartError(
-                f"data {name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or take "
-                "the class out"
+                f"data {intake.name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or "
+                "take the class out"
             )
 
 

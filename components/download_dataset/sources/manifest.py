@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of
+from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     Entry,
     Loader,
@@ -22,6 +24,13 @@ from headstart.components.download_dataset.sources.source import (
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
 _NEEDED = ("image", "label")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Image:
+    """A picture as the manifest names it."""
+
+    image: str
 
 
 def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
@@ -42,10 +51,13 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
 
     def loaders() -> Iterator[Loader]:
-        return (functools.partial(_load, store, base, row["image"]) for row in rows)
+        return (functools.partial(_load, store, base, each.image) for each in images)
 
     remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
-    entries = [Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower()) for row in rows]
+    entries = Packed(
+        Entry, (Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower()) for row in rows)
+    )
+    images = Packed(_Image, (_Image(row["image"]) for row in rows))
     return Source(name, entries, loaders, remote=remote)
 
 
