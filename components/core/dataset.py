@@ -26,7 +26,7 @@ NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
 """In the order in which they are used."""
 
-ROW_GROUP_BYTES = 16 * 2**20
+ROW_GROUP_BYTES = 8 * 2**20
 """Of pictures in a row group, which is what a writer and a reader hold in memory."""
 
 _SHARD_BYTES = 256 * 2**20

@@ -1,7 +1,7 @@
 """Files are read by threads, which wait, and checked by processes, which work: one for each core.
 
-Decoders are fed with what comes from outside: one that takes all the memory, or crashes, ends its own process, and the
-step says so in a line. Threads would also wait for each other, since a third of the work holds the interpreter.
+Decoders are fed with what comes from outside: one that takes all the memory, or crashes, ends its own process, and
+the step says so in a line. Threads would also wait for each other, since a third of the work holds the interpreter.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ R = TypeVar("R")
 _REMOTE_READERS = 32
 _FILES_AT_ONCE = 32
 _BYTES_AT_ONCE = 2**21
+_SECONDS_TO_END = 10
 _WORKER = "headstart.components.download_dataset.worker"
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
@@ -192,7 +193,7 @@ class _Checkers:
 
 class _Checker:
     def __init__(self, max_side: int) -> None:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
             # What lies in the working folder must not stand for a package.
             [sys.executable, "-P", "-m", _WORKER, str(max_side)],
             stdin=subprocess.PIPE,
@@ -212,7 +213,14 @@ class _Checker:
                 self._findings = pa.ipc.open_stream(self._output)
             return self._findings.read_next_batch()
         except (OSError, StopIteration, pa.ArrowInvalid):
-            raise _Killed(self._process.wait()) from None
+            raise _Killed(self._status()) from None
+
+    def _status(self) -> int:
+        try:
+            return self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def end(self) -> None:
         # It has nothing left to write, whatever the reason.

@@ -82,10 +82,9 @@ def _rejected(rejected: Rejected) -> tuple[object, ...]:
     return (*[None] * (len(FINDINGS) - 2), rejected.reason, detail)
 
 
-def hexadecimal(ids: pa.ChunkedArray) -> pa.Array:
-    """Ids as text, string (pictures,)."""
-    column = ids.combine_chunks()
-    raw = np.frombuffer(column.buffers()[1] or b"", np.uint8)[16 * column.offset :][: 16 * len(column)]
+def hexadecimal(ids: pa.Array) -> pa.Array:
+    """Ids, fixed-size binary (pictures,), as text."""
+    raw = np.frombuffer(ids.buffers()[1] or b"", np.uint8)[16 * ids.offset :][: 16 * len(ids)]
     digits = np.array([f"{value:02x}".encode() for value in range(256)], "S2").view(np.uint16)
-    offsets = np.arange(0, 32 * len(column) + 1, 32, dtype=np.int32)
-    return pa.Array.from_buffers(pa.string(), len(column), [None, pa.py_buffer(offsets), pa.py_buffer(digits[raw])])
+    offsets = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(digits[raw])])

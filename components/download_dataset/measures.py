@@ -68,9 +68,10 @@ class Look:
     limit: float
     above: bool = False
 
-    def odd(self, value: float) -> bool:
-        """Whether a value of the measure is beyond the limit."""
-        return value > self.limit if self.above else value < self.limit
+    def odd(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which values of the measure are beyond the limit."""
+        beyond: NDArray[np.bool_] = values > self.limit if self.above else values < self.limit
+        return beyond
 
 
 LOOKS = (

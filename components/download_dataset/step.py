@@ -182,7 +182,7 @@ def _write(
     _check_no_class_is_empty(facts, intake, quarantined)
     leaders = leaders_of(spool, kept)
     groups = several(leaders)
-    ids = hexadecimal(spool.facts(["id"], kept)["id"])
+    ids = spool.facts(["id"], kept)["id"].combine_chunks()
     found = Hygiene(
         sources=[source.name for source in sources],
         classes=intake.classes,
@@ -191,9 +191,11 @@ def _write(
         quarantined=quarantined,
         ignored=sum(source.ignored for source in sources),
         groups=groups,
-        digest=digest_of(ids, facts["label"].combine_chunks(), intake.classes),
+        digest=digest_of(hexadecimal(ids), facts["label"].combine_chunks(), intake.classes),
         thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_buffer())),
     )
+    # What the search has used goes back to the system before the page and the shards need theirs.
+    pa.default_memory_pool().release_unused()
     with ThreadPoolExecutor(1) as beside:
         page = beside.submit(render, found)
         with DatasetWriter(dataset, intake.classes, intake.name) as writer:
@@ -203,7 +205,8 @@ def _write(
                 columns = columns.rename_columns(["path", "label", "width", "height", "split"]).combine_chunks()
                 writer.add_group(
                     {name: columns[name].combine_chunks() for name in columns.column_names}
-                    | {"image": spool.encoded(rows), "id": ids.take(places), "group": ids.take(leaders[places])}
+                    | {"image": spool.encoded(rows), "id": hexadecimal(ids.take(places))}
+                    | {"group": hexadecimal(ids.take(leaders[places]))}
                 )
             write_quarantine(dataset / QUARANTINE, quarantined)
         hygiene.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@ import random
 import timeit
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -14,7 +15,7 @@ def measure(image: Image.Image) -> Measures:
 
 
 def odd_looks(measured: Measures) -> tuple[str, ...]:
-    return tuple(look.name for look in LOOKS if look.odd(getattr(measured, look.measure)))
+    return tuple(look.name for look in LOOKS if look.odd(np.array(getattr(measured, look.measure))))
 
 
 def scene(seed: int, width: int = 250, height: int = 188) -> Image.Image:
