@@ -161,8 +161,8 @@ def main() -> None:
                 values = in_child(data, root)
                 results[kind].append(values)
                 print(
-                    f"{kind:6s} {images:7,} images, {values['images']:7,} kept: peak {values['peak'] / 1e6:.0f} MB in "
-                    f"{values['processes']} processes, {values['seconds']:.1f} s, "
+                    f"{kind:6s} {images:7,} images, {values['images']:7,} kept: peak "
+                    f"{values['peak'] / 1e6:.0f} MB in {values['processes']} processes, {values['seconds']:.1f} s, "
                     f"{1e6 * values['seconds'] / images:.0f} us an image",
                     flush=True,
                 )

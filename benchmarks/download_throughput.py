@@ -121,7 +121,7 @@ def decode_loop_and_read(files: list[Path]) -> None:
     on_all_cores(decode, range(len(files)))
 
 
-def check_all(files: list[Path]) -> None:
+def checking_alone(files: list[Path]) -> None:
     """The step's first stage: every file read, checked, hashed and measured, and forgotten."""
     unchecked = (File(path.name, path.parent.name, "", functools.partial(read_file, path)) for path in files)
     exhaust(check_all(unchecked, False, step.Settings().max_side))
@@ -144,7 +144,7 @@ def exhaust(items: Iterable[object]) -> None:
 WORK = {
     "decode loop": decode_loop,
     "decode loop + read_bytes": decode_loop_and_read,
-    "checking alone": check_all,
+    "checking alone": checking_alone,
     "whole step": whole_step,
 }
 """What is timed; the first is what the others are held against."""

@@ -150,7 +150,7 @@ class DatasetWriter:
             self._close_shard()
             keys = pa.Table.from_batches(self._keys, _KEYS)
             counts = np.bincount(keys["label"].to_numpy(), minlength=len(self._classes)).tolist()
-            digest = digest_of(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
+            digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
             info = DatasetInfo(self._classes, counts, digest, self._source, self._shards)
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
@@ -287,7 +287,7 @@ def read_columns(folder: Path, columns: list[str]) -> pa.Table:
     return pa.concat_tables(tables).flatten()
 
 
-def digest_of(ids: pa.Array, labels: pa.Array, classes: list[str]) -> str:
+def _digest(ids: pa.Array, labels: pa.Array, classes: list[str]) -> str:
     """SHA-256, in hexadecimal, over every image's id and class name, independent of the images' order.
 
     Args:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
@@ -64,7 +64,9 @@ class Checked:
     findings: pa.RecordBatch
 
 
-def check_all(files: Iterable[File], remote: bool, max_side: int, processes: int = 0) -> Iterator[Checked]:
+def check_all(
+    files: Iterable[File], remote: bool, max_side: int, processes: int = 0
+) -> Generator[Checked, None, None]:
     """Reads and checks files on all cores, in order, with a bounded number of them in memory.
 
     Args:

@@ -108,7 +108,7 @@ def _class_of_folder(folder: str) -> str:
 def _splits(entries: Iterable[Entry]) -> list[str]:
     """Ready-made splits, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
     found = [_split(entry) for entry in entries]
-    return found if len(set(found) - {""}) > 1 else [""] * len(entries)
+    return found if len(set(found) - {""}) > 1 else [""] * len(found)
 
 
 def _split(entry: Entry) -> str:

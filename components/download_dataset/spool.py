@@ -84,22 +84,22 @@ class Spool:
         wanted = pa.ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name) for name in columns])
         reader = pa.ipc.open_file(self._facts, options=wanted)
         for number, (first, end) in enumerate(itertools.pairwise(self._firsts)):
-            low, high = (first, end) if rows is None else np.searchsorted(rows, [first, end])
-            if low < high:
+            chosen = np.arange(first, end) if rows is None else rows[slice(*np.searchsorted(rows, [first, end]))]
+            if len(chosen):
                 batch = reader.get_batch(number).select(list(columns))
-                whole = rows is None or high - low == len(batch)
-                parts.append(batch if whole else batch.take(pa.array(rows[low:high] - first)))
+                parts.append(batch if len(chosen) == len(batch) else batch.take(pa.array(chosen - first)))
         return pa.Table.from_batches(parts, pa.schema([SCHEMA.field(name) for name in columns]))
 
     def sketches(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Sketches of some pictures, uint8 (rows, 1024)."""
         found = np.empty((len(rows), SKETCH_BYTES), np.uint8)
-        _read(self._sketches.fileno(), rows * SKETCH_BYTES, (rows + 1) * SKETCH_BYTES, memoryview(found).cast("B"))
+        _read(self._sketches.fileno(), rows * SKETCH_BYTES, (rows + 1) * SKETCH_BYTES, found.data.cast("B"))
         return found
 
     def sizes(self) -> NDArray[np.int64]:
         """Of all pictures, in bytes."""
-        return np.diff(np.frombuffer(self._ends, np.int64))
+        ends = np.frombuffer(self._ends, np.int64)
+        return ends[1:] - ends[:-1]
 
     def encoded(self, rows: NDArray[np.int64]) -> pa.Array:
         """Bytes of some pictures, large binary (rows,)."""

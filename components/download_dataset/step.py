@@ -9,7 +9,6 @@ import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, digest_of, read_info
+from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.download_dataset.checking import Checked, File, check_all
@@ -175,43 +174,42 @@ def _bad(checked: Checked) -> list[Quarantined]:
 def _write(
     sources: list[Source], intake: _Intake, spool: Spool, bad: list[Quarantined], dataset: Path, hygiene: Path
 ) -> DatasetInfo:
-    """Writes the dataset and the page on it, which are made side by side."""
+    """Writes the dataset, and then the page on it."""
     kept, repeated = without_repeats(spool, intake.classes)
     quarantined = [*bad, *repeated]
-    facts = spool.facts(HYGIENE_FACTS, kept)
-    _check_no_class_is_empty(facts, intake, quarantined)
+    _check_no_class_is_empty(spool.facts(["label"], kept), intake, quarantined)
     leaders = leaders_of(spool, kept)
-    groups = several(leaders)
     ids = spool.facts(["id"], kept)["id"].combine_chunks()
-    found = Hygiene(
-        sources=[source.name for source in sources],
-        classes=intake.classes,
-        labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
-        facts=facts,
-        quarantined=quarantined,
-        ignored=sum(source.ignored for source in sources),
-        groups=groups,
-        digest=digest_of(hexadecimal(ids), facts["label"].combine_chunks(), intake.classes),
-        thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_buffer())),
-    )
-    # What the search has used goes back to the system before the page and the shards need theirs.
-    pa.default_memory_pool().release_unused()
-    with ThreadPoolExecutor(1) as beside:
-        page = beside.submit(render, found)
-        with DatasetWriter(dataset, intake.classes, intake.name) as writer:
-            for places in _row_groups(spool.sizes()[kept]):
-                rows = kept[places]
-                columns = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)
-                columns = columns.rename_columns(["path", "label", "width", "height", "split"]).combine_chunks()
-                writer.add_group(
-                    {name: columns[name].combine_chunks() for name in columns.column_names}
-                    | {"image": spool.encoded(rows), "id": hexadecimal(ids.take(places))}
-                    | {"group": hexadecimal(ids.take(leaders[places]))}
-                )
-            write_quarantine(dataset / QUARANTINE, quarantined)
-        hygiene.parent.mkdir(parents=True, exist_ok=True)
-        hygiene.write_text(page.result(), encoding="utf-8")
+    with DatasetWriter(dataset, intake.classes, intake.name) as writer:
+        for places in _row_groups(spool.sizes()[kept]):
+            rows = kept[places]
+            facts = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)
+            columns = dict(zip(["path", "label", "width", "height", "split"], facts.combine_chunks(), strict=True))
+            writer.add_group(
+                {name: column.combine_chunks() for name, column in columns.items()}
+                | {"image": spool.encoded(rows), "id": hexadecimal(ids.take(places))}
+                | {"group": hexadecimal(ids.take(leaders[places]))}
+            )
+        write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
+    groups = several(leaders)
+    # What the search and the writing have used goes back to the system before the page needs its own.
+    pa.default_memory_pool().release_unused()
+    page = render(
+        Hygiene(
+            sources=[source.name for source in sources],
+            classes=intake.classes,
+            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
+            facts=spool.facts(HYGIENE_FACTS, kept),
+            quarantined=quarantined,
+            ignored=sum(source.ignored for source in sources),
+            groups=groups,
+            digest=info.digest,
+            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
+        )
+    )
+    hygiene.parent.mkdir(parents=True, exist_ok=True)
+    hygiene.write_text(page, encoding="utf-8")
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
     event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])

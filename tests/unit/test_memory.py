@@ -1,4 +1,4 @@
-"""What is kept of each picture is small: the peak of a hundred thousand is that of a few thousand, and little more."""
+"""What is kept of each picture is small, so that a hundred thousand take little more than a few thousand."""
 
 import tracemalloc
 from collections.abc import Callable

@@ -181,7 +181,7 @@ def _read_member(archive: zipfile.ZipFile, member: _Member) -> bytes:
     if member.size > MAX_FILE_BYTES:
         raise too_large(member.size)
     try:
-        return archive.read(member.info())  # type: ignore[arg-type]
+        return archive.read(member.info())
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, *_DAMAGE) as error:
         raise Unreadable("damaged", f"in the archive: {error}") from None
 
