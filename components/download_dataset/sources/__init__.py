@@ -57,7 +57,7 @@ def open_source(data: str, sha256: str = "") -> Iterator[Source]:
                 source = _folder_or_parquet(data, path)
             else:
                 source = _open_file(data, path, str(path.parent), sha256.lower(), stack)
-        if not len(source.entries):
+        if not source.entries:
             raise no_files(source.name)
         yield source
 
