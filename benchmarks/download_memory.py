@@ -2,8 +2,8 @@
 
     python benchmarks/download_memory.py --images 4000 20000 100000
 
-On two cores of a shared machine, one run each, from JPEGs of 96 x 96 pixels, all of which were kept; the memory of the
-step's process and of the two that check, together:
+On two cores of a shared machine, one run each, from JPEGs of 96 x 96 pixels, all of which were kept; the memory
+of the step's process and of the two that check, together:
 
 =======  ======  ===========
 images   source  peak memory
@@ -12,9 +12,9 @@ images   source  peak memory
 100,000  folder  265 MB
 =======  ======  ===========
 
-From a zip archive, and while the page was made beside the shards rather than after them: 249 MB of 4,000 images, 308 MB
-of 100,000; from a folder 249 MB and 310 MB. When facts and names were kept in memory and one process did all the work,
-resident memory grew from 267 MB to 449 MB, from a zip archive to 517 MB.
+While the page was made beside the shards rather than after them, it was 249 MB and 310 MB from a folder, 249 MB and
+308 MB from a zip archive. When facts and names were kept in memory and one process did all the work, resident memory
+grew from 267 MB to 449 MB from a folder, to 517 MB from a zip archive.
 """
 
 import argparse
