@@ -8,7 +8,7 @@ of the step's process and of the two that check, together:
 =======  ======  ===========
 images   source  peak memory
 =======  ======  ===========
-4,000    folder  247 MB
+4,000    folder  243 MB
 100,000  folder  265 MB
 =======  ======  ===========
 

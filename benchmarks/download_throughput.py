@@ -18,9 +18,9 @@ checking alone                            1,346                702  0.59 (0.48 t
 whole step                                  894                889  0.36 (0.36 to 0.38)
 ========================  =====================  =================  =============================
 
-Since then processes check, and whether that is faster has not been shown: on a machine with seven times as much to do
-as it has cores, with 2,000 images, two rounds, the whole step was at 0.44 of the decode loop (0.27 to 0.61), at 0.35 by
-CPU time, the start of two processes included; with threads, in one round beside it, at 0.30, and 0.46 by CPU time.
+Since then processes check, and whether that is faster has not been shown. On a machine with seven times as much to do
+as it has cores, with 2,000 images, two rounds, the whole step was at 0.44 of the decode loop (0.27 to 0.61), at 0.35
+by CPU time, the start of two processes included; with threads, one round beside it, at 0.30, and 0.46 by CPU time.
 """
 
 import argparse
