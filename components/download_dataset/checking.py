@@ -32,6 +32,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _REMOTE_READERS = 32
+# Few, since each may be large.
+_LOCAL_READERS = 2
+_FILES_READ_AT_ONCE = 4
 _FILES_AT_ONCE = 32
 _BYTES_AT_ONCE = 2**21
 _SECONDS_TO_END = 10
@@ -79,7 +82,7 @@ def check_all(
         HeadstartError: A process was ended from outside, or crashed.
     """
     processes = processes or cores()
-    readers, at_once = (_REMOTE_READERS, 1) if remote else (processes, _FILES_AT_ONCE)
+    readers, at_once = (_REMOTE_READERS, 1) if remote else (_LOCAL_READERS, _FILES_READ_AT_ONCE)
     with (
         _Checkers(max_side) as checkers,
         ThreadPoolExecutor(processes) as checking,
