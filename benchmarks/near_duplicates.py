@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from headstart.components.download_dataset.images import Picture, check
-from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, near_duplicates
+from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, near_duplicates
 
 PHASH_BITS = 8
 
@@ -95,7 +95,8 @@ def sketch(image: Image.Image) -> bytes:
 
 def grouped(sketches: list[bytes]) -> NDArray[np.int64]:
     """The group of each sketch."""
-    return near_duplicates(np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, SKETCH_BYTES))
+    together = np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, SKETCH_BYTES)
+    return near_duplicates(hashes_of(together), together.__getitem__)
 
 
 def main() -> None:
@@ -134,7 +135,7 @@ def main() -> None:
         one, other = (known[draw.integers(0, len(known), count)].astype(np.uint16) for _ in range(2))
         blends = ((one + np.roll(other, 7, axis=1)) // 2).astype(np.uint8).reshape(count, SKETCH_BYTES)
         start = time.perf_counter()
-        near_duplicates(blends)
+        near_duplicates(hashes_of(blends), blends.__getitem__)
         print(f"{count:,} sketches: {time.perf_counter() - start:.1f} s")
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headstart.components.core.errors import HeadstartError
@@ -24,8 +26,12 @@ NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
 """In the order in which they are used."""
 
-_ROW_GROUP_BYTES = 32 * 2**20
+ROW_GROUP_BYTES = 8 * 2**20
+"""Of pictures in a row group, which is what a writer and a reader hold in memory."""
+
 _SHARD_BYTES = 256 * 2**20
+_KEYS = pa.schema([("id", pa.string()), ("label", pa.int64())])
+_LINES_AT_ONCE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +141,7 @@ class DatasetWriter:
         self._shard: pq.ParquetWriter | None = None
         self._shard_bytes = 0
         self._shards: list[str] = []
-        self._counts = [0] * len(classes)
-        self._keys: list[str] = []
+        self._keys: list[pa.RecordBatch] = []
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -151,57 +156,69 @@ class DatasetWriter:
         else:
             self._flush()
             self._close_shard()
-            info = DatasetInfo(
-                self._classes, self._counts, _digest(self._keys), self._source, self._shards, self._extra
-            )
+            keys = pa.Table.from_batches(self._keys, _KEYS)
+            counts = np.bincount(keys["label"].to_numpy(), minlength=len(self._classes)).tolist()
+            digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
+            info = DatasetInfo(self._classes, counts, digest, self._source, self._shards, self._extra)
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:
         """Appends one image."""
         self._rows.append(row)
-        self._counts[row.label] += 1
-        self._keys.append(f"{row.id}\t{self._classes[row.label]}\n")
         self._pending_bytes += len(row.image)
-        if self._pending_bytes >= _ROW_GROUP_BYTES:
+        if self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
+    def add_group(self, columns: dict[str, pa.Array]) -> None:
+        """Appends many images as a row group of their own, column by column and without copying them.
+
+        Args:
+            columns: What `ImageRow` has, by its names, and the extra columns by theirs; `split` and `fold` may be
+                left out. The bytes of `image` are about `ROW_GROUP_BYTES` in all.
+        """
+        self._flush()
+        self._write(columns)
+
     def _flush(self) -> None:
-        if not self._rows:
-            return
-        if self._shard is not None and self._shard_bytes + self._pending_bytes > _SHARD_BYTES:
+        if self._rows:
+            names = [field.name for field in dataclasses.fields(ImageRow) if field.name != "extra"]
+            own = {name: pa.array([getattr(row, name) for row in self._rows]) for name in names}
+            extra = zip(self._extra, zip(*(row.extra for row in self._rows), strict=True), strict=True)
+            self._write(own | {name: pa.array(values, pa.string()) for name, values in extra})
+            self._rows, self._pending_bytes = [], 0
+
+    def _write(self, columns: dict[str, pa.Array]) -> None:
+        rows = len(columns["id"])
+        usual = {"split": pa.repeat(pa.scalar(""), rows), "fold": pa.repeat(pa.scalar(NO_FOLD), rows)}
+        values = usual | columns
+        picture = self._schema.field("image").type
+        values["image"] = pa.StructArray.from_arrays(
+            [columns["image"].cast(pa.binary()), columns["path"]], fields=list(picture)
+        )
+        values["label_name"] = pa.array(self._classes, pa.string()).take(columns["label"])
+        table = pa.table({field.name: values[field.name].cast(field.type) for field in self._schema}, self._schema)
+        size = columns["image"].nbytes
+        if self._shard is not None and self._shard_bytes + size > _SHARD_BYTES:
             self._close_shard()
         if self._shard is None:
-            name = f"images-{len(self._shards):05d}.parquet"
-            self._shards.append(name)
-            self._shard_bytes = 0
-            columns = [name for name in self._schema.names if name != "image"]
-            self._shard = pq.ParquetWriter(
-                self._folder / name,
-                self._schema,
-                # Pictures are compressed already; a second pass costs time and wins nothing.
-                compression={"image.bytes": "none", **dict.fromkeys([*columns, "image.path"], "zstd")},
-                use_dictionary=["label_name", "split"],
-                write_statistics=columns,
-            )
-        # Column by column, without a dictionary for each row.
-        values = {
-            name: pa.array([getattr(row, name) for row in self._rows], self._schema.field(name).type)
-            for name in ("label", "id", "group", "width", "height", "split", "fold")
-        }
-        values["label_name"] = pa.array([self._classes[row.label] for row in self._rows], pa.string())
-        values["image"] = pa.StructArray.from_arrays(
-            [
-                pa.array([row.image for row in self._rows], pa.binary()),
-                pa.array([row.path for row in self._rows], pa.string()),
-            ],
-            fields=list(self._schema.field("image").type),
+            self._shard = self._open_shard()
+        self._shard.write_table(table, row_group_size=rows)
+        self._shard_bytes += size
+        self._keys.append(table.select(_KEYS.names).combine_chunks().to_batches()[0])
+
+    def _open_shard(self) -> pq.ParquetWriter:
+        name = f"images-{len(self._shards):05d}.parquet"
+        self._shards.append(name)
+        self._shard_bytes = 0
+        columns = [name for name in self._schema.names if name != "image"]
+        return pq.ParquetWriter(
+            self._folder / name,
+            self._schema,
+            # Pictures are compressed already; a second pass costs time and wins nothing.
+            compression={"image.bytes": "none", **dict.fromkeys([*columns, "image.path"], "zstd")},
+            use_dictionary=["label_name", "split"],
+            write_statistics=columns,
         )
-        for at, name in enumerate(self._extra):
-            values[name] = pa.array([row.extra[at] for row in self._rows], pa.string())
-        table = pa.Table.from_arrays([values[name] for name in self._schema.names], schema=self._schema)
-        self._shard.write_table(table, row_group_size=len(self._rows))
-        self._shard_bytes += self._pending_bytes
-        self._rows, self._pending_bytes = [], 0
 
     def _close_shard(self) -> None:
         if self._shard is not None:
@@ -282,8 +299,19 @@ def read_columns(folder: Path, columns: list[str]) -> pa.Table:
     return pa.concat_tables(tables).flatten()
 
 
-def _digest(keys: list[str]) -> str:
+def _digest(ids: pa.Array, labels: pa.Array, classes: list[str]) -> str:
+    """SHA-256, in hexadecimal, over every image's id and class name, independent of the images' order.
+
+    Args:
+        ids: Text (images,).
+        labels: Integers (images,), each an index into `classes`.
+        classes: Class names.
+    """
+    names = pa.array(classes, pa.string()).take(labels)
+    lines = pc.binary_join_element_wise(ids, names, "\t")
+    order = pc.sort_indices(lines)
     digest = hashlib.sha256()
-    for key in sorted(keys):
-        digest.update(key.encode())
+    for start in range(0, len(order), _LINES_AT_ONCE):
+        part = lines.take(order[start : start + _LINES_AT_ONCE])
+        digest.update("".join(f"{line}\n" for line in part.to_pylist()).encode())
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -33,11 +33,19 @@ def progress(what: str, done: int, total: int, **fields: object) -> None:
     event("progress", what=what, done=done, total=total, **fields)
 
 
-def tracked(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    """Passes `items` on and logs the progress about once a second, and at the end."""
-    last = time.monotonic()
-    for done, item in enumerate(items, start=1):
+def tracked(items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
+    """Passes `items` on and logs the progress about once a second, and at the end.
+
+    Args:
+        items: What is done one after the other.
+        what: The kind of work, for the log.
+        total: How much there is in all.
+        size: How much of it an item is.
+    """
+    last, done = time.monotonic(), 0
+    for item in items:
         yield item
+        done += size(item)
         if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_PROGRESS_LINES:
             last = time.monotonic()
             progress(what, done, total)

@@ -1,13 +1,28 @@
 """Natural order of file names: `cat.2.jpg` before `cat.10.jpg`."""
 
 import re
+import unicodedata
+
+_DIGITS = re.compile(r"(\d+)")
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """A sort key that compares runs of digits as numbers and everything else as text.
+def natural_key(name: str) -> bytes:
+    """A sort key that compares runs of digits as numbers, numbers before text, and text by code points.
 
     Example:
         >>> sorted(["cat.10.jpg", "cat.2.jpg"], key=natural_key)
         ['cat.2.jpg', 'cat.10.jpg']
     """
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+    parts = (_number(part) if part.isdecimal() else b"\1" + _encoded(part) for part in _DIGITS.split(name) if part)
+    return b"".join(parts)
+
+
+def _number(part: str) -> bytes:
+    digits = part if part.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in part)
+    value = digits.lstrip("0").encode()
+    # Of two numbers without leading zeros the longer is the larger.
+    return b"\0" + len(value).to_bytes(4) + value + _encoded(part)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass") + b"\0"

@@ -3,12 +3,13 @@
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from platform import python_version
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,9 +17,15 @@ from headstart.components.core import page
 from headstart.components.core.dataset import SPLITS
 from headstart.components.core.hygiene import Finding, HygieneSummary
 from headstart.components.core.page import shown
-from headstart.components.download_dataset.measures import LOOKS
+from headstart.components.download_dataset.measures import LOOKS, Look, Measures
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
+
+FACTS = (
+    *("path", "label", "split", "format", "exif", "file_bytes", "width", "height", "stored_width", "stored_height"),
+    *(field.name for field in dataclasses.fields(Measures)),
+)
+"""Columns that the page is made from."""
 
 FEW_IMAGES = 50
 """Pictures below which a class is small: with 15 % of them for the test, 50 leave 7 or 8."""
@@ -141,14 +148,14 @@ class HygienePage:
         self._hygiene = hygiene
         self._facts = hygiene.facts
         self._classes = [shown(name) for name in hygiene.classes]
-        self._labels: list[int] = self._facts["label"].to_pylist()
-        self._splits: list[str] = self._facts["split"].to_pylist()
-        self._paths: list[str] = self._facts["path"].to_pylist()
-        self._counts = np.bincount(self._labels, minlength=len(self._classes)).tolist()
+        self._labels = self._facts["label"].to_numpy()
+        self._splits = self._facts["split"]
+        self._present = [split for split in SPLITS if split in pc.unique(self._splits).to_pylist()]
+        self._counts: list[int] = np.bincount(self._labels, minlength=len(self._classes)).tolist()
         self._groups = sorted(
             hygiene.groups, key=lambda rows: (-len(self._labels_in(rows)), -len(self._splits_in(rows)), -len(rows))
         )
-        self._odd = {look.name: _odd_rows(self._facts[look.measure], look.odd, look.above) for look in LOOKS}
+        self._odd = {look.name: _odd_rows(self._facts[look.measure].to_numpy(), look) for look in LOOKS}
         self._shortcuts = find_shortcuts(self._facts, self._classes)
         self._notes = self._find()
 
@@ -166,6 +173,7 @@ class HygienePage:
     def render(self) -> str:
         """Renders the page."""
         hygiene, used = self._hygiene, len(self._facts)
+        reasons = Counter(each.reason for each in hygiene.quarantined)
         return page.render(
             __package__,
             "hygiene.html.j2",
@@ -174,9 +182,9 @@ class HygienePage:
             names=self._classes,
             notes=self._notes,
             classes=self._class_bars(),
-            splits=[split for split in SPLITS if split in self._splits],
+            splits=self._present,
             balance=_balance(self._counts),
-            reasons=[(bar, _REASONS.get(bar.name, "")) for bar in _bars(each.reason for each in hygiene.quarantined)],
+            reasons=[(bar, _REASONS.get(bar.name, "")) for bar in _bars(reasons)],
             quarantined=hygiene.quarantined[:_FILES],
             quarantine=QUARANTINE,
             ignored=hygiene.ignored,
@@ -186,8 +194,8 @@ class HygienePage:
             odd=len(set().union(*self._odd.values())),
             odd_galleries=[self._odd_gallery(name, rows) for name, rows in self._odd.items() if rows],
             sizes=_sizes(self._facts),
-            formats=_bars(self._facts["format"].to_pylist()),
-            cameras=_bars(name or "not recorded" for name in self._facts["exif"].to_pylist()),
+            formats=_bars(_counted(self._facts["format"])),
+            cameras=_bars({name or "not recorded": n for name, n in _counted(self._facts["exif"]).items()}),
             shortcuts=self._shortcuts,
             judged=MIN_IMAGES,
             made=self._made(),
@@ -300,8 +308,10 @@ class HygienePage:
         )
 
     def _class_bars(self) -> list[Bar]:
-        by_split = Counter(zip(self._labels, self._splits, strict=True))
-        present = [split for split in SPLITS if split in self._splits]
+        of_split = {
+            split: np.bincount(self._labels[pc.equal(self._splits, split)], minlength=len(self._classes)).tolist()
+            for split in self._present
+        }
         order = sorted(range(len(self._counts)), key=lambda label: -self._counts[label])
         return [
             Bar(
@@ -309,7 +319,7 @@ class HygienePage:
                 self._counts[label],
                 self._counts[label] / max(1, len(self._facts)),
                 self._counts[label] / max(1, *self._counts),
-                [by_split[label, split] for split in present],
+                [of_split[split][label] for split in self._present],
             )
             for label in order
         ]
@@ -324,7 +334,7 @@ class HygienePage:
         first = Counter[tuple[int, str]]()
         turn = {}
         for row in rows:
-            kind = self._labels[row], self._splits[row]
+            kind = int(self._labels[row]), self._splits[row].as_py()
             first[kind] += 1
             turn[row] = first[kind]
         # One of each kind first, so that what contradicts is seen.
@@ -338,17 +348,17 @@ class HygienePage:
             Figure(
                 page.thumbnail(self._hygiene.thumbnail(row), _SIDE),
                 self._classes[self._labels[row]],
-                self._paths[row],
+                self._facts["path"][row].as_py(),
             )
             for row in rows[:most]
         ]
         return Gallery(title, text, len(rows), figures, marks)
 
-    def _labels_in(self, rows: Iterable[int]) -> set[int]:
-        return {self._labels[row] for row in rows}
+    def _labels_in(self, rows: Sequence[int]) -> set[int]:
+        return set(self._labels[list(rows)].tolist())
 
-    def _splits_in(self, rows: Iterable[int]) -> set[str]:
-        return {self._splits[row] for row in rows} - {""}
+    def _splits_in(self, rows: Sequence[int]) -> set[str]:
+        return set(self._splits.take(pa.array(rows, pa.int64())).to_pylist()) - {""}
 
     def _made(self) -> dict[str, str]:
         libraries = ("headstart", "pillow", "numpy", "scipy", "scikit-learn", "pyarrow")
@@ -364,17 +374,22 @@ def _note(found: bool, title: str, text: str, anchor: str) -> Note | None:
     return Note(title, text, anchor) if found else None
 
 
-def _odd_rows(column: pa.ChunkedArray, odd: Callable[[float], bool], descending: bool) -> list[int]:
-    """Rows whose measure is odd, the most extreme first."""
-    values = column.to_pylist()
-    rows = [row for row, value in enumerate(values) if odd(value)]
-    return sorted(rows, key=values.__getitem__, reverse=descending)
+def _odd_rows(values: NDArray[np.float64], look: Look) -> list[int]:
+    """Rows that look odd, the most extreme first."""
+    rows = np.flatnonzero(look.odd(values))
+    order = np.argsort(-values[rows] if look.above else values[rows], kind="stable")
+    return list(rows[order].tolist())
 
 
-def _bars(values: Iterable[str]) -> list[Bar]:
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs, in the order in which they come."""
+    return {each["values"]: each["counts"] for each in pc.value_counts(column).to_pylist()}
+
+
+def _bars(found: Mapping[str, int]) -> list[Bar]:
     """How often each value occurs, the most frequent first; rare ones beyond the tenth together."""
-    counts = Counter(values).most_common()
-    total = sum(number for _, number in counts)
+    counts = Counter(found).most_common()
+    total = sum(found.values())
     head, tail = counts[:_VALUES], counts[_VALUES:]
     if tail:
         head.append((f"{len(tail):,} others", sum(number for _, number in tail)))

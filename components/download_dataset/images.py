@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import threading
 import zlib
 
 import numpy as np
@@ -10,7 +9,6 @@ import pyarrow as pa
 import xxhash
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from headstart.components.core.cores import cores
 from headstart.components.download_dataset.lookalikes import sketch
 from headstart.components.download_dataset.measures import Measures, measure
 
@@ -32,9 +30,6 @@ _MAX_OVERHEAD_BYTES = 2**16
 _EXIF_ORIENTATION, _EXIF_MAKE, _EXIF_MODEL = 0x0112, 0x010F, 0x0110
 _HEIF_BRANDS = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc", b"ftypavif")
 
-# Pictures in memory as pixels, however many threads wait for the network.
-_decoding = threading.BoundedSemaphore(cores())
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Picture:
@@ -43,7 +38,7 @@ class Picture:
     Attributes:
         encoded: JPEG or PNG, RGB and upright: the original bytes where they are that already.
         id: XXH3 (128 bits) of "WIDTHxHEIGHT:" and the pixels that `encoded` decodes to, as RGB with a fourth byte of
-            255 each; in hexadecimal.
+            255 each; 16 bytes.
         width: Of `encoded`, in pixels.
         height: Likewise.
         format: What the file was: one of `FORMATS`.
@@ -56,7 +51,7 @@ class Picture:
     """
 
     encoded: bytes
-    id: str
+    id: bytes
     width: int
     height: int
     format: str
@@ -100,8 +95,7 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
             wrong = _wrong_size(image)
             if wrong:
                 return wrong
-            with _decoding:
-                return _picture(image, content, max_side)
+            return _picture(image, content, max_side)
     except UnidentifiedImageError:
         return _unidentified(content)
     except (Image.DecompressionBombError, MemoryError) as error:
@@ -152,6 +146,7 @@ def _picture(image: Image.Image, content: bytes, max_side: int) -> Picture | Rej
     if kind == "PNG" and not _png_is_whole(content):
         return Rejected("damaged", "a chunk of the PNG is cut off, or has a wrong checksum")
     small = _small(stored)
+    gray = small.convert("L")
     return Picture(
         encoded=encoded,
         id=_pixel_hash(stored),
@@ -162,8 +157,8 @@ def _picture(image: Image.Image, content: bytes, max_side: int) -> Picture | Rej
         original_width=width,
         original_height=height,
         camera=camera,
-        sketch=sketch(small),
-        measures=measure(small),
+        sketch=sketch(gray),
+        measures=measure(small, gray),
     )
 
 
@@ -179,8 +174,10 @@ def _decodes_alike(image: Image.Image, kind: str, content: bytes) -> bool:
     if kind == "PNG":
         eight_bits = content[24] == 8
         return eight_bits and "transparency" not in image.info and not getattr(image, "is_animated", False)
-    ends = content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
-    return kind == "JPEG" and ends and not _is_arithmetic(content)
+    if kind != "JPEG":
+        return False
+    ends = content.endswith(b"\xff\xd9") or content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+    return ends and not _is_arithmetic(content)
 
 
 def _png_is_whole(content: bytes) -> bool:
@@ -261,15 +258,15 @@ def _encode(image: Image.Image, lossy: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _pixel_hash(image: Image.Image) -> str:
+def _pixel_hash(image: Image.Image) -> bytes:
     digest = xxhash.xxh3_128(f"{image.width}x{image.height}:".encode())
     try:
         # Pillow's own memory, four bytes a pixel: copying it out would take longer than hashing it.
-        digest.update(pa.array(image).flatten().buffers()[1])
+        digest.update(pa.array(image).buffers()[-1])
     except ValueError:
         # Large pictures lie in several blocks.
         digest.update(image.tobytes("raw", "RGBX"))
-    return str(digest.hexdigest())
+    return bytes(digest.digest())
 
 
 def _small(image: Image.Image) -> Image.Image:

@@ -2,7 +2,10 @@
 
 import dataclasses
 import re
+import sys
 from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from headstart.components.core.errors import HeadstartError, unknown_name
@@ -51,7 +54,7 @@ def check_rule(rule: str) -> None:
         unknown_name("way to tell labels", rule, [AUTO, *RULES])
 
 
-def labels_of(entries: list[Entry], source: str, rule: str = AUTO, least: int = 2) -> Labelling:
+def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: int = 2) -> Labelling:
     """The class name of each file, by the rule that is asked for, or by the first that finds enough classes.
 
     1. ``given``: by the source itself, a manifest or Parquet.
@@ -77,34 +80,47 @@ def labels_of(entries: list[Entry], source: str, rule: str = AUTO, least: int = 
             return Labelling(labels, _splits(entries), name, _why(name, classes, labels, tried, rule))
     only = next((label for labels in tried.values() for label in labels if label), "")
     found = f"only one class, {only!r}" if only else "no classes"
+    files = len(next(iter(tried.values())))
     how = "" if rule == AUTO else f" by labels={rule}"
     raise HeadstartError(
-        f"data {source!r} shows {found} in {len(entries)} files{how}; a classifier needs two or more: put the "
+        f"data {source!r} shows {found} in {files} files{how}; a classifier needs two or more: put the "
         "pictures of each class into a folder of its own, name them cat.1.jpg, dog.1.jpg, or pass a manifest"
     )
 
 
 def _label(entry: Entry, rule: str) -> str:
-    path = PurePosixPath(entry.path)
+    """The class by a rule; one string for all files of a class, which a hundred thousand of them notice."""
     if rule == "given":
-        return entry.label
+        return sys.intern(entry.label)
+    folder, _, name = entry.path.rpartition("/")
     if rule == "folders":
-        return "" if path.parent.name.lower() in _SPLIT_NAMES else path.parent.name
-    match = _KAGGLE_NAME.fullmatch(path.name)
-    return match["label"] if match else ""
+        return _class_of_folder(folder)
+    match = _KAGGLE_NAME.fullmatch(name)
+    return sys.intern(match["label"]) if match else ""
 
 
-def _splits(entries: list[Entry]) -> list[str]:
+@lru_cache
+def _class_of_folder(folder: str) -> str:
+    name = PurePosixPath(folder).name
+    return "" if name.lower() in _SPLIT_NAMES else sys.intern(name)
+
+
+def _splits(entries: Iterable[Entry]) -> list[str]:
     """Ready-made splits, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
     found = [_split(entry) for entry in entries]
-    return found if len(set(found) - {""}) > 1 else [""] * len(entries)
+    return found if len(set(found) - {""}) > 1 else [""] * len(found)
 
 
 def _split(entry: Entry) -> str:
     if entry.split:
         return _SPLIT_NAMES.get(entry.split.lower(), "")
-    folders = (part.lower() for part in PurePosixPath(entry.path).parts[:-1])
-    return next((_SPLIT_NAMES[part] for part in folders if part in _SPLIT_NAMES), "")
+    return _split_of_folder(entry.path.rpartition("/")[0])
+
+
+@lru_cache
+def _split_of_folder(folder: str) -> str:
+    parts = (part.lower() for part in PurePosixPath(folder).parts)
+    return next((_SPLIT_NAMES[part] for part in parts if part in _SPLIT_NAMES), "")
 
 
 def _why(rule: str, classes: list[str], labels: list[str], tried: dict[str, list[str]], asked: str) -> str:

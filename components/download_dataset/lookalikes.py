@@ -6,13 +6,13 @@ agree in a quarter of them up to one bit, so sorting by each quarter brings them
 confirmed on the sketches themselves.
 """
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 SKETCH_SIDE = 32
 SKETCH_BYTES = SKETCH_SIDE * SKETCH_SIDE
@@ -35,33 +35,63 @@ _HASH_SIDE = 8
 _BAND_BITS = 16
 _WINDOW = 32
 _BLOCK = 4
-_BATCH = 4096
+_BATCH = 512
+_QUERIES_AT_ONCE = 2**14
 
 
-def sketch(small: Image.Image) -> bytes:
+def sketch(gray: Image.Image) -> bytes:
     """A picture's gray levels on a grid of 32 x 32, squeezed to a square, row by row: 1,024 bytes."""
-    return small.convert("L").resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX).tobytes()
+    return gray.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX).tobytes()
 
 
-def near_duplicates(sketches: NDArray[np.uint8]) -> NDArray[np.int64]:
+Sketches = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+"""Gives the sketches of some pictures, uint8 (rows, 1024); an array's `__getitem__` will do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hashes:
+    """Perceptual hashes of pictures.
+
+    Attributes:
+        own: Of the pictures as they are, uint64 (pictures,).
+        mirrored: Of their mirror images, likewise.
+        flat: Which pictures are too flat to have one, bool (pictures,).
+    """
+
+    own: NDArray[np.uint64]
+    mirrored: NDArray[np.uint64]
+    flat: NDArray[np.bool_]
+
+
+def hashes_of(sketches: NDArray[np.uint8]) -> Hashes:
+    """The hashes of sketches, uint8 (pictures, 1024); a matter of whole numbers, the same on every machine."""
+    waves, blocks, mirror = _products()
+    levels = sketches.astype(np.float64)
+    strengths, sums = levels @ waves, levels @ blocks
+    # What is left of the squares without the blocks' means: the details' variance.
+    details = np.einsum("ij,ij->i", levels, levels) - np.einsum("ij,ij->i", sums, sums) / _BLOCK**2
+    return Hashes(_signs(strengths), _signs(strengths * mirror), details < MIN_DETAIL**2 * SKETCH_BYTES)
+
+
+def near_duplicates(hashes: Hashes, sketches: Sketches) -> NDArray[np.int64]:
     """Groups pictures that are near-duplicates, directly or by way of others: a group's number for each picture.
 
     Time grows as n log n: each picture meets the few that share a quarter of its hash up to one bit, and at most
-    `_WINDOW` of them where many do.
+    `_WINDOW` of them where many do. Memory is a few numbers a picture; sketches are read when they are compared.
 
     Args:
-        sketches: uint8 (pictures, 1024), in memory or mapped from a file.
+        hashes: Of all pictures.
+        sketches: Of any of them.
 
     Returns:
         int64 (pictures,).
     """
-    hashes, mirrored, flat = _hashes(sketches)
-    numbers = np.arange(len(sketches))
-    for queries in (hashes, mirrored):
-        for pairs in _candidates(hashes, queries, ~flat):
+    numbers = np.arange(len(hashes.own))
+    for queries in (hashes.own, hashes.mirrored):
+        for pairs in _candidates(hashes.own, queries, ~hashes.flat):
             # Where many are alike, nearly all pairs are joined by way of others already.
             apart = pairs[numbers[pairs[:, 0]] != numbers[pairs[:, 1]]]
-            alike = apart[_confirmed(sketches, apart, mirror=queries is mirrored)]
+            alike = apart[_confirmed(sketches, apart, mirror=queries is hashes.mirrored)]
             if len(alike):
                 numbers = _joined(numbers, alike)
     return numbers
@@ -69,31 +99,33 @@ def near_duplicates(sketches: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _joined(numbers: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
     """Group numbers after the groups of each pair have become one."""
+    # Half a second to import, and a process that checks pictures has no use for it.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     one, other = numbers[pairs].T
     links = coo_array((np.ones(len(pairs), bool), (one, other)), shape=(len(numbers), len(numbers)))
     renumbered: NDArray[np.int64] = connected_components(links, directed=False)[1].astype(np.int64)[numbers]
     return renumbered
 
 
-def _hashes(sketches: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
-    """Hashes as they are and mirrored, uint64 (pictures,), and which sketches are too flat to have one."""
+@lru_cache
+def _products() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What sketches are multiplied by: for their waves, for the sums of their blocks, and waves for those mirrored.
+
+    All are whole numbers, and no sum of products reaches 2 ** 53: no sign hangs on the order of summation.
+    """
     frequencies, positions = np.arange(1, _HASH_SIDE + 1), np.arange(SKETCH_SIDE)
-    basis = np.cos(np.pi * frequencies[:, None] * (2 * positions + 1) / (2 * SKETCH_SIDE)).astype(np.float32)
+    cosines = np.cos(np.pi * frequencies[:, None] * (2 * positions + 1) / (2 * SKETCH_SIDE))
+    waves = np.kron(*[np.rint(2**12 * cosines)] * 2).T
+    blocks = np.kron(*[np.kron(np.eye(SKETCH_SIDE // _BLOCK), np.ones(_BLOCK))] * 2).T
     # Mirroring turns the sign of the odd horizontal frequencies.
-    mirror = np.where(frequencies % 2, -1, 1).astype(np.float32)
-    own = np.empty(len(sketches), np.uint64)
-    mirrored = np.empty(len(sketches), np.uint64)
-    flat = np.empty(len(sketches), bool)
-    for start in range(0, len(sketches), _BATCH):
-        part = slice(start, start + _BATCH)
-        waves = basis @ sketches[part].reshape(-1, SKETCH_SIDE, SKETCH_SIDE).astype(np.float32) @ basis.T
-        own[part], mirrored[part] = _signs(waves), _signs(waves * mirror)
-        flat[part] = _details(sketches[part]).std(axis=(1, 2)) < MIN_DETAIL
-    return own, mirrored, flat
+    mirror = np.tile(np.where(frequencies % 2, -1.0, 1.0), _HASH_SIDE)
+    return waves, blocks, mirror
 
 
 def _signs(waves: NDArray[np.floating]) -> NDArray[np.uint64]:
-    return np.packbits((waves > 0).reshape(len(waves), -1), axis=1).view(">u8").ravel().astype(np.uint64)
+    return np.packbits(waves > 0, axis=1).view(">u8").ravel().astype(np.uint64)
 
 
 def _candidates(
@@ -106,38 +138,60 @@ def _candidates(
         turned, asked = (_rotated(each[rows], band * _BAND_BITS) for each in (hashes, queries))
         order = np.argsort(turned)
         turned, rows_by_hash = turned[order], rows[order]
+        starts = np.searchsorted(turned >> tail, np.arange(2**_BAND_BITS + 1, dtype=np.uint64))
         flips = [np.uint64(1) << np.uint64(bit) for bit in range(64 - _BAND_BITS, 64)]
         # The nearest first: where many are alike, they join most of what the others would be compared for.
         for flipped, window in [(np.uint64(0), 2), *((flip, _WINDOW) for flip in (np.uint64(0), *flips))]:
-            probes = asked ^ flipped
-            lowest = (probes >> tail) << tail
-            highest = lowest | ((np.uint64(1) << tail) - np.uint64(1))
-            middle = np.searchsorted(turned, probes)
-            low = np.maximum(np.searchsorted(turned, lowest), middle - window // 2)
-            high = np.minimum(np.searchsorted(turned, highest, side="right"), middle + window // 2)
-            lengths = np.maximum(high - low, 0)
-            query = np.repeat(np.arange(len(rows)), lengths)
-            place = np.arange(len(query)) - np.repeat(np.cumsum(lengths) - lengths - low, lengths)
-            one, other = rows[query], rows_by_hash[place]
-            close = (one != other) & (np.bitwise_count(asked[query] ^ turned[place]) <= MAX_BITS)
-            yield np.stack([one[close], other[close]], axis=1)
+            for part in range(0, len(rows), _QUERIES_AT_ONCE):
+                query, place = _meetings(turned, starts, asked[part : part + _QUERIES_AT_ONCE] ^ flipped, window)
+                query += part
+                close = np.bitwise_count(asked[query] ^ turned[place]) <= MAX_BITS
+                one, other = rows[query[close]], rows_by_hash[place[close]]
+                yield np.stack([one, other], axis=1)[one != other]
+
+
+def _meetings(
+    turned: NDArray[np.uint64], starts: NDArray[np.int64], probes: NDArray[np.uint64], window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each probe with the places, in the sorted hashes, of those that begin as it does: the nearest, if many do.
+
+    Args:
+        turned: Hashes, ascending.
+        starts: Where those of each beginning start.
+        probes: Hashes.
+        window: How many to meet at most.
+    """
+    beginnings = (probes >> np.uint64(64 - _BAND_BITS)).astype(np.int64)
+    low, high = starts[beginnings], starts[beginnings + 1]
+    many = np.flatnonzero(high - low > window)
+    middle = np.searchsorted(turned, probes[many])
+    low[many] = np.maximum(low[many], middle - window // 2)
+    high[many] = np.minimum(high[many], middle + window // 2)
+    lengths = high - low
+    query = np.repeat(np.arange(len(probes)), lengths)
+    return query, np.arange(len(query)) - np.repeat(np.cumsum(lengths) - lengths - low, lengths)
 
 
 def _rotated(values: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
     return values if not bits else (values << np.uint64(bits)) | (values >> np.uint64(64 - bits))
 
 
-def _confirmed(sketches: NDArray[np.uint8], pairs: NDArray[np.int64], mirror: bool) -> NDArray[np.bool_]:
+def _confirmed(sketches: Sketches, pairs: NDArray[np.int64], mirror: bool) -> NDArray[np.bool_]:
     """Which pairs' details correlate as those of near-duplicates do."""
     sure = np.empty(len(pairs), bool)
     for start in range(0, len(pairs), _BATCH):
         part = slice(start, start + _BATCH)
-        one, other = (_details(sketches[pairs[part, side]]) for side in (0, 1))
+        one, other = (_details(sketches(pairs[part, side])) for side in (0, 1))
         if mirror:
             other = other[:, :, ::-1]
-        product, own, others = ((a * b).sum(axis=(1, 2)) for a, b in ((one, other), (one, one), (other, other)))
-        sure[part] = product >= MIN_CORRELATION * np.sqrt(own * others)
+        product = np.einsum("ijk,ijk->i", one, other)
+        sure[part] = product >= MIN_CORRELATION * np.sqrt(_squares(one) * _squares(other))
     return sure
+
+
+def _squares(details: NDArray[np.float32]) -> NDArray[np.float32]:
+    squares: NDArray[np.float32] = np.einsum("ijk,ijk->i", details, details)
+    return squares
 
 
 def _details(sketches: NDArray[np.uint8]) -> NDArray[np.float32]:

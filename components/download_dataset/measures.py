@@ -39,15 +39,15 @@ class Measures:
     sharpness: float
 
 
-def measure(small: Image.Image) -> Measures:
-    """Measures a picture; 0.05 ms for 128 x 96 pixels.
+def measure(small: Image.Image, gray: Image.Image) -> Measures:
+    """Measures a picture; 0.04 ms for 128 x 96 pixels.
 
     Args:
         small: RGB, a sample of the pixels with 128 at the longest side, so that sharpness means the same for a
             telephone's picture as for a thumbnail; or the picture itself where it is smaller.
+        gray: The same in gray levels, mode L.
     """
     red, green, blue = small.reduce(small.size).getpixel((0, 0))  # type: ignore[misc]
-    gray = small.convert("L")
     darkest, shadows, highlights, brightest = _percentiles(gray, 0.01, 0.05, 0.95, 0.99)
     return Measures(float(red), float(green), float(blue), shadows, highlights, brightest - darkest, _sharpness(gray))
 
@@ -68,9 +68,10 @@ class Look:
     limit: float
     above: bool = False
 
-    def odd(self, value: float) -> bool:
-        """Whether a value of the measure is beyond the limit."""
-        return value > self.limit if self.above else value < self.limit
+    def odd(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which values of the measure are beyond the limit."""
+        beyond: NDArray[np.bool_] = values > self.limit if self.above else values < self.limit
+        return beyond
 
 
 LOOKS = (
@@ -99,11 +100,6 @@ low information  contrast x 0.1                  100 %  none of 4,000
 """
 
 
-def odd_looks(measures: Measures) -> tuple[str, ...]:
-    """Names of the ways in which a picture looks odd; mostly none."""
-    return tuple(look.name for look in LOOKS if look.odd(getattr(measures, look.measure)))
-
-
 def _percentiles(gray: Image.Image, *shares: float) -> list[float]:
     below = list(accumulate(gray.histogram()))
     return [float(bisect_right(below, share * (below[-1] - 1))) for share in shares]
@@ -127,9 +123,14 @@ def _sharpness(gray: Image.Image) -> float:
 
 def _steps(gray: Image.Image) -> tuple[float, float]:
     """Mean square of the difference between neighbours, across and down."""
-    levels = np.asarray(gray, np.float32)
-    return _mean_square(levels[:, 1:] - levels[:, :-1]), _mean_square(levels[1:] - levels[:-1])
+    width, height = gray.size
+    levels = np.frombuffer(gray.tobytes(), np.uint8).astype(np.float32)
+    # Row after row: what is next is next across, but for the rows' ends, and a width on is what is below.
+    across = levels[1:] - levels[:-1]
+    across[width - 1 :: width] = 0
+    down = levels[width:] - levels[:-width]
+    return _mean_square(across, (width - 1) * height), _mean_square(down, width * (height - 1))
 
 
-def _mean_square(values: NDArray[np.float32]) -> float:
-    return float(np.vdot(values, values)) / values.size if values.size else 0.0
+def _mean_square(values: NDArray[np.float32], number: int) -> float:
+    return float(np.dot(values, values)) / number if number else 0.0

@@ -1,52 +1,87 @@
 """Pictures that come several times: pixel for pixel, or nearly so."""
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
-from headstart.components.download_dataset.lookalikes import near_duplicates
+from headstart.components.download_dataset.lookalikes import Hashes, near_duplicates
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.spool import Spool
 
 
-def without_repeats(facts: pa.Table, classes: list[str]) -> tuple[list[int], list[Quarantined]]:
+def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64], list[Quarantined]]:
     """Rows to keep, and what is said of the others: the second and later of a kind, and all that contradict.
 
     Args:
-        facts: Of all pictures: see `spool.SCHEMA`.
+        spool: All pictures.
         classes: Class names.
+
+    Returns:
+        int64 (kept,), ascending; and the files that are left out.
     """
-    ids, paths, labels = (facts[name].to_pylist() for name in ("id", "path", "label"))
-    first: dict[str, int] = {}
-    contradicting: dict[str, int] = {}
-    for row, pixels in enumerate(ids):
-        if labels[first.setdefault(pixels, row)] != labels[row]:
-            contradicting.setdefault(pixels, row)
-    kept, repeated = [], []
-    for row, pixels in enumerate(ids):
+    rows = _repeated(spool)
+    facts = spool.facts(["id", "path", "label"], rows)
+    ids, paths, labels = (column.to_pylist() for column in facts.columns)
+    first: dict[bytes, int] = {}
+    contradicting: dict[bytes, int] = {}
+    for place, pixels in enumerate(ids):
+        if labels[first.setdefault(pixels, place)] != labels[place]:
+            contradicting.setdefault(pixels, place)
+    dropped, repeated = [], []
+    for place, pixels in enumerate(ids):
         other = first[pixels]
         if pixels in contradicting:
-            other = contradicting[pixels] if labels[other] == labels[row] else other
+            other = contradicting[pixels] if labels[other] == labels[place] else other
             detail = f"same pixels as {paths[other]}, which is of class {classes[labels[other]]}"
-            repeated.append(Quarantined(paths[row], "conflict", detail))
-        elif row == other:
-            kept.append(row)
+            repeated.append(Quarantined(paths[place], "conflict", detail))
+        elif place == other:
+            continue
         else:
-            repeated.append(Quarantined(paths[row], "duplicate", f"same pixels as {paths[other]}"))
-    return kept, repeated
+            repeated.append(Quarantined(paths[place], "duplicate", f"same pixels as {paths[other]}"))
+        dropped.append(place)
+    return np.delete(np.arange(len(spool)), rows[dropped]), repeated
 
 
-def groups_of(spool: Spool, kept: list[int]) -> list[str]:
-    """For each kept row its group: the smallest id among its near-duplicates, so that others rarely change it."""
-    numbers = near_duplicates(spool.sketches())[kept].tolist()
-    ids = spool.facts()["id"].take(kept).to_pylist()
-    names: dict[int, str] = {}
-    for number, pixels in zip(numbers, ids, strict=True):
-        names[number] = min(names.get(number, pixels), pixels)
-    return [names[number] for number in numbers]
+def leaders_of(spool: Spool, kept: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each kept picture the one that its group is named after.
+
+    That is the one with the smallest id among its near-duplicates, so that others rarely change it.
+
+    Args:
+        spool: All pictures.
+        kept: Rows, int64 (kept,).
+
+    Returns:
+        int64 (kept,), positions in `kept`.
+    """
+    own, mirrored, flat = (column.to_numpy() for column in spool.facts(["hash", "mirrored", "flat"]).columns)
+    numbers = near_duplicates(Hashes(own, mirrored, flat), spool.sketches)[kept]
+    high, low = _ids(spool)
+    by_id = np.lexsort((low[kept], high[kept]))
+    leaders = np.empty(len(spool), np.int64)
+    # The last to be written is the one that stays.
+    leaders[numbers[by_id[::-1]]] = by_id[::-1]
+    return leaders[numbers]
 
 
-def several(groups: list[str]) -> list[list[int]]:
+def several(leaders: NDArray[np.int64]) -> list[list[int]]:
     """The groups of two and more, as positions."""
-    members: dict[str, list[int]] = {}
-    for position, group in enumerate(groups):
-        members.setdefault(group, []).append(position)
-    return [rows for rows in members.values() if len(rows) > 1]
+    sizes = np.bincount(leaders, minlength=len(leaders))
+    members: dict[int, list[int]] = {}
+    for position in np.flatnonzero(sizes[leaders] > 1).tolist():
+        members.setdefault(int(leaders[position]), []).append(position)
+    return list(members.values())
+
+
+def _repeated(spool: Spool) -> NDArray[np.int64]:
+    """Rows whose id comes more than once, ascending."""
+    high, low = _ids(spool)
+    order = np.lexsort((low, high))
+    same = (high[order[1:]] == high[order[:-1]]) & (low[order[1:]] == low[order[:-1]])
+    return np.unique(np.concatenate([order[1:][same], order[:-1][same]]))
+
+
+def _ids(spool: Spool) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The ids' upper and lower halves, uint64 (pictures,)."""
+    column = spool.facts(["id"])["id"].combine_chunks()
+    both = np.frombuffer(column.buffers()[1], ">u8").reshape(-1, 2) if len(column) else np.empty((0, 2), ">u8")
+    return both[:, 0].astype(np.uint64), both[:, 1].astype(np.uint64)

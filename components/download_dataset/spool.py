@@ -1,108 +1,132 @@
-"""Checked pictures on their way: pixels on disk, facts in columns, until all of them are known.
+"""Checked pictures on their way: on disk, pixels and facts alike, until all of them are known.
 
-Which pictures are duplicates, and of what, shows only at the end; until then nothing of them stays in memory but a
-couple of hundred bytes each. The files have no name and vanish with the process, whatever ends it.
+Which pictures are duplicates, and of what, shows only at the end; until then nothing of them stays in memory but
+where they lie. The files have no name and vanish with the process, whatever ends it.
 """
 
-import dataclasses
+import contextlib
+import itertools
+import os
 import tempfile
 from array import array
-from collections import defaultdict
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headstart.components.download_dataset.images import Picture
+from headstart.components.download_dataset.findings import FACTS
 from headstart.components.download_dataset.lookalikes import SKETCH_BYTES
-from headstart.components.download_dataset.measures import Measures
 
 SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("label", pa.int32()),
-        ("split", pa.string()),
-        ("id", pa.string()),
-        ("format", pa.string()),
-        ("exif", pa.string()),
-        ("file_bytes", pa.int64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("stored_width", pa.int32()),
-        ("stored_height", pa.int32()),
-        *((field.name, pa.float32()) for field in dataclasses.fields(Measures)),
-    ]
+    [("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string()), *FACTS]
 )
-"""Of the facts: `width` and `height` are the file's own, `exif` is the camera, `split` the ready-made one."""
+"""Of the facts: `label` is an index into the classes, `split` the ready-made one, `extra` a JSON object or empty."""
 
-_BATCH = 4096
+BATCH = 4096
+"""Rows of facts that are written, and read, at once."""
+
+_BYTES_AT_ONCE = 2**20
 
 
 class Spool:
     """Takes pictures in, and gives them out again by row."""
 
     def __enter__(self) -> "Spool":
-        self._encoded = tempfile.TemporaryFile(prefix="headstart-")
-        self._sketches = tempfile.TemporaryFile(prefix="headstart-")
+        with contextlib.ExitStack() as files:
+            self._encoded, self._sketches, self._facts = (
+                files.enter_context(tempfile.TemporaryFile(prefix="headstart-")) for _ in range(3)
+            )
+            self._close = files.pop_all()
         self._ends = array("q", [0])
-        self._pending: dict[str, list[Any]] = defaultdict(list)
-        self._batches: list[pa.RecordBatch] = []
+        self._firsts = [0]
+        self._pending: list[pa.RecordBatch] = []
+        self._writer = pa.ipc.new_file(self._facts, SCHEMA)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._encoded.close()
-        self._sketches.close()
+        # What cannot be written any more is of no use to anybody.
+        with contextlib.suppress(OSError):
+            self._close.close()
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def add(self, path: str, label: int, split: str, picture: Picture) -> None:
-        """Appends a picture; its row is the number of those before it."""
-        self._encoded.write(picture.encoded)
-        self._sketches.write(picture.sketch)
-        self._ends.append(self._ends[-1] + len(picture.encoded))
-        values = (
-            path,
-            label,
-            split,
-            picture.id,
-            picture.format,
-            picture.camera,
-            picture.original_bytes,
-            picture.original_width,
-            picture.original_height,
-            picture.width,
-            picture.height,
-            *(getattr(picture.measures, field.name) for field in dataclasses.fields(Measures)),
-        )
-        for name, value in zip(SCHEMA.names, values, strict=True):
-            self._pending[name].append(value)
-        if len(self._pending["path"]) == _BATCH:
+    def add(self, facts: pa.RecordBatch, sketches: pa.Array, encoded: Sequence[bytes]) -> None:
+        """Appends pictures; the row of each is the number of those before it.
+
+        Args:
+            facts: By `SCHEMA`.
+            sketches: Fixed-size binary (pictures,).
+            encoded: Their bytes.
+        """
+        self._encoded.writelines(encoded)
+        self._sketches.write(b"".join(sketches.to_pylist()))
+        end = self._ends[-1]
+        for each in encoded:
+            end += len(each)
+            self._ends.append(end)
+        self._pending.append(facts)
+        if sum(map(len, self._pending)) >= BATCH:
             self._flush()
 
-    def facts(self) -> pa.Table:
-        """One row a picture, by `SCHEMA`."""
+    def finish(self) -> None:
+        """Writes what is pending; nothing is added from now on."""
         self._flush()
-        return pa.Table.from_batches(self._batches, SCHEMA)
+        self._writer.close()
+        for file in (self._encoded, self._sketches, self._facts):
+            file.flush()
 
-    def sketches(self) -> NDArray[np.uint8]:
-        """Sketches of all pictures, uint8 (pictures, 1024), mapped from disk."""
-        if not len(self):
-            return np.empty((0, SKETCH_BYTES), np.uint8)
-        self._sketches.flush()
-        return np.memmap(self._sketches, np.uint8, "r", shape=(len(self), SKETCH_BYTES))
+    def facts(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pa.Table:
+        """Some columns of `SCHEMA`, one row a picture, or only those of some rows in ascending order."""
+        parts = []
+        wanted = pa.ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name) for name in columns])
+        reader = pa.ipc.open_file(self._facts, options=wanted)
+        for number, (first, end) in enumerate(itertools.pairwise(self._firsts)):
+            chosen = np.arange(first, end) if rows is None else rows[slice(*np.searchsorted(rows, [first, end]))]
+            if len(chosen):
+                batch = reader.get_batch(number).select(list(columns))
+                parts.append(batch if len(chosen) == len(batch) else batch.take(pa.array(chosen - first)))
+        return pa.Table.from_batches(parts, pa.schema([SCHEMA.field(name) for name in columns]))
 
-    def encoded(self, row: int) -> bytes:
-        """A picture's bytes."""
-        start, end = self._ends[row], self._ends[row + 1]
-        self._encoded.seek(start)
-        return self._encoded.read(end - start)
+    def sketches(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Sketches of some pictures, uint8 (rows, 1024)."""
+        found = np.empty((len(rows), SKETCH_BYTES), np.uint8)
+        _read(self._sketches.fileno(), rows * SKETCH_BYTES, (rows + 1) * SKETCH_BYTES, found.data.cast("B"))
+        return found
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Of all pictures, in bytes."""
+        ends = np.frombuffer(self._ends, np.int64)
+        return ends[1:] - ends[:-1]
+
+    def encoded(self, rows: NDArray[np.int64]) -> pa.Array:
+        """Bytes of some pictures, large binary (rows,)."""
+        ends = np.frombuffer(self._ends, np.int64)
+        starts, stops = ends[rows], ends[rows + 1]
+        offsets = np.concatenate([[0], np.cumsum(stops - starts)])
+        data = pa.allocate_buffer(int(offsets[-1]))
+        _read(self._encoded.fileno(), starts, stops, memoryview(data).cast("B"))
+        return pa.Array.from_buffers(pa.large_binary(), len(rows), [None, pa.py_buffer(offsets), data])
 
     def _flush(self) -> None:
         if self._pending:
-            self._batches.append(pa.RecordBatch.from_pydict(self._pending, SCHEMA))
+            table = pa.Table.from_batches(self._pending).combine_chunks()
+            self._writer.write_table(table)
+            self._firsts.append(self._firsts[-1] + len(table))
             self._pending.clear()
+
+
+def _read(file: int, starts: NDArray[np.int64], stops: NDArray[np.int64], target: memoryview) -> None:
+    """Reads pieces of a file one after the other; those that lie side by side together."""
+    firsts = np.flatnonzero(np.concatenate([[True], starts[1:] != stops[:-1]])) if len(starts) else starts
+    lasts = np.append(firsts[1:], len(starts)) - 1
+    at = 0
+    for start, stop in zip(starts[firsts].tolist(), stops[lasts].tolist(), strict=True):
+        while start < stop:
+            piece = os.pread(file, min(stop - start, _BYTES_AT_ONCE), start)
+            target[at : at + len(piece)] = piece
+            at, start = at + len(piece), start + len(piece)

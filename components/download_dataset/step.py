@@ -6,32 +6,32 @@ import errno
 import functools
 import io
 import itertools
+import json
 import tempfile
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.cores import cores
-from headstart.components.core.dataset import DatasetInfo, DatasetWriter, ImageRow, read_info
+from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.download_dataset.checking import Checked, File, check_all
 from headstart.components.download_dataset.corrections import read_corrections
+from headstart.components.download_dataset.findings import FACTS, hexadecimal
+from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
 from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
-from headstart.components.download_dataset.images import Picture, Rejected, check
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
 from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
-from headstart.components.download_dataset.repeats import groups_of, several, without_repeats
-from headstart.components.download_dataset.sources import Loader, Source, Unreadable, open_source
-from headstart.components.download_dataset.spool import Spool
+from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
+from headstart.components.download_dataset.sources import Source, Unreadable, open_source
+from headstart.components.download_dataset.spool import SCHEMA, Spool
 
-_REMOTE_READERS = 32
-_FILES_AT_ONCE = 16
-_ROWS_AT_ONCE = 4096
 _HEAD = 5
 
 
@@ -62,17 +62,6 @@ class Settings:
         for digest in self.sha256:
             if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
                 raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _File:
-    """A file with its class (empty: none) and ready-made split, and a way to read it."""
-
-    path: str
-    label: str
-    split: str
-    extra: tuple[tuple[str, str], ...]
-    load: Loader
 
 
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
@@ -116,69 +105,136 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
         ) from None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Intake:
+    """What is taken in.
+
+    Attributes:
+        name: Of all sources together.
+        classes: Class names.
+        labelled: The classes of each source's files.
+        files: How many there are.
+        extra: Names of the columns that sources say beyond class and split.
+        corrections: The right class of some pictures by their ids; empty for one to leave out.
+    """
+
+    name: str
+    classes: list[str]
+    labelled: list[Labelling]
+    files: int
+    extra: list[str]
+    corrections: Mapping[str, str]
+
+
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
     labelled = [_labelled(source, settings.labels, len(sources)) for source in sources]
     classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
-    corrections = read_corrections(settings.corrections, classes)
-    columns = list(dict.fromkeys(name for source in sources for entry in source.entries for name, _ in entry.extra))
-    extras: list[tuple[str, ...]] = []
     total = sum(len(source.entries) for source in sources)
+    extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
+    intake = _Intake(name, classes, labelled, total, extra, read_corrections(settings.corrections, classes))
+    bad = _check(sources, intake, spool, settings)
+    return _write(sources, intake, spool, bad, dataset, hygiene)
+
+
+def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Settings) -> list[Quarantined]:
+    """Puts the good pictures into the spool; the files that are left out."""
     quarantined = [each for source in sources for each in source.unusable]
-
-    files = itertools.chain.from_iterable(map(_files, sources, labelled, _prefixes(sources)))
+    files = itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
     remote = any(source.remote for source in sources)
-    checked = _check_all(files, remote, settings.max_side)
-    numbers = {label: number for number, label in enumerate(classes)}
+    numbers = {label: number for number, label in enumerate(intake.classes)}
     changed = 0
-    allowed = settings.max_bad_fraction * total
-    for file, result in tracked(checked, "check", total):
-        if isinstance(result, Picture):
-            label = corrections.get(result.id, file.label)
-            if label:
-                spool.add(file.path, numbers[label], file.split, result)
-                extra = dict(file.extra)
-                extras.append(tuple(extra.get(column, "") for column in columns))
-                changed += label != file.label
-                continue
-            result = Rejected("corrected", "the corrections leave it out")
-        quarantined.append(Quarantined(file.path, result.reason, result.detail))
-        if len(quarantined) > allowed:
-            raise HeadstartError(
-                f"data {name!r}: more than {settings.max_bad_fraction:.0%} of {total:,} files cannot be used: "
-                f"{_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
-            )
-
-    kept, repeated = without_repeats(spool.facts(), classes)
-    groups = groups_of(spool, kept)
-    facts = spool.facts().take(kept)
-    bad, quarantined = len(quarantined), [*quarantined, *repeated]
-    _check_no_class_is_empty(facts, classes, name, quarantined)
-    with DatasetWriter(dataset, classes, name, columns) as writer:
-        facts_used = ["path", "label", "id", "stored_width", "stored_height", "split"]
-        places = iter(zip(kept, groups, strict=True))
-        for batch in facts.select(facts_used).to_batches(_ROWS_AT_ONCE):
-            values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            for (path, label, pixels, width, height, split), (row, group) in zip(values, places, strict=False):
-                writer.add(
-                    ImageRow(spool.encoded(row), path, label, pixels, group, width, height, split, extra=extras[row])
+    with contextlib.closing(check_all(files, remote, settings.max_side)) as batches:
+        for checked in tracked(batches, "check", intake.files, lambda checked: len(checked.files)):
+            labels = _corrected(checked, intake.corrections)
+            changed += sum(label not in ("", file.label) for file, label in zip(checked.files, labels, strict=True))
+            spool.add(*_good(checked, labels, numbers))
+            quarantined += _bad(checked, labels)
+            if len(quarantined) > settings.max_bad_fraction * intake.files:
+                raise HeadstartError(
+                    f"data {intake.name!r}: more than {settings.max_bad_fraction:.0%} of {intake.files:,} files "
+                    f"cannot be used: {_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
                 )
+    spool.finish()
+    if intake.corrections:
+        event("corrections", listed=len(intake.corrections), changed=changed)
+    return quarantined
+
+
+def _corrected(checked: Checked, corrections: Mapping[str, str]) -> list[str]:
+    """The class of each file; empty for those that cannot be used, or are left out by the corrections."""
+    ids = checked.findings["id"].to_pylist()
+    return [
+        corrections.get(pixels.hex(), file.label) if pixels else ""
+        for file, pixels in zip(checked.files, ids, strict=True)
+    ]
+
+
+def _good(
+    checked: Checked, labels: list[str], numbers: dict[str, int]
+) -> tuple[pa.RecordBatch, pa.Array, list[bytes]]:
+    """Of those that can be used: facts, sketches, and the bytes to store."""
+    rows = [row for row, label in enumerate(labels) if label]
+    found = checked.findings.take(pa.array(rows, pa.int64())) if len(rows) < len(checked.files) else checked.findings
+    files = [checked.files[row] for row in rows]
+    own = [
+        pa.array([file.path for file in files], pa.string()),
+        pa.array([numbers[labels[row]] for row in rows], pa.int32()),
+        pa.array([file.split for file in files], pa.string()),
+        pa.array([file.extra for file in files], pa.string()),
+    ]
+    facts = pa.RecordBatch.from_arrays([*own, *(found[name] for name in FACTS.names)], schema=SCHEMA)
+    anew = found["encoded"].to_pylist()
+    return facts, found["sketch"], [new or checked.contents[row] for row, new in zip(rows, anew, strict=True)]
+
+
+def _bad(checked: Checked, labels: list[str]) -> list[Quarantined]:
+    reasons, details = (checked.findings[name].to_pylist() for name in ("reason", "detail"))
+    return [
+        Quarantined(file.path, reason or "corrected", detail or "the corrections leave it out")
+        for file, label, reason, detail in zip(checked.files, labels, reasons, details, strict=True)
+        if not label
+    ]
+
+
+def _write(
+    sources: list[Source], intake: _Intake, spool: Spool, bad: list[Quarantined], dataset: Path, hygiene: Path
+) -> DatasetInfo:
+    """Writes the dataset, and then the page on it."""
+    kept, repeated = without_repeats(spool, intake.classes)
+    quarantined = [*bad, *repeated]
+    _check_no_class_is_empty(spool.facts(["label"], kept), intake, quarantined)
+    leaders = leaders_of(spool, kept)
+    ids = spool.facts(["id"], kept)["id"].combine_chunks()
+    with DatasetWriter(dataset, intake.classes, intake.name, intake.extra) as writer:
+        for places in _row_groups(spool.sizes()[kept]):
+            rows = kept[places]
+            facts = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)
+            columns = dict(zip(["path", "label", "width", "height", "split"], facts.combine_chunks(), strict=True))
+            writer.add_group(
+                {name: column.combine_chunks() for name, column in columns.items()}
+                | {"image": spool.encoded(rows), "id": hexadecimal(ids.take(places))}
+                | {"group": hexadecimal(ids.take(leaders[places]))}
+                | _extra(spool, rows, intake.extra)
+            )
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_info(dataset)
-    members = several(groups)
+    groups = several(leaders)
+    # What the search and the writing have used goes back to the system before the page needs its own.
+    pa.default_memory_pool().release_unused()
     page = HygienePage(
         Hygiene(
             sources=[source.name for source in sources],
-            classes=classes,
-            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in labelled)),
-            facts=facts,
+            classes=intake.classes,
+            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
+            facts=spool.facts(HYGIENE_FACTS, kept),
             quarantined=quarantined,
             ignored=sum(source.ignored for source in sources),
-            groups=members,
+            groups=groups,
             digest=info.digest,
-            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row]))),
+            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
         )
     )
     hygiene.parent.mkdir(parents=True, exist_ok=True)
@@ -186,10 +242,26 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     write_hygiene(dataset, page.summary())
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
-    if corrections:
-        event("corrections", listed=len(corrections), changed=changed)
-    event("dataset", images=info.images, bad=bad, groups_of_several=len(members), digest=info.digest[:16])
+    event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])
     return info
+
+
+def _extra(spool: Spool, rows: NDArray[np.int64], names: list[str]) -> dict[str, pa.Array]:
+    """The extra columns of some pictures."""
+    if not names:
+        return {}
+    said = [_said(each) for each in spool.facts(["extra"], rows)["extra"].to_pylist()]
+    return {name: pa.array([each.get(name, "") for each in said], pa.string()) for name in names}
+
+
+def _said(extra: str) -> dict[str, str]:
+    return dict(json.loads(extra)) if extra else {}
+
+
+def _row_groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Positions, group by group, of pictures of so many bytes."""
+    full = np.flatnonzero(np.diff(np.cumsum(sizes) // ROW_GROUP_BYTES)) + 1
+    return iter(np.split(np.arange(len(sizes)), full))
 
 
 def _labelled(source: Source, rule: str, sources: int) -> Labelling:
@@ -211,55 +283,24 @@ def _prefixes(sources: list[Source]) -> list[str]:
     return [f"{name}/" for name in names]
 
 
-def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[_File]:
+def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[File]:
     rows = zip(source.entries, labelling.labels, labelling.splits, source.loaders(), strict=True)
     for entry, label, split, load in rows:
         no_class = functools.partial(_no_class, labelling.rule)
-        yield _File(prefix + entry.path, label, split, entry.extra, load if label else no_class)
+        yield File(prefix + entry.path, label, split, entry.extra, load if label else no_class)
 
 
 def _no_class(rule: str) -> bytes:
     raise Unreadable("no class", f"classes were told from {rule}; this file has none")
 
 
-def _check_all(files: Iterable[_File], remote: bool, max_side: int) -> Iterator[tuple[_File, Picture | Rejected]]:
-    """Reads and checks files on all cores, in order, with a bounded number of them in memory.
-
-    Where reading waits for a network, more threads wait; where it does not, they take several files at a time.
-    """
-    readers, at_once = (_REMOTE_READERS, 1) if remote else (cores(), _FILES_AT_ONCE)
-
-    def work(chunk: list[_File]) -> list[tuple[_File, Picture | Rejected]]:
-        return [(file, _check(file.load, max_side)) for file in chunk]
-
-    waiting: deque[Future[list[tuple[_File, Picture | Rejected]]]] = deque()
-    files = iter(files)
-    pool = ThreadPoolExecutor(readers)
-    try:
-        while chunk := list(itertools.islice(files, at_once)):
-            waiting.append(pool.submit(work, chunk))
-            if len(waiting) > 2 * readers:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _check(load: Callable[[], bytes], max_side: int) -> Picture | Rejected:
-    try:
-        return check(load(), max_side)
-    except Unreadable as error:
-        return Rejected(error.reason, error.detail)
-
-
-def _check_no_class_is_empty(facts: pa.Table, classes: list[str], name: str, quarantined: list[Quarantined]) -> None:
-    counts = Counter(facts["label"].to_pylist())
-    for number, label in enumerate(classes):
-        if not counts[number]:
+def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list[Quarantined]) -> None:
+    counts = np.bincount(facts["label"], minlength=len(intake.classes))
+    for label, count in zip(intake.classes, counts, strict=True):
+        if not count:
             raise HeadstartError(
-                f"data {name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or take "
-                "the class out"
+                f"data {intake.name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or "
+                "take the class out"
             )
 
 

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from support.cluster import Cluster, Submitted, cleaning, needed
+from support.cluster import Cluster, Finished, cleaning, needed
 from support.objects import Objects, open_objects
 from support.pictures import packed
 
@@ -71,6 +71,6 @@ def data(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def finished(cluster: Cluster, data: str) -> Submitted:
-    """A run that was followed to its end."""
-    return cluster.submit("--from-scratch", "--wait", data=data)
+def finished(cluster: Cluster, objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    data = objects.put("its-own.zip", packed(tmp_path_factory.mktemp("drawn") / "pictures", seed=5))
+    return Finished(cluster.submit("--from-scratch", "--wait", data=data), data)

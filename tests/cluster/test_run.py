@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
-from support.cluster import Cluster, Submitted
+from support.cluster import Cluster, Finished
 from support.objects import Objects, save
 from support.pictures import packed
 
@@ -19,17 +19,18 @@ from headstart.components.core.model import read_model_info
 from headstart.pipelines.stages import GROUPS, stages
 
 
-def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Submitted) -> None:
-    assert finished.status == 0, finished.shown
+def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Finished) -> None:
+    shown = finished.run.shown
+    assert finished.run.status == 0, shown
     for stage in stages(from_scratch=True):
-        assert re.search(rf"\] {stage} done in", finished.shown), finished.shown
-    assert "On 20 test images" in finished.shown
-    assert re.search(r"fine-tuned.*0?\.\d+ to", finished.shown)
-    assert f"{finished.run_id}/evaluate-model" in finished.shown
+        assert re.search(rf"\] {stage} done in", shown), shown
+    assert "On 20 test images" in shown
+    assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
+    assert f"{finished.run.run_id}/evaluate-model" in shown
 
 
-def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Submitted, tmp_path: Path) -> None:
-    run = finished.run_id
+def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Finished, tmp_path: Path) -> None:
+    run = finished.run.run_id
     dataset = save(cluster.artifact(run, "download-dataset", "dataset"), tmp_path / "dataset")
     assert read_info(dataset).counts == [60, 60]
     test = save(cluster.artifact(run, "split-dataset", "test"), tmp_path / "test")
@@ -38,7 +39,7 @@ def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Subm
     network = keras.models.load_model(model / "model.keras", safe_mode=True)
     evaluation = save(cluster.artifact(run, "evaluate-model", "evaluation"), tmp_path / "evaluation")
     metrics = json.loads((evaluation / "metrics.json").read_text())
-    assert f"{metrics['test']['accuracy']:.3f}" in finished.shown
+    assert f"{metrics['test']['accuracy']:.3f}" in finished.run.shown
     predicted = {row["id"]: row for row in pq.read_table(evaluation / "predictions.parquet").to_pylist()}
     for row in read_rows(test):
         pixels = np.asarray(Image.open(io.BytesIO(row.image)), np.float32)[None]
@@ -48,20 +49,20 @@ def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Subm
     assert report.startswith(b"<!doctype html>")
 
 
-def test_artifacts_are_few(cluster: Cluster, finished: Submitted) -> None:
+def test_artifacts_are_few(cluster: Cluster, finished: Finished) -> None:
     for stage in stages(from_scratch=True):
-        below = cluster.objects.below(cluster.output(finished.run_id, stage))
+        below = cluster.objects.below(cluster.output(finished.run.run_id, stage))
         assert len([name for name in below if "executor-logs" not in name]) <= 8, (stage, sorted(below))
 
 
-def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Submitted, data: str) -> None:
-    again = cluster.submit("--from-scratch", "--wait", data=data)
+def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Finished) -> None:
+    again = cluster.submit("--from-scratch", "--wait", data=finished.data)
     assert again.status == 0, again.shown
     done = re.findall(r"\] ([a-z-]+) (done|cached)", again.shown)
     assert [stage for stage, how in done if how == "done"] == ["list-data"], again.shown
     assert {stage for stage, how in done if how == "cached"} == set(stages(True)) - {"list-data"}
     # Its figures are those of the run that measured them.
-    assert finished.run_id in again.shown
+    assert finished.run.run_id in again.shown
     assert "On 20 test images" in again.shown
 
 

@@ -1,6 +1,8 @@
 """Schedules: made, made again under the same name, paused, run at once, and deleted with nothing left behind."""
 
-from support.cluster import ENDED, QUICK, Cluster
+from typing import Any
+
+from support.cluster import ENDED, QUICK, Cluster, Finished
 
 EVERY_MINUTE = "0 * * * * *"
 FAR = "0 0 0 1 1 *"
@@ -50,12 +52,16 @@ def test_deleting_a_schedule_leaves_no_run_that_never_ends(cluster: Cluster, dat
     assert all(state in ENDED for state in states.values()), states
 
 
-def test_scheduled_runs_see_new_data_and_skip_unchanged(cluster: Cluster, data: str) -> None:
+def test_a_scheduled_run_skips_what_has_not_changed(cluster: Cluster, finished: Finished) -> None:
     name = "headstart-tests-skipping"
     before = {run.run_id for run in cluster.runs()}
-    assert cluster.schedule(name, "--cron", EVERY_MINUTE, "--data", data, *QUICK, "--from-scratch").status == 0
+    made = cluster.schedule(name, "--cron", EVERY_MINUTE, "--data", finished.data, *QUICK, "--from-scratch")
+    assert made.status == 0, made.shown
+
+    def new() -> list[Any]:
+        return [run for run in cluster.runs() if run.run_id not in before and run.state == "SUCCEEDED"]
+
     try:
-        new = lambda: [run for run in cluster.runs() if run.run_id not in before and run.state == "SUCCEEDED"]  # noqa: E731
         cluster.wait_for("a scheduled run has succeeded", new, 600)
     finally:
         cluster.schedule(name, "--delete")

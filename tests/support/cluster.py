@@ -48,6 +48,14 @@ class Submitted:
     seconds: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A run that was followed to its end, on an archive of its own."""
+
+    run: Submitted
+    data: str
+
+
 class Cluster:
     """The cluster that a `headstart.yaml` names.
 

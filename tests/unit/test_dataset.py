@@ -45,7 +45,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_shards_and_row_groups_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ROW_GROUP_BYTES", 4_000)
+    monkeypatch.setattr(module, "ROW_GROUP_BYTES", 4_000)
     monkeypatch.setattr(module, "_SHARD_BYTES", 20_000)
     rows = [row(number) for number in range(100)]
     folder = write(tmp_path / "data", rows)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from headstart.components.download_dataset.images import Picture, check
-from headstart.components.download_dataset.lookalikes import near_duplicates
+from headstart.components.download_dataset.lookalikes import Hashes, hashes_of, near_duplicates
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "three quarters": lambda image: image.resize((150, 150), Image.Resampling.LANCZOS),
@@ -38,7 +38,13 @@ def sketch(image: Image.Image) -> bytes:
 
 
 def grouped(sketches: list[bytes]) -> np.ndarray:
-    return near_duplicates(np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, 1024))
+    return groups(np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, 1024))
+
+
+def groups(sketches: np.ndarray) -> np.ndarray:
+    parts = [hashes_of(each) for each in np.array_split(sketches, len(sketches) // 512 + 1)]
+    hashes = Hashes(*(np.concatenate([getattr(part, name) for part in parts]) for name in Hashes.__annotations__))
+    return near_duplicates(hashes, sketches.__getitem__)
 
 
 def drawn(seed: int) -> Image.Image:
@@ -71,7 +77,7 @@ def test_pictures_of_one_kind_are_not_alike_for_being_of_one_kind() -> None:
 
 
 def test_no_pictures_no_groups() -> None:
-    assert len(near_duplicates(np.empty((0, 1024), np.uint8))) == 0
+    assert len(groups(np.empty((0, 1024), np.uint8))) == 0
 
 
 def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
@@ -82,7 +88,7 @@ def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
         sketches[: count // 5] = sketches[0] + draw.normal(size=(count // 5, 1024)) * 3
         values = np.clip(sketches, 0, 255).astype(np.uint8)
         start = time.perf_counter()
-        numbers = near_duplicates(values)
+        numbers = groups(values)
         assert len(set(numbers[: count // 5])) == 1
         return time.perf_counter() - start
 

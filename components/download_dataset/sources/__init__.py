@@ -2,9 +2,10 @@
 
 import contextlib
 import functools
+import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
@@ -14,6 +15,7 @@ from headstart.components.core.stores import Store, StoredObject, is_remote, ope
 from headstart.components.download_dataset.sources import manifest, parquet
 from headstart.components.download_dataset.sources.archives import open_tar, open_zip
 from headstart.components.download_dataset.sources.folder import open_folder
+from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     MAX_FILE_BYTES,
     Entry,
@@ -101,11 +103,10 @@ def _open_file(name: str, path: Path, base: str, sha256: str, stack: contextlib.
 
 def _folder_or_parquet(name: str, path: Path) -> Source:
     source = open_folder(name, path)
-    files = [entry.path for entry in source.entries]
-    if not _is_parquet(files):
+    if not _is_parquet(entry.path for entry in source.entries):
         return source
-    tables = [(file, path / file) for file in files if file.endswith(parquet.SUFFIX)]
-    return parquet.open_parquet(name, tables, source.ignored + len(files) - len(tables))
+    tables = [(each.path, path / each.path) for each in source.entries if each.path.endswith(parquet.SUFFIX)]
+    return parquet.open_parquet(name, tables, source.ignored + len(source.entries) - len(tables))
 
 
 def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
@@ -120,10 +121,12 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
         path = store.download(uri, folder() / "data", single.version)
         return _open_file(name, path, name.rpartition("/")[0], sha256, stack)
     _no_sha256(name, sha256)
-    wanted = [each for each in objects if not is_junk(each.path)]
-    wanted.sort(key=lambda each: natural_key(each.path))
-    ignored = len(objects) - len(wanted)
-    if _is_parquet([each.path for each in wanted]):
+    ignored = sum(is_junk(each.path) for each in objects)
+    objects = [each for each in objects if not is_junk(each.path)]
+    objects.sort(key=lambda each: natural_key(each.path))
+    wanted = Packed(StoredObject, objects)
+    entries = Packed(Entry, (Entry(shown(each.path)) for each in objects))
+    if _is_parquet(each.path for each in wanted):
         tables = [each for each in wanted if each.path.endswith(parquet.SUFFIX)]
         files = [
             (each.path, store.download(each.uri, folder() / f"{number}{parquet.SUFFIX}", each.version))
@@ -134,7 +137,7 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
     def loaders() -> Iterator[Loader]:
         return (functools.partial(_read_object, store, each) for each in wanted)
 
-    return Source(name, [Entry(shown(each.path)) for each in wanted], loaders, ignored, remote=True)
+    return Source(name, entries, loaders, ignored, remote=True)
 
 
 def _read_object(store: Store, stored: StoredObject) -> bytes:
@@ -143,8 +146,8 @@ def _read_object(store: Store, stored: StoredObject) -> bytes:
     return read_stored(store, stored.uri, stored.version)
 
 
-def _is_parquet(paths: list[str]) -> bool:
-    suffixes = {PurePosixPath(path.lower()).suffix for path in paths}
+def _is_parquet(paths: Iterable[str]) -> bool:
+    suffixes = {os.path.splitext(path.lower())[1] for path in paths}  # noqa: PTH122 - a hundred thousand of them
     return parquet.SUFFIX in suffixes and not suffixes & _PICTURE_SUFFIXES
 
 

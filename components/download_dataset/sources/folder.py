@@ -1,5 +1,6 @@
 """A folder of pictures on disk."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import NoReturn
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.natural import natural_key
 from headstart.components.download_dataset.quarantine import Quarantined
+from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, read_file, shown
 
 
@@ -40,6 +42,13 @@ def _refuse(error: OSError) -> NoReturn:
     ) from None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _File:
+    """A file's path below the folder, as the system names it."""
+
+    path: str
+
+
 def open_folder(name: str, root: Path) -> Source:
     """Opens a folder; links to files and folders are followed, each folder once."""
     names, unusable, ignored = [], [], 0
@@ -47,7 +56,7 @@ def open_folder(name: str, root: Path) -> Source:
         relative = folder.relative_to(root)
         for file in files:
             path = str(relative / file)
-            if is_junk(path):
+            if is_junk(file):
                 ignored += 1
             elif not (folder / file).is_file():
                 kind = "broken link" if (folder / file).is_symlink() else "not a file"
@@ -55,8 +64,10 @@ def open_folder(name: str, root: Path) -> Source:
             else:
                 names.append(path)
     names.sort(key=natural_key)
+    entries = Packed(Entry, (Entry(shown(each)) for each in names))
+    stored = Packed(_File, map(_File, names))
 
     def loaders() -> Iterator[Loader]:
-        return (functools.partial(read_file, root / each) for each in names)
+        return (functools.partial(read_file, f"{root}{os.sep}{each.path}") for each in stored)
 
-    return Source(name, [Entry(shown(each)) for each in names], loaders, ignored, tuple(unusable))
+    return Source(name, entries, loaders, ignored, tuple(unusable))

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of
+from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     Entry,
     Loader,
@@ -24,6 +26,13 @@ SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
 _NEEDED = ("image", "label")
 _OWN = set(schema([]).names)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Image:
+    """A picture as the manifest names it."""
+
+    image: str
 
 
 def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
@@ -45,17 +54,20 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
 
     def loaders() -> Iterator[Loader]:
-        return (functools.partial(_load, store, base, row["image"]) for row in rows)
+        return (functools.partial(_load, store, base, each.image) for each in images)
 
     remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
-    entries = [
-        Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows
-    ]
+    entries = Packed(
+        Entry,
+        (Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows),
+    )
+    images = Packed(_Image, (_Image(row["image"]) for row in rows))
     return Source(name, entries, loaders, remote=remote)
 
 
-def _extra(row: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple((shown(name), shown(value)) for name, value in row.items() if name and name not in _OWN)
+def _extra(row: dict[str, str]) -> str:
+    extra = {shown(name): shown(value) for name, value in row.items() if name and name not in _OWN}
+    return json.dumps(extra) if extra else ""
 
 
 def references(name: str, path: Path, base: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     MAX_FILE_BYTES,
     Entry,
@@ -42,7 +43,7 @@ def open_parquet(name: str, files: list[tuple[str, Path]], ignored: int = 0) -> 
         HeadstartError: A file is no Parquet, is damaged, or lacks a column.
     """
     tables = [_Table(f"{name}: {file}" if len(files) > 1 else name, file, path) for file, path in files]
-    entries = [entry for table in tables for entry in table.entries()]
+    entries = Packed(Entry, (entry for table in tables for entry in table.entries()))
 
     def loaders() -> Iterator[Loader]:
         return (loader for table in tables for loader in table.loaders())

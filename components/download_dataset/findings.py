@@ -1,0 +1,90 @@
+"""What the check of pictures finds, as columns: what a process that checks hands over, and the spool keeps."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from headstart.components.download_dataset.images import Picture, Rejected
+from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of
+from headstart.components.download_dataset.measures import Measures
+
+FACTS = pa.schema(
+    [
+        ("id", pa.binary(16)),
+        ("format", pa.string()),
+        ("exif", pa.string()),
+        ("file_bytes", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("stored_width", pa.int32()),
+        ("stored_height", pa.int32()),
+        *((field.name, pa.float32()) for field in dataclasses.fields(Measures)),
+        ("hash", pa.uint64()),
+        ("mirrored", pa.uint64()),
+        ("flat", pa.bool_()),
+    ]
+)
+"""Of a picture: `width` and `height` are the file's own, `exif` is the camera; the last three are of `Hashes`."""
+
+FINDINGS = pa.schema(
+    [
+        *FACTS,
+        ("sketch", pa.binary(SKETCH_BYTES)),
+        ("encoded", pa.large_binary()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""One row a file: `reason` and `detail` where it is rejected, everything else where it is not; `encoded` where the
+bytes to store are not the file's own."""
+
+
+def findings(checked: Sequence[tuple[bytes, Picture | Rejected]]) -> pa.RecordBatch:
+    """Files' bytes and what came of them, as a batch by `FINDINGS`."""
+    pictures = [picture for _, picture in checked if isinstance(picture, Picture)]
+    sketches = np.frombuffer(b"".join(picture.sketch for picture in pictures), np.uint8)
+    hashes = hashes_of(sketches.reshape(-1, SKETCH_BYTES))
+    of_picture = zip(hashes.own.tolist(), hashes.mirrored.tolist(), hashes.flat.tolist(), strict=True)
+    rows = [
+        _rejected(each) if isinstance(each, Rejected) else _picture(content, each, *next(of_picture))
+        for content, each in checked
+    ]
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, FINDINGS, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=FINDINGS)
+
+
+def _picture(content: bytes, picture: Picture, own: int, mirrored: int, flat: bool) -> tuple[object, ...]:
+    return (
+        picture.id,
+        picture.format,
+        picture.camera,
+        picture.original_bytes,
+        picture.original_width,
+        picture.original_height,
+        picture.width,
+        picture.height,
+        *(getattr(picture.measures, name) for name in Measures.__slots__),
+        own,
+        mirrored,
+        flat,
+        picture.sketch,
+        None if picture.encoded is content else picture.encoded,
+        None,
+        None,
+    )
+
+
+def _rejected(rejected: Rejected) -> tuple[object, ...]:
+    detail = rejected.detail.encode("utf-8", "backslashreplace").decode()
+    return (*[None] * (len(FINDINGS) - 2), rejected.reason, detail)
+
+
+def hexadecimal(ids: pa.Array) -> pa.Array:
+    """Ids, fixed-size binary (pictures,), as text."""
+    raw = np.frombuffer(ids.buffers()[1] or b"", np.uint8)[16 * ids.offset :][: 16 * len(ids)]
+    digits = np.array([f"{value:02x}".encode() for value in range(256)], "S2").view(np.uint16)
+    offsets = np.arange(0, 32 * len(ids) + 1, 32, dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(ids), [None, pa.py_buffer(offsets), pa.py_buffer(digits[raw])])

@@ -1,0 +1,43 @@
+"""A process that checks pictures: batches of files' bytes come in by standard input, findings go out.
+
+It ends when its input does, so it cannot outlive the process that started it.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from headstart.components.download_dataset.findings import FINDINGS, findings
+from headstart.components.download_dataset.images import check
+
+FILES = pa.schema([("content", pa.large_binary())])
+"""Of what comes in."""
+
+
+def main() -> None:
+    """Checks until the input ends; the argument is the longest side that is kept, in pixels."""
+    max_side = int(sys.argv[1])
+    # Ctrl-C reaches the whole group of processes; the one that started this one decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Whatever a library may print must not come between the findings.
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with contextlib.suppress(BrokenPipeError), pa.ipc.new_stream(output, FINDINGS) as results:
+        for contents in _batches():
+            results.write_batch(findings([(content, check(content, max_side)) for content in contents]))
+            output.flush()
+
+
+def _batches() -> Iterator[list[bytes]]:
+    # Where whoever sends them is gone, they end before their end.
+    with contextlib.suppress(pa.ArrowInvalid, OSError):
+        for batch in pa.ipc.open_stream(sys.stdin.buffer):
+            yield batch.column("content").to_pylist()
+
+
+if __name__ == "__main__":
+    main()
