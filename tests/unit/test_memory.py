@@ -44,6 +44,7 @@ def test_facts_pixels_and_sketches_lie_on_disk() -> None:
             pa.array([f"cats/{number}.jpg" for number in range(rows)]),
             pa.array([1] * rows, pa.int32()),
             pa.array([""] * rows),
+            pa.array([""] * rows),
             *(
                 pa.array(np.zeros(rows), pa.float64()).cast(pa.int64()).cast(field.type)
                 if field.name not in TEXTS
