@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.plan import Plan
-from headstart.components.core.stores import is_remote
+from headstart.components.core.stores import is_remote, without_secrets
 from headstart.components.download_dataset.step import Settings
 from headstart.components.split_dataset.step import Dealing, Shares
 
@@ -122,12 +123,18 @@ class Parameters(BaseModel):
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: A source, the weights, corrections or the champion are a path elsewhere.
+            HeadstartError: A source, the weights, corrections or the champion are a path elsewhere, or an address
+                with a password in it.
         """
         named = ("", NO_WEIGHTS, get_backbone(self.backbone).pretrained)
         paths = [("weights", self.weights)] if self.weights not in named else []
         paths += [(name, getattr(self, name)) for name in ("corrections", "champion") if getattr(self, name)]
         for name, value in [*(("data", each) for each in self.data), *paths]:
+            if is_remote(value) and "@" in urlsplit(value).netloc:
+                raise HeadstartError(
+                    f"{name} {without_secrets(value)!r} comes with a password, which would stand in the run's "
+                    "parameters for all to read; name a Secret in the profile, or pass an address that needs none"
+                )
             if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
                 continue
             where = f"below {' or '.join(mounted)}" if mounted else "on a volume that the profile mounts"

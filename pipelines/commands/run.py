@@ -49,9 +49,13 @@ def run(
 
 def _command() -> str:
     """The command as it was given, without secrets; empty where KFP would substitute something in it."""
-    arguments = (without_secrets(each) if is_remote(each) else each for each in sys.argv[1:])
-    command = shlex.join(["headstart", *arguments])
+    command = shlex.join(["headstart", *map(_without_secrets, sys.argv[1:])])
     return "" if "{{" in command or "$(" in command else command
+
+
+def _without_secrets(argument: str) -> str:
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + equals + (without_secrets(value) if is_remote(value) else value)
 
 
 def _rows(path: Path) -> int:

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.commands.run import _command
+from headstart.pipelines.parameters import Parameters
+
+
+def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.weights.h5").write_bytes(b"")
+    here = Parameters(data=["pets", "gs://bucket/pets"], weights="own.weights.h5").on_this_machine()
+    assert here.data == [str(tmp_path / "pets"), "gs://bucket/pets"]
+    assert here.weights == str(tmp_path / "own.weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": ["./pets"]}, "data './pets' is a path of this machine"),
+        (
+            {"data": ["gs://bucket/pets"], "weights": "/here/own.h5"},
+            "weights '/here/own.h5' is a path of this machine",
+        ),
+        ({"data": ["gs://bucket/pets"], "champion": "out/model"}, "champion 'out/model' is a path"),
+        ({"data": ["https://me:hunter2@host/pets.zip"]}, "data 'https://host/pets.zip' comes with a password"),
+    ],
+)
+def test_what_pods_do_not_see_or_all_would_see_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        Parameters(**given).check_for_pods([])
+    assert message in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_paths_on_mounted_volumes_and_named_weights_are_accepted() -> None:
+    Parameters(data=["/data/pets", "s3://bucket/pets"], weights="none").check_for_pods(["/data"])
+    with pytest.raises(HeadstartError, match="a path below /data"):
+        Parameters(data=["/database/pets"]).check_for_pods(["/data"])
+
+
+@pytest.mark.parametrize("form", ["--data {}", "--data={}"])
+def test_the_command_of_a_run_is_kept_without_secrets(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://me:hunter2@host/pets.zip?signature=hunter3"
+    monkeypatch.setattr("sys.argv", ["headstart", "run", *form.format(address).split()])
+    assert _command() == f"headstart run {form.format('https://host/pets.zip')}"
