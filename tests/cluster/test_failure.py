@@ -38,7 +38,6 @@ def test_a_failed_stage_is_named_and_resumed_when_the_cause_is_gone(
     assert "train-head" in failed.shown
     assert re.search(r"cannot download weights: .*there is no such object", failed.shown), failed.shown
     assert f"headstart submit --resume {failed.run_id}" in failed.shown
-    assert "Traceback" not in failed.shown.split("error:")[-1]
     split = cluster.objects.below(cluster.output(failed.run_id, "split-dataset"))
     objects.put("later.weights.h5", WEIGHTS.read_bytes())
     resumed = cluster.run("submit", "--resume", failed.run_id, "--wait")
