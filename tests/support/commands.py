@@ -1,6 +1,7 @@
 """The command line as a user starts it: in a process of its own, with every process it starts accounted for."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -35,6 +36,8 @@ class Started:
             stderr=subprocess.STDOUT,
             text=True,
             env=os.environ | {_MARK: self._mark, "PYTHONUNBUFFERED": "1"},
+            # As on a terminal: what a shell runs in the background ignores Ctrl-C, and the tests may run so.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def wait_for_line(self, text: str) -> None:
