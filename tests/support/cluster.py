@@ -15,6 +15,7 @@ from typing import Any
 import kfp
 import kfp_server_api
 import pytest
+from kfp.dsl.base_component import BaseComponent
 
 from support.commands import headstart
 from support.objects import Objects
@@ -70,7 +71,8 @@ class Cluster:
 
     def __init__(self, folder: Path, objects: Objects, host: str, namespace: str, experiment: str, root: str) -> None:
         self.folder, self.objects = folder, objects
-        self._namespace, self._root = namespace, root
+        self._namespace, self.root = namespace, root
+        self.image = needed("HEADSTART_IMAGE")
         self._client = kfp.Client(host=host)
         self.experiment_id = self._client.create_experiment(experiment).experiment_id
         self._schedules: set[str] = set()
@@ -86,6 +88,13 @@ class Cluster:
     def submit(self, *arguments: str, data: str = "") -> Submitted:
         """Submits a quick run, or whatever the arguments say."""
         return self.run("submit", *QUICK, *(("--data", data) if data else ()), *arguments)
+
+    def start(self, pipeline: BaseComponent, arguments: dict[str, Any]) -> str:
+        """Starts a run of another pipeline than ours, and returns its id."""
+        started = self._client.create_run_from_pipeline_func(
+            pipeline, arguments, experiment_id=self.experiment_id, pipeline_root=self.root, enable_caching=False
+        )
+        return str(started.run_id)
 
     def schedule(self, name: str, *arguments: str) -> Submitted:
         """A `headstart schedule` command."""
@@ -116,7 +125,7 @@ class Cluster:
 
     def output(self, run_id: str, stage: str) -> str:
         """The address below which a stage's outputs lie."""
-        return f"{self._root.rstrip('/')}/transfer-learning/{run_id}/{stage}"
+        return f"{self.root.rstrip('/')}/transfer-learning/{run_id}/{stage}"
 
     def artifact(self, run_id: str, stage: str, name: str) -> dict[str, bytes]:
         """The objects of an artifact, by their names below it; under an empty name where it is a single object."""
