@@ -142,9 +142,9 @@ def split_dataset(
         for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):
             if number in places:
                 writers[places[number]].add(dataclasses.replace(row, fold=folds.get(number, NO_FOLD)))
-    if (dataset / HYGIENE).exists():
-        for folder in folders.values():
-            shutil.copyfile(dataset / HYGIENE, folder / HYGIENE)
+        # The evaluation alone reads it, and sees the test images only.
+        if (dataset / HYGIENE).exists():
+            shutil.copyfile(dataset / HYGIENE, test / HYGIENE)
     _check_no_leak(folders)
     written = {split: read_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(places), **{name: done.images for name, done in written.items()})
