@@ -18,9 +18,10 @@ checking alone                            1,346                702  0.59 (0.48 t
 whole step                                  894                889  0.36 (0.36 to 0.38)
 ========================  =====================  =================  =============================
 
-Since then processes check. In a slower moment of such a machine, with 5,000 images, one round each, one after the other,
-the whole step took 4.78 s with threads and 4.03 s with processes: 523 and 620 images/s on each core, 0.32 and 0.48 of a
-decode loop that itself varied by a quarter between the two; checking alone 0.46 and 0.55. CPU time is about the same.
+Since then processes check. In a slower moment of such a machine, with 5,000 images, one round each, one after the
+other, the whole step took 4.78 s with threads and 4.03 s with processes: 523 and 620 images/s on each core, 0.32 and
+0.48 of a decode loop that itself varied by a quarter between the two; checking alone 0.46 and 0.55. CPU time is about
+the same.
 """
 
 import argparse
