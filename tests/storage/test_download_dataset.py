@@ -5,10 +5,13 @@ import io
 import json
 import random
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
-from support.faults import Fault
+from support.faults import Fault, Request
 from support.hostile import encoded, picture
 from support.stores import Stored
 
@@ -43,19 +46,23 @@ def undisturbed(tmp_path: Path) -> str:
     return download(str(folder(tmp_path)), tmp_path / "undisturbed").digest
 
 
-def troubles(seed: int) -> list[Fault | None]:
-    """Every kind of fault, some of them twice in a row, between requests that pass."""
-    draw = random.Random(seed)
-    faults = [
-        *[Fault("reset", draw.randrange(0, 3000)) for _ in range(6)],
-        *[Fault("truncate", draw.randrange(0, 3000)) for _ in range(6)],
-        *[Fault("corrupt", draw.randrange(0, 3000)) for _ in range(6)],
-        *[Fault(status) for status in ("503", "429", "500", "503")],
-        Fault("slow", 500, seconds=0.3),
-        *[None] * 40,
-    ]
-    draw.shuffle(faults)
-    return faults
+KINDS = ("reset", "truncate", "corrupt", "503", "429", "500", "slow")
+
+
+def troubles(seed: int) -> Callable[[Request], Fault | None]:
+    """Every kind of fault, up to two in a row for an object, whichever objects are asked for first."""
+    asked: Counter[str] = Counter()
+
+    def fault(request: Request) -> Fault | None:
+        # Without the bucket, which has another name each time.
+        name = "/".join(unquote(urlsplit(request.path).path).split("/")[-2:])
+        asked[name] += 1
+        draw = random.Random(f"{seed} {name} {asked[name]}")
+        if asked[name] > 2 or draw.random() < 0.5:
+            return None
+        return Fault(draw.choice(KINDS), draw.randrange(3000), seconds=0.1)
+
+    return fault
 
 
 def test_prefix_with_faults_gives_the_undisturbed_dataset(listed: Stored, tmp_path: Path) -> None:
