@@ -74,6 +74,7 @@ class DatasetInfo:
         source: Where the images came from.
         shards: File names of the Parquet shards, in reading order.
         extra: Names of columns beyond our own, text, by which figures are told apart: camera, site, year.
+        max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
     """
 
     classes: list[str]
@@ -82,6 +83,7 @@ class DatasetInfo:
     source: str
     shards: list[str]
     extra: list[str] = dataclasses.field(default_factory=list)
+    max_side: int = 0
 
     @property
     def images(self) -> int:
@@ -128,13 +130,17 @@ class DatasetWriter:
         classes: Class names in label order.
         source: Where the images came from.
         extra: Names of the extra columns.
+        max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
     """
 
-    def __init__(self, folder: Path, classes: list[str], source: str, extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, classes: list[str], source: str, extra: Sequence[str] = (), max_side: int = 0
+    ) -> None:
         self._folder = fresh_folder(folder)
         self._classes = classes
         self._source = source
         self._extra = list(extra)
+        self._max_side = max_side
         self._schema = schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
@@ -159,7 +165,7 @@ class DatasetWriter:
             keys = pa.Table.from_batches(self._keys, _KEYS)
             counts = np.bincount(keys["label"].to_numpy(), minlength=len(self._classes)).tolist()
             digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
-            info = DatasetInfo(self._classes, counts, digest, self._source, self._shards, self._extra)
+            info = DatasetInfo(self._classes, counts, digest, self._source, self._shards, self._extra, self._max_side)
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:

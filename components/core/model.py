@@ -36,6 +36,7 @@ class ModelInfo:
         seed: Of whatever was drawn at random.
         parent: SHA-256 of the `model.keras` that it started from; empty for none.
         sha256: Of its own `model.keras`.
+        max_side: Longest side in pixels to which larger pictures were reduced before it saw them; 0: none were.
     """
 
     stage: str
@@ -49,6 +50,7 @@ class ModelInfo:
     seed: int
     parent: str = ""
     sha256: str = ""
+    max_side: int = 0
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:

@@ -23,8 +23,8 @@ import pyarrow as pa
 
 from headstart.components.core.cores import cores
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.images import Rejected
 from headstart.components.download_dataset.findings import findings
-from headstart.components.download_dataset.images import Rejected
 from headstart.components.download_dataset.sources import Loader, Unreadable
 from headstart.components.download_dataset.worker import FILES
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from headstart.components.download_dataset.images import Picture, Rejected
+from headstart.components.core.images import Rejected
+from headstart.components.download_dataset.images import Picture
 from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of
 from headstart.components.download_dataset.measures import Measures
 

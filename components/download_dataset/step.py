@@ -116,6 +116,7 @@ class _Intake:
         files: How many there are.
         extra: Names of the columns that sources say beyond class and split.
         corrections: The right class of some pictures by their ids; empty for one to leave out.
+        max_side: Longest side that is kept, in pixels.
     """
 
     name: str
@@ -124,6 +125,7 @@ class _Intake:
     files: int
     extra: list[str]
     corrections: Mapping[str, str]
+    max_side: int
 
 
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
@@ -134,7 +136,8 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
     total = sum(len(source.entries) for source in sources)
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
-    intake = _Intake(name, classes, labelled, total, extra, read_corrections(settings.corrections, classes))
+    corrections = read_corrections(settings.corrections, classes)
+    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side)
     bad = _check(sources, intake, spool, settings)
     return _write(sources, intake, spool, bad, dataset, hygiene)
 
@@ -208,7 +211,7 @@ def _write(
     _check_no_class_is_empty(spool.facts(["label"], kept), intake, quarantined)
     leaders = leaders_of(spool, kept)
     ids = spool.facts(["id"], kept)["id"].combine_chunks()
-    with DatasetWriter(dataset, intake.classes, intake.name, intake.extra) as writer:
+    with DatasetWriter(dataset, intake.classes, intake.name, intake.extra, intake.max_side) as writer:
         for places in _row_groups(spool.sizes()[kept]):
             rows = kept[places]
             facts = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)

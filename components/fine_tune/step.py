@@ -101,6 +101,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         versions=library_versions(),
         seed=plan.seed,
         parent=before.sha256,
+        max_side=learn.max_side,
     )
     fresh_folder(model)
     write_seen(model, [train, validation], head)

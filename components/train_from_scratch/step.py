@@ -72,6 +72,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
         seed=plan.seed,
+        max_side=learn.max_side,
     )
     fresh_folder(model)
     write_seen(model, [train, validation])

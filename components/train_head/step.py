@@ -94,6 +94,7 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
         seed=plan.seed,
+        max_side=learn.max_side,
     )
     fresh_folder(model)
     write_seen(model, [train, validation])

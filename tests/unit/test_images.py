@@ -6,9 +6,10 @@ import tensorflow as tf
 import xxhash
 from PIL import Image
 
+from headstart.components.core import images
+from headstart.components.core.images import Rejected
 from headstart.components.core.network.images import decode
-from headstart.components.download_dataset import images
-from headstart.components.download_dataset.images import Picture, Rejected, check
+from headstart.components.download_dataset.images import Picture, check
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 # Smooth, as photographs are: chroma subsampling of noise would say more of the codec than of us.
