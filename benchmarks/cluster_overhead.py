@@ -1,4 +1,4 @@
-"""What the way through a cluster costs: seconds a stage beside the same run on a laptop, and and through its store.
+"""What the way through a cluster costs: seconds a stage beside the same run on a laptop, and bytes through its store.
 
     headstart sample build/sample
     python benchmarks/cluster_overhead.py build/sample

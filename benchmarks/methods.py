@@ -1,0 +1,155 @@
+"""Accuracy and time of `headstart run` beside the tutorial's method and beside that of Keras' own guide.
+
+    python benchmarks/methods.py PHOTOS.zip --weights WEIGHTS --methods headstart guide --splits 3
+    python benchmarks/methods.py PHOTOS.zip --weights WEIGHTS --methods headstart tutorial --scale 0.05 --size 224
+
+PHOTOS.zip holds cat.1.jpg and so on; split 0 is the tutorial's (1..1000 train, 1001..1500 validation, 1501..2000
+test, of each class), the others deal the same 4,000 at random, by their number. Each method is a process of its own,
+timed from its start to its end: for ours that is the whole command with checking, evaluation and report. Every result
+is kept in the work folder, and only what is missing there is run; what is compared should come from one call on a
+quiet machine.
+
+With --scale competitors run only that share of their epochs, two at least, and the time of the others is added; their
+accuracy then says nothing. Differences in accuracy are paired, split by split; their interval is Student's t with the
+variance of repeated splits that overlap (C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine
+Learning 52, 2003).
+"""
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from scipy import stats
+
+from headstart.components.core.statistics import wilson
+
+_HERE = Path(__file__).parent
+_SIZES = {"train": 1000, "validation": 500, "test": 500}
+_OURS = "headstart"
+
+
+def write_split(photos: Path, number: int, folder: Path) -> None:
+    """Lays out one split as folders train, validation and test of class folders."""
+    with zipfile.ZipFile(photos) as archive:
+        members = [name for name in archive.namelist() if re.search(r"(cat|dog)\.\d+\.jpg$", name)]
+        for label in ("cat", "dog"):
+            own = [name for name in members if Path(name).name.startswith(label)]
+            own.sort(key=lambda name: int(Path(name).name.split(".")[1]))
+            if number:
+                own = [own[place] for place in np.random.default_rng(number).permutation(len(own))]
+            start = 0
+            for split, size in _SIZES.items():
+                target = folder / split / label
+                target.mkdir(parents=True)
+                for name in own[start : start + size]:
+                    (target / Path(name).name).write_bytes(archive.read(name))
+                start += size
+
+
+def run(method: str, data: Path, work: Path, args: argparse.Namespace, seed: int) -> None:
+    """Runs one method in a process of its own, and writes its seconds and its answers into the work folder."""
+    answers = work / "answers.json"
+    given = ["--weights", str(args.weights)]
+    if method == _OURS:
+        command = [str(Path(sys.executable).with_name("headstart")), "run", "--data", str(data), "--order", "given"]
+        command += ["--image-size", str(args.size), "--seed", str(seed), "--output", str(work / "out"), *given]
+        command += args.options
+    else:
+        command = [sys.executable, str(_HERE / "competitors.py"), method, str(data), "--output", str(answers), *given]
+        command += ["--size", str(args.size), "--seed", str(seed), "--scale", str(args.scale)]
+    started = time.perf_counter()
+    with (work / "log").open("w") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=log)  # noqa: S603
+    seconds = time.perf_counter() - started
+    if method == _OURS:
+        table = pq.read_table(work / "out" / "predictions.parquet").to_pylist()
+        found = {re.sub(".*test/", "", row["path"]): row["probability_dog"] for row in table}
+        answers.write_text(json.dumps({"answers": found, "left_out": 0.0}))
+        shutil.rmtree(work / "out")
+    (work / "seconds").write_text(str(seconds + json.loads(answers.read_text())["left_out"]))
+
+
+def accuracies(work: Path) -> dict[str, bool]:
+    """Which test pictures a method got right, by name."""
+    answers = json.loads((work / "answers.json").read_text())["answers"]
+    return {name: (value > 0.5) == name.startswith("dog") for name, value in answers.items()}
+
+
+def report(args: argparse.Namespace) -> None:
+    """Prints accuracy and time of each method, and what ours is better by."""
+    numbers = range(args.splits)
+    right = {each: [accuracies(_folder(args, each, number)) for number in numbers] for each in args.methods}
+    seconds = {
+        each: [float((_folder(args, each, number) / "seconds").read_text()) for number in numbers]
+        for each in args.methods
+    }
+    for each in args.methods:
+        shares = [sum(split.values()) / len(split) for split in right[each]]
+        low, high = wilson(sum(right[each][0].values()), len(right[each][0]))
+        print(
+            f"{each:10s} {statistics.mean(seconds[each]):7.0f} s  accuracy {statistics.mean(shares):.4f}"
+            f"  on the tutorial's split {shares[0]:.4f} ({low:.3f} to {high:.3f})"
+        )
+    for each in args.methods:
+        if each == _OURS or _OURS not in args.methods:
+            continue
+        differences = []
+        for ours, theirs in zip(right[_OURS], right[each], strict=True):
+            both = ours.keys() & theirs.keys()
+            differences.append(sum(ours[name] - theirs[name] for name in both) / len(both))
+        times = [one / other for one, other in zip(seconds[each], seconds[_OURS], strict=True)]
+        print(f"{_OURS} less {each}: {_interval(differences)}; {statistics.mean(times):.1f} times as fast")
+
+
+def _interval(differences: list[float]) -> str:
+    mean = statistics.mean(differences)
+    if len(differences) < 2:
+        return f"{mean:+.4f}"
+    held_out = _SIZES["test"] / (_SIZES["train"] + _SIZES["validation"])
+    error = (statistics.variance(differences) * (1 / len(differences) + held_out)) ** 0.5
+    half = float(stats.t.ppf(0.975, len(differences) - 1)) * error
+    return f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"
+
+
+def _folder(args: argparse.Namespace, method: str, number: int) -> Path:
+    return Path(args.work / f"{args.size}" / f"{number}" / method)
+
+
+def main() -> None:
+    """Parses the command line, runs what is missing, and prints."""
+    parser = argparse.ArgumentParser(description="Compare headstart run with other ways to the same classifier.")
+    parser.add_argument("photos", type=Path, help="the archive of cat.N.jpg and dog.N.jpg")
+    parser.add_argument("--weights", type=Path, required=True, help="of MobileNetV2, without top")
+    parser.add_argument("--methods", nargs="+", choices=(_OURS, "tutorial", "guide"), default=[_OURS, "guide"])
+    parser.add_argument("--splits", type=int, default=1, help="how many; the number of each is its seed")
+    parser.add_argument("--size", type=int, default=160, help="side in pixels")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the competitors' epochs to run")
+    parser.add_argument("--work", type=Path, default=Path("build/methods"), help="folder of the results")
+    parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="more options for headstart run")
+    args = parser.parse_args()
+    for number in range(args.splits):
+        data = args.work / "data" / f"{number}"
+        if not data.exists():
+            write_split(args.photos, number, data)
+        # In turns, beginning with another one each time: the machine's pace changes over hours.
+        turn = number % len(args.methods)
+        for method in [*args.methods[turn:], *args.methods[:turn]]:
+            work = _folder(args, method, number)
+            if not (work / "seconds").exists():
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir(parents=True)
+                run(method, data, work, args, number)
+    report(args)
+
+
+if __name__ == "__main__":
+    main()
