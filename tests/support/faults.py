@@ -22,7 +22,8 @@ class Fault:
 
     Attributes:
         kind: A status code to answer with instead; ``reset`` or ``truncate``, which end the body with a TCP reset or
-            quietly; ``corrupt``, which flips a bit; ``slow``, which halts.
+            quietly; ``corrupt``, which flips a bit; ``slow``, which halts. Of what is sent, ``garble`` flips a bit
+            in the body; ``drop`` loses the request, ``lose`` the answer to it.
         after: How many bytes of the body pass before that.
         seconds: How long ``slow`` halts.
         headers: To add to an answer that is only a status code.
@@ -118,13 +119,24 @@ def proxying(upstream: str) -> Iterator[Proxy]:
                     self.send_header(name, value)
                 self.end_headers()
                 return
+            if fault and fault.kind == "drop":
+                self._reset()
+                return
+            if fault and fault.kind == "garble" and sent:
+                middle = len(sent) // 2
+                sent = sent[:middle] + bytes([sent[middle] ^ 1]) + sent[middle + 1 :]
             with contextlib.closing(http.client.HTTPConnection(target)) as connection:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     if name.lower() not in _OF_ONE_CONNECTION:
                         connection.putheader(name, value)
                 connection.endheaders(sent)
-                self._answer(request, connection.getresponse(), fault)
+                answer = connection.getresponse()
+                if fault and fault.kind == "lose":
+                    answer.read()
+                    self._reset()
+                    return
+                self._answer(request, answer, fault if fault and fault.kind != "garble" else None)
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_PATCH = _pass  # noqa: N815
 
@@ -157,10 +169,14 @@ def proxying(upstream: str) -> Iterator[Proxy]:
             if fault.kind == "reset":
                 # What is under way would be lost as well.
                 time.sleep(0.05)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.rfile.close()
-                self.connection.close()
+                self._reset()
             return b""
+
+        def _reset(self) -> None:
+            self.close_connection = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.rfile.close()
+            self.connection.close()
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -1,10 +1,28 @@
-"""Reading from object stores and the web: one interface for `http(s)://`, `gs://` and `s3://` addresses."""
+"""Object stores and the web: reading `http(s)://`, `gs://` and `s3://` addresses, and folders that can be written.
+
+`open_store` reads objects by their addresses; `open_tree` reads and writes the files of one folder or prefix.
+"""
+
+from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores.addresses import SCHEMES, is_remote, scheme_of, without_secrets
-from headstart.components.core.stores.objects import NotFound, Store, StoredObject, TooLarge
+from headstart.components.core.stores.addresses import SCHEMES, is_remote, scheme_of, split_address, without_secrets
+from headstart.components.core.stores.objects import Conflict, NotFound, Store, StoredObject, TooLarge
+from headstart.components.core.stores.tree import ObjectTree, Tree
 
-__all__ = ["NotFound", "Store", "StoredObject", "TooLarge", "is_remote", "open_store", "scheme_of", "without_secrets"]
+__all__ = [
+    "Conflict",
+    "NotFound",
+    "Store",
+    "StoredObject",
+    "TooLarge",
+    "Tree",
+    "is_remote",
+    "open_store",
+    "open_tree",
+    "scheme_of",
+    "without_secrets",
+]
 
 
 def open_store(uri: str) -> Store:
@@ -30,3 +48,28 @@ def open_store(uri: str) -> Store:
             return S3Store()
     known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     raise HeadstartError(f"no store for {without_secrets(uri)!r}; known are {known}")
+
+
+def open_tree(uri: str) -> Tree:
+    """A folder to read and write: a path, or a `gs://` or `s3://` address of a prefix.
+
+    Raises:
+        HeadstartError: It is an address of another kind, its client is not installed, or the environment's
+            credentials cannot be used.
+    """
+    match scheme_of(uri):
+        case "" | "file" if uri:
+            from headstart.components.core.stores.disk import DiskTree
+
+            return DiskTree(Path(uri.removeprefix("file://")).expanduser().absolute())
+        case "gs":
+            from headstart.components.core.stores.gcs import GcsStore
+
+            split_address(uri)
+            return ObjectTree(GcsStore(writes=True), uri)
+        case "s3":
+            from headstart.components.core.stores.s3 import S3Store
+
+            split_address(uri)
+            return ObjectTree(S3Store(), uri)
+    raise HeadstartError(f"cannot write to {without_secrets(uri)!r}; give a folder, a gs:// or an s3:// address")

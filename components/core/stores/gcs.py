@@ -1,17 +1,19 @@
 """Objects in Google Cloud Storage.
 
-`google-cloud-storage` lists. Reading is ours: what that client resumes it does not verify, and it ignores
+`google-cloud-storage` lists and writes. Reading is ours: what that client resumes it does not verify, and it ignores
 `Retry-After`.
 """
 
 import base64
 import contextlib
+import io
 import os
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import google.auth
+import google_crc32c
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPICallError, Unauthorized
 from google.api_core.exceptions import NotFound as ApiNotFound
@@ -20,28 +22,34 @@ from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, Tra
 from google.auth.transport import DEFAULT_REFRESH_STATUS_CODES
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import transfer
 from headstart.components.core.stores.addresses import split_address
 from headstart.components.core.stores.http import interruption, part_of, pooled, retry_after, send
-from headstart.components.core.stores.objects import NotFound, Store, StoredObject
+from headstart.components.core.stores.objects import NotFound, StoredObject, WritableStore
 from headstart.components.core.stores.transfer import Changed, Interrupted, Part
 
 T = TypeVar("T")
 
-_READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
+_WRONG_CHECKSUM = re.compile(r"(?i)provided (crc32c|md5)\b.* doesn't match")
+_SCOPE = "https://www.googleapis.com/auth/devstorage."
 
 
-class GcsStore(Store):
-    """`gs://` addresses, read with the application default credentials, or anonymously where there are none.
+class GcsStore(WritableStore):
+    """`gs://` addresses, with the application default credentials, or anonymously where there are none.
+
+    Args:
+        writes: Whether the credentials are asked for the right to write.
 
     Raises:
         HeadstartError: The credentials that the environment names cannot be used.
     """
 
-    def __init__(self) -> None:
-        credentials = _credentials()
+    def __init__(self, writes: bool = False) -> None:
+        credentials = _credentials(f"{_SCOPE}{'read_write' if writes else 'read_only'}")
         self._anonymous = isinstance(credentials, AnonymousCredentials)
         # A session tries to renew credentials that are refused; anonymous ones cannot be, and it would fail at that.
         renewed = () if self._anonymous else DEFAULT_REFRESH_STATUS_CODES
@@ -106,59 +114,106 @@ class GcsStore(Store):
                 raise self._refused(uri, response.status_code)
         raise HeadstartError(f"cannot read {uri}: {response.status_code} {response.reason}; check bucket and name")
 
-    def _patiently(self, uri: str, call: Callable[[], T]) -> T:
-        def attempt() -> T:
-            try:
-                with self._renewing(uri):
-                    return call()
-            except GoogleAPICallError as error:
-                if error.code in transfer.PASSING:
-                    headers = error.response.headers if error.response is not None else {}
-                    reason = f"{error.code} {type(error).__name__}"
-                    raise Interrupted(reason, retry_after(headers.get("Retry-After"))) from None
-                raise self._failure(uri, error) from None
-            except (requests.RequestException, OSError) as error:
-                raise interruption(error, uri) from None
+    def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
+        """Sends an object with its CRC32C, a large one in parts, and compares what the server says of it."""
+        bucket, name = split_address(uri)
+        if not name:
+            raise HeadstartError(f"{uri} is a bucket; write gs://BUCKET/NAME for an object")
+        checksum = google_crc32c.Checksum()
+        for _ in checksum.consume(file, transfer.CHUNK_BYTES):
+            pass
+        sent = base64.b64encode(checksum.digest()).decode()
+        size = file.tell()
+        # The client sends this much in one request, and its own checking would delete a larger object that it
+        # takes for damaged, whoever has written it.
+        small = size <= transfer.PART_BYTES
+        retry = DEFAULT_RETRY.with_delay(transfer.FIRST_PAUSE_SECONDS, transfer.LONGEST_PAUSE_SECONDS)
+        blob = self._client.bucket(bucket).blob(name, chunk_size=transfer.PART_BYTES)
+        self._once(
+            uri,
+            lambda: blob.upload_from_file(
+                file,
+                rewind=True,
+                size=size,
+                if_generation_match=None if version is None else int(version or 0),
+                checksum="crc32c" if small else None,
+                crc32c_checksum_value=None if small else sent,
+                retry=None if small else retry.with_timeout(transfer.PATIENCE_SECONDS),
+                timeout=(transfer.CONNECT_SECONDS, transfer.READ_SECONDS),
+            ),
+            "write",
+        )
+        if blob.crc32c != sent:
+            raise Interrupted("its checksum is wrong")
+        return str(blob.generation)
 
-        return transfer.patiently(uri, attempt)
+    def delete(self, uri: str) -> None:
+        """Removes the live generation."""
+        bucket, name = split_address(uri)
+        blob = self._client.bucket(bucket).blob(name)
+        timeout = (transfer.CONNECT_SECONDS, transfer.READ_SECONDS)
+        with contextlib.suppress(NotFound):
+            self._patiently(uri, lambda: blob.delete(retry=None, timeout=timeout), "write")
 
-    def _failure(self, uri: str, error: GoogleAPICallError) -> HeadstartError:
+    def _patiently(self, uri: str, call: Callable[[], T], doing: str = "read") -> T:
+        return transfer.patiently(uri, lambda: self._once(uri, call, doing), doing)
+
+    def _once(self, uri: str, call: Callable[[], T], doing: str) -> T:
+        try:
+            with self._renewing(uri, doing):
+                return call()
+        except GoogleAPICallError as error:
+            if error.code in transfer.PASSING:
+                headers = error.response.headers if error.response is not None else {}
+                reason = f"{error.code} {type(error).__name__}"
+                raise Interrupted(reason, retry_after(headers.get("Retry-After"))) from None
+            if error.code == requests.codes.precondition_failed:
+                raise Changed from None
+            if _WRONG_CHECKSUM.search(str(error)):
+                raise Interrupted("its checksum is wrong") from None
+            raise self._failure(uri, error, doing) from None
+        except (DataCorruption, InvalidResponse) as error:
+            raise Interrupted(f"the answer makes no sense ({type(error).__name__})") from None
+        except (requests.RequestException, OSError) as error:
+            raise interruption(error, uri, doing) from None
+
+    def _failure(self, uri: str, error: GoogleAPICallError, doing: str) -> HeadstartError:
         if isinstance(error, ApiNotFound):
-            return NotFound(f"cannot read {uri}: there is no such bucket; check its name")
+            return NotFound(f"cannot {doing} {uri}: there is no such bucket; check its name")
         if isinstance(error, (Forbidden, Unauthorized)):
-            return self._refused(uri, error.code)
-        return HeadstartError(f"cannot read {uri}: {error.code} {type(error).__name__}; check bucket and name")
+            return self._refused(uri, error.code, doing)
+        return HeadstartError(f"cannot {doing} {uri}: {error.code} {type(error).__name__}; check bucket and name")
 
-    def _refused(self, uri: str, status: int) -> HeadstartError:
+    def _refused(self, uri: str, status: int, doing: str = "read") -> HeadstartError:
         if self._anonymous:
             return HeadstartError(
-                f"cannot read {uri}: {status} for anonymous access, as there are no credentials; set "
+                f"cannot {doing} {uri}: {status} for anonymous access, as there are no credentials; set "
                 "GOOGLE_APPLICATION_CREDENTIALS, or run gcloud auth application-default login"
             )
         return HeadstartError(
-            f"cannot read {uri}: {status} for the environment's Google credentials; grant them the role Storage "
-            "Object Viewer on the bucket"
+            f"cannot {doing} {uri}: {status} for the environment's Google credentials; grant them the role Storage "
+            f"Object {'Viewer' if doing == 'read' else 'User'} on the bucket"
         )
 
     @contextlib.contextmanager
-    def _renewing(self, uri: str) -> Iterator[None]:
+    def _renewing(self, uri: str, doing: str = "read") -> Iterator[None]:
         """Tells why credentials could not be renewed."""
         try:
             yield
         except TransportError as error:
-            raise interruption(error, uri) from None
+            raise interruption(error, uri, doing) from None
         except GoogleAuthError as error:
             raise HeadstartError(
-                f"cannot read {uri}: the environment's Google credentials cannot be renewed "
+                f"cannot {doing} {uri}: the environment's Google credentials cannot be renewed "
                 f"({type(error).__name__}); run gcloud auth application-default login"
             ) from None
 
 
-def _credentials() -> Credentials:
+def _credentials(scope: str) -> Credentials:
     if os.environ.get("STORAGE_EMULATOR_HOST"):
         return AnonymousCredentials()
     try:
-        return google.auth.default(scopes=[_READ_ONLY])[0]
+        return google.auth.default(scopes=[scope])[0]
     except DefaultCredentialsError as error:
         named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
         if named:

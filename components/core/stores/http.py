@@ -129,19 +129,19 @@ def retry_after(value: str | None) -> float:
         return 0.0
 
 
-def interruption(error: BaseException, url: str) -> Exception:
+def interruption(error: BaseException, url: str, doing: str = "read") -> Exception:
     """What a client's failure means: `Interrupted`, or an error where trying again is of no use.
 
     Libraries' own words repeat the whole address, secrets and all; only what lies at the bottom is told.
     """
     if isinstance(error, (requests.RequestException, ValueError)) and not isinstance(error, _PASSING):
-        return HeadstartError(f"cannot read {without_secrets(url)}: {type(error).__name__}; check the address")
+        return HeadstartError(f"cannot {doing} {without_secrets(url)}: {type(error).__name__}; check the address")
     while not (isinstance(error, TimeoutError) or getattr(error, "strerror", None)) and (below := _below(error)):
         error = below
     if isinstance(error, ssl.SSLCertVerificationError):
         return HeadstartError(
-            f"cannot read {without_secrets(url)}: {error.verify_message}; set REQUESTS_CA_BUNDLE or AWS_CA_BUNDLE to "
-            "the certificates to trust"
+            f"cannot {doing} {without_secrets(url)}: {error.verify_message}; set REQUESTS_CA_BUNDLE or AWS_CA_BUNDLE "
+            "to the certificates to trust"
         )
     if isinstance(error, TimeoutError):
         return Interrupted("it did not answer in time")

@@ -3,15 +3,32 @@
 import abc
 import dataclasses
 import errno
+import hashlib
 import io
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores.addresses import without_secrets
-from headstart.components.core.stores.transfer import NotFound, Part, TooLarge, transfer
+from headstart.components.core.stores.transfer import (
+    Changed,
+    Interrupted,
+    NotFound,
+    Part,
+    TooLarge,
+    patiently,
+    transfer,
+)
 
-__all__ = ["NotFound", "Store", "StoredObject", "TooLarge"]
+__all__ = ["Conflict", "Content", "NotFound", "Store", "StoredObject", "TooLarge", "WritableStore"]
+
+Content = bytes | Path
+"""What is to be written: the bytes themselves, or the file that has them."""
+
+
+class Conflict(HeadstartError):
+    """Somebody else has written the object in the meantime."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,6 +101,17 @@ class Store(abc.ABC):
         self._transfer(uri, file, version, max_bytes)
         return file.getvalue()
 
+    def read_versioned(self, uri: str) -> tuple[bytes, str]:
+        """Reads a whole object into memory, and says which version it was.
+
+        Raises:
+            NotFound: There is no such object.
+            HeadstartError: It cannot be read.
+        """
+        file = io.BytesIO()
+        version = self._transfer(uri, file)
+        return file.getvalue(), version
+
     def download(self, uri: str, target: Path, version: str = "") -> Path:
         """Downloads a whole object to `target`, which appears when every byte has come.
 
@@ -105,18 +133,109 @@ class Store(abc.ABC):
                 self._transfer(uri, file, version)
             return partial.replace(target)
         except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-            raise HeadstartError(
-                f"cannot write {target}: {error.strerror} ({name}); make room there, or choose another folder"
-            ) from None
+            raise not_written(target, error) from None
         finally:
             partial.unlink(missing_ok=True)
 
-    def _transfer(self, uri: str, file: io.BufferedIOBase, version: str = "", max_bytes: int | None = None) -> None:
-        transfer(
+    def _transfer(self, uri: str, file: io.BufferedIOBase, version: str = "", max_bytes: int | None = None) -> str:
+        return transfer(
             without_secrets(uri),
             lambda start, version: self.open_part(uri, start, version),
             file,
             version=version,
             max_bytes=max_bytes,
         )
+
+
+class WritableStore(Store):
+    """A place to write objects to as well."""
+
+    @abc.abstractmethod
+    def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
+        """Sends an object once, with a checksum for the server to verify; it is there whole or not at all.
+
+        Args:
+            uri: The object's address.
+            file: What to send, seekable, from its first byte on.
+            version: The one that it replaces; empty: there must be none yet; None: whatever is there.
+
+        Returns:
+            The version that it has now.
+
+        Raises:
+            Interrupted: It may work when tried again; the object may have been written all the same.
+            Changed: What is there is not `version`.
+            HeadstartError: It cannot be written.
+            OSError: The file cannot be read.
+        """
+
+    @abc.abstractmethod
+    def delete(self, uri: str) -> None:
+        """Removes an object, if it is there.
+
+        Raises:
+            HeadstartError: It cannot be removed.
+        """
+
+    def write(self, uri: str, content: Content, version: str | None = None) -> str:
+        """Writes an object, whole or not at all.
+
+        Args:
+            uri: The object's address.
+            content: Its bytes, or the file that has them, which is not read into memory.
+            version: The one that it replaces; empty: there must be none yet; None: whatever is there.
+
+        Returns:
+            The version that it has now.
+
+        Raises:
+            Conflict: What is there is not `version`.
+            HeadstartError: It cannot be written.
+            OSError: The file cannot be read.
+        """
+        interrupted = False
+
+        def attempt(file: io.BufferedIOBase) -> str:
+            nonlocal interrupted
+            file.seek(0)
+            try:
+                return self.put(uri, file, version)
+            except Interrupted:
+                interrupted = True
+                raise
+            except Changed:
+                # The write whose answer was lost may be what is there.
+                found = self._version_of(uri, file) if interrupted else ""
+                if found:
+                    return found
+                raise overtaken(uri) from None
+
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            return patiently(uri, lambda: attempt(file), "write")
+
+    def _version_of(self, uri: str, file: io.BufferedIOBase) -> str:
+        """The version of an object that has the bytes of `file`; empty where there is another, or none."""
+        with tempfile.TemporaryFile() as there:
+            try:
+                version = self._transfer(uri, there)
+            except NotFound:
+                return ""
+            digests = []
+            for each in (file, there):
+                each.seek(0)
+                digests.append(hashlib.file_digest(each, "sha256").digest())
+        return version if digests[0] == digests[1] else ""
+
+
+def overtaken(name: str | Path) -> Conflict:
+    """What to tell of a file that is there in another version than the one to replace."""
+    return Conflict(f"{name} was written by somebody else in the meantime; read it, and try again")
+
+
+def not_written(target: Path, error: OSError) -> HeadstartError:
+    """What to tell of a file that cannot be written."""
+    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    ways = "make room there, or choose another folder"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        ways = "get the right to write there, or choose another folder"
+    return HeadstartError(f"cannot write {target}: {error.strerror} ({name}); {ways}")

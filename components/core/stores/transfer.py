@@ -1,4 +1,4 @@
-"""Transfers that arrive whole: interrupted ones resume, and bytes of two versions are never put together."""
+"""Transfers that arrive whole: interrupted reads resume, and bytes of two versions are never put together."""
 
 import contextlib
 import dataclasses
@@ -28,6 +28,9 @@ STARTS = 3
 """How often to begin with the first byte, when the checksum was wrong or the object changed underway."""
 
 CHUNK_BYTES = 64 * 2**10
+PART_BYTES = 8 * 2**20
+"""A larger object is written in parts of this size."""
+
 CONNECTIONS = 32
 PASSING = {408, 429, 500, 502, 503, 504}
 """Answers that a later attempt may not get."""
@@ -89,7 +92,7 @@ def transfer(
     file: io.BufferedIOBase,
     version: str = "",
     max_bytes: int | None = None,
-) -> None:
+) -> str:
     """Writes a whole object to a file.
 
     Args:
@@ -98,6 +101,9 @@ def transfer(
         file: Empty, writable and seekable.
         version: The only one to accept; empty for whichever is there.
         max_bytes: The largest object to accept, in bytes.
+
+    Returns:
+        Its version; empty where the server does not say.
 
     Raises:
         TooLarge: The object has more than `max_bytes`.
@@ -117,12 +123,13 @@ def transfer(
     raise HeadstartError(f"cannot read {name}: {reason}, {STARTS} times in a row; {way_out}")
 
 
-def patiently(name: str, call: Callable[[], T]) -> T:
+def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
     """Calls until it is not interrupted, with growing pauses, for as long as our patience lasts.
 
     Args:
-        name: What is read, for the error.
+        name: What is read or written, for the error.
         call: One attempt; raises `Interrupted` where another is worth while.
+        doing: ``read`` or ``write``, for the error.
 
     Raises:
         HeadstartError: The last attempt was interrupted as well.
@@ -140,7 +147,7 @@ def patiently(name: str, call: Callable[[], T]) -> T:
         return attempts(call)
     except Interrupted as error:
         raise HeadstartError(
-            f"cannot read {name}: {error}, again and again; check the address and the network, or try later"
+            f"cannot {doing} {name}: {error}, again and again; check the address and the network, or try later"
         ) from None
 
 
@@ -174,11 +181,12 @@ class _Transfer:
         self._furthest = 0
         self._rewind()
 
-    def run(self) -> None:
+    def run(self) -> str:
         while not patiently(self._name, self._advance):
             pass
         if self._hash and self._hash.digest() != self._digest:
             raise Damaged("its checksum is wrong")
+        return self._version
 
     def _rewind(self) -> None:
         if self._file.tell():
