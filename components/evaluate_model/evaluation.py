@@ -10,6 +10,7 @@ from typing import Any
 
 from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import Comparison, compare
+from headstart.components.core.evaluation import FINAL, FORMAT, METRICS, MODELS, PICTURES
 from headstart.components.core.files import fresh_folder, write_json
 from headstart.components.core.history import Epoch
 from headstart.components.core.hygiene import HYGIENE
@@ -21,10 +22,6 @@ from headstart.components.core.slices import slices_of
 from headstart.components.core.statistics import Interval, wilson
 from headstart.components.evaluate_model.calibration import Abstention, Calibration, abstentions, calibrate
 from headstart.components.evaluate_model.figures import SEED, Figures, figures_of
-from headstart.components.evaluate_model.files import FORMAT, METRICS, MODELS, PICTURES
-
-FINAL = "test"
-"""Key of the final model's figures in `metrics.json`; other models stand under their stage's name."""
 
 IN_USE = "champion"
 

@@ -8,7 +8,7 @@ import numpy as np
 from headstart.components.core import page
 from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.evaluation import MODELS, PICTURES, read_metrics
 from headstart.components.core.files import read_json
 from headstart.components.core.history import Epoch
 from headstart.components.core.hygiene import read_hygiene
@@ -18,7 +18,6 @@ from headstart.components.core.predictions import PREDICTIONS, Predictions, read
 from headstart.components.core.probe import LABEL_ERRORS, LEARNING_CURVE, LearningCurve, read_learning_curve
 from headstart.components.core.statistics import clopper_pearson_lower
 from headstart.components.evaluate_model import charts
-from headstart.components.evaluate_model.files import FORMAT, METRICS, MODELS, PICTURES
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 
 STAGE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
@@ -39,9 +38,7 @@ def render(evaluation: Path) -> str:
     Raises:
         HeadstartError: It is none, or a file of it is damaged.
     """
-    metrics = read_json(evaluation / METRICS, "evaluation")
-    if not isinstance(metrics, dict) or metrics.get("format") != FORMAT:
-        raise HeadstartError(f"{evaluation / METRICS} is not in the format {FORMAT}; evaluate the model again")
+    metrics = read_metrics(evaluation)
     made = read_json(evaluation / MODELS, "evaluation")
     models = made["models"]
     predictions = read_predictions(evaluation / PREDICTIONS)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.components.evaluate_model.evaluation import FINAL, Evaluation
+from headstart.components.core.evaluation import FINAL
+from headstart.components.evaluate_model.evaluation import Evaluation
 from headstart.components.evaluate_model.ranking import roc
 
 # The matrix travels inside the executor's arguments and output, which have size limits; the report has them all.
