@@ -8,6 +8,7 @@ from rich.console import Console
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
+from headstart.pipelines.commands.models import app as models
 from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
@@ -31,6 +32,7 @@ app.command(epilog=EXIT_STATUSES)(submit)
 app.command(epilog=EXIT_STATUSES)(follow)
 app.command()(cancel)
 app.command()(schedule)
+app.add_typer(models, name="models")
 
 
 def main() -> None:

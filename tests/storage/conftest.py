@@ -1,6 +1,7 @@
 """Fixtures: a bucket of one's own on each kind of store, behind a proxy that can spoil what passes."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.stores import (
@@ -71,3 +72,12 @@ def bucket(request: pytest.FixtureRequest) -> Stored:
 def listed(request: pytest.FixtureRequest) -> Stored:
     """Each kind of store that has listings."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["disk", "gcs", "minio"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a folder on each kind of store that can be written, and on disk."""
+    if request.param == "disk":
+        return str(tmp_path / "tree")
+    stored: Stored = request.getfixturevalue(request.param)
+    return stored.uri("some/tree")

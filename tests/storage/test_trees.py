@@ -30,17 +30,9 @@ def sends_object(request: Request) -> bool:
     return request.method in ("PUT", "POST") and not request.path.endswith("?uploads")
 
 
-@pytest.fixture(params=["disk", "gcs", "minio"])
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "disk":
-        return str(tmp_path / "tree")
-    stored: Stored = request.getfixturevalue(request.param)
-    return stored.uri("some/tree")
-
-
 @pytest.fixture
-def tree(uri: str) -> Tree:
-    return open_tree(uri)
+def tree(folder: str) -> Tree:
+    return open_tree(folder)
 
 
 @pytest.fixture(params=["gcs", "minio"])
@@ -91,12 +83,12 @@ def test_only_the_version_that_was_read_is_replaced(tree: Tree, size: int, tmp_p
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_of_writers_at_once_one_wins(tree: Tree, uri: str, written: bool) -> None:
+def test_of_writers_at_once_one_wins(tree: Tree, folder: str, written: bool) -> None:
     version = tree.replace("file", b"before", "") if written else ""
     barrier = threading.Barrier(4)
 
     def attempt(number: int) -> str:
-        own = open_tree(uri)
+        own = open_tree(folder)
         barrier.wait()
         try:
             return own.replace("file", b"%d" % number, version)
@@ -109,7 +101,7 @@ def test_of_writers_at_once_one_wins(tree: Tree, uri: str, written: bool) -> Non
     assert tree.read("file") == (b"%d" % winner, versions[winner])
 
 
-def test_readers_never_see_a_part(tree: Tree, uri: str) -> None:
+def test_readers_never_see_a_part(tree: Tree, folder: str) -> None:
     contents = [noise(200_000, seed) for seed in range(4)]
     tree.write("file", contents[0])
     done = threading.Event()
@@ -123,7 +115,7 @@ def test_readers_never_see_a_part(tree: Tree, uri: str) -> None:
         writing = pool.submit(write)
         seen = 0
         while not done.is_set():
-            assert open_tree(uri).read("file")[0] in contents
+            assert open_tree(folder).read("file")[0] in contents
             seen += 1
         writing.result()
     assert seen > 1

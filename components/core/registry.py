@@ -1,0 +1,456 @@
+"""Published models: versions below an address, and which of them is in use.
+
+    URI/champion.json         names the version in use, and every one that was
+    URI/VERSION/…             a version's files, written once
+    URI/VERSION/version.json  what they are, with the checksum of each; the last to appear; without it there is none
+
+A version is named for the bytes of its files, so that of two who write the same name both write the same, and what a
+killed one has left is finished by the next. `champion.json` changes only if it is still the one that was read: a
+reader sees the old version or the new one, and of two publications at once one wins.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.evaluation import FINAL, read_metrics
+from headstart.components.core.files import sha256_of_file
+from headstart.components.core.logs import event
+from headstart.components.core.model import ModelInfo, read_model_info
+from headstart.components.core.stores import Conflict, NotFound, Tree, open_tree
+from headstart.components.core.stores.tree import checked
+
+CHAMPION = "champion.json"
+VERSION = "version.json"
+MODEL_FOLDER = "model"
+EVALUATION = "evaluation"
+INFERENCE_SERVICE = "inference_service.yaml"
+"""Tells a server where the version is: its name cannot hang on it, nor does `version.json` list it."""
+
+CHAMPION_FORMAT = "headstart-champion/1"
+VERSION_FORMAT = "headstart-version/1"
+
+PUBLISHED, ROLLED_BACK = "published", "rolled back"
+UNCHANGED, OVERTAKEN = "unchanged", "overtaken"
+
+_NAME_LETTERS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What there is to say of a version.
+
+    Attributes:
+        model: SHA-256 of its `model.keras`.
+        classes: Class names in the order of the model's probabilities.
+        data: Digests of the training, the validation and the test set.
+        run: What made it, as the one who published it says.
+        images: Test images that it was evaluated on.
+        accuracy: On them.
+        accuracy_interval: Its 95 % interval.
+    """
+
+    model: str
+    classes: list[str]
+    data: dict[str, str]
+    run: str
+    images: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """One file of a version: the SHA-256 of its bytes, and how many there are."""
+
+    sha256: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Version:
+    """What `version.json` says.
+
+    Attributes:
+        version: Its name.
+        created: When it was complete, in UTC, as ISO 8601 writes it.
+        facts: What there is to say of it.
+        files: By name, relative to its folder.
+    """
+
+    version: str
+    created: str
+    facts: Facts
+    files: dict[str, Stored]
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A version became the one in use.
+
+    Attributes:
+        version: Its name.
+        when: In UTC, as ISO 8601 writes it.
+        how: `PUBLISHED` or `ROLLED_BACK`.
+        replaced: The version before; empty: there was none.
+        facts: What there is to say of it.
+    """
+
+    version: str
+    when: str
+    how: str
+    replaced: str
+    facts: Facts
+
+
+@dataclasses.dataclass(frozen=True)
+class Champion:
+    """The version in use.
+
+    Attributes:
+        address: Of its folder.
+        version: What its `version.json` says.
+        history: Every change up to it, the latest last.
+    """
+
+    address: str
+    version: Version
+    history: list[Change]
+
+    @property
+    def model(self) -> str:
+        """Address of its model artifact."""
+        return f"{self.address}/{MODEL_FOLDER}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a publication.
+
+    Attributes:
+        status: `PUBLISHED`; `UNCHANGED`: the model is the one in use already; `OVERTAKEN`: the version is there, but
+            another one than expected was in use by then, and stays so.
+        version: Name of the version.
+        address: Of its folder.
+        replaced: The version that was in use before; the one that is in use, where it was overtaken.
+    """
+
+    status: str
+    version: str
+    address: str
+    replaced: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _ChampionFile:
+    format: Literal["headstart-champion/1"]
+    version: str
+    history: list[Change]
+
+
+@dataclasses.dataclass(frozen=True)
+class _VersionFile:
+    format: Literal["headstart-version/1"]
+    version: str
+    created: str
+    facts: Facts
+    files: dict[str, Stored]
+
+
+def champion(uri: str) -> Champion | None:
+    """The version in use; None where nothing has been published.
+
+    Args:
+        uri: A folder, or a `gs://` or `s3://` address.
+
+    Raises:
+        HeadstartError: It cannot be read, `champion.json` is another program's, or the version is not there.
+    """
+    tree = open_tree(uri)
+    state, _ = _read_state(tree)
+    return _champion(tree, state) if state else None
+
+
+def versions(uri: str) -> list[Version]:
+    """All complete versions, the oldest first, whether in use or not.
+
+    Raises:
+        HeadstartError: They cannot be listed or read.
+    """
+    tree = open_tree(uri)
+    ends = f"/{VERSION}"
+    names = [name.removesuffix(ends) for name in tree.names() if name.endswith(ends) and name.count("/") == 1]
+    return sorted((_read_version(tree, name) for name in names), key=lambda version: version.created)
+
+
+def fetch(uri: str, version: Version, folder: str, target: Path) -> Path:
+    """Copies one folder of a version, and checks each file.
+
+    Args:
+        uri: Where it is published.
+        version: The version.
+        folder: Such as ``model``.
+        target: Receives the folder's files; made if it is not there.
+
+    Returns:
+        `target`.
+
+    Raises:
+        HeadstartError: A file is missing or altered, or cannot be read or written.
+    """
+    tree = open_tree(uri)
+    for name, stored in version.files.items():
+        if name.startswith(f"{folder}/"):
+            copy = target / name.removeprefix(f"{folder}/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            _download(tree, version.version, name, stored, copy)
+    return target
+
+
+def check_version(uri: str, version: Version) -> None:
+    """Reads every file of a version.
+
+    Raises:
+        HeadstartError: One is missing or altered.
+    """
+    _check(open_tree(uri), version)
+
+
+def version_of(folder: Path) -> str:
+    """The name that a folder has as a version, whatever its `inference_service.yaml` says."""
+    return _name_of(_files_of(folder))
+
+
+def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None = None) -> Outcome:
+    """Publishes a model: writes its version, reads it back, and puts it in the place of the one in use.
+
+    A model whose version is there already, with the same files whatever their bytes, is not written again: exported
+    twice, it is the same model. Whenever this ends or is killed, the old version is in use, or the new one.
+
+    Args:
+        folder: The version's files; `model/` and `evaluation/` are artifacts as they are.
+        uri: A folder, or a `gs://` or `s3://` address.
+        run: What made it, in words, for the history.
+        instead_of: The version that it was found better than; empty: none was in use; None: never mind.
+
+    Raises:
+        HeadstartError: The folder holds no whole model or no evaluation, its classes are others than those of the
+            model in use, or the version cannot be written.
+    """
+    info = read_model_info(folder / MODEL_FOLDER)
+    tree = open_tree(uri)
+    state, token = _read_state(tree)
+    if state and sorted(state.history[-1].facts.classes) != sorted(info.classes):
+        raise HeadstartError(
+            f"the model has classes {info.classes}, the one in use at {tree.address} has "
+            f"{state.history[-1].facts.classes}; publish it to an address of its own"
+        )
+    facts = _facts(info, read_metrics(folder / EVALUATION), run)
+    files = _files_of(folder)
+    version = _known(tree, state, facts.model, set(files)) or _write_version(tree, folder, files, facts)
+    name, in_use = version.version, state.version if state else ""
+    address = f"{tree.address}/{name}"
+    if name == in_use:
+        event("publication", status=UNCHANGED, version=name, address=address)
+        return Outcome(UNCHANGED, name, address, in_use)
+    change = Change(name, _now(), PUBLISHED, in_use, version.facts)
+    overtaken_by = in_use
+    if instead_of in (None, in_use):
+        overtaken_by = _switch(tree, state, token, change)
+    status = OVERTAKEN if overtaken_by else PUBLISHED
+    event("publication", status=status, version=name, address=address, in_use=overtaken_by or name)
+    return Outcome(status, name, address, overtaken_by or in_use)
+
+
+def rollback(uri: str, version: str = "") -> Champion:
+    """Puts an earlier version back in use.
+
+    Args:
+        uri: Where it is published.
+        version: Its name; empty: the one that the present one replaced when it was published.
+
+    Raises:
+        HeadstartError: There is no such version, a file of it is missing or altered, or somebody else has changed
+            what is in use at the same time.
+    """
+    tree = open_tree(uri)
+    state, token = _read_state(tree)
+    if state is None:
+        raise HeadstartError(f"nothing is published at {tree.address}; check the address")
+    name = version or _before(state)
+    if not name:
+        raise HeadstartError(f"{state.version} is the first version at {tree.address}; name one to go to")
+    if name == state.version:
+        raise HeadstartError(f"{name} is in use at {tree.address} already; name another version")
+    found = _read_version(tree, name)
+    _check(tree, found)
+    change = Change(name, _now(), ROLLED_BACK, state.version, found.facts)
+    if overtaken_by := _switch(tree, state, token, change):
+        raise HeadstartError(
+            f"{overtaken_by} came into use at {tree.address} in the meantime; see whether to roll that back"
+        )
+    event("rollback", version=name, replaced=state.version)
+    return Champion(f"{tree.address}/{name}", found, [*state.history, change])
+
+
+def _read_state(tree: Tree) -> tuple[_ChampionFile | None, str]:
+    """`champion.json`, and which version of the file that was; None and empty where there is none."""
+    where = f"{tree.address}/{CHAMPION}"
+    try:
+        content, token = tree.read(CHAMPION)
+    except NotFound:
+        return None, ""
+    try:
+        state = TypeAdapter(_ChampionFile).validate_json(content)
+    except ValidationError as error:
+        raise HeadstartError(
+            f"{where} is not of the format {CHAMPION_FORMAT} ({_first(error)}); publish to another address, or move "
+            "the file away"
+        ) from None
+    if not state.history or state.history[-1].version != state.version:
+        raise HeadstartError(f"{where} is damaged: its history does not end with {state.version!r}; restore it")
+    return state, token
+
+
+def _champion(tree: Tree, state: _ChampionFile) -> Champion:
+    return Champion(f"{tree.address}/{state.version}", _read_version(tree, state.version), state.history)
+
+
+def _read_version(tree: Tree, name: str) -> Version:
+    where = f"{tree.address}/{name}/{VERSION}"
+    try:
+        content, _ = tree.read(checked(f"{name}/{VERSION}"))
+        found = TypeAdapter(_VersionFile).validate_json(content)
+    except NotFound:
+        raise NotFound(f"there is no version {name!r} at {tree.address}; see headstart models list") from None
+    except ValidationError as error:
+        raise HeadstartError(
+            f"{where} is not of the format {VERSION_FORMAT} ({_first(error)}); publish the model again, or roll back"
+        ) from None
+    if found.version != name:
+        raise HeadstartError(f"{where} speaks of version {found.version!r}; publish the model again, or roll back")
+    return Version(name, found.created, found.facts, found.files)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".strip(": ")
+
+
+def _files_of(folder: Path) -> dict[str, Stored]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / INFERENCE_SERVICE)
+    return {path.relative_to(folder).as_posix(): Stored(sha256_of_file(path), path.stat().st_size) for path in paths}
+
+
+def _name_of(files: dict[str, Stored]) -> str:
+    listed = [[name, stored.sha256] for name, stored in sorted(files.items())]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:_NAME_LETTERS]
+
+
+def _facts(info: ModelInfo, metrics: dict[str, Any], run: str) -> Facts:
+    data = {**info.dataset, "test": metrics["test_data"]}
+    figures, (low, high) = metrics[FINAL], metrics[FINAL]["accuracy_interval"]
+    return Facts(info.sha256, info.classes, data, run, figures["images"], figures["accuracy"], (low, high))
+
+
+def _known(tree: Tree, state: _ChampionFile | None, model: str, names: set[str]) -> Version | None:
+    """The version of the same model with files of the same names, if one was in use and is whole."""
+    changes = reversed(state.history) if state else ()
+    for name in dict.fromkeys(change.version for change in changes if change.facts.model == model):
+        try:
+            version = _read_version(tree, name)
+            if set(version.files) == names:
+                _check(tree, version)
+                return version
+        except HeadstartError as error:
+            event("damaged_version", version=name, reason=error)
+    return None
+
+
+def _write_version(tree: Tree, folder: Path, files: dict[str, Stored], facts: Facts) -> Version:
+    """Writes files that are not there as they should be, reads each back, and completes the version."""
+    name = _name_of(files)
+    there = set(tree.names(name))
+    for file, stored in files.items():
+        if f"{name}/{file}" in there and _is_right(tree, name, file, stored):
+            continue
+        tree.write(f"{name}/{file}", folder / file)
+        if not _is_right(tree, name, file, stored):
+            raise HeadstartError(
+                f"{tree.address}/{name}/{file} was read back altered; is {folder} being changed, or the store at "
+                "fault? publish the model again"
+            )
+    if (folder / INFERENCE_SERVICE).is_file():
+        tree.write(f"{name}/{INFERENCE_SERVICE}", folder / INFERENCE_SERVICE)
+    if f"{name}/{VERSION}" in there:
+        return _read_version(tree, name)
+    version = Version(name, _now(), facts, files)
+    try:
+        tree.replace(f"{name}/{VERSION}", _json({"format": VERSION_FORMAT, **dataclasses.asdict(version)}), "")
+    except Conflict:
+        return _read_version(tree, name)
+    return version
+
+
+def _check(tree: Tree, version: Version) -> None:
+    with tempfile.TemporaryDirectory(prefix="headstart-") as copies:
+        for name, stored in version.files.items():
+            _download(tree, version.version, name, stored, Path(copies) / "copy")
+
+
+def _is_right(tree: Tree, version: str, name: str, stored: Stored) -> bool:
+    with tempfile.TemporaryDirectory(prefix="headstart-") as copies:
+        try:
+            copy = tree.download(f"{version}/{name}", Path(copies) / "copy")
+        except NotFound:
+            return False
+        return sha256_of_file(copy) == stored.sha256
+
+
+def _download(tree: Tree, version: str, name: str, stored: Stored, copy: Path) -> None:
+    where = f"version {version} at {tree.address} is damaged: {checked(name)}"
+    way_out = "publish the model again, or roll back to another version"
+    try:
+        tree.download(f"{version}/{name}", copy)
+    except NotFound:
+        raise HeadstartError(f"{where} is missing; {way_out}") from None
+    if sha256_of_file(copy) != stored.sha256:
+        copy.unlink()
+        raise HeadstartError(f"{where} is not the file that was published; {way_out}")
+
+
+def _switch(tree: Tree, state: _ChampionFile | None, token: str, change: Change) -> str:
+    """Puts a version in use, if the one that was read still is; else returns the name of the one that is."""
+    history = [*(state.history if state else ()), change]
+    content: dict[str, Any] = {"format": CHAMPION_FORMAT, "version": change.version}
+    content["history"] = [dataclasses.asdict(each) for each in history]
+    try:
+        tree.replace(CHAMPION, _json(content), token)
+    except Conflict:
+        now, _ = _read_state(tree)
+        if now is None:
+            raise
+        # Ours may have been in use until somebody replaced it, before its own answer came.
+        return "" if change in now.history else now.version
+    return ""
+
+
+def _before(state: _ChampionFile) -> str:
+    """The version that the present one replaced when it was published."""
+    published = [each for each in state.history if each.version == state.version and each.how == PUBLISHED]
+    return published[-1].replaced if published else ""
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
