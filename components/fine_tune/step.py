@@ -61,18 +61,14 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
     import keras
 
     from headstart.components.core.network.artifact import library_versions, load_model, save_model
-    from headstart.components.core.network.classifier import cut, freeze_batch_norm
+    from headstart.components.core.network.classifier import unfreeze
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.record import recorded
     from headstart.components.core.network.training import fit
 
     keras.utils.set_random_seed(plan.seed)
     network = load_model(head)
-    # Set on the whole, it would not reach the backbone: Keras skips what is trainable already.
-    network.get_layer(before.backbone).trainable = True
-    parts = cut(network, before.backbone, point)
-    parts.front.trainable = False
-    freeze_batch_norm(parts.tail)
+    parts = unfreeze(network, before.backbone, point)
     event(
         "network",
         backbone=before.backbone,

@@ -50,7 +50,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
     import keras
 
     from headstart.components.core.network.artifact import library_versions, save_model
-    from headstart.components.core.network.classifier import build_classifier, cut
+    from headstart.components.core.network.classifier import ALL, build_classifier, cut
     from headstart.components.core.network.convnet import CONVNET, build_convnet
     from headstart.components.core.network.record import recorded
     from headstart.components.core.network.training import fit
@@ -58,7 +58,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
     keras.utils.set_random_seed(plan.seed)
     network = build_classifier(build_convnet(size), "tf", _HEAD, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
-    parts = cut(network, CONVNET, "conv1")
+    parts = cut(network, CONVNET, ALL)
     with recorded(parts.front, train, validation, plan) as records:
         epochs = fit(parts.tail, *records, plan)
     kept = best_epoch(epochs)

@@ -10,20 +10,29 @@ walked by `operations`, since turning the colours round is an operation of Keras
 import dataclasses
 import importlib
 import inspect
+import math
+import re
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import Backbone, Head
+from headstart.components.core.backbones import BACKBONES, Backbone, Head, Preprocessing
 from headstart.components.core.errors import HeadstartError
 
 RESIZE = "resize"
 BACKBONE_END = "backbone end"
 
-# keras.applications.imagenet_utils, mode "caffe": blue, green, red.
+ALL, TOP, TOP_THIRD = "all", "top", "top_third"
+"""Points of every backbone: its first layer, its last block, and the first of the last third of its blocks."""
+
+STEM = "stem"
+
+# keras.applications.imagenet_utils: mode "caffe", blue, green, red; mode "torch", red, green, blue.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+_IMAGENET_MEAN_RGB = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_IMAGENET_VARIANCE_RGB = ((0.229 * 255) ** 2, (0.224 * 255) ** 2, (0.225 * 255) ** 2)
 
 
 def build_backbone(backbone: Backbone, image_size: int, weights: str | None = None) -> keras.Model:
@@ -36,18 +45,23 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str | None = No
     """
     module, _, function = backbone.constructor.partition(":")
     constructor = getattr(importlib.import_module(module), function)
-    arguments: dict[str, Any] = {"input_shape": (image_size, image_size, 3)}
-    if "include_top" in inspect.signature(constructor).parameters:
-        arguments |= {"include_top": False, "weights": weights, "name": backbone.name}
-    return constructor(**arguments)
+    accepted = inspect.signature(constructor).parameters
+    wanted = {"include_top": False, "weights": weights, "include_preprocessing": False}
+    base = constructor(
+        input_shape=(image_size, image_size, 3), **{name: value for name, value in wanted.items() if name in accepted}
+    )
+    # EfficientNetV2 looks up its sizes by its name, so it cannot be called otherwise from the start.
+    return keras.Model(base.input, base.output, name=backbone.name)
 
 
-def build_classifier(base: keras.Model, preprocessing: str, head: Head, classes: int, image_size: int) -> keras.Model:
+def build_classifier(
+    base: keras.Model, preprocessing: Preprocessing, head: Head, classes: int, image_size: int
+) -> keras.Model:
     """The whole chain on top of a backbone.
 
     Args:
         base: A feature extractor for (n, size, size, 3).
-        preprocessing: ``tf`` or ``caffe``, see `Backbone`.
+        preprocessing: What it expects of pixels.
         head: The classifier's shape.
         classes: Two give one sigmoid unit (the probability of the second class), more give a softmax.
         image_size: Side in pixels that images are resized to.
@@ -58,11 +72,7 @@ def build_classifier(base: keras.Model, preprocessing: str, head: Head, classes:
     layers = keras.layers
     pixels = keras.Input((None, None, 3), name="image")
     x = layers.Resizing(image_size, image_size, antialias=True, name=RESIZE)(pixels)
-    if preprocessing == "tf":
-        x = layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocess")(x)
-    else:
-        x = keras.ops.flip(x, axis=-1)
-        x = layers.Normalization(mean=_IMAGENET_MEAN_BGR, variance=(1.0, 1.0, 1.0), name="preprocess")(x)
+    x = _preprocessed(x, preprocessing)
     x = base(x)
     pooling = layers.GlobalAveragePooling2D if head.pooling == "average" else layers.Flatten
     x = pooling(name="pool")(x)
@@ -90,16 +100,20 @@ class Parts:
 
 
 def cut(model: keras.Model, base_name: str, point: str) -> Parts:
-    """Cuts a classifier before a layer of its backbone, or after all of it and the pooling.
+    """Cuts a classifier below a point of its backbone, or after all of it and the pooling.
+
+    Where branches run side by side at the point, the cut is below all of them: it goes through the last tensor
+    below the point that everything passes through.
 
     Args:
         model: From `build_classifier`, or loaded.
         base_name: Name of the backbone's layer in the chain.
-        point: A layer of the backbone, a block's name (``block_13`` stands for the first layer that begins with
-            ``block_13_``), or `BACKBONE_END`.
+        point: The first layer of the backbone above the cut: its name, or what the names of a block's layers begin
+            with (``block_13``; of several blocks, ``conv5``), the backbone's own name left out; or `ALL`, `TOP`,
+            `TOP_THIRD`; or `BACKBONE_END`.
 
     Raises:
-        HeadstartError: There is no such layer, or more than one tensor crosses the cut.
+        HeadstartError: There is no such layer, or it has no weights and none come after it.
     """
     chain = model.operations
     names = [operation.name for operation in chain]
@@ -108,19 +122,49 @@ def cut(model: keras.Model, base_name: str, point: str) -> Parts:
     if point == BACKBONE_END:
         front_layers, tail_layers = chain[start : base_at + 2], chain[base_at + 2 :]
     else:
-        tensor = _first_layer(base, point).input
-        try:
-            upper = keras.Model(tensor, base.output)
-        except ValueError:
-            raise HeadstartError(
-                f"cannot unfreeze {base_name} from {point!r}: a shortcut passes around it; {_known_points(base)}"
-            ) from None
+        tensor = _waist_below(base, _position(base, point))
         front_layers = [*chain[start:base_at], keras.Model(base.input, tensor)]
-        tail_layers = [upper, *chain[base_at + 1 :]]
+        tail_layers = [keras.Model(tensor, base.output), *chain[base_at + 1 :]]
     pixels = keras.Input(base.input.shape[1:])
     front = keras.Model(pixels, _through(pixels, front_layers))
     activations = keras.Input(front.output.shape[1:])
     return Parts(front, keras.Model(activations, _through(activations, tail_layers)), pixels.shape[1])
+
+
+def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
+    """Makes a backbone trainable from a point on, in the order of its layers, and cuts the classifier below it.
+
+    BatchNormalization stays frozen. Layers above the cut that come before the point do, too.
+
+    Args:
+        model: From `build_classifier`, or loaded.
+        base_name: Name of the backbone's layer in the chain.
+        point: See `cut`.
+
+    Raises:
+        HeadstartError: There is no such layer, or it has no weights and none come after it.
+    """
+    base = model.get_layer(base_name)
+    parts = cut(model, base_name, point)
+    # Set on the whole classifier, it would not reach the backbone: Keras skips what is trainable already.
+    base.trainable = True
+    for operation in base.operations[: _position(base, point)]:
+        if isinstance(operation, keras.Layer):
+            operation.trainable = False
+    freeze_batch_norm(base)
+    return parts
+
+
+def blocks_of(base: keras.Model) -> dict[str, list[keras.Layer]]:
+    """The blocks of a backbone with their layers, from the input up; `STEM` for what comes before the first."""
+    pattern = re.compile(BACKBONES[base.name].blocks)
+    blocks: dict[str, list[keras.Layer]] = {STEM: []}
+    name = STEM
+    for layer in base.layers[1:]:
+        found = pattern.match(_short_name(base, layer))
+        name = found[0] if found else name
+        blocks.setdefault(name, []).append(layer)
+    return blocks
 
 
 def after_resize(model: keras.Model) -> keras.Model:
@@ -154,16 +198,63 @@ def freeze_batch_norm(model: keras.Model) -> None:
             freeze_batch_norm(layer)
 
 
-def _first_layer(base: keras.Model, point: str) -> keras.Layer:
-    for layer in base.layers[1:]:
-        if layer.name == point or layer.name.startswith(point + "_"):
-            return layer
-    raise HeadstartError(f"backbone {base.name} has no layer or block {point!r}; {_known_points(base)}")
+def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
+    layers, name = keras.layers, "preprocess"
+    match preprocessing:
+        case "tf":
+            return layers.Rescaling(1 / 127.5, offset=-1.0, name=name)(pixels)
+        case "tf128":
+            return layers.Rescaling(1 / 128, offset=-1.0, name=name)(pixels)
+        case "torch":
+            return layers.Normalization(mean=_IMAGENET_MEAN_RGB, variance=_IMAGENET_VARIANCE_RGB, name=name)(pixels)
+        case "caffe":
+            turned = keras.ops.flip(pixels, axis=-1)
+            return layers.Normalization(mean=_IMAGENET_MEAN_BGR, variance=(1.0, 1.0, 1.0), name=name)(turned)
 
 
-def _known_points(base: keras.Model) -> str:
-    blocks = dict.fromkeys(layer.name.rpartition("_")[0] for layer in base.layers[1:] if layer.weights)
-    return f"one can unfreeze from {', '.join(block for block in blocks if block)}"
+def _short_name(base: keras.Model, operation: keras.Operation) -> str:
+    return str(operation.name).removeprefix(f"{base.name}_")
+
+
+def _position(base: keras.Model, point: str) -> int:
+    """Place among the operations of a backbone of the first that a point stands for."""
+    names = [_short_name(base, operation) for operation in base.operations]
+    if point == ALL:
+        return 1
+    blocks = [block for block in blocks_of(base) if block != STEM]
+    exact = {TOP: blocks[-1], TOP_THIRD: blocks[-math.ceil(len(blocks) / 3)]}.get(point, point)
+    exact = exact.removeprefix(f"{base.name}_")
+    if exact in names[1:]:
+        return names.index(exact)
+    # Of several blocks the names may go on with a letter: block6 stands for block6a and those after it.
+    begins = re.compile(rf"{re.escape(exact)}[a-z]?_")
+    for at, name in enumerate(names[1:], start=1):
+        if begins.match(name):
+            return at
+    raise HeadstartError(
+        f"backbone {base.name} has no layer or block {point!r}; one can unfreeze from {ALL}, {TOP_THIRD}, {TOP}, "
+        f"{', '.join(blocks)}, or a layer by its name"
+    )
+
+
+def _waist_below(base: keras.Model, position: int) -> keras.KerasTensor:
+    """The last tensor that everything passes through with all weights from a position on above it."""
+    operations = base.operations
+    with_weights = [at for at in range(position, len(operations)) if getattr(operations[at], "weights", [])]
+    if not with_weights:
+        raise HeadstartError(
+            f"nothing of backbone {base.name} is left to train from {operations[position].name!r} on; unfreeze from "
+            f"a layer before it, or one of {', '.join(blocks_of(base))}"
+        )
+    nodes = [operation._inbound_nodes[0] for operation in operations]
+    last_use = {id(tensor): at for at, node in enumerate(nodes) for tensor in node.input_tensors}
+    waist, reach = 0, 0
+    for at in range(with_weights[0]):
+        # Nothing made before is used any more: whatever comes passes through this operation's output.
+        if reach <= at:
+            waist = at
+        reach = max(reach, *(last_use.get(id(tensor), at) for tensor in nodes[at].outputs))
+    return nodes[waist].outputs[0]
 
 
 def _through(tensor: Any, chain: list[keras.Operation]) -> Any:
