@@ -1,11 +1,13 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.pictures import PER_CLASS
 
+from headstart.components.core.cache import CACHE
 from headstart.components.core.plan import Plan
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
@@ -17,6 +19,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write the compiled pipelines anew; see the diff")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests keep from run to run is theirs alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE, str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 DEALING = Dealing(Shares([40, 10, 10], []))

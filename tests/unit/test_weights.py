@@ -1,3 +1,4 @@
+import importlib
 import logging
 import os
 import shutil
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from support.servers import serving
 
-from headstart.components.core.backbones import get_backbone
+from headstart.components.core.backbones import Head, get_backbone
+from headstart.components.core.cache import CACHE
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.network.classifier import build_backbone
+from headstart.components.core.files import sha256_of_file
+from headstart.components.core.network.classifier import build_backbone, build_classifier
 from headstart.components.core.network.weights import (
     WEIGHTS_FOLDER,
     load_weights,
@@ -112,6 +115,34 @@ def test_file_in_the_older_layout_is_read_under_any_name(source: keras.Model, tm
         load_weights(build_backbone(get_backbone("vgg16"), SIZE), tmp_path / "weights", "vgg16")
 
 
+@pytest.mark.parametrize("file", ["top.weights.h5", "top.keras", "notop.keras", "top.h5", "classifier.keras"])
+def test_whole_models_and_tops_are_read_and_the_top_is_left_out(file: str, tmp_path: Path) -> None:
+    """ConvNeXt has models for layers, whose weights lie a level deeper."""
+    keras.utils.set_random_seed(1)
+    arguments = {
+        "depths": [1] * 4,
+        "projection_dims": [8, 8, 16, 16],
+        "weights": None,
+        "include_preprocessing": False,
+    }
+    build = importlib.import_module("keras.src.applications.convnext").ConvNeXt
+    with_top = build(**arguments, input_shape=(SIZE, SIZE, 3), name="tiny", weights_name="")
+    theirs = keras.Model(with_top.input, with_top.layers[-3].input)
+    base = keras.models.clone_model(theirs)
+    assert weights_digest(base) != weights_digest(theirs)
+    match file:
+        case "classifier.keras":
+            build_classifier(theirs, "torch", Head("average"), 3, SIZE).save(tmp_path / file)
+        case "notop.keras":
+            theirs.save(tmp_path / file)
+        case "top.weights.h5":
+            with_top.save_weights(tmp_path / file)
+        case _:
+            with_top.save(tmp_path / file)
+    load_weights(base, tmp_path / file, "tiny")
+    assert weights_digest(base) == weights_digest(theirs)
+
+
 def test_weights_that_do_not_fit_name_the_layer_and_both_shapes(file: Path) -> None:
     with pytest.raises(HeadstartError) as caught:
         pretrained_backbone(get_backbone("vgg16"), SIZE, str(file))
@@ -128,6 +159,74 @@ def test_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
 def test_address_without_weights_says_what_else_to_pass(tmp_path: Path) -> None:
     with serving(tmp_path) as address, pytest.raises(HeadstartError, match=r"404.*pass weights as a file or an http"):
         pretrained_backbone(get_backbone("vgg16"), SIZE, f"{address}/none.h5")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[Path, str]:
+    """Weights of sketchnet to be served, and their SHA-256."""
+    file = tmp_path / "served" / "sketchnet.weights.h5"
+    file.parent.mkdir()
+    build_backbone(get_backbone("sketchnet"), SIZE).save_weights(file)
+    return file, sha256_of_file(file)
+
+
+def test_what_was_downloaded_is_kept_until_it_changes(
+    small: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    file, _ = small
+    backbone, cache = get_backbone("sketchnet"), tmp_path / "cache"
+    monkeypatch.setenv(CACHE, str(cache))
+
+    def digest(address: str, says: str) -> tuple[str, bool]:
+        logged.clear()
+        got = weights_digest(pretrained_backbone(backbone, SIZE, f"{address}/{file.name}"))
+        assert says == "kept" or not [line for line in logged.messages if "weights_from_cache" in line]
+        return got, any("event=weights_from_cache" in line for line in logged.messages)
+
+    with serving(file.parent) as address:
+        first, kept = digest(address, "new")
+        assert not kept
+        assert digest(address, "kept") == (first, True)
+        (entry,) = (cache / "weights").iterdir()
+        entry.write_bytes(entry.read_bytes()[:-1] + b"?")
+        assert digest(address, "new") == (first, False)
+        build_backbone(backbone, SIZE).save_weights(file)
+        changed, kept = digest(address, "new")
+        assert changed != first
+        assert not kept
+    with serving(file.parent, says="") as address:
+        # A server that tells no version is asked each time.
+        for _ in range(2):
+            assert digest(address, "new") == (changed, False)
+
+
+def test_with_a_digest_the_copy_needs_no_server_and_nothing_else_passes(
+    small: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, sha256 = small
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    backbone = get_backbone("sketchnet")
+    with serving(file.parent) as address:
+        uri = f"{address}/{file.name}"
+        with pytest.raises(HeadstartError, match=f"have sha256 {sha256}, not {'0' * 64}; check the file"):
+            pretrained_backbone(backbone, SIZE, uri, "0" * 64)
+        loaded = weights_digest(pretrained_backbone(backbone, SIZE, uri, sha256.upper()))
+    assert weights_digest(pretrained_backbone(backbone, SIZE, uri, sha256)) == loaded
+    assert weights_digest(pretrained_backbone(backbone, SIZE, str(file), sha256)) == loaded
+    with pytest.raises(HeadstartError, match=r"sketchnet\.weights\.h5' have sha256"):
+        pretrained_backbone(backbone, SIZE, str(file), "0" * 64)
+    with pytest.raises(HeadstartError, match="a sha256 of weights 'none' cannot be checked"):
+        pretrained_backbone(backbone, SIZE, "none", sha256)
+
+
+def test_cache_that_cannot_be_written_is_done_without(
+    small: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
+    with serving(small[0].parent) as address:
+        pretrained_backbone(get_backbone("sketchnet"), SIZE, f"{address}/{small[0].name}", small[1])
+    assert [line for line in logged.messages if "event=cache_not_used" in line]
 
 
 def test_imagenet_without_network_says_what_else_to_pass(tmp_path: Path) -> None:

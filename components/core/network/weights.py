@@ -1,32 +1,35 @@
 """Pretrained weights for a backbone: where they come from, and whether they fit."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import warnings
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import keras
 
 from headstart.components.core.backbones import NO_WEIGHTS, Backbone
+from headstart.components.core.cache import building, cache_folder, discard, keep, make_room, touch
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import sha256_of_file
 from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import build_backbone
-from headstart.components.core.stores import is_remote, open_store
+from headstart.components.core.stores import is_remote, open_store, without_secrets
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
 """The environment variable that names a folder of `BACKBONE.weights.h5` files; empty: there is none."""
 
+_CACHE_BYTES = 10 * 2**30
 _PRETRAINED = Path(__file__).parent / "pretrained"
-_WAY_OUT = (
-    "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5 or .h5 file made with "
-    "include_top=False"
-)
+_WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file"
 
 
-def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
-    """Builds a backbone and gives it its weights.
+def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
+    """Builds a backbone and gives it its weights. Those from an address are kept for the next time.
 
     Args:
         backbone: A row of the table.
@@ -34,12 +37,17 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
         weights: Empty for the file of this backbone in the folder that HEADSTART_WEIGHTS names, and where there is
             none, for the backbone's own; their name; ``none`` for random ones; a file, or an `http(s)://`, `gs://`
             or `s3://` address of one.
+        sha256: What the file or what is at the address must have, in hexadecimal; empty: anything. With it, a copy
+            from an earlier run is found without asking at the address.
 
     Raises:
         HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
     """
     backbone.check_weights(weights)
+    sha256 = sha256.lower()
     weights = weights or _at_hand(backbone) or backbone.pretrained
+    if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
+        raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
     if weights == NO_WEIGHTS:
         return build_backbone(backbone, image_size)
     if weights == backbone.pretrained == "imagenet":
@@ -48,40 +56,50 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str) -> ke
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
     elif is_remote(weights):
-        with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-            load_weights(base, _downloaded(weights, Path(folder) / "weights"), backbone.name)
+        with _downloaded(weights, sha256) as file:
+            load_weights(base, file, backbone.name)
     else:
-        load_weights(base, Path(weights).expanduser(), backbone.name)
+        load_weights(base, _checked(Path(weights).expanduser(), sha256, weights), backbone.name)
     return base
 
 
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
-    """Loads an HDF5 file, in Keras 3's layout or the older one, after checking every shape.
+    """Loads an HDF5 file, in Keras 3's layout or the older one, or a whole `.keras`, after checking every shape.
+
+    What the file has beyond the backbone, such as its top, is left out.
 
     Raises:
-        HeadstartError: The file is no HDF5, or it does not fit.
+        HeadstartError: The file is neither, or it does not fit.
     """
-    try:
-        with h5py.File(path, "r") as store:
-            old_layout = "layer_names" in store.attrs
-            shapes = _shapes_by_order(store) if old_layout else _shapes_by_group(store, base)
-    except OSError:
-        raise HeadstartError(f"weights {str(path)!r} is no HDF5 file, or is damaged; {_WAY_OUT}") from None
-    _check_fit(base, shapes, path, backbone)
-    with tempfile.TemporaryDirectory(prefix="headstart-") as folder, warnings.catch_warnings():
-        # Keras tells the two layouts apart by the file's name.
-        link = Path(folder) / ("weights.h5" if old_layout else "backbone.weights.h5")
-        link.symlink_to(path.resolve())
-        # It warns of lists that other Keras versions kept beside the layers; every layer has been checked.
-        warnings.filterwarnings("ignore", "Skipping nested container")
-        base.load_weights(link)
+    layers = _layers_with_weights(base)
+    with contextlib.ExitStack() as opened:
+        try:
+            store = opened.enter_context(h5py.File(_hdf5(path, opened), "r"))
+        except (OSError, KeyError, zipfile.BadZipFile):
+            raise HeadstartError(f"weights {str(path)!r} is no HDF5 file, or is damaged; {_WAY_OUT}") from None
+        # A whole model in the older layout has its weights in a group of that name.
+        root = store.get("model_weights", store)
+        found = _by_order(root, base) if "layer_names" in root.attrs else _by_group(store, base)
+        for number, layer in enumerate(layers):
+            wanted = [tuple(weight.shape) for weight in layer.weights]
+            there = [value.shape for value in found[number]] if number < len(found) else []
+            if there != wanted:
+                raise HeadstartError(
+                    f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
+                    f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone}"
+                )
+        for layer, values in zip(layers, found, strict=False):
+            layer.set_weights([value[()] for value in values])
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 over the names, shapes and values of a model's weights, in hexadecimal."""
+    """SHA-256 over the shapes and values of a model's weights, in hexadecimal.
+
+    Not over names: ConvNeXt's layer scales are numbered through a process.
+    """
     digest = hashlib.sha256()
     for weight in model.weights:
-        digest.update(f"{weight.name}{tuple(weight.shape)}".encode())
+        digest.update(str(tuple(weight.shape)).encode())
         digest.update(keras.ops.convert_to_numpy(weight).tobytes())
     return digest.hexdigest()
 
@@ -103,11 +121,51 @@ def _at_hand(backbone: Backbone) -> str:
     return str(file)
 
 
-def _downloaded(weights: str, target: Path) -> Path:
+@contextlib.contextmanager
+def _downloaded(weights: str, sha256: str) -> Iterator[Path]:
+    """The file at an address: from the cache where it is there in that version, or with that digest."""
+    folder = cache_folder("weights")
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
+            yield _download(weights, place / "weights", sha256)
+            return
+        version = "" if sha256 else _version(weights)
+        key = hashlib.sha256(f"{weights}\n{version}".encode()).hexdigest()
+        pattern = f"*-{sha256}" if sha256 else f"{key}-*"
+        for kept in folder.glob(pattern) if sha256 or version else ():
+            if sha256_of_file(kept) == kept.name.rpartition("-")[2]:
+                touch(kept)
+                event("weights_from_cache", file=kept)
+                yield kept
+                return
+            discard(kept)
+        place = stack.enter_context(building(folder))
+        file = _download(weights, place / "weights", sha256)
+        kept = keep(file, folder / f"{key}-{sha256_of_file(file)}")
+        make_room(folder, _CACHE_BYTES, kept)
+        yield kept
+
+
+def _download(weights: str, target: Path, sha256: str) -> Path:
     try:
-        return open_store(weights).download(weights, target)
+        open_store(weights).download(weights, target)
     except HeadstartError as error:
         raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
+    return _checked(target, sha256, without_secrets(weights))
+
+
+def _version(weights: str) -> str:
+    try:
+        return next((found.version for found in open_store(weights).list(weights)), "")
+    except HeadstartError as error:
+        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
+
+
+def _checked(file: Path, sha256: str, name: str) -> Path:
+    if sha256 and (there := sha256_of_file(file)) != sha256:
+        raise HeadstartError(f"weights {name!r} have sha256 {there}, not {sha256}; check the file, or the digest")
+    return file
 
 
 def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
@@ -124,15 +182,39 @@ def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
         ) from None
 
 
-def _shapes_by_group(store: h5py.File, base: keras.Model) -> list[list[tuple[int, ...]]]:
-    """Shapes for each layer in Keras 3's layout, found in the group where Keras itself would save that layer."""
+def _hdf5(path: Path, opened: contextlib.ExitStack) -> Path:
+    """The file itself, or the one inside of a `.keras`, which is a Zip archive."""
+    if not zipfile.is_zipfile(path):
+        return path
+    folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="headstart-"))
+    with zipfile.ZipFile(path) as archive:
+        return Path(archive.extract("model.weights.h5", folder))
+
+
+def _layers_with_weights(model: keras.Model) -> list[keras.Layer]:
+    """Layers that have weights of their own, in order, those of nested models among them."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += _layers_with_weights(layer)
+        elif layer.weights:
+            found.append(layer)
+    return found
+
+
+def _by_group(store: h5py.File, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Values of each layer in Keras 3's layout, found in the group where Keras itself would save that layer."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         saved = Path(folder) / "backbone.weights.h5"
         base.save_weights(saved)
         with h5py.File(saved, "r") as own:
             group_of = {group.attrs["name"]: name for name, group in _groups_with_name(own)}
-    groups = [store.get(group_of[layer.name], {}) for layer in base.layers if layer.weights]
-    return [[group[key].shape for key in sorted(group, key=int)] for group in groups]
+    names = [group_of[layer.name] for layer in _layers_with_weights(base)]
+    # The backbone is the whole model, or a layer of it.
+    roots = [store, *(group for group in store.get("layers", {}).values() if "layers" in group)]
+    root = max(roots, key=lambda root: sum(name in root for name in names))
+    groups = [root.get(name, {}) for name in names]
+    return [[group[key] for key in sorted(group, key=int)] for group in groups]
 
 
 def _groups_with_name(store: h5py.File) -> list[tuple[str, h5py.Group]]:
@@ -141,32 +223,19 @@ def _groups_with_name(store: h5py.File) -> list[tuple[str, h5py.Group]]:
     return found
 
 
-def _shapes_by_order(store: h5py.File) -> list[list[tuple[int, ...]]]:
-    """Shapes for each layer that has weights, in the older layout, where layers are matched in order."""
-    found = []
-    for name in store.attrs["layer_names"]:
-        group = store[name]
-        shapes = [group[weight].shape for weight in group.attrs["weight_names"]]
-        if shapes:
-            found.append(shapes)
+def _by_order(root: h5py.Group, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Values of each layer in the older layout, where layers are matched in order, and a nested model is one."""
+    groups = [
+        [group[name] for name in group.attrs["weight_names"]] for group in map(root.get, root.attrs["layer_names"])
+    ]
+    found: list[list[h5py.Dataset]] = []
+    for layer, values in zip((layer for layer in base.layers if layer.weights), filter(None, groups), strict=False):
+        rest = values
+        for inner in _layers_with_weights(layer)[:-1] if isinstance(layer, keras.Model) else ():
+            found.append(rest[: len(inner.weights)])
+            rest = rest[len(inner.weights) :]
+        found.append(rest)
     return found
-
-
-def _check_fit(base: keras.Model, found: list[list[tuple[int, ...]]], path: Path, backbone: str) -> None:
-    layers = [layer for layer in base.layers if layer.weights]
-    for number, layer in enumerate(layers):
-        wanted = [tuple(weight.shape) for weight in layer.weights]
-        there = found[number] if number < len(found) else []
-        if there != wanted:
-            raise HeadstartError(
-                f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
-                f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone} without top"
-            )
-    if len(found) > len(layers):
-        raise HeadstartError(
-            f"weights {str(path)!r} do not fit backbone {backbone}: the file has {len(found)} layers with weights, "
-            f"the backbone {len(layers)}; pass weights made for {backbone} without top"
-        )
 
 
 def _shapes(shapes: list[tuple[int, ...]]) -> str:
