@@ -63,7 +63,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
     from headstart.components.core.network.artifact import library_versions, load_model, save_model
     from headstart.components.core.network.classifier import unfreeze
     from headstart.components.core.network.mixing import best_mixture
-    from headstart.components.core.network.record import recorded
+    from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.training import fit
 
     keras.utils.set_random_seed(plan.seed)

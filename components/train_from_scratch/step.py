@@ -52,7 +52,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, settings: Scr
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import ALL, build_classifier, cut
     from headstart.components.core.network.convnet import CONVNET, build_convnet
-    from headstart.components.core.network.record import recorded
+    from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.training import fit
 
     keras.utils.set_random_seed(plan.seed)

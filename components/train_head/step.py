@@ -61,7 +61,7 @@ def train_head(train: Path, validation: Path, model: Path, settings: HeadSetting
 
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
-    from headstart.components.core.network.record import recorded
+    from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.training import fit
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 

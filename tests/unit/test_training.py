@@ -9,7 +9,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import best_epoch, read_history, write_history
 from headstart.components.core.network.images import image_batches
 from headstart.components.core.network.mixing import best_mixture
-from headstart.components.core.network.record import PlainBatches, Record, Recorder, TrainingBatches, recorded
+from headstart.components.core.network.record import PlainBatches, Record, Recorder, TrainingBatches
 from headstart.components.core.network.training import compile_classifier, fit
 from headstart.components.core.plan import Plan
 
@@ -44,16 +44,6 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
     assert all((difference > 1).mean() > 0.9 for difference in differences)
     again = Recorder(front, seed=0).record(splits["train"], 3, tmp_path / "again.npy")
     assert np.array_equal(made.activations, again.activations)
-
-
-def test_recorded_files_are_gone_afterwards(splits: dict[str, Path]) -> None:
-    pixels = keras.Input((32, 32, 3))
-    front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    with recorded(front, splits["train"], splits["validation"], PLAN) as (train, validation):
-        paths = [Path(each.activations.filename) for each in (train, validation)]
-        assert (train.images, validation.images) == (80, 20)
-        assert all(path.exists() for path in paths)
-    assert not any(path.exists() for path in paths)
 
 
 def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:

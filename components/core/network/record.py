@@ -1,10 +1,7 @@
 """The record: what the frozen part of a network says of each image, computed once and trained on many times."""
 
-import contextlib
 import dataclasses
 import math
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -15,7 +12,6 @@ from numpy.typing import NDArray
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.logs import tracked
 from headstart.components.core.network.images import augmentation, image_batches
-from headstart.components.core.plan import Plan
 
 _BATCH = 64
 _PLAIN_BATCH = 256
@@ -69,38 +65,38 @@ class Recorder:
 
         self._plain, self._augmented = plain, augmented
 
-    def record(self, dataset: Path, views: int, path: Path) -> Record:
+    def record(self, dataset: Path, views: int, path: Path, what: str = "record") -> Record:
         """Records every image of a dataset, decoding each once.
 
         Args:
             dataset: A dataset artifact.
             views: 1: plain images only; N: N - 1 augmented views besides.
             path: The file to keep the record in; float16, so it takes two bytes a number.
+            what: Name of the work in the log.
+
+        Raises:
+            OSError: The file cannot be written.
         """
-        info = read_info(dataset)
-        shape = (views, info.images, *self._shape)
-        activations = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        start = 0
-        batches = image_batches(dataset, self._size, _BATCH)
-        for pixels in tracked(batches, f"record {path.stem}", math.ceil(info.images / _BATCH)):
-            stop = start + len(pixels)
-            activations[0, start:stop] = self._plain(pixels).numpy()
-            for view in range(1, views):
-                activations[view, start:stop] = self._augmented(pixels).numpy()
-            start = stop
-        return Record(activations, read_columns(dataset, ["label"])["label"].to_numpy())
+        images = read_info(dataset).images
+        shape = (views, images, *self._shape)
+        batches = tracked(image_batches(dataset, self._size, _BATCH), what, math.ceil(images / _BATCH))
+        # Written as a file, since a page of a memory map that finds no room on the disk ends the process.
+        with path.open("wb") as file:
+            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            begin, view_bytes, start = file.tell(), 2 * images * math.prod(self._shape), 0
+            for pixels in batches:
+                for view in range(views):
+                    run = self._augmented if view else self._plain
+                    file.seek(begin + view * view_bytes + start * view_bytes // images)
+                    file.write(run(pixels).numpy().data)
+                start += len(pixels)
+        return load_record(path, dataset)
 
 
-@contextlib.contextmanager
-def recorded(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Iterator[tuple[Record, Record]]:
-    """Records a training set in the plan's views and a validation set in one; both vanish at the block's end."""
-    recorder = Recorder(front, plan.seed)
-    views = plan.views(read_info(train).images)
-    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        yield (
-            recorder.record(train, views, Path(folder) / "train.npy"),
-            recorder.record(validation, 1, Path(folder) / "validation.npy"),
-        )
+def load_record(path: Path, dataset: Path) -> Record:
+    """The record in a file, which stays on disk, with the labels of the dataset that it was made of."""
+    return Record(np.load(path, mmap_mode="r"), read_columns(dataset, ["label"])["label"].to_numpy())
 
 
 class TrainingBatches(keras.utils.PyDataset):

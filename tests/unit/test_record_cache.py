@@ -1,0 +1,196 @@
+import contextlib
+import dataclasses
+import logging
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from headstart.components.core.backbones import get_backbone
+from headstart.components.core.cache import CACHE
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut
+from headstart.components.core.network.record import Record, Recorder
+from headstart.components.core.network.record_cache import recorded
+from headstart.components.core.plan import Plan
+
+PLAN = Plan("head", 12, 0.05, 2, 16, 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    return tmp_path / "cache" / "records"
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the package logs: its lines do not reach the root logger."""
+    logger = logging.getLogger("headstart")
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.INFO)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def front_of(size: int = 32, factor: float = 1.0) -> keras.Model:
+    pixels = keras.Input((size, size, 3))
+    layer = keras.layers.Conv2D(2, 4, strides=4, kernel_initializer=keras.initializers.Constant(factor / 255))
+    return keras.Model(pixels, layer(pixels))
+
+
+@dataclasses.dataclass
+class Made:
+    """What a call gave: the values, and which splits were found in the cache."""
+
+    values: list[NDArray[np.float16]]
+    reused: list[str]
+
+
+def run(
+    splits: dict[str, Path], logged: pytest.LogCaptureFixture, plan: Plan = PLAN, front: keras.Model | None = None
+) -> Made:
+    logged.clear()
+    with recorded(front or front_of(), splits["train"], splits["validation"], plan) as records:
+        values = [np.array(record.activations) for record in records]
+        assert [record.images for record in records] == [80, 20]
+    lines = [line for line in logged.messages if line.startswith("event=record_reused")]
+    return Made(values, [line.split("split=")[1].split()[0] for line in lines])
+
+
+def test_the_same_record_is_not_computed_again_whatever_the_head(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    first = run(splits, logged)
+    assert first.reused == []
+    assert not [entry for entry in folder.iterdir() if entry.name.startswith(".")]
+    other_head = dataclasses.replace(PLAN, stage="fine_tuning", epochs=1, learning_rate=1.0, batch_size=2)
+    again = run(splits, logged, other_head)
+    assert again.reused == ["train", "validation"]
+    assert all(np.array_equal(*pair) for pair in zip(first.values, again.values, strict=True))
+    assert "progress" not in " ".join(logged.messages)
+
+
+@pytest.mark.parametrize(
+    ("plan", "front", "reused"),
+    [
+        (dataclasses.replace(PLAN, seed=1), {}, ["validation"]),
+        (dataclasses.replace(PLAN, augmented_views=3), {}, ["validation"]),
+        (PLAN, {"size": 40}, []),
+        (PLAN, {"factor": 1.001}, []),
+    ],
+)
+def test_whatever_changes_the_record_makes_another(
+    plan: Plan,
+    front: dict[str, float],
+    reused: list[str],
+    splits: dict[str, Path],
+    folder: Path,
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    run(splits, logged)
+    assert run(splits, logged, plan, front_of(**front)).reused == reused
+
+
+def test_other_images_make_another(splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture) -> None:
+    run(splits, logged)
+    with recorded(front_of(), splits["test"], splits["validation"], PLAN):
+        pass
+    assert "event=recorded split=train images=20 views=2" in " ".join(logged.messages)
+
+
+def test_a_front_is_known_again_among_other_layers(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    backbone, plan = get_backbone("sketchnet"), dataclasses.replace(PLAN, augmented_views=1)
+    weights = build_backbone(backbone, 32).get_weights()
+    reused = []
+    for classes in (2, 5):
+        base = build_backbone(backbone, 32)
+        base.set_weights(weights)
+        base.trainable = classes == 2
+        model = build_classifier(base, "tf", backbone.head, classes, 32)
+        reused.append(run(splits, logged, plan, cut(model, base.name, BACKBONE_END).front).reused)
+    assert reused == [[], ["train", "validation"]]
+    assert run(splits, logged, plan, cut(model, base.name, "block2").front).reused == []
+
+
+@pytest.mark.parametrize("spoil", ["cut", "byte", "manifest", "empty"])
+def test_a_damaged_record_is_never_used(
+    spoil: str, splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    first = run(splits, logged)
+    for entry in folder.iterdir():
+        file = entry / "activations.npy"
+        content = file.read_bytes()
+        match spoil:
+            case "cut":
+                file.write_bytes(content[:-2])
+            case "byte":
+                file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            case "manifest":
+                (entry / "record.json").write_text("{")
+            case "empty":
+                file.unlink()
+    again = run(splits, logged)
+    assert again.reused == []
+    assert "event=record_discarded split=train" in " ".join(logged.messages)
+    assert all(np.array_equal(*pair) for pair in zip(first.values, again.values, strict=True))
+    assert run(splits, logged).reused == ["train", "validation"]
+
+
+def test_without_a_cache_records_are_gone_afterwards(
+    splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
+    with recorded(front_of(), splits["train"], splits["validation"], PLAN) as records:
+        paths = [Path(record.activations.filename) for record in records]
+        assert all(path.exists() for path in paths)
+    assert not any(path.exists() for path in paths)
+    assert "event=cache_not_used" in " ".join(logged.messages)
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Every file that grows beyond so many bytes fails as on a full disk."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_no_room_anywhere_is_told_in_a_line_and_leaves_nothing(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    front = front_of()
+    with (
+        files_of_at_most(10_000),
+        pytest.raises(
+            HeadstartError, match=r"no room for the record of train \(2 views\): .*HEADSTART_CACHE and TMPDIR"
+        ),
+    ):
+        run(splits, logged, front=front)
+    assert "event=cache_not_used" in " ".join(logged.messages)
+    assert not list(folder.iterdir())
+
+
+def test_a_cache_without_room_is_done_without(
+    splits: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    record = Recorder.record
+
+    def full(self: Recorder, dataset: Path, views: int, path: Path, what: str) -> Record:
+        with files_of_at_most(10_000) if path.is_relative_to(folder) else contextlib.nullcontext():
+            return record(self, dataset, views, path, what)
+
+    monkeypatch.setattr(Recorder, "record", full)
+    assert run(splits, logged).reused == []
+    assert "event=cache_not_used" in " ".join(logged.messages)
+    assert len(list(folder.iterdir())) == 1
