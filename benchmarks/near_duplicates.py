@@ -41,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from headstart.components.download_dataset import lookalikes
 from headstart.components.download_dataset.images import Picture, check
 from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, near_duplicates
 
@@ -90,7 +91,7 @@ def sketch(image: Image.Image) -> bytes:
     picture = check(buffer.getvalue(), 512)
     if not isinstance(picture, Picture):
         raise SystemExit(f"no picture: {picture}")
-    return picture.sketch
+    return lookalikes.sketch(picture.sample.convert("L"))
 
 
 def grouped(sketches: list[bytes]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""One picture, checked: decoded in full, measured, and made ready to be stored."""
+"""One picture, checked: decoded in full, and made ready to be measured and stored."""
 
 import dataclasses
 import io
@@ -8,10 +8,8 @@ import xxhash
 from PIL import Image
 
 from headstart.components.core.images import Rejected, decode
-from headstart.components.download_dataset.lookalikes import sketch
-from headstart.components.download_dataset.measures import Measures, measure
 
-_SMALL_SIDE = 128
+_SAMPLE_SIDE = 128
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,8 +27,7 @@ class Picture:
         original_width: Of the file, upright, in pixels.
         original_height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
-        sketch: See `lookalikes.sketch`.
-        measures: Of light, colour and sharpness.
+        sample: Some of the pixels, RGB, longest side at most 128 of them.
     """
 
     encoded: bytes
@@ -42,12 +39,11 @@ class Picture:
     original_width: int
     original_height: int
     camera: str
-    sketch: bytes
-    measures: Measures
+    sample: Image.Image
 
 
 def check(content: bytes, max_side: int) -> Picture | Rejected:
-    """Decodes a file's bytes, see `core.images.decode`, and measures what they show.
+    """Decodes a file's bytes, see `core.images.decode`, and names the picture by its pixels.
 
     What has no bytes of its own to be stored in is stored as PNG.
 
@@ -63,8 +59,6 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
         encoded = _png(stored)
         stored = Image.open(io.BytesIO(encoded))
         stored.load()
-    small = _small(stored)
-    gray = small.convert("L")
     return Picture(
         encoded=encoded,
         id=_pixel_hash(stored),
@@ -75,8 +69,7 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
         original_width=decoded.width,
         original_height=decoded.height,
         camera=decoded.camera,
-        sketch=sketch(gray),
-        measures=measure(small, gray),
+        sample=_sample(stored),
     )
 
 
@@ -97,9 +90,9 @@ def _pixel_hash(image: Image.Image) -> bytes:
     return bytes(digest.digest())
 
 
-def _small(image: Image.Image) -> Image.Image:
-    """A sample of the pixels, longest side at most `_SMALL_SIDE`: a filtered one would cost half a decoding."""
-    factor = max(image.size) / _SMALL_SIDE
+def _sample(image: Image.Image) -> Image.Image:
+    """Some of the pixels: a filtered reduction would cost half a decoding."""
+    factor = max(image.size) / _SAMPLE_SIDE
     if factor <= 1:
         return image
     wide, high = (max(1, round(side / factor)) for side in image.size)

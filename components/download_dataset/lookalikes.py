@@ -65,12 +65,17 @@ class Hashes:
 
 def hashes_of(sketches: NDArray[np.uint8]) -> Hashes:
     """The hashes of sketches, uint8 (pictures, 1024); a matter of whole numbers, the same on every machine."""
-    waves, blocks, mirror = _products()
     levels = sketches.astype(np.float64)
-    strengths, sums = levels @ waves, levels @ blocks
+    # Along the rows, then down the columns.
+    across = levels.reshape(-1, SKETCH_SIDE) @ _products()
+    across = across.reshape(-1, SKETCH_SIDE, 2 * _HASH_SIDE).swapaxes(1, 2)
+    both = (across.reshape(-1, SKETCH_SIDE) @ _products()).reshape(-1, 2 * _HASH_SIDE, 2 * _HASH_SIDE).swapaxes(1, 2)
+    waves, sums = both[:, :_HASH_SIDE, :_HASH_SIDE], both[:, _HASH_SIDE:, _HASH_SIDE:]
     # What is left of the squares without the blocks' means: the details' variance.
-    details = np.einsum("ij,ij->i", levels, levels) - np.einsum("ij,ij->i", sums, sums) / _BLOCK**2
-    return Hashes(_signs(strengths), _signs(strengths * mirror), details < MIN_DETAIL**2 * SKETCH_BYTES)
+    details = np.einsum("ij,ij->i", levels, levels) - np.einsum("ijk,ijk->i", sums, sums) / _BLOCK**2
+    # Mirroring turns the sign of the odd horizontal frequencies.
+    mirror = np.where(np.arange(1, _HASH_SIDE + 1) % 2, -1.0, 1.0)
+    return Hashes(_signs(waves), _signs(waves * mirror), details < MIN_DETAIL**2 * SKETCH_BYTES)
 
 
 def near_duplicates(hashes: Hashes, sketches: Sketches) -> NDArray[np.int64]:
@@ -110,22 +115,20 @@ def _joined(numbers: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.
 
 
 @lru_cache
-def _products() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """What sketches are multiplied by: for their waves, for the sums of their blocks, and waves for those mirrored.
+def _products() -> NDArray[np.float64]:
+    """What a row of a sketch is multiplied by: for its waves, and for the sums of its blocks; (32, 16).
 
     All are whole numbers, and no sum of products reaches 2 ** 53: no sign hangs on the order of summation.
     """
     frequencies, positions = np.arange(1, _HASH_SIDE + 1), np.arange(SKETCH_SIDE)
     cosines = np.cos(np.pi * frequencies[:, None] * (2 * positions + 1) / (2 * SKETCH_SIDE))
-    waves = np.kron(*[np.rint(2**12 * cosines)] * 2).T
-    blocks = np.kron(*[np.kron(np.eye(SKETCH_SIDE // _BLOCK), np.ones(_BLOCK))] * 2).T
-    # Mirroring turns the sign of the odd horizontal frequencies.
-    mirror = np.tile(np.where(frequencies % 2, -1.0, 1.0), _HASH_SIDE)
-    return waves, blocks, mirror
+    blocks = np.kron(np.eye(SKETCH_SIDE // _BLOCK), np.ones(_BLOCK))
+    return np.concatenate([np.rint(2**12 * cosines), blocks]).T
 
 
 def _signs(waves: NDArray[np.floating]) -> NDArray[np.uint64]:
-    return np.packbits(waves > 0, axis=1).view(">u8").ravel().astype(np.uint64)
+    """A bit for each wave, uint64 (pictures,), of waves (pictures, 8, 8)."""
+    return np.packbits(waves > 0).view(">u8").astype(np.uint64)
 
 
 def _candidates(

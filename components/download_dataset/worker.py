@@ -18,11 +18,21 @@ FILES = pa.schema([("content", pa.large_binary())])
 """Of what comes in."""
 
 
+class _NoPandas:
+    """Keeps Arrow from importing pandas to ask whether a list is a series: longer than all else takes to start."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
 def main() -> None:
     """Checks until the input ends; the argument is the longest side that is kept, in pixels."""
     max_side = int(sys.argv[1])
     # Ctrl-C reaches the whole group of processes; the one that started this one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.meta_path.insert(0, _NoPandas())
     # Whatever a library may print must not come between the findings.
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

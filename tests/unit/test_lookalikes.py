@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from headstart.components.download_dataset import lookalikes
 from headstart.components.download_dataset.images import Picture, check
 from headstart.components.download_dataset.lookalikes import Hashes, hashes_of, near_duplicates
 
@@ -34,7 +35,7 @@ def sketch(image: Image.Image) -> bytes:
     image.save(buffer, "PNG")
     picture = check(buffer.getvalue(), 512)
     assert isinstance(picture, Picture)
-    return picture.sketch
+    return lookalikes.sketch(picture.sample.convert("L"))
 
 
 def grouped(sketches: list[bytes]) -> np.ndarray:
