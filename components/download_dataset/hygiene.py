@@ -77,7 +77,6 @@ class Hygiene:
         quarantined: Files that are left out.
         ignored: Files passed over, such as `.DS_Store`.
         groups: Rows of near-duplicates, two or more each.
-        digest: Of the dataset.
         thumbnail: Gives the picture of a row.
     """
 
@@ -88,7 +87,6 @@ class Hygiene:
     quarantined: Sequence[Quarantined]
     ignored: int
     groups: Sequence[Sequence[int]]
-    digest: str
     thumbnail: Callable[[int], Image.Image]
 
 
@@ -170,8 +168,8 @@ class HygienePage:
             findings=[Finding(note.title, note.text) for note in self._notes],
         )
 
-    def render(self) -> str:
-        """Renders the page."""
+    def render(self, digest: str) -> str:
+        """Renders the page of the dataset that has this digest."""
         hygiene, used = self._hygiene, len(self._facts)
         reasons = Counter(each.reason for each in hygiene.quarantined)
         return page.render(
@@ -198,7 +196,7 @@ class HygienePage:
             cameras=_bars({name or "not recorded": n for name, n in _counted(self._facts["exif"]).items()}),
             shortcuts=self._shortcuts,
             judged=MIN_IMAGES,
-            made=self._made(),
+            made=self._made(digest),
         )
 
     def _find(self) -> list[Note]:
@@ -360,12 +358,12 @@ class HygienePage:
     def _splits_in(self, rows: Sequence[int]) -> set[str]:
         return set(self._splits.take(pa.array(rows, pa.int64())).to_pylist()) - {""}
 
-    def _made(self) -> dict[str, str]:
+    def _made(self, digest: str) -> dict[str, str]:
         libraries = ("headstart", "pillow", "numpy", "scipy", "scikit-learn", "pyarrow")
         return {
             **{f"Source {number}": name for number, name in enumerate(self._hygiene.sources, start=1)},
             "Classes told": self._hygiene.labels_from,
-            "Dataset (SHA-256)": self._hygiene.digest,
+            "Dataset (SHA-256)": digest,
             "Versions": ", ".join([f"python {python_version()}", *(f"{name} {version(name)}" for name in libraries)]),
         }
 
