@@ -77,6 +77,7 @@ class Hygiene:
         quarantined: Files that are left out.
         ignored: Files passed over, such as `.DS_Store`.
         groups: Rows of near-duplicates, two or more each.
+        digest: Of the dataset.
         thumbnail: Gives the picture of a row.
     """
 
@@ -87,6 +88,7 @@ class Hygiene:
     quarantined: Sequence[Quarantined]
     ignored: int
     groups: Sequence[Sequence[int]]
+    digest: str
     thumbnail: Callable[[int], Image.Image]
 
 
@@ -168,8 +170,8 @@ class HygienePage:
             findings=[Finding(note.title, note.text) for note in self._notes],
         )
 
-    def render(self, digest: str) -> str:
-        """Renders the page of the dataset that has this digest."""
+    def render(self) -> str:
+        """Renders the page."""
         hygiene, used = self._hygiene, len(self._facts)
         reasons = Counter(each.reason for each in hygiene.quarantined)
         return page.render(
@@ -196,7 +198,7 @@ class HygienePage:
             cameras=_bars({name or "not recorded": n for name, n in _counted(self._facts["exif"]).items()}),
             shortcuts=self._shortcuts,
             judged=MIN_IMAGES,
-            made=self._made(digest),
+            made=self._made(),
         )
 
     def _find(self) -> list[Note]:
@@ -358,12 +360,12 @@ class HygienePage:
     def _splits_in(self, rows: Sequence[int]) -> set[str]:
         return set(self._splits.take(pa.array(rows, pa.int64())).to_pylist()) - {""}
 
-    def _made(self, digest: str) -> dict[str, str]:
+    def _made(self) -> dict[str, str]:
         libraries = ("headstart", "pillow", "numpy", "scipy", "scikit-learn", "pyarrow")
         return {
             **{f"Source {number}": name for number, name in enumerate(self._hygiene.sources, start=1)},
             "Classes told": self._hygiene.labels_from,
-            "Dataset (SHA-256)": digest,
+            "Dataset (SHA-256)": self._hygiene.digest,
             "Versions": ", ".join([f"python {python_version()}", *(f"{name} {version(name)}" for name in libraries)]),
         }
 

@@ -10,7 +10,6 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -206,46 +205,11 @@ def _bad(checked: Checked, labels: list[str]) -> list[Quarantined]:
 def _write(
     sources: list[Source], intake: _Intake, spool: Spool, bad: list[Quarantined], dataset: Path, hygiene: Path
 ) -> DatasetInfo:
-    """Writes the dataset, and the page on it."""
+    """Writes the dataset, and then the page on it."""
     kept, repeated = without_repeats(spool, intake.classes)
     quarantined = [*bad, *repeated]
     _check_no_class_is_empty(spool.facts(["label"], kept), intake, quarantined)
     leaders = leaders_of(spool, kept)
-    groups = several(leaders)
-    # What the search has used goes back to the system before the page needs its own.
-    pa.default_memory_pool().release_unused()
-    found = Hygiene(
-        sources=[source.name for source in sources],
-        classes=intake.classes,
-        labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
-        facts=spool.facts(HYGIENE_FACTS, kept),
-        quarantined=quarantined,
-        ignored=sum(source.ignored for source in sources),
-        groups=groups,
-        thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
-    )
-    with ThreadPoolExecutor(1) as aside:
-        # Most of the page is looking for shortcuts, which one core does while another writes.
-        coming = aside.submit(HygienePage, found)
-        info = _write_dataset(intake, spool, kept, leaders, quarantined, dataset)
-    page = coming.result()
-    hygiene.parent.mkdir(parents=True, exist_ok=True)
-    hygiene.write_text(page.render(info.digest), encoding="utf-8")
-    write_hygiene(dataset, page.summary())
-    reasons = Counter(each.reason for each in quarantined)
-    event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
-    event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])
-    return info
-
-
-def _write_dataset(
-    intake: _Intake,
-    spool: Spool,
-    kept: NDArray[np.int64],
-    leaders: NDArray[np.int64],
-    quarantined: list[Quarantined],
-    dataset: Path,
-) -> DatasetInfo:
     ids = spool.facts(["id"], kept)["id"].combine_chunks()
     with DatasetWriter(dataset, intake.classes, intake.name, intake.extra, intake.max_side) as writer:
         for places in _row_groups(spool.sizes()[kept]):
@@ -259,7 +223,30 @@ def _write_dataset(
                 | _extra(spool, rows, intake.extra)
             )
         write_quarantine(dataset / QUARANTINE, quarantined)
-    return read_info(dataset)
+    info = read_info(dataset)
+    groups = several(leaders)
+    # What the search and the writing have used goes back to the system before the page needs its own.
+    pa.default_memory_pool().release_unused()
+    page = HygienePage(
+        Hygiene(
+            sources=[source.name for source in sources],
+            classes=intake.classes,
+            labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
+            facts=spool.facts(HYGIENE_FACTS, kept),
+            quarantined=quarantined,
+            ignored=sum(source.ignored for source in sources),
+            groups=groups,
+            digest=info.digest,
+            thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
+        )
+    )
+    hygiene.parent.mkdir(parents=True, exist_ok=True)
+    hygiene.write_text(page.render(), encoding="utf-8")
+    write_hygiene(dataset, page.summary())
+    reasons = Counter(each.reason for each in quarantined)
+    event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
+    event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])
+    return info
 
 
 def _extra(spool: Spool, rows: NDArray[np.int64], names: list[str]) -> dict[str, pa.Array]:

@@ -56,13 +56,14 @@ def hygiene(table: pa.Table, classes: Sequence[str] = ("cat", "dog"), **others: 
         "quarantined": [],
         "ignored": 0,
         "groups": [],
+        "digest": "ab" * 32,
         "thumbnail": lambda row: Image.effect_noise((200, 150), 90).convert("RGB"),
     }
     return Hygiene(**(values | others))
 
 
 def render(found: Hygiene) -> str:
-    return HygienePage(found).render("ab" * 32)
+    return HygienePage(found).render()
 
 
 class Page(HTMLParser):
