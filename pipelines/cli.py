@@ -9,6 +9,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.models import app as models
+from headstart.pipelines.commands.recipes import recipes
 from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(run)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
+app.command()(recipes)
 app.command()(report)
 app.command()(sample)
 app.command()(config)
