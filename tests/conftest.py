@@ -1,6 +1,7 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from support.pictures import PER_CLASS
 
 from headstart.components.core.cache import CACHE
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.plan import Plan
 from headstart.components.download_dataset.step import download_dataset
+from headstart.components.evaluate_model.step import Inputs, evaluate_model
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
-from headstart.components.train_head.step import train_head
+from headstart.components.train_head.step import HeadSettings, train_head
 from headstart.pipelines.sample.write import draw_sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,15 +31,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-HEAD_RECIPE = load_recipe(
-    settings={
-        "backbone": "sketchnet",
-        "head.epochs": 8,
-        "head.learning_rate": 1e-2,
-        "head.augmented_views": 1,
-        "head.batch_size": 16,
-    }
-)
 DEALING = Dealing(Shares([40, 10, 10], []))
 
 
@@ -68,7 +61,18 @@ def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def head(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model artifact of a trained head."""
     folder = tmp_path_factory.mktemp("head") / "model"
-    train_head(splits["train"], splits["validation"], folder, HEAD_RECIPE, seed=0)
+    settings = HeadSettings("sketchnet", "", 0, Plan("head", 8, 1e-2, 1, 16, 0))
+    train_head(splits["train"], splits["validation"], folder, settings)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_output(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves of a model: itself, and its evaluation."""
+    folder = tmp_path_factory.mktemp("run")
+    inputs = Inputs(model=head, test=splits["test"], validation=splits["validation"])
+    evaluate_model(inputs, folder / "evaluation", folder / "report.html")
+    shutil.copytree(head, folder / "model")
     return folder
 
 

@@ -5,6 +5,7 @@ import io
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
@@ -224,3 +225,20 @@ def _jpeg(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
+
+
+def resized(image: Image.Image, size: int) -> NDArray[np.float32]:
+    """A picture as the classifier's own resizing hands it on.
+
+    Pillow's filter for floating-point pixels is TensorFlow's antialiased one, and takes half its time.
+
+    Args:
+        image: RGB.
+        size: Side of the result in pixels.
+
+    Returns:
+        (size, size, 3), RGB 0-255.
+    """
+    shape = (size, size)
+    bands = (band.convert("F").resize(shape, Image.Resampling.BILINEAR) for band in image.split())
+    return np.stack([np.asarray(band) for band in bands], axis=-1)

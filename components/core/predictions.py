@@ -15,7 +15,9 @@ PREDICTIONS = "predictions.parquet"
 VALIDATION = "validation.parquet"
 CHAMPION = "champion.parquet"
 
-_PROBABILITY = "probability_"
+PROBABILITY = "probability_"
+"""Before the name of a class: the column of its probability."""
+
 _SLICE = "slice_"
 
 
@@ -111,7 +113,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "label_name": pa.array([names[label] for label in predictions.labels], pa.string()),
         "predicted": pa.array([names[label] for label in predictions.predicted], pa.string()),
         "seen": pa.array(predictions.seen, pa.bool_()),
-        **{f"{_PROBABILITY}{name}": pa.array(predictions.probabilities[:, at]) for at, name in enumerate(names)},
+        **{f"{PROBABILITY}{name}": pa.array(predictions.probabilities[:, at]) for at, name in enumerate(names)},
         **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
     }
     pq.write_table(pa.table(columns), path)
@@ -125,8 +127,8 @@ def read_predictions(path: Path) -> Predictions:
     """
     try:
         table = pq.read_table(path)
-        classes = [name.removeprefix(_PROBABILITY) for name in table.column_names if name.startswith(_PROBABILITY)]
-        probabilities = np.array([table[f"{_PROBABILITY}{name}"].to_numpy() for name in classes]).T
+        classes = [name.removeprefix(PROBABILITY) for name in table.column_names if name.startswith(PROBABILITY)]
+        probabilities = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes]).T
         return Predictions(
             classes=classes,
             ids=table["id"].to_pylist(),

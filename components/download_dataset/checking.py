@@ -12,11 +12,9 @@ import queue
 import signal
 import subprocess
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +22,10 @@ import pyarrow as pa
 from headstart.components.core.cores import cores
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.images import Rejected
+from headstart.components.core.ordered import in_order, parts
 from headstart.components.download_dataset.findings import findings
 from headstart.components.download_dataset.sources import Loader, Unreadable
 from headstart.components.download_dataset.worker import FILES
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 _REMOTE_READERS = 32
 # Few, since each may be large.
@@ -89,8 +85,8 @@ def check_all(
         ThreadPoolExecutor(processes) as checking,
         ThreadPoolExecutor(readers) as reading,
     ):
-        read = _in_order(reading, _read, _parts(files, at_once), 2 * readers)
-        yield from _in_order(checking, checkers.check, _batches(itertools.chain.from_iterable(read)), 2 * processes)
+        read = in_order(reading, _read, parts(files, at_once), 2 * readers)
+        yield from in_order(checking, checkers.check, _batches(itertools.chain.from_iterable(read)), 2 * processes)
 
 
 _Read = tuple[File, bytes | Rejected]
@@ -119,26 +115,6 @@ def _batches(read: Iterator[_Read]) -> Iterator[list[_Read]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    items = iter(items)
-    return iter(lambda: list(itertools.islice(items, size)), [])
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Does the work on all threads, up to so many items ahead, and yields what comes of each in their order."""
-    waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 class _Killed(Exception):

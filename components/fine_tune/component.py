@@ -1,7 +1,5 @@
 """KFP interface of `fine_tune`."""
 
-from typing import Any, Dict
-
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
@@ -14,8 +12,11 @@ def fine_tune(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
-    recipe: str = "fast",
-    settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
+    unfreeze_from: str = "",
+    epochs: int = 4,
+    learning_rate: float = 0.0001,
+    augmented_views: int = -1,
+    batch_size: int = 32,
     seed: int = 0,
 ) -> None:
     """Trains the head and the backbone's top layers together; never worse than the head on validation loss.
@@ -25,15 +26,19 @@ def fine_tune(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch and how far to go from the head.
         model: Model artifact: model.keras, model.json, history.csv.
-        recipe: Name of a recipe, a file of one, or its YAML; the backbone is the head's.
-        settings: Values of single keys of it, by their dotted names, such as fine_tuning.epochs.
+        unfreeze_from: First layer or block of the backbone that is trained; empty: the backbone's own choice.
+        epochs: Passes over the training images.
+        learning_rate: Peak of the schedule.
+        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
+        batch_size: Images a step.
         seed: Of everything drawn at random.
     """
     from pathlib import Path
 
-    from headstart.components.core.recipe import load_recipe
+    from headstart.components.core.plan import Plan
     from headstart.components.fine_tune import step
 
-    asked = load_recipe(recipe, settings)
-    info = step.fine_tune(Path(head.path), Path(train.path), Path(validation.path), Path(model.path), asked, seed)
+    plan = Plan("fine_tuning", epochs, learning_rate, augmented_views, batch_size, seed)
+    settings = step.FineTuneSettings(unfreeze_from, plan)
+    info = step.fine_tune(Path(head.path), Path(train.path), Path(validation.path), Path(model.path), settings)
     model.metadata.update(info.metrics)

@@ -24,6 +24,7 @@ from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
+from headstart.components.predict_images.component import predict_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -43,13 +44,13 @@ def data_steps(data: Path) -> PipelineTask:
 def every_step(data: Path) -> None:
     splits = data_steps(data).outputs
     both = {"train": splits["train"], "validation": splits["validation"]}
-    head = train_head(**both, backbone="sketchnet", settings={"head.epochs": 2}).outputs["model"]
-    tuned = fine_tune(**both, head=head, settings={"fine_tuning.epochs": 1}).outputs["model"]
-    briefly = {"from_scratch.epochs": 1}
-    scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, settings=briefly).outputs["model"]
+    head = train_head(**both, backbone="sketchnet", epochs=2).outputs["model"]
+    tuned = fine_tune(**both, head=head, epochs=1).outputs["model"]
+    scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, epochs=1).outputs["model"]
     models = {"model": tuned, "head": head, "from_scratch": scratch}
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
     compare_models(evaluation=evaluation.outputs["evaluation"])
+    predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
 
 
 def is_listing(outputs: Path) -> None:
@@ -89,6 +90,10 @@ def is_decision(outputs: Path) -> None:
     assert (outputs / "summary").read_text(encoding="utf-8").startswith("# Better")
 
 
+def are_predictions(outputs: Path) -> None:
+    assert pq.read_table(outputs / "predictions")["label"].null_count == 0
+
+
 CHECKS = {
     "list_data": is_listing,
     "download_dataset": is_dataset,
@@ -98,6 +103,7 @@ CHECKS = {
     "train_from_scratch": is_model("from_scratch"),
     "evaluate_model": is_evaluation,
     "compare_models": is_decision,
+    "predict_images": are_predictions,
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from kfp import dsl, local
 
@@ -16,6 +17,7 @@ from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
 from headstart.components.list_data.step import list_data as digest_of
+from headstart.components.predict_images.component import predict_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -72,20 +74,17 @@ def test_split_dataset(root: Path, dataset: Path) -> None:
 
 
 def test_train_head(root: Path, splits: dict[str, Path]) -> None:
-    settings = {"head.epochs": 2}
-    run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", settings=settings)
+    run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", epochs=2)
     assert read_model_info(output(root, "train-head/model")).stage == "head"
 
 
 def test_fine_tune(root: Path, splits: dict[str, Path], head: Path) -> None:
-    artifacts = {"head": (dsl.Model, head)} | as_data(splits, "train", "validation")
-    run(fine_tune, artifacts, settings={"fine_tuning.epochs": 1})
+    run(fine_tune, {"head": (dsl.Model, head)} | as_data(splits, "train", "validation"), epochs=1)
     assert read_model_info(output(root, "fine-tune/model")).parent == read_model_info(head).sha256
 
 
 def test_train_from_scratch(root: Path, splits: dict[str, Path]) -> None:
-    recipe = "image_size: 32\nfrom_scratch:\n  epochs: 1\n"
-    run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", recipe=recipe)
+    run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", image_size=32, epochs=1)
     assert read_model_info(output(root, "train-from-scratch/model")).stage == "from_scratch"
 
 
@@ -121,6 +120,22 @@ def test_evaluate_model_with_validation_and_champion_and_the_gate_after_it(
     decision = json.loads(output(root, "compare-models/decision").read_text())
     assert (decision["verdict"], decision["comparison"]["images"]) == ("cannot tell", 20)
     assert output(root, "compare-models/summary").read_text().startswith("# Cannot tell")
+
+
+def test_predict_images_with_a_model_and_from_an_address(
+    root: Path, splits: dict[str, Path], head: Path, pictures: Path
+) -> None:
+    @dsl.pipeline
+    def predicted() -> None:
+        model = dsl.importer(artifact_uri=str(head), artifact_class=dsl.Model).output
+        images = dsl.importer(artifact_uri=str(splits["test"]), artifact_class=dsl.Dataset).output
+        predict_images(model=model, images=images, data=[str(pictures / "cat.61.jpg")])
+        predict_images(model_uri=str(head), data=[f"{pictures}/dog.*.jpg"])
+
+    predicted()
+    both = pq.read_table(output(root, "predict-images/predictions"))
+    assert both["label"].null_count == 1 and both["reason"].to_pylist()[-1] == "truncated" and len(both) == 21
+    assert pq.read_metadata(output(root, "predict-images-2/predictions")).num_rows == 62
 
 
 def test_missing_output_of_the_step_before_is_named(root: Path, tmp_path: Path, capfd: Any) -> None:

@@ -21,9 +21,7 @@ from support.commands import headstart
 from support.objects import Objects
 
 # Little to compute: what is tested is the way of the work through the cluster.
-QUICK = (
-    "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
-)  # fmt: skip
+QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10", "--head-epochs", "3", "--fine-tune-epochs", "1")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
 
 

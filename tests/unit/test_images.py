@@ -189,3 +189,28 @@ def test_arithmetic_coding_is_stored_anew() -> None:
     frame = plain.index(b"\xff\xc0")
     assert not images._is_arithmetic(plain)
     assert images._is_arithmetic(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :])
+
+
+@pytest.mark.parametrize("size", [(500, 375), (90, 400), (31, 17), (224, 224), (9, 150)])
+def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    for side in (160, 32):
+        expected = decode(encoded(picture, "PNG"), side).numpy()
+        assert np.abs(images.resized(picture, side) - expected).max() < 0.01
+
+
+def test_prediction_sees_the_pixels_that_are_stored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    big = Image.fromarray(SMOOTH).resize((1500, 1000), Image.Resampling.BICUBIC)
+    for content in (
+        encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif),
+        encoded(Image.fromarray(SMOOTH).convert("CMYK"), "JPEG"),
+        encoded(Image.fromarray(SMOOTH).convert("P"), "PNG"),
+        encoded(big, "JPEG", exif=exif),
+        encoded(big, "WEBP"),
+        encoded(big.convert("RGBA"), "PNG"),
+    ):
+        seen = images.decode(content, 512)
+        assert isinstance(seen, images.Decoded)
+        assert (np.asarray(seen.image) == pixels(check(content, 512))).all()

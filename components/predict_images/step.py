@@ -1,0 +1,63 @@
+"""Predicts what images show, with a model of one's own or the one that is in use."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import whole_file
+from headstart.components.core.logs import event, start_logging
+from headstart.components.predict_images.answers import answers, open_model
+from headstart.components.predict_images.inputs import named
+from headstart.components.predict_images.located import Located, located
+from headstart.components.predict_images.output import Tally, write_parquet
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What is predicted, and by what.
+
+    Attributes:
+        images: Files, folders, dataset artifacts, patterns and addresses: see `named`.
+        model: Model artifact; None: `address` says where one is.
+        evaluation: Folder that `evaluate_model` made of it; None: probabilities are the model's own.
+        address: See `located`; empty: `model` is given.
+        precision: See `trust`.
+    """
+
+    images: Sequence[str]
+    model: Path | None = None
+    evaluation: Path | None = None
+    address: str = ""
+    precision: float = 0.0
+
+
+def predict_images(inputs: Inputs, predictions: Path) -> Tally:
+    """Asks the model of every image and writes what it says; an image that cannot be read stops no other.
+
+    Args:
+        inputs: What is predicted, and by what.
+        predictions: The Parquet file to write, one row an image: see `Model.schema`.
+
+    Raises:
+        HeadstartError: No image is named, there is no model or it is damaged, or it has no such threshold.
+    """
+    start_logging()
+    if not inputs.images:
+        raise HeadstartError("no images are named; pass a dataset, or paths and addresses")
+    if bool(inputs.model) == bool(inputs.address):
+        raise HeadstartError("pass a model artifact or the address of a model, one of the two")
+    predictions.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        found = (
+            Located(inputs.model, inputs.evaluation) if inputs.model else stack.enter_context(located(inputs.address))
+        )
+        model = open_model(found, inputs.precision)
+        event("model", stage=model.info.stage, calibrated=model.trust.calibrated, threshold=model.trust.threshold)
+        tally = Tally()
+        file = stack.enter_context(whole_file(predictions))
+        write_parquet(tally.count(answers(model, named(inputs.images))), model.schema, file)
+    reasons = {reason.replace(" ", "_"): number for reason, number in tally.unreadable.items()}
+    event("predictions", images=tally.images, abstained=tally.abstained, **reasons)
+    return tally
