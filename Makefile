@@ -9,8 +9,8 @@ TYPES := build/types/headstart
 
 run: $(VENV)/.installed
 	$(BIN)/headstart sample $(SAMPLE)
-	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --head-learning-rate 0.01 \
-		--fine-tune-epochs 8 --fine-tune-learning-rate 0.002 --output out/sample
+	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --set head.learning_rate=0.01 \
+		--set fine_tuning.epochs=8 --set fine_tuning.learning_rate=0.002 --output out/sample
 
 test: check
 	$(BIN)/pytest

@@ -11,6 +11,7 @@ from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.models import app as models
 from headstart.pipelines.commands.predict import EXIT_STATUSES as PREDICT_STATUSES
 from headstart.pipelines.commands.predict import predict
+from headstart.pipelines.commands.recipes import recipes
 from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(run)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
+app.command()(recipes)
 app.command()(report)
 app.command(epilog=PREDICT_STATUSES)(predict)
 app.command()(sample)

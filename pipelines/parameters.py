@@ -9,8 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import (
+    DEFAULT_RECIPE,
+    Recipe,
+    dump_recipe,
+    load_recipe,
+    recipe_names,
+    recipe_text,
+)
 from headstart.components.core.stores import is_remote, without_secrets
+from headstart.components.core.validation import load_yaml
 from headstart.components.download_dataset.step import Settings
 from headstart.components.split_dataset.step import Dealing, Shares
 
@@ -42,13 +50,22 @@ class Parameters(BaseModel):
         description="CSV file with the columns id and label, such as the label_errors.csv of a run: right classes of "
         "pictures; a path or an address.",
     )
-    backbone: str = Field("mobilenet_v2", description=f"Pretrained backbone: {', '.join(BACKBONES)}.")
+    recipe: str = Field(
+        DEFAULT_RECIPE,
+        description=f"Every hyperparameter: {', '.join(recipe_names())}, or a file; see headstart recipes.",
+    )
+    settings: dict[str, Any] = Field(
+        {}, description="KEY=VALUE, one key of the recipe, such as head.epochs=5. Give it several times for several."
+    )
+    backbone: str = Field("", description=f"Pretrained backbone: {', '.join(BACKBONES)}; the recipe's if left out.")
     weights: str = Field(
         "",
-        description="The backbone's weights: a file, an http(s)://, gs:// or s3:// address, or 'none'; its own if "
-        "left out.",
+        description="The backbone's weights: a file, an http(s)://, gs:// or s3:// address, or 'none'; the recipe's, "
+        "or else its own, if left out.",
     )
-    image_size: int = Field(0, description="Side in pixels that images are resized to; 0: the backbone's own.")
+    image_size: int = Field(
+        0, description="Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own."
+    )
     counts: list[int] = Field(
         [], description="Images per class for train, validation and test, such as 1000,500,500."
     )
@@ -60,17 +77,6 @@ class Parameters(BaseModel):
         description="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or "
         "'given' (the source's train, validation and test folders).",
     )
-    head_epochs: int = Field(20, description="Epochs of training the head.")
-    head_learning_rate: float = Field(1e-3, description="Peak learning rate of the head.")
-    unfreeze_from: str = Field(
-        "", description="First layer or block that is fine-tuned; the backbone's own choice if left out."
-    )
-    fine_tune_epochs: int = Field(4, description="Epochs of fine-tuning.")
-    fine_tune_learning_rate: float = Field(1e-4, description="Peak learning rate of fine-tuning.")
-    augmented_views: int = Field(
-        -1, description="Recorded views of each training image, one plain, the others augmented; -1: as many as pay."
-    )
-    batch_size: int = Field(32, description="Images a step of training.")
     seed: int = Field(0, description="Of everything drawn at random.")
     champion: str = Field(
         "",
@@ -84,18 +90,31 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: A value is none that any data could make right.
         """
-        get_backbone(self.backbone).resolve_image_size(self.image_size)
+        self.training().resolved()
         Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
         Dealing(Shares(self.counts, self.fractions), self.order)
-        for stage, epochs, rate in (
-            ("head", self.head_epochs, self.head_learning_rate),
-            ("fine_tuning", self.fine_tune_epochs, self.fine_tune_learning_rate),
-        ):
-            Plan(stage, epochs, rate, self.augmented_views, self.batch_size, self.seed)
         texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
-        for name, value in [*texts, *(("data", each) for each in self.data)]:
+        texts += [("data", each) for each in self.data]
+        texts += [(key, value) for key, value in self.settings.items() if isinstance(value, str)]
+        for name, value in texts:
             if "{{" in value or "$(" in value:
                 raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
+
+    def training(self) -> Recipe:
+        """The recipe that is trained by.
+
+        Raises:
+            HeadstartError: There is no such recipe, or something is wrong with it or the settings.
+        """
+        recipe = load_recipe(self.recipe, self.settings)
+        return recipe.changed(backbone=self.backbone, weights=self.weights, image_size=self.image_size)
+
+    def with_recipe_inside(self) -> "Parameters":
+        """The same with the content of a recipe's file in the place of the file, which no pod would find."""
+        if self.recipe in recipe_names():
+            return self
+        content = load_yaml(recipe_text(self.recipe), f"recipe {self.recipe!r}")
+        return self.model_copy(update={"recipe": dump_recipe(content or {})})
 
     def on_this_machine(self) -> "Parameters":
         """The same with local paths made absolute, for steps that run in folders of their own.
@@ -103,9 +122,10 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: Weights, corrections or champion are not there.
         """
-        get_backbone(self.backbone).check_weights(self.weights)
+        training = self.training()
+        get_backbone(training.backbone).check_weights(training.weights)
         data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
-        file = Path(self.weights).expanduser()
+        file = Path(training.weights).expanduser()
         weights = str(file.absolute()) if file.is_file() else self.weights
         here: dict[str, Any] = {"data": data, "weights": weights}
         for name in ("corrections", "champion"):
@@ -126,8 +146,9 @@ class Parameters(BaseModel):
             HeadstartError: A source, the weights, corrections or the champion are a path elsewhere, or an address
                 with a password in it.
         """
-        named = ("", NO_WEIGHTS, get_backbone(self.backbone).pretrained)
-        paths = [("weights", self.weights)] if self.weights not in named else []
+        training = self.training()
+        named = ("", NO_WEIGHTS, get_backbone(training.backbone).pretrained)
+        paths = [("weights", training.weights)] if training.weights not in named else []
         paths += [(name, getattr(self, name)) for name in ("corrections", "champion") if getattr(self, name)]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) and "@" in urlsplit(value).netloc:

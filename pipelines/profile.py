@@ -1,17 +1,16 @@
 """Cluster profiles: what the pods of each stage ask of the cluster, read from YAML and checked."""
 
 import re
-import typing
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.nearest import nearest
+from headstart.components.core.validation import explain, load_yaml
 from headstart.pipelines.stages import GROUPS, READING_STAGES
 
 DEFAULT_PROFILE = "gke-gpu"
@@ -272,37 +271,9 @@ def load_profile(name: str) -> Profile:
             unknown one, the nearest that there is.
     """
     try:
-        return Profile.model_validate(yaml.safe_load(profile_text(name)) or {})
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise HeadstartError(f"profile {name!r} is no YAML{line}: {getattr(error, 'problem', error)}") from None
+        return Profile.model_validate(load_yaml(profile_text(name), f"profile {name!r}") or {})
     except ValidationError as error:
         raise HeadstartError(f"profile {name!r}: {explain(error, Profile)}") from None
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first thing that is wrong, in one line: the key, what it has, and what it may have."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        parent = model
-        for part in first["loc"][:-1]:
-            parent = _model_below(parent, part)
-        return f"unknown key {key!r}; {nearest(str(first['loc'][-1]), list(parent.model_fields))}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    return f"{key} is {first['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _model_below(model: type[BaseModel], key: str | int) -> type[BaseModel]:
-    """The model of what lies below a key; of a list's or dictionary's items, where the key is one of theirs."""
-    if key not in model.model_fields:
-        return model
-    kind = model.model_fields[str(key)].annotation
-    inner = (kind, *typing.get_args(kind))
-    return next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
 
 
 def _check_stages(names: Any) -> None:

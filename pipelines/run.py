@@ -16,10 +16,15 @@ from typing import Any, Protocol
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import read_json
+from headstart.components.core.model import read_model_info
+from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
 
 LOG = "run.log"
 METRICS = "metrics.json"
+RECIPE = "recipe.yaml"
+"""The complete recipe of the model, which `--recipe` takes back."""
+
 # In the order in which they appear in the output folder; the metrics come last and say that all is there.
 PRODUCTS = {
     "model": "fine-tune/model",
@@ -180,16 +185,20 @@ def _publish(root: Path, work: Path, output: Path) -> None:
             path.rename(ready / name)
         else:
             shutil.copyfile(path, ready / name)
+    info = read_model_info(ready / "model")
+    header = f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n"
+    (ready / RECIPE).write_text(header + dump_recipe(info.recipe), encoding="utf-8")
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    for name in reversed(PRODUCTS):
+    products = (RECIPE, *PRODUCTS)
+    for name in reversed(products):
         target = output / name
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
-    for name in PRODUCTS:
+    for name in products:
         (ready / name).rename(output / name)
 
 

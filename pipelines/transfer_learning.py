@@ -1,6 +1,6 @@
 """The pipeline: download and split, train a head on a frozen backbone, fine-tune its top layers, evaluate."""
 
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
@@ -40,19 +40,14 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
         corrections: str = _DEFAULTS.corrections,
+        recipe: str = _DEFAULTS.recipe,
+        settings: Dict[str, Any] = _DEFAULTS.settings,
         backbone: str = _DEFAULTS.backbone,
         weights: str = _DEFAULTS.weights,
         image_size: int = _DEFAULTS.image_size,
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
-        head_epochs: int = _DEFAULTS.head_epochs,
-        head_learning_rate: float = _DEFAULTS.head_learning_rate,
-        unfreeze_from: str = _DEFAULTS.unfreeze_from,
-        fine_tune_epochs: int = _DEFAULTS.fine_tune_epochs,
-        fine_tune_learning_rate: float = _DEFAULTS.fine_tune_learning_rate,
-        augmented_views: int = _DEFAULTS.augmented_views,
-        batch_size: int = _DEFAULTS.batch_size,
         seed: int = _DEFAULTS.seed,
         champion: str = _DEFAULTS.champion,
         command: str = "",
@@ -79,20 +74,15 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             max_bad_fraction: Share of the files that may be left out before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             corrections: A CSV file of right classes of pictures, by id; empty: none.
-            backbone: Name of a pretrained backbone.
-            weights: Its weights: empty for its own, 'none', a file, or an http(s)://, gs:// or s3:// address.
-            image_size: Side in pixels that images are resized to; 0: the backbone's own.
+            recipe: Name of a recipe, which has every hyperparameter, or its YAML.
+            settings: Values of single keys of it, by their dotted names, as a JSON object: {"head.epochs": 5}.
+            backbone: Name of a pretrained backbone; empty: the recipe's.
+            weights: Its weights: empty for the recipe's or else its own, 'none', a file, or an http(s)://, gs:// or
+                s3:// address.
+            image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
             counts: Images per class for train, validation and test; empty: go by fractions.
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
-            head_epochs: Passes over the training images while the head is trained.
-            head_learning_rate: Peak of its schedule.
-            unfreeze_from: First layer or block that is fine-tuned; empty: the backbone's own choice.
-            fine_tune_epochs: Passes over the training images in fine-tuning.
-            fine_tune_learning_rate: Peak of its schedule.
-            augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as
-                pay.
-            batch_size: Images a step of training.
             seed: Of everything drawn at random.
             champion: The model in use, a model's folder, to compare with; empty: there is none.
             command: What started the run, for the report.
@@ -126,24 +116,19 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         head = train_head(
             train=train,
             validation=validation,
+            recipe=recipe,
+            settings=settings,
             backbone=backbone,
             weights=weights,
             image_size=image_size,
-            epochs=head_epochs,
-            learning_rate=head_learning_rate,
-            augmented_views=augmented_views,
-            batch_size=batch_size,
             seed=seed,
         )
         tuned = fine_tune(
             head=head.outputs["model"],
             train=train,
             validation=validation,
-            unfreeze_from=unfreeze_from,
-            epochs=fine_tune_epochs,
-            learning_rate=fine_tune_learning_rate,
-            augmented_views=augmented_views,
-            batch_size=batch_size,
+            recipe=recipe,
+            settings=settings,
             seed=seed,
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
@@ -153,9 +138,10 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             scratch = train_from_scratch(
                 train=train,
                 validation=validation,
+                recipe=recipe,
+                settings=settings,
                 backbone=backbone,
                 image_size=image_size,
-                batch_size=batch_size,
                 seed=seed,
             )
             models["from_scratch"] = scratch.outputs["model"]

@@ -9,11 +9,11 @@ import pytest
 from support.pictures import PER_CLASS
 
 from headstart.components.core.cache import CACHE
-from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs, evaluate_model
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
-from headstart.components.train_head.step import HeadSettings, train_head
+from headstart.components.train_head.step import train_head
 from headstart.pipelines.sample.write import draw_sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -31,6 +31,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+HEAD_RECIPE = load_recipe(
+    settings={
+        "backbone": "sketchnet",
+        "head.epochs": 8,
+        "head.learning_rate": 1e-2,
+        "head.augmented_views": 1,
+        "head.batch_size": 16,
+    }
+)
 DEALING = Dealing(Shares([40, 10, 10], []))
 
 
@@ -61,8 +70,7 @@ def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def head(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model artifact of a trained head."""
     folder = tmp_path_factory.mktemp("head") / "model"
-    settings = HeadSettings("sketchnet", "", 0, Plan("head", 8, 1e-2, 1, 16, 0))
-    train_head(splits["train"], splits["validation"], folder, settings)
+    train_head(splits["train"], splits["validation"], folder, HEAD_RECIPE, seed=0)
     return folder
 
 

@@ -9,9 +9,10 @@ from headstart.components.core.stores import is_remote
 
 NO_WEIGHTS = "none"
 
-Preprocessing = Literal["tf", "tf128", "caffe", "torch"]
+Preprocessing = Literal["tf", "tf128", "caffe", "torch", "unit"]
 """``tf``, ``caffe`` and ``torch`` by Keras' names: scaled to [-1, 1]; blue first and ImageNet's mean subtracted; the
-mean subtracted and divided by the standard deviation. ``tf128`` divides by 128 where ``tf`` divides by 127.5."""
+mean subtracted and divided by the standard deviation. ``tf128`` divides by 128 where ``tf`` divides by 127.5;
+``unit`` only divides by 255."""
 
 
 @dataclasses.dataclass(frozen=True)

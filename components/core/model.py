@@ -29,11 +29,12 @@ class ModelInfo:
         classes: Class names in the order of the model's probabilities.
         image_size: Side in pixels that the model resizes images to.
         backbone: Name of the backbone, also of its layer in the model.
-        recipe: Every setting that the stage was computed with.
+        recipe: The recipe, complete: a recipe file of it makes the model again from the same data and seed.
         dataset: Digests of the training and the validation set.
         metrics: Figures on the validation set.
         versions: Of Python, TensorFlow, Keras and this package.
         seed: Of whatever was drawn at random.
+        backbone_sha256: Digest of the pretrained weights; empty for none.
         parent: SHA-256 of the `model.keras` that it started from; empty for none.
         sha256: Of its own `model.keras`.
         max_side: Longest side in pixels to which larger pictures were reduced before it saw them; 0: none were.
@@ -48,6 +49,7 @@ class ModelInfo:
     metrics: dict[str, float]
     versions: dict[str, str]
     seed: int
+    backbone_sha256: str = ""
     parent: str = ""
     sha256: str = ""
     max_side: int = 0

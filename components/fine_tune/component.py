@@ -1,5 +1,7 @@
 """KFP interface of `fine_tune`."""
 
+from typing import Any, Dict
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
@@ -12,11 +14,8 @@ def fine_tune(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
-    unfreeze_from: str = "",
-    epochs: int = 4,
-    learning_rate: float = 0.0001,
-    augmented_views: int = -1,
-    batch_size: int = 32,
+    recipe: str = "fast",
+    settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
     seed: int = 0,
 ) -> None:
     """Trains the head and the backbone's top layers together; never worse than the head on validation loss.
@@ -26,19 +25,15 @@ def fine_tune(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch and how far to go from the head.
         model: Model artifact: model.keras, model.json, history.csv.
-        unfreeze_from: First layer or block of the backbone that is trained; empty: the backbone's own choice.
-        epochs: Passes over the training images.
-        learning_rate: Peak of the schedule.
-        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
-        batch_size: Images a step.
+        recipe: Name of a recipe, a file of one, or its YAML; the backbone is the head's.
+        settings: Values of single keys of it, by their dotted names, such as fine_tuning.epochs.
         seed: Of everything drawn at random.
     """
     from pathlib import Path
 
-    from headstart.components.core.plan import Plan
+    from headstart.components.core.recipe import load_recipe
     from headstart.components.fine_tune import step
 
-    plan = Plan("fine_tuning", epochs, learning_rate, augmented_views, batch_size, seed)
-    settings = step.FineTuneSettings(unfreeze_from, plan)
-    info = step.fine_tune(Path(head.path), Path(train.path), Path(validation.path), Path(model.path), settings)
+    asked = load_recipe(recipe, settings)
+    info = step.fine_tune(Path(head.path), Path(train.path), Path(validation.path), Path(model.path), asked, seed)
     model.metadata.update(info.metrics)

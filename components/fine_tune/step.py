@@ -1,10 +1,8 @@
 """Fine-tunes the top layers of a backbone under a head that is trained already."""
 
-import dataclasses
 import math
 from pathlib import Path
 
-from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import fresh_folder
@@ -12,28 +10,17 @@ from headstart.components.core.history import read_history
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, read_model_info, write_seen
 from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import Recipe
 
 SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
-@dataclasses.dataclass(frozen=True)
-class FineTuneSettings:
-    """How the top layers are fine-tuned.
-
-    Attributes:
-        unfreeze_from: First layer or block of the backbone that is trained; empty: the backbone's own choice.
-        plan: Of the training; its views are recorded at the cut.
-    """
-
-    unfreeze_from: str
-    plan: Plan
-
-
-def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: FineTuneSettings) -> ModelInfo:
+def fine_tune(head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
-    The layers below the cut run once over every image; training passes only the layers above it. The result is
+    The layers below the cut run once over every image; training passes only the layers above it, unless no views are
+    to be recorded. The result is
     the mixture of the weights before and after, linear in each weight, that has the least validation loss
     (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903). The weights before
     are among the candidates: on validation loss the result is never worse than the head it started from.
@@ -43,42 +30,49 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch and the mixture.
         model: Folder of the model artifact, made anew.
-        settings: How to train.
+        recipe: How to train; backbone, weights, image size and scaling are those of the head's.
+        seed: Of everything drawn at random.
 
     Raises:
         HeadstartError: A setting is wrong, or the data has other classes than the model.
     """
     start_logging()
-    plan = settings.plan
     before = read_model_info(head)
+    recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
+    plan, tuning = Plan.of(recipe, "fine_tuning", seed), recipe.fine_tuning
     learn, choose = read_training_infos(train, validation)
     if learn.classes != before.classes:
         raise HeadstartError(
             f"{train} has classes {learn.classes}, the model {before.classes}; pass the data it was trained on"
         )
-    point = settings.unfreeze_from or get_backbone(before.backbone).unfreeze_from
 
     import keras
 
     from headstart.components.core.network.artifact import library_versions, load_model, save_model
     from headstart.components.core.network.classifier import unfreeze
+    from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.mixing import best_mixture
+    from headstart.components.core.network.optimizer import block_paces
     from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.training import fit
 
-    keras.utils.set_random_seed(plan.seed)
+    keras.utils.set_random_seed(seed)
     network = load_model(head)
-    parts = unfreeze(network, before.backbone, point)
+    base = network.get_layer(before.backbone)
+    parts = unfreeze(network, before.backbone, tuning.unfreeze_from)
     event(
         "network",
         backbone=before.backbone,
-        unfrozen_from=point,
+        unfrozen_from=tuning.unfreeze_from,
         trainable_tensors=len(parts.tail.trainable_variables),
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
+    if not tuning.views(learn.images):
+        parts = end_to_end(parts, plan)
     with recorded(parts.front, train, validation, plan) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
-        epochs = fit(parts.tail, learned, chosen, plan)
+        paces = block_paces(base, parts.tail.trainable_variables, tuning.layer_decay, tuning.gradual)
+        epochs = fit(parts.tail, learned, chosen, plan, paces)
         mixture = best_mixture(parts.tail, start, SHARES, chosen)
     if mixture.share == 0:
         event("fine_tuning_kept_the_head", reason="no mixture has a lower validation loss", loss=mixture.loss)
@@ -87,7 +81,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
         classes=before.classes,
         image_size=before.image_size,
         backbone=before.backbone,
-        recipe=before.recipe | {"fine_tuning": dataclasses.asdict(settings) | {"unfreeze_from": point}},
+        recipe=before.recipe | recipe.model_dump(include={"augmentation", "fine_tuning"}),
         dataset={"train": learn.digest, "validation": choose.digest},
         metrics={
             "validation_loss": mixture.loss,
@@ -95,7 +89,8 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, settings: 
             "fine_tuned_share": mixture.share,
         },
         versions=library_versions(),
-        seed=plan.seed,
+        seed=seed,
+        backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
         max_side=learn.max_side,
     )

@@ -1,5 +1,7 @@
 """KFP interface of `train_from_scratch`."""
 
+from typing import Any, Dict
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
@@ -11,12 +13,10 @@ def train_from_scratch(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
-    backbone: str = "mobilenet_v2",
+    recipe: str = "fast",
+    settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
+    backbone: str = "",
     image_size: int = 0,
-    epochs: int = 15,
-    learning_rate: float = 0.001,
-    augmented_views: int = -1,
-    batch_size: int = 32,
     seed: int = 0,
 ) -> None:
     """Trains a small convnet from random weights, to compare transfer learning with.
@@ -25,20 +25,17 @@ def train_from_scratch(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
-        backbone: The backbone it is compared with, whose image size it takes for 0.
-        image_size: Side in pixels that images are resized to; 0: the backbone's own.
-        epochs: Passes over the training images.
-        learning_rate: Peak of the schedule.
-        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
-        batch_size: Images a step.
+        recipe: Name of a recipe, a file of one, or its YAML.
+        settings: Values of single keys of it, by their dotted names, such as from_scratch.epochs.
+        backbone: The backbone it is compared with, whose image size it takes for 0; empty: the recipe's.
+        image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
         seed: Of everything drawn at random.
     """
     from pathlib import Path
 
-    from headstart.components.core.plan import Plan
+    from headstart.components.core.recipe import load_recipe
     from headstart.components.train_from_scratch import step
 
-    plan = Plan("from_scratch", epochs, learning_rate, augmented_views, batch_size, seed)
-    settings = step.ScratchSettings(backbone, image_size, plan)
-    info = step.train_from_scratch(Path(train.path), Path(validation.path), Path(model.path), settings)
+    asked = load_recipe(recipe, settings).changed(backbone=backbone, image_size=image_size)
+    info = step.train_from_scratch(Path(train.path), Path(validation.path), Path(model.path), asked, seed)
     model.metadata.update(info.metrics)

@@ -1,5 +1,7 @@
 """KFP interface of `train_head`."""
 
+from typing import Any, Dict
+
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
@@ -11,13 +13,11 @@ def train_head(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
-    backbone: str = "mobilenet_v2",
+    recipe: str = "fast",
+    settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
+    backbone: str = "",
     weights: str = "",
     image_size: int = 0,
-    epochs: int = 20,
-    learning_rate: float = 0.001,
-    augmented_views: int = -1,
-    batch_size: int = 32,
     seed: int = 0,
 ) -> None:
     """Trains a new head on a frozen, pretrained backbone, whose features are recorded once.
@@ -26,22 +26,19 @@ def train_head(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
-        backbone: Name of a backbone.
-        weights: Pretrained weights: empty for those in the image or else the backbone's own, 'none', a file, or an
-            http(s)://, gs:// or s3:// address.
-        image_size: Side in pixels that images are resized to; 0: the backbone's own.
-        epochs: Passes over the training images.
-        learning_rate: Peak of the schedule.
-        augmented_views: Recorded views of each training image, one plain, the others augmented; -1: as many as pay.
-        batch_size: Images a step.
+        recipe: Name of a recipe, a file of one, or its YAML.
+        settings: Values of single keys of it, by their dotted names, such as head.epochs.
+        backbone: Name of a backbone; empty: the recipe's.
+        weights: Pretrained weights: those in the image or else the backbone's own where the recipe has none either,
+            'none', a file, or an http(s)://, gs:// or s3:// address.
+        image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
         seed: Of everything drawn at random.
     """
     from pathlib import Path
 
-    from headstart.components.core.plan import Plan
+    from headstart.components.core.recipe import load_recipe
     from headstart.components.train_head import step
 
-    plan = Plan("head", epochs, learning_rate, augmented_views, batch_size, seed)
-    settings = step.HeadSettings(backbone, weights, image_size, plan)
-    info = step.train_head(Path(train.path), Path(validation.path), Path(model.path), settings)
+    asked = load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=image_size)
+    info = step.train_head(Path(train.path), Path(validation.path), Path(model.path), asked, seed)
     model.metadata.update(info.metrics)

@@ -9,6 +9,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.validation import load_yaml
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import profile_names
@@ -47,6 +48,9 @@ _PATIENCE = {
 FOLLOWING = ("interval", "start_notice", "start_timeout", "connection_timeout")
 """What following a run looks at."""
 
+FLAGS = {"settings": "set"}
+"""Parameters that have another name on the command line."""
+
 # What a command line shows and takes as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
 
@@ -61,7 +65,9 @@ def takes_parameters(command: Callable[..., None], needs_data: bool = True) -> C
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        parameters = Parameters(**{name: _value(name, field, given.pop(name)) for name, field in _FIELDS.items()})
+        parameters = Parameters(
+            **{name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in _FIELDS.items()}
+        ).with_recipe_inside()
         parameters.check()
         command(parameters=parameters, **given)
 
@@ -143,13 +149,17 @@ def _option(name: str, field: FieldInfo, needs_data: bool) -> inspect.Parameter:
     kind, default = field.annotation, field.default
     if kind in _NUMBERS:
         kind, default = str, ",".join(map(str, default))
+    if name == "settings":
+        kind, default = list[str], []
     if name == "data" and needs_data:
         default = inspect.Parameter.empty
     option = typer.Option(help=field.description, show_default=default not in ("", [], inspect.Parameter.empty))
-    return _keyword(name, Annotated[kind, option], default)
+    return _keyword(FLAGS.get(name, name), Annotated[kind, option], default)
 
 
 def _value(name: str, field: FieldInfo, given: Any) -> Any:
+    if name == "settings":
+        return dict(map(_setting, given))
     number = _NUMBERS.get(field.annotation)
     if number is None:
         return given
@@ -157,3 +167,10 @@ def _value(name: str, field: FieldInfo, given: Any) -> Any:
         return [number(part) for part in given.split(",") if part.strip()]
     except ValueError:
         raise HeadstartError(f"{name} {given!r}: give three numbers with commas between them") from None
+
+
+def _setting(given: str) -> tuple[str, Any]:
+    key, equals, value = given.partition("=")
+    if not equals:
+        raise HeadstartError(f"--set {given!r}: give KEY=VALUE, such as head.epochs=5")
+    return key, load_yaml(value, f"the value of --set {given!r}")

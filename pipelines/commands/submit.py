@@ -10,6 +10,7 @@ from rich.console import Console
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.commands.options import (
+    FLAGS,
     FOLLOWING,
     FromScratch,
     NoCache,
@@ -130,5 +131,5 @@ def _refuse_parameters(parameters: Parameters, from_scratch: bool, no_cache: boo
     given = [key for key, value in parameters if value != getattr(Parameters(), key)]
     given += [key for key, value in (("from_scratch", from_scratch), ("no_cache", no_cache), ("name", name)) if value]
     if given:
-        options = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        options = ", ".join(f"--{FLAGS.get(key, key).replace('_', '-')}" for key in given)
         raise HeadstartError(f"--resume runs with the run's own parameters; leave {options} out, or submit a new run")

@@ -44,9 +44,10 @@ def data_steps(data: Path) -> PipelineTask:
 def every_step(data: Path) -> None:
     splits = data_steps(data).outputs
     both = {"train": splits["train"], "validation": splits["validation"]}
-    head = train_head(**both, backbone="sketchnet", epochs=2).outputs["model"]
-    tuned = fine_tune(**both, head=head, epochs=1).outputs["model"]
-    scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, epochs=1).outputs["model"]
+    head = train_head(**both, backbone="sketchnet", settings={"head.epochs": 2}).outputs["model"]
+    tuned = fine_tune(**both, head=head, settings={"fine_tuning.epochs": 1}).outputs["model"]
+    briefly = {"from_scratch.epochs": 1}
+    scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, settings=briefly).outputs["model"]
     models = {"model": tuned, "head": head, "from_scratch": scratch}
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
     compare_models(evaluation=evaluation.outputs["evaluation"])

@@ -74,17 +74,20 @@ def test_split_dataset(root: Path, dataset: Path) -> None:
 
 
 def test_train_head(root: Path, splits: dict[str, Path]) -> None:
-    run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", epochs=2)
+    settings = {"head.epochs": 2}
+    run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", settings=settings)
     assert read_model_info(output(root, "train-head/model")).stage == "head"
 
 
 def test_fine_tune(root: Path, splits: dict[str, Path], head: Path) -> None:
-    run(fine_tune, {"head": (dsl.Model, head)} | as_data(splits, "train", "validation"), epochs=1)
+    artifacts = {"head": (dsl.Model, head)} | as_data(splits, "train", "validation")
+    run(fine_tune, artifacts, settings={"fine_tuning.epochs": 1})
     assert read_model_info(output(root, "fine-tune/model")).parent == read_model_info(head).sha256
 
 
 def test_train_from_scratch(root: Path, splits: dict[str, Path]) -> None:
-    run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", image_size=32, epochs=1)
+    recipe = "image_size: 32\nfrom_scratch:\n  epochs: 1\n"
+    run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", recipe=recipe)
     assert read_model_info(output(root, "train-from-scratch/model")).stage == "from_scratch"
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from headstart.components.core.dataset import read_columns
-from headstart.components.core.plan import Plan
 from headstart.components.core.predictions import read_predictions
 from headstart.components.core.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
+from headstart.components.core.recipe import load_recipe
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
-from headstart.components.train_head.step import HeadSettings, train_head
+from headstart.components.train_head.step import train_head
 
 FLIPPED = 0.05
 LEAST_RECALL = 0.8
@@ -44,9 +44,8 @@ def flipped(photos: Path, mobilenet_v2_weights: Path, tmp_path_factory: pytest.T
     downloaded(photos, root / "wrong", str(root / "flips.csv"))
     folders = {name: root / name for name in ("train", "validation", "test")}
     split_dataset(root / "wrong", **folders, dealing=Dealing(Shares([900, 100, 100], [])))
-    plan = Plan("head", 1, 1e-3, 1, 64, 0)
-    settings = HeadSettings("mobilenet_v2", str(mobilenet_v2_weights), 128, plan)
-    train_head(folders["train"], folders["validation"], root / "head", settings)
+    briefly = {"weights": str(mobilenet_v2_weights), "image_size": 128, "head.epochs": 1, "head.augmented_views": 1}
+    train_head(folders["train"], folders["validation"], root / "head", load_recipe(settings=briefly), seed=0)
     return root
 
 

@@ -14,14 +14,16 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 from support.commands import QUICK, headstart
 
+from headstart.components.core.recipe import Recipe, load_recipe
 from headstart.pipelines.events import Measured, parse
 
 PRODUCTS = {
     "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
-    "data.html", "run.log",
+    "data.html", "recipe.yaml", "run.log",
 }  # fmt: skip
 
 
@@ -40,6 +42,13 @@ def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     assert {path.name for path in (output / "model").iterdir()} == {
         "model.keras", "model.json", "history.csv", "seen.parquet",
     }  # fmt: skip
+
+
+def test_recipe_of_the_run_is_complete_and_can_be_given_back(output: Path) -> None:
+    recipe = load_recipe(str(output / "recipe.yaml"))
+    assert (recipe.backbone, recipe.head.epochs, recipe.fine_tuning.epochs) == ("sketchnet", 3, 1)
+    assert recipe == recipe.resolved()
+    assert set(yaml.safe_load((output / "recipe.yaml").read_text())) == set(Recipe.model_fields)
 
 
 def test_metrics_are_those_of_the_predictions(output: Path) -> None:
@@ -106,7 +115,8 @@ def test_second_run_replaces_the_first_and_leaves_other_files_alone(output: Path
 
 def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"}
-    done = headstart("run", "--data", pictures, *QUICK, "--unfreeze-from", "block99", "--output", output)
+    wrong = ("--set", "fine_tuning.unfreeze_from=block99")
+    done = headstart("run", "--data", pictures, *QUICK, *wrong, "--output", output)
     assert done.returncode == 1
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"} == before
 

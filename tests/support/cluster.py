@@ -21,7 +21,9 @@ from support.commands import headstart
 from support.objects import Objects
 
 # Little to compute: what is tested is the way of the work through the cluster.
-QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10", "--head-epochs", "3", "--fine-tune-epochs", "1")
+QUICK = (
+    "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
+)  # fmt: skip
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
 
 

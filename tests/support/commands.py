@@ -9,7 +9,9 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10", "--head-epochs", "3", "--fine-tune-epochs", "1")
+QUICK = (
+    "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
+)  # fmt: skip
 
 _MARK = "HEADSTART_TEST_PROCESS"
 

@@ -17,8 +17,15 @@ from headstart.components.core.network.classifier import BACKBONE_END, build_bac
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.record_cache import recorded
 from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
 
-PLAN = Plan("head", 12, 0.05, 2, 16, 0)
+
+def planned(views: int, seed: int = 0, **augmentation: object) -> Plan:
+    settings = {f"augmentation.{key}": value for key, value in augmentation.items()}
+    return Plan.of(load_recipe(settings=settings | {"head.augmented_views": views}), "head", seed)
+
+
+PLAN = planned(2)
 
 
 @pytest.fixture
@@ -68,7 +75,8 @@ def test_the_same_record_is_not_computed_again_whatever_the_head(
     first = run(splits, logged)
     assert first.reused == []
     assert not [entry for entry in folder.iterdir() if entry.name.startswith(".")]
-    other_head = dataclasses.replace(PLAN, stage="fine_tuning", epochs=1, learning_rate=1.0, batch_size=2)
+    others = {"fine_tuning.augmented_views": 2, "fine_tuning.learning_rate": 1.0, "fine_tuning.optimizer": "sgd"}
+    other_head = Plan.of(load_recipe(settings=others), "fine_tuning", seed=0)
     again = run(splits, logged, other_head)
     assert again.reused == ["train", "validation"]
     assert all(np.array_equal(*pair) for pair in zip(first.values, again.values, strict=True))
@@ -78,8 +86,9 @@ def test_the_same_record_is_not_computed_again_whatever_the_head(
 @pytest.mark.parametrize(
     ("plan", "front", "reused"),
     [
-        (dataclasses.replace(PLAN, seed=1), {}, ["validation"]),
-        (dataclasses.replace(PLAN, augmented_views=3), {}, ["validation"]),
+        (planned(2, seed=1), {}, ["validation"]),
+        (planned(2, shear=0.1), {}, ["validation"]),
+        (planned(3), {}, ["validation"]),
         (PLAN, {"size": 40}, []),
         (PLAN, {"factor": 1.001}, []),
     ],
@@ -106,7 +115,7 @@ def test_other_images_make_another(splits: dict[str, Path], folder: Path, logged
 def test_a_front_is_known_again_among_other_layers(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
-    backbone, plan = get_backbone("sketchnet"), dataclasses.replace(PLAN, augmented_views=1)
+    backbone, plan = get_backbone("sketchnet"), planned(1)
     weights = build_backbone(backbone, 32).get_weights()
     reused = []
     for classes in (2, 5):

@@ -9,29 +9,38 @@ import keras
 import numpy as np
 import pytest
 
+from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import read_history
 from headstart.components.core.model import read_model_info, read_seen
 from headstart.components.core.network.artifact import load_model
+from headstart.components.core.network.weights import pretrained_backbone
 from headstart.components.core.pictures import read_pictures
-from headstart.components.core.plan import Plan
 from headstart.components.core.predictions import read_predictions
 from headstart.components.core.probe import read_learning_curve
-from headstart.components.fine_tune.step import FineTuneSettings, fine_tune
-from headstart.components.train_from_scratch.step import ScratchSettings, train_from_scratch
-from headstart.components.train_head.step import HeadSettings, train_head
+from headstart.components.core.recipe import dump_recipe, load_recipe
+from headstart.components.fine_tune.step import fine_tune
+from headstart.components.train_from_scratch.step import train_from_scratch
+from headstart.components.train_head.step import train_head
 
 
 def weights_by_layer(model: Path) -> dict[str, list[np.ndarray]]:
     return {layer.name: layer.get_weights() for layer in load_model(model).get_layer("sketchnet").layers}
 
 
+def moved_layers(before: dict[str, list[np.ndarray]], after: dict[str, list[np.ndarray]]) -> set[str]:
+    return {
+        name
+        for name, weights in before.items()
+        if not all(np.array_equal(one, other) for one, other in zip(weights, after[name], strict=True))
+    }
+
+
 def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> Path:
-    plan = Plan("fine_tuning", 2, float(settings.pop("learning_rate", 1e-3)), 1, 16, 0)
-    fine_tune(
-        head, splits["train"], splits["validation"], out, FineTuneSettings(str(settings.pop("point", "")), plan)
-    )
+    briefly = {"epochs": 2, "learning_rate": 1e-3, "augmented_views": 1, "batch_size": 16} | settings
+    recipe = load_recipe(settings={f"fine_tuning.{key}": value for key, value in briefly.items()})
+    fine_tune(head, splits["train"], splits["validation"], out, recipe, seed=0)
     return out
 
 
@@ -39,7 +48,7 @@ def test_head_artifact_says_how_it_was_made(head: Path, splits: dict[str, Path])
     info = read_model_info(head)
     assert (info.stage, info.backbone, info.image_size, info.classes) == ("head", "sketchnet", 64, ["cat", "dog"])
     assert info.dataset == {name: read_info(splits[name]).digest for name in ("train", "validation")}
-    assert info.recipe["plan"]["learning_rate"] == 1e-2
+    assert info.recipe["head"]["learning_rate"] == 1e-2
     assert set(info.versions) == {"python", "headstart", "keras", "tensorflow"}
     assert [epoch.stage for epoch in read_history(head)] == ["head"] * 8
     assert info.metrics["validation_accuracy"] > 0.6
@@ -69,23 +78,20 @@ def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[st
 
 
 def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    settings = HeadSettings("sketchnet", "", 0, Plan("head", 8, 1e-2, 1, 16, 0))
-    train_head(splits["train"], splits["validation"], tmp_path / "again", settings)
+    # The recipe that the artifact names is complete.
+    recipe = load_recipe(dump_recipe(read_model_info(head).recipe))
+    train_head(splits["train"], splits["validation"], tmp_path / "again", recipe, seed=0)
     for one, other in zip(load_model(head).get_weights(), load_model(tmp_path / "again").get_weights(), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    tuned = tune(head, splits, tmp_path / "tuned", point="block3", learning_rate=1e-2)
+    tuned = tune(head, splits, tmp_path / "tuned", unfreeze_from="block3", learning_rate=1e-2)
     info = read_model_info(tuned)
     assert info.parent == read_model_info(head).sha256
     assert [epoch.stage for epoch in read_history(tuned)] == ["head"] * 8 + ["fine_tuning"] * 2
     before, after = weights_by_layer(head), weights_by_layer(tuned)
-    moved = {
-        name
-        for name, weights in before.items()
-        if not all(np.array_equal(one, other) for one, other in zip(weights, after[name], strict=True))
-    }
+    moved = moved_layers(before, after)
     kinds = {layer.name: type(layer).__name__ for layer in load_model(tuned).get_layer("sketchnet").layers}
     if info.metrics["fine_tuned_share"] > 0:
         assert any(name.startswith("block3") for name in moved)
@@ -107,13 +113,35 @@ def test_fine_tuning_that_only_harms_leaves_the_head(head: Path, splits: dict[st
 
 def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"no layer or block 'block9'; one can unfreeze from .*block3"):
-        tune(head, splits, tmp_path / "tuned", point="block9")
+        tune(head, splits, tmp_path / "tuned", unfreeze_from="block9")
     assert not (tmp_path / "tuned").exists()
 
 
+def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) -> None:
+    """Way 2b of the source: augmented anew in every epoch; the frozen layers and BatchNorm stay as they are."""
+    briefly = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 8, "augmented_views": 0, "learning_rate": 1e-2}
+    settings = {f"{stage}.{key}": value for stage in ("head", "fine_tuning") for key, value in briefly.items()}
+    recipe = load_recipe(
+        "tutorial", settings | {"backbone": "sketchnet", "image_size": 32, "fine_tuning.unfreeze_from": "block3"}
+    )
+    both = splits["train"], splits["validation"]
+    train_head(*both, tmp_path / "head", recipe, seed=0)
+    fine_tune(tmp_path / "head", *both, tmp_path / "tuned", recipe, seed=0)
+    pretrained = pretrained_backbone(get_backbone("sketchnet"), 32, "")
+    before = {layer.name: layer.get_weights() for layer in pretrained.layers if layer.weights}
+    for name in ("head", "tuned"):
+        network = load_model(tmp_path / name)
+        assert isinstance(network.get_layer("preprocess"), keras.layers.Rescaling)
+        assert network.get_layer("preprocess").scale == pytest.approx(1 / 255)
+        assert not [layer for layer in network.layers if "augmentation" in layer.name]
+        moved = moved_layers(before, weights_by_layer(tmp_path / name))
+        assert all(layer.startswith(("block3_conv", "block4_conv")) for layer in moved)
+        assert name == "tuned" or not moved
+
+
 def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
-    settings = ScratchSettings("sketchnet", 32, Plan("from_scratch", 2, 1e-3, 2, 16, 0))
-    info = train_from_scratch(splits["train"], splits["validation"], tmp_path / "model", settings)
+    recipe = load_recipe(settings={"image_size": 32, "from_scratch.epochs": 2, "from_scratch.augmented_views": 2})
+    info = train_from_scratch(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
     model = load_model(tmp_path / "model")
     assert (info.stage, info.image_size) == ("from_scratch", 32)
     kinds = [type(layer) for layer in model.get_layer("convnet").layers]

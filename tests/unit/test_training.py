@@ -1,5 +1,6 @@
-from dataclasses import replace
+import logging
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -7,13 +8,25 @@ import pytest
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import best_epoch, read_history, write_history
+from headstart.components.core.network.batches import PlainBatches, TrainingBatches, targets_of
 from headstart.components.core.network.images import image_batches
 from headstart.components.core.network.mixing import best_mixture
-from headstart.components.core.network.record import PlainBatches, Record, Recorder, TrainingBatches
+from headstart.components.core.network.optimizer import Pace, block_paces, build_optimizer
+from headstart.components.core.network.record import Record, Recorder
+from headstart.components.core.network.sketchnet import build_sketchnet
 from headstart.components.core.network.training import compile_classifier, fit
 from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
 
-PLAN = Plan("head", 12, 0.05, 1, 16, 0)
+
+def planned(**changes: object) -> Plan:
+    """A plan of the head, short and quick to learn."""
+    settings = {"epochs": 12, "learning_rate": 0.05, "augmented_views": 1, "batch_size": 16, "weight_decay": 0.004}
+    recipe = load_recipe(settings={f"head.{key}": value for key, value in (settings | changes).items()})
+    return Plan.of(recipe, "head", seed=0)
+
+
+PLAN = planned()
 
 
 def points(images: int, views: int = 1, seed: int = 0) -> Record:
@@ -22,6 +35,11 @@ def points(images: int, views: int = 1, seed: int = 0) -> Record:
     labels = random.integers(0, 2, images)
     values = random.normal(size=(views, images, 4)) + 2.0 * labels[None, :, None]
     return Record(values.astype(np.float16), labels)
+
+
+def all_of(batches: keras.utils.PyDataset) -> tuple[np.ndarray, np.ndarray]:
+    inputs, targets = zip(*(batches[index] for index in range(len(batches))), strict=True)
+    return np.concatenate(inputs), np.concatenate(targets)
 
 
 def logistic() -> keras.Model:
@@ -35,26 +53,26 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
 ) -> None:
     pixels = keras.Input((32, 32, 3))
     front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    made = Recorder(front, seed=0).record(splits["train"], 3, tmp_path / "train.npy")
+    made = Recorder(front, PLAN).record(splits["train"], 3, tmp_path / "train.npy")
     assert made.activations.shape == (3, 80, 8, 8, 3)
     assert made.activations.dtype == np.float16
     plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
     assert np.allclose(made.activations[0], plain, rtol=2e-3)
     differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
     assert all((difference > 1).mean() > 0.9 for difference in differences)
-    again = Recorder(front, seed=0).record(splits["train"], 3, tmp_path / "again.npy")
+    again = Recorder(front, PLAN).record(splits["train"], 3, tmp_path / "again.npy")
     assert np.array_equal(made.activations, again.activations)
 
 
 def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:
     images = np.arange(50)
     values = np.stack([images, images + 100]).astype(np.float16)[..., None]
-    batches = TrainingBatches(Record(values, images), batch=16, seed=0)
+    batches = TrainingBatches(Record(values, images), PLAN.training, units=1, seed=0)
     seen = []
     for _ in range(2):
-        inputs, labels = map(np.concatenate, zip(*(batches[index] for index in range(len(batches))), strict=True))
-        assert sorted(labels) == list(images)
-        assert set(np.unique(inputs[:, 0] - labels)) == {0, 100}
+        inputs, labels = all_of(batches)
+        assert sorted(labels[:, 0]) == list(images)
+        assert set(np.unique(inputs - labels)) == {0, 100}
         seen.append(labels)
         batches.on_epoch_end()
     assert not np.array_equal(*seen)
@@ -62,10 +80,32 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
 
 def test_plain_batches_are_in_order() -> None:
     data = points(600, views=2)
-    batches = PlainBatches(data)
-    inputs, labels = map(np.concatenate, zip(*(batches[index] for index in range(len(batches))), strict=True))
+    batches = PlainBatches(data, units=1)
+    inputs, targets = all_of(batches)
     assert np.array_equal(inputs, data.activations[0].astype(np.float32))
-    assert np.array_equal(labels, data.labels)
+    assert np.array_equal(targets[:, 0], data.labels)
+    assert np.array_equal(all_of(PlainBatches(data, units=3))[1], np.eye(3)[data.labels])
+
+
+@pytest.mark.parametrize(("steps", "batch", "most"), [(7, 16, 3), (2, 16, 1), (1, 500, 1)])
+def test_a_pass_of_given_steps_shows_each_image_about_as_often(steps: int, batch: int, most: int) -> None:
+    training = planned(steps_per_epoch=steps, batch_size=batch).training
+    batches = TrainingBatches(points(50), training, units=1, seed=0)
+    sizes = [len(batches[index][0]) for index in range(len(batches))]
+    assert sizes == [min(batch, 50)] * steps
+    inputs, _ = all_of(batches)
+    assert np.unique(inputs, axis=0, return_counts=True)[1].max() == most
+
+
+def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
+    labels = np.array([0, 1, 2])
+    assert np.allclose(targets_of(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
+    assert np.allclose(targets_of(labels[:2], 1, 0.3), [[0.15], [0.85]])
+    pictures = Record(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
+    training = planned(mixup=0.5, augmented_views=0, batch_size=8).training
+    inputs, targets = all_of(TrainingBatches(pictures, training, units=2, seed=0))
+    assert np.allclose(targets.sum(axis=1), 1)
+    assert ((targets > 0.01) & (targets < 0.99)).any() and not np.isin(inputs, np.arange(8)).all()
 
 
 def test_fit_learns_and_leaves_the_best_epoch(tmp_path: Path) -> None:
@@ -73,7 +113,7 @@ def test_fit_learns_and_leaves_the_best_epoch(tmp_path: Path) -> None:
     epochs = fit(model, points(400), validation, PLAN)
     assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
     assert best_epoch(epochs).validation_accuracy > 0.95
-    loss, _ = model.evaluate(PlainBatches(validation), verbose=0)
+    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
     assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
     assert epochs[-1].learning_rate < epochs[0].learning_rate
     write_history(tmp_path, epochs)
@@ -87,7 +127,7 @@ def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:
     good = fit(model, points(400), validation, PLAN)
     worse = fit(model, spoiled, validation, PLAN)
     assert worse[-1].validation_loss > best_epoch(worse).validation_loss >= best_epoch(good).validation_loss
-    loss, _ = model.evaluate(PlainBatches(validation), verbose=0)
+    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
     assert loss == pytest.approx(best_epoch(worse).validation_loss, rel=1e-5)
 
 
@@ -100,26 +140,107 @@ def test_fit_is_repeatable() -> None:
     assert all(np.array_equal(*pair) for pair in zip(*results, strict=True))
 
 
-def test_loss_that_is_not_finite_stops_with_the_way_out() -> None:
+def test_loss_that_is_not_finite_at_first_stops_with_the_way_out() -> None:
     data = points(64)
-    data.activations[0, 3] = np.nan
-    with pytest.raises(HeadstartError, match="head: the loss is nan in epoch 1; lower the learning rate"):
+    data.activations[0] = np.nan
+    message = r"head: the loss is not finite after step 1 of epoch 1; lower head\.learning_rate \(0\.05\)"
+    with pytest.raises(HeadstartError, match=message):
         fit(logistic(), data, points(50, seed=1), PLAN)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("epochs", 0), ("learning_rate", 0.0), ("learning_rate", -1.0), ("batch_size", 0)]
-)
-def test_plan_refuses_what_makes_no_sense(field: str, value: float) -> None:
-    values = {"stage": "head", "epochs": 1, "learning_rate": 1.0, "augmented_views": 1, "batch_size": 1, "seed": 0}
-    with pytest.raises(HeadstartError, match=f"{field} of stage head is {value}; it must be above 0"):
-        Plan(**(values | {field: value}))
+class BreaksDown(keras.layers.Layer):
+    """Passes its input on for six training steps."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            self.steps.assign_add(1)
+        return keras.ops.where(self.steps > 6, np.nan, inputs) if training else inputs
+
+
+def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    validation = points(50, seed=1)
+    plain, inputs = logistic(), keras.Input((4,))
+    model = keras.Model(inputs, plain(BreaksDown()(inputs)))
+    monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
+    with caplog.at_level(logging.INFO, "headstart"):
+        epochs = fit(model, points(64), validation, PLAN)
+    assert len(epochs) == 1
+    assert "event=training_stopped" in caplog.text and "not finite after step 3 of epoch 2" in caplog.text
+    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
+
+
+def test_training_stops_when_nothing_gets_better() -> None:
+    spoiled = points(64)
+    epochs = fit(
+        logistic(), Record(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), planned(patience=2, epochs=9)
+    )
+    assert len(epochs) == 2 + epochs.index(best_epoch(epochs)) + 1 < 9
+
+
+def test_average_of_the_weights_is_what_is_validated_and_kept() -> None:
+    model, validation = logistic(), points(200, seed=1)
+    start = model.get_weights()
+    epochs = fit(model, points(200), validation, planned(ema=0.99, epochs=3, patience=1))
+    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
+    plain = logistic()
+    fit(plain, points(200), validation, planned(epochs=3))
+    moved = [np.abs(trained.get_weights()[0] - start[0]).max() for trained in (model, plain)]
+    assert 0 < moved[0] < moved[1], "an average lags behind"
+
+
+def test_balanced_classes_count_alike() -> None:
+    # Nine of ten points are of class 0, and no point tells anything of its class.
+    labels = (np.arange(400) % 10 == 0).astype(np.int64)
+    blind = Record(np.zeros((1, 400, 4), np.float16), labels)
+    for weights, share in (("balanced", 0.5), ("none", 0.1)):
+        model = logistic()
+        fit(model, blind, blind, planned(class_weights=weights, epochs=8, optimizer="adam", learning_rate=0.1))
+        assert model(np.zeros((1, 4))).numpy()[0, 0] == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_variables_move_at_their_pace(optimizer: str) -> None:
+    training = planned(optimizer=optimizer, schedule="constant", learning_rate=0.1, weight_decay=0.5).training
+    variables = [keras.Variable(np.ones(2), dtype="float32") for _ in range(3)]
+    paces = [Pace(), Pace(0.1), Pace(1.0, start=0.5)]
+    stepper = build_optimizer(training, 4, paces)
+    alike = build_optimizer(training, 4, [Pace()] * 3)
+    assert type(alike).__name__.lower() == optimizer
+    values = []
+    for _ in range(3):
+        stepper.apply([keras.ops.ones(2, "float32")] * 3, variables)
+        values.append([float(variable[0]) for variable in variables])
+    one, slow, late = zip(*values, strict=True)
+    assert one[0] - one[1] > 5 * (slow[0] - slow[1]) > 0
+    assert late[0] == late[1] == 1 > late[2], "weight decay waits too"
+    reference = keras.Variable(np.ones(2), dtype="float32")
+    alike.build([reference])
+    alike.apply([keras.ops.ones(2, "float32")], [reference])
+    assert float(reference[0]) == pytest.approx(one[0], rel=1e-5), "a pace of 1 is Keras' own step"
+
+
+def test_paces_fall_from_block_to_block() -> None:
+    base = build_sketchnet((32, 32, 3))
+    head = keras.Variable(np.ones(1))
+    variables = [
+        *base.get_layer("block3_conv1").trainable_variables,
+        *base.get_layer("block4_conv2").trainable_variables,
+        head,
+    ]
+    assert block_paces(base, variables, 0.5, gradual=True) == [Pace(0.25, 0.5), Pace(0.5, 0.25), Pace(1.0, 0.0)]
 
 
 @pytest.mark.parametrize(("images", "views"), [(100, 6), (1_000, 3), (2_000, 1), (100_000, 1)])
 def test_few_images_are_seen_in_more_views(images: int, views: int) -> None:
-    assert replace(PLAN, augmented_views=-1).views(images) == views
-    assert replace(PLAN, augmented_views=4).views(images) == 4
+    assert planned(augmented_views=-1).training.views(images) == views
+    assert planned(augmented_views=4).training.views(images) == 4
 
 
 def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better() -> None:

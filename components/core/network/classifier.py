@@ -207,6 +207,8 @@ def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> ke
             return layers.Rescaling(1 / 128, offset=-1.0, name=name)(pixels)
         case "torch":
             return layers.Normalization(mean=_IMAGENET_MEAN_RGB, variance=_IMAGENET_VARIANCE_RGB, name=name)(pixels)
+        case "unit":
+            return layers.Rescaling(1 / 255, name=name)(pixels)
         case "caffe":
             turned = keras.ops.flip(pixels, axis=-1)
             return layers.Normalization(mean=_IMAGENET_MEAN_BGR, variance=(1.0, 1.0, 1.0), name=name)(turned)

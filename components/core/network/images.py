@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from headstart.components.core.dataset import read_rows
+from headstart.components.core.recipe import Augmentation
 
 
 def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
@@ -35,15 +36,28 @@ def image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
     return images.batch(batch).prefetch(2)
 
 
-def augmentation(seed: int) -> keras.Sequential:
-    """Random views of images as small changes of the camera: mirrored, turned, shifted, nearer or farther."""
+def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
+    """Random views of images, float32 (n, size, size, 3), RGB 0-255; nothing happens outside training.
+
+    Args:
+        settings: Which changes, and how large.
+        seed: Of all of them.
+    """
     layers = keras.layers
-    return keras.Sequential(
-        [
-            layers.RandomFlip("horizontal", seed=seed),
-            layers.RandomRotation(0.04, fill_mode="nearest", seed=seed + 1),
-            layers.RandomTranslation(0.08, 0.08, fill_mode="nearest", seed=seed + 2),
-            layers.RandomZoom((-0.15, 0.1), fill_mode="nearest", seed=seed + 3),
-        ],
-        name="augmentation",
-    )
+    fill = {"fill_mode": settings.fill}
+    changes: list[keras.Layer] = []
+    if settings.horizontal_flip:
+        changes.append(layers.RandomFlip("horizontal", seed=seed))
+    if settings.rotation:
+        changes.append(layers.RandomRotation(settings.rotation / 360, **fill, seed=seed + 1))
+    if settings.width_shift or settings.height_shift:
+        changes.append(layers.RandomTranslation(settings.height_shift, settings.width_shift, **fill, seed=seed + 2))
+    if any(settings.zoom):
+        zoom = tuple(settings.zoom)
+        width = None if settings.keep_aspect else zoom
+        changes.append(layers.RandomZoom(zoom, width, **fill, seed=seed + 3))
+    if settings.shear:
+        changes.append(layers.RandomShear(settings.shear, **fill, seed=seed + 4))
+    if settings.rand_augment:
+        changes.append(layers.RandAugment((0, 255), factor=settings.rand_augment, seed=seed + 5))
+    return keras.Sequential(changes, name="augmentation")

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from headstart.components.core.network.record import PlainBatches, Record
+from headstart.components.core.network.batches import PlainBatches
+from headstart.components.core.network.record import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +39,11 @@ def best_mixture(
         validation: Images to choose by.
     """
     end = [weight.numpy() for weight in model.trainable_variables]
+    batches = PlainBatches(validation, model.output.shape[-1])
     tried = []
     for share in (0.0, *shares):
         _mix(model, start, end, share)
-        loss, accuracy = model.evaluate(PlainBatches(validation), verbose=0)
+        loss, accuracy = model.evaluate(batches, verbose=0)
         tried.append(Mixture(share, float(loss), float(accuracy)))
     chosen = min(tried, key=lambda mixture: mixture.loss)
     _mix(model, start, end, chosen.share)

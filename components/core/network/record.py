@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.logs import tracked
 from headstart.components.core.network.images import augmentation, image_batches
+from headstart.components.core.plan import Plan
 
 _BATCH = 64
-_PLAIN_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Recorder:
 
     Args:
         front: Resized pixels (n, size, size, 3), 0-255, to activations.
-        seed: Of the augmentation.
+        plan: Its augmentation and seed.
     """
 
-    def __init__(self, front: keras.Model, seed: int) -> None:
+    def __init__(self, front: keras.Model, plan: Plan) -> None:
         limit = np.finfo(np.float16).max
-        augment = augmentation(seed)
+        augment = augmentation(plan.augmentation, plan.seed)
         self._size = front.input.shape[1]
         self._shape = front.output.shape[1:]
         pixels = tf.TensorSpec((None, self._size, self._size, 3))
@@ -97,53 +97,3 @@ class Recorder:
 def load_record(path: Path, dataset: Path) -> Record:
     """The record in a file, which stays on disk, with the labels of the dataset that it was made of."""
     return Record(np.load(path, mmap_mode="r"), read_columns(dataset, ["label"])["label"].to_numpy())
-
-
-class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled training batches from a record: each epoch shows each image once, in a view drawn at random.
-
-    Args:
-        record: What to draw from.
-        batch: Images a batch.
-        seed: Of the order and of the views.
-    """
-
-    def __init__(self, record: Record, batch: int, seed: int) -> None:
-        super().__init__()
-        self._record = record
-        self._batch = batch
-        self._random = np.random.default_rng(seed)
-        self._draw()
-
-    def __len__(self) -> int:
-        return math.ceil(self._record.images / self._batch)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        images = self._order[index * self._batch : (index + 1) * self._batch]
-        return (
-            self._record.activations[self._views[images], images].astype(np.float32),
-            self._record.labels[images],
-        )
-
-    def on_epoch_end(self) -> None:
-        """Draws a new order and new views."""
-        self._draw()
-
-    def _draw(self) -> None:
-        self._order = self._random.permutation(self._record.images)
-        self._views = self._random.integers(self._record.views, size=self._record.images)
-
-
-class PlainBatches(keras.utils.PyDataset):
-    """The plain views of a record, in order."""
-
-    def __init__(self, record: Record) -> None:
-        super().__init__()
-        self._record = record
-
-    def __len__(self) -> int:
-        return math.ceil(self._record.images / _PLAIN_BATCH)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        images = slice(index * _PLAIN_BATCH, (index + 1) * _PLAIN_BATCH)
-        return self._record.activations[0, images].astype(np.float32), self._record.labels[images]

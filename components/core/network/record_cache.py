@@ -38,29 +38,31 @@ _LEFT_OUT = ("name", "trainable", "build_config")
 def recorded(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Iterator[tuple[Record, Record]]:
     """Records a training set in the plan's views and a validation set in one, or finds what was recorded before.
 
-    Where the cache cannot be used, or has no room, the records vanish at the block's end.
+    For a plan of no views, which trains end to end, the plain one is recorded. Where the cache cannot be used, or has
+    no room, the records vanish at the block's end.
 
     Args:
         front: Resized pixels (n, size, size, 3), 0-255, to activations.
         train: Dataset artifact.
         validation: Dataset artifact.
-        plan: Its views and its seed are used.
+        plan: Its views, augmentation and seed are used.
 
     Raises:
         HeadstartError: There is no room for the record anywhere.
     """
-    recorder, known = Recorder(front, plan.seed), _digest_of_front(front)
-    wanted = (("train", train, plan.views(read_info(train).images)), ("validation", validation, 1))
+    recorder, known = Recorder(front, plan), _digest_of_front(front)
+    views = max(1, plan.training.views(read_info(train).images))
+    wanted = (("train", train, views), ("validation", validation, 1))
     with contextlib.ExitStack() as stack:
         records = []
         for name, dataset, views in wanted:
-            facts = _facts(known, dataset, views, plan.seed)
+            facts = _facts(known, dataset, views, plan)
             record = _kept(facts, dataset, name) or _made(recorder, facts, dataset, name, stack)
             records.append(record)
         yield records[0], records[1]
 
 
-def _facts(front: str, dataset: Path, views: int, seed: int) -> dict[str, Any]:
+def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
     """Whatever the content of a record hangs on."""
     ids = hashlib.sha256("\n".join(read_columns(dataset, ["id"])["id"].to_pylist()).encode())
     facts = {
@@ -72,7 +74,10 @@ def _facts(front: str, dataset: Path, views: int, seed: int) -> dict[str, Any]:
         "tensorflow": tf.__version__,
     }
     if views > 1:
-        facts |= {"seed": seed, "augmentation": _nameless(augmentation(seed).get_config())}
+        facts |= {
+            "seed": plan.seed,
+            "augmentation": _nameless(augmentation(plan.augmentation, plan.seed).get_config()),
+        }
     return facts
 
 

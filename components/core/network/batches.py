@@ -1,0 +1,94 @@
+"""From a record to the batches that a network is trained and validated on."""
+
+import math
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from headstart.components.core.network.record import Record
+from headstart.components.core.recipe import Training
+
+_PLAIN_BATCH = 256
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def targets_of(labels: NDArray[np.int64], units: int, smoothing: float = 0.0) -> NDArray[np.float32]:
+    """What the outputs shall be.
+
+    Args:
+        labels: (n,).
+        units: Of the output: 1 for a sigmoid, the number of classes for a softmax.
+        smoothing: Share of each target that is spread over the classes.
+
+    Returns:
+        (n, units).
+    """
+    hard = labels[:, None] if units == 1 else np.eye(units)[labels]
+    return np.asarray((1 - smoothing) * hard + smoothing / max(2, units), np.float32)
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled training batches from a record; a pass shows each image equally often, in views drawn at random.
+
+    Args:
+        record: What to draw from.
+        training: How large batches are, how many make a pass, and what is done to targets and images.
+        units: Of the network's output.
+        seed: Of the order, of the views and of MixUp.
+    """
+
+    def __init__(self, record: Record, training: Training, units: int, seed: int) -> None:
+        super().__init__()
+        self._record = record
+        self._batch = min(training.batch_size, record.images)
+        self._steps = training.steps_per_epoch or math.ceil(record.images / self._batch)
+        self._rounds = math.ceil(training.steps_per_epoch * self._batch / record.images) or 1
+        self._targets = targets_of(record.labels, units, training.label_smoothing)
+        self._mix = keras.layers.MixUp(training.mixup, seed=seed) if training.mixup else None
+        self._random = np.random.default_rng(seed)
+        self._draw()
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, index: int) -> Batch:
+        drawn = slice(index * self._batch, (index + 1) * self._batch)
+        images = self._order[drawn]
+        inputs = self._record.activations[self._views[drawn], images].astype(np.float32)
+        targets = self._targets[images]
+        if self._mix is None:
+            return inputs, targets
+        mixed = self._mix({"images": inputs, "labels": targets}, training=True)
+        return mixed["images"].numpy(), mixed["labels"].numpy()
+
+    def on_epoch_end(self) -> None:
+        """Draws a new order and new views."""
+        self._draw()
+
+    def _draw(self) -> None:
+        images = self._record.images
+        self._order = np.concatenate([self._random.permutation(images) for _ in range(self._rounds)])
+        self._views = self._random.integers(self._record.views, size=len(self._order))
+
+
+class PlainBatches(keras.utils.PyDataset):
+    """The plain views of a record, in order.
+
+    Args:
+        record: What they are of.
+        units: Of the network's output.
+    """
+
+    def __init__(self, record: Record, units: int) -> None:
+        super().__init__()
+        self._record = record
+        self._targets = targets_of(record.labels, units)
+
+    def __len__(self) -> int:
+        return math.ceil(self._record.images / _PLAIN_BATCH)
+
+    def __getitem__(self, index: int) -> Batch:
+        images = slice(index * _PLAIN_BATCH, (index + 1) * _PLAIN_BATCH)
+        return self._record.activations[0, images].astype(np.float32), self._targets[images]
