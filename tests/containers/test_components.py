@@ -21,6 +21,7 @@ from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
@@ -52,6 +53,7 @@ def every_step(data: Path) -> None:
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
     compare_models(evaluation=evaluation.outputs["evaluation"])
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
+    find_champion(publish_uri=str(data.parent / "published"), champion="gs://bucket/before")
 
 
 def is_listing(outputs: Path) -> None:
@@ -95,6 +97,11 @@ def are_predictions(outputs: Path) -> None:
     assert pq.read_table(outputs / "predictions")["label"].null_count == 0
 
 
+def is_champion(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": "gs://bucket/before"}
+
+
 CHECKS = {
     "list_data": is_listing,
     "download_dataset": is_dataset,
@@ -105,6 +112,7 @@ CHECKS = {
     "evaluate_model": is_evaluation,
     "compare_models": is_decision,
     "predict_images": are_predictions,
+    "find_champion": is_champion,
 }
 
 
