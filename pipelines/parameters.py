@@ -23,7 +23,8 @@ from headstart.components.core.validation import load_yaml
 from headstart.components.download_dataset.step import Settings
 from headstart.components.split_dataset.step import Dealing, Shares
 
-_PLACES = ("corrections", "champion", "publish_uri")
+_WRITTEN = ("publish_uri", "record_uri")
+_PLACES = ("corrections", "champion", *_WRITTEN)
 
 
 class Parameters(BaseModel):
@@ -81,6 +82,11 @@ class Parameters(BaseModel):
         "'given' (the source's train, validation and test folders).",
     )
     seed: int = Field(0, description="Of everything drawn at random.")
+    record_uri: str = Field(
+        "",
+        description="Where what the frozen layers say of images is kept for other runs: a folder, or a gs:// or "
+        "s3:// address; in a cache of this machine alone if left out.",
+    )
     champion: str = Field(
         "",
         description="The model in use, to compare with on the same test images: a model's folder, as a path or an "
@@ -115,11 +121,12 @@ class Parameters(BaseModel):
         Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
         Dealing(Shares(self.counts, self.fractions), self.order)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
-        if scheme_of(self.publish_uri) not in WRITABLE_SCHEMES:
-            raise HeadstartError(
-                f"publish {without_secrets(self.publish_uri)!r} is no place to write to; give a folder, a gs:// or "
-                "an s3:// address"
-            )
+        for name in _WRITTEN:
+            if scheme_of(value := getattr(self, name)) not in WRITABLE_SCHEMES:
+                raise HeadstartError(
+                    f"{name} {without_secrets(value)!r} is no place to write to; give a folder, a gs:// or an s3:// "
+                    "address"
+                )
         if "'" in self.publish_uri or '"' in self.publish_uri:
             raise HeadstartError(f"publish {self.publish_uri!r}: KFP's conditions stumble over quotes; rename it")
         texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
@@ -163,8 +170,9 @@ class Parameters(BaseModel):
                 here[name] = str(Path(value).expanduser().absolute())
                 if not Path(here[name]).exists():
                     raise HeadstartError(f"{name} {value!r} does not exist; pass a path or an address")
-        if self.publish_uri and not is_remote(self.publish_uri):
-            here["publish_uri"] = str(Path(self.publish_uri).expanduser().absolute())
+        for name in _WRITTEN:
+            if (value := getattr(self, name)) and not is_remote(value):
+                here[name] = str(Path(value).expanduser().absolute())
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:

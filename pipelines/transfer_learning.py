@@ -51,6 +51,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
         seed: int = _DEFAULTS.seed,
+        record_uri: str = _DEFAULTS.record_uri,
         champion: str = _DEFAULTS.champion,
         publish_uri: str = _DEFAULTS.publish_uri,
         level: float = _DEFAULTS.level,
@@ -91,6 +92,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
             seed: Of everything drawn at random.
+            record_uri: Where records of frozen features are kept for other runs: a gs:// or s3:// address, or a
+                folder that the pods see; empty: nowhere.
             champion: The model in use, a model's folder, to compare with; empty: there is none, or a published one.
             publish_uri: Where models are published, to compare with the one in use there and to take its place; a
                 path that the pods see, or a gs:// or s3:// address; empty: nowhere.
@@ -136,6 +139,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             weights=weights,
             image_size=image_size,
             seed=seed,
+            record_uri=record_uri,
         )
         tuned = fine_tune(
             head=head.outputs["model"],
@@ -144,6 +148,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             recipe=recipe,
             settings=settings,
             seed=seed,
+            record_uri=record_uri,
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
         tasks = {"list_data": listing, "find_champion": in_use}

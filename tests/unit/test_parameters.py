@@ -25,6 +25,7 @@ def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypa
         ),
         ({"data": ["gs://bucket/pets"], "champion": "out/model"}, "champion 'out/model' is a path"),
         ({"data": ["gs://bucket/pets"], "publish_uri": "models"}, "publish_uri 'models' is a path of this machine"),
+        ({"data": ["gs://bucket/pets"], "record_uri": "records"}, "record_uri 'records' is a path"),
         ({"data": ["https://me:hunter2@host/pets.zip"]}, "data 'https://host/pets.zip' comes with a password"),
     ],
 )
