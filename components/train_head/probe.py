@@ -27,7 +27,7 @@ from headstart.components.core.probe import (
 )
 from headstart.components.core.statistics import LEVEL
 from headstart.components.train_head.label_errors import Suspects, find_suspects, suspect_pictures, write_label_errors
-from headstart.components.train_head.ridge import Sums, fit_all, fit_one, reduced
+from headstart.components.train_head.ridge import LinearHead, Sums, fit_all, fit_one, linear_head, reduced
 
 FOLDS = 5
 DRAWS = 10
@@ -53,6 +53,7 @@ class Probed:
         splits: The split of each image.
         suspects: Images whose class is doubtful.
         pictures: The first of them.
+        head: What ridge regression on the training images alone reaches, a floor for whatever head is trained.
     """
 
     predictions: Predictions
@@ -60,6 +61,7 @@ class Probed:
     splits: list[str]
     suspects: Suspects
     pictures: list[Shown]
+    head: LinearHead
 
 
 def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], channels: int, seed: int) -> Probed:
@@ -72,14 +74,16 @@ def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], chan
         seed: Of folds and draws.
     """
     started = time.monotonic()
-    features = reduced(activations, channels, seed)
+    data = reduced(activations, channels, seed)
+    features = data.features
     info = read_info(folders[0])
     rows = [read_columns(folder, ["label", "group"]) for folder in folders]
     labels = np.concatenate([each["label"].to_numpy() for each in rows])
     groups = [group for each in rows for group in each["group"].to_pylist()]
     classes = len(info.classes)
-    probabilities, penalty = out_of_fold(features, labels, groups, classes, seed)
+    probabilities, penalty, temperature = out_of_fold(features, labels, groups, classes, seed)
     curve = learning_curve(features, labels, groups, classes, penalty, info.images, seed)
+    head = linear_head(data, labels, info.images, classes, penalty, temperature)
     ends = np.cumsum([len(each) for each in rows])
     parts = [
         predictions_of(folder, part) for folder, part in zip(folders, np.split(probabilities, ends[:-1]), strict=True)
@@ -93,9 +97,11 @@ def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], chan
         accuracy=float(predictions.right.mean()),
         doubtful_labels=len(doubtful.rows),
         suspected_label_errors=int(doubtful.confident.sum()),
+        ridge_validation_loss=head.loss,
+        ridge_validation_accuracy=head.accuracy,
         seconds=time.monotonic() - started,
     )
-    return Probed(predictions, curve, splits, doubtful, suspect_pictures(folders, predictions, doubtful))
+    return Probed(predictions, curve, splits, doubtful, suspect_pictures(folders, predictions, doubtful), head)
 
 
 def write_probe(model: Path, probed: Probed) -> None:
@@ -110,7 +116,7 @@ def write_probe(model: Path, probed: Probed) -> None:
 
 def out_of_fold(
     features: NDArray[np.float32], labels: NDArray[np.int64], groups: list[str], classes: int, seed: int
-) -> tuple[NDArray[np.float64], float]:
+) -> tuple[NDArray[np.float64], float, float]:
     """Probabilities of each image, by a classifier that has seen neither it nor a near-duplicate of it.
 
     Five folds, each class spread over all of them. The penalty is the one with the least squared error out of fold,
@@ -124,7 +130,7 @@ def out_of_fold(
         seed: Of the folds.
 
     Returns:
-        Probabilities (n, classes), and the penalty.
+        Probabilities (n, classes), the penalty and the temperature.
     """
     fold = folds_of(labels, groups, seed)
     folds = [np.flatnonzero(fold == number) for number in range(FOLDS)]
@@ -146,7 +152,8 @@ def out_of_fold(
     scores = np.empty((len(features), classes))
     for rows, ridges in zip(folds, fitted, strict=True):
         scores[rows] = ridges[best].scores(features[rows])
-    return softmax(scores / fit_temperature(labels, scores)), float(penalties[best])
+    temperature = fit_temperature(labels, scores)
+    return softmax(scores / temperature), float(penalties[best]), temperature
 
 
 def folds_of(labels: NDArray[np.int64], groups: list[str], seed: int) -> NDArray[np.int64]:

@@ -13,13 +13,31 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
 from sklearn.utils.extmath import randomized_svd
 
+from headstart.components.core.calibration import softmax
+from headstart.components.core.statistics import cross_entropies
+
 COMPONENTS = 256
 """Principal components that are kept of the features; what lies beyond, a ridge presses to nothing anyway."""
 
 _BLOCK = 4096
 
 
-def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -> NDArray[np.float32]:
+@dataclasses.dataclass(frozen=True)
+class Reduced:
+    """Features by their principal components.
+
+    Attributes:
+        features: (n, components), at most 256; the averaged features themselves if they are no more.
+        mean: What was taken from the averaged features, (channels,).
+        axes: What the rest was multiplied with, (channels, components).
+    """
+
+    features: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    axes: NDArray[np.float32]
+
+
+def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -> Reduced:
     """Recorded features by their principal components, which know nothing of labels.
 
     Args:
@@ -29,7 +47,7 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
         seed: Of the randomized decomposition (N. Halko et al., SIAM Review 53, 2011).
 
     Returns:
-        All of them, one after the other, (n, components), at most 256; the features themselves if they are no more.
+        All of them, one after the other.
     """
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -39,7 +57,9 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
                 yield values.reshape(len(values), -1, channels).mean(axis=1)
 
     if channels <= COMPONENTS:
-        return np.concatenate(list(blocks()))
+        return Reduced(
+            np.concatenate(list(blocks())), np.zeros(channels, np.float32), np.eye(channels, dtype=np.float32)
+        )
     images = sum(map(len, recorded))
     total = np.zeros(channels)
     products = np.zeros((channels, channels))
@@ -49,7 +69,7 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
     products -= np.outer(total, total) / images
     axes = randomized_svd(products.astype(np.float32), COMPONENTS, n_iter=2, random_state=seed)[0]
     mean = (total / images).astype(np.float32)
-    return np.concatenate([(block - mean) @ axes for block in blocks()])
+    return Reduced(np.concatenate([(block - mean) @ axes for block in blocks()]), mean, axes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,3 +152,44 @@ def fit_one(sums: Sums, penalty: float) -> Ridge:
 
 def _ridge(sums: Sums, weights: NDArray[np.float64]) -> Ridge:
     return Ridge(sums.features / sums.images, weights, sums.targets / sums.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearHead:
+    """A linear classifier of averaged features, as a dense layer has it.
+
+    Attributes:
+        kernel: (channels, units); one unit, a sigmoid's, for two classes, or one for each class of a softmax.
+        bias: (units,).
+        loss: Mean cross-entropy on the validation images.
+        accuracy: Share of them that are right.
+    """
+
+    kernel: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    loss: float
+    accuracy: float
+
+
+def linear_head(
+    data: Reduced, labels: NDArray[np.int64], learned: int, classes: int, penalty: float, temperature: float
+) -> LinearHead:
+    """The regression as a head.
+
+    Args:
+        data: Training and validation images, one after the other.
+        labels: Of all of them.
+        learned: How many are training images; the others measure.
+        classes: How many.
+        penalty: Of the regression.
+        temperature: That its scores are divided by.
+    """
+    ridge = fit_one(Sums.of(data.features[:learned], labels[:learned], classes), penalty)
+    probabilities = softmax(ridge.scores(data.features[learned:]) / temperature)
+    loss = float(cross_entropies(labels[learned:], probabilities).mean())
+    accuracy = float((probabilities.argmax(axis=1) == labels[learned:]).mean())
+    kernel = data.axes @ ridge.weights / temperature
+    bias = (ridge.shares - ridge.mean @ ridge.weights) / temperature - data.mean @ kernel
+    if classes == 2:
+        kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+    return LinearHead(kernel, bias, loss, accuracy)

@@ -20,7 +20,8 @@ def train_head(
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
     With no recorded views it is trained end to end instead, on images that are augmented anew in every epoch. The
-    record also tells which labels are doubtful and what more images would bring: see `probe_data`.
+    record also tells which labels are doubtful and what more images would bring: see `probe_data`. A head of a single
+    layer on averaged features starts from ridge regression, and stays that where training makes nothing better of it.
 
     Args:
         train: Dataset artifact to learn from.
@@ -70,8 +71,18 @@ def train_head(
         if not plan.training.views(learn.images):
             parts = end_to_end(parts, plan)
             records = held.enter_context(recorded(parts.front, train, validation, plan))
+        head, shape = network.get_layer("output"), recipe.head_shape()
+        linear = shape.pooling == "average" and not shape.hidden_units
+        if linear:
+            head.set_weights([probed.head.kernel, probed.head.bias])
         epochs = fit(parts.tail, *records, plan)
     kept = best_epoch(epochs)
+    metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
+    if probed.head.loss < kept.validation_loss:
+        event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=linear)
+        if linear:
+            head.set_weights([probed.head.kernel, probed.head.bias])
+            metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
     info = ModelInfo(
         stage=plan.stage,
         classes=learn.classes,
@@ -79,7 +90,7 @@ def train_head(
         backbone=backbone.name,
         recipe=recipe.model_dump(),
         dataset={"train": learn.digest, "validation": choose.digest},
-        metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
+        metrics=metrics,
         versions=library_versions(),
         seed=seed,
         max_side=learn.max_side,

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from headstart.components.core.predictions import Predictions
 from headstart.components.train_head.label_errors import find_suspects, write_label_errors
 from headstart.components.train_head.probe import FOLDS, folds_of, learning_curve, out_of_fold
-from headstart.components.train_head.ridge import COMPONENTS, Sums, fit_all, fit_one, reduced
+from headstart.components.train_head.ridge import COMPONENTS, Sums, fit_all, fit_one, linear_head, reduced
 
 
 def blobs(images: int, features: int, classes: int, apart: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,22 @@ def test_ridge_is_scikit_learns(images: int, features: int, classes: int) -> Non
         assert np.allclose(ours.scores(values), theirs, atol=1e-3)
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("channels", [30, 400])
+def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int, channels: int) -> None:
+    values, labels = blobs(300, channels, classes, 0.5)
+    data = reduced([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels, 0)
+    head = linear_head(data, labels, 200, classes, penalty=30.0, temperature=0.25)
+    logits = values[200:] @ head.kernel + head.bias
+    predicted = logits.argmax(axis=1) if classes > 2 else (logits[:, 0] > 0).astype(int)
+    assert (predicted == labels[200:]).mean() == pytest.approx(head.accuracy, abs=0.011) and head.accuracy > 0.8
+    wide = logits if classes > 2 else np.concatenate([-logits / 2, logits / 2], axis=1)
+    logs = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    assert -logs[np.arange(100), labels[200:]].mean() == pytest.approx(head.loss, rel=0.02)
+    theirs = SklearnRidge(alpha=30.0).fit(data.features[:200].astype(float), np.eye(classes)[labels[:200]])
+    assert (theirs.predict(data.features[200:]).argmax(axis=1) == predicted).mean() > 0.98
+
+
 def test_sums_without_a_fold_are_those_of_the_others() -> None:
     values, labels = blobs(100, 6, 3, 1.0)
     less = Sums.of(values, labels, 3) - Sums.of(values[:40], labels[:40], 3)
@@ -46,12 +62,12 @@ def test_features_are_reduced_to_their_main_components_and_positions_averaged() 
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(500, 20))
     wide = (hidden @ rng.normal(size=(20, 600)) + 0.01 * rng.normal(size=(500, 600))).astype(np.float16)
-    less = reduced([wide[:300], wide[300:]], 600, 0)
+    less = reduced([wide[:300], wide[300:]], 600, 0).features
     assert less.shape == (500, COMPONENTS)
     centred = wide.astype(float) - wide.astype(float).mean(axis=0)
     assert np.square(less).sum() == pytest.approx(np.square(centred).sum(), rel=1e-2)
     maps = rng.normal(size=(10, 4 * 3)).astype(np.float16)
-    assert np.allclose(reduced([maps], 3, 0), maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1))
+    assert np.allclose(reduced([maps], 3, 0).features, maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1))
 
 
 def test_folds_keep_groups_together_and_spread_each_class() -> None:
@@ -67,13 +83,13 @@ def test_out_of_fold_means_not_seen() -> None:
     """Labels that mean nothing cannot be told by a classifier that has not seen them."""
     rng = np.random.default_rng(1)
     values, labels = rng.normal(size=(300, 200)).astype(np.float32), rng.integers(0, 2, 300)
-    probabilities, _ = out_of_fold(values, labels, alone(300), 2, 0)
+    probabilities, *_ = out_of_fold(values, labels, alone(300), 2, 0)
     assert abs((probabilities.argmax(axis=1) == labels).mean() - 0.5) < 0.12
     assert np.allclose(probabilities.sum(axis=1), 1)
     twice = np.repeat(values[:150], 2, axis=0)
     both = np.repeat(labels[:150], 2)
-    leaking, _ = out_of_fold(twice, both, alone(300), 2, 0)
-    kept, _ = out_of_fold(twice, both, [str(number // 2) for number in range(300)], 2, 0)
+    leaking, *_ = out_of_fold(twice, both, alone(300), 2, 0)
+    kept, *_ = out_of_fold(twice, both, [str(number // 2) for number in range(300)], 2, 0)
     assert (leaking.argmax(axis=1) == both).mean() > 0.8 > (kept.argmax(axis=1) == both).mean()
 
 
@@ -82,7 +98,7 @@ def test_flipped_labels_come_first() -> None:
     labels = truth.copy()
     flipped = np.random.default_rng(2).permutation(1000)[:50]
     labels[flipped] = (labels[flipped] + 1) % 4
-    probabilities, _ = out_of_fold(values, labels, alone(1000), 4, 0)
+    probabilities, *_ = out_of_fold(values, labels, alone(1000), 4, 0)
     suspects = find_suspects(labels, probabilities)
     assert len(set(suspects.rows[:50].tolist()) & set(flipped.tolist())) >= 45
     assert suspects.confident[:40].all()
@@ -128,7 +144,7 @@ def test_learning_curve_foresees_what_twice_the_images_bring() -> None:
 def test_few_images_are_survived(images: int, classes: int) -> None:
     values, _ = blobs(images, 5, classes, 1.0)
     labels = np.arange(images) % classes
-    probabilities, penalty = out_of_fold(values, labels, alone(images), classes, 0)
+    probabilities, penalty, _ = out_of_fold(values, labels, alone(images), classes, 0)
     assert np.isfinite(probabilities).all()
     find_suspects(labels, probabilities)
     curve = learning_curve(values, labels, alone(images), classes, penalty, images, 0)
@@ -138,5 +154,5 @@ def test_few_images_are_survived(images: int, classes: int) -> None:
 
 def test_features_that_never_vary_are_survived() -> None:
     values, labels = np.zeros((20, 4), np.float32), np.arange(20) % 2
-    probabilities, penalty = out_of_fold(values, labels, alone(20), 2, 0)
+    probabilities, penalty, _ = out_of_fold(values, labels, alone(20), 2, 0)
     assert np.isfinite(probabilities).all() and penalty > 0
