@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.components.core.backbones import get_backbone
+from headstart.components.core.network import record
+from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
+from headstart.components.core.network.precision import in_bfloat16
+from headstart.components.core.network.record import Recorder
+from headstart.components.core.network.weights import pretrained_backbone
+from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
+
+
+@pytest.fixture(scope="module")
+def front() -> keras.Model:
+    backbone = get_backbone("sketchnet")
+    base = pretrained_backbone(backbone, 64, "")
+    return cut(build_classifier(base, backbone.preprocessing, backbone.head, 2, 64), base.name, BACKBONE_END).front
+
+
+def test_the_copy_computes_the_backbone_in_bfloat16_and_all_around_it_in_float32(front: keras.Model) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype(np.float32)
+    twin = in_bfloat16(front)
+    wanted, said = (np.asarray(model(pixels, training=False), np.float32) for model in (front, twin))
+    assert not np.array_equal(wanted, said)
+    assert np.sqrt(np.square(wanted - said).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
+    inner = twin.get_layer("sketchnet")
+    assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
+    assert twin.get_layer("preprocess").compute_dtype == twin.get_layer("pool").compute_dtype == "float32"
+    assert front.get_layer("sketchnet").get_layer("stem_conv").compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(("gain", "harmless", "chosen"), [(0.0, 1.0, True), (1e9, 1.0, False), (0.0, 1e-9, False)])
+def test_bfloat16_is_chosen_where_it_is_faster_and_harmless(
+    gain: float,
+    harmless: float,
+    chosen: bool,
+    front: keras.Model,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = Plan.of(load_recipe(), "head", 0)
+    plain = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "plain.npy").activations)
+    for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", gain), ("_HARMLESS", harmless)):
+        monkeypatch.setattr(record, name, value)
+    tried = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "tried.npy").activations)
+    assert np.array_equal(plain[:, :64], tried[:, :64])
+    assert np.array_equal(plain, tried) != chosen
+    assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
