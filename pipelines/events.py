@@ -43,17 +43,6 @@ class StageEnded:
 
 
 @dataclasses.dataclass(frozen=True)
-class StageSkipped:
-    """A task that a condition left out.
-
-    Attributes:
-        stage: Its name.
-    """
-
-    stage: str
-
-
-@dataclasses.dataclass(frozen=True)
 class StageProgress:
     """How far the present task's work is.
 
@@ -84,34 +73,6 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True)
-class Decided:
-    """What the gate decided.
-
-    Attributes:
-        verdict: ``better``, ``worse`` or ``cannot tell``.
-        why: In words.
-    """
-
-    verdict: str
-    why: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Published:
-    """What came of a publication.
-
-    Attributes:
-        status: As `core.registry` calls it.
-        address: Of the version.
-        in_use: Name of the version that is in use now.
-    """
-
-    status: str
-    address: str
-    in_use: str
-
-
-@dataclasses.dataclass(frozen=True)
 class Raised:
     """The last line of a traceback.
 
@@ -124,7 +85,7 @@ class Raised:
     expected: bool
 
 
-Event = StageStarted | StageEnded | StageSkipped | StageProgress | Measured | Decided | Published | Raised
+Event = StageStarted | StageEnded | StageProgress | Measured | Raised
 
 
 def parse(line: str) -> Event | None:
@@ -134,12 +95,6 @@ def parse(line: str) -> Event | None:
         return _progress(_fields(text))
     if text.startswith("event=metrics "):
         return _measured(_fields(text))
-    if text.startswith("event=decision "):
-        fields = _fields(text)
-        return Decided(fields["verdict"], fields["why"])
-    if text.startswith("event=publication "):
-        fields = _fields(text)
-        return Published(fields["status"], fields["address"], fields["in_use"])
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):

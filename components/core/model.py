@@ -38,6 +38,9 @@ class ModelInfo:
         parent: SHA-256 of the `model.keras` that it started from; empty for none.
         sha256: Of its own `model.keras`.
         max_side: Longest side in pixels to which larger pictures were reduced before it saw them; 0: none were.
+        seconds: That training it took, with the models it started from.
+        accelerators: That the process which trained it saw, at work or not.
+        parameters: Weights of the network, those that are not trained among them.
     """
 
     stage: str
@@ -53,6 +56,9 @@ class ModelInfo:
     parent: str = ""
     sha256: str = ""
     max_side: int = 0
+    seconds: float = 0.0
+    accelerators: int = 0
+    parameters: int = 0
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:

@@ -1,6 +1,7 @@
 """Fine-tunes the top layers of a backbone under a head that is trained already."""
 
 import math
+import time
 from pathlib import Path
 
 from headstart.components.core.dataset import read_training_infos
@@ -16,9 +17,7 @@ SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
-def fine_tune(
-    head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
-) -> ModelInfo:
+def fine_tune(head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
     The layers below the cut run once over every image; training passes only the layers above it, unless no views are
@@ -34,12 +33,12 @@ def fine_tune(
         model: Folder of the model artifact, made anew.
         recipe: How to train; backbone, weights, image size and scaling are those of the head's.
         seed: Of everything drawn at random.
-        record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
 
     Raises:
         HeadstartError: A setting is wrong, or the data has other classes than the model.
     """
     start_logging()
+    started = time.monotonic()
     before = read_model_info(head)
     recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
     plan, tuning = Plan.of(recipe, "fine_tuning", seed), recipe.fine_tuning
@@ -72,7 +71,7 @@ def fine_tune(
     )
     if not tuning.views(learn.images):
         parts = end_to_end(parts, plan)
-    with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
+    with recorded(parts.front, train, validation, plan) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
         paces = block_paces(base, parts.tail.trainable_variables, tuning.layer_decay, tuning.gradual)
         epochs = fit(parts.tail, learned, chosen, plan, paces)
@@ -93,6 +92,7 @@ def fine_tune(
         },
         versions=library_versions(),
         seed=seed,
+        seconds=before.seconds + time.monotonic() - started,
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
         max_side=learn.max_side,

@@ -1,5 +1,6 @@
 """Trains a small convnet from random weights: what the pictures alone can teach, to compare transfer with."""
 
+import time
 from pathlib import Path
 
 from headstart.components.core.backbones import Head
@@ -26,6 +27,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, recipe: Recip
         HeadstartError: A setting is wrong.
     """
     start_logging()
+    started = time.monotonic()
     recipe = recipe.resolved()
     plan = Plan.of(recipe, "from_scratch", seed)
     size, shape = recipe.image_size, recipe.from_scratch
@@ -61,6 +63,7 @@ def train_from_scratch(train: Path, validation: Path, model: Path, recipe: Recip
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
         seed=seed,
+        seconds=time.monotonic() - started,
         max_side=learn.max_side,
     )
     fresh_folder(model)

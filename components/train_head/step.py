@@ -1,6 +1,7 @@
 """Trains a new head on a frozen, pretrained backbone."""
 
 import contextlib
+import time
 from pathlib import Path
 
 from headstart.components.core.backbones import get_backbone
@@ -14,9 +15,7 @@ from headstart.components.core.recipe import Recipe
 from headstart.components.train_head.probe import probe_data, write_probe
 
 
-def train_head(
-    train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
-) -> ModelInfo:
+def train_head(train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
     With no recorded views it is trained end to end instead, on images that are augmented anew in every epoch. The
@@ -29,12 +28,12 @@ def train_head(
         model: Folder of the model artifact, made anew.
         recipe: How to train.
         seed: Of everything drawn at random.
-        record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
 
     Raises:
         HeadstartError: A setting is wrong, or the weights cannot be had or do not fit.
     """
     start_logging()
+    started = time.monotonic()
     recipe = recipe.resolved()
     plan = Plan.of(recipe, "head", seed)
     backbone = get_backbone(recipe.backbone)
@@ -51,7 +50,7 @@ def train_head(
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 
     keras.utils.set_random_seed(seed)
-    base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
+    base = pretrained_backbone(backbone, recipe.image_size, recipe.weights)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False
@@ -65,7 +64,7 @@ def train_head(
     )
     parts = cut(network, base.name, BACKBONE_END)
     with contextlib.ExitStack() as held:
-        records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri))
+        records = held.enter_context(recorded(parts.front, train, validation, plan))
         plain = [record.activations[0] for record in records]
         probed = probe_data([train, validation], plain, base.output.shape[-1], seed)
         if not plan.training.views(learn.images):
@@ -93,6 +92,7 @@ def train_head(
         metrics=metrics,
         versions=library_versions(),
         seed=seed,
+        seconds=time.monotonic() - started,
         max_side=learn.max_side,
         backbone_sha256=weights_digest(base),
     )

@@ -6,22 +6,23 @@ import pkgutil
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict, List
 
 import pyarrow.parquet as pq
 import pytest
 from docker.models.images import Image
 from kfp import dsl, local
+from kfp.dsl import Dataset, Input
 from kfp.dsl.pipeline_task import PipelineTask
 from support.containers import RESTRICTED
 
 import headstart.components
 from headstart.components.compare_models.component import compare_models
+from headstart.components.compare_variants.component import compare_variants
 from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
-from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
@@ -29,9 +30,14 @@ from headstart.components.predict_images.component import predict_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
+from headstart.components.train_variant.component import train_variant
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
+VARIANTS = [
+    {"name": name, "method": "head", "backbone": "sketchnet", "settings": {"head.epochs": epochs}}
+    for name, epochs in (("short", 1), ("long", 2))
+]
 SITE = "/opt/headstart/lib/python3.11/site-packages"
 
 
@@ -53,7 +59,17 @@ def every_step(data: Path) -> None:
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
     compare_models(evaluation=evaluation.outputs["evaluation"])
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
-    find_champion(publish_uri=str(data.parent / "published"), champion="gs://bucket/before")
+    compared(**both, test=splits["test"], variants=VARIANTS)
+
+
+@dsl.pipeline
+def compared(
+    train: Input[Dataset], validation: Input[Dataset], test: Input[Dataset], variants: List[Dict[str, Any]]
+) -> None:
+    with dsl.ParallelFor(variants, parallelism=1) as variant:
+        model = train_variant(train=train, validation=validation, variant=variant).outputs["model"]
+        evaluation = evaluate_model(model=model, test=test, validation=validation)
+    compare_variants(evaluations=dsl.Collected(evaluation.outputs["evaluation"]), variants=variants)
 
 
 def is_listing(outputs: Path) -> None:
@@ -97,9 +113,10 @@ def are_predictions(outputs: Path) -> None:
     assert pq.read_table(outputs / "predictions")["label"].null_count == 0
 
 
-def is_champion(outputs: Path) -> None:
-    made = json.loads((outputs / "executor_output.json").read_text())
-    assert made["parameterValues"] == {"Output": "gs://bucket/before"}
+def is_comparison(outputs: Path) -> None:
+    table = json.loads((outputs / "comparison").read_text())
+    assert [row["name"] for row in table["rows"]] == ["short", "long"]
+    assert (outputs / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 CHECKS = {
@@ -111,8 +128,9 @@ CHECKS = {
     "train_from_scratch": is_model("from_scratch"),
     "evaluate_model": is_evaluation,
     "compare_models": is_decision,
+    "train_variant": is_model("head"),
+    "compare_variants": is_comparison,
     "predict_images": are_predictions,
-    "find_champion": is_champion,
 }
 
 
@@ -150,7 +168,9 @@ def every(
 
 @pytest.mark.parametrize("component", CHECKS)
 def test_component_leaves_its_outputs(every: Run, component: str) -> None:
-    outputs = every.tasks / component.replace("_", "-")
+    name = component.replace("_", "-")
+    # What runs in a loop lies a folder deeper.
+    outputs = min(every.tasks.rglob(name), key=lambda path: len(path.parts))
     CHECKS[component](outputs)
     assert {path.stat().st_uid for path in outputs.rglob("*")} == {every.user}
 

@@ -1,5 +1,6 @@
 """Models to and from their artifact."""
 
+import dataclasses
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -13,10 +14,14 @@ from headstart.components.core.model import MODEL, ModelInfo, write_model_info
 
 
 def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[Epoch]) -> None:
-    """Writes the network, how training went, and, last, what it is, into the folder of a model artifact."""
+    """Writes the network, how training went, and, last, what it is, into the folder of a model artifact.
+
+    What the network itself tells, its size and where it was trained, is added.
+    """
     model.save(folder / MODEL)
     write_history(folder, epochs)
-    write_model_info(folder, info)
+    accelerators = len(tensorflow.config.list_physical_devices("GPU"))
+    write_model_info(folder, dataclasses.replace(info, accelerators=accelerators, parameters=model.count_params()))
 
 
 def load_model(folder: Path) -> keras.Model:

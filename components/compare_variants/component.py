@@ -1,0 +1,36 @@
+"""KFP interface of `compare_variants`."""
+
+from typing import Any, Dict, List
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Input, Output
+
+from headstart.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def compare_variants(
+    evaluations: Input[List[Artifact]],
+    comparison: Output[Artifact],
+    report: Output[HTML],
+    variants: List[Dict[str, Any]],
+    command: str = "",
+) -> str:
+    """Lays variants side by side: validation images choose one, test images tell how the others differ from it.
+
+    Args:
+        evaluations: Folders that `evaluate_model` made with the same test and validation images, one a variant.
+        comparison: Figures, differences and costs, as JSON.
+        report: The same as one HTML page that needs no network.
+        variants: What was trained, in the order of the evaluations; see `train_variant`.
+        command: What started the run, for the report.
+
+    Returns:
+        The name of the variant that the validation images choose.
+    """
+    from pathlib import Path
+
+    from headstart.components.compare_variants import step
+
+    folders = [Path(evaluation.path) for evaluation in evaluations]
+    return step.compare_variants(folders, variants, Path(comparison.path), Path(report.path), command)

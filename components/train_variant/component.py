@@ -1,0 +1,34 @@
+"""KFP interface of `train_variant`."""
+
+from typing import Any, Dict
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output
+
+from headstart.components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+def train_variant(
+    train: Input[Dataset],
+    validation: Input[Dataset],
+    model: Output[Model],
+    variant: Dict[str, Any],
+    seed: int = 0,
+) -> None:
+    """Trains a model by one of the three methods, from its first stage to its last.
+
+    Args:
+        train: Dataset artifact to learn from.
+        validation: Dataset artifact that chooses the epoch and, in fine-tuning, how far to go from the head.
+        model: Model artifact: model.keras, model.json, history.csv.
+        variant: What is trained: its name; method, 'from_scratch', 'head' or 'fine_tuned'; and, where they differ
+            from the default, recipe, settings, backbone, weights, image_size, as those of `train_head`.
+        seed: Of everything drawn at random.
+    """
+    from pathlib import Path
+
+    from headstart.components.train_variant import step
+
+    info = step.train_variant(Path(train.path), Path(validation.path), Path(model.path), variant, seed)
+    model.metadata.update(info.metrics)

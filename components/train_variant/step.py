@@ -1,0 +1,47 @@
+"""Trains a model by one of the three methods in one go, as a cluster's pods are dear."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.logs import event, start_logging
+from headstart.components.core.model import ModelInfo
+from headstart.components.core.variants import Variant, read_variant
+from headstart.components.fine_tune.step import fine_tune
+from headstart.components.train_from_scratch.step import train_from_scratch
+from headstart.components.train_head.step import train_head
+
+
+def train_variant(train: Path, validation: Path, model: Path, variant: dict[str, Any], seed: int) -> ModelInfo:
+    """Does what the single steps of a method do one after the other, with the same result.
+
+    Args:
+        train: Dataset artifact to learn from.
+        validation: Dataset artifact that chooses the epoch.
+        model: Folder of the model artifact, made anew.
+        variant: The fields of a `Variant`.
+        seed: Of everything drawn at random.
+
+    Raises:
+        HeadstartError: The variant is none, or a step fails; the message names the variant.
+    """
+    start_logging()
+    asked = read_variant(variant)
+    event("variant", variant=asked.name, method=asked.method)
+    try:
+        return _train(train, validation, model, asked, seed)
+    except HeadstartError as error:
+        raise HeadstartError(f"variant {asked.name!r}: {error}") from None
+
+
+def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: int) -> ModelInfo:
+    recipe = variant.training()
+    if variant.method == "from_scratch":
+        return train_from_scratch(train, validation, model, recipe, seed)
+    if variant.method == "head":
+        return train_head(train, validation, model, recipe, seed)
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        head = Path(folder) / "head"
+        train_head(train, validation, head, recipe, seed)
+        return fine_tune(head, train, validation, model, recipe, seed)
