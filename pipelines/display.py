@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from headstart.pipelines.events import Event, StageEnded, StageProgress, StageStarted
+from headstart.components.core.registry import OVERTAKEN, PUBLISHED
+from headstart.pipelines.events import (
+    Decided,
+    Event,
+    Published,
+    StageEnded,
+    StageProgress,
+    StageSkipped,
+    StageStarted,
+)
 
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
 
@@ -38,6 +48,9 @@ class RunDisplay:
     Args:
         console: Where to write.
         stages: How many stages the pipeline has.
+
+    Attributes:
+        outcome: Lines on what was decided and published.
     """
 
     def __init__(self, console: Console, stages: int) -> None:
@@ -45,6 +58,7 @@ class RunDisplay:
         self._stages = stages
         self._shown: dict[str, _Shown] = {}
         self._latest = ""
+        self.outcome: list[str] = []
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description:<28}"),
@@ -69,18 +83,33 @@ class RunDisplay:
         """Draws an event."""
         match event:
             case StageStarted(stage, ago):
-                number = len(self._shown) + 1
-                title = f"[{number}/{self._stages}] {stage}"
-                bar = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
-                self._progress.tasks[-1].start_time = self._progress.get_time() - ago
-                self._shown[stage] = _Shown(title, bar, time.monotonic() - ago)
+                shown = self._add(stage, ago)
                 self._latest = stage
-                self._line(f"{title} ...")
+                self._line(f"{shown.title} ...")
+            case StageSkipped(stage):
+                shown = self._add(stage)
+                self._progress.update(shown.bar, completed=1, total=1, detail="skipped")
+                self._line(f"{shown.title} skipped")
             case StageProgress(what, done, total, detail):
                 bar = self._shown[self._latest].bar
                 self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
             case StageEnded(stage, succeeded, seconds, cached):
                 self._end(self._shown[stage], succeeded, seconds, cached)
+            case Decided() | Published():
+                self.outcome.append(in_words(event))
+
+    def _add(self, stage: str, ago: float = 0.0) -> "_Shown":
+        title = f"[{len(self._shown) + 1}/{self._stages}] {stage}"
+        bar = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
+        self._progress.tasks[-1].start_time = self._progress.get_time() - ago
+        self._shown[stage] = _Shown(title, bar, time.monotonic() - ago)
+        return self._shown[stage]
+
+    def skip(self, stages: Sequence[str]) -> None:
+        """Draws those of the stages as skipped that have not been shown."""
+        for stage in stages:
+            if stage not in self._shown:
+                self.show(StageSkipped(stage))
 
     def _end(self, shown: "_Shown", succeeded: bool, seconds: float | None, cached: bool) -> None:
         if seconds is None:
@@ -98,13 +127,28 @@ class RunDisplay:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def show_results(console: Console, metrics: dict[str, Any], output: Path, quarantined: int) -> None:
-    """Prints the table of metrics, and where the model and the report lie."""
+def in_words(event: Decided | Published) -> str:
+    """A line on what was decided, or published."""
+    match event:
+        case Decided(verdict, why):
+            return f"verdict {verdict}: {why}"
+        case Published(status, address) if status == PUBLISHED:
+            return f"in use  {address}"
+        case Published(status, address, in_use) if status == OVERTAKEN:
+            return f"in use  {in_use}, which was published in the meantime; the new model is kept at {address}"
+        case Published(_, address):
+            return f"in use  {address}, as before: the model is the same"
+
+
+def show_results(
+    console: Console, metrics: dict[str, Any], output: Path, quarantined: int, outcome: Sequence[str] = ()
+) -> None:
+    """Prints the table of metrics, where the model and the report lie, and what was decided and published."""
     show_metrics(console, metrics)
     lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
     if quarantined:
         lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
-    for line in lines:
+    for line in (*lines, *outcome):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -43,6 +43,17 @@ class StageEnded:
 
 
 @dataclasses.dataclass(frozen=True)
+class StageSkipped:
+    """A task that a condition left out.
+
+    Attributes:
+        stage: Its name.
+    """
+
+    stage: str
+
+
+@dataclasses.dataclass(frozen=True)
 class StageProgress:
     """How far the present task's work is.
 
@@ -73,6 +84,34 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True)
+class Decided:
+    """What the gate decided.
+
+    Attributes:
+        verdict: ``better``, ``worse`` or ``cannot tell``.
+        why: In words.
+    """
+
+    verdict: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What came of a publication.
+
+    Attributes:
+        status: As `core.registry` calls it.
+        address: Of the version.
+        in_use: Name of the version that is in use now.
+    """
+
+    status: str
+    address: str
+    in_use: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Raised:
     """The last line of a traceback.
 
@@ -85,7 +124,7 @@ class Raised:
     expected: bool
 
 
-Event = StageStarted | StageEnded | StageProgress | Measured | Raised
+Event = StageStarted | StageEnded | StageSkipped | StageProgress | Measured | Decided | Published | Raised
 
 
 def parse(line: str) -> Event | None:
@@ -95,6 +134,12 @@ def parse(line: str) -> Event | None:
         return _progress(_fields(text))
     if text.startswith("event=metrics "):
         return _measured(_fields(text))
+    if text.startswith("event=decision "):
+        fields = _fields(text)
+        return Decided(fields["verdict"], fields["why"])
+    if text.startswith("event=publication "):
+        fields = _fields(text)
+        return Published(fields["status"], fields["address"], fields["in_use"])
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):

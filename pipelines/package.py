@@ -47,8 +47,10 @@ def pipeline_spec(profile: Profile, from_scratch: bool, cache: bool = True) -> d
         write_package(profile, from_scratch, path)
         pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if not cache:
-        for task in pipeline["root"]["dag"]["tasks"].values():
-            task["cachingOptions"] = {}
+        for part in (pipeline["root"], *pipeline["components"].values()):
+            for task in part.get("dag", {}).get("tasks", {}).values():
+                if "cachingOptions" in task:
+                    task["cachingOptions"] = {}
     return {"pipeline_spec": pipeline, "platform_spec": platform}
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from headstart.components.compare_models.step import Floors, Gate
 from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.recipe import (
@@ -17,10 +18,13 @@ from headstart.components.core.recipe import (
     recipe_names,
     recipe_text,
 )
-from headstart.components.core.stores import is_remote, without_secrets
+from headstart.components.core.stores import WRITABLE_SCHEMES, is_remote, scheme_of, without_secrets
 from headstart.components.core.validation import load_yaml
 from headstart.components.download_dataset.step import Settings
 from headstart.components.split_dataset.step import Dealing, Shares
+
+_WRITTEN = ("publish_uri", "record_uri")
+_PLACES = ("corrections", "champion", *_WRITTEN)
 
 
 class Parameters(BaseModel):
@@ -78,10 +82,33 @@ class Parameters(BaseModel):
         "'given' (the source's train, validation and test folders).",
     )
     seed: int = Field(0, description="Of everything drawn at random.")
+    record_uri: str = Field(
+        "",
+        description="Where what the frozen layers say of images is kept for other runs: a folder, or a gs:// or "
+        "s3:// address; in a cache of this machine alone if left out.",
+    )
     champion: str = Field(
         "",
         description="The model in use, to compare with on the same test images: a model's folder, as a path or an "
-        "address.",
+        "address. Where models are published, only as long as none is.",
+    )
+    publish_uri: str = Field(
+        "",
+        description="Where models are published: a folder, or a gs:// or s3:// address. The new model is compared "
+        "with the one in use there, and takes its place if it is better.",
+    )
+    level: float = Field(
+        Gate.level, description="Share of equal models that may be taken for better than the one in use, at most."
+    )
+    min_accuracy: float = Field(
+        Floors.min_accuracy, description="Accuracy on test images that a model has to reach to be published."
+    )
+    min_recall: float = Field(
+        Floors.min_recall, description="Recall on test images that it has to reach on each class."
+    )
+    max_slice_drop: float = Field(
+        Floors.max_slice_drop,
+        description="How much lower its accuracy may be than that of the model in use on any slice; 1: no matter.",
     )
 
     def check(self) -> None:
@@ -93,6 +120,15 @@ class Parameters(BaseModel):
         self.training().resolved()
         Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
         Dealing(Shares(self.counts, self.fractions), self.order)
+        Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
+        for name in _WRITTEN:
+            if scheme_of(value := getattr(self, name)) not in WRITABLE_SCHEMES:
+                raise HeadstartError(
+                    f"{name} {without_secrets(value)!r} is no place to write to; give a folder, a gs:// or an s3:// "
+                    "address"
+                )
+        if "'" in self.publish_uri or '"' in self.publish_uri:
+            raise HeadstartError(f"publish {self.publish_uri!r}: KFP's conditions stumble over quotes; rename it")
         texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
         texts += [("data", each) for each in self.data]
         texts += [(key, value) for key, value in self.settings.items() if isinstance(value, str)]
@@ -134,6 +170,9 @@ class Parameters(BaseModel):
                 here[name] = str(Path(value).expanduser().absolute())
                 if not Path(here[name]).exists():
                     raise HeadstartError(f"{name} {value!r} does not exist; pass a path or an address")
+        for name in _WRITTEN:
+            if (value := getattr(self, name)) and not is_remote(value):
+                here[name] = str(Path(value).expanduser().absolute())
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:
@@ -143,13 +182,13 @@ class Parameters(BaseModel):
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: A source, the weights, corrections or the champion are a path elsewhere, or an address
-                with a password in it.
+            HeadstartError: A source, the weights, corrections, the champion or where it is to be published are a
+                path elsewhere, or an address with a password in it.
         """
         training = self.training()
         named = ("", NO_WEIGHTS, get_backbone(training.backbone).pretrained)
         paths = [("weights", training.weights)] if training.weights not in named else []
-        paths += [(name, getattr(self, name)) for name in ("corrections", "champion") if getattr(self, name)]
+        paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) and "@" in urlsplit(value).netloc:
                 raise HeadstartError(

@@ -30,7 +30,11 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
 
     def ask(field: str) -> Any:
         value = getattr(own, field)
-        return asked[f"{group}_{field}"] if value is None else value
+        if value is not None:
+            return value
+        # kfp forgets that a limit is a parameter, and a condition around the task would not pass it on.
+        task.register_pipeline_channels([asked[f"{group}_{field}"]])
+        return asked[f"{group}_{field}"]
 
     task.set_container_image(ask("image") if own.image is None else profile.image_of(own.image))
     task.set_cpu_limit(ask("cpu")).set_memory_limit(ask("memory"))

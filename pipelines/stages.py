@@ -2,17 +2,19 @@
 
 GROUPS = {
     "list_data": "data",
+    "find_champion": "data",
     "download_dataset": "data",
     "split_dataset": "data",
     "train_head": "network",
     "fine_tune": "network",
     "train_from_scratch": "network",
     "evaluate_model": "network",
+    "compare_models": "data",
 }
 """The group of each stage, in the order in which they run; only those that compute a network get an accelerator."""
 
-READING_STAGES = ("list_data", "download_dataset", "train_head", "evaluate_model")
-"""The stages that read from addresses of the user's, and so need credentials."""
+READING_STAGES = ("list_data", "find_champion", "download_dataset", "train_head", "evaluate_model")
+"""The stages that read from addresses of the user's, or write there, and so need credentials."""
 
 
 def stages(from_scratch: bool) -> list[str]:

@@ -1,12 +1,14 @@
-"""The pipeline: download and split, train a head on a frozen backbone, fine-tune its top layers, evaluate."""
+"""The pipeline: download and split, train a head on a frozen backbone, fine-tune it, evaluate, compare."""
 
 from typing import Any, Dict, List
 
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from headstart.components.compare_models.component import compare_models
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
 from headstart.components.split_dataset.component import split_dataset
@@ -49,7 +51,13 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
         seed: int = _DEFAULTS.seed,
+        record_uri: str = _DEFAULTS.record_uri,
         champion: str = _DEFAULTS.champion,
+        publish_uri: str = _DEFAULTS.publish_uri,
+        level: float = _DEFAULTS.level,
+        min_accuracy: float = _DEFAULTS.min_accuracy,
+        min_recall: float = _DEFAULTS.min_recall,
+        max_slice_drop: float = _DEFAULTS.max_slice_drop,
         command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
@@ -84,7 +92,15 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
             seed: Of everything drawn at random.
-            champion: The model in use, a model's folder, to compare with; empty: there is none.
+            record_uri: Where records of frozen features are kept for other runs: a gs:// or s3:// address, or a
+                folder that the pods see; empty: nowhere.
+            champion: The model in use, a model's folder, to compare with; empty: there is none, or a published one.
+            publish_uri: Where models are published, to compare with the one in use there and to take its place; a
+                path that the pods see, or a gs:// or s3:// address; empty: nowhere.
+            level: Share of equal models that may be taken for better than the one in use, at most.
+            min_accuracy: Accuracy that a model has to reach to be published.
+            min_recall: Recall that it has to reach on each class.
+            max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice; 1: no matter.
             command: What started the run, for the report.
             data_image: Container image of the stages that compute no network.
             data_cpu: CPU limit of each of their pods, as Kubernetes writes it; '0': no limit.
@@ -100,6 +116,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
         listing = list_data(data=data, corrections=corrections).set_caching_options(False)
+        in_use = find_champion(publish_uri=publish_uri, champion=champion).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
@@ -122,6 +139,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             weights=weights,
             image_size=image_size,
             seed=seed,
+            record_uri=record_uri,
         )
         tuned = fine_tune(
             head=head.outputs["model"],
@@ -130,9 +148,11 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             recipe=recipe,
             settings=settings,
             seed=seed,
+            record_uri=record_uri,
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
-        tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
+        tasks = {"list_data": listing, "find_champion": in_use}
+        tasks |= {"download_dataset": dataset, "split_dataset": splits}
         tasks |= {"train_head": head, "fine_tune": tuned}
         if from_scratch:
             scratch = train_from_scratch(
@@ -146,9 +166,17 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             )
             models["from_scratch"] = scratch.outputs["model"]
             tasks["train_from_scratch"] = scratch
-        tasks["evaluate_model"] = evaluate_model(
-            test=splits.outputs["test"], validation=validation, champion=champion, command=command, **models
+        evaluation = tasks["evaluate_model"] = evaluate_model(
+            test=splits.outputs["test"], validation=validation, champion=in_use.output, command=command, **models
         )
+        with dsl.If(publish_uri != "", name="if-there-is-where"):
+            tasks["compare_models"] = compare_models(
+                evaluation=evaluation.outputs["evaluation"],
+                level=level,
+                min_accuracy=min_accuracy,
+                min_recall=min_recall,
+                max_slice_drop=max_slice_drop,
+            )
 
         asked = {
             "data_image": data_image,

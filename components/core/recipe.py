@@ -166,6 +166,7 @@ class Recipe(_Strict):
         description: One line for the list of recipes.
         backbone: A name from the table of backbones.
         weights: Its pretrained weights: empty for its own, ``none``, a file, or an address.
+        weights_sha256: What the file or what is at the address must have, in hexadecimal; empty: anything.
         image_size: Side in pixels; 0: the backbone's own.
         scaling: ``backbone``: the preprocessing that its weights were made with; ``unit``: pixels / 255.
         augmentation: Of training images, in every stage.
@@ -177,6 +178,7 @@ class Recipe(_Strict):
     description: str = ""
     backbone: str
     weights: str
+    weights_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")]
     image_size: Annotated[int, Field(ge=0)]
     scaling: Literal["backbone", "unit"]
     augmentation: Augmentation

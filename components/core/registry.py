@@ -258,7 +258,7 @@ def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None
     name, in_use = version.version, state.version if state else ""
     address = f"{tree.address}/{name}"
     if name == in_use:
-        event("publication", status=UNCHANGED, version=name, address=address)
+        event("publication", status=UNCHANGED, version=name, address=address, in_use=name)
         return Outcome(UNCHANGED, name, address, in_use)
     change = Change(name, _now(), PUBLISHED, in_use, version.facts)
     overtaken_by = in_use

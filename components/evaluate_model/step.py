@@ -17,6 +17,7 @@ from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info, read_seen
 from headstart.components.core.predictions import Predictions, predictions_of
 from headstart.components.core.probe import PROBE
+from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 from headstart.components.evaluate_model.evaluation import IN_USE, Evaluation, Material, Run, write_evaluation
 from headstart.components.evaluate_model.look import Heat, pictures_of
@@ -99,6 +100,12 @@ def _run(folder: Path, test: Path, classes: list[str], seen: frozenset[str] = fr
 
 def _run_champion(address: str, test: Path, classes: list[str]) -> Run:
     with local_folder(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
+        found = read_model_info(folder).classes
+        if sorted(found) != sorted(classes):
+            raise HeadstartError(
+                f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
+                "publish to another address, or compare with another model"
+            )
         return _run(folder, test, classes, read_seen(folder))
 
 

@@ -17,6 +17,7 @@ def fine_tune(
     recipe: str = "fast",
     settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
     seed: int = 0,
+    record_uri: str = "",
 ) -> None:
     """Trains the head and the backbone's top layers together; never worse than the head on validation loss.
 
@@ -28,6 +29,8 @@ def fine_tune(
         recipe: Name of a recipe, a file of one, or its YAML; the backbone is the head's.
         settings: Values of single keys of it, by their dotted names, such as fine_tuning.epochs.
         seed: Of everything drawn at random.
+        record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
+            runs; empty: nowhere but in a cache of this machine.
     """
     from pathlib import Path
 
@@ -35,5 +38,7 @@ def fine_tune(
     from headstart.components.fine_tune import step
 
     asked = load_recipe(recipe, settings)
-    info = step.fine_tune(Path(head.path), Path(train.path), Path(validation.path), Path(model.path), asked, seed)
+    info = step.fine_tune(
+        Path(head.path), Path(train.path), Path(validation.path), Path(model.path), asked, seed, record_uri
+    )
     model.metadata.update(info.metrics)

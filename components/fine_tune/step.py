@@ -17,7 +17,9 @@ SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
-def fine_tune(head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
+def fine_tune(
+    head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
+) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
     The layers below the cut run once over every image; training passes only the layers above it, unless no views are
@@ -33,6 +35,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, recipe: Re
         model: Folder of the model artifact, made anew.
         recipe: How to train; backbone, weights, image size and scaling are those of the head's.
         seed: Of everything drawn at random.
+        record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
 
     Raises:
         HeadstartError: A setting is wrong, or the data has other classes than the model.
@@ -71,7 +74,7 @@ def fine_tune(head: Path, train: Path, validation: Path, model: Path, recipe: Re
     )
     if not tuning.views(learn.images):
         parts = end_to_end(parts, plan)
-    with recorded(parts.front, train, validation, plan) as (learned, chosen):
+    with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
         paces = block_paces(base, parts.tail.trainable_variables, tuning.layer_decay, tuning.gradual)
         epochs = fit(parts.tail, learned, chosen, plan, paces)

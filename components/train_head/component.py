@@ -19,6 +19,7 @@ def train_head(
     weights: str = "",
     image_size: int = 0,
     seed: int = 0,
+    record_uri: str = "",
 ) -> None:
     """Trains a new head on a frozen, pretrained backbone, whose features are recorded once.
 
@@ -33,6 +34,8 @@ def train_head(
             'none', a file, or an http(s)://, gs:// or s3:// address.
         image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
         seed: Of everything drawn at random.
+        record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
+            runs; empty: nowhere but in a cache of this machine.
     """
     from pathlib import Path
 
@@ -40,5 +43,5 @@ def train_head(
     from headstart.components.train_head import step
 
     asked = load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=image_size)
-    info = step.train_head(Path(train.path), Path(validation.path), Path(model.path), asked, seed)
+    info = step.train_head(Path(train.path), Path(validation.path), Path(model.path), asked, seed, record_uri)
     model.metadata.update(info.metrics)

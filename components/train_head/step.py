@@ -15,7 +15,9 @@ from headstart.components.core.recipe import Recipe
 from headstart.components.train_head.probe import probe_data, write_probe
 
 
-def train_head(train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
+def train_head(
+    train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
+) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
     With no recorded views it is trained end to end instead, on images that are augmented anew in every epoch. The
@@ -28,6 +30,7 @@ def train_head(train: Path, validation: Path, model: Path, recipe: Recipe, seed:
         model: Folder of the model artifact, made anew.
         recipe: How to train.
         seed: Of everything drawn at random.
+        record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
 
     Raises:
         HeadstartError: A setting is wrong, or the weights cannot be had or do not fit.
@@ -50,7 +53,7 @@ def train_head(train: Path, validation: Path, model: Path, recipe: Recipe, seed:
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 
     keras.utils.set_random_seed(seed)
-    base = pretrained_backbone(backbone, recipe.image_size, recipe.weights)
+    base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False
@@ -64,7 +67,7 @@ def train_head(train: Path, validation: Path, model: Path, recipe: Recipe, seed:
     )
     parts = cut(network, base.name, BACKBONE_END)
     with contextlib.ExitStack() as held:
-        records = held.enter_context(recorded(parts.front, train, validation, plan))
+        records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri))
         plain = [record.activations[0] for record in records]
         probed = probe_data([train, validation], plain, base.output.shape[-1], seed)
         if not plan.training.views(learn.images):

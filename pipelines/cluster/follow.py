@@ -12,8 +12,8 @@ from headstart.pipelines.cluster.client import Cluster, Unreachable
 from headstart.pipelines.cluster.outcome import failure, results
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, read_run
-from headstart.pipelines.display import RunDisplay, show_metrics
-from headstart.pipelines.events import StageEnded, StageStarted
+from headstart.pipelines.display import RunDisplay, in_words, show_metrics
+from headstart.pipelines.events import StageEnded, StageSkipped, StageStarted
 
 _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED)
 _CANCELLING_SECONDS = 120.0
@@ -147,6 +147,10 @@ class _Watch:
         before = self._phases.get(stage.name, Phase.WAITING)
         known = self._failures_before.get(stage.name)
         stale = known and not run.ended and (stage.phase, stage.ended) == (Phase.FAILED, known.ended)
+        if stage.phase is Phase.SKIPPED and before is Phase.WAITING and run.succeeded:
+            self._display.show(StageSkipped(stage.name))
+            self._phases[stage.name] = stage.phase
+            return
         if stage.phase in (before, Phase.WAITING, Phase.SKIPPED) or before in (Phase.DONE, Phase.CACHED) or stale:
             return
         if before is Phase.WAITING:
@@ -209,7 +213,7 @@ def _show_results(cluster: Cluster, run: Run, console: Console) -> None:
         show_metrics(console, found.metrics)
     else:
         _say(console, "no log holds the figures any more; they are in the evaluation's metrics.json")
-    _say(console, f"report  {found.report}")
+    _say(console, f"report  {found.report}", *map(in_words, found.outcome))
 
 
 def _show_failure(cluster: Cluster, run: Run, console: Console) -> None:

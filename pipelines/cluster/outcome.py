@@ -3,14 +3,16 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, read_run
-from headstart.pipelines.events import Measured, Raised, parse
+from headstart.pipelines.events import Decided, Measured, Published, Raised, parse
 
 _LISTING, _EVALUATION = "list-data", "evaluate-model"
+_LAST = ("compare-models", "publish-model")
 _LINES = 30
 # KFP's launcher writes into the same log, such as `I1124 06:08:02.779068      16 main.go:67] …`.
 _LAUNCHERS = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+\.go:\d+\]")
@@ -24,10 +26,12 @@ class Results:
     Attributes:
         metrics: By model, as in `metrics.json`; empty where no log has them any more.
         run: The run that measured: another than the one asked for, if its evaluation came from the cache.
+        outcome: What was decided and published.
     """
 
     metrics: dict[str, Any]
     run: Run
+    outcome: Sequence[Decided | Published] = ()
 
     @property
     def report(self) -> str:
@@ -56,6 +60,15 @@ def results(cluster: Cluster, run: Run) -> Results:
     Where the evaluation came from the cache, that is the latest earlier run of the same experiment which had the same
     parameters and data and did evaluate.
     """
+    return dataclasses.replace(_measured(cluster, run), outcome=_outcome(cluster, run))
+
+
+def _outcome(cluster: Cluster, run: Run) -> list[Decided | Published]:
+    lines = [line for name in _LAST if name in run.stages for line in _lines(cluster, run, run.stages[name])]
+    return [event for event in map(parse, lines) if isinstance(event, Decided | Published)]
+
+
+def _measured(cluster: Cluster, run: Run) -> Results:
     stage = run.stages.get(_EVALUATION)
     if not stage:
         return Results({}, run)
@@ -106,8 +119,12 @@ def stage_log(cluster: Cluster, run: Run, stage: Stage) -> str:
 
 
 def _metrics(cluster: Cluster, run: Run, stage: Stage) -> dict[str, Any]:
-    events = map(parse, stage_log(cluster, run, stage).splitlines())
+    events = map(parse, _lines(cluster, run, stage))
     return {event.model: event.figures for event in events if isinstance(event, Measured)}
+
+
+def _lines(cluster: Cluster, run: Run, stage: Stage) -> list[str]:
+    return stage_log(cluster, run, stage).splitlines()
 
 
 def _data_digest(cluster: Cluster, run: Run) -> str:

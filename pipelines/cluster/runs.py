@@ -2,15 +2,16 @@
 
 The API lists every node of the Argo workflow below the run, and of most of them the name alone. A task `train-head`
 is a pod `train-head-driver`, a node `train-head`, and below that a node `executor`: the pod with the user's code or,
-with retries, one node for all attempts, `executor(0)` and so on. Nodes name their children by ids, and their own ids
-are not told, but follow from their names.
+with retries, one node for all attempts, `executor(0)` and so on. A condition is such a task too, `condition-1`, and
+the tasks inside it lie below its node. Nodes name their children by ids, and their own ids are not told, but follow
+from their names.
 """
 
 import dataclasses
 import datetime
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
@@ -129,7 +130,7 @@ def read_run(answer: Any) -> Run:
     state = str(answer.state or "PENDING")
     history = [str(each.state) for each in answer.state_history or []]
     config = answer.runtime_config
-    nodes = _Nodes(answer.run_details.task_details or [] if answer.run_details else [])
+    nodes = _Nodes(answer.run_details.task_details or [] if answer.run_details else [], ended=state == "SUCCEEDED")
     return Run(
         run_id=str(answer.run_id),
         name=str(answer.display_name),
@@ -140,7 +141,7 @@ def read_run(answer: Any) -> Run:
         pipeline_root=(config.pipeline_root if config else None) or "",
         pipeline=pipeline,
         platform=platform,
-        stages={name: nodes.stage(name) for name in _in_order(tasks)},
+        stages={task.name: nodes.stage(task) for task in _tasks(pipeline)},
     )
 
 
@@ -152,6 +153,41 @@ def _cancelled(history: list[str]) -> bool:
         if state in ("RUNNING", "PENDING"):
             return False
     return False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A task of a compiled pipeline that runs code.
+
+    Attributes:
+        name: Its name.
+        spec: What it is.
+        around: The conditions that it is in, by name, the outermost first.
+    """
+
+    name: str
+    spec: Mapping[str, Any]
+    around: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def path(self) -> str:
+        """Where its node lies below the workflow's root."""
+        return ".".join((*self.around, self.name))
+
+
+def _tasks(pipeline: Mapping[str, Any]) -> list[_Task]:
+    """The tasks that run code, also inside conditions, in the order in which they can run."""
+
+    def below(part: Mapping[str, Any], around: Mapping[str, Mapping[str, Any]]) -> Iterator[_Task]:
+        tasks = part["dag"]["tasks"]
+        for name in _in_order(tasks):
+            component = _below(pipeline, "components", tasks[name]["componentRef"]["name"])
+            if "dag" in component:
+                yield from below(component, {**around, name: tasks[name]})
+            else:
+                yield _Task(name, tasks[name], around)
+
+    return list(below(pipeline["root"], {}))
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:
@@ -167,7 +203,8 @@ def _in_order(tasks: Mapping[str, Any]) -> list[str]:
 class _Nodes:
     """The nodes of a run's workflow."""
 
-    def __init__(self, details: list[Any]) -> None:
+    def __init__(self, details: list[Any], ended: bool) -> None:
+        self._ended = ended
         # Without a state: what Argo left out because something before it failed.
         begun = [each for each in details if each.state not in (None, "RUNTIME_STATE_UNSPECIFIED")]
         # Not by `create_time`: of every node it is the run's.
@@ -176,16 +213,24 @@ class _Nodes:
         self._by_child = {child: each for each in self._details for child in _children(each)}
         self._workflow = next(iter(self._by_child), "").rpartition("-")[0]
 
-    def stage(self, name: str) -> Stage:
+    def stage(self, task: _Task) -> Stage:
+        name = task.name
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
         first, last = driver or node, node or driver
         started = _time(first.start_time) if first else None
-        attempts = self._attempts(name, node) if node else ()
+        attempts = self._attempts(task.path, node) if node else ()
         phase = self._phase(driver, node, len(attempts))
+        if phase is Phase.WAITING and task.around and self._left_out(task):
+            phase = Phase.SKIPPED
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
-        return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{name}-driver"))
+        return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{task.path}-driver"))
+
+    def _left_out(self, task: _Task) -> bool:
+        """Whether a condition around a task did not hold."""
+        around = [self._by_name[name] for name in task.around if name in self._by_name]
+        return self._ended or any(str(node.state) == "SKIPPED" for node in around)
 
     def _phase(self, driver: Any, node: Any, attempts: int) -> Phase:
         state = str(node.state) if node else ""
@@ -222,12 +267,12 @@ class _Nodes:
         ]
         return bool(pods) and pods[0].state != "PENDING"
 
-    def _attempts(self, name: str, node: Any) -> tuple[str, ...]:
+    def _attempts(self, path: str, node: Any) -> tuple[str, ...]:
         """Ids of the pods of a stage, in their order."""
         children = _children(node)
         if not children:
             return ()
-        retried = self._by_child.get(self._id(f"{name}.executor(0)"))
+        retried = self._by_child.get(self._id(f"{path}.executor(0)"))
         return tuple(_children(retried)) if retried else (children[0],)
 
     def _id(self, path: str) -> str:
@@ -261,15 +306,15 @@ def asked_for(run: Run, stage: str) -> dict[str, str]:
     Returns:
         Text by what it is: image, accelerator, cpu, memory, node selector, secrets, as far as it is asked for.
     """
-    task = run.pipeline["root"]["dag"]["tasks"][stage]
-    label = run.pipeline["components"][task["componentRef"]["name"]]["executorLabel"]
+    task = next(task for task in _tasks(run.pipeline) if task.name == stage)
+    label = run.pipeline["components"][task.spec["componentRef"]["name"]]["executorLabel"]
     container = run.pipeline["deploymentSpec"]["executors"][label]["container"]
     resources = container.get("resources", {})
     accelerator = resources.get("accelerator", {})
     kubernetes = _below(run.platform, "platforms", "kubernetes", "deploymentSpec", "executors", label)
 
     def value(given: Any) -> str:
-        return _resolve(run, task, given)
+        return _resolve(run, [*task.around.values(), task.spec], given)
 
     count, kind = value(accelerator.get("resourceCount")), value(accelerator.get("resourceType"))
     secrets = [*kubernetes.get("secretAsEnv", []), *kubernetes.get("secretAsVolume", [])]
@@ -285,19 +330,29 @@ def asked_for(run: Run, stage: str) -> dict[str, str]:
     return {name: text for name, text in asked.items() if text not in ("", "0")}
 
 
-def _resolve(run: Run, task: Mapping[str, Any], given: Any) -> str:
+def _resolve(run: Run, tasks: Sequence[Mapping[str, Any]], given: Any) -> str:
+    """A value as text.
+
+    Args:
+        run: The run.
+        tasks: The task that has it, last, and the conditions around, the outermost first.
+        given: As the compiled pipeline writes it.
+    """
     if given is None or given == {}:
         return ""
     if isinstance(given, str):
         name = given.removeprefix("{{$.inputs.parameters['").removesuffix("']}}")
         if name == given:
             return given
-        return _resolve(run, task, _below(task, "inputs", "parameters", name))
+        return _resolve(run, tasks, _below(tasks[-1], "inputs", "parameters", name))
     if "componentInputParameter" in given:
         name = given["componentInputParameter"]
+        if len(tasks) > 1:
+            return _resolve(run, tasks[:-1], _below(tasks[-2], "inputs", "parameters", name))
         definition = _below(run.pipeline, "root", "inputDefinitions", "parameters", name)
         return _text(run.parameters.get(name, definition.get("defaultValue", "")))
-    return _text(_below(given, "runtimeValue").get("constant", ""))
+    constant = _below(given, "runtimeValue").get("constant", "")
+    return _resolve(run, tasks, constant) if isinstance(constant, str) else _text(constant)
 
 
 def _text(value: Any) -> str:

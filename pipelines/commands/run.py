@@ -41,10 +41,11 @@ def run(
         with RunDisplay(console, stages=len(stages(from_scratch))) as display:
             values = parameters.model_dump() | {"command": _command()}
             metrics = run_pipeline(Request(values, from_scratch, output), display)
+            display.skip(stages(from_scratch))
     except Interrupted as interrupted:
         console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
         raise typer.Exit(interrupted.exit_status) from None
-    show_results(console, metrics, output, _rows(output / "quarantine.csv"))
+    show_results(console, metrics, output, _rows(output / "quarantine.csv"), display.outcome)
 
 
 def _command() -> str:

@@ -23,6 +23,7 @@ from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
@@ -59,6 +60,7 @@ def every_step(data: Path) -> None:
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
     compare_models(evaluation=evaluation.outputs["evaluation"])
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
+    find_champion(publish_uri=str(data.parent / "published"), champion="gs://bucket/before")
     compared(**both, test=splits["test"], variants=VARIANTS)
 
 
@@ -113,6 +115,11 @@ def are_predictions(outputs: Path) -> None:
     assert pq.read_table(outputs / "predictions")["label"].null_count == 0
 
 
+def is_champion(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": "gs://bucket/before"}
+
+
 def is_comparison(outputs: Path) -> None:
     table = json.loads((outputs / "comparison").read_text())
     assert [row["name"] for row in table["rows"]] == ["short", "long"]
@@ -131,6 +138,7 @@ CHECKS = {
     "train_variant": is_model("head"),
     "compare_variants": is_comparison,
     "predict_images": are_predictions,
+    "find_champion": is_champion,
 }
 
 

@@ -8,12 +8,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from kfp import dsl, local
+from support.published import version_folder
 
 from headstart.components.compare_models.component import compare_models
+from headstart.components.core import registry
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.model import read_model_info
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
+from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
 from headstart.components.list_data.step import list_data as digest_of
@@ -54,6 +57,14 @@ def as_data(splits: dict[str, Path], *names: str) -> dict[str, tuple[type, Path]
 
 def test_list_data(root: Path, pictures: Path) -> None:
     assert list_data(data=[str(pictures)]).output == digest_of([str(pictures)])
+
+
+def test_find_champion(root: Path, tmp_path: Path) -> None:
+    uri = str(tmp_path / "published")
+    assert find_champion(publish_uri=uri).output == find_champion(publish_uri="").output == ""
+    assert find_champion(publish_uri=uri, champion="gs://bucket/before").output == "gs://bucket/before"
+    version = registry.publish_folder(version_folder(tmp_path / "version"), uri).version
+    assert find_champion(publish_uri=uri, champion="gs://bucket/before").output == f"{uri}/{version}/model"
 
 
 def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:

@@ -48,13 +48,20 @@ class Compiled:
         self.spec, *platforms = yaml.safe_load_all(path.read_text())
         self._platform: dict[str, Any] = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         self.parameters: dict[str, Any] = self.spec["root"]["inputDefinitions"]["parameters"]
+        self.executors: dict[str, Any] = self.spec["deploymentSpec"]["executors"]
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
         """Each stage's name, task, container, and wishes of Kubernetes."""
-        executors = self.spec["deploymentSpec"]["executors"]
-        for name, task in self.spec["root"]["dag"]["tasks"].items():
-            container = executors[f"exec-{name}"]["container"]
-            yield name.replace("-", "_"), task, container, self._platform[f"exec-{name}"]
+        for name, task in self.tasks.items():
+            if f"exec-{name}" in self.executors:
+                container = self.executors[f"exec-{name}"]["container"]
+                yield name.replace("-", "_"), task, container, self._platform[f"exec-{name}"]
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Every task, also those inside conditions, and the conditions themselves."""
+        parts = (self.spec["root"], *self.spec["components"].values())
+        return {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
 
     def default(self, parameter: str) -> Any:
         return self.parameters[parameter]["defaultValue"]
@@ -145,11 +152,15 @@ def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
         assert not {"hostPath", "privileged"} & set(re.findall(r"\w+", json.dumps(wishes)))
 
 
-def test_the_listing_is_never_cached_and_the_download_depends_on_it(pipeline: Compiled) -> None:
+def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipeline: Compiled) -> None:
     cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
-    assert [name for name, kept in cached.items() if not kept] == ["list_data"]
-    inputs = pipeline.spec["root"]["dag"]["tasks"]["download-dataset"]["inputs"]["parameters"]
-    assert inputs["listing"]["taskOutputParameter"]["producerTask"] == "list-data"
+    assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion"}
+    for stage, parameter, source in (
+        ("download-dataset", "listing", "list-data"),
+        ("evaluate-model", "champion", "find-champion"),
+    ):
+        given = pipeline.tasks[stage]["inputs"]["parameters"][parameter]
+        assert given["taskOutputParameter"]["producerTask"] == source
 
 
 def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pipeline: Compiled) -> None:
@@ -159,9 +170,21 @@ def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pip
         assert all(secret["secretName"] for secret in secrets)
 
 
-def test_no_condition_no_loop_no_other_task(pipeline: Compiled) -> None:
-    # Each would cost a pod of its own.
-    assert len(pipeline.spec["root"]["dag"]["tasks"]) == len(pipeline.spec["deploymentSpec"]["executors"])
+def test_no_loop_no_other_task_and_one_condition(pipeline: Compiled) -> None:
+    # Each costs a pod of its own.
+    others = [task for name, task in pipeline.tasks.items() if f"exec-{name}" not in pipeline.executors]
+    assert [task["triggerPolicy"]["condition"] for task in others] == [
+        "inputs.parameter_values['pipelinechannel--publish_uri'] != ''",
+    ]
+
+
+def test_what_tasks_in_a_condition_take_is_passed_on_to_it(pipeline: Compiled) -> None:
+    for component in pipeline.spec["components"].values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            given = json.dumps(task["inputs"].get("parameters", {}))
+            taken = set(re.findall(r"pipelinechannel--\w+", given))
+            assert taken
+            assert taken <= set(component["inputDefinitions"]["parameters"])
 
 
 def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
@@ -172,7 +195,8 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
     for name, component in pipeline.spec["components"].items():
         for kind in component.get("inputDefinitions", {}).values():
             for item, definition in kind.items():
-                assert definition.get("description"), (name, item)
+                # What a condition passes on is described where it comes from.
+                assert definition.get("description") or "pipelinechannel--" in item, (name, item)
 
 
 def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
@@ -261,7 +285,9 @@ def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
     assert "must end in .yaml" in str(result.exception)
 
 
-@pytest.mark.parametrize("module", ["list_data", "download_dataset", "split_dataset"])
+@pytest.mark.parametrize(
+    "module", ["list_data", "find_champion", "download_dataset", "split_dataset", "compare_models"]
+)
 def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
     unwanted = "{'tensorflow', 'keras', 'kfp'}"
     code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"

@@ -59,10 +59,14 @@ class Made:
 
 
 def run(
-    splits: dict[str, Path], logged: pytest.LogCaptureFixture, plan: Plan = PLAN, front: keras.Model | None = None
+    splits: dict[str, Path],
+    logged: pytest.LogCaptureFixture,
+    plan: Plan = PLAN,
+    front: keras.Model | None = None,
+    uri: str = "",
 ) -> Made:
     logged.clear()
-    with recorded(front or front_of(), splits["train"], splits["validation"], plan) as records:
+    with recorded(front or front_of(), splits["train"], splits["validation"], plan, uri) as records:
         values = [np.array(record.activations) for record in records]
         assert [record.images for record in records] == [80, 20]
     lines = [line for line in logged.messages if line.startswith("event=record_reused")]
@@ -162,6 +166,36 @@ def test_without_a_cache_records_are_gone_afterwards(
         assert all(path.exists() for path in paths)
     assert not any(path.exists() for path in paths)
     assert "event=cache_not_used" in " ".join(logged.messages)
+
+
+def test_machines_share_records_at_an_address(
+    splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    shared = tmp_path / "shared"
+
+    def on(machine: str) -> Made:
+        monkeypatch.setenv(CACHE, str(tmp_path / machine))
+        return run(splits, logged, uri=str(shared))
+
+    first = on("one")
+    assert first.reused == []
+    assert len(list(shared.glob("*/activations.npy"))) == len(list(shared.glob("*/record.json"))) == 2
+    second = on("other")
+    assert second.reused == ["train", "validation"]
+    assert "progress" not in " ".join(logged.messages)
+    assert all(np.array_equal(*pair) for pair in zip(first.values, second.values, strict=True))
+    for file in shared.glob("*/activations.npy"):
+        file.write_bytes(file.read_bytes()[:-2])
+    assert on("third").reused == []
+    assert "event=record_not_fetched split=train" in " ".join(logged.messages)
+    for file in shared.rglob("*.*"):
+        file.unlink()
+    assert on("one").reused == ["train", "validation"]
+    assert len(list(shared.glob("*/record.json"))) == 2
+    shared.rename(tmp_path / "moved")
+    shared.touch()
+    assert on("fourth").reused == []
+    assert "event=record_not_shared" in " ".join(logged.messages)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -83,6 +84,33 @@ def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path],
     train_head(splits["train"], splits["validation"], tmp_path / "again", recipe, seed=0)
     for one, other in zip(load_model(head).get_weights(), load_model(tmp_path / "again").get_weights(), strict=True):
         assert np.array_equal(one, other)
+
+
+def test_another_head_on_the_same_pictures_passes_none_of_them_through_the_network(
+    head: Path, splits: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = load_recipe(
+        settings={"backbone": "sketchnet", "head.augmented_views": 1, "head.hidden_units": 8, "head.epochs": 1}
+    )
+    logged: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("headstart").addHandler(handler)
+    try:
+        train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=7)
+    finally:
+        logging.getLogger("headstart").removeHandler(handler)
+    assert [line.split()[1] for line in logged if line.startswith("event=record_reused")] == [
+        "split=train",
+        "split=validation",
+    ]
+    assert not [line for line in logged if 'what="record' in line]
+
+
+def test_weights_with_another_digest_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
+    recipe = load_recipe(settings={"backbone": "sketchnet", "weights": __file__, "weights_sha256": "0" * 64})
+    with pytest.raises(HeadstartError, match=r"have sha256 .*, not 0000"):
+        train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
 
 
 def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:

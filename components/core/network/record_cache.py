@@ -4,6 +4,7 @@ An entry is a folder, named by a digest of everything that its content hangs on,
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import tempfile
@@ -24,6 +25,7 @@ from headstart.components.core.network.images import augmentation
 from headstart.components.core.network.record import Record, Recorder, load_record
 from headstart.components.core.network.weights import weights_digest
 from headstart.components.core.plan import Plan
+from headstart.components.core.stores import NotFound, Tree, open_tree
 
 FORMAT = "headstart-record/1"
 
@@ -35,7 +37,9 @@ _LEFT_OUT = ("name", "trainable", "build_config")
 
 
 @contextlib.contextmanager
-def recorded(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Iterator[tuple[Record, Record]]:
+def recorded(
+    front: keras.Model, train: Path, validation: Path, plan: Plan, uri: str = ""
+) -> Iterator[tuple[Record, Record]]:
     """Records a training set in the plan's views and a validation set in one, or finds what was recorded before.
 
     For a plan of no views, which trains end to end, the plain one is recorded. Where the cache cannot be used, or has
@@ -46,20 +50,53 @@ def recorded(front: keras.Model, train: Path, validation: Path, plan: Plan) -> I
         train: Dataset artifact.
         validation: Dataset artifact.
         plan: Its views, augmentation and seed are used.
+        uri: A folder, or a `gs://` or `s3://` address, where records are shared with other machines; empty: none.
 
     Raises:
-        HeadstartError: There is no room for the record anywhere.
+        HeadstartError: There is no room for the record anywhere, or the address is none.
     """
+    tree = open_tree(uri) if uri else None
     recorder, known = Recorder(front, plan), _digest_of_front(front)
     views = max(1, plan.training.views(read_info(train).images))
-    wanted = (("train", train, views), ("validation", validation, 1))
     with contextlib.ExitStack() as stack:
-        records = []
-        for name, dataset, views in wanted:
-            facts = _facts(known, dataset, views, plan)
-            record = _kept(facts, dataset, name) or _made(recorder, facts, dataset, name, stack)
-            records.append(record)
-        yield records[0], records[1]
+        yield (
+            _record(recorder, _facts(known, train, views, plan), Split("train", train), tree, stack),
+            _record(recorder, _facts(known, validation, 1, plan), Split("validation", validation), tree, stack),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """A dataset artifact, and what it is called in the log."""
+
+    name: str
+    folder: Path
+
+
+def _record(
+    recorder: Recorder, facts: dict[str, Any], split: Split, tree: Tree | None, stack: contextlib.ExitStack
+) -> Record:
+    """Finds a record in the cache, or at the address, or makes it; kept in the cache, or else until `stack` ends."""
+    started = time.monotonic()
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    cache = cache_folder("records")
+    if cache and (record := _kept(cache / key, split)):
+        _tell("record_reused", record, split, started)
+        _share(cache / key, tree)
+        return record
+    try:
+        if cache:
+            try:
+                return _obtained(recorder, facts, split, cache / key, tree, started)
+            except OSError as error:
+                event("cache_not_used", folder=cache, reason=error, way_out=f"name another folder in {CACHE}")
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
+        return _obtained(recorder, facts, split, scratch / key, tree, started)
+    except OSError as error:
+        raise HeadstartError(
+            f"no room for the record of {split.name} ({facts['views']} views): {error}; name folders with room in "
+            f"{CACHE} and TMPDIR, or ask for fewer views or smaller images"
+        ) from None
 
 
 def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
@@ -103,66 +140,76 @@ def _nameless(config: Any) -> Any:
     return walk(config)
 
 
-def _entry(folder: Path, facts: dict[str, Any]) -> Path:
-    text = json.dumps(facts, sort_keys=True, default=str)
-    return folder / hashlib.sha256(text.encode()).hexdigest()
-
-
-def _kept(facts: dict[str, Any], dataset: Path, name: str) -> Record | None:
-    folder = cache_folder("records")
-    if folder is None or not (entry := _entry(folder, facts)).is_dir():
+def _kept(entry: Path, split: Split) -> Record | None:
+    if not entry.is_dir():
         return None
-    started = time.monotonic()
     try:
-        manifest = read_json(entry / _MANIFEST, "record")
-        if sha256_of_file(entry / _ACTIVATIONS) != manifest["sha256"]:
-            raise HeadstartError(f"{entry} is not what was written")
-        record = load_record(entry / _ACTIVATIONS, dataset)
+        record = _checked(entry, split)
     except (HeadstartError, KeyError, OSError, ValueError) as error:
-        event("record_discarded", split=name, reason=error)
+        event("record_discarded", split=split.name, reason=error)
         discard(entry)
         return None
     touch(entry)
-    event("record_reused", split=name, images=record.images, views=record.views, seconds=time.monotonic() - started)
     return record
 
 
-def _made(recorder: Recorder, facts: dict[str, Any], dataset: Path, name: str, stack: contextlib.ExitStack) -> Record:
-    """Records into the cache, or else into a folder that goes with `stack`."""
-    started = time.monotonic()
-    folder = cache_folder("records")
-    if folder is not None:
-        entry = _entry(folder, facts)
-        try:
-            with building(folder) as place:
-                made = place / entry.name
-                made.mkdir()
-                record = recorder.record(dataset, facts["views"], made / _ACTIVATIONS, f"record {name}")
-                manifest = facts | {"sha256": sha256_of_file(made / _ACTIVATIONS), "bytes": record.activations.nbytes}
-                write_json(made / _MANIFEST, manifest)
-                keep(made, entry)
-            record = load_record(entry / _ACTIVATIONS, dataset)
-            make_room(folder, _CACHE_BYTES, entry)
-            _tell(record, name, started)
-            return record
-        except OSError as error:
-            event("cache_not_used", folder=folder, reason=error, way_out=f"name another folder in {CACHE}")
+def _checked(entry: Path, split: Split) -> Record:
+    if sha256_of_file(entry / _ACTIVATIONS) != read_json(entry / _MANIFEST, "record")["sha256"]:
+        raise HeadstartError(f"{entry} is not what was written")
+    return load_record(entry / _ACTIVATIONS, split.folder)
+
+
+def _obtained(
+    recorder: Recorder, facts: dict[str, Any], split: Split, entry: Path, tree: Tree | None, started: float
+) -> Record:
+    """Downloads a record, or makes it."""
+    with building(entry.parent) as place:
+        made = place / entry.name
+        made.mkdir()
+        found = tree is not None and _downloaded(tree, made, split)
+        if not found:
+            recorder.record(split.folder, facts["views"], made / _ACTIVATIONS, f"record {split.name}")
+            write_json(made / _MANIFEST, facts | {"sha256": sha256_of_file(made / _ACTIVATIONS)})
+        keep(made, entry)
+    record = load_record(entry / _ACTIVATIONS, split.folder)
+    _tell("record_reused" if found else "recorded", record, split, started)
+    if not found:
+        _share(entry, tree)
+    make_room(entry.parent, _CACHE_BYTES, entry)
+    return record
+
+
+def _downloaded(tree: Tree, made: Path, split: Split) -> bool:
     try:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
-        record = recorder.record(dataset, facts["views"], scratch / f"{name}.npy", f"record {name}")
-    except OSError as error:
-        raise HeadstartError(
-            f"no room for the record of {name} ({facts['views']} views): {error}; name folders with room in {CACHE} "
-            "and TMPDIR, or ask for fewer views or smaller images"
-        ) from None
-    _tell(record, name, started)
-    return record
+        for name in (_MANIFEST, _ACTIVATIONS):
+            tree.download(f"{made.name}/{name}", made / name)
+        _checked(made, split)
+    except NotFound:
+        return False
+    except (HeadstartError, KeyError, ValueError) as error:
+        event("record_not_fetched", split=split.name, address=tree.address, reason=error)
+        return False
+    return True
 
 
-def _tell(record: Record, name: str, started: float) -> None:
+def _share(entry: Path, tree: Tree | None) -> None:
+    """Uploads a record unless it is there, the manifest last."""
+    if tree is None:
+        return
+    try:
+        try:
+            tree.read(f"{entry.name}/{_MANIFEST}")
+        except NotFound:
+            for name in (_ACTIVATIONS, _MANIFEST):
+                tree.write(f"{entry.name}/{name}", entry / name)
+    except HeadstartError as error:
+        event("record_not_shared", address=tree.address, reason=error)
+
+
+def _tell(what: str, record: Record, split: Split, started: float) -> None:
     event(
-        "recorded",
-        split=name,
+        what,
+        split=split.name,
         images=record.images,
         views=record.views,
         bytes=record.activations.nbytes,

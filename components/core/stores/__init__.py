@@ -6,11 +6,19 @@
 from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores.addresses import SCHEMES, is_remote, scheme_of, split_address, without_secrets
+from headstart.components.core.stores.addresses import (
+    SCHEMES,
+    WRITABLE_SCHEMES,
+    is_remote,
+    scheme_of,
+    split_address,
+    without_secrets,
+)
 from headstart.components.core.stores.objects import Conflict, NotFound, Store, StoredObject, TooLarge
 from headstart.components.core.stores.tree import ObjectTree, Tree
 
 __all__ = [
+    "WRITABLE_SCHEMES",
     "Conflict",
     "NotFound",
     "Store",
@@ -58,10 +66,10 @@ def open_tree(uri: str) -> Tree:
             credentials cannot be used.
     """
     match scheme_of(uri):
-        case "" | "file" if uri:
+        case "" if uri:
             from headstart.components.core.stores.disk import DiskTree
 
-            return DiskTree(Path(uri.removeprefix("file://")).expanduser().absolute())
+            return DiskTree(Path(uri).expanduser().absolute())
         case "gs":
             from headstart.components.core.stores.gcs import GcsStore
 

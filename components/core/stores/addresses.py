@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from headstart.components.core.errors import HeadstartError
 
 SCHEMES = ("http", "https", "gs", "s3")
+WRITABLE_SCHEMES = ("", "gs", "s3")
+"""Of addresses that `open_tree` knows; of a path it is empty."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 

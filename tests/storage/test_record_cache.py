@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.components.core.cache import CACHE
+from headstart.components.core.network.record_cache import recorded
+from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
+from headstart.components.core.stores import open_tree
+
+
+def test_machines_share_records_on_every_kind_of_store(
+    splits: dict[str, Path], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = keras.Input((16, 16, 3))
+    front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
+    plan = Plan.of(load_recipe(settings={"head.augmented_views": 2}), "head", 0)
+    made = []
+    for machine in ("one", "other"):
+        monkeypatch.setenv(CACHE, str(tmp_path / machine))
+        with recorded(front, splits["train"], splits["validation"], plan, folder) as records:
+            made.append([np.array(record.activations) for record in records])
+    assert all(np.array_equal(*pair) for pair in zip(*made, strict=True))
+    assert len(open_tree(folder).names()) == 4
+    monkeypatch.setattr("headstart.components.core.network.record.Recorder.record", None)
+    monkeypatch.setenv(CACHE, str(tmp_path / "third"))
+    with recorded(front, splits["train"], splits["validation"], plan, folder) as records:
+        assert np.array_equal(records[0].activations, made[0][0])
