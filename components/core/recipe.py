@@ -88,6 +88,8 @@ class Training(_Strict):
         mixup: Alpha of MixUp (H. Zhang et al., arXiv:1710.09412), end to end only; 0: none.
         ema: Momentum of a moving average of the weights, which is what is validated and kept; 0: none.
         patience: Epochs without a lower validation loss after which training stops; 0: it never does.
+        precision: Of training; ``auto``: bfloat16 where it is clearly quicker. The weights stay float32, and so does
+            what the saved model computes in. Recording chooses for itself.
     """
 
     class_weights: Literal["none", "balanced"]
@@ -103,6 +105,7 @@ class Training(_Strict):
     mixup: Annotated[float, Field(ge=0, le=1)]
     ema: Share
     patience: Annotated[int, Field(ge=0)]
+    precision: Literal["float32", "bfloat16", "auto"]
 
     @model_validator(mode="after")
     def _check(self) -> "Training":

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.components.core.backbones import get_backbone
+from headstart.components.core.backbones import Head, get_backbone
 from headstart.components.core.network import record
-from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
-from headstart.components.core.network.precision import in_bfloat16
-from headstart.components.core.network.record import Recorder
+from headstart.components.core.network.batches import PlainBatches
+from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut, unfreeze
+from headstart.components.core.network.precision import computed_in, in_bfloat16
+from headstart.components.core.network.record import Record, Recorder
+from headstart.components.core.network.training import fit
 from headstart.components.core.network.weights import pretrained_backbone
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import load_recipe
@@ -51,3 +53,22 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_harmless(
     assert np.array_equal(plain[:, :64], tried[:, :64])
     assert np.array_equal(plain, tried) != chosen
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
+
+
+def test_training_in_bfloat16_leaves_a_network_of_float32() -> None:
+    base = build_backbone(get_backbone("sketchnet"), 32)
+    tail = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4").tail
+    inputs = np.random.default_rng(0).normal(size=(1, 32, *tail.input.shape[1:])).astype(np.float16)
+    record = Record(inputs, np.arange(32) % 2)
+    batch = inputs[0].astype(np.float32)
+    before = tail(batch).numpy()
+    with computed_in(tail, "bfloat16"):
+        assert 0 < np.abs(tail(batch).numpy() - before).max() < 0.02
+    with computed_in(tail, "auto"):
+        assert len({layer.compute_dtype for layer in tail.layers[1].layers}) == 1
+    assert np.array_equal(tail(batch).numpy(), before)
+    settings = {"head.precision": "bfloat16", "head.epochs": 1}
+    (epoch,) = fit(tail, record, record, Plan.of(load_recipe(settings=settings), "head", 0))
+    loss, _ = tail.evaluate(PlainBatches(record, units=1), verbose=0)
+    assert loss == pytest.approx(epoch.validation_loss, rel=0.02) and loss != epoch.validation_loss
+    assert {weight.dtype for weight in tail.weights} == {"float32"}

@@ -22,6 +22,7 @@ from headstart.components.core.backbones import BACKBONES, Backbone, Head, Prepr
 from headstart.components.core.errors import HeadstartError
 
 RESIZE = "resize"
+PREPROCESS = "preprocess"
 BACKBONE_END = "backbone end"
 
 ALL, TOP, TOP_THIRD = "all", "top", "top_third"
@@ -199,7 +200,7 @@ def freeze_batch_norm(model: keras.Model) -> None:
 
 
 def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
-    layers, name = keras.layers, "preprocess"
+    layers, name = keras.layers, PREPROCESS
     match preprocessing:
         case "tf":
             return layers.Rescaling(1 / 127.5, offset=-1.0, name=name)(pixels)

@@ -9,6 +9,8 @@ import tensorflow as tf
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.recipe import Augmentation
 
+AUGMENTATION = "augmentation"
+
 
 def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
@@ -60,4 +62,4 @@ def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
         changes.append(layers.RandomShear(settings.shear, **fill, seed=seed + 4))
     if settings.rand_augment:
         changes.append(layers.RandAugment((0, 255), factor=settings.rand_augment, seed=seed + 5))
-    return keras.Sequential(changes, name="augmentation")
+    return keras.Sequential(changes, name=AUGMENTATION)

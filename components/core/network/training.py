@@ -14,6 +14,7 @@ from headstart.components.core.history import Epoch
 from headstart.components.core.logs import event, progress
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches
 from headstart.components.core.network.optimizer import Pace, build_optimizer
+from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record
 from headstart.components.core.plan import Plan
 
@@ -39,7 +40,6 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, paces:
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
     batches = TrainingBatches(train, training, units, plan.seed)
-    compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
     keeper = _BestEpoch(plan)
     callbacks: list[keras.callbacks.Callback] = [keeper]
     if training.ema:
@@ -47,14 +47,19 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, paces:
         callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     if training.patience:
         callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=training.patience))
-    tail.fit(
-        batches,
-        epochs=training.epochs,
-        validation_data=PlainBatches(validation, units),
-        class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
-        callbacks=callbacks,
-        verbose=0,
-    )
+    with computed_in(tail, training.precision):
+        compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
+        tail.fit(
+            batches,
+            epochs=training.epochs,
+            validation_data=PlainBatches(validation, units),
+            class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
+            callbacks=callbacks,
+            verbose=0,
+        )
+    if training.precision != "float32":
+        # What has been traced computes in bfloat16; whoever evaluates from here on does not.
+        compile_classifier(tail)
     tail.set_weights(keeper.weights)
     return keeper.epochs
 
