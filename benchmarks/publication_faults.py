@@ -1,0 +1,81 @@
+"""Counts what is broken after publications that were killed and disturbed at random: nothing may be.
+
+    python benchmarks/publication_faults.py --kills 200
+
+On disk, in fake-gcs-server and in MinIO, 2 to 8 processes publish at once, again and again, one of eight models each.
+More than half of them get SIGKILL at a random moment; a tenth of the requests to the stores is answered with 429 or
+5xx, lost, garbled, cut short or reset, and so are answers; on disk a fifth of the publishers finds the disk full.
+Meanwhile a reader takes the version in use and checks every byte. After each round all versions are checked, each
+change must have replaced the one before it, and none that was reported may be missing. `fake-gcs-server` and `minio`
+must be on the PATH.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import pytest
+from support.published import version_folder
+from support.stores import Server, running_gcs, running_minio, stored
+from support.storm import Tally, storm
+
+_SIZES = (300_000, 300_000, 300_000, 300_000, 300_000, 300_000, 3_000_000, 9_000_000)
+"""Of the models in bytes; the last goes up in parts."""
+
+_COLUMNS = ("publishers", "kills", "faults", "published", "overtaken", "unchanged", "gave up", "changes", "versions")
+
+
+def main() -> None:
+    """Runs the storm at each place and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200, help="at each place")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    table = Table("where", *_COLUMNS, "reads", "broken", "seconds")
+    broken: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = [version_folder(folder / f"version{seed}", seed, size=size) for seed, size in enumerate(_SIZES)]
+        for place in ("disk", "fake-gcs-server", "MinIO"):
+            answers = folder / f"answers-{place}"
+            answers.mkdir()
+            begin = time.monotonic()
+            if place == "disk":
+                tally = storm(str(folder / "published"), models, answers, given.kills, given.seed)
+            elif place == "MinIO":
+                with running_minio(folder / "minio") as server:
+                    tally = _in_store(server, models, answers, given)
+            else:
+                with running_gcs() as gcs:
+                    tally = _in_store(gcs, models, answers, given)
+            table.add_row(place, *_figures(tally), f"{time.monotonic() - begin:.0f}")
+            broken += tally.broken
+    Console().print(table)
+    if broken:
+        sys.exit("\n".join(broken))
+
+
+def _in_store(server: Server, models: list[Path], answers: Path, given: argparse.Namespace) -> Tally:
+    with pytest.MonkeyPatch.context() as patch, stored(server, patch) as bucket:
+        settings = server.environment(bucket.proxy.address)
+        os.environ.update(server.environment(server.address))
+        return storm(bucket.uri("models"), models, answers, given.kills, given.seed, bucket.proxy, settings)
+
+
+def _figures(tally: Tally) -> list[str]:
+    said = tally.outcomes
+    figures = [tally.publishers, tally.kills, tally.faults]
+    figures += [said[status] for status in ("published", "overtaken", "unchanged", "error")]
+    figures += [tally.changes, tally.versions, tally.reads, len(tally.broken)]
+    return [f"{figure:,}" for figure in figures]
+
+
+if __name__ == "__main__":
+    main()

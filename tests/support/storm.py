@@ -1,0 +1,218 @@
+"""Many publications at once, killed and disturbed at random, and what must hold all the same."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core import registry
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.stores import transfer
+from support.faults import Fault, Proxy
+
+_KILLED = 0.6
+"""Share of the publishers that are to be killed."""
+
+_COMPARED = 0.5
+"""Share of them that replace only the version which was in use when they began."""
+
+_FULL_DISK = 0.2
+_SPOILT = 0.1
+"""Share of the requests through a proxy that go wrong."""
+
+_FAULTS = ("429", "500", "503", "drop", "lose", "garble", "reset", "truncate", "corrupt")
+_SMALL_DISK_BYTES = 200_000
+_LONGEST_SECONDS = 60.0
+
+
+@dataclasses.dataclass
+class Tally:
+    """What happened.
+
+    Attributes:
+        rounds: Times that publishers were started together.
+        publishers: How many there were.
+        kills: How many of them died of SIGKILL.
+        faults: Requests that were spoilt.
+        outcomes: What those that lived said, by status; ``error`` for those that gave up in one line.
+        reads: Times that a reader checked every byte of the version in use meanwhile.
+        versions: Whole versions in the end.
+        changes: Times that another version came into use.
+        broken: What must never be, in words.
+    """
+
+    rounds: int = 0
+    publishers: int = 0
+    kills: int = 0
+    faults: int = 0
+    outcomes: Counter[str] = dataclasses.field(default_factory=Counter)
+    reads: int = 0
+    versions: int = 0
+    changes: int = 0
+    broken: list[str] = dataclasses.field(default_factory=list)
+
+
+def storm(
+    uri: str,
+    models: Sequence[Path],
+    answers: Path,
+    kills: int,
+    seed: int,
+    proxy: Proxy | None = None,
+    settings: Mapping[str, str] | None = None,
+    publishers: tuple[int, int] = (2, 8),
+) -> Tally:
+    """Publishes until so many publishers have been killed, and checks what is there after each round, and meanwhile.
+
+    Args:
+        uri: Where to publish; this process reaches it without the proxy.
+        models: Versions' folders to publish.
+        answers: An empty folder.
+        kills: How many publishers to kill.
+        seed: Of everything drawn at random.
+        proxy: What publishers reach the store by; None: there is no store.
+        settings: Environment variables by which they do.
+        publishers: How many there are at once, at least and at most.
+    """
+    rng, tally = random.Random(seed), Tally()
+    if proxy:
+        proxy.spoil(lambda request: _fault(random.Random(rng.random()), tally), only=lambda request: True)
+    context = multiprocessing.get_context("forkserver")
+    clients = [f"headstart.components.core.stores.{name}" for name in ("gcs", "s3")]
+    context.set_forkserver_preload(["support.storm", *clients])
+    known: list[registry.Change] = []
+    longest = 1.0
+    with _reading(uri, tally):
+        while tally.kills < kills:
+            in_use = known[-1].version if known else ""
+            tally.rounds += 1
+            killed = {}
+            started = {}
+            begin = time.monotonic()
+            for number in range(rng.randint(*publishers)):
+                answer = answers / f"{tally.rounds}-{number}.json"
+                order = {
+                    "uri": uri,
+                    "folder": str(rng.choice(models)),
+                    "instead_of": in_use if rng.random() < _COMPARED else None,
+                    "answer": str(answer),
+                    "full_disk": proxy is None and rng.random() < _FULL_DISK,
+                    "settings": dict(settings or {}),
+                }
+                process = context.Process(target=_publish, args=(order,))
+                process.start()
+                started[process] = answer
+                if rng.random() < _KILLED:
+                    killed[process] = begin + rng.uniform(0, longest)
+            for process, moment in sorted(killed.items(), key=lambda item: item[1]):
+                process.join(max(0.0, moment - time.monotonic()))
+                if process.is_alive():
+                    os.kill(process.pid or 0, signal.SIGKILL)
+            said = []
+            for process, answer in started.items():
+                process.join(_LONGEST_SECONDS)
+                if process.exitcode == -signal.SIGKILL:
+                    tally.kills += 1
+                elif process.exitcode != 0:
+                    tally.broken.append(f"a publisher ended with {process.exitcode}")
+                else:
+                    longest = 0.8 * longest + 0.2 * (time.monotonic() - begin)
+                if answer.exists():
+                    said.append(json.loads(answer.read_text()))
+            tally.publishers += len(started)
+            tally.outcomes.update(each["status"] for each in said)
+            known = _check(uri, known, said, tally)
+    if proxy:
+        proxy.spoil([])
+    tally.versions, tally.changes = len(registry.versions(uri)), len(known)
+    return tally
+
+
+def _fault(rng: random.Random, tally: Tally) -> Fault | None:
+    if rng.random() >= _SPOILT:
+        return None
+    tally.faults += 1
+    return Fault(rng.choice(_FAULTS), after=rng.choice((0, 100, 50_000)))
+
+
+def _publish(order: dict[str, Any]) -> None:
+    """One publisher, in a process of its own."""
+    os.environ.update(order["settings"])
+    logging.disable()
+    transfer.PATIENCE_SECONDS, transfer.FIRST_PAUSE_SECONDS, transfer.LONGEST_PAUSE_SECONDS = 20.0, 0.01, 0.1
+    if order["full_disk"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_SMALL_DISK_BYTES, resource.RLIM_INFINITY))
+    try:
+        outcome = registry.publish_folder(Path(order["folder"]), order["uri"], instead_of=order["instead_of"])
+        said = {"status": outcome.status, "version": outcome.version}
+    except HeadstartError as error:
+        said = {"status": "error", "error": str(error)}
+    answer = Path(order["answer"])
+    partial = answer.with_suffix(".partial")
+    partial.write_text(json.dumps(said))
+    partial.rename(answer)
+
+
+def _check(uri: str, known: list[registry.Change], said: list[dict[str, str]], tally: Tally) -> list[registry.Change]:
+    """Looks at everything that is there, and returns the history."""
+    versions = {version.version: version for version in registry.versions(uri)}
+    for version in versions.values():
+        _must_hold(lambda version=version: registry.check_version(uri, version), tally)  # type: ignore[misc]
+    found = registry.champion(uri)
+    history = found.history if found else []
+    if history[: len(known)] != known:
+        tally.broken.append("a change is no longer in the history")
+    for before, after in zip([None, *history], history, strict=False):
+        if after.replaced != (before.version if before else ""):
+            tally.broken.append(f"{after.version} did not replace the one before it")
+    new = {change.version for change in history[len(known) :]}
+    for each in said:
+        if each["status"] != "error" and each["version"] not in versions:
+            tally.broken.append(f"version {each['version']} is lost")
+        if each["status"] == registry.PUBLISHED and each["version"] not in new:
+            tally.broken.append(f"{each['version']} was said to be in use, and never was")
+        if "\n" in each.get("error", ""):
+            tally.broken.append(f"an error of several lines: {each['error']}")
+    return history
+
+
+def _must_hold(attempt: Any, tally: Tally) -> None:
+    try:
+        attempt()
+    except HeadstartError as error:
+        tally.broken.append(str(error))
+
+
+@contextlib.contextmanager
+def _reading(uri: str, tally: Tally) -> Iterator[None]:
+    """Reads the version in use again and again, as one who serves it would."""
+    done = threading.Event()
+
+    def look() -> None:
+        found = registry.champion(uri)
+        if found:
+            registry.check_version(uri, found.version)
+            tally.reads += 1
+
+    def read() -> None:
+        while not done.wait(0.2):
+            _must_hold(look, tally)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reader.join()
