@@ -90,7 +90,7 @@ def storm(
         proxy.spoil(lambda request: _fault(random.Random(rng.random()), tally), only=lambda request: True)
     context = multiprocessing.get_context("forkserver")
     clients = [f"headstart.components.core.stores.{name}" for name in ("gcs", "s3")]
-    context.set_forkserver_preload(["support.storm", *clients])
+    context.set_forkserver_preload(["__main__", "support.storm", *clients])
     known: list[registry.Change] = []
     longest = 1.0
     with _reading(uri, tally):
