@@ -174,10 +174,29 @@ def after_resize(model: keras.Model) -> keras.Model:
     Returns:
         A model from resized pixels (n, size, size, 3), 0-255, to the classifier's output.
     """
-    resized = model.get_layer(RESIZE)
-    pixels = keras.Input((resized.height, resized.width, 3))
-    chain = model.operations
-    return keras.Model(pixels, _through(pixels, chain[chain.index(resized) + 1 :]))
+    pixels, chain = _resized(model)
+    return keras.Model(pixels, _through(pixels, chain))
+
+
+def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+    """The classifier without its resizing, its logits divided by a temperature: one network for other runtimes.
+
+    Args:
+        model: From `build_classifier`, or loaded.
+        temperature: From the calibration; 1 leaves the probabilities as they are.
+
+    Returns:
+        A model from resized pixels (n, size, size, 3), 0-255, to one probability per class, (n, classes).
+    """
+    pixels, chain = _resized(model)
+    kernel, bias = (each / temperature for each in chain[-1].get_weights())
+    if kernel.shape[1] == 1:
+        # A sigmoid is a softmax over its logit and 0.
+        kernel, bias = (np.concatenate([np.zeros_like(each), each], axis=-1) for each in (kernel, bias))
+    output = keras.layers.Dense(kernel.shape[1], activation="softmax", dtype="float32", name="probabilities")
+    scaled = keras.Model(pixels, output(_through(pixels, chain[:-1])))
+    output.set_weights([kernel, bias])
+    return scaled
 
 
 def probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -213,6 +232,12 @@ def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> ke
         case "caffe":
             turned = keras.ops.flip(pixels, axis=-1)
             return layers.Normalization(mean=_IMAGENET_MEAN_BGR, variance=(1.0, 1.0, 1.0), name=name)(turned)
+
+
+def _resized(model: keras.Model) -> tuple[Any, list[keras.Operation]]:
+    resized = model.get_layer(RESIZE)
+    pixels = keras.Input((resized.height, resized.width, 3), name="pixels")
+    return pixels, model.operations[model.operations.index(resized) + 1 :]
 
 
 def _short_name(base: keras.Model, operation: keras.Operation) -> str:

@@ -23,7 +23,11 @@ def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
         float32 (size, size, 3), RGB 0-255.
     """
     # The accurate inverse DCT is Pillow's too, so both read the same pixels. The op reads PNG as well.
-    pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
+    return resize(tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"), size)
+
+
+def resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes (height, width, 3) as the classifier's own resizing does, to float32 (size, size, 3)."""
     return tf.image.resize(pixels, (size, size), antialias=True)
 
 

@@ -1,0 +1,223 @@
+"""The parity gate: what is published has to answer as the model did that was evaluated."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from headstart.components.core.calibration import scaled
+from headstart.components.core.dataset import read_info
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.logs import event
+from headstart.components.core.predictions import Predictions
+from headstart.components.publish_model import served
+
+MOST_IMAGES = 4_000
+"""Test images that are asked about, at most: a sample of that size finds what goes wrong with one image in a thousand
+with a probability of 98 %."""
+
+SEED = 0
+_BATCH = 32
+_PACKAGE = __name__.partition(".")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """What one form of the model says, beside what was evaluated.
+
+    Attributes:
+        images: Test images that both were asked about.
+        same_label: Those of them to which both give the same label.
+        agreement: Their share.
+        largest_difference: Of all probabilities.
+        mean_difference: Likewise.
+    """
+
+    images: int
+    same_label: int
+    agreement: float
+    largest_difference: float
+    mean_difference: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """What the gate found.
+
+    Attributes:
+        saved_model: Agreement with the evaluation.
+        tolerance: How far a probability may be from the evaluated one.
+        on_the_boundary: Images with another label whose two likeliest classes were evaluated within twice the
+            tolerance of each other: it does not decide between them.
+        test_images: Test images there are.
+        seed: Of the sample, where not all were asked about.
+    """
+
+    saved_model: Agreement
+    tolerance: float
+    on_the_boundary: int
+    test_images: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The test images on which forms of a model are compared, and what was evaluated on them.
+
+    Attributes:
+        dataset: The test set.
+        of: How many images it has.
+        rows: (n,), which of them, rising.
+        ids: (n,).
+        paths: (n,), where they came from.
+        classes: Class names.
+        probabilities: (n, classes), as evaluated, scaled by the temperature of the calibration.
+        predicted: (n,), the likeliest class of each, by its index.
+    """
+
+    dataset: Path
+    of: int
+    rows: NDArray[np.int64]
+    ids: list[str]
+    paths: list[str]
+    classes: list[str]
+    probabilities: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+
+
+def sample_of(test: Path, evaluated: Predictions, temperature: float, most: int = MOST_IMAGES) -> Sample:
+    """Draws the test images to compare on: all, or so many of them.
+
+    Args:
+        test: The test set.
+        evaluated: What the evaluated model says of it.
+        temperature: Of the calibration.
+        most: How many, at most.
+    """
+    images = len(evaluated.ids)
+    rows = np.arange(images)
+    if images > most:
+        rows = np.sort(np.random.default_rng(SEED).choice(images, most, replace=False))
+    return Sample(
+        test,
+        images,
+        rows,
+        [evaluated.ids[row] for row in rows],
+        [evaluated.paths[row] for row in rows],
+        evaluated.classes,
+        scaled(evaluated.probabilities[rows], temperature),
+        evaluated.predicted[rows],
+    )
+
+
+def agreement_of(sample: Sample, predicted: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Agreement:
+    """Compares answers with what was evaluated.
+
+    Args:
+        sample: The images.
+        predicted: (n,), indices of the classes.
+        probabilities: (n, classes).
+    """
+    same = int((predicted == sample.predicted).sum())
+    differences = np.abs(probabilities - sample.probabilities)
+    return Agreement(
+        images=len(predicted),
+        same_label=same,
+        agreement=same / len(predicted),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a served model says of a sample.
+
+    Attributes:
+        labels: (n,), class names; empty for what it cannot read.
+        probabilities: (n, classes).
+    """
+
+    labels: NDArray[np.object_]
+    probabilities: NDArray[np.float64]
+
+
+def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
+    """Compares what a served model says with what was evaluated.
+
+    Args:
+        sample: The images.
+        answers: What it says of them.
+        tolerance: How far a probability may be from the evaluated one.
+
+    Raises:
+        HeadstartError: It gives another label, a probability beyond the tolerance, or none.
+    """
+    labels, probabilities = answers.labels, answers.probabilities
+    largest = np.abs(probabilities - sample.probabilities).max(axis=1)
+    names = np.array(sample.classes, object)
+    other = labels != names[sample.predicted]
+    top = np.sort(sample.probabilities, axis=1)[:, -2:]
+    undecided = other & (top[:, 1] - top[:, 0] <= 2 * tolerance)
+    wrong = (largest > tolerance) | (other & ~undecided)
+    if wrong.any():
+        worst = int(np.where(wrong, largest, -1).argmax())
+        at = int(np.abs(probabilities[worst] - sample.probabilities[worst]).argmax())
+        raise HeadstartError(
+            f"nothing is published: the exported model disagrees with the evaluated one on {wrong.sum()} of "
+            f"{len(wrong)} test images, most on {sample.paths[worst]}: label {labels[worst] or 'none'!r} and "
+            f"probability {probabilities[worst, at]:.4f} of {names[at]!r} where {names[sample.predicted[worst]]!r} "
+            f"and {sample.probabilities[worst, at]:.4f} were evaluated (tolerance {tolerance}); pass the model, "
+            "evaluation and test set of one run"
+        )
+    index = {name: at for at, name in enumerate(sample.classes)}
+    predicted = np.array([index[label] for label in labels])
+    parity = Parity(agreement_of(sample, predicted, probabilities), tolerance, int(undecided.sum()), sample.of, SEED)
+    event("parity", form="saved_model", **dataclasses.asdict(parity.saved_model))
+    return parity
+
+
+def ask_served(saved_model: Path, sample: Sample) -> Answers:
+    """Asks a SavedModel, in a process that has nothing of ours, about the bytes of the images.
+
+    Args:
+        saved_model: Its folder.
+        sample: The images.
+
+    Raises:
+        HeadstartError: It does not answer, or the sample is of another test set.
+    """
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        answers = Path(folder) / "answers.parquet"
+        order = {
+            "path": [path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir()],
+            "package": _PACKAGE,
+            "saved_model": str(saved_model),
+            "shards": [str(sample.dataset / shard) for shard in read_info(sample.dataset).shards],
+            "rows": sample.rows.tolist(),
+            "batch": _BATCH,
+            "answers": str(answers),
+        }
+        done = subprocess.run(  # noqa: S603 - our own script
+            [sys.executable, "-I", "-S", served.__file__],
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            # An accelerator is this process's; a server may have none.
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+            raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
+        table = pq.read_table(answers)
+    if table["id"].to_pylist() != sample.ids:
+        raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
+    probabilities = np.array(table["probabilities"].to_pylist(), np.float64).reshape(len(table), -1)
+    return Answers(np.array(table["label"].to_pylist(), object), probabilities)

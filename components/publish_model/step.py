@@ -1,0 +1,116 @@
+"""Publishes a model: every form of it, checked against its evaluation, with a card, at an address."""
+
+import dataclasses
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core.dataset import DatasetInfo, read_info
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, temperature_of
+from headstart.components.core.files import fresh_folder, read_json
+from headstart.components.core.history import HISTORY
+from headstart.components.core.hygiene import HYGIENE, read_hygiene
+from headstart.components.core.logs import start_logging
+from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
+from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.publish_model.files import EVALUATION, MODEL_FOLDER, SAVED_MODEL
+
+TOLERANCE = 0.01
+"""How far a served probability may be from the evaluated one.
+
+On one machine they agree to about 1e-6. The shorter products of some accelerators move them by thousandths; a picture
+that is read or resized in another way moves the unsure ones by more.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What is published, and what it is checked against; all of one run.
+
+    Attributes:
+        model: Model artifact.
+        evaluation: Folder that `evaluate_model` made of it.
+        test: Dataset artifact that it was evaluated on.
+        train: Dataset artifact that it learned from, for `litert_int8` and the card; None: there is none.
+        decision: JSON file of `compare_models`; None: nothing was decided.
+        exports: Forms to make beside the SavedModel: ``litert``, ``litert_int8``, ``onnx``.
+        tolerance: How far a served probability may be from the evaluated one.
+    """
+
+    model: Path
+    evaluation: Path
+    test: Path
+    train: Path | None = None
+    decision: Path | None = None
+    exports: Sequence[str] = ()
+    tolerance: float = TOLERANCE
+
+
+def build_version(inputs: Inputs, version: Path) -> None:
+    """Makes the folder of a version, and lets it pass only if it answers as the evaluated model did.
+
+    Args:
+        inputs: What is published.
+        version: The folder, made anew.
+
+    Raises:
+        HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
+    """
+    from headstart.components.core.network.artifact import load_model
+    from headstart.components.core.network.classifier import calibrated
+    from headstart.components.publish_model.card import Facts, write_card
+    from headstart.components.publish_model.exports import check_exports, export_forms
+    from headstart.components.publish_model.parity import ask_served, compared, sample_of
+    from headstart.components.publish_model.saved_model import export_saved_model
+
+    start_logging()
+    check_exports(inputs.exports, inputs.train)
+    info = read_model_info(inputs.model)
+    metrics = read_metrics(inputs.evaluation)
+    evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
+    test = read_info(inputs.test)
+    _check_one_run(inputs, info, metrics, evaluated, test)
+    fresh_folder(version)
+    _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MANIFEST, HISTORY, SEEN])
+    _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
+    temperature = temperature_of(metrics)
+    model = load_model(inputs.model)
+    export_saved_model(version, model, info.classes, temperature)
+    sample = sample_of(inputs.test, evaluated, temperature)
+    parity = compared(sample, ask_served(version / SAVED_MODEL, sample), inputs.tolerance)
+    facts = Facts(
+        model=info,
+        metrics=metrics,
+        test=test,
+        train=read_info(inputs.train) if inputs.train else None,
+        hygiene=read_hygiene(inputs.evaluation),
+        decision=read_json(inputs.decision, "decision") if inputs.decision else None,
+        parity=parity,
+        exports=export_forms(
+            inputs.exports, version, calibrated(model, temperature), sample, inputs.train, inputs.tolerance
+        ),
+    )
+    write_card(version, facts)
+
+
+def _check_one_run(
+    inputs: Inputs, info: ModelInfo, metrics: dict[str, Any], evaluated: Predictions, test: DatasetInfo
+) -> None:
+    made = read_json(inputs.evaluation / MODELS, "evaluation")
+    if made["models"][FINAL]["sha256"] != info.sha256 or evaluated.classes != info.classes:
+        raise HeadstartError(f"{inputs.evaluation} is not the evaluation of {inputs.model}; pass those of one run")
+    if metrics["test_data"] != test.digest:
+        raise HeadstartError(
+            f"{inputs.test} is not the test set of the evaluation {inputs.evaluation}; pass those of one run"
+        )
+    if inputs.train and read_info(inputs.train).digest != info.dataset["train"]:
+        raise HeadstartError(f"{inputs.train} is not what {inputs.model} learned from; pass those of one run")
+
+
+def _copy(source: Path, target: Path, names: list[str]) -> None:
+    target.mkdir()
+    for name in names:
+        if (source / name).exists():
+            shutil.copyfile(source / name, target / name)

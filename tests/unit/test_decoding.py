@@ -1,0 +1,90 @@
+"""A served model's decoder reads files as the training data were made."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from headstart.components.core.network.images import decode
+from headstart.components.download_dataset.images import Picture, check
+from headstart.components.publish_model.decoding import decode_batch
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def served() -> Callable[[list[bytes]], tuple[np.ndarray, np.ndarray]]:
+    run = tf.function(
+        lambda encoded: decode_batch(encoded, SIZE), input_signature=[tf.TensorSpec((None,), tf.string)]
+    )
+    return lambda files: tuple(each.numpy() for each in run(tf.constant(files, tf.string)))
+
+
+def drawn(width: int = 90, height: int = 50, mode: str = "RGB") -> Image.Image:
+    """Smooth colours that differ in every corner."""
+    y, x = np.mgrid[:height, :width]
+    channels = [x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height), 255 - y * 200 / height]
+    return Image.fromarray(np.stack(channels, -1).astype(np.uint8), "RGBA").convert(mode)
+
+
+def file(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def trained(content: bytes) -> np.ndarray:
+    """What training makes of a file."""
+    picture = check(content, 512)
+    assert isinstance(picture, Picture), picture
+    return decode(tf.constant(picture.encoded), SIZE).numpy()
+
+
+def with_orientation(value: int, order: str = "big", kind: int = 3) -> bytes:
+    exif = Image.Exif()
+    exif.endian = {"big": ">", "little": "<"}[order]
+    exif[0x010F], exif[0x0112] = "a camera", value
+    return file(drawn(), "JPEG", exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_orientations_are_applied(served: Callable, order: str) -> None:
+    files = [with_orientation(value, order) for value in range(1, 9)]
+    pixels, readable = served(files)
+    assert readable.all()
+    for got, content in zip(pixels, files, strict=True):
+        np.testing.assert_allclose(got, trained(content), atol=1e-2)
+    assert len({each.tobytes() for each in pixels}) == 8
+
+
+KINDS = {
+    "gray JPEG": file(drawn(mode="L"), "JPEG"),
+    "progressive JPEG": file(drawn(), "JPEG", progressive=True),
+    "CMYK JPEG": file(drawn(mode="CMYK"), "JPEG", quality=95),
+    "gray PNG": file(drawn(mode="L"), "PNG"),
+    "transparent PNG": file(drawn(mode="RGBA"), "PNG"),
+    "gray and transparent PNG": file(drawn(mode="LA"), "PNG"),
+    "palette PNG": file(drawn().quantize(32), "PNG"),
+    "PNG with a transparent colour": file(drawn().quantize(4), "PNG", transparency=1),
+    "16 bits PNG": file(Image.fromarray(np.asarray(drawn(mode="L")).astype(np.uint16) * 257), "PNG"),
+    "black and white PNG": file(drawn(mode="1"), "PNG"),
+    "GIF": file(drawn().quantize(64), "GIF"),
+    "animated GIF": file(drawn(), "GIF", save_all=True, append_images=[drawn(mode="L").convert("RGB")]),
+    "BMP": file(drawn(), "BMP"),
+    "gray BMP": file(drawn(mode="L"), "BMP"),
+    "32 bits BMP": file(drawn(mode="RGBA"), "BMP"),
+    "WebP": file(drawn(), "WEBP", quality=95),
+    "lossless WebP": file(drawn(), "WEBP", lossless=True),
+    "transparent WebP": file(drawn(mode="RGBA"), "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind(served: Callable, kind: str) -> None:
+    (pixels,), (readable,) = served([KINDS[kind]])
+    assert readable
+    print(kind, np.abs(pixels - trained(KINDS[kind])).max())
+    np.testing.assert_allclose(pixels, trained(KINDS[kind]), atol=0.5)

@@ -1,0 +1,248 @@
+"""A published version: what it holds, what it answers without us, and what keeps it from being published."""
+
+import dataclasses
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from headstart.components.core.calibration import scaled
+from headstart.components.core.dataset import read_rows
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.evaluation import read_metrics, temperature_of
+from headstart.components.core.model import MODEL
+from headstart.components.core.predictions import PREDICTIONS, read_predictions
+from headstart.components.evaluate_model.step import Inputs as Evaluated
+from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.publish_model import served
+from headstart.components.publish_model.exports import check_exports
+from headstart.components.publish_model.files import SAVED_MODEL
+from headstart.components.publish_model.parity import Answers, Sample, ask_served, compared, sample_of
+from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version
+
+EXPORTS = ("litert", "litert_int8", "onnx")
+
+
+@pytest.fixture(scope="module")
+def inputs(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    evaluation = tmp_path_factory.mktemp("evaluated") / "evaluation"
+    evaluate_model(
+        Evaluated(head, splits["test"], splits["validation"]), evaluation, evaluation.with_name("report.html")
+    )
+    return Inputs(head, evaluation, splits["test"], splits["train"], exports=EXPORTS)
+
+
+@pytest.fixture(scope="module")
+def version(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "0123abcd"
+    build_version(inputs, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(version: Path) -> dict:
+    return json.loads((version / "model_card.json").read_text())
+
+
+def test_layout_is_the_one_that_servers_take(version: Path) -> None:
+    files = {path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file()}
+    saved = {name for name in files if name.startswith("saved_model/")}
+    assert {"saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index"} <= saved
+    assert {"saved_model/1/assets.extra/labels.txt", "saved_model/1/assets.extra/tf_serving_warmup_requests"} <= saved
+    assert {
+        "model/model.keras", "model/model.json", "model/history.csv", "model/seen.parquet", "evaluation/metrics.json",
+        "evaluation/predictions.parquet", "litert/model.tflite", "litert/model_int8.tflite", "litert/labels.txt",
+        "onnx/model.onnx", "onnx/labels.txt", "model_card.md", "model_card.json",
+    } <= files  # fmt: skip
+    assert not any("probe" in name or "pictures" in name for name in files), "no pictures of the user"
+    assert (version / "onnx" / "labels.txt").read_text() == "cat\ndog\n"
+
+
+CLIENT = """
+import json, sys
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+files = [open(path, "rb").read() for path in sys.argv[2:]]
+pixels = np.stack([tf.io.decode_image(content, expand_animations=False) for content in files[:2]])
+answers = {"serving_default": model.signatures["serving_default"](image_bytes=tf.constant(files))}
+answers["pixels"] = model.signatures["pixels"](pixels=tf.constant(pixels, tf.float32))
+answers["pixels_uint8"] = model.signatures["pixels_uint8"](pixels=tf.constant(pixels))
+print(json.dumps({
+    name: [[each.decode() for each in said["label"].numpy()], said["probabilities"].numpy().tolist()]
+    for name, said in answers.items()
+}))
+"""
+
+
+def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
+    version: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    rows = list(read_rows(inputs.test))[:2]
+    files = []
+    for number, row in enumerate(rows):
+        Image.fromarray(tf.io.decode_image(row.image).numpy()).resize((120, 90)).save(tmp_path / f"{number}.png")
+        files.append(tmp_path / f"{number}.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, version / "saved_model" / "1", *files, tmp_path / "broken.jpg"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    labels, probabilities = said["serving_default"]
+    assert labels[2] == "" and probabilities[2] == [0, 0], "what is no picture does not stop the others"
+    for name in ("pixels", "pixels_uint8"):
+        assert said[name][0] == labels[:2]
+        np.testing.assert_allclose(said[name][1], probabilities[:2], atol=1e-5)
+    np.testing.assert_allclose(np.sum(probabilities[:2], axis=1), 1, atol=1e-6)
+
+
+def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs: Inputs, card: dict) -> None:
+    temperature = temperature_of(read_metrics(inputs.evaluation))
+    assert temperature != 1
+    saved_model = card["parity"]["saved_model"]
+    assert (saved_model["images"], saved_model["same_label"]) == (20, 20)
+    assert saved_model["largest_difference"] < 1e-5
+    evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
+    assert np.abs(scaled(evaluated, temperature) - evaluated).max() > 0.01, "the temperature makes a difference"
+
+
+def test_other_forms_say_the_same(card: dict, version: Path) -> None:
+    assert set(card["exports"]) == set(EXPORTS)
+    for name, each in card["exports"].items():
+        assert each["size"] == (version / each["file"]).stat().st_size
+        assert each["agreement"]["largest_difference"] < (0.2 if name == "litert_int8" else 1e-4)
+        assert each["agreement"]["same_label"] >= (18 if name == "litert_int8" else 20)
+    assert card["exports"]["litert_int8"]["size"] < card["exports"]["litert"]["size"] / 2
+
+
+def test_card_says_what_was_measured(card: dict, version: Path, inputs: Inputs) -> None:
+    metrics = read_metrics(inputs.evaluation)
+    assert card["evaluation"] == metrics["test"] and card["calibration"] == metrics["calibration"]
+    assert card["data"]["test"] == {"digest": metrics["test_data"], "images": 20, "per_class": {"cat": 10, "dog": 10}}
+    text = (version / "model_card.md").read_text()
+    low, high = metrics["test"]["accuracy_interval"]
+    assert f"{low:.4f} to {high:.4f}" in text and metrics["test_data"] in text
+    assert "published by hand" in text and "Many files of no use" in text
+    assert "Fewer than 30 test images each of cat, dog" in text
+    assert "{{" not in text and "None" not in text
+
+
+def run_where_the_gate_asks(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code where the gate asks a model."""
+    path = [each for each in sys.path if Path(each).is_dir()]
+    lines = (
+        "import importlib.util, sys",
+        f"spec = importlib.util.spec_from_file_location('served', {served.__file__!r})",
+        "served = importlib.util.module_from_spec(spec)",
+        "spec.loader.exec_module(served)",
+        "sys.meta_path.insert(0, served.Without('headstart'))",
+        f"sys.path.extend({path!r})",
+        code,
+    )
+    return subprocess.run([sys.executable, "-I", "-S", "-c", "\n".join(lines)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("module", ["headstart", "headstart.components.core.dataset"])
+def test_our_package_is_not_there_where_the_gate_asks(module: str, tmp_path: Path) -> None:
+    assert run_where_the_gate_asks("import numpy, pyarrow").returncode == 0
+    failed = run_where_the_gate_asks(f"import {module}")
+    assert failed.returncode == 1
+    assert f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}" in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def sample(inputs: Inputs) -> Sample:
+    """Seven of the twenty test images."""
+    metrics = read_metrics(inputs.evaluation)
+    return sample_of(inputs.test, read_predictions(inputs.evaluation / PREDICTIONS), temperature_of(metrics), 7)
+
+
+@pytest.fixture(scope="module")
+def answers(version: Path, sample: Sample) -> Answers:
+    return ask_served(version / SAVED_MODEL, sample)
+
+
+def test_large_test_sets_are_sampled(sample: Sample, answers: Answers) -> None:
+    assert len(set(sample.rows)) == 7 and sample.of == 20
+    parity = compared(sample, answers, TOLERANCE)
+    assert (parity.saved_model.images, parity.test_images, parity.on_the_boundary) == (7, 20, 0)
+    assert parity.saved_model.largest_difference < 1e-5
+
+
+def test_worst_image_is_named_where_a_probability_is_off(sample: Sample, answers: Answers) -> None:
+    evaluated = sample.probabilities.copy()
+    evaluated[2] += [0.012, -0.012]
+    evaluated[5] += [-0.03, 0.03]
+    with pytest.raises(HeadstartError) as raised:
+        compared(dataclasses.replace(sample, probabilities=evaluated), answers, TOLERANCE)
+    assert "disagrees with the evaluated one on 2 of 7 test images" in str(raised.value)
+    assert f"most on {sample.paths[5]}: label" in str(raised.value)
+    assert "tolerance 0.01" in str(raised.value)
+
+
+def two_classes(sample: Sample, evaluated: float, said: float) -> tuple[Sample, Answers]:
+    """The same images as if all had these probabilities of the first class."""
+    probabilities = np.tile([evaluated, 1 - evaluated], (7, 1))
+    served = np.tile([said, 1 - said], (7, 1))
+    labels = np.array([sample.classes[int(each)] for each in served.argmax(axis=1)], object)
+    asked = dataclasses.replace(sample, probabilities=probabilities, predicted=probabilities.argmax(axis=1))
+    return asked, Answers(labels, served)
+
+
+def test_another_label_passes_on_the_boundary_alone(sample: Sample) -> None:
+    parity = compared(*two_classes(sample, 0.503, 0.498), tolerance=0.01)
+    assert (parity.on_the_boundary, parity.saved_model.same_label) == (7, 0)
+    asked, said = two_classes(sample, 0.52, 0.515)
+    with pytest.raises(HeadstartError, match="on 7 of 7"):
+        compared(asked, dataclasses.replace(said, labels=np.full(7, sample.classes[1], object)), 0.01)
+
+
+def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: Answers) -> None:
+    labels, probabilities = answers.labels.copy(), answers.probabilities.copy()
+    labels[3], probabilities[3] = "", 0
+    with pytest.raises(HeadstartError, match=f"on 1 of 7 test images, most on {sample.paths[3]}: label 'none'"):
+        compared(sample, Answers(labels, probabilities), TOLERANCE)
+
+
+def test_saved_model_that_does_not_load_is_one_line(version: Path, sample: Sample, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="nothing is published: the exported model does not answer") as raised:
+        ask_served(tmp_path, sample)
+    assert "\n" not in str(raised.value)
+
+
+def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, Path], tmp_path: Path) -> None:
+    for change, reason in (
+        ({"test": splits["validation"]}, "is not the test set of the evaluation"),
+        ({"train": splits["validation"]}, "is not what .* learned from"),
+        ({"exports": ("tflite",)}, "unknown export 'tflite'; known: saved_model, litert, litert_int8, onnx"),
+        ({"exports": ("litert_int8",), "train": None}, "needs training images"),
+        ({"model": tmp_path / "none"}, "is no model: it has no model.json"),
+        ({"evaluation": tmp_path / "none"}, "is no evaluation: it has no metrics.json"),
+    ):
+        with pytest.raises(HeadstartError, match=reason):
+            build_version(dataclasses.replace(inputs, **change), tmp_path / "version")
+        assert not (tmp_path / "version").exists()
+
+
+def test_altered_model_is_refused(inputs: Inputs, tmp_path: Path) -> None:
+    shutil.copytree(inputs.model, tmp_path / "model")
+    with (tmp_path / "model" / MODEL).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(HeadstartError, match=r"model\.keras is not the file that model\.json speaks of"):
+        build_version(dataclasses.replace(inputs, model=tmp_path / "model"), tmp_path / "version")
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(HeadstartError, match=r"export 'onnx' needs onnxruntime, tf2onnx.*'headstart\[export\]'"):
+        check_exports(["onnx"], None)
