@@ -12,6 +12,7 @@ from headstart.pipelines.commands.models import app as models
 from headstart.pipelines.commands.predict import EXIT_STATUSES as PREDICT_STATUSES
 from headstart.pipelines.commands.predict import predict
 from headstart.pipelines.commands.recipes import recipes
+from headstart.pipelines.commands.publish import publish
 from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample
@@ -31,6 +32,7 @@ app.command()(profiles)
 app.command()(recipes)
 app.command()(report)
 app.command(epilog=PREDICT_STATUSES)(predict)
+app.command()(publish)
 app.command()(sample)
 app.command()(config)
 app.command(epilog=EXIT_STATUSES)(submit)

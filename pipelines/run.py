@@ -24,9 +24,13 @@ LOG = "run.log"
 METRICS = "metrics.json"
 RECIPE = "recipe.yaml"
 """The complete recipe of the model, which `--recipe` takes back."""
+TRAIN, TEST = "splits/train", "splits/test"
+"""Dataset artifacts, with which a model can be published later."""
 
 # In the order in which they appear in the output folder; the metrics come last and say that all is there.
 PRODUCTS = {
+    TRAIN: "split-dataset/train",
+    TEST: "split-dataset/test",
     "model": "fine-tune/model",
     "report.html": "evaluate-model/report",
     "evaluation": "evaluate-model/evaluation",
@@ -181,6 +185,7 @@ def _publish(root: Path, work: Path, output: Path) -> None:
         made[name] = found[0]
     # Files first: some lie in folders that are moved as a whole.
     for name, path in sorted(made.items(), key=lambda product: product[1].is_dir()):
+        (ready / name).parent.mkdir(exist_ok=True)
         if path.is_dir():
             path.rename(ready / name)
         else:
@@ -199,6 +204,7 @@ def _publish(root: Path, work: Path, output: Path) -> None:
         else:
             target.unlink(missing_ok=True)
     for name in products:
+        (output / name).parent.mkdir(exist_ok=True)
         (ready / name).rename(output / name)
 
 

@@ -15,6 +15,9 @@ FORMAT = "headstart-metrics/2"
 FINAL = "test"
 """Key of the final model's figures in `metrics.json`; other models stand under their stage's name."""
 
+IN_USE = "champion"
+"""Key of the figures of the model in use."""
+
 
 def read_metrics(evaluation: Path) -> dict[str, Any]:
     """Reads `metrics.json`; docs/metrics.schema.json says what is in it.

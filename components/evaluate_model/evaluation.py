@@ -10,7 +10,7 @@ from typing import Any
 
 from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import Comparison, compare
-from headstart.components.core.evaluation import FINAL, FORMAT, METRICS, MODELS, PICTURES
+from headstart.components.core.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, PICTURES
 from headstart.components.core.files import fresh_folder, write_json
 from headstart.components.core.history import Epoch
 from headstart.components.core.hygiene import HYGIENE
@@ -22,8 +22,6 @@ from headstart.components.core.slices import slices_of
 from headstart.components.core.statistics import Interval, wilson
 from headstart.components.evaluate_model.calibration import Abstention, Calibration, abstentions, calibrate
 from headstart.components.evaluate_model.figures import SEED, Figures, figures_of
-
-IN_USE = "champion"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL
+from headstart.components.core.evaluation import FINAL, IN_USE
 from headstart.components.core.history import HISTORY, read_history
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging
@@ -19,7 +19,7 @@ from headstart.components.core.predictions import Predictions, predictions_of
 from headstart.components.core.probe import PROBE
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
-from headstart.components.evaluate_model.evaluation import IN_USE, Evaluation, Material, Run, write_evaluation
+from headstart.components.evaluate_model.evaluation import Evaluation, Material, Run, write_evaluation
 from headstart.components.evaluate_model.look import Heat, pictures_of
 from headstart.components.evaluate_model.report import render
 

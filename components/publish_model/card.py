@@ -1,6 +1,7 @@
 """The model card: who may rely on a published model, for what, and how far; from facts alone."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,13 @@ def write_card(version: Path, facts: Facts) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "percent": _percent,
         "grouped": lambda number: f"{number:,}",
         "name": _name,
         "text": _text,
     }
+    environment.filters.update(filters)
     page = environment.get_template("model_card.md.j2").render(values)
     (version / CARD).write_text(page, encoding="utf-8")
 
@@ -134,7 +136,7 @@ def _limits(facts: Facts) -> list[str]:
         )
     limits.append(
         "The SavedModel turns pictures as the EXIF data of JPEG say, and reads JPEG, PNG, GIF and BMP; WebP where "
-        "the server's TensorFlow does (2.20 or later); no other format."
+        "the server's TensorFlow does (2.21 does, 2.18 does not); no other format."
     )
     return limits
 

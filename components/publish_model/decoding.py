@@ -13,6 +13,7 @@ _PNG_COLOUR_TYPE = (25, 1)
 _JPEG = b"\xff\xd8\xff"
 _WEBP = b"WEBP"
 _EXIF = b"Exif\x00\x00"
+_LITTLE_ENDIAN, _BIG_ENDIAN = b"II*\x00", b"MM\x00*"
 _APP1, _START_OF_SCAN = 0xE1, 0xDA
 _ORIENTATION, _SHORT = 0x0112, 3
 _PADDING = 16
@@ -23,8 +24,8 @@ _MOST_DECODERS = 8
 def decode_any(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes a picture, turns it upright and resizes it as in training.
 
-    JPEG, PNG, GIF and BMP, and WebP where the TensorFlow that runs the graph reads it (2.20 does, servers of 2023 do
-    not). Of an animation the first frame is taken. Orientations are read from the EXIF of JPEG alone.
+    JPEG, PNG, GIF and BMP, and WebP where the TensorFlow that runs the graph reads it: 2.21 does, 2.18 does not. Of
+    an animation the first frame is taken. Orientations are read from the EXIF of JPEG alone.
 
     Args:
         encoded: A string scalar.
@@ -127,18 +128,20 @@ def _orientation(encoded: tf.Tensor) -> tf.Tensor:
 
     (segment,) = tf.while_loop(goes_on, next_segment, (tf.constant(2),))
     tiff = segment + 4 + len(_EXIF)
-    little_endian = part(tiff, 1)[0] == ord("I")
+    header = part(tiff, len(_LITTLE_ENDIAN))
+    little_endian = tf.reduce_all(header == list(_LITTLE_ENDIAN))
     short = tf.where(little_endian, [1, 2**8], [2**8, 1])
     long = tf.where(little_endian, [1, 2**8, 2**16, 2**24], [2**24, 2**16, 2**8, 1])
     directory = tiff + tf.reduce_sum(part(tiff + 4, 4) * long)
     entries = tf.clip_by_value(directory + 2, 0, length)
     count = tf.minimum(tf.reduce_sum(part(directory, 2) * short), (length - entries) // _ENTRY)
     fields = tf.reshape(data[entries : entries + count * _ENTRY], (-1, _ENTRY))
-    numbers = [tf.reduce_sum(fields[:, start : start + 2] * short, axis=1) for start in (0, 2, 8)]
-    tags, kinds, values = numbers
-    found = values[(tags == _ORIENTATION) & (kinds == _SHORT)]
+    tags, kinds, values = (tf.reduce_sum(fields[:, at : at + 2] * short, axis=1) for at in (0, 2, 8))
+    single = tf.reduce_sum(fields[:, 4:8] * long, axis=1) == 1
+    found = values[(tags == _ORIENTATION) & (kinds == _SHORT) & single]
     orientation = tf.reduce_max(tf.concat([found[:1], [1]], 0))
-    return tf.where(is_exif(segment) & (orientation <= 8), orientation, 1)
+    is_tiff = little_endian | tf.reduce_all(header == list(_BIG_ENDIAN))
+    return tf.where(is_exif(segment) & is_tiff & (orientation <= 8), orientation, 1)
 
 
 def _upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,5 @@
-"""Names of what lies in the folder of a published version, beside the model's and the evaluation's own files."""
+"""Names of what lies in the folder of a published version, beside what the registry knows of."""
 
-MODEL_FOLDER = "model"
-EVALUATION = "evaluation"
 SAVED_MODELS = "saved_model"
 """The folder that TensorFlow Serving and KServe are pointed to."""
 
@@ -9,4 +7,3 @@ SAVED_MODEL = f"{SAVED_MODELS}/1"
 LABELS = "labels.txt"
 CARD = "model_card.md"
 CARD_JSON = "model_card.json"
-INFERENCE_SERVICE = "inference_service.yaml"

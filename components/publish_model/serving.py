@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
+from headstart.components.core.registry import INFERENCE_SERVICE
 from headstart.components.core.stores import is_remote
-from headstart.components.publish_model.files import INFERENCE_SERVICE, SAVED_MODELS
+from headstart.components.publish_model.files import SAVED_MODELS
 
 _LONGEST_NAME = 40
 """Kubernetes allows 63 letters, and KServe appends some."""

@@ -2,20 +2,25 @@
 
 import dataclasses
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.components.core.comparison import BETTER
 from headstart.components.core.dataset import DatasetInfo, read_info
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, temperature_of
+from headstart.components.core.evaluation import FINAL, IN_USE, METRICS, MODELS, read_metrics, temperature_of
 from headstart.components.core.files import fresh_folder, read_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.hygiene import HYGIENE, read_hygiene
 from headstart.components.core.logs import start_logging
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
 from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
-from headstart.components.publish_model.files import EVALUATION, MODEL_FOLDER, SAVED_MODEL
+from headstart.components.core.registry import EVALUATION, MODEL_FOLDER, Outcome, champion, publish_folder, version_of
+from headstart.components.core.stores import open_tree
+from headstart.components.publish_model.files import CARD, SAVED_MODEL
+from headstart.components.publish_model.serving import write_inference_service
 
 TOLERANCE = 0.01
 """How far a served probability may be from the evaluated one.
@@ -48,6 +53,47 @@ class Inputs:
     tolerance: float = TOLERANCE
 
 
+def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
+    """Builds a version, checks it, and puts it in the place of the model in use.
+
+    Where a decision is passed, it takes only the place of the model that it was compared with.
+
+    Args:
+        inputs: What is published.
+        uri: A folder, or a `gs://` or `s3://` address.
+        card: The file to copy the model card to; None: none.
+        run: What made it, for the history; empty: the command that the evaluation names.
+
+    Raises:
+        HeadstartError: The parts are not of one run, the decision is against it, a form cannot be made or answers
+            differently, or the address cannot be written.
+    """
+    start_logging()
+    instead_of = _compared_with(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        version = Path(folder) / "version"
+        build_version(inputs, version)
+        address = f"{open_tree(uri).address}/{version_of(version)}"
+        write_inference_service(version, address, read_model_info(inputs.model).versions["tensorflow"])
+        if card:
+            card.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(version / CARD, card)
+        command = read_json(inputs.evaluation / MODELS, "evaluation")["command"]
+        return publish_folder(version, uri, run or command, instead_of)
+
+
+def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
+    """The version in use if it is the one that the new model was compared with, else a name that no version has."""
+    verdict = read_json(decision, "decision")["verdict"]
+    if verdict != BETTER:
+        raise HeadstartError(f"{decision} says {verdict!r}; leave it out to publish the model all the same")
+    models = read_json(evaluation / MODELS, "evaluation")["models"]
+    compared = models[IN_USE]["sha256"] if IN_USE in models else ""
+    in_use = champion(uri)
+    now = in_use.version.facts.model if in_use else ""
+    return (in_use.version.version if in_use else "") if now == compared else compared or "none"
+
+
 def build_version(inputs: Inputs, version: Path) -> None:
     """Makes the folder of a version, and lets it pass only if it answers as the evaluated model did.
 
@@ -65,7 +111,6 @@ def build_version(inputs: Inputs, version: Path) -> None:
     from headstart.components.publish_model.parity import ask_served, compared, sample_of
     from headstart.components.publish_model.saved_model import export_saved_model
 
-    start_logging()
     check_exports(inputs.exports, inputs.train)
     info = read_model_info(inputs.model)
     metrics = read_metrics(inputs.evaluation)

@@ -23,7 +23,7 @@ def run(
         Path,
         typer.Option(
             help="Folder that receives model/, report.html, data.html, evaluation/, metrics.json, "
-            "predictions.parquet, label_errors.csv, quarantine.csv and recipe.yaml."
+            "predictions.parquet, label_errors.csv, quarantine.csv, recipe.yaml and splits/."
         ),
     ] = Path("out"),
     from_scratch: FromScratch = False,

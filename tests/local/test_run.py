@@ -23,7 +23,7 @@ from headstart.pipelines.events import Measured, parse
 
 PRODUCTS = {
     "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
-    "data.html", "recipe.yaml", "run.log",
+    "data.html", "recipe.yaml", "splits", "run.log",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.components.core.evaluation import FINAL
+from headstart.components.core.evaluation import FINAL, IN_USE
 from headstart.components.core.history import Epoch
 from headstart.components.core.hygiene import Finding, HygieneSummary, write_hygiene
 from headstart.components.core.model import ModelInfo
@@ -20,7 +20,7 @@ from headstart.components.core.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.evaluate_model.evaluation import IN_USE, Material, Run, write_evaluation
+from headstart.components.evaluate_model.evaluation import Material, Run, write_evaluation
 from headstart.components.evaluate_model.look import galleries_of
 from headstart.components.evaluate_model.report import render
 

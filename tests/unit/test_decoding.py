@@ -86,5 +86,47 @@ KINDS = {
 def test_kind(served: Callable, kind: str) -> None:
     (pixels,), (readable,) = served([KINDS[kind]])
     assert readable
-    print(kind, np.abs(pixels - trained(KINDS[kind])).max())
-    np.testing.assert_allclose(pixels, trained(KINDS[kind]), atol=0.5)
+    np.testing.assert_allclose(pixels, trained(KINDS[kind]), atol=1e-3)
+
+
+DAMAGED = {
+    "nothing": b"",
+    "text": b"no picture at all",
+    "HEIF": b"\x00\x00\x00\x18ftypheic" + bytes(64),
+    "the start of a JPEG": b"\xff\xd8\xff",
+    "a cut JPEG": file(drawn(), "JPEG")[:-400],
+    "a JPEG whose EXIF is cut": b"\xff\xd8\xff\xe1\x00\x20Exif\0\0MM",
+    "a cut PNG": file(drawn(), "PNG")[:200],
+}
+
+
+def test_what_is_no_picture_does_not_stop_the_others(served: Callable) -> None:
+    good = KINDS["progressive JPEG"]
+    pixels, readable = served([good, *DAMAGED.values(), good])
+    assert readable.tolist() == [True, *[False] * len(DAMAGED), True]
+    assert not pixels[1:-1].any()
+    np.testing.assert_array_equal(pixels[0], pixels[-1])
+
+
+@pytest.mark.parametrize("files", [[], [b""]])
+def test_batch_without_a_picture(served: Callable, files: list[bytes]) -> None:
+    pixels, readable = served(files)
+    assert pixels.shape == (len(files), SIZE, SIZE, 3) and not readable.any()
+
+
+def altered_exif(at: int, value: int) -> bytes:
+    """An upright picture whose EXIF, big-endian with its orientation in the second entry, has one byte altered."""
+    content = bytearray(with_orientation(6))
+    start = content.index(b"Exif\0\0") + 6
+    content[start + at] = value
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(1, 0), (3, 0), (4, 0xFF), (7, 0xF0), (8, 0xFF), (9, 200), (23, 1), (25, 7), (29, 9), (31, 0), (31, 9)],
+)
+def test_damaged_exif_is_no_exif(served: Callable, at: int, value: int) -> None:
+    (pixels,), (readable,) = served([altered_exif(at, value)])
+    assert readable
+    np.testing.assert_allclose(pixels, trained(altered_exif(at, value)), atol=1e-2)

@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from PIL import Image
 
 from headstart.components.core.calibration import scaled
@@ -19,13 +22,14 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import read_metrics, temperature_of
 from headstart.components.core.model import MODEL
 from headstart.components.core.predictions import PREDICTIONS, read_predictions
+from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, champion, check_version
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
 from headstart.components.publish_model import served
 from headstart.components.publish_model.exports import check_exports
 from headstart.components.publish_model.files import SAVED_MODEL
 from headstart.components.publish_model.parity import Answers, Sample, ask_served, compared, sample_of
-from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version
+from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
 
 EXPORTS = ("litert", "litert_int8", "onnx")
 
@@ -246,3 +250,43 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(HeadstartError, match=r"export 'onnx' needs onnxruntime, tf2onnx.*'headstart\[export\]'"):
         check_exports(["onnx"], None)
+
+
+@pytest.fixture(scope="module")
+def published(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    uri = tmp_path_factory.mktemp("models") / "Pets & co"
+    return uri, publish_model(dataclasses.replace(inputs, exports=()), str(uri), uri.with_name("card.md"), "by hand")
+
+
+def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) -> None:
+    uri, outcome = published
+    in_use = champion(str(uri))
+    assert in_use is not None and outcome.status == PUBLISHED and in_use.version.version == outcome.version
+    check_version(str(uri), in_use.version)
+    version = uri / outcome.version
+    assert (uri.with_name("card.md")).read_text() == (version / "model_card.md").read_text()
+    service = yaml.safe_load((version / "inference_service.yaml").read_text())
+    assert service["apiVersion"] == "serving.kserve.io/v1beta1" and service["metadata"]["name"] == "pets-co"
+    address = service["spec"]["predictor"]["model"]["storageUri"]
+    assert Path(url2pathname(urlsplit(address).path)) == version / "saved_model"
+
+
+def test_publishing_the_same_model_again_changes_nothing(published: tuple[Path, Outcome], inputs: Inputs) -> None:
+    uri, outcome = published
+    before = (uri / "champion.json").read_bytes()
+    again = publish_model(dataclasses.replace(inputs, exports=()), str(uri))
+    assert (again.status, again.version) == (UNCHANGED, outcome.version)
+    assert (uri / "champion.json").read_bytes() == before
+
+
+def decision(path: Path, verdict: str) -> Path:
+    path.write_text(json.dumps({"verdict": verdict, "reasons": ["because"]}))
+    return path
+
+
+def test_decision_against_a_model_keeps_it_from_being_published(inputs: Inputs, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"decision\.json says 'worse'; leave it out"):
+        publish_model(
+            dataclasses.replace(inputs, decision=decision(tmp_path / "decision.json", "worse")), str(tmp_path / "uri")
+        )
+    assert not (tmp_path / "uri").exists()
