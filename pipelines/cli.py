@@ -11,8 +11,8 @@ from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.models import app as models
 from headstart.pipelines.commands.predict import EXIT_STATUSES as PREDICT_STATUSES
 from headstart.pipelines.commands.predict import predict
-from headstart.pipelines.commands.recipes import recipes
 from headstart.pipelines.commands.publish import publish
+from headstart.pipelines.commands.recipes import recipes
 from headstart.pipelines.commands.report import report
 from headstart.pipelines.commands.run import run
 from headstart.pipelines.commands.sample import sample

@@ -21,6 +21,7 @@ from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
 from headstart.components.core.dataset import read_info
 from headstart.components.core.model import read_model_info
+from headstart.components.core.registry import PUBLISHED, champion
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -28,6 +29,7 @@ from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
 from headstart.components.predict_images.component import predict_images
+from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -58,7 +60,15 @@ def every_step(data: Path) -> None:
     scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, settings=briefly).outputs["model"]
     models = {"model": tuned, "head": head, "from_scratch": scratch}
     evaluation = evaluate_model(**models, test=splits["test"], validation=splits["validation"])
-    compare_models(evaluation=evaluation.outputs["evaluation"])
+    decision = compare_models(evaluation=evaluation.outputs["evaluation"])
+    publish_model(
+        model=tuned,
+        evaluation=evaluation.outputs["evaluation"],
+        test=splits["test"],
+        train=splits["train"],
+        decision=decision.outputs["decision"],
+        publish_uri=str(data.parent / "models"),
+    )
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
     find_champion(publish_uri=str(data.parent / "published"), champion="gs://bucket/before")
     compared(**both, test=splits["test"], variants=VARIANTS)
@@ -126,6 +136,15 @@ def is_comparison(outputs: Path) -> None:
     assert (outputs / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def is_published(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": PUBLISHED}
+    in_use = champion(str(outputs.parents[1] / "models"))
+    assert in_use is not None
+    card = (outputs / "card").read_text(encoding="utf-8")
+    assert card == Path(in_use.address, "model_card.md").read_text(encoding="utf-8")
+
+
 CHECKS = {
     "list_data": is_listing,
     "download_dataset": is_dataset,
@@ -139,6 +158,7 @@ CHECKS = {
     "compare_variants": is_comparison,
     "predict_images": are_predictions,
     "find_champion": is_champion,
+    "publish_model": is_published,
 }
 
 

@@ -21,6 +21,7 @@ from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
 from headstart.components.list_data.step import list_data as digest_of
 from headstart.components.predict_images.component import predict_images
+from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -110,9 +111,11 @@ def test_evaluate_model_with_and_without_the_optional_models(root: Path, splits:
     assert output(root, "evaluate-model/report").read_text().startswith("<!doctype html>")
 
 
-def test_evaluate_model_with_validation_and_champion_and_the_gate_after_it(
-    root: Path, splits: dict[str, Path], head: Path
+def test_evaluate_model_with_validation_and_champion_and_what_comes_after_it(
+    root: Path, splits: dict[str, Path], head: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    uri = tmp_path_factory.mktemp("models") / "pets"
+
     @dsl.pipeline
     def evaluated(champion: str) -> None:
         def imported(kind: type, path: Path) -> Any:
@@ -126,6 +129,13 @@ def test_evaluate_model_with_validation_and_champion_and_the_gate_after_it(
             champion=champion,
         )
         compare_models(evaluation=evaluation.outputs["evaluation"], min_images=10)
+        publish_model(
+            model=imported(dsl.Model, head),
+            evaluation=evaluation.outputs["evaluation"],
+            test=imported(dsl.Dataset, splits["test"]),
+            publish_uri=str(uri),
+            run="a test",
+        )
 
     evaluated(champion=str(head))
     metrics = json.loads(output(root, "evaluate-model/evaluation/metrics.json").read_text())
@@ -134,6 +144,9 @@ def test_evaluate_model_with_validation_and_champion_and_the_gate_after_it(
     decision = json.loads(output(root, "compare-models/decision").read_text())
     assert (decision["verdict"], decision["comparison"]["images"]) == ("cannot tell", 20)
     assert output(root, "compare-models/summary").read_text().startswith("# Cannot tell")
+    in_use = registry.champion(str(uri))
+    assert in_use is not None and in_use.history[-1].facts.run == "a test"
+    assert output(root, "publish-model/card").read_text() == Path(in_use.address, "model_card.md").read_text()
 
 
 def test_predict_images_with_a_model_and_from_an_address(

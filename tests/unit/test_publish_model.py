@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from headstart.components.core.calibration import scaled
 from headstart.components.core.dataset import read_rows
@@ -108,6 +109,21 @@ def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
         assert said[name][0] == labels[:2]
         np.testing.assert_allclose(said[name][1], probabilities[:2], atol=1e-5)
     np.testing.assert_allclose(np.sum(probabilities[:2], axis=1), 1, atol=1e-6)
+
+
+def test_warm_up_requests_are_what_serving_reads_and_the_model_takes(version: Path) -> None:
+    folder = version / "saved_model" / "1"
+    signatures = tf.saved_model.load(str(folder)).signatures
+    asked = []
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
+        log = PredictionLog.FromString(record.numpy())
+        assert log.SerializeToString(deterministic=True) == record.numpy(), "no field is unknown"
+        request = log.predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        said = signatures[request.model_spec.signature_name](**inputs)
+        assert set(said["label"].numpy()) <= {b"cat", b"dog"}
+        asked.append((request.model_spec.signature_name, len(said["label"])))
+    assert sorted(asked) == [(name, n) for name in ("pixels", "pixels_uint8", "serving_default") for n in (1, 8)]
 
 
 def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs: Inputs, card: dict) -> None:
