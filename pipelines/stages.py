@@ -10,10 +10,11 @@ GROUPS = {
     "train_from_scratch": "network",
     "evaluate_model": "network",
     "compare_models": "data",
+    "publish_model": "network",
 }
 """The group of each stage, in the order in which they run; only those that compute a network get an accelerator."""
 
-READING_STAGES = ("list_data", "find_champion", "download_dataset", "train_head", "evaluate_model")
+READING_STAGES = ("list_data", "find_champion", "download_dataset", "train_head", "evaluate_model", "publish_model")
 """The stages that read from addresses of the user's, or write there, and so need credentials."""
 
 

@@ -1,4 +1,4 @@
-"""The pipeline: download and split, train a head on a frozen backbone, fine-tune it, evaluate, compare."""
+"""The pipeline: download and split, train a head on a frozen backbone, fine-tune it, evaluate, compare, publish."""
 
 from typing import Any, Dict, List
 
@@ -6,11 +6,13 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 from headstart.components.compare_models.component import compare_models
+from headstart.components.core.comparison import BETTER
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
+from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -58,6 +60,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         min_accuracy: float = _DEFAULTS.min_accuracy,
         min_recall: float = _DEFAULTS.min_recall,
         max_slice_drop: float = _DEFAULTS.max_slice_drop,
+        exports: List[str] = _DEFAULTS.exports,
         command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
@@ -101,6 +104,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             min_accuracy: Accuracy that a model has to reach to be published.
             min_recall: Recall that it has to reach on each class.
             max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice; 1: no matter.
+            exports: Forms in which it is published: 'saved_model', 'litert', 'litert_int8', 'onnx'.
             command: What started the run, for the report.
             data_image: Container image of the stages that compute no network.
             data_cpu: CPU limit of each of their pods, as Kubernetes writes it; '0': no limit.
@@ -170,13 +174,24 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             test=splits.outputs["test"], validation=validation, champion=in_use.output, command=command, **models
         )
         with dsl.If(publish_uri != "", name="if-there-is-where"):
-            tasks["compare_models"] = compare_models(
+            decided = tasks["compare_models"] = compare_models(
                 evaluation=evaluation.outputs["evaluation"],
                 level=level,
                 min_accuracy=min_accuracy,
                 min_recall=min_recall,
                 max_slice_drop=max_slice_drop,
             )
+            with dsl.If(decided.outputs["Output"] == BETTER, name="if-it-is-better"):
+                tasks["publish_model"] = publish_model(
+                    model=tuned.outputs["model"],
+                    evaluation=evaluation.outputs["evaluation"],
+                    test=splits.outputs["test"],
+                    train=train,
+                    decision=decided.outputs["decision"],
+                    publish_uri=publish_uri,
+                    exports=exports,
+                    run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                ).set_caching_options(False)
 
         asked = {
             "data_image": data_image,

@@ -21,11 +21,8 @@ from headstart.components.core.dataset import read_info, read_rows
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.logs import event
 from headstart.components.core.network.images import decode
-from headstart.components.publish_model.files import LABELS
+from headstart.components.publish_model.files import FORMS, LABELS, LITERT, LITERT_INT8, ONNX, SAVED_MODEL_ALONE
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
-
-SAVED_MODEL_ALONE = "saved_model"
-LITERT, LITERT_INT8, ONNX = "litert", "litert_int8", "onnx"
 
 _CALIBRATION_IMAGES = 200
 """Training images that show the converter which values activations take; a hundred or two are usual."""
@@ -66,8 +63,8 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
         HeadstartError: A name is unknown, its packages are not installed, or it lacks training images.
     """
     for name in names:
-        if name not in _FILES and name != SAVED_MODEL_ALONE:
-            unknown_name("export", name, [SAVED_MODEL_ALONE, *_FILES])
+        if name not in FORMS:
+            unknown_name("export", name, list(FORMS))
         missing = [package for package in _NEEDED.get(name, []) if not importlib.util.find_spec(package)]
         if missing:
             raise HeadstartError(

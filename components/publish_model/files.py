@@ -7,3 +7,8 @@ SAVED_MODEL = f"{SAVED_MODELS}/1"
 LABELS = "labels.txt"
 CARD = "model_card.md"
 CARD_JSON = "model_card.json"
+
+SAVED_MODEL_ALONE = "saved_model"
+LITERT, LITERT_INT8, ONNX = "litert", "litert_int8", "onnx"
+FORMS = (SAVED_MODEL_ALONE, LITERT, LITERT_INT8, ONNX)
+"""Forms that a model can be published in; the first there is always."""

@@ -90,8 +90,10 @@ def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
     models = read_json(evaluation / MODELS, "evaluation")["models"]
     compared = models[IN_USE]["sha256"] if IN_USE in models else ""
     in_use = champion(uri)
-    now = in_use.version.facts.model if in_use else ""
-    return (in_use.version.version if in_use else "") if now == compared else compared or "none"
+    if in_use is None:
+        # It was compared with nothing, or with a model that was never published here.
+        return ""
+    return in_use.version.version if in_use.version.facts.model == compared else compared or "none"
 
 
 def build_version(inputs: Inputs, version: Path) -> None:

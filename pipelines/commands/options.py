@@ -48,7 +48,7 @@ _PATIENCE = {
 FOLLOWING = ("interval", "start_notice", "start_timeout", "connection_timeout")
 """What following a run looks at."""
 
-FLAGS = {"settings": "set", "publish_uri": "publish"}
+FLAGS = {"settings": "set", "publish_uri": "publish", "exports": "export"}
 """Parameters that have another name on the command line."""
 
 # What a command line shows and takes as one word with commas.

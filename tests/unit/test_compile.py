@@ -154,7 +154,7 @@ def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
 
 def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipeline: Compiled) -> None:
     cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
-    assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion"}
+    assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion", "publish_model"}
     for stage, parameter, source in (
         ("download-dataset", "listing", "list-data"),
         ("evaluate-model", "champion", "find-champion"),
@@ -170,21 +170,23 @@ def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pip
         assert all(secret["secretName"] for secret in secrets)
 
 
-def test_no_loop_no_other_task_and_one_condition(pipeline: Compiled) -> None:
+def test_no_loop_no_other_task_and_two_conditions(pipeline: Compiled) -> None:
     # Each costs a pod of its own.
     others = [task for name, task in pipeline.tasks.items() if f"exec-{name}" not in pipeline.executors]
     assert [task["triggerPolicy"]["condition"] for task in others] == [
         "inputs.parameter_values['pipelinechannel--publish_uri'] != ''",
+        "inputs.parameter_values['pipelinechannel--compare-models-Output'] == 'better'",
     ]
 
 
 def test_what_tasks_in_a_condition_take_is_passed_on_to_it(pipeline: Compiled) -> None:
     for component in pipeline.spec["components"].values():
         for task in component.get("dag", {}).get("tasks", {}).values():
-            given = json.dumps(task["inputs"].get("parameters", {}))
-            taken = set(re.findall(r"pipelinechannel--\w+", given))
+            given = task["inputs"]["parameters"]
+            taken = {each["componentInputParameter"] for each in given.values() if "componentInputParameter" in each}
             assert taken
             assert taken <= set(component["inputDefinitions"]["parameters"])
+            assert set(re.findall(r"inputs\.parameters\['+([\w-]+)'+\]", json.dumps(given))) <= set(given)
 
 
 def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
