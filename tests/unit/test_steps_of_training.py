@@ -16,11 +16,13 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import read_history
 from headstart.components.core.model import read_model_info, read_seen
 from headstart.components.core.network.artifact import load_model
+from headstart.components.core.network.predict import predict
 from headstart.components.core.network.weights import pretrained_backbone
 from headstart.components.core.pictures import read_pictures
 from headstart.components.core.predictions import read_predictions
 from headstart.components.core.probe import read_learning_curve
 from headstart.components.core.recipe import dump_recipe, load_recipe
+from headstart.components.core.statistics import cross_entropies
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
@@ -111,6 +113,32 @@ def test_weights_with_another_digest_are_refused(splits: dict[str, Path], tmp_pa
     recipe = load_recipe(settings={"backbone": "sketchnet", "weights": __file__, "weights_sha256": "0" * 64})
     with pytest.raises(HeadstartError, match=r"have sha256 .*, not 0000"):
         train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
+
+
+def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_path: Path) -> None:
+    briefly = {"epochs": 1, "learning_rate": 100.0, "optimizer": "sgd", "weight_decay": 0.0}
+    recipe = load_recipe(settings={"backbone": "sketchnet"} | {f"head.{key}": each for key, each in briefly.items()})
+    info = train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
+    assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
+    labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
+    said = predict(load_model(tmp_path / "model"), splits["validation"], "validation")
+    assert cross_entropies(labels, said).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
+
+
+def test_data_that_do_not_go_together_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "train"
+    shutil.copytree(splits["train"], copy)
+    facts = json.loads((copy / "dataset.json").read_text())
+    for change, message in (
+        (
+            {"classes": ["cat", "fox"]},
+            r"training classes \['cat', 'fox'\] and validation classes \['cat', 'dog'\] differ",
+        ),
+        ({"counts": [80, 0]}, r"has no image of class dog"),
+    ):
+        (copy / "dataset.json").write_text(json.dumps(facts | change))
+        with pytest.raises(HeadstartError, match=message):
+            train_head(copy, splits["validation"], tmp_path / "model", load_recipe(), seed=0)
 
 
 def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:

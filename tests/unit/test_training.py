@@ -175,12 +175,16 @@ def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
     assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
 
 
-def test_training_stops_when_nothing_gets_better() -> None:
+def test_training_stops_when_nothing_gets_better(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     spoiled = points(64)
-    epochs = fit(
-        logistic(), Record(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), planned(patience=2, epochs=9)
-    )
+    plan = planned(patience=2, epochs=9, batch_size=65)
+    monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
+    with caplog.at_level(logging.INFO, "headstart"):
+        epochs = fit(logistic(), Record(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), plan)
     assert len(epochs) == 2 + epochs.index(best_epoch(epochs)) + 1 < 9
+    assert "event=batch_of_all_images stage=head batch_size=65 images=64" in caplog.text
 
 
 def test_average_of_the_weights_is_what_is_validated_and_kept() -> None:
