@@ -1,0 +1,251 @@
+"""Whether training waits for the network or for its input, and what a record of frozen features saves.
+
+    python benchmarks/training_inputs.py PHOTOS.zip
+
+PHOTOS.zip holds cat.1.jpg, dog.1.jpg and so on. Each part runs in a process of its own; --parts picks some:
+
+- inputs: images/s of decoding, resizing and augmenting alone, of the network on pixels that are there already, and of
+  both, with the share of the time that the network waited; VGG16 at 150 px, MobileNetV2 at 160 px.
+- recording: images/s of recording with VGG16 at 150 px, beside a bare `predict` on ready arrays in both precisions.
+- epochs: seconds of an epoch of the head on a record, and end to end (some of its steps, times their number).
+- reuse: seconds until a record is there, the first time, and the second time with another head.
+- memory: peak memory of `train_head` at 4,000 and 40,000 images, the latter made of the photos by turning them.
+
+Weights are random: they change no time. Figures of one run are in README.md.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import io
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from headstart.components.core.backbones import get_backbone
+from headstart.components.core.cache import CACHE
+from headstart.components.core.dataset import DatasetWriter, ImageRow
+from headstart.components.core.network.classifier import BACKBONE_END, Parts, build_backbone, build_classifier, cut
+from headstart.components.core.network.end_to_end import end_to_end
+from headstart.components.core.network.images import augmentation, image_batches
+from headstart.components.core.network.precision import in_bfloat16
+from headstart.components.core.network.record import Recorder
+from headstart.components.core.network.record_cache import recorded
+from headstart.components.core.network.training import fit
+from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
+from headstart.components.train_head.step import train_head
+
+_BATCH = 64
+_TURN = 7
+
+
+def pictures(photos: Path, images: int) -> Iterator[tuple[str, bytes]]:
+    """So many JPEGs with their labels, cats and dogs in turn; beyond those there are, turned copies."""
+    with zipfile.ZipFile(photos) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        cats, dogs = ([name for name in names if Path(name).name.startswith(label)] for label in ("cat", "dog"))
+        both = [name for pair in zip(cats, dogs, strict=True) for name in pair]
+        for number in range(images):
+            name, turn = both[number % len(both)], _TURN * (number // len(both))
+            content = archive.read(name)
+            if turn:
+                file = io.BytesIO()
+                Image.open(io.BytesIO(content)).rotate(turn).save(file, "jpeg", quality=90)
+                content = file.getvalue()
+            yield Path(name).name[:3], content
+
+
+def write_dataset(photos: Path, images: int, folder: Path) -> Path:
+    """A dataset artifact of so many pictures."""
+    with DatasetWriter(folder, ["cat", "dog"], str(photos)) as writer:
+        for label, content in pictures(photos, images):
+            digest = hashlib.sha256(content).hexdigest()[:32]
+            writer.add(ImageRow(content, f"{digest}.jpg", int(label == "dog"), digest, digest, 200, 200))
+    return folder
+
+
+def classifier(name: str, size: int) -> tuple[keras.Model, Parts]:
+    """A classifier with random weights, cut above its frozen backbone."""
+    backbone = get_backbone(name)
+    base = build_backbone(backbone, size)
+    model = build_classifier(base, backbone.preprocessing, backbone.head, 2, size)
+    base.trainable = False
+    return model, cut(model, name, BACKBONE_END)
+
+
+def planned(**head: Any) -> Plan:
+    """A plan of the head, one view unless it says otherwise."""
+    settings = {f"head.{key}": value for key, value in ({"augmented_views": 1} | head).items()}
+    return Plan.of(load_recipe(settings=settings), "head", 0)
+
+
+def rate(work: Callable[[Any], Any], batches: Any) -> tuple[float, float]:
+    """Images/s from the second batch on, and the share of the time that was spent waiting for one."""
+    waited, images, began, asked = 0.0, 0, 0.0, 0.0
+    for number, pixels in enumerate(batches):
+        if number:
+            waited += time.perf_counter() - asked
+            images += len(pixels)
+        work(pixels)
+        asked = time.perf_counter()
+        if not number:
+            began = asked
+    seconds = time.perf_counter() - began
+    return images / seconds, waited / seconds
+
+
+def inputs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Input alone, network alone, both."""
+    found = {}
+    for name, size in (("vgg16", 150), ("mobilenet_v2", 160)):
+        _, parts = classifier(name, size)
+        change = augmentation(planned().augmentation, 0)
+        run = tf.function(lambda pixels, front=parts.front: front(pixels, training=False), reduce_retracing=True)
+        changed = tf.function(lambda pixels, change=change: change(pixels, training=True), reduce_retracing=True)
+        batches = image_batches(data, size, _BATCH).take(args.batches)
+        ready = next(iter(batches))
+        found[name] = {
+            "decode_resize": rate(lambda pixels: pixels, batches.repeat(4))[0],
+            "decode_resize_augment": rate(lambda pixels, run=changed: run(pixels).numpy(), batches.repeat(2))[0],
+            "network": rate(lambda pixels, run=run: run(pixels).numpy(), itertools.repeat(ready, args.batches))[0],
+        }
+        both = rate(lambda pixels, run=run: run(pixels).numpy(), batches)
+        found[name] |= {"both": both[0], "waited": both[1]}
+    return found
+
+
+def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """VGG16's recording, and bare `predict`."""
+    _, parts = classifier("vgg16", 150)
+    ready = np.concatenate([batch.numpy() for batch in image_batches(data, 150, _BATCH).take(args.batches)])
+    found = {}
+    for name, model in (("float32", parts.front), ("bfloat16", in_bfloat16(parts.front))):
+        model.predict(ready[:_BATCH], batch_size=_BATCH, verbose=0)
+        started = time.perf_counter()
+        model.predict(ready, batch_size=_BATCH, verbose=0)
+        found[f"predict_{name}"] = len(ready) / (time.perf_counter() - started)
+    with tempfile.TemporaryDirectory() as folder:
+        small = write_dataset(args.photos, len(ready), Path(folder, "small"))
+        recorder = Recorder(parts.front, planned())
+        # The first time it is traced, and the precision chosen.
+        recorder.record(small, 1, Path(folder, "first.npy"))
+        started = time.perf_counter()
+        recorder.record(small, 1, Path(folder, "second.npy"))
+        found["recording"] = len(ready) / (time.perf_counter() - started)
+    return found | {"share": found["recording"] / max(found["predict_float32"], found["predict_bfloat16"])}
+
+
+def epochs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """MobileNetV2 at 160 px: seconds of an epoch over all images on a record, and end to end."""
+    images, size = args.images, 160
+    with tempfile.TemporaryDirectory() as folder:
+        held_out = write_dataset(args.photos, 32, Path(folder, "held_out"))
+        _, parts = classifier("mobilenet_v2", size)
+        plan = planned(epochs=4)
+        with recorded(parts.front, data, held_out, plan) as records:
+            on_record = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
+        _, parts = classifier("mobilenet_v2", size)
+        plan = planned(epochs=3, augmented_views=0, steps_per_epoch=args.batches)
+        parts = end_to_end(parts, plan)
+        with recorded(parts.front, data, held_out, plan) as records:
+            whole = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
+    # The first of each is traced.
+    record, end = min(on_record[1:]), min(whole[1:]) / args.batches * images / plan.training.batch_size
+    return {"on_record": record, "end_to_end": end, "times": end / record}
+
+
+def reuse(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds until the record of MobileNetV2 at 160 px is there, first and again."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        held_out = write_dataset(args.photos, 32, Path(folder, "held_out"))
+        for which, head in (("first", {}), ("again", {"hidden_units": 64, "learning_rate": 0.01})):
+            keras.utils.set_random_seed(0)
+            _, parts = classifier("mobilenet_v2", 160)
+            started = time.perf_counter()
+            with recorded(parts.front, data, held_out, planned(**head)):
+                found[which] = time.perf_counter() - started
+    return found | {"times": found["first"] / found["again"]}
+
+
+def memory(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Peak memory, in MiB, of recording and training a head of MobileNetV2 at 64 px, and of the whole step."""
+    size, recipe = 64, load_recipe(settings={"backbone": "mobilenet_v2", "weights": "none", "image_size": 64})
+    before = _peak()
+    _, parts = classifier("mobilenet_v2", size)
+    with recorded(parts.front, data, data, planned(epochs=2)) as records:
+        fit(parts.tail, *records, planned(epochs=2))
+    trained = _peak()
+    with tempfile.TemporaryDirectory() as folder:
+        held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
+        train_head(data, held_out, Path(folder, "model"), recipe, 0)
+    return {"libraries": before, "recorded_and_trained": trained, "train_head": _peak()}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+PARTS = {part.__name__: part for part in (inputs, recording, epochs, reuse, memory)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A part and the number of images that it runs on."""
+
+    part: str
+    images: int
+
+
+def run(job: Job, args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Runs a part in a process of its own."""
+    data = work / f"data-{job.images}"
+    if not data.is_dir():
+        write_dataset(args.photos, job.images, data)
+    command = [sys.executable, __file__, str(args.photos), "--child", job.part, "--data", str(data)]
+    command += ["--images", str(job.images), "--batches", str(args.batches)]
+    environment = os.environ | {CACHE: str(work / f"cache-{job.part}-{job.images}")}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)  # noqa: S603 - this very script
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Parses the command line, measures and prints."""
+    parser = argparse.ArgumentParser(description="Measure what training waits for.")
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--images", type=int, default=2_000, help="in all but memory")
+    parser.add_argument("--batches", type=int, default=16, help="that rates are taken over")
+    parser.add_argument("--memory-images", type=int, nargs=2, default=[4_000, 40_000])
+    parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(PARTS[args.child](args.data, args)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for part in args.parts:
+            for images in args.memory_images if part == "memory" else [args.images]:
+                found = run(Job(part, images), args, Path(folder))
+                print(f"{part}, {images:,} images: {json.dumps(found, indent=2)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
