@@ -17,6 +17,8 @@ from headstart.components.core.network.classifier import (
     probabilities,
     unfreeze,
 )
+from headstart.components.core.network.convnet import build_convnet
+from headstart.components.core.recipe import load_recipe
 
 SIZE = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3)).astype(np.float32)
@@ -32,9 +34,15 @@ def classifier(name: str, classes: int = 2, size: int = SIZE) -> tuple[Backbone,
     return backbone, build_classifier(base, backbone.preprocessing, backbone.head, classes, size)
 
 
-def test_vgg16_is_the_tutorials_model() -> None:
-    _, model = classifier("vgg16", size=150)
-    base = model.get_layer("vgg16")
+def test_recipe_tutorial_builds_the_tutorials_models() -> None:
+    recipe = load_recipe("tutorial")
+    shape, size = recipe.from_scratch, recipe.image_size
+    convnet = build_convnet(size, shape.padding)
+    small = build_classifier(convnet, recipe.scaling, Head("flatten", shape.hidden_units, shape.dropout), 2, size)
+    assert convnet.output.shape == (None, 7, 7, 128)
+    assert small.count_params() == 3_453_121
+    base = build_backbone(get_backbone(recipe.backbone), size)
+    model = build_classifier(base, recipe.scaling, recipe.head_shape(), 2, size)
     assert base.count_params() == 14_714_688
     assert model.get_layer("hidden").count_params() == 2_097_408
     assert model.get_layer("output").count_params() == 257
@@ -44,7 +52,7 @@ def test_vgg16_is_the_tutorials_model() -> None:
     base.trainable = False
     assert len(model.trainable_variables) == 4
     base.trainable = True
-    parts = cut(model, "vgg16", "block3_conv1")
+    parts = cut(model, "vgg16", recipe.fine_tuning.unfreeze_from)
     assert {weight.path.split("/")[0] for weight in parts.front.weights} == {
         f"block{block}_conv{conv}" for block in (1, 2) for conv in (1, 2)
     }
