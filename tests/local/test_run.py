@@ -19,6 +19,7 @@ from PIL import Image
 from support.commands import QUICK, headstart
 
 from headstart.components.core.recipe import Recipe, load_recipe
+from headstart.components.core.registry import champion
 from headstart.pipelines.events import Measured, parse
 
 PRODUCTS = {
@@ -166,3 +167,17 @@ def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
     comparison = metrics["comparison"]
     assert (comparison["verdict"], comparison["images"] + comparison["seen"]) == ("cannot tell", 10)
     assert comparison["seen"] > 0, "another split of the same pictures: the model in use learned from some"
+
+
+def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:
+    done = headstart("publish", output, tmp_path / "models")
+    assert done.returncode == 0, done.stdout + done.stderr
+    in_use = champion(str(tmp_path / "models"))
+    assert in_use is not None and f"{in_use.version.version} is in use: {in_use.address}" in done.stdout
+    assert "headstart run --data" in in_use.history[-1].facts.run
+
+
+def test_folder_that_is_no_run_is_not_published(tmp_path: Path) -> None:
+    done = headstart("publish", tmp_path, tmp_path / "models")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"error: '{tmp_path}' has no model/: name the output folder of a run that has ended well" in done.stderr
