@@ -7,7 +7,7 @@ from support.published import version_folder
 from support.stores import Stored
 from support.storm import storm
 
-KILLS = 3
+KILLS = 4
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def test_no_publication_leaves_anything_half_done(
 ) -> None:
     (tmp_path / "answers").mkdir()
     if place == "disk":
-        tally = storm(str(tmp_path / "published"), models, tmp_path / "answers", KILLS, 1, publishers=(2, 3))
+        tally = storm(str(tmp_path / "published"), models, tmp_path / "answers", KILLS, 1, publishers=(4, 6))
     else:
         stored: Stored = request.getfixturevalue(place)
         direct = stored.server.environment(stored.server.address)
@@ -29,7 +29,7 @@ def test_no_publication_leaves_anything_half_done(
             monkeypatch.setenv(name, value)
         settings = stored.server.environment(stored.proxy.address)
         uri = stored.uri("models")
-        tally = storm(uri, models, tmp_path / "answers", KILLS, 1, stored.proxy, settings, publishers=(2, 3))
+        tally = storm(uri, models, tmp_path / "answers", KILLS, 1, stored.proxy, settings, publishers=(4, 6))
         assert tally.faults
     assert tally.broken == []
     assert tally.kills >= KILLS
