@@ -14,13 +14,13 @@ FAR = "0 0 0 1 1 *"
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What the data are, one after the other: few, more, and more under wrong labels."""
+    """What the data are, one after the other: few, hastily labelled; more; and more under wrong labels."""
     folder = tmp_path_factory.mktemp("drawn")
     drawn = draw(folder / "pictures")
     return {
-        "few": archive(drawn, folder / "few", FEW),
+        "few": archive(drawn, folder / "few", FEW, wrong=0.5),
         "more": archive(drawn, folder / "more", MORE),
-        "spoiled": archive(drawn, folder / "spoiled", MORE, spoiled=True),
+        "spoiled": archive(drawn, folder / "spoiled", MORE, wrong=1.0),
     }
 
 

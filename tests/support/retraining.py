@@ -24,23 +24,24 @@ def draw(folder: Path) -> Drawn:
     return {name: [folder / f"{name}.{number}.jpg" for number in range(1, each + 1)] for name in ("cat", "dog")}
 
 
-def deal(drawn: Drawn, folder: Path, train: int, spoiled: bool = False) -> Path:
-    """Makes a folder of ready-made splits; spoiled, every label is wrong but those of the test images."""
+def deal(drawn: Drawn, folder: Path, train: int, wrong: float = 0.0) -> Path:
+    """Makes a folder of ready-made splits; a share of the labels is wrong, but none of a test image."""
     for name, paths in drawn.items():
         other = "dog" if name == "cat" else "cat"
         held_out, validation = paths[:_TEST], paths[_TEST : _TEST + _VALIDATION]
         learned = paths[_TEST + _VALIDATION :][:train]
         for split, chosen in (("test", held_out), ("validation", validation), ("train", learned)):
-            target = folder / split / (other if spoiled and split != "test" else name)
-            target.mkdir(parents=True, exist_ok=True)
-            for path in chosen:
+            for number, path in enumerate(chosen):
+                mistaken = split != "test" and number < wrong * len(chosen)
+                target = folder / split / (other if mistaken else name)
+                target.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target / path.name)
     return folder
 
 
-def archive(drawn: Drawn, folder: Path, train: int, spoiled: bool = False) -> bytes:
+def archive(drawn: Drawn, folder: Path, train: int, wrong: float = 0.0) -> bytes:
     """The same as a zip archive."""
-    deal(drawn, folder, train, spoiled)
+    deal(drawn, folder, train, wrong)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         for path in sorted(folder.rglob("*.jpg")):

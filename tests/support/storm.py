@@ -33,6 +33,9 @@ _SPOILT = 0.1
 
 _FAULTS = ("429", "500", "503", "drop", "lose", "garble", "reset", "truncate", "corrupt")
 _SMALL_DISK_BYTES = 200_000
+_TOGETHER_SECONDS = 0.5
+"""After which all of a round begin at the same moment, so that they meet."""
+
 _LONGEST_SECONDS = 60.0
 
 
@@ -99,7 +102,7 @@ def storm(
             tally.rounds += 1
             killed = {}
             started = {}
-            begin = time.monotonic()
+            begin = time.monotonic() + _TOGETHER_SECONDS
             for number in range(rng.randint(*publishers)):
                 answer = answers / f"{tally.rounds}-{number}.json"
                 order = {
@@ -107,13 +110,15 @@ def storm(
                     "folder": str(rng.choice(models)),
                     "instead_of": in_use if rng.random() < _COMPARED else None,
                     "answer": str(answer),
+                    "begin": begin,
                     "full_disk": proxy is None and rng.random() < _FULL_DISK,
                     "settings": dict(settings or {}),
                 }
                 process = context.Process(target=_publish, args=(order,))
                 process.start()
                 started[process] = answer
-                if rng.random() < _KILLED:
+                # The first of them all live, and show how long it takes.
+                if tally.rounds > 1 and rng.random() < _KILLED:
                     killed[process] = begin + rng.uniform(0, longest)
             for process, moment in sorted(killed.items(), key=lambda item: item[1]):
                 process.join(max(0.0, moment - time.monotonic()))
@@ -149,6 +154,7 @@ def _fault(rng: random.Random, tally: Tally) -> Fault | None:
 def _publish(order: dict[str, Any]) -> None:
     """One publisher, in a process of its own."""
     os.environ.update(order["settings"])
+    time.sleep(max(0.0, order["begin"] - time.monotonic()))
     logging.disable()
     transfer.PATIENCE_SECONDS, transfer.FIRST_PAUSE_SECONDS, transfer.LONGEST_PAUSE_SECONDS = 20.0, 0.01, 0.1
     if order["full_disk"]:
