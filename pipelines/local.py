@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kfp import local
 
-from headstart.pipelines.profile import Profile, Retries
+from headstart.pipelines.profile import Network, Profile, Retries
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
@@ -24,7 +24,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_python3_in_arguments()
     # Trying again costs a cluster's user nothing and a laptop's user minutes: here the first failure is told.
-    once = Profile(retries=Retries(count=0))
+    # And whatever this machine computes on will do.
+    once = Profile(retries=Retries(count=0), network=Network(accelerator_limit=0))
     pipeline = build_pipeline(once, from_scratch=request["from_scratch"])
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])

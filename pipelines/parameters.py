@@ -24,7 +24,7 @@ from headstart.components.download_dataset.step import Settings
 from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE
 from headstart.components.split_dataset.step import Dealing, Shares
 
-_WRITTEN = ("publish_uri", "record_uri")
+_WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
 _PLACES = ("corrections", "champion", *_WRITTEN)
 
 
@@ -87,6 +87,15 @@ class Parameters(BaseModel):
         "",
         description="Where what the frozen layers say of images is kept for other runs: a folder, or a gs:// or "
         "s3:// address; in a cache of this machine alone if left out.",
+    )
+    deterministic: bool = Field(
+        False,
+        description="Weights that are the same to the last bit each time, somewhat slower; the recipe's if left out.",
+    )
+    checkpoint_uri: str = Field(
+        "",
+        description="Where each epoch's state goes, so that training that was interrupted goes on from there when it "
+        "is run again: a folder, or a gs:// or s3:// address.",
     )
     champion: str = Field(
         "",
@@ -152,7 +161,12 @@ class Parameters(BaseModel):
             HeadstartError: There is no such recipe, or something is wrong with it or the settings.
         """
         recipe = load_recipe(self.recipe, self.settings)
-        return recipe.changed(backbone=self.backbone, weights=self.weights, image_size=self.image_size)
+        return recipe.changed(
+            backbone=self.backbone,
+            weights=self.weights,
+            image_size=self.image_size,
+            deterministic=self.deterministic,
+        )
 
     def with_recipe_inside(self) -> "Parameters":
         """The same with the content of a recipe's file in the place of the file, which no pod would find."""
@@ -191,7 +205,7 @@ class Parameters(BaseModel):
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: A source, the weights, corrections, the champion or where it is to be published are a
+            HeadstartError: A source, the weights, corrections, the champion or what is to be written to are a
                 path elsewhere, or an address with a password in it.
         """
         training = self.training()

@@ -63,6 +63,12 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
     _set_policies(task, profile)
 
 
+def accelerators_of(stage: str, profile: Profile, limit: Any) -> Any:
+    """How many accelerators a stage's pod gets, as text: the stage's own number, or else the pipeline's parameter."""
+    own = profile.stages.get(stage, Stage()).accelerator_limit
+    return limit if own is None else str(own)
+
+
 def _set_policies(task: PipelineTask, profile: Profile) -> None:
     for label, value in profile.pod_labels.items():
         kubernetes.add_pod_label(task, label, value)

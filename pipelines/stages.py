@@ -14,7 +14,16 @@ GROUPS = {
 }
 """The group of each stage, in the order in which they run; only those that compute a network get an accelerator."""
 
-READING_STAGES = ("list_data", "find_champion", "download_dataset", "train_head", "evaluate_model", "publish_model")
+READING_STAGES = (
+    "list_data",
+    "find_champion",
+    "download_dataset",
+    "train_head",
+    "fine_tune",
+    "train_from_scratch",
+    "evaluate_model",
+    "publish_model",
+)
 """The stages that read from addresses of the user's, or write there, and so need credentials."""
 
 

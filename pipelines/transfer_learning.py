@@ -17,7 +17,7 @@ from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
 from headstart.pipelines.parameters import Parameters
-from headstart.pipelines.placement import place
+from headstart.pipelines.placement import accelerators_of, place
 from headstart.pipelines.profile import Profile
 
 _DEFAULTS = Parameters()
@@ -54,6 +54,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         order: str = _DEFAULTS.order,
         seed: int = _DEFAULTS.seed,
         record_uri: str = _DEFAULTS.record_uri,
+        deterministic: bool = _DEFAULTS.deterministic,
+        checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
         champion: str = _DEFAULTS.champion,
         publish_uri: str = _DEFAULTS.publish_uri,
         level: float = _DEFAULTS.level,
@@ -97,6 +99,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             seed: Of everything drawn at random.
             record_uri: Where records of frozen features are kept for other runs: a gs:// or s3:// address, or a
                 folder that the pods see; empty: nowhere.
+            deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
+            checkpoint_uri: Where each epoch's state goes, and from where interrupted training goes on: a path that
+                the pods see, or a gs:// or s3:// address; empty: nowhere.
             champion: The model in use, a model's folder, to compare with; empty: there is none, or a published one.
             publish_uri: Where models are published, to compare with the one in use there and to take its place; a
                 path that the pods see, or a gs:// or s3:// address; empty: nowhere.
@@ -144,6 +149,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             image_size=image_size,
             seed=seed,
             record_uri=record_uri,
+            deterministic=deterministic,
+            checkpoint_uri=checkpoint_uri,
+            accelerators=accelerators_of("train_head", profile, accelerator_limit),
         )
         tuned = fine_tune(
             head=head.outputs["model"],
@@ -153,6 +161,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             settings=settings,
             seed=seed,
             record_uri=record_uri,
+            deterministic=deterministic,
+            checkpoint_uri=checkpoint_uri,
+            accelerators=accelerators_of("fine_tune", profile, accelerator_limit),
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
         tasks = {"list_data": listing, "find_champion": in_use}
@@ -167,6 +178,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 backbone=backbone,
                 image_size=image_size,
                 seed=seed,
+                deterministic=deterministic,
+                checkpoint_uri=checkpoint_uri,
+                accelerators=accelerators_of("train_from_scratch", profile, accelerator_limit),
             )
             models["from_scratch"] = scratch.outputs["model"]
             tasks["train_from_scratch"] = scratch

@@ -176,6 +176,8 @@ class Recipe(_Strict):
         head: The stage of the head.
         fine_tuning: The stage of fine-tuning.
         from_scratch: The convnet without transfer.
+        deterministic: Whether the same recipe, data and seed give the same weights to the last bit on the same kind
+            of machine, at the price of some speed.
     """
 
     description: str = ""
@@ -188,6 +190,7 @@ class Recipe(_Strict):
     head: HeadTraining
     fine_tuning: FineTuning
     from_scratch: FromScratch
+    deterministic: bool
 
     def resolved(self) -> "Recipe":
         """The same with the backbone's own choices in the place of what is left to it.

@@ -18,6 +18,9 @@ def fine_tune(
     settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
     seed: int = 0,
     record_uri: str = "",
+    deterministic: bool = False,
+    checkpoint_uri: str = "",
+    accelerators: str = "0",
 ) -> None:
     """Trains the head and the backbone's top layers together; never worse than the head on validation loss.
 
@@ -31,14 +34,26 @@ def fine_tune(
         seed: Of everything drawn at random.
         record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
             runs; empty: nowhere but in a cache of this machine.
+        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
+        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
+            training goes on; empty: none.
+        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
     """
     from pathlib import Path
 
     from headstart.components.core.recipe import load_recipe
     from headstart.components.fine_tune import step
 
-    asked = load_recipe(recipe, settings)
+    asked = load_recipe(recipe, settings).changed(deterministic=deterministic)
     info = step.fine_tune(
-        Path(head.path), Path(train.path), Path(validation.path), Path(model.path), asked, seed, record_uri
+        Path(head.path),
+        Path(train.path),
+        Path(validation.path),
+        Path(model.path),
+        asked,
+        seed,
+        record_uri=record_uri,
+        checkpoint_uri=checkpoint_uri,
+        accelerators=int(accelerators or 0),
     )
     model.metadata.update(info.metrics)

@@ -18,7 +18,15 @@ SHARES = (0.5, 1.0)
 
 
 def fine_tune(
-    head: Path, train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
+    head: Path,
+    train: Path,
+    validation: Path,
+    model: Path,
+    recipe: Recipe,
+    seed: int,
+    record_uri: str = "",
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
 ) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
@@ -36,9 +44,11 @@ def fine_tune(
         recipe: How to train; backbone, weights, image size and scaling are those of the head's.
         seed: Of everything drawn at random.
         record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
+        accelerators: How many GPUs there have to be.
 
     Raises:
-        HeadstartError: A setting is wrong, or the data has other classes than the model.
+        HeadstartError: There are too few GPUs, a setting is wrong, or the data has other classes than the model.
     """
     start_logging()
     started = time.monotonic()
@@ -51,19 +61,20 @@ def fine_tune(
             f"{train} has classes {learn.classes}, the model {before.classes}; pass the data it was trained on"
         )
 
-    import keras
-
     from headstart.components.core.network.artifact import library_versions, load_model, save_model
     from headstart.components.core.network.classifier import unfreeze
+    from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.optimizer import block_paces
     from headstart.components.core.network.record_cache import recorded
+    from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.training import fit
 
-    keras.utils.set_random_seed(seed)
+    prepare(plan, accelerators)
     network = load_model(head)
     base = network.get_layer(before.backbone)
+    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = unfreeze(network, before.backbone, tuning.unfreeze_from)
     event(
         "network",
@@ -77,7 +88,7 @@ def fine_tune(
     with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
         paces = block_paces(base, parts.tail.trainable_variables, tuning.layer_decay, tuning.gradual)
-        epochs = fit(parts.tail, learned, chosen, plan, paces)
+        epochs = fit(parts.tail, learned, chosen, plan, paces, checkpoint)
         mixture = best_mixture(parts.tail, start, SHARES, chosen)
     if mixture.share == 0:
         event("fine_tuning_kept_the_head", reason="no mixture has a lower validation loss", loss=mixture.loss)

@@ -18,6 +18,9 @@ def train_from_scratch(
     backbone: str = "",
     image_size: int = 0,
     seed: int = 0,
+    deterministic: bool = False,
+    checkpoint_uri: str = "",
+    accelerators: str = "0",
 ) -> None:
     """Trains a small convnet from random weights, to compare transfer learning with.
 
@@ -30,12 +33,26 @@ def train_from_scratch(
         backbone: The backbone it is compared with, whose image size it takes for 0; empty: the recipe's.
         image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
         seed: Of everything drawn at random.
+        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
+        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
+            training goes on; empty: none.
+        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
     """
     from pathlib import Path
 
     from headstart.components.core.recipe import load_recipe
     from headstart.components.train_from_scratch import step
 
-    asked = load_recipe(recipe, settings).changed(backbone=backbone, image_size=image_size)
-    info = step.train_from_scratch(Path(train.path), Path(validation.path), Path(model.path), asked, seed)
+    asked = load_recipe(recipe, settings).changed(
+        backbone=backbone, image_size=image_size, deterministic=deterministic
+    )
+    info = step.train_from_scratch(
+        Path(train.path),
+        Path(validation.path),
+        Path(model.path),
+        asked,
+        seed,
+        checkpoint_uri=checkpoint_uri,
+        accelerators=int(accelerators or 0),
+    )
     model.metadata.update(info.metrics)

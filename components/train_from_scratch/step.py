@@ -13,7 +13,15 @@ from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
 
 
-def train_from_scratch(train: Path, validation: Path, model: Path, recipe: Recipe, seed: int) -> ModelInfo:
+def train_from_scratch(
+    train: Path,
+    validation: Path,
+    model: Path,
+    recipe: Recipe,
+    seed: int,
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
+) -> ModelInfo:
     """Trains the convnet, all of it, and keeps the epoch with the least validation loss.
 
     Args:
@@ -22,9 +30,11 @@ def train_from_scratch(train: Path, validation: Path, model: Path, recipe: Recip
         model: Folder of the model artifact, made anew.
         recipe: How to train; its image size is that of the backbone, for 0.
         seed: Of everything drawn at random.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
+        accelerators: How many GPUs there have to be.
 
     Raises:
-        HeadstartError: A setting is wrong.
+        HeadstartError: There are too few GPUs, a setting is wrong.
     """
     start_logging()
     started = time.monotonic()
@@ -33,25 +43,26 @@ def train_from_scratch(train: Path, validation: Path, model: Path, recipe: Recip
     size, shape = recipe.image_size, recipe.from_scratch
     learn, choose = read_training_infos(train, validation)
 
-    import keras
-
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import ALL, build_classifier, cut
     from headstart.components.core.network.convnet import CONVNET, build_convnet
+    from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
+    from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.training import fit
 
-    keras.utils.set_random_seed(seed)
+    prepare(plan, accelerators)
     head = Head("flatten", shape.hidden_units, shape.dropout)
     preprocessing = "tf" if recipe.scaling == "backbone" else recipe.scaling
     network = build_classifier(build_convnet(size, shape.padding), preprocessing, head, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
+    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = cut(network, CONVNET, ALL)
     if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
     with recorded(parts.front, train, validation, plan) as records:
-        epochs = fit(parts.tail, *records, plan)
+        epochs = fit(parts.tail, *records, plan, checkpoint=checkpoint)
     kept = best_epoch(epochs)
     info = ModelInfo(
         stage=plan.stage,

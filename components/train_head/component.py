@@ -20,6 +20,9 @@ def train_head(
     image_size: int = 0,
     seed: int = 0,
     record_uri: str = "",
+    deterministic: bool = False,
+    checkpoint_uri: str = "",
+    accelerators: str = "0",
 ) -> None:
     """Trains a new head on a frozen, pretrained backbone, whose features are recorded once.
 
@@ -36,12 +39,27 @@ def train_head(
         seed: Of everything drawn at random.
         record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
             runs; empty: nowhere but in a cache of this machine.
+        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
+        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
+            training goes on; empty: none.
+        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
     """
     from pathlib import Path
 
     from headstart.components.core.recipe import load_recipe
     from headstart.components.train_head import step
 
-    asked = load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=image_size)
-    info = step.train_head(Path(train.path), Path(validation.path), Path(model.path), asked, seed, record_uri)
+    asked = load_recipe(recipe, settings).changed(
+        backbone=backbone, weights=weights, image_size=image_size, deterministic=deterministic
+    )
+    info = step.train_head(
+        Path(train.path),
+        Path(validation.path),
+        Path(model.path),
+        asked,
+        seed,
+        record_uri=record_uri,
+        checkpoint_uri=checkpoint_uri,
+        accelerators=int(accelerators or 0),
+    )
     model.metadata.update(info.metrics)

@@ -16,7 +16,14 @@ from headstart.components.train_head.probe import probe_data, write_probe
 
 
 def train_head(
-    train: Path, validation: Path, model: Path, recipe: Recipe, seed: int, record_uri: str = ""
+    train: Path,
+    validation: Path,
+    model: Path,
+    recipe: Recipe,
+    seed: int,
+    record_uri: str = "",
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
 ) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
@@ -31,9 +38,11 @@ def train_head(
         recipe: How to train.
         seed: Of everything drawn at random.
         record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
+        accelerators: How many GPUs there have to be.
 
     Raises:
-        HeadstartError: A setting is wrong, or the weights cannot be had or do not fit.
+        HeadstartError: There are too few GPUs, a setting is wrong, or the weights cannot be had or do not fit.
     """
     start_logging()
     started = time.monotonic()
@@ -43,16 +52,16 @@ def train_head(
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
     learn, choose = read_training_infos(train, validation)
 
-    import keras
-
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
+    from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
+    from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.training import fit
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 
-    keras.utils.set_random_seed(seed)
+    prepare(plan, accelerators)
     base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
@@ -65,6 +74,7 @@ def train_head(
         trainable_tensors_before=tensors,
         trainable_tensors=len(network.trainable_variables),
     )
+    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = cut(network, base.name, BACKBONE_END)
     with contextlib.ExitStack() as held:
         records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri))
@@ -77,7 +87,7 @@ def train_head(
         linear = shape.pooling == "average" and not shape.hidden_units
         if linear:
             head.set_weights([probed.head.kernel, probed.head.bias])
-        epochs = fit(parts.tail, *records, plan)
+        epochs = fit(parts.tail, *records, plan, checkpoint=checkpoint)
     kept = best_epoch(epochs)
     metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
     if probed.head.loss < kept.validation_loss:

@@ -24,6 +24,7 @@ registry: registry.example/team
 data: {cpu: 500m, node_selector: {disk: ssd}, tolerations: [{key: data, operator: Exists}]}
 network: {accelerator_type: amd.com/gpu, accelerator_limit: 4, ephemeral_storage: 20Gi}
 stages:
+  fine_tune: {accelerator_limit: 2}
   evaluate_model: {accelerator_limit: 1, memory: 3Gi, tolerations: [], image: other/evaluator}
   split_dataset: {cpu: '1', node_selector: {}}
 retries: {count: 5, pause_seconds: 10, factor: 3, deadline_days: 30}
@@ -204,6 +205,8 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
 def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
     defaults = Parameters().model_dump(exclude={"data"})
     assert {name: pipeline.default(name) for name in defaults} == defaults
+    # A stage alone asks for no accelerator; in the pipeline it must see what its pod was given.
+    defaults["accelerators"] = "0"
     stage_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
     for component, prefix in stage_prefix.items():
         for name, definition in pipeline.spec["components"][component]["inputDefinitions"]["parameters"].items():
@@ -263,7 +266,13 @@ def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
     assert download["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/gcs/key.json"}]
     assert "runAsUser" not in wishes["securityContext"]
     assert stages["split_dataset"][1]["resources"]["resourceCpuLimit"] == "1"
-    assert "pvcMount" not in stages["fine_tune"][2]
+    needed = {
+        stage: stages[stage][0]["inputs"]["parameters"]["accelerators"] for stage in ("train_head", "fine_tune")
+    }
+    assert needed["train_head"] == {"componentInputParameter": "accelerator_limit"}
+    assert needed["fine_tune"] == {"runtimeValue": {"constant": "2"}}
+    assert "pvcMount" not in stages["split_dataset"][2]
+    assert stages["fine_tune"][2]["pvcMount"][0]["mountPath"] == "/data", "its checkpoints may be there"
 
 
 def test_one_image_for_all_and_another_registry(tmp_path: Path) -> None:

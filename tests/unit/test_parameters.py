@@ -26,6 +26,7 @@ def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypa
         ({"data": ["gs://bucket/pets"], "champion": "out/model"}, "champion 'out/model' is a path"),
         ({"data": ["gs://bucket/pets"], "publish_uri": "models"}, "publish_uri 'models' is a path of this machine"),
         ({"data": ["gs://bucket/pets"], "record_uri": "records"}, "record_uri 'records' is a path"),
+        ({"data": ["gs://bucket/pets"], "checkpoint_uri": "ckpt"}, "checkpoint_uri 'ckpt' is a path of this machine"),
         ({"data": ["https://me:hunter2@host/pets.zip"]}, "data 'https://host/pets.zip' comes with a password"),
     ],
 )
@@ -49,12 +50,14 @@ def test_the_command_of_a_run_is_kept_without_secrets(form: str, monkeypatch: py
     assert _command() == f"headstart run {form.format('https://host/pets.zip')}"
 
 
-def test_where_to_publish_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Parameters(publish_uri="models").on_this_machine().publish_uri == str(tmp_path / "models")
+    here = Parameters(publish_uri="models", checkpoint_uri="states").on_this_machine()
+    assert (here.publish_uri, here.checkpoint_uri) == (str(tmp_path / "models"), str(tmp_path / "states"))
     for address in ("https://example.org/models", "ftp://host/models", "hdfs://models"):
-        with pytest.raises(HeadstartError, match="is no place to write to; give a folder, a gs:// or"):
-            Parameters(publish_uri=address).check()
+        for name in ("publish_uri", "checkpoint_uri"):
+            with pytest.raises(HeadstartError, match="is no place to write to; give a folder, a gs:// or"):
+                Parameters(**{name: address}).check()
     with pytest.raises(HeadstartError, match="KFP's conditions stumble over quotes"):
         Parameters(publish_uri="it's").check()
     with pytest.raises(HeadstartError, match=r"min_recall 2\.0: give a share from 0 to 1"):

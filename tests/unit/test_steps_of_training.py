@@ -173,6 +173,12 @@ def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp
     assert not (tmp_path / "tuned").exists()
 
 
+def test_a_gpu_that_was_asked_for_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"head asks for 99 GPU\(s\), and TensorFlow sees .*headstart-gpu"):
+        train_head(splits["train"], splits["validation"], tmp_path / "head", load_recipe(), 0, accelerators=99)
+    assert not (tmp_path / "head").exists()
+
+
 def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) -> None:
     """Way 2b of the source: augmented anew in every epoch; the frozen layers and BatchNorm stay as they are."""
     briefly = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 8, "augmented_views": 0, "learning_rate": 1e-2}

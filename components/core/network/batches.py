@@ -10,6 +10,7 @@ from headstart.components.core.network.record import Record
 from headstart.components.core.recipe import Training
 
 _PLAIN_BATCH = 256
+_DRAWS = 2**10
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -37,9 +38,10 @@ class TrainingBatches(keras.utils.PyDataset):
         training: How large batches are, how many make a pass, and what is done to targets and images.
         units: Of the network's output.
         seed: Of the order, of the views and of MixUp.
+        epoch: The first one, from 0; each is drawn by itself, so that training goes on wherever it stopped.
     """
 
-    def __init__(self, record: Record, training: Training, units: int, seed: int) -> None:
+    def __init__(self, record: Record, training: Training, units: int, seed: int, epoch: int = 0) -> None:
         super().__init__()
         self._record = record
         self._batch = min(training.batch_size, record.images)
@@ -47,8 +49,8 @@ class TrainingBatches(keras.utils.PyDataset):
         self._rounds = math.ceil(training.steps_per_epoch * self._batch / record.images) or 1
         self._targets = targets_of(record.labels, units, training.label_smoothing)
         self._mix = keras.layers.MixUp(training.mixup, seed=seed) if training.mixup else None
-        self._random = np.random.default_rng(seed)
-        self._draw()
+        self._seed = seed
+        self._draw(epoch)
 
     def __len__(self) -> int:
         return self._steps
@@ -60,17 +62,21 @@ class TrainingBatches(keras.utils.PyDataset):
         targets = self._targets[images]
         if self._mix is None:
             return inputs, targets
+        # Of each batch by itself as well; it draws fewer numbers than that.
+        self._mix.generator.state.assign([self._seed, (self._epoch * self._steps + index) * _DRAWS])
         mixed = self._mix({"images": inputs, "labels": targets}, training=True)
         return mixed["images"].numpy(), mixed["labels"].numpy()
 
     def on_epoch_end(self) -> None:
         """Draws a new order and new views."""
-        self._draw()
+        self._draw(self._epoch + 1)
 
-    def _draw(self) -> None:
+    def _draw(self, epoch: int) -> None:
+        self._epoch = epoch
+        random = np.random.default_rng([self._seed, epoch])
         images = self._record.images
-        self._order = np.concatenate([self._random.permutation(images) for _ in range(self._rounds)])
-        self._views = self._random.integers(self._record.views, size=len(self._order))
+        self._order = np.concatenate([random.permutation(images) for _ in range(self._rounds)])
+        self._views = random.integers(self._record.views, size=len(self._order))
 
 
 class PlainBatches(keras.utils.PyDataset):

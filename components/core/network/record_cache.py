@@ -56,7 +56,7 @@ def recorded(
         HeadstartError: There is no room for the record anywhere, or the address is none.
     """
     tree = open_tree(uri) if uri else None
-    recorder, known = Recorder(front, plan), _digest_of_front(front)
+    recorder, known = Recorder(front, plan), model_digest(front)
     views = max(1, plan.training.views(read_info(train).images))
     with contextlib.ExitStack() as stack:
         yield (
@@ -99,6 +99,12 @@ def _record(
         ) from None
 
 
+def model_digest(model: keras.Model) -> str:
+    """SHA-256 over a model's weights and its architecture, however its layers happen to be called."""
+    architecture = json.dumps(_nameless(model.get_config()), sort_keys=True, default=str)
+    return hashlib.sha256(f"{weights_digest(model)}\n{architecture}".encode()).hexdigest()
+
+
 def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
     """Whatever the content of a record hangs on."""
     ids = hashlib.sha256("\n".join(read_columns(dataset, ["id"])["id"].to_pylist()).encode())
@@ -116,12 +122,6 @@ def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
             "augmentation": _nameless(augmentation(plan.augmentation, plan.seed).get_config()),
         }
     return facts
-
-
-def _digest_of_front(front: keras.Model) -> str:
-    """SHA-256 over a model's weights and its architecture, however its layers happen to be called."""
-    architecture = json.dumps(_nameless(front.get_config()), sort_keys=True, default=str)
-    return hashlib.sha256(f"{weights_digest(front)}\n{architecture}".encode()).hexdigest()
 
 
 def _nameless(config: Any) -> Any:

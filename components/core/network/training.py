@@ -1,26 +1,37 @@
 """Training on a record, with the best epoch kept."""
 
-import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.checkpoint import Checkpoint
 from headstart.components.core.history import Epoch
-from headstart.components.core.logs import event, progress
+from headstart.components.core.logs import event
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches
+from headstart.components.core.network.best_epoch import BestEpoch, assign
 from headstart.components.core.network.optimizer import Pace, build_optimizer
 from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record
+from headstart.components.core.network.resuming import Saver, restore
 from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import Training
 
 
-def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, paces: Sequence[Pace] = ()) -> list[Epoch]:
+def fit(
+    tail: keras.Model,
+    train: Record,
+    validation: Record,
+    plan: Plan,
+    paces: Sequence[Pace] = (),
+    checkpoint: Checkpoint | None = None,
+) -> list[Epoch]:
     """Trains, and leaves the weights of the epoch with the least validation loss.
+
+    What was interrupted goes on from its checkpoint exactly as it would have gone on: the order and the views of each
+    epoch depend on the seed and its number alone, and whatever else changes is in the checkpoint.
 
     Args:
         tail: Activations to the classifier's output; what is trainable in it is trained.
@@ -28,6 +39,7 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, paces:
         validation: Images to choose the epoch by.
         plan: How to train.
         paces: Of the trainable variables, in their order; empty: all move alike.
+        checkpoint: Of this very training; None: there is none.
 
     Returns:
         One entry per epoch, up to the last with a finite loss.
@@ -39,28 +51,28 @@ def fit(tail: keras.Model, train: Record, validation: Record, plan: Plan, paces:
     training, units = plan.training, tail.output.shape[-1]
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
-    batches = TrainingBatches(train, training, units, plan.seed)
-    keeper = _BestEpoch(plan)
-    callbacks: list[keras.callbacks.Callback] = [keeper]
-    if training.ema:
-        # The average is in the model whenever it is validated, and when the keeper takes its weights.
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if training.patience:
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=training.patience))
+    state = checkpoint.read() if checkpoint else None
+    keeper = BestEpoch(plan, state)
+    batches = TrainingBatches(train, training, units, plan.seed, len(keeper.epochs))
     with computed_in(tail, training.precision):
         compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
-        tail.fit(
-            batches,
-            epochs=training.epochs,
-            validation_data=PlainBatches(validation, units),
-            class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
-            callbacks=callbacks,
-            verbose=0,
-        )
+        if not (state and state.finished):
+            if state:
+                restore(tail, state)
+            tail.fit(
+                batches,
+                epochs=training.epochs,
+                initial_epoch=len(keeper.epochs),
+                validation_data=PlainBatches(validation, units),
+                class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
+                callbacks=[*_callbacks(training, keeper, checkpoint)],
+                shuffle=False,
+                verbose=0,
+            )
     if training.precision != "float32":
         # What has been traced computes in bfloat16; whoever evaluates from here on does not.
         compile_classifier(tail)
-    tail.set_weights(keeper.weights)
+    assign(tail.trainable_variables, keeper.weights)
     return keeper.epochs
 
 
@@ -92,58 +104,12 @@ def _balanced(labels: NDArray[np.int64]) -> dict[int, float]:
     }
 
 
-class _BestEpoch(keras.callbacks.Callback):
-    """Logs each epoch, remembers the best one's weights, and stops at a loss that is not finite."""
-
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
-        self.weights: list[Any] = []
-        self.epochs: list[Epoch] = []
-        self._plan = plan
-        self._best = np.inf
-        self._lost = False
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._started = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if not self._lost and not np.isfinite((logs or {})["loss"]):
-            self._stop(f"is not finite after step {batch + 1} of epoch {len(self.epochs) + 1}")
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        loss, held_out = logs["loss"], logs["val_loss"]
-        if not self._lost and not np.isfinite([loss, held_out]).all():
-            self._stop(f"on validation images is not finite after epoch {epoch + 1}")
-        if self._lost:
-            return
-        done = Epoch(
-            stage=self._plan.stage,
-            epoch=epoch + 1,
-            seconds=time.monotonic() - self._started,
-            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
-            loss=float(loss),
-            accuracy=float(logs["accuracy"]),
-            validation_loss=float(held_out),
-            validation_accuracy=float(logs["val_accuracy"]),
-        )
-        self.epochs.append(done)
-        if held_out < self._best:
-            self._best, self.weights = held_out, self.model.get_weights()
-        progress(
-            self._plan.stage,
-            epoch + 1,
-            self._plan.training.epochs,
-            unit="epochs",
-            loss=done.loss,
-            validation_loss=done.validation_loss,
-            validation_accuracy=done.validation_accuracy,
-        )
-
-    def _stop(self, what: str) -> None:
-        """Ends training; the best epoch so far is the result."""
-        rate = f"{self._plan.stage}.learning_rate ({self._plan.training.learning_rate:g})"
-        if not self.epochs:
-            raise HeadstartError(f"{self._plan.stage}: the loss {what}; lower {rate}")
-        self._lost = self.model.stop_training = True
-        event("training_stopped", stage=self._plan.stage, reason=f"the loss {what}; lower {rate}")
+def _callbacks(
+    training: Training, keeper: BestEpoch, checkpoint: Checkpoint | None
+) -> Iterator[keras.callbacks.Callback]:
+    if training.ema:
+        # The average is in the model whenever it is validated, and when the keeper takes its weights.
+        yield keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    yield keeper
+    if checkpoint:
+        yield Saver(checkpoint, keeper)

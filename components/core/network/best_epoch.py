@@ -1,0 +1,94 @@
+"""The best epoch is kept, and training ends where it leads nowhere."""
+
+import time
+
+import keras
+import numpy as np
+
+from headstart.components.core.checkpoint import Arrays, State
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.history import Epoch, best_epoch
+from headstart.components.core.logs import event, progress
+from headstart.components.core.plan import Plan
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Logs each epoch, remembers the best one's weights, and stops at a loss that is not finite, or falls no more.
+
+    Args:
+        plan: How the stage trains.
+        state: To go on from; None: from the start.
+
+    Attributes:
+        epochs: Those that are done.
+        weights: Trainable variables after the best of them.
+    """
+
+    def __init__(self, plan: Plan, state: State | None = None) -> None:
+        super().__init__()
+        self.epochs: list[Epoch] = list(state.epochs) if state else []
+        self.weights: Arrays = state.best if state else []
+        self._plan = plan
+        self._lost = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the loss."""
+        if not self._lost and not np.isfinite((logs or {})["loss"]):
+            self._stop(f"is not finite after step {batch + 1} of epoch {len(self.epochs) + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Takes note of the epoch, and of its weights if it is the best."""
+        logs = logs or {}
+        loss, held_out = logs["loss"], logs["val_loss"]
+        if not self._lost and not np.isfinite([loss, held_out]).all():
+            self._stop(f"on validation images is not finite after epoch {epoch + 1}")
+        if self._lost:
+            return
+        done = Epoch(
+            stage=self._plan.stage,
+            epoch=epoch + 1,
+            seconds=time.monotonic() - self._started,
+            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            loss=float(loss),
+            accuracy=float(logs["accuracy"]),
+            validation_loss=float(held_out),
+            validation_accuracy=float(logs["val_accuracy"]),
+        )
+        self.epochs.append(done)
+        since = done.epoch - best_epoch(self.epochs).epoch
+        if since == 0:
+            self.weights = values_of(self.model.trainable_variables)
+        elif since == self._plan.training.patience:
+            self.model.stop_training = True
+        progress(
+            self._plan.stage,
+            epoch + 1,
+            self._plan.training.epochs,
+            unit="epochs",
+            loss=done.loss,
+            validation_loss=done.validation_loss,
+            validation_accuracy=done.validation_accuracy,
+        )
+
+    def _stop(self, what: str) -> None:
+        """Ends training; the best epoch so far is the result."""
+        rate = f"{self._plan.stage}.learning_rate ({self._plan.training.learning_rate:g})"
+        if not self.epochs:
+            raise HeadstartError(f"{self._plan.stage}: the loss {what}; lower {rate}")
+        self._lost = self.model.stop_training = True
+        event("training_stopped", stage=self._plan.stage, reason=f"the loss {what}; lower {rate}")
+
+
+def values_of(variables: list[keras.Variable]) -> Arrays:
+    """The values that variables have now."""
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assign(variables: list[keras.Variable], values: Arrays) -> None:
+    """Gives variables their values."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -1,0 +1,37 @@
+"""What a stage computes on, and whether it computes the same each time."""
+
+import keras
+import tensorflow as tf
+
+from headstart.components.core.errors import HeadstartError
+from headstart.components.core.logs import event
+from headstart.components.core.plan import Plan
+
+
+def prepare(plan: Plan, accelerators: int = 0) -> tf.distribute.Strategy:
+    """Seeds everything, and finds the devices to train on.
+
+    Args:
+        plan: Its seed is used, and whether what depends on the order of threads is to be done in one order.
+        accelerators: How many GPUs there have to be.
+
+    Returns:
+        The strategy in whose scope a network is built and trained: of several GPUs, each takes a part of every batch.
+
+    Raises:
+        HeadstartError: There are fewer GPUs than there have to be.
+    """
+    seen = len(tf.config.list_physical_devices("GPU"))
+    if seen < accelerators:
+        raise HeadstartError(
+            f"{plan.stage} asks for {accelerators} GPU(s), and TensorFlow sees {seen or 'none'}; it would train for "
+            "days on a CPU: take the image headstart-gpu, look at the node's driver, or ask for accelerator_limit 0"
+        )
+    keras.utils.set_random_seed(plan.seed)
+    if plan.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    event("devices", kind=devices[0].device_type, count=len(devices), deterministic=plan.deterministic)
+    if len(devices) == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy([device.name for device in devices])

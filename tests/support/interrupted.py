@@ -1,0 +1,74 @@
+"""Training in processes of its own, which can be killed and started again."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from headstart.components.core.recipe import load_recipe
+
+_PROCESSES = multiprocessing.get_context("forkserver")
+# Each process is a fork of one that has imported TensorFlow and computed nothing.
+_PROCESSES.set_forkserver_preload(["keras", "headstart.components.core.network.training"])
+
+HEAD_EPOCHS, TUNING_EPOCHS = 4, 24
+SETTINGS = {
+    "backbone": "sketchnet",
+    "image_size": 48,
+    "deterministic": True,
+    "augmentation.zoom": [0, 0],
+    "augmentation.width_shift": 0,
+    "augmentation.height_shift": 0,
+    "head.dropout": 0.2,
+    "head.augmented_views": 2,
+    "head.epochs": HEAD_EPOCHS,
+    "head.batch_size": 16,
+    "head.learning_rate": 1e-2,
+    "head.ema": 0.9,
+    "fine_tuning.unfreeze_from": "block3",
+    "fine_tuning.augmented_views": 0,
+    "fine_tuning.mixup": 0.1,
+    "fine_tuning.epochs": TUNING_EPOCHS,
+    "fine_tuning.steps_per_epoch": 15,
+    "fine_tuning.batch_size": 16,
+    "fine_tuning.learning_rate": 1e-3,
+}
+
+
+def start_training(
+    splits: Mapping[str, Path], folder: Path, checkpoint_uri: str, log: Path, disk_seconds: float = 0.0
+) -> ForkServerProcess:
+    """Trains a head on a record and fine-tunes it end to end, in a new process.
+
+    Args:
+        splits: Dataset artifacts.
+        folder: Receives the models `head` and `tuned`.
+        checkpoint_uri: Where its checkpoints are; empty: nowhere.
+        log: The file that its lines are added to.
+        disk_seconds: How much longer than it does the disk takes for every file that is made sure of.
+    """
+    process = _PROCESSES.Process(target=_train, args=(dict(splits), folder, checkpoint_uri, log, disk_seconds))
+    process.start()
+    return process
+
+
+def _train(splits: dict[str, Path], folder: Path, checkpoint_uri: str, log: Path, disk_seconds: float) -> None:
+    from headstart.components.fine_tune.step import fine_tune
+    from headstart.components.train_head.step import train_head
+
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 2)
+    sync = os.fsync
+
+    def slow(file: int) -> None:
+        time.sleep(disk_seconds)
+        sync(file)
+
+    os.fsync = slow
+    recipe, data = load_recipe(settings=SETTINGS), (splits["train"], splits["validation"])
+    # As in a pipeline, what is done is not done again.
+    if not (folder / "head" / "model.json").exists():
+        train_head(*data, folder / "head", recipe, 0, checkpoint_uri=checkpoint_uri)
+    fine_tune(folder / "head", *data, folder / "tuned", recipe, 0, checkpoint_uri=checkpoint_uri)
