@@ -5,7 +5,7 @@
 
 Probabilities are calibrated. The SavedModel gets the bytes of the test images, and then the same pictures stored anew
 under each EXIF orientation in turn. Keras gets the pixels of TensorFlow's decoder and filter, and then those of
-Pillow's. benchmarks/README.md has the result.
+Pillow's.
 """
 
 import argparse
