@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 from support.commands import QUICK, headstart
 
+from headstart.components.core.cache import CACHE
 from headstart.components.core.recipe import Recipe, load_recipe
 from headstart.components.core.registry import champion
 from headstart.pipelines.events import Measured, parse
@@ -125,7 +126,8 @@ def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures:
 def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) -> None:
     master, terminal = pty.openpty()
     command = [Path(sys.executable).parent / "headstart", "run", "--data", pictures, *QUICK, "--output", tmp_path]
-    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm-256color"}
+    # With a cache of its own: nothing is recorded where a run before has left its records.
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm-256color", CACHE: str(tmp_path / "cache")}
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
         os.close(terminal)
         shown = b""
