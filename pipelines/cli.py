@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.commands.compare import compare
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
 from headstart.pipelines.commands.models import app as models
@@ -27,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(run)
+app.command()(compare)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
 app.command()(recipes)

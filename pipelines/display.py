@@ -28,8 +28,10 @@ from headstart.pipelines.events import (
     StageProgress,
     StageSkipped,
     StageStarted,
+    VariantStarted,
 )
 
+_EVALUATION = "evaluate-model"
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
 
 
@@ -58,6 +60,8 @@ class RunDisplay:
         self._stages = stages
         self._shown: dict[str, _Shown] = {}
         self._latest = ""
+        self._variant = ""
+        self._begun = 0
         self.outcome: list[str] = []
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
@@ -90,6 +94,11 @@ class RunDisplay:
                 shown = self._add(stage)
                 self._progress.update(shown.bar, completed=1, total=1, detail="skipped")
                 self._line(f"{shown.title} skipped")
+            case VariantStarted(variant):
+                self._variant = variant
+                named = self._shown[self._latest]
+                self._shown[self._latest] = dataclasses.replace(named, title=f"{named.title} {variant}")
+                self._progress.update(named.bar, description=_escaped(f"{named.title} {variant}"))
             case StageProgress(what, done, total, detail):
                 bar = self._shown[self._latest].bar
                 self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
@@ -99,8 +108,11 @@ class RunDisplay:
                 self.outcome.append(in_words(event))
 
     def _add(self, stage: str, ago: float = 0.0) -> "_Shown":
-        title = f"[{len(self._shown) + 1}/{self._stages}] {stage}"
-        bar = self._progress.add_task(title.replace("[", r"\["), total=None, detail="")
+        self._begun += 1
+        # Which variant is evaluated only its training has told.
+        variant = f" {self._variant}" if self._variant and stage == _EVALUATION else ""
+        title = f"[{self._begun}/{self._stages}] {stage}{variant}"
+        bar = self._progress.add_task(_escaped(title), total=None, detail="")
         self._progress.tasks[-1].start_time = self._progress.get_time() - ago
         self._shown[stage] = _Shown(title, bar, time.monotonic() - ago)
         return self._shown[stage]
@@ -127,6 +139,10 @@ class RunDisplay:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def _escaped(title: str) -> str:
+    return title.replace("[", r"\[")
+
+
 def in_words(event: Decided | Published) -> str:
     """A line on what was decided, or published."""
     match event:
@@ -146,10 +162,48 @@ def show_results(
     """Prints the table of metrics, where the model and the report lie, and what was decided and published."""
     show_metrics(console, metrics)
     lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
-    if quarantined:
-        lines.append(f"{quarantined} files were left out: {output / 'quarantine.csv'}")
-    for line in (*lines, *outcome):
+    for line in (*lines, *_left_out(output, quarantined), *outcome):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:
+    """Prints the table of a comparison, which variant is chosen, and where the report lies.
+
+    Args:
+        console: Where to write.
+        comparison: Content of `comparison.json`.
+        output: The output folder.
+        quarantined: How many files were left out.
+    """
+    table = Table(title=f"On {comparison['images']:,} test images", title_justify="left")
+    table.add_column("variant")
+    for name in ("accuracy", "95 % interval", "log loss", "to the chosen", "training"):
+        table.add_column(name, justify="right")
+    for row in comparison["rows"]:
+        low, high = row["accuracy_interval"]
+        difference = row["difference"]
+        table.add_row(
+            row["name"],
+            f"{row['accuracy']:.3f}",
+            f"{low:.3f} to {high:.3f}",
+            f"{row['log_loss']:.3f}",
+            f"{difference['accuracy']:+.3f}, {difference['verdict']}" if difference else "chosen",
+            f"{row['seconds']:.1f} s",
+        )
+    console.print(table)
+    lines = [
+        f"chosen  {comparison['chosen']}, by {comparison['validation_images']:,} validation images",
+        f"model   {output / 'models' / comparison['chosen']}",
+        f"report  {output / 'comparison.html'}",
+        f"data    {output / 'data.html'}",
+        *_left_out(output, quarantined),
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _left_out(output: Path, quarantined: int) -> list[str]:
+    return [f"{quarantined} files were left out: {output / 'quarantine.csv'}"] if quarantined else []
 
 
 def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
@@ -157,13 +211,16 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
 
     Args:
         console: Where to write.
-        metrics: By model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`.
+        metrics: By model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of a
+            comparison by variant.
     """
-    table = Table(title=f"On {metrics['test']['images']:,} test images", title_justify="left")
+    titles = _MODELS if "test" in metrics else {name: name for name in metrics}
+    images = next(metrics[name]["images"] for name in titles if name in metrics)
+    table = Table(title=f"On {images:,} test images", title_justify="left")
     table.add_column("model")
     for name in ("accuracy", "95 % interval", "log loss"):
         table.add_column(name, justify="right")
-    for key, title in _MODELS.items():
+    for key, title in titles.items():
         if key in metrics:
             figures = metrics[key]
             low, high = figures["accuracy_interval"]

@@ -54,6 +54,17 @@ class StageSkipped:
 
 
 @dataclasses.dataclass(frozen=True)
+class VariantStarted:
+    """The present task, and what follows up to the next one of its kind, is about a variant.
+
+    Attributes:
+        variant: Its name.
+    """
+
+    variant: str
+
+
+@dataclasses.dataclass(frozen=True)
 class StageProgress:
     """How far the present task's work is.
 
@@ -124,7 +135,17 @@ class Raised:
     expected: bool
 
 
-Event = StageStarted | StageEnded | StageSkipped | StageProgress | Measured | Decided | Published | Raised
+Event = (
+    StageStarted
+    | StageEnded
+    | StageSkipped
+    | VariantStarted
+    | StageProgress
+    | Measured
+    | Decided
+    | Published
+    | Raised
+)
 
 
 def parse(line: str) -> Event | None:
@@ -132,6 +153,8 @@ def parse(line: str) -> Event | None:
     text = _ANSI.sub("", line).strip()
     if text.startswith("event=progress "):
         return _progress(_fields(text))
+    if text.startswith("event=variant "):
+        return VariantStarted(_fields(text)["variant"])
     if text.startswith("event=metrics "):
         return _measured(_fields(text))
     if text.startswith("event=decision "):

@@ -14,19 +14,25 @@ from pathlib import Path
 
 from kfp import local
 
+from headstart.pipelines.compare_methods import build_comparison
 from headstart.pipelines.profile import Network, Profile, Retries
+from headstart.pipelines.stages import COMPARE_METHODS
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
 def main() -> None:
-    """Reads the request and runs the pipeline: `root`, `from_scratch`, and the pipeline's `parameters`."""
+    """Reads the request, `root`, `pipeline`, `from_scratch` and the pipeline's `parameters`, and runs it."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_python3_in_arguments()
     # Trying again costs a cluster's user nothing and a laptop's user minutes: here the first failure is told.
     # And whatever this machine computes on will do.
     once = Profile(retries=Retries(count=0), network=Network(accelerator_limit=0))
-    pipeline = build_pipeline(once, from_scratch=request["from_scratch"])
+    if request["pipeline"] == COMPARE_METHODS:
+        # At once they would take each other's cores, and what each costs could not be told.
+        pipeline = build_comparison(once, parallelism=1)
+    else:
+        pipeline = build_pipeline(once, from_scratch=request["from_scratch"])
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])
 

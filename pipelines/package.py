@@ -10,41 +10,49 @@ import yaml
 from kfp import compiler
 
 from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.compare_methods import build_comparison
 from headstart.pipelines.profile import Profile
+from headstart.pipelines.stages import COMPARE_METHODS, TRANSFER_LEARNING
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
-def write_package(profile: Profile, from_scratch: bool, path: Path) -> None:
+def write_package(profile: Profile, from_scratch: bool, path: Path, name: str = TRANSFER_LEARNING) -> None:
     """Compiles the pipeline; the file is there whole or not at all.
 
     Args:
         profile: What the stages ask of the cluster.
         from_scratch: Whether to train without transfer as well.
         path: The YAML file to write.
+        name: Which pipeline, of `PIPELINES`; only the first knows of `from_scratch`.
 
     Raises:
         HeadstartError: It cannot be written.
     """
     partial = path.with_name(f".{path.stem}.partial.yaml")
     try:
-        compiler.Compiler().compile(build_pipeline(profile, from_scratch), str(partial))
+        comparison = name == COMPARE_METHODS
+        pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch)
+        compiler.Compiler().compile(pipeline, str(partial))
         partial.write_text(_in_order(partial.read_text(encoding="utf-8")), encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise HeadstartError(f"output {str(path)!r} cannot be written ({error.strerror})") from None
 
 
-def pipeline_spec(profile: Profile, from_scratch: bool, cache: bool = True) -> dict[str, Any]:
+def pipeline_spec(
+    profile: Profile, from_scratch: bool, cache: bool = True, name: str = TRANSFER_LEARNING
+) -> dict[str, Any]:
     """The compiled pipeline as KFP's API takes it.
 
     Args:
         profile: What the stages ask of the cluster.
         from_scratch: Whether to train without transfer as well.
         cache: Whether stages may take the results of earlier runs; those that never may are left alone.
+        name: Which pipeline, of `PIPELINES`.
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         path = Path(folder) / "pipeline.yaml"
-        write_package(profile, from_scratch, path)
+        write_package(profile, from_scratch, path, name)
         pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if not cache:
         for part in (pipeline["root"], *pipeline["components"].values()):

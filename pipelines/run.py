@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from headstart.components.core.files import read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
+from headstart.pipelines.stages import TRANSFER_LEARNING
 
 LOG = "run.log"
 METRICS = "metrics.json"
@@ -26,20 +27,6 @@ RECIPE = "recipe.yaml"
 """The complete recipe of the model, which `--recipe` takes back."""
 TRAIN, TEST = "splits/train", "splits/test"
 """Dataset artifacts, with which a model can be published later."""
-
-# In the order in which they appear in the output folder; the metrics come last and say that all is there.
-PRODUCTS = {
-    TRAIN: "split-dataset/train",
-    TEST: "split-dataset/test",
-    "model": "fine-tune/model",
-    "report.html": "evaluate-model/report",
-    "evaluation": "evaluate-model/evaluation",
-    "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
-    "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
-    "data.html": "download-dataset/hygiene",
-    "quarantine.csv": "download-dataset/dataset/quarantine.csv",
-    METRICS: "evaluate-model/evaluation/metrics.json",
-}
 
 _WORK = ".work"
 _GRACE_SECONDS = 5
@@ -61,6 +48,50 @@ class Display(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
+class Products:
+    """What a run leaves in the output folder.
+
+    Attributes:
+        artifacts: By path there, the artifact's path below the run's own folder; in the order in which they appear,
+            the last of which says that all is there.
+        text: Name of a file that appears before them.
+        write: Makes its content, from the folder in which the artifacts lie.
+    """
+
+    artifacts: Mapping[str, str]
+    text: str
+    write: Callable[[Path], str]
+
+    @property
+    def names(self) -> list[str]:
+        """What appears in the output folder itself."""
+        return list(dict.fromkeys([self.text, *(path.split("/")[0] for path in self.artifacts)]))
+
+
+def _recipe(output: Path) -> str:
+    info = read_model_info(output / "model")
+    return f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n{dump_recipe(info.recipe)}"
+
+
+OF_A_RUN = Products(
+    {
+        TRAIN: "split-dataset/train",
+        TEST: "split-dataset/test",
+        "model": "fine-tune/model",
+        "report.html": "evaluate-model/report",
+        "evaluation": "evaluate-model/evaluation",
+        "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+        "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
+        "data.html": "download-dataset/hygiene",
+        "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+        METRICS: "evaluate-model/evaluation/metrics.json",
+    },
+    RECIPE,
+    _recipe,
+)
+
+
+@dataclasses.dataclass(frozen=True)
 class Request:
     """What to run.
 
@@ -68,11 +99,15 @@ class Request:
         parameters: Of the pipeline.
         from_scratch: Whether to train without transfer as well.
         output: The folder that receives the results.
+        pipeline: Which one, of `PIPELINES`.
+        products: What the results are.
     """
 
     parameters: dict[str, Any]
     from_scratch: bool
     output: Path
+    pipeline: str = TRANSFER_LEARNING
+    products: Products = OF_A_RUN
 
 
 class Interrupted(Exception):
@@ -87,15 +122,15 @@ def run(request: Request, display: Display) -> dict[str, Any]:
     """Runs the pipeline and, when all of it has succeeded, puts its results into the output folder.
 
     Until then the output folder holds `run.log`, a hidden work folder, and whatever an earlier run left there.
-    `metrics.json` is the last file to appear, and the first of an earlier run's to go: a folder that has it is
-    complete.
+    The last of the products, `metrics.json`, is the last file to appear, and the first of an earlier run's to go: a
+    folder that has it is complete.
 
     Args:
         request: What to run.
         display: Who is told of the progress.
 
     Returns:
-        The content of `metrics.json`.
+        The content of the last of the products.
 
     Raises:
         HeadstartError: A step failed, or the output folder cannot be written or is in use.
@@ -104,8 +139,8 @@ def run(request: Request, display: Display) -> dict[str, Any]:
     with _signals_as_exceptions(), _work_folder(request.output) as work:
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
-        _publish(root, work, request.output)
-        return dict(read_json(request.output / METRICS, "run's output"))
+        _publish(root, work, request)
+        return dict(read_json(request.output / request.products.names[-1], "run's output"))
 
 
 def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> None:
@@ -121,10 +156,11 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
         start_new_session=True,
     )
     assert child.stdin is not None and child.stdout is not None  # noqa: S101 - for the type checker
-    stage, raised = "", None
+    stage, raised, failed = "", None, False
     try:
         order = {
             "root": str(root),
+            "pipeline": request.pipeline,
             "from_scratch": request.from_scratch,
             "parameters": request.parameters,
         }
@@ -146,11 +182,12 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
                         raised = event
                 elif isinstance(event, StageEnded) and not event.succeeded:
                     display.show(event)
+                    # What failed has been told of; other rounds of a loop would still go on.
+                    failed = True
                     break
                 else:
                     display.show(event)
-            file.writelines(child.stdout)
-        status = child.wait()
+        status = 1 if failed else child.wait()
     finally:
         _end(child)
     if status:
@@ -173,38 +210,33 @@ def _end(child: "subprocess.Popen[str]") -> None:
                 stream.close()
 
 
-def _publish(root: Path, work: Path, output: Path) -> None:
+def _publish(root: Path, work: Path, request: Request) -> None:
     """Moves the results from the artifacts to the output folder."""
-    ready = work / "ready"
-    ready.mkdir()
+    ready, output, products = work / "ready", request.output, request.products
     made: dict[str, Path] = {}
-    for name, artifact in PRODUCTS.items():
+    for name, artifact in products.artifacts.items():
         found = list(root.glob(f"*/{artifact}"))
         if len(found) != 1:
             raise HeadstartError(f"the run left no {artifact}; see {output / LOG}")
         made[name] = found[0]
     # Files first: some lie in folders that are moved as a whole.
     for name, path in sorted(made.items(), key=lambda product: product[1].is_dir()):
-        (ready / name).parent.mkdir(exist_ok=True)
+        (ready / name).parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             path.rename(ready / name)
         else:
             shutil.copyfile(path, ready / name)
-    info = read_model_info(ready / "model")
-    header = f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n"
-    (ready / RECIPE).write_text(header + dump_recipe(info.recipe), encoding="utf-8")
+    (ready / products.text).write_text(products.write(ready), encoding="utf-8")
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    products = (RECIPE, *PRODUCTS)
-    for name in reversed(products):
+    for name in reversed(products.names):
         target = output / name
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
-    for name in products:
-        (output / name).parent.mkdir(exist_ok=True)
+    for name in products.names:
         (ready / name).rename(output / name)
 
 

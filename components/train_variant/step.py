@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from headstart.components.core.cache import left_alone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo
@@ -15,6 +16,8 @@ from headstart.components.train_head.step import train_head
 
 def train_variant(train: Path, validation: Path, model: Path, variant: dict[str, Any], seed: int) -> ModelInfo:
     """Does what the single steps of a method do one after the other, with the same result.
+
+    Nothing that another variant or run has recorded is taken over, so that what it takes can be compared.
 
     Args:
         train: Dataset artifact to learn from.
@@ -30,7 +33,8 @@ def train_variant(train: Path, validation: Path, model: Path, variant: dict[str,
     asked = read_variant(variant)
     event("variant", variant=asked.name, method=asked.method)
     try:
-        return _train(train, validation, model, asked, seed)
+        with left_alone("records"):
+            return _train(train, validation, model, asked, seed)
     except HeadstartError as error:
         raise HeadstartError(f"variant {asked.name!r}: {error}") from None
 

@@ -8,8 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from headstart.components.core.errors import HeadstartError
-from headstart.pipelines.commands.options import FromScratch, ImageOption, ProfileOption, RegistryOption
+from headstart.pipelines.commands.options import (
+    FromScratch,
+    ImageOption,
+    PipelineOption,
+    ProfileOption,
+    RegistryOption,
+    check_pipeline,
+)
 from headstart.pipelines.profile import DEFAULT_PROFILE, load_profile, profile_names, profile_text
+from headstart.pipelines.stages import TRANSFER_LEARNING
 
 
 def compile_pipeline(
@@ -18,15 +26,17 @@ def compile_pipeline(
     registry: RegistryOption = "",
     image: ImageOption = "",
     from_scratch: FromScratch = False,
+    pipeline: PipelineOption = TRANSFER_LEARNING,
 ) -> None:
     """Compiles the pipeline to YAML, which Kubeflow Pipelines runs; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
         raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP wants it")
+    check_pipeline(pipeline, from_scratch)
     asked = load_profile(profile).with_images(registry, image)
 
     from headstart.pipelines.package import write_package
 
-    write_package(asked, from_scratch, output)
+    write_package(asked, from_scratch, output, pipeline)
     typer.echo(output)
 
 

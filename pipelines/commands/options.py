@@ -2,21 +2,32 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.validation import load_yaml
+from headstart.components.core.variants import METHODS
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import profile_names
 from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
+from headstart.pipelines.stages import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
+from headstart.pipelines.variants import Choices
 
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Train a small convnet without transfer as well, for comparison.")
+]
+
+PipelineOption = Annotated[
+    str,
+    typer.Option(
+        "--pipeline",
+        help=f"'{TRANSFER_LEARNING}' trains one model, '{COMPARE_METHODS}' several, and lays them side by side.",
+    ),
 ]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Take no stage's result from an earlier run.")]
@@ -48,6 +59,17 @@ _PATIENCE = {
 FOLLOWING = ("interval", "start_notice", "start_timeout", "connection_timeout")
 """What following a run looks at."""
 
+_COMPARING_PANEL = "What is compared"
+_COMPARED = {
+    "methods": f"With commas: {', '.join(METHODS)}.",
+    "backbones": "Names of backbones, with commas.",
+    "recipes": "Names or files of recipes, with commas.",
+}
+_VARIANTS = (
+    "YAML file with a list of variants, in place of these: name, method, and what differs of recipe, settings, "
+    "backbone, weights, image_size."
+)
+
 FLAGS = {"settings": "set", "publish_uri": "publish", "exports": "export"}
 """Parameters that have another name on the command line."""
 
@@ -55,26 +77,66 @@ FLAGS = {"settings": "set", "publish_uri": "publish", "exports": "export"}
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
 
 
-def takes_parameters(command: Callable[..., None], needs_data: bool = True) -> Callable[..., None]:
+def takes_parameters(
+    command: Callable[..., None], needs_data: bool = True, names: Collection[str] = tuple(_FIELDS)
+) -> Callable[..., None]:
     """Gives a command an option for each of the pipeline's parameters, in the place of its argument `parameters`.
 
     Args:
         command: A function whose keyword argument `parameters` is a `Parameters`, checked.
         needs_data: Whether the command never works without a source of data.
+        names: Those that it has an option for; others keep their defaults.
     """
+    fields = {name: field for name, field in _FIELDS.items() if name in names}
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
         parameters = Parameters(
-            **{name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in _FIELDS.items()}
+            **{name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in fields.items()}
         ).with_recipe_inside()
         parameters.check()
         command(parameters=parameters, **given)
 
     _replace(
-        with_options, command, "parameters", [_option(name, field, needs_data) for name, field in _FIELDS.items()]
+        with_options, command, "parameters", [_option(name, field, needs_data) for name, field in fields.items()]
     )
     return with_options
+
+
+def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command options for what is to be compared, in the place of its argument `choices`.
+
+    Args:
+        command: A function whose keyword argument `choices` is a `Choices`.
+    """
+
+    @functools.wraps(command)
+    def with_options(*, variants: str, **given: Any) -> None:
+        lists = {name: [each.strip() for each in given.pop(name).split(",") if each.strip()] for name in _COMPARED}
+        command(choices=Choices(**lists, file=variants), **given)
+
+    options = [
+        _keyword(
+            name,
+            Annotated[str, typer.Option(help=meaning, show_default=False, rich_help_panel=_COMPARING_PANEL)],
+            "",
+        )
+        for name, meaning in (_COMPARED | {"variants": _VARIANTS}).items()
+    ]
+    _replace(with_options, command, "choices", options)
+    return with_options
+
+
+def check_pipeline(name: str, from_scratch: bool) -> None:
+    """Refuses a pipeline that there is not, and a comparison that is to train from scratch besides.
+
+    Raises:
+        HeadstartError: It is one of these.
+    """
+    if name not in PIPELINES:
+        unknown_name("pipeline", name, list(PIPELINES))
+    if name == COMPARE_METHODS and from_scratch:
+        raise HeadstartError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:

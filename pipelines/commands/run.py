@@ -39,16 +39,16 @@ def run(
     output = output.expanduser().absolute()
     try:
         with RunDisplay(console, stages=len(stages(from_scratch))) as display:
-            values = parameters.model_dump() | {"command": _command()}
+            values = parameters.model_dump() | {"command": given_command()}
             metrics = run_pipeline(Request(values, from_scratch, output), display)
             display.skip(stages(from_scratch))
     except Interrupted as interrupted:
         console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
         raise typer.Exit(interrupted.exit_status) from None
-    show_results(console, metrics, output, _rows(output / "quarantine.csv"), display.outcome)
+    show_results(console, metrics, output, rows(output / "quarantine.csv"), display.outcome)
 
 
-def _command() -> str:
+def given_command() -> str:
     """The command as it was given, without secrets; empty where KFP would substitute something in it."""
     command = shlex.join(["headstart", *map(_without_secrets, sys.argv[1:])])
     return "" if "{{" in command or "$(" in command else command
@@ -59,6 +59,7 @@ def _without_secrets(argument: str) -> str:
     return option + equals + (without_secrets(value) if is_remote(value) else value)
 
 
-def _rows(path: Path) -> int:
+def rows(path: Path) -> int:
+    """How many rows a CSV file has below its header."""
     with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.DictReader(file))

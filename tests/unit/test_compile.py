@@ -13,12 +13,15 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from headstart.components.core.variants import DEFAULT_VARIANTS
 from headstart.pipelines.cli import app
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import profile_names
-from headstart.pipelines.stages import GROUPS, READING_STAGES, stages
+from headstart.pipelines.stages import COMPARE_METHODS, GROUPS, READING_STAGES, comparison_stages, stages
+from headstart.pipelines.variants import comparison_parameters
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+COMPARISON = ["--pipeline", COMPARE_METHODS]
 EVERYTHING = """
 registry: registry.example/team
 data: {cpu: 500m, node_selector: {disk: ssd}, tolerations: [{key: data, operator: Exists}]}
@@ -85,16 +88,21 @@ def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return str(path)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["transfer", "with from scratch"])
+@pytest.fixture(scope="module", params=["transfer", "with from scratch", "comparison"])
 def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    options = ["--from-scratch"] if request.param else []
+    options, expected = {
+        "transfer": ([], stages(from_scratch=False)),
+        "with from scratch": (["--from-scratch"], stages(from_scratch=True)),
+        "comparison": (COMPARISON, comparison_stages()),
+    }[request.param]
     folder = tmp_path_factory.mktemp("compiled")
     made = compiled(folder, "--profile", profile, *options)
     assert [path.name for path in folder.iterdir()] == ["pipeline.yaml"]
-    assert sorted(name for name, *_ in made) == sorted(
-        name.replace("-", "_") for name in stages(from_scratch=request.param)
-    )
+    assert sorted(name for name, *_ in made) == sorted(name.replace("-", "_") for name in expected)
     return made
+
+
+of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch"], indirect=True)
 
 
 def test_one_accelerator_for_each_stage_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
@@ -110,7 +118,7 @@ def test_one_accelerator_for_each_stage_that_computes_a_network_and_for_no_other
 
 def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
     # A number would compile, and the pod would get no accelerator.
-    asked = set(pipeline.parameters) - set(Parameters.model_fields)
+    asked = set(pipeline.parameters) - set(Parameters.model_fields) - {"variants"}
     assert {"accelerator_type", "accelerator_limit", "data_cpu", "network_memory", "network_image"} <= asked
     # As text, these two would fail in the driver.
     kinds = {"node_selector": "STRUCT", "tolerations": "LIST"}
@@ -153,6 +161,7 @@ def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
         assert not {"hostPath", "privileged"} & set(re.findall(r"\w+", json.dumps(wishes)))
 
 
+@of_one_model
 def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipeline: Compiled) -> None:
     cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
     assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion", "publish_model"}
@@ -171,6 +180,7 @@ def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pip
         assert all(secret["secretName"] for secret in secrets)
 
 
+@of_one_model
 def test_no_loop_no_other_task_and_two_conditions(pipeline: Compiled) -> None:
     # Each costs a pod of its own.
     others = [task for name, task in pipeline.tasks.items() if f"exec-{name}" not in pipeline.executors]
@@ -202,6 +212,7 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
                 assert definition.get("description") or "pipelinechannel--" in item, (name, item)
 
 
+@of_one_model
 def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
     defaults = Parameters().model_dump(exclude={"data"})
     assert {name: pipeline.default(name) for name in defaults} == defaults
@@ -214,10 +225,41 @@ def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: 
             assert definition["defaultValue"] == defaults[whole], (component, name)
 
 
-@pytest.mark.parametrize("name", profile_names())
-@pytest.mark.parametrize("options", [(), ("--from-scratch",)], ids=["transfer-learning", "with-from-scratch"])
+@pytest.mark.parametrize("pipeline", ["comparison"], indirect=True)
+def test_comparison_has_one_loop_over_training_and_evaluation(pipeline: Compiled) -> None:
+    uncached = [name for name, task, _, _ in pipeline if not task["cachingOptions"].get("enableCache", False)]
+    assert uncached == ["list_data"]
+    (loop,) = [task for task in pipeline.tasks.values() if "parameterIterator" in task]
+    inside = pipeline.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
+    assert set(inside) == {"train-variant", "evaluate-model"}
+    # Each further task, and each further loop, would cost a pod.
+    assert len(pipeline.tasks) == len(comparison_stages()) + 1
+    # The component's defaults must not stand for what the pipeline was asked.
+    assert "seed" in inside["train-variant"]["inputs"]["parameters"]
+
+
+@pytest.mark.parametrize("pipeline", ["comparison"], indirect=True)
+def test_comparison_has_the_defaults_of_the_command_line(pipeline: Compiled) -> None:
+    defaults = comparison_parameters([], Parameters()) | {"variants": DEFAULT_VARIANTS, "command": ""}
+    assert {name: pipeline.default(name) for name in defaults if name != "data"} == {
+        name: value for name, value in defaults.items() if name != "data"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, options, id=f"{pipeline}-{name}")
+        for pipeline, options, names in (
+            ("transfer-learning", [], profile_names()),
+            ("with-from-scratch", ["--from-scratch"], profile_names()),
+            ("compare-methods", COMPARISON, ["cpu", "gke-gpu"]),
+        )
+        for name in names
+    ],
+)
 def test_compiled_pipeline_is_the_one_on_file(
-    name: str, options: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+    name: str, options: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     made = compiled(tmp_path, "--profile", name, *options).bytes.decode()
     # What SDK made it may change with every installation, the version with every release.
@@ -305,7 +347,9 @@ def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) 
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("module", ["train_head", "fine_tune", "train_from_scratch", "evaluate_model"])
+@pytest.mark.parametrize(
+    "module", ["train_head", "fine_tune", "train_from_scratch", "train_variant", "evaluate_model"]
+)
 def test_network_steps_never_import_kfp(module: str) -> None:
     code = f"import sys, headstart.components.{module}.step; assert 'kfp' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

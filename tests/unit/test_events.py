@@ -1,6 +1,15 @@
 import pytest
 
-from headstart.pipelines.events import Event, Measured, Raised, StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.events import (
+    Event,
+    Measured,
+    Raised,
+    StageEnded,
+    StageProgress,
+    StageStarted,
+    VariantStarted,
+    parse,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,7 @@ from headstart.pipelines.events import Event, Measured, Raised, StageEnded, Stag
             "event=metrics model=head accuracy=0.95 low=0.9 high=0.975 log_loss=0.125 images=168",
             Measured("head", {"images": 168, "accuracy": 0.95, "accuracy_interval": [0.9, 0.975], "log_loss": 0.125}),
         ),
+        ("    event=variant variant=small method=head", VariantStarted("small")),
         ("    event=network parameters=3", None),
         ("anything else", None),
     ],

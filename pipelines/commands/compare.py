@@ -1,0 +1,83 @@
+"""`headstart compare`."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from headstart.components.core.variants import Variant
+from headstart.pipelines.commands.options import takes_choices, takes_parameters
+from headstart.pipelines.commands.run import given_command, rows
+from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.stages import COMPARE_METHODS, comparison_stages
+from headstart.pipelines.variants import DATA, TRAINING, Choices, comparison_parameters, on_this_machine, variants_of
+
+VARIANTS = "variants.yaml"
+"""What was compared, which `--variants` takes back."""
+
+COMPARISON = "comparison.json"
+
+
+@takes_choices
+@functools.partial(takes_parameters, names=(*DATA, *TRAINING))
+def compare(
+    *,
+    parameters: Parameters,
+    choices: Choices,
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that receives comparison.html, comparison.json, variants.yaml, data.html, quarantine.csv, "
+            "and for each variant its model, evaluation and report in models/, evaluations/ and reports/."
+        ),
+    ] = Path("out"),
+) -> None:
+    """Trains several models on one split of the data, on this machine, and lays them side by side.
+
+    Without more, the three methods: a small convnet from scratch, a new head on a frozen backbone, the backbone
+    fine-tuned as well. `--backbones mobilenet_v2,vgg16` compares these, fine-tuned; `--methods` and `--recipes`
+    likewise; several of the three, each with each. Validation images choose, test images compare.
+    """
+    parameters = parameters.on_this_machine()
+    variants = on_this_machine(variants_of(choices, parameters), parameters)
+
+    from headstart.pipelines.display import RunDisplay, show_comparison
+    from headstart.pipelines.run import Interrupted, Products, Request
+    from headstart.pipelines.run import run as run_pipeline
+
+    console = Console()
+    output = output.expanduser().absolute()
+    products = Products(_artifacts(variants), VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
+    values = comparison_parameters(variants, parameters) | {"command": given_command()}
+    try:
+        with RunDisplay(console, stages=len(comparison_stages()) + 2 * (len(variants) - 1)) as display:
+            request = Request(values, False, output, COMPARE_METHODS, products)
+            comparison = run_pipeline(request, display)
+    except Interrupted as interrupted:
+        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
+        raise typer.Exit(interrupted.exit_status) from None
+    show_comparison(console, comparison, output, rows(output / "quarantine.csv"))
+
+
+def _artifacts(variants: list[Variant]) -> dict[str, str]:
+    found = {}
+    for number, variant in enumerate(variants):
+        inside = f"for-loop-1-iteration-{number}"
+        found[f"models/{variant.name}"] = f"{inside}/train-variant/model"
+        found[f"evaluations/{variant.name}"] = f"{inside}/evaluate-model/evaluation"
+        found[f"reports/{variant.name}.html"] = f"{inside}/evaluate-model/report"
+    return found | {
+        "comparison.html": "compare-variants/report",
+        "data.html": "download-dataset/hygiene",
+        "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+        COMPARISON: "compare-variants/comparison",
+    }
+
+
+def _variants_file(variants: list[Variant], seed: int) -> str:
+    values = [each.model_dump(exclude_defaults=True) | {"method": each.method} for each in variants]
+    header = f"# headstart compare --variants {VARIANTS} --seed {seed} ...\n"
+    return header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
