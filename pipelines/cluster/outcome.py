@@ -11,7 +11,9 @@ from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, read_run
 from headstart.pipelines.events import Decided, Measured, Published, Raised, parse
 
-_LISTING, _EVALUATION = "list-data", "evaluate-model"
+_LISTING = "list-data"
+# The stages that measure; of a comparison the one that lays all side by side.
+_MEASURING = ("compare-variants", "evaluate-model")
 _LAST = ("compare-models", "publish-model")
 _LINES = 30
 # KFP's launcher writes into the same log, such as `I1124 06:08:02.779068      16 main.go:67] …`.
@@ -38,7 +40,7 @@ class Results:
         """Where the report lies; KFP chooses the folder in the middle."""
         root = self.run.pipeline_root.rstrip("/") or "<the cluster's pipeline root>"
         name = self.run.pipeline["pipelineInfo"]["name"]
-        return f"{root}/{name}/{self.run.run_id}/{_EVALUATION}/*/report"
+        return f"{root}/{name}/{self.run.run_id}/{_measuring(self.run)}/*/report"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,13 +65,18 @@ def results(cluster: Cluster, run: Run) -> Results:
     return dataclasses.replace(_measured(cluster, run), outcome=_outcome(cluster, run))
 
 
+def _measuring(run: Run) -> str:
+    return next((name for name in _MEASURING if name in run.stages), _MEASURING[-1])
+
+
 def _outcome(cluster: Cluster, run: Run) -> list[Decided | Published]:
     lines = [line for name in _LAST if name in run.stages for line in _lines(cluster, run, run.stages[name])]
     return [event for event in map(parse, lines) if isinstance(event, Decided | Published)]
 
 
 def _measured(cluster: Cluster, run: Run) -> Results:
-    stage = run.stages.get(_EVALUATION)
+    name = _measuring(run)
+    stage = run.stages.get(name)
     if not stage:
         return Results({}, run)
     if stage.phase is not Phase.CACHED:
@@ -82,7 +89,7 @@ def _measured(cluster: Cluster, run: Run) -> Results:
         earlier = _read(answer)
         if not earlier or earlier.run_id == run.run_id or earlier.parameters != run.parameters:
             continue
-        evaluation = earlier.stages.get(_EVALUATION)
+        evaluation = earlier.stages.get(name)
         if evaluation and evaluation.phase is Phase.DONE and _data_digest(cluster, earlier) == data:
             return Results(_metrics(cluster, earlier, evaluation), earlier)
     return Results({}, run)

@@ -214,6 +214,9 @@ class _Nodes:
         self._workflow = next(iter(self._by_child), "").rpartition("-")[0]
 
     def stage(self, task: _Task) -> Stage:
+        loops = [name for name, spec in task.around.items() if "parameterIterator" in spec]
+        if loops:
+            return self._in_loop(task, loops[-1])
         name = task.name
         driver, node = self._by_name.get(f"{name}-driver"), self._by_name.get(name)
         first, last = driver or node, node or driver
@@ -226,6 +229,42 @@ class _Nodes:
         if ended and started and ended < started:
             ended = None
         return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{task.path}-driver"))
+
+    def _in_loop(self, task: _Task, loop: str) -> Stage:
+        """All rounds of a task as one stage, which runs from the first one's start to the loop's end.
+
+        Below the node of a loop lies one for each round, `iteration-iterations(0:0)`, and in it `iteration-item`,
+        which holds the tasks. Which round a node belongs to tells only the id of its executor.
+        """
+        nodes = self._named(task.name)
+        begun = [*self._named(f"{task.name}-driver"), *nodes]
+        failed = [node for node in begun if node.state == "FAILED"]
+        around = self._by_name.get(loop)
+        over = self._ended or (around is not None and around.state == "SUCCEEDED")
+        if failed:
+            phase = Phase.FAILED
+        elif over and nodes and all(map(self._was_cached, nodes)):
+            phase = Phase.CACHED
+        elif over:
+            phase = Phase.DONE if nodes else Phase.SKIPPED
+        else:
+            phase = Phase.RUNNING if begun else Phase.WAITING
+        started = min((_time(node.start_time) or _LATEST for node in begun), default=None)
+        ends = [_time(node.end_time) for node in failed or nodes]
+        ended = max((end for end in ends if end), default=None) if phase in (Phase.DONE, Phase.FAILED) else None
+        attempts = [each for node in failed for each in self._attempts_in_loop(task, loop, node)]
+        return Stage(task.name, phase, started, ended, tuple(reversed(attempts)))
+
+    def _attempts_in_loop(self, task: _Task, loop: str, node: Any) -> tuple[str, ...]:
+        before, after = task.path.split(f"{loop}.", 1)
+        for index in range(len(self._named(task.name))):
+            path = f"{before}{loop}.iteration-iterations({index}:{index}).iteration-item.{after}"
+            if self._id(f"{path}.executor") in _children(node):
+                return self._attempts(path, node)
+        return ()
+
+    def _named(self, name: str) -> list[Any]:
+        return [each for each in self._details if each.display_name == name]
 
     def _left_out(self, task: _Task) -> bool:
         """Whether a condition around a task did not hold."""

@@ -7,12 +7,15 @@ from typing import Any
 import kfp_server_api
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.variants import Variant
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import Run, read_run
 from headstart.pipelines.package import pipeline_spec
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import load_profile
 from headstart.pipelines.settings import Settings
+from headstart.pipelines.stages import COMPARE_METHODS
+from headstart.pipelines.variants import check_for_pods, comparison_parameters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +46,13 @@ class Order:
         }
 
 
-def prepare(settings: Settings, parameters: Parameters, from_scratch: bool, cache: bool) -> Order:
+def prepare(
+    settings: Settings,
+    parameters: Parameters,
+    from_scratch: bool,
+    cache: bool,
+    variants: list[Variant] | None = None,
+) -> Order:
     """Compiles the pipeline for a cluster.
 
     Args:
@@ -51,6 +60,7 @@ def prepare(settings: Settings, parameters: Parameters, from_scratch: bool, cach
         parameters: Of the pipeline, checked.
         from_scratch: Whether to train without transfer as well.
         cache: Whether stages may take the results of earlier runs.
+        variants: What a comparison compares; None: one model is trained.
 
     Raises:
         HeadstartError: A source is missing or a path of this machine, or the pipeline root is none that pods reach.
@@ -60,8 +70,14 @@ def prepare(settings: Settings, parameters: Parameters, from_scratch: bool, cach
     settings.check_pipeline_root()
     profile = load_profile(settings.profile)
     parameters.check_for_pods(profile.mounted())
-    pipeline = pipeline_spec(profile.with_images(settings.registry, settings.image), from_scratch, cache)
-    return Order(pipeline, parameters.model_dump(), settings.pipeline_root, settings.service_account)
+    asked = profile.with_images(settings.registry, settings.image)
+    if variants is None:
+        pipeline, values = pipeline_spec(asked, from_scratch, cache), parameters.model_dump()
+    else:
+        check_for_pods(variants, parameters, profile.mounted())
+        pipeline = pipeline_spec(asked, from_scratch, cache, COMPARE_METHODS)
+        values = comparison_parameters(variants, parameters)
+    return Order(pipeline, values, settings.pipeline_root, settings.service_account)
 
 
 def submit(cluster: Cluster, order: Order, name: str) -> str:

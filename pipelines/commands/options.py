@@ -112,7 +112,7 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(*, variants: str, **given: Any) -> None:
-        lists = {name: [each.strip() for each in given.pop(name).split(",") if each.strip()] for name in _COMPARED}
+        lists = {name: _words(given.pop(name)) for name in _COMPARED}
         command(choices=Choices(**lists, file=variants), **given)
 
     options = [
@@ -125,6 +125,10 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
     ]
     _replace(with_options, command, "choices", options)
     return with_options
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def check_pipeline(name: str, from_scratch: bool) -> None:

@@ -14,12 +14,17 @@ from headstart.pipelines.commands.options import (
     FOLLOWING,
     FromScratch,
     NoCache,
+    PipelineOption,
+    check_pipeline,
+    takes_choices,
     takes_parameters,
     takes_patience,
     takes_settings,
 )
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.settings import Settings
+from headstart.pipelines.stages import COMPARE_METHODS, TRANSFER_LEARNING
+from headstart.pipelines.variants import Choices, variants_of
 
 if TYPE_CHECKING:
     from headstart.pipelines.cluster.client import Cluster
@@ -36,12 +41,15 @@ EXIT_STATUSES = (
 
 @takes_settings
 @functools.partial(takes_patience, names=FOLLOWING)
+@takes_choices
 @functools.partial(takes_parameters, needs_data=False)
 def submit(
     *,
     parameters: Parameters,
+    choices: Choices,
     settings: Settings,
     patience: Patience,
+    pipeline: PipelineOption = TRANSFER_LEARNING,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     name: Annotated[
@@ -63,6 +71,9 @@ def submit(
     What the stages ask of the cluster is --profile's. Listing and deleting runs is kfp's own: see `kfp run`.
     """
     console = Console()
+    check_pipeline(pipeline, from_scratch)
+    if pipeline != COMPARE_METHODS and choices != Choices():
+        raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     if resume:
         _refuse_parameters(parameters, from_scratch, no_cache, name)
     from headstart.pipelines.cluster import submit as submission
@@ -74,9 +85,10 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
-        order = submission.prepare(settings, parameters, from_scratch, not no_cache)
+        variants = variants_of(choices, parameters) if pipeline == COMPARE_METHODS else None
+        order = submission.prepare(settings, parameters, from_scratch, not no_cache, variants)
         cluster = Cluster(settings)
-        title = name or f"transfer-learning {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
+        title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, order, title)
     lines = [f"run     {run_id}", f"page    {cluster.link(run_id)}"]
     if not wait:

@@ -335,16 +335,20 @@ def node_id(run: Any, path: str) -> str:
 
 
 def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
-    """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed."""
+    """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed.
+
+    What is in a loop is called by its path, such as `for-loop-1.iteration-iterations(0:0).iteration-item.train-head`.
+    """
     made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5, node_id(run, "root"))]
-    for number, (stage, phase) in enumerate(stages):
+    for number, (path, phase) in enumerate(stages):
+        stage = path.rpartition(".")[2]
         begin, ready, end = 10 + 60 * number, 15 + 60 * number, 57 + 60 * number
         if phase in ("driver", "driver-failed"):
             state = "FAILED" if phase == "driver-failed" else "RUNNING"
             made.append(_node(f"{stage}-driver", state, begin, ready if state == "FAILED" else 0))
             continue
-        executor = node_id(run, f"root.{stage}.executor")
-        attempts = [node_id(run, f"root.{stage}.executor({attempt})") for attempt in range(2)]
+        executor = node_id(run, f"root.{path}.executor")
+        attempts = [node_id(run, f"root.{path}.executor({attempt})") for attempt in range(2)]
         made.append(_node(f"{stage}-driver", "SUCCEEDED", begin, ready, executor))
         if phase == "cached":
             made.append(_node(stage, "SUCCEEDED", ready, ready, executor))
