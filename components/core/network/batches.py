@@ -4,6 +4,7 @@ import math
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.network.record import Record
@@ -44,7 +45,8 @@ class TrainingBatches(keras.utils.PyDataset):
     def __init__(self, record: Record, training: Training, units: int, seed: int, epoch: int = 0) -> None:
         super().__init__()
         self._record = record
-        self._batch = min(training.batch_size, record.images)
+        self._replicas = _replicas()
+        self._batch = _divisible(min(training.batch_size, record.images), self._replicas)
         self._steps = training.steps_per_epoch or math.ceil(record.images / self._batch)
         self._rounds = math.ceil(training.steps_per_epoch * self._batch / record.images) or 1
         self._targets = targets_of(record.labels, units, training.label_smoothing)
@@ -75,7 +77,8 @@ class TrainingBatches(keras.utils.PyDataset):
         self._epoch = epoch
         random = np.random.default_rng([self._seed, epoch])
         images = self._record.images
-        self._order = np.concatenate([random.permutation(images) for _ in range(self._rounds)])
+        order = np.concatenate([random.permutation(images) for _ in range(self._rounds)])
+        self._order = np.resize(order, _filled(len(order), self._replicas))
         self._views = random.integers(self._record.views, size=len(self._order))
 
 
@@ -91,10 +94,32 @@ class PlainBatches(keras.utils.PyDataset):
         super().__init__()
         self._record = record
         self._targets = targets_of(record.labels, units)
+        replicas = _replicas()
+        self._batch = _divisible(_PLAIN_BATCH, replicas)
+        # Some images twice, where replicas could not share them out otherwise. In the loss the second time has no
+        # weight; the accuracy, which knows no weights, counts it.
+        self._order = np.resize(np.arange(record.images), _filled(record.images, replicas))
+        share = len(self._order) / record.images
+        self._weights = np.where(np.arange(len(self._order)) < record.images, share, 0).astype(np.float32)
 
     def __len__(self) -> int:
-        return math.ceil(self._record.images / _PLAIN_BATCH)
+        return math.ceil(len(self._order) / self._batch)
 
-    def __getitem__(self, index: int) -> Batch:
-        images = slice(index * _PLAIN_BATCH, (index + 1) * _PLAIN_BATCH)
-        return self._record.activations[0, images].astype(np.float32), self._targets[images]
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        drawn = slice(index * self._batch, (index + 1) * self._batch)
+        images = self._order[drawn]
+        batch = self._record.activations[0, images].astype(np.float32), self._targets[images]
+        return batch if len(self._order) == self._record.images else (*batch, self._weights[drawn])
+
+
+def _replicas() -> int:
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def _divisible(batch: int, replicas: int) -> int:
+    """A batch of which each replica gets an equal part."""
+    return max(replicas, batch - batch % replicas)
+
+
+def _filled(images: int, replicas: int) -> int:
+    return math.ceil(images / replicas) * replicas

@@ -8,15 +8,14 @@ from headstart.components.core.logs import event
 from headstart.components.core.plan import Plan
 
 
-def prepare(plan: Plan, accelerators: int = 0) -> tf.distribute.Strategy:
-    """Seeds everything, and finds the devices to train on.
+def prepare(plan: Plan, accelerators: int = 0) -> None:
+    """Seeds everything, and finds the devices to train on; of several GPUs, each takes a part of every batch.
+
+    What is built from here on is on all of them. Recording uses the first.
 
     Args:
         plan: Its seed is used, and whether what depends on the order of threads is to be done in one order.
         accelerators: How many GPUs there have to be.
-
-    Returns:
-        The strategy in whose scope a network is built and trained: of several GPUs, each takes a part of every batch.
 
     Raises:
         HeadstartError: There are fewer GPUs than there have to be.
@@ -32,6 +31,5 @@ def prepare(plan: Plan, accelerators: int = 0) -> tf.distribute.Strategy:
         tf.config.experimental.enable_op_determinism()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     event("devices", kind=devices[0].device_type, count=len(devices), deterministic=plan.deterministic)
-    if len(devices) == 1:
-        return tf.distribute.get_strategy()
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if len(devices) > 1:
+        tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy([each.name for each in devices]))
