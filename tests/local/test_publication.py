@@ -1,0 +1,46 @@
+"""A model's life from the command line: published, replaced by a better one, kept against a worse or equal one."""
+
+from pathlib import Path
+
+import pytest
+from support.commands import headstart
+from support.retraining import FEW, MORE, QUICK, Drawn, deal, draw
+
+from headstart.components.core.registry import Champion, champion, versions
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
+    return draw(tmp_path_factory.mktemp("drawn"))
+
+
+def run(data: Path, uri: Path) -> tuple[Champion, str]:
+    """Runs and publishes; returns what is in use then, and what was shown."""
+    done = headstart("run", "--data", data, *QUICK, "--output", uri.parent / "out", "--publish", uri)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = champion(str(uri))
+    assert found is not None
+    return found, done.stdout
+
+
+def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) -> None:
+    uri = tmp_path / "models"
+    first, shown = run(deal(drawn, tmp_path / "few", FEW, wrong=0.5), uri)
+    assert f"in use  {first.address}" in shown
+    assert "verdict better: there is no model in use" in shown
+    assert Path(first.model, "model.keras").is_file()
+
+    more = deal(drawn, tmp_path / "more", MORE)
+    second, shown = run(more, uri)
+    assert [change.replaced for change in second.history] == ["", first.version.version]
+    assert f"in use  {second.address}" in shown
+    before = (uri / "champion.json").read_bytes()
+
+    _, shown = run(deal(drawn, tmp_path / "spoiled", MORE, wrong=1.0), uri)
+    assert "verdict worse" in shown
+    assert "publish-model skipped" in shown
+    _, shown = run(more, uri)
+    assert "verdict cannot tell" in shown
+    assert "publish-model skipped" in shown
+    assert (uri / "champion.json").read_bytes() == before
+    assert len(versions(str(uri))) == 2
