@@ -13,7 +13,7 @@ from headstart.components.list_data.component import list_data
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_variant.component import train_variant
 from headstart.pipelines.parameters import Parameters
-from headstart.pipelines.placement import place
+from headstart.pipelines.placement import accelerators_of, place
 from headstart.pipelines.profile import Profile
 from headstart.pipelines.stages import COMPARE_METHODS
 
@@ -106,7 +106,13 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         )
         train, validation = splits.outputs["train"], splits.outputs["validation"]
         with dsl.ParallelFor(variants, name="variants", parallelism=parallelism) as variant:
-            trained = train_variant(train=train, validation=validation, variant=variant, seed=seed)
+            trained = train_variant(
+                train=train,
+                validation=validation,
+                variant=variant,
+                seed=seed,
+                accelerators=accelerators_of("train_variant", profile, accelerator_limit),
+            )
             evaluation = evaluate_model(
                 model=trained.outputs["model"], test=splits.outputs["test"], validation=validation, command=command
             )

@@ -14,7 +14,9 @@ from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
 
 
-def train_variant(train: Path, validation: Path, model: Path, variant: dict[str, Any], seed: int) -> ModelInfo:
+def train_variant(
+    train: Path, validation: Path, model: Path, variant: dict[str, Any], seed: int, accelerators: int = 0
+) -> ModelInfo:
     """Does what the single steps of a method do one after the other, with the same result.
 
     Nothing that another variant or run has recorded is taken over, so that what it takes can be compared.
@@ -25,6 +27,7 @@ def train_variant(train: Path, validation: Path, model: Path, variant: dict[str,
         model: Folder of the model artifact, made anew.
         variant: The fields of a `Variant`.
         seed: Of everything drawn at random.
+        accelerators: How many GPUs there have to be.
 
     Raises:
         HeadstartError: The variant is none, or a step fails; the message names the variant.
@@ -34,18 +37,18 @@ def train_variant(train: Path, validation: Path, model: Path, variant: dict[str,
     event("variant", variant=asked.name, method=asked.method)
     try:
         with left_alone("records"):
-            return _train(train, validation, model, asked, seed)
+            return _train(train, validation, model, asked, seed, accelerators)
     except HeadstartError as error:
         raise HeadstartError(f"variant {asked.name!r}: {error}") from None
 
 
-def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: int) -> ModelInfo:
+def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: int, accelerators: int) -> ModelInfo:
     recipe = variant.training()
     if variant.method == "from_scratch":
-        return train_from_scratch(train, validation, model, recipe, seed)
+        return train_from_scratch(train, validation, model, recipe, seed, accelerators=accelerators)
     if variant.method == "head":
-        return train_head(train, validation, model, recipe, seed)
+        return train_head(train, validation, model, recipe, seed, accelerators=accelerators)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         head = Path(folder) / "head"
-        train_head(train, validation, head, recipe, seed)
-        return fine_tune(head, train, validation, model, recipe, seed)
+        train_head(train, validation, head, recipe, seed, accelerators=accelerators)
+        return fine_tune(head, train, validation, model, recipe, seed, accelerators=accelerators)

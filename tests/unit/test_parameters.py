@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from headstart.components.core.errors import HeadstartError
-from headstart.pipelines.commands.run import _command
+from headstart.pipelines.commands.run import given_command
 from headstart.pipelines.parameters import Parameters
 
 
@@ -47,7 +47,7 @@ def test_paths_on_mounted_volumes_and_named_weights_are_accepted() -> None:
 def test_the_command_of_a_run_is_kept_without_secrets(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address = "https://me:hunter2@host/pets.zip?signature=hunter3"
     monkeypatch.setattr("sys.argv", ["headstart", "run", *form.format(address).split()])
-    assert _command() == f"headstart run {form.format('https://host/pets.zip')}"
+    assert given_command() == f"headstart run {form.format('https://host/pets.zip')}"
 
 
 def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

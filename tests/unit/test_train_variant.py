@@ -80,3 +80,8 @@ def test_what_is_wrong_names_the_variant(
     with pytest.raises(HeadstartError, match=message):
         train_variant(splits["train"], splits["validation"], tmp_path / "model", wrong, seed=0)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
+        train_variant(splits["train"], splits["validation"], tmp_path / "model", variant("mine", "head"), 0, 99)
