@@ -1,6 +1,7 @@
 """From a record to the batches that a network is trained and validated on."""
 
 import math
+import time
 
 import keras
 import numpy as np
@@ -40,25 +41,35 @@ class TrainingBatches(keras.utils.PyDataset):
         units: Of the network's output.
         seed: Of the order, of the views and of MixUp.
         epoch: The first one, from 0; each is drawn by itself, so that training goes on wherever it stopped.
+
+    Attributes:
+        batch_size: Images a batch.
+        ready: When each batch of the present epoch was put together, by its number, on the monotonic clock.
     """
 
     def __init__(self, record: Record, training: Training, units: int, seed: int, epoch: int = 0) -> None:
         super().__init__()
         self._record = record
         self._replicas = _replicas()
-        self._batch = _divisible(min(training.batch_size, record.images), self._replicas)
-        self._steps = training.steps_per_epoch or math.ceil(record.images / self._batch)
-        self._rounds = math.ceil(training.steps_per_epoch * self._batch / record.images) or 1
+        self.batch_size = _divisible(min(training.batch_size, record.images), self._replicas)
+        self._steps = training.steps_per_epoch or math.ceil(record.images / self.batch_size)
+        self._rounds = math.ceil(training.steps_per_epoch * self.batch_size / record.images) or 1
         self._targets = targets_of(record.labels, units, training.label_smoothing)
         self._mix = keras.layers.MixUp(training.mixup, seed=seed) if training.mixup else None
         self._seed = seed
+        self.ready: dict[int, float] = {}
         self._draw(epoch)
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, index: int) -> Batch:
-        drawn = slice(index * self._batch, (index + 1) * self._batch)
+        batch = self._put_together(index)
+        self.ready[index] = time.monotonic()
+        return batch
+
+    def _put_together(self, index: int) -> Batch:
+        drawn = slice(index * self.batch_size, (index + 1) * self.batch_size)
         images = self._order[drawn]
         inputs = self._record.activations[self._views[drawn], images].astype(np.float32)
         targets = self._targets[images]

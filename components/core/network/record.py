@@ -15,6 +15,7 @@ from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.logs import event, tracked
 from headstart.components.core.network.images import augmentation, image_batches
 from headstart.components.core.network.precision import in_bfloat16
+from headstart.components.core.network.waiting import waited_for
 from headstart.components.core.plan import Plan
 
 _BATCH = 64
@@ -123,7 +124,7 @@ class Recorder:
             header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             begin, view_bytes, start = file.tell(), 2 * images * math.prod(self._shape), 0
-            for number, pixels in enumerate(batches):
+            for number, pixels in enumerate(waited_for(batches, what, "decoded images", images)):
                 if number == 1 and not self._precision_is_chosen:
                     self._choose_precision(pixels, views * math.ceil((images - start) / _BATCH))
                 for view in range(views):

@@ -16,6 +16,7 @@ from headstart.components.core.network.optimizer import Pace, build_optimizer
 from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.resuming import Saver, restore
+from headstart.components.core.network.waiting import Waiting
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Training
 
@@ -65,7 +66,7 @@ def fit(
                 initial_epoch=len(keeper.epochs),
                 validation_data=PlainBatches(validation, units),
                 class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
-                callbacks=[*_callbacks(training, keeper, checkpoint)],
+                callbacks=[*_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
             )
