@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.commands import headstart
 from support.objects import Objects, open_objects
 
-TRAINING = ("--backbone", "sketchnet", "--from-scratch", "--head-learning-rate", "0.01")
+TRAINING = ("--backbone", "sketchnet", "--from-scratch", "--set", "head.learning_rate=0.01")
 
 
 def zipped(folder: Path) -> bytes:

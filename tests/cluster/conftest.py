@@ -9,7 +9,7 @@
 | `AWS_…`, `GOOGLE_…` | how this machine reaches the store, as any client of its kind reads them |
 | `HEADSTART_TEST_STORE_SECRET` | a Secret with `accesskey` and `secretkey`, for pods; KFP's own if unset |
 | `HEADSTART_TEST_STORE_ENDPOINT` | the S3 endpoint as pods see it; as this machine does if unset |
-| `HEADSTART_TEST_ACCELERATOR` | a resource that a node has, such as nvidia.com/gpu; none if unset |
+| `HEADSTART_TEST_ACCELERATOR` | what a node has, such as nvidia.com/gpu, for evaluate_model; none if unset |
 | `KUBECONFIG` | with kubectl on the PATH, for the tests that look at pods or kill one; those skip without |
 
 A session takes about half an hour on two cores, and cleans up after itself: schedules are deleted, runs under way are
@@ -42,8 +42,11 @@ def cluster(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The cluster; commands find it by a settings file, as a user's would."""
     folder = tmp_path_factory.mktemp("cluster")
     accelerator = os.environ.get("HEADSTART_TEST_ACCELERATOR", "")
+    asked = {"accelerator_type": accelerator, "accelerator_limit": 1}
     profile = objects.profile() | {
-        "network": {"accelerator_type": accelerator or "nvidia.com/gpu", "accelerator_limit": int(bool(accelerator))},
+        # Where a node only says that it has a GPU, stages that train would refuse it.
+        "network": {"accelerator_limit": 0},
+        "stages": {"evaluate_model": asked} if accelerator else {},
         "retries": {"count": 2, "pause_seconds": 1, "factor": 1},
         "image_pull_policy": "IfNotPresent",
     }

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import yaml
 from support.cluster import Cluster
 from support.objects import Objects, save
 
@@ -48,10 +49,9 @@ def test_a_failed_stage_is_named_and_resumed_when_the_cause_is_gone(
 
 
 def test_a_stage_that_cannot_start_is_told_with_what_it_asks_for(cluster: Cluster, data: str) -> None:
-    (cluster.folder / "greedy.yaml").write_text(
-        (cluster.folder / "profile.yaml").read_text()
-        + "\nstages: {train_head: {accelerator_type: example.com/gpu, accelerator_limit: 99}}\n"
-    )
+    profile = yaml.safe_load((cluster.folder / "profile.yaml").read_text())
+    profile["stages"] = {"train_head": {"accelerator_type": "example.com/gpu", "accelerator_limit": 99}}
+    (cluster.folder / "greedy.yaml").write_text(yaml.safe_dump(profile))
     waited = cluster.submit(
         "--seed",
         "23",

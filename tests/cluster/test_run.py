@@ -89,10 +89,10 @@ def test_an_artifact_that_is_gone_behind_the_cache_says_the_way_out(
     assert first.status == 0, first.shown
     assert objects.delete(cluster.output(first.run_id, "split-dataset")) >= 3
     # Another setting of the head: everything before it comes from the cache.
-    second = cluster.submit("--wait", "--head-learning-rate", "0.02", data=source)
+    second = cluster.submit("--wait", "--set", "head.learning_rate=0.02", data=source)
     assert second.status == 1, second.shown
     assert "deleted from the store" in second.shown
-    third = cluster.submit("--wait", "--no-cache", "--head-learning-rate", "0.02", data=source)
+    third = cluster.submit("--wait", "--no-cache", "--set", "head.learning_rate=0.02", data=source)
     assert third.status == 0, third.shown
 
 
@@ -113,7 +113,7 @@ def test_pods_ask_for_what_the_profile_says(cluster: Cluster, data: str) -> None
         limits = main["resources"].get("limits", {})
         network = GROUPS[stage.replace("-", "_")] == "network"
         if accelerator:
-            assert limits.get(accelerator) == ("1" if network else None), stage
+            assert limits.get(accelerator) == ("1" if stage == "evaluate-model" else None), stage
         security = (pod["spec"].get("securityContext") or {}) | main["securityContext"]
         assert security["runAsNonRoot"] is True and security["runAsUser"] == 1000
         assert security["allowPrivilegeEscalation"] is False
