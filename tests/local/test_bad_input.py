@@ -55,7 +55,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
         (["--data", "{good}", "--order", "random"], "unknown order 'random'; known: hash, name, given"),
         (
             ["--data", "{good}", "--backbone", "vgg61"],
-            "unknown backbone 'vgg61'; known: mobilenet_v2, vgg16, sketchnet",
+            "unknown backbone 'vgg61'; known: mobilenet_v2, mobilenet,",
         ),
         (
             ["--data", "{good}", "--image-size", "8"],

@@ -74,10 +74,12 @@ def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path
         "cannot bake the weights in: weights has no BACKBONE.weights.h5, such as mobilenet_v2.weights.h5\n"
     )
     network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 3)])
-    network.save_weights(tmp_path / "mobilenet.weights.h5")
+    network.save_weights(tmp_path / "mobilenet_v9.weights.h5")
     refused = check_weights(tmp_path)
-    assert refused.stderr.startswith("cannot bake the weights in: unknown backbone 'mobilenet'; known: mobilenet_v2")
-    (tmp_path / "mobilenet.weights.h5").rename(tmp_path / "sketchnet.weights.h5")
+    assert refused.stderr.startswith(
+        "cannot bake the weights in: unknown backbone 'mobilenet_v9'; known: mobilenet_v2"
+    )
+    (tmp_path / "mobilenet_v9.weights.h5").rename(tmp_path / "sketchnet.weights.h5")
     refused = check_weights(tmp_path)
     assert refused.returncode == 1
     assert "weights 'sketchnet.weights.h5' do not fit backbone sketchnet: layer" in refused.stderr.splitlines()[-1]
