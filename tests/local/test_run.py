@@ -142,7 +142,7 @@ def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) 
         assert process.wait() == 0
     os.close(master)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"\[4/6\] train-head .*3/3 +0:00:\d\d", text)
+    assert re.search(r"\[\d/9\] train-head .*3/3 +0:00:\d\d", text)
     assert "✓" in text
     assert "record" in text
 
