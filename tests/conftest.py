@@ -1,5 +1,6 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(CACHE, str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What the package logs: its lines do not reach the root logger."""
+    logger = logging.getLogger("headstart")
+    logger.addHandler(caplog.handler)
+    logger.setLevel(logging.INFO)
+    yield caplog
+    logger.removeHandler(caplog.handler)
 
 
 HEAD_RECIPE = load_recipe(

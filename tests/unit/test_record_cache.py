@@ -1,6 +1,5 @@
 import contextlib
 import dataclasses
-import logging
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,16 +31,6 @@ PLAN = planned(2)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache" / "records"
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the package logs: its lines do not reach the root logger."""
-    logger = logging.getLogger("headstart")
-    logger.addHandler(caplog.handler)
-    logger.setLevel(logging.INFO)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def front_of(size: int = 32, factor: float = 1.0) -> keras.Model:

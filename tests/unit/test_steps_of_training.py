@@ -2,7 +2,6 @@
 
 import csv
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -89,24 +88,17 @@ def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path],
 
 
 def test_another_head_on_the_same_pictures_passes_none_of_them_through_the_network(
-    head: Path, splits: dict[str, Path], tmp_path: Path
+    head: Path, splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     recipe = load_recipe(
         settings={"backbone": "sketchnet", "head.augmented_views": 1, "head.hidden_units": 8, "head.epochs": 1}
     )
-    logged: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("headstart").addHandler(handler)
-    try:
-        train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=7)
-    finally:
-        logging.getLogger("headstart").removeHandler(handler)
-    assert [line.split()[1] for line in logged if line.startswith("event=record_reused")] == [
+    train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=7)
+    assert [line.split()[1] for line in logged.messages if line.startswith("event=record_reused")] == [
         "split=train",
         "split=validation",
     ]
-    assert not [line for line in logged if 'what="record' in line]
+    assert not [line for line in logged.messages if 'what="record' in line]
 
 
 def test_weights_with_another_digest_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 import importlib
-import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -37,16 +35,6 @@ def file(source: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mobilenet.weights.h5"
     source.save_weights(path)
     return path
-
-
-@pytest.fixture
-def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What the package logs: its lines do not reach the root logger."""
-    logger = logging.getLogger("headstart")
-    logger.addHandler(caplog.handler)
-    logger.setLevel(logging.INFO)
-    yield caplog
-    logger.removeHandler(caplog.handler)
 
 
 def test_own_weights_are_in_the_package_and_small() -> None:
