@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import sha256_of_file
+from headstart.components.core.files import sha256_of_file, whole_file
 from headstart.components.core.stores.objects import Content, NotFound, not_written, overtaken
 from headstart.components.core.stores.tree import Tree, checked
 
@@ -56,9 +56,8 @@ class DiskTree(Tree):
         path = self._folder / checked(name)
         with _reading(path):
             file = path.open("rb")
-        with file, _writing(target), _partial(target) as (partial, copy):
+        with file, _writing(target), whole_file(target) as copy:
             shutil.copyfileobj(file, copy)
-            partial.replace(target)
         return target
 
     def write(self, name: str, content: Content) -> None:
@@ -102,24 +101,17 @@ def _opened(content: Content) -> io.BufferedIOBase:
 
 
 @contextlib.contextmanager
-def _partial(target: Path) -> Iterator[tuple[Path, io.BufferedIOBase]]:
-    """A new file beside `target`, which is gone in the end unless it was renamed."""
+def _durable(target: Path, content: io.BufferedIOBase) -> Iterator[Path]:
+    """A file beside `target` whose bytes are on the disk; it is gone in the end unless it was renamed."""
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_PARTIAL}")
     try:
         with partial.open("xb") as file:
-            yield partial, file
+            shutil.copyfileobj(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _durable(target: Path, content: io.BufferedIOBase) -> Iterator[Path]:
-    """A file beside `target` whose bytes are on the disk."""
-    with _partial(target) as (partial, file):
-        shutil.copyfileobj(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-        yield partial
 
 
 def _sync(folder: Path) -> None:
