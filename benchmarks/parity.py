@@ -29,6 +29,7 @@ from headstart.components.core.network.classifier import after_resize, probabili
 from headstart.components.core.network.images import decode
 from headstart.components.core.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.statistics import wilson
+from headstart.components.publish_model.exports import open_litert, open_onnx
 from headstart.components.publish_model.step import Inputs, build_version
 
 BATCH = 50
@@ -58,7 +59,7 @@ def main() -> None:
     wanted = scaled(evaluated.probabilities, temperature)
     files = [row.image for row in read_rows(test)]
 
-    def report(form: str, file: Path, load: Callable[[], Answer], inputs: list[Any]) -> None:
+    def report(form: str, file: Path, load: Callable[[], Answer], inputs: Any) -> None:
         started = time.perf_counter()
         answer = load()
         seconds = time.perf_counter() - started
@@ -81,30 +82,26 @@ def main() -> None:
         build_version(Inputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMS, 1.0), version)
         model = load_model(run / "model")
         size = model.get_layer("resize").height
-        pixels = [decode(tf.constant(content), size).numpy() for content in files]
+        pixels = np.stack([decode(tf.constant(content), size).numpy() for content in files])
         print("| form | same label | accuracy | 95 % interval | largest difference | mean | size | to load |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         keras_file = version / "model" / "model.keras"
         report("Keras", keras_file, lambda: of_keras(load_model(version / "model"), temperature), pixels)
         saved = version / "saved_model" / "1"
         report("SavedModel, files", saved, lambda: of_saved_model(saved), files)
-        report(
-            "LiteRT",
-            version / "litert" / "model.tflite",
-            lambda: of_litert(version / "litert" / "model.tflite"),
-            pixels,
-        )
-        int8 = version / "litert" / "model_int8.tflite"
-        report("LiteRT int8", int8, lambda: of_litert(int8), pixels)
-        report("ONNX", version / "onnx" / "model.onnx", lambda: of_onnx(version / "onnx" / "model.onnx"), pixels)
+        litert, int8 = (version / "litert" / name for name in ("model.tflite", "model_int8.tflite"))
+        report("LiteRT", litert, lambda: open_litert(litert), pixels)
+        report("LiteRT int8", int8, lambda: open_litert(int8), pixels)
+        onnx = version / "onnx" / "model.onnx"
+        report("ONNX", onnx, lambda: open_onnx(onnx), pixels)
         lossless = [turned(content, 1 + at % 8) for at, content in enumerate(files)]
         report("SavedModel, files with EXIF orientations 1 to 8", saved, lambda: of_saved_model(saved), lossless)
-        by_pillow = [resized_by_pillow(content, size) for content in files]
+        by_pillow = np.stack([resized_by_pillow(content, size) for content in files])
         report("Keras, read and resized by Pillow", keras_file, lambda: of_keras(model, temperature), by_pillow)
 
 
-def batches(values: list[Any]) -> Iterator[list[Any]]:
-    """Yields the values in batches."""
+def batches(values: Any) -> Iterator[Any]:
+    """Yields values, a list or an array, in batches."""
     for start in range(0, len(values), BATCH):
         yield values[start : start + BATCH]
 
@@ -112,40 +109,13 @@ def batches(values: list[Any]) -> Iterator[list[Any]]:
 def of_keras(model: Any, temperature: float) -> Answer:
     """Asks a Keras model about resized pixels."""
     network = after_resize(model)
-    return lambda pixels: scaled(probabilities(network(np.stack(pixels), training=False).numpy()), temperature)
+    return lambda pixels: scaled(probabilities(network(pixels, training=False).numpy()), temperature)
 
 
 def of_saved_model(folder: Path) -> Answer:
     """Asks a SavedModel about files."""
     loaded = tf.saved_model.load(str(folder))
     return lambda files: loaded.signatures["serving_default"](image_bytes=tf.constant(files))["probabilities"].numpy()
-
-
-def of_litert(file: Path) -> Answer:
-    """Asks a LiteRT model about resized pixels."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(file))
-    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(pixels: list[NDArray[np.float32]]) -> NDArray[np.floating]:
-        batch = np.stack(pixels)
-        interpreter.resize_tensor_input(into["index"], batch.shape)
-        interpreter.allocate_tensors()
-        interpreter.set_tensor(into["index"], batch)
-        interpreter.invoke()
-        return np.array(interpreter.get_tensor(out["index"]))
-
-    return answer
-
-
-def of_onnx(file: Path) -> Answer:
-    """Asks an ONNX model about resized pixels."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(file)
-    (into,) = session.get_inputs()
-    return lambda pixels: np.asarray(session.run(None, {into.name: np.stack(pixels)})[0])
 
 
 def turned(content: bytes, orientation: int) -> bytes:

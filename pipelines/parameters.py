@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.components.compare_models.step import Floors, Gate
 from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
-from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.recipe import (
     DEFAULT_RECIPE,
     Recipe,
@@ -21,7 +21,7 @@ from headstart.components.core.recipe import (
 from headstart.components.core.stores import WRITABLE_SCHEMES, is_remote, scheme_of, without_secrets
 from headstart.components.core.validation import load_yaml
 from headstart.components.download_dataset.step import Settings
-from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE
+from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE, check_forms
 from headstart.components.split_dataset.step import Dealing, Shares
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
@@ -136,9 +136,7 @@ class Parameters(BaseModel):
         Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
         Dealing(Shares(self.counts, self.fractions), self.order)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
-        for name in self.exports:
-            if name not in FORMS:
-                unknown_name("export", name, list(FORMS))
+        check_forms(self.exports)
         for name in _WRITTEN:
             if scheme_of(value := getattr(self, name)) not in WRITABLE_SCHEMES:
                 raise HeadstartError(

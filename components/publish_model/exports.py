@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from headstart.components.core.cores import cores
 from headstart.components.core.dataset import read_info, read_rows
-from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event
 from headstart.components.core.network.images import decode
-from headstart.components.publish_model.files import FORMS, LABELS, LITERT, LITERT_INT8, ONNX, SAVED_MODEL_ALONE
+from headstart.components.publish_model.files import LABELS, LITERT, LITERT_INT8, ONNX, SAVED_MODEL_ALONE, check_forms
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
 
 _CALIBRATION_IMAGES = 200
@@ -62,9 +62,8 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
     Raises:
         HeadstartError: A name is unknown, its packages are not installed, or it lacks training images.
     """
+    check_forms(names)
     for name in names:
-        if name not in FORMS:
-            unknown_name("export", name, list(FORMS))
         missing = [package for package in _NEEDED.get(name, []) if not importlib.util.find_spec(package)]
         if missing:
             raise HeadstartError(
@@ -118,7 +117,7 @@ def export_forms(
 
 def _write_litert(network: keras.Model, file: Path, train: Path | None) -> Answer:
     _export(network, file, "litert", target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]})
-    return _litert(file)
+    return open_litert(file)
 
 
 def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> Answer:
@@ -140,10 +139,11 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
         representative_dataset=representative,
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     )
-    return _litert(file)
+    return open_litert(file)
 
 
-def _litert(file: Path) -> Answer:
+def open_litert(file: Path) -> Answer:
+    """Loads a LiteRT model."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(file), num_threads=cores())
@@ -160,9 +160,14 @@ def _litert(file: Path) -> Answer:
 
 
 def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Answer:
+    _export(network, file, "onnx")
+    return open_onnx(file)
+
+
+def open_onnx(file: Path) -> Answer:
+    """Loads an ONNX model."""
     import onnxruntime
 
-    _export(network, file, "onnx")
     session = onnxruntime.InferenceSession(file)
     (into,) = session.get_inputs()
     return lambda pixels: np.asarray(session.run(None, {into.name: pixels})[0])
