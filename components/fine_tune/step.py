@@ -31,10 +31,10 @@ def fine_tune(
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
     The layers below the cut run once over every image; training passes only the layers above it, unless no views are
-    to be recorded. The result is
-    the mixture of the weights before and after, linear in each weight, that has the least validation loss
-    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903). The weights before
-    are among the candidates: on validation loss the result is never worse than the head it started from.
+    to be recorded. The result is the mixture of the weights before and after, linear in each weight, that has the
+    least validation loss (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903).
+    The weights before are among the candidates: on validation loss the result is never worse than the head it started
+    from.
 
     Args:
         head: Model artifact of the head stage.
