@@ -46,6 +46,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
         seed: int = _DEFAULTS.seed,
+        checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
         command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
@@ -77,6 +78,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
             seed: Of everything drawn at random.
+            checkpoint_uri: Where each epoch's state goes, and from where interrupted training goes on: a path that
+                the pods see, or a gs:// or s3:// address; empty: nowhere.
             command: What started the run, for the report.
             data_image: Container image of the stages that compute no network.
             data_cpu: CPU limit of each of their pods, as Kubernetes writes it; '0': no limit.
@@ -111,6 +114,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
                 validation=validation,
                 variant=variant,
                 seed=seed,
+                checkpoint_uri=checkpoint_uri,
                 accelerators=accelerators_of("train_variant", profile, accelerator_limit),
             )
             evaluation = evaluate_model(

@@ -23,6 +23,7 @@ DATA = (
     "fractions",
     "order",
     "seed",
+    "checkpoint_uri",
 )
 """Parameters of the pipeline that all variants share."""
 

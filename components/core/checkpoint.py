@@ -61,12 +61,16 @@ class Checkpoint:
         stage: Beginning of the file's name.
         work: What the work is computed from, as JSON has it.
 
+    Attributes:
+        seconds: That the epochs took which `read` has found; 0 before.
+
     Raises:
         HeadstartError: The address is of another kind, or the environment's credentials cannot be used.
     """
 
     def __init__(self, uri: str, stage: str, work: Mapping[str, Any]) -> None:
         self._tree = open_tree(uri)
+        self.seconds = 0.0
         self._stage = stage
         self._key = hashlib.sha256(json.dumps([FORMAT, work], sort_keys=True).encode()).hexdigest()
         self._name = f"{stage}-{self._key[:16]}.checkpoint"
@@ -92,6 +96,7 @@ class Checkpoint:
         if state is None:
             self._say("ignored", file=self._name, reason="damaged")
         else:
+            self.seconds = sum(epoch.seconds for epoch in state.epochs)
             self._say("resumed", file=self._name, epochs=len(state.epochs), finished=state.finished)
         return state
 

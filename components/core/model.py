@@ -38,7 +38,7 @@ class ModelInfo:
         parent: SHA-256 of the `model.keras` that it started from; empty for none.
         sha256: Of its own `model.keras`.
         max_side: Longest side in pixels to which larger pictures were reduced before it saw them; 0: none were.
-        seconds: That training it took, with the models it started from.
+        seconds: That training it took, with the models it started from and epochs that were taken over.
         accelerators: That the process which trained it saw, at work or not.
         parameters: Weights of the network, those that are not trained among them.
     """

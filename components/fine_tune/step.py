@@ -106,7 +106,7 @@ def fine_tune(
         },
         versions=library_versions(),
         seed=seed,
-        seconds=before.seconds + time.monotonic() - started,
+        seconds=before.seconds + time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
         max_side=learn.max_side,

@@ -74,7 +74,7 @@ def train_from_scratch(
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
         seed=seed,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
         max_side=learn.max_side,
     )
     fresh_folder(model)

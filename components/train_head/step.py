@@ -105,7 +105,7 @@ def train_head(
         metrics=metrics,
         versions=library_versions(),
         seed=seed,
-        seconds=time.monotonic() - started,
+        seconds=time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
         max_side=learn.max_side,
         backbone_sha256=weights_digest(base),
     )

@@ -15,6 +15,7 @@ def train_variant(
     model: Output[Model],
     variant: Dict[str, Any],
     seed: int = 0,
+    checkpoint_uri: str = "",
     accelerators: str = "0",
 ) -> None:
     """Trains a model by one of the three methods, from its first stage to its last.
@@ -26,6 +27,8 @@ def train_variant(
         variant: What is trained: its name; method, 'from_scratch', 'head' or 'fine_tuned'; and, where they differ
             from the default, recipe, settings, backbone, weights, image_size, as those of `train_head`.
         seed: Of everything drawn at random.
+        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
+            training goes on; empty: none. The time of epochs that are taken over counts.
         accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
     """
     from pathlib import Path
@@ -33,6 +36,12 @@ def train_variant(
     from headstart.components.train_variant import step
 
     info = step.train_variant(
-        Path(train.path), Path(validation.path), Path(model.path), variant, seed, int(accelerators or 0)
+        Path(train.path),
+        Path(validation.path),
+        Path(model.path),
+        variant,
+        seed,
+        checkpoint_uri=checkpoint_uri,
+        accelerators=int(accelerators or 0),
     )
     model.metadata.update(info.metrics)

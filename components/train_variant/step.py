@@ -15,11 +15,19 @@ from headstart.components.train_head.step import train_head
 
 
 def train_variant(
-    train: Path, validation: Path, model: Path, variant: dict[str, Any], seed: int, accelerators: int = 0
+    train: Path,
+    validation: Path,
+    model: Path,
+    variant: dict[str, Any],
+    seed: int,
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
 ) -> ModelInfo:
     """Does what the single steps of a method do one after the other, with the same result.
 
-    Nothing that another variant or run has recorded is taken over, so that what it takes can be compared.
+    Nothing that another variant or run has recorded is taken over, and so there is no address for records: what a
+    variant takes could not be compared. Epochs are taken over from checkpoints, since each knows its own seconds, and
+    they count. Two variants that train the same head share its checkpoint.
 
     Args:
         train: Dataset artifact to learn from.
@@ -27,6 +35,7 @@ def train_variant(
         model: Folder of the model artifact, made anew.
         variant: The fields of a `Variant`.
         seed: Of everything drawn at random.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
 
     Raises:
@@ -37,18 +46,21 @@ def train_variant(
     event("variant", variant=asked.name, method=asked.method)
     try:
         with left_alone("records"):
-            return _train(train, validation, model, asked, seed, accelerators)
+            return _train(train, validation, model, asked, seed, checkpoint_uri, accelerators)
     except HeadstartError as error:
         raise HeadstartError(f"variant {asked.name!r}: {error}") from None
 
 
-def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: int, accelerators: int) -> ModelInfo:
+def _train(
+    train: Path, validation: Path, model: Path, variant: Variant, seed: int, checkpoint_uri: str, accelerators: int
+) -> ModelInfo:
     recipe = variant.training()
+    more: dict[str, Any] = {"checkpoint_uri": checkpoint_uri, "accelerators": accelerators}
     if variant.method == "from_scratch":
-        return train_from_scratch(train, validation, model, recipe, seed, accelerators=accelerators)
+        return train_from_scratch(train, validation, model, recipe, seed, **more)
     if variant.method == "head":
-        return train_head(train, validation, model, recipe, seed, accelerators=accelerators)
+        return train_head(train, validation, model, recipe, seed, **more)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         head = Path(folder) / "head"
-        train_head(train, validation, head, recipe, seed, accelerators=accelerators)
-        return fine_tune(head, train, validation, model, recipe, seed, accelerators=accelerators)
+        train_head(train, validation, head, recipe, seed, **more)
+        return fine_tune(head, train, validation, model, recipe, seed, **more)

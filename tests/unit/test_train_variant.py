@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.components.core import checkpoint
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.history import read_history
+from headstart.components.core.history import Epoch, read_history
 from headstart.components.core.model import read_model_info
 from headstart.components.core.network.artifact import load_model
 from headstart.components.core.recipe import load_recipe
@@ -26,7 +27,8 @@ def variant(name: str, method: str, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def tuned(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tmp_path_factory.mktemp("variant") / "model"
-    train_variant(splits["train"], splits["validation"], model, variant("tuned", "fine_tuned"), seed=3)
+    asked, checkpoints = variant("tuned", "fine_tuned"), str(model.parent / "checkpoints")
+    train_variant(splits["train"], splits["validation"], model, asked, seed=3, checkpoint_uri=checkpoints)
     return model
 
 
@@ -49,6 +51,30 @@ def test_model_knows_what_it_cost(tuned: Path, head: Path) -> None:
     assert [epoch.stage for epoch in epochs] == ["head", "head", "fine_tuning"]
     # Recording and the choice of a mixture come on top of the epochs, of both stages.
     assert sum(epoch.seconds for epoch in epochs) < info.seconds < 120
+
+
+def test_what_was_interrupted_goes_on_and_the_time_before_counts(
+    tuned: Path,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(checkpoint, "Epoch", lambda **fields: Epoch(**fields | {"seconds": 1000.0}))
+    info = train_variant(
+        splits["train"],
+        splits["validation"],
+        tmp_path / "model",
+        variant("other", "fine_tuned"),
+        seed=3,
+        checkpoint_uri=str(tuned.parent / "checkpoints"),
+    )
+    resumed = [line.split()[1] for line in logged.messages if line.startswith("event=checkpoint_resumed")]
+    assert resumed == ["stage=head", "stage=fine_tuning"]
+    assert not [line for line in logged.messages if line.startswith("event=record_reused")]
+    assert 3000 < info.seconds < 3120
+    for one, other in zip(load_model(tuned).get_weights(), load_model(tmp_path / "model").get_weights(), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_from_scratch(splits: dict[str, Path], tmp_path: Path) -> None:
@@ -84,4 +110,6 @@ def test_what_is_wrong_names_the_variant(
 
 def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
-        train_variant(splits["train"], splits["validation"], tmp_path / "model", variant("mine", "head"), 0, 99)
+        train_variant(
+            splits["train"], splits["validation"], tmp_path / "model", variant("mine", "head"), 0, accelerators=99
+        )
