@@ -60,7 +60,9 @@ def pictures_for(predictions: Predictions) -> list[Shown]:
     return found
 
 
-def drawn_report(folder: Path, classes: list[str], images: int, champion: bool = True, strength: float = 3.0) -> Path:
+def drawn_report(
+    folder: Path, classes: list[str], images: int, champion: bool = True, strength: float = 3.0, share: float = 0.5
+) -> Path:
     """Writes an evaluation and its report into a folder, and returns the report's path."""
     final = answers(images, classes, 1, strength)
     stages = {"from_scratch": 0.4, "head": 0.8}
@@ -73,7 +75,7 @@ def drawn_report(folder: Path, classes: list[str], images: int, champion: bool =
     def info(stage: str) -> ModelInfo:
         recipe = {"backbone": "mobilenet_v2", "weights": "", "plan": {"epochs": 8, "seed": 0}}
         return ModelInfo(
-            stage, classes, 224, "mobilenet_v2", recipe, {"train": "ab" * 32}, {"fine_tuned_share": 0.5}, {}, 0
+            stage, classes, 224, "mobilenet_v2", recipe, {"train": "ab" * 32}, {"fine_tuned_share": share}, {}, 0
         )
 
     runs = {
