@@ -141,11 +141,23 @@ class FineTuning(Training):
         unfreeze_from: First layer or block that is trained; empty: the backbone's own choice.
         layer_decay: Factor of the learning rate from each block to the one below it.
         gradual: Whether blocks join in one after the other, from the top, the last of them halfway through.
+        pull: Strength of a decay towards the weights before it, the head's among them, instead of towards 0;
+            decoupled, and scaled by the learning rate. 0: none.
     """
 
     unfreeze_from: str
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     gradual: bool
+    pull: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @model_validator(mode="after")
+    def _check_pull(self) -> "FineTuning":
+        if self.pull * self.learning_rate > 1:
+            raise ValueError(
+                f"pull {self.pull:g} times learning_rate {self.learning_rate:g} is above 1, so that weights would be "
+                f"thrown past where they started; lower pull to {1 / self.learning_rate:g} at most"
+            )
+        return self
 
 
 class FromScratch(Training):

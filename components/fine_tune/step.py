@@ -87,7 +87,7 @@ def fine_tune(
         parts = end_to_end(parts, plan)
     with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
-        paces = block_paces(base, parts.tail.trainable_variables, tuning.layer_decay, tuning.gradual)
+        paces = block_paces(base, parts.tail.trainable_variables, tuning)
         epochs = fit(parts.tail, learned, chosen, plan, paces, checkpoint)
         mixture = best_mixture(parts.tail, start, SHARES, chosen)
     if mixture.share == 0:

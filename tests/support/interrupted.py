@@ -34,6 +34,7 @@ SETTINGS = {
     "fine_tuning.steps_per_epoch": 15,
     "fine_tuning.batch_size": 16,
     "fine_tuning.learning_rate": 1e-3,
+    "fine_tuning.pull": 10,
 }
 
 

@@ -13,6 +13,7 @@ devices, images = map(int, sys.argv[1:])
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
 from headstart.components.core.network.devices import prepare
+from headstart.components.core.network.optimizer import Pace
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.training import fit
 from headstart.components.core.plan import Plan
@@ -30,7 +31,7 @@ prepare(plan)
 inputs = keras.Input((4,))
 hidden = keras.layers.Dense(8, activation="relu")(inputs)
 model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
-epochs = fit(model, points(64), points(images), plan)
+epochs = fit(model, points(64), points(images), plan, [Pace(pull=5.0)] * 4)
 replicas = tf.distribute.get_strategy().num_replicas_in_sync
 print(json.dumps([replicas, [[each.loss, each.validation_loss, each.validation_accuracy] for each in epochs]]))
 """

@@ -6,13 +6,16 @@ import keras
 import numpy as np
 import pytest
 
+from headstart.components.core.checkpoint import State
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import best_epoch, read_history, write_history
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches, targets_of
-from headstart.components.core.network.images import image_batches
+from headstart.components.core.network.best_epoch import values_of
+from headstart.components.core.network.images import augmentation, image_batches
 from headstart.components.core.network.mixing import best_mixture
 from headstart.components.core.network.optimizer import Pace, block_paces, build_optimizer
 from headstart.components.core.network.record import Record, Recorder
+from headstart.components.core.network.resuming import restore
 from headstart.components.core.network.sketchnet import build_sketchnet
 from headstart.components.core.network.training import compile_classifier, fit
 from headstart.components.core.plan import Plan
@@ -62,6 +65,27 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
     assert all((difference > 1).mean() > 0.9 for difference in differences)
     again = Recorder(front, PLAN).record(splits["train"], 3, tmp_path / "again.npy")
     assert np.array_equal(made.activations, again.activations)
+
+
+def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
+    settings = load_recipe(
+        settings={
+            "augmentation.horizontal_flip": False,
+            "augmentation.rotation": 0,
+            "augmentation.width_shift": 0,
+            "augmentation.height_shift": 0,
+            "augmentation.zoom": [0, 0],
+            "augmentation.rand_augment": 0.5,
+        }
+    ).augmentation
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    pixels[:, :16] = 90.0
+    one, again, other = (augmentation(settings, seed)(pixels, training=True).numpy() for seed in (3, 3, 4))
+    assert one.shape == pixels.shape and one.dtype == np.float32
+    assert one.min() >= 0 and one.max() <= 255 and one.max() > 100, "pixels stay pixels"
+    assert (np.abs(one - pixels).mean(axis=(1, 2, 3)) > 1).mean() > 0.5
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    assert np.array_equal(augmentation(settings, 3)(pixels, training=False), pixels)
 
 
 def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:
@@ -230,6 +254,53 @@ def test_variables_move_at_their_pace(optimizer: str) -> None:
     assert float(reference[0]) == pytest.approx(one[0], rel=1e-5), "a pace of 1 is Keras' own step"
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_variables_are_pulled_towards_where_they_started_at_their_pace(optimizer: str) -> None:
+    training = planned(optimizer=optimizer, schedule="constant", learning_rate=0.1, weight_decay=0.0).training
+    paces = [Pace(pull=2.0), Pace(0.5, pull=2.0), Pace(start=0.5, pull=2.0), Pace()]
+    variables = [keras.Variable(np.ones(2), dtype="float32") for _ in paces]
+    stepper = build_optimizer(training, 2, paces)
+    stepper.build(variables)
+    for variable in variables:
+        variable.assign([5.0, 1.0])
+    for wanted in ([4.2, 4.6, 5.0, 5.0], [3.56, 4.24, 4.2, 5.0]):
+        # Without a gradient nothing else moves.
+        stepper.apply([keras.ops.zeros(2, "float32")] * len(paces))
+        assert [float(variable[0]) for variable in variables] == pytest.approx(wanted)
+        assert {float(variable[1]) for variable in variables} == {1.0}
+
+
+def test_what_goes_on_is_pulled_towards_where_it_began() -> None:
+    model = logistic()
+    began, paces = model.get_weights(), [Pace(pull=5.0)] * 2
+    training = planned(schedule="constant", learning_rate=0.1, weight_decay=0.0, ema=0.5).training
+    compile_classifier(model, build_optimizer(training, 10, paces))
+    model.optimizer.build(model.trainable_variables)
+    moved = [weight + 1.0 for weight in began]
+    state = State([], moved, moved, values_of(model.optimizer.variables))
+    # The rerun's own weights are the same; that they are others here shows which ones count.
+    for weight in model.trainable_variables:
+        weight.assign(weight - 7.0)
+    compile_classifier(model, build_optimizer(training, 10, paces))
+    restore(model, state)
+    model.optimizer.apply([keras.ops.zeros_like(weight) for weight in model.trainable_variables])
+    for weight, first in zip(model.get_weights(), began, strict=True):
+        assert np.allclose(weight, first + 0.5)
+
+
+def test_pulled_weights_stay_nearer_to_their_start() -> None:
+    distances = []
+    for pull in (0.0, 20.0):
+        model = logistic()
+        start = model.get_weights()[0]
+        epochs = fit(
+            model, points(64), points(50, seed=1), planned(epochs=2, precision="bfloat16"), [Pace(pull=pull)] * 2
+        )
+        assert epochs[1].loss < epochs[0].loss
+        distances.append(np.abs(model.get_weights()[0] - start).sum())
+    assert distances[0] > 1.2 * distances[1] > 0
+
+
 def test_paces_fall_from_block_to_block() -> None:
     base = build_sketchnet((32, 32, 3))
     head = keras.Variable(np.ones(1))
@@ -238,7 +309,9 @@ def test_paces_fall_from_block_to_block() -> None:
         *base.get_layer("block4_conv2").trainable_variables,
         head,
     ]
-    assert block_paces(base, variables, 0.5, gradual=True) == [Pace(0.25, 0.5), Pace(0.5, 0.25), Pace(1.0, 0.0)]
+    settings = {"fine_tuning.layer_decay": 0.5, "fine_tuning.gradual": True, "fine_tuning.pull": 3.0}
+    paces = block_paces(base, variables, load_recipe(settings=settings).fine_tuning)
+    assert paces == [Pace(0.25, 0.5, 3.0), Pace(0.5, 0.25, 3.0), Pace(1.0, 0.0, 3.0)]
 
 
 @pytest.mark.parametrize(("images", "views"), [(100, 6), (1_000, 3), (2_000, 1), (100_000, 1)])

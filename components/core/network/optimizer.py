@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from headstart.components.core.network.classifier import blocks_of
-from headstart.components.core.recipe import Training
+from headstart.components.core.recipe import FineTuning, Training
 
 _OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
@@ -25,10 +25,14 @@ class Pace:
     Attributes:
         factor: Of the learning rate.
         start: Share of all steps during which it stands still at first.
+        pull: Strength of a decay towards its first value, decoupled from the gradient and scaled by the learning rate
+            as weight decay is (L2-SP: X. Li et al., "Explicit Inductive Bias for Transfer Learning with Convolutional
+            Networks", ICML 2018, arXiv:1802.01483; I. Loshchilov and F. Hutter, arXiv:1711.05101).
     """
 
     factor: float = 1.0
     start: float = 0.0
+    pull: float = 0.0
 
 
 def build_optimizer(training: Training, steps: int, paces: Sequence[Pace] = ()) -> keras.optimizers.Optimizer:
@@ -48,15 +52,16 @@ def build_optimizer(training: Training, steps: int, paces: Sequence[Pace] = ()) 
     return _paced(kind, paces, steps)(**arguments)
 
 
-def block_paces(base: keras.Model, variables: Sequence[keras.Variable], decay: float, gradual: bool) -> list[Pace]:
+def block_paces(base: keras.Model, variables: Sequence[keras.Variable], tuning: FineTuning) -> list[Pace]:
     """Paces that fall from block to block of a backbone, from the head downwards.
+
+    The rate falls, and blocks join in, as in J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text
+    Classification", ACL 2018, arXiv:1801.06146, sections 3.2 and 3.3.
 
     Args:
         base: The backbone.
         variables: What is trained; what is not the backbone's moves at full pace.
-        decay: Factor of the learning rate from each block to the one below it (J. Howard and S. Ruder, "Universal
-            Language Model Fine-tuning for Text Classification", ACL 2018, arXiv:1801.06146, section 3.2).
-        gradual: Whether blocks join in one after the other, the last of them halfway through (ibid., section 3.3).
+        tuning: Whether and how far.
     """
     trained = {id(variable) for variable in variables}
     blocks = []
@@ -66,7 +71,7 @@ def block_paces(base: keras.Model, variables: Sequence[keras.Variable], decay: f
             blocks.append(own)
     depths = {each: depth for depth, block in enumerate(blocks, start=1) for each in block}
     return [
-        Pace(decay**depth, 0.5 * depth / len(blocks) if gradual else 0.0)
+        Pace(tuning.layer_decay**depth, 0.5 * depth / len(blocks) if tuning.gradual else 0.0, tuning.pull)
         for depth in (depths.get(id(variable), 0) for variable in variables)
     ]
 
@@ -92,11 +97,27 @@ def _paced(kind: type[Any], paces: Sequence[Pace], steps: int) -> type[Any]:
             super().__init__(weight_decay=0.0, **arguments)
             self._decay = weight_decay
 
+        def build(self, variables: Sequence[keras.Variable]) -> None:
+            if self.built:
+                return
+            super().build(variables)
+            # Variables, so that a checkpoint has them, and each device its own.
+            self._first = [
+                self._copy(each) if pace.pull else None for each, pace in zip(variables, paces, strict=True)
+            ]
+
+        def _copy(self, variable: keras.Variable) -> keras.Variable:
+            return self.add_variable_from_reference(variable, "first", lambda *_, **__: variable.value)
+
         def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-            pace = paces[self._get_variable_index(variable)]
+            index = self._get_variable_index(variable)
+            pace, first = paces[index], self._first[index]
             started = keras.ops.cast(self.iterations >= round(pace.start * steps), variable.dtype)
             rate = keras.ops.cast(learning_rate, variable.dtype) * pace.factor * started
-            self.assign_sub(variable, self._decay * rate * variable)
+            decay = self._decay * variable
+            if first is not None:
+                decay += pace.pull * (variable - first)
+            self.assign_sub(variable, rate * decay)
             super().update_step(gradient, variable, rate)
 
     return Paced
