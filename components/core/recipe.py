@@ -88,8 +88,9 @@ class Training(_Strict):
         mixup: Alpha of MixUp (H. Zhang et al., arXiv:1710.09412), end to end only; 0: none.
         ema: Momentum of a moving average of the weights, which is what is validated and kept; 0: none.
         patience: Epochs without a lower validation loss after which training stops; 0: it never does.
-        precision: Of training; ``auto``: bfloat16 where it is clearly quicker. The weights stay float32, and so does
-            what the saved model computes in. Recording chooses for itself.
+        precision: Of training; ``auto``: bfloat16 where it is clearly quicker and hardly less exact, and never if
+            deterministic. The weights stay float32, and so does what the saved model computes in. Recording chooses
+            for itself, like ``auto``.
     """
 
     class_weights: Literal["none", "balanced"]

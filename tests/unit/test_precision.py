@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones import Head, get_backbone
-from headstart.components.core.network import record
+from headstart.components.core.network import precision
 from headstart.components.core.network.batches import PlainBatches
 from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut, unfreeze
-from headstart.components.core.network.precision import computed_in, in_bfloat16
+from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.training import fit
 from headstart.components.core.network.weights import pretrained_backbone
@@ -23,52 +23,65 @@ def front() -> keras.Model:
     return cut(build_classifier(base, backbone.preprocessing, backbone.head, 2, 64), base.name, BACKBONE_END).front
 
 
-def test_the_copy_computes_the_backbone_in_bfloat16_and_all_around_it_in_float32(front: keras.Model) -> None:
+def test_the_backbone_computes_in_bfloat16_and_what_is_around_it_in_float32(front: keras.Model) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype(np.float32)
-    twin = in_bfloat16(front)
-    wanted, said = (np.asarray(model(pixels, training=False), np.float32) for model in (front, twin))
+    inner = front.get_layer("sketchnet")
+    wanted = np.asarray(front(pixels, training=False), np.float32)
+    with computed_in(front, "bfloat16"):
+        said = np.asarray(front(pixels, training=False), np.float32)
+        assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
+        assert front.get_layer("preprocess").compute_dtype == front.get_layer("pool").compute_dtype == "float32"
     assert not np.array_equal(wanted, said)
     assert np.sqrt(np.square(wanted - said).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
-    inner = twin.get_layer("sketchnet")
-    assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
-    assert twin.get_layer("preprocess").compute_dtype == twin.get_layer("pool").compute_dtype == "float32"
-    assert front.get_layer("sketchnet").get_layer("stem_conv").compute_dtype == "float32"
+    assert np.array_equal(front(pixels, training=False), wanted)
+    assert {weight.dtype for weight in front.weights} == {"float32"}
 
 
-@pytest.mark.parametrize(("gain", "harmless", "chosen"), [(0.0, 1.0, True), (1e9, 1.0, False), (0.0, 1e-9, False)])
-def test_bfloat16_is_chosen_where_it_is_faster_and_harmless(
+@pytest.mark.parametrize(
+    ("gain", "harmless", "deterministic", "chosen"),
+    [(0.0, 1.0, False, True), (1e9, 1.0, False, False), (0.0, 1e-9, False, False), (0.0, 1.0, True, False)],
+)
+def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_be_repeatable(
     gain: float,
     harmless: float,
+    deterministic: bool,
     chosen: bool,
     front: keras.Model,
     splits: dict[str, Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = Plan.of(load_recipe(), "head", 0)
+    plan = Plan.of(load_recipe(settings={"deterministic": deterministic}), "head", 0)
     plain = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "plain.npy").activations)
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", gain), ("_HARMLESS", harmless)):
-        monkeypatch.setattr(record, name, value)
+        monkeypatch.setattr(precision, name, value)
     tried = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "tried.npy").activations)
     assert np.array_equal(plain[:, :64], tried[:, :64])
     assert np.array_equal(plain, tried) != chosen
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
 
 
-def test_training_in_bfloat16_leaves_a_network_of_float32() -> None:
+def trained(asked: str, deterministic: bool = False) -> tuple[keras.Model, Record, float]:
     base = build_backbone(get_backbone("sketchnet"), 32)
     tail = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4").tail
     inputs = np.random.default_rng(0).normal(size=(1, 32, *tail.input.shape[1:])).astype(np.float16)
     record = Record(inputs, np.arange(32) % 2)
-    batch = inputs[0].astype(np.float32)
-    before = tail(batch).numpy()
-    with computed_in(tail, "bfloat16"):
-        assert 0 < np.abs(tail(batch).numpy() - before).max() < 0.02
-    with computed_in(tail, "auto"):
-        assert len({layer.compute_dtype for layer in tail.layers[1].layers}) == 1
-    assert np.array_equal(tail(batch).numpy(), before)
-    settings = {"head.precision": "bfloat16", "head.epochs": 1}
+    settings = {"head.precision": asked, "head.epochs": 1, "deterministic": deterministic}
     (epoch,) = fit(tail, record, record, Plan.of(load_recipe(settings=settings), "head", 0))
+    return tail, record, epoch.validation_loss
+
+
+@pytest.mark.parametrize(
+    ("asked", "deterministic", "reduced"),
+    [("bfloat16", False, True), ("auto", False, True), ("auto", True, False)],
+)
+def test_training_in_bfloat16_leaves_a_network_of_float32(
+    asked: str, deterministic: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", 0.0), ("_HARMLESS", 1.0)):
+        monkeypatch.setattr(precision, name, value)
+    tail, record, said = trained(asked, deterministic)
     loss, _ = tail.evaluate(PlainBatches(record, units=1), verbose=0)
-    assert loss == pytest.approx(epoch.validation_loss, rel=0.02) and loss != epoch.validation_loss
+    assert loss == pytest.approx(said, rel=0.02) and (loss != said) == reduced
     assert {weight.dtype for weight in tail.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in tail.layers[1].layers} == {"float32"}

@@ -2,42 +2,27 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import PREPROCESS
 from headstart.components.core.network.images import AUGMENTATION
+from headstart.components.core.plan import Plan
 
-BFLOAT16 = "mixed_bfloat16"
-_BATCH = 32
-_REPEATS = 3
-# Less is not worth the digits.
-_LEAST_GAIN = 1.2
+FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
 
+# Tracing takes some seconds; the gain has to show through the noise of one batch each.
+_SECONDS_WORTH_A_TRIAL = 30.0
+_GAIN = 1.3
+_HARMLESS = 0.01
+"""Largest error of bfloat16, relative, root mean square; float16, in which records are kept, makes 0.0003."""
 
-def in_bfloat16(front: keras.Model) -> keras.Model:
-    """A copy of a network, with the same weights, whose backbone computes in bfloat16.
-
-    What is around the backbone stays in float32: pixels have more levels than bfloat16 tells apart, and pooling adds
-    up many numbers.
-
-    Args:
-        front: Resized pixels to activations, of `cut`.
-    """
-    outside = {id(operation) for operation in front.operations}
-
-    def copied(operation: keras.Operation) -> keras.Operation:
-        config = operation.get_config()
-        if isinstance(operation, keras.Layer) and id(operation) not in outside:
-            config["dtype"] = BFLOAT16
-        return type(operation).from_config(config)
-
-    twin = keras.models.clone_model(front, clone_function=copied, recursive=True)
-    twin.set_weights(front.get_weights())
-    return twin
+Function = Callable[[tf.Tensor], tf.Tensor]
 
 
 @contextlib.contextmanager
@@ -49,23 +34,69 @@ def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
 
     Args:
         model: A functional model; what is traced of it has to be traced within the block.
-        precision: ``float32``, ``bfloat16``, or ``auto``: bfloat16 where it is clearly quicker on this machine.
+        precision: `FLOAT32` or `BFLOAT16`.
     """
     layers = [layer for layer in _layers(model) if layer is not model.layers[-1]]
     before = [layer.dtype_policy for layer in layers]
     try:
-        if precision != "float32":
-            _set(layers, [BFLOAT16] * len(layers))
-        if precision == "auto":
-            quick = _seconds(model)
-            _set(layers, before)
-            gain = _seconds(model) / quick
-            event("precision", gain=gain, chosen="bfloat16" if gain >= _LEAST_GAIN else "float32")
-            if gain >= _LEAST_GAIN:
-                _set(layers, [BFLOAT16] * len(layers))
+        if precision == BFLOAT16:
+            _set(layers, ["mixed_bfloat16"] * len(layers))
         yield
     finally:
         _set(layers, before)
+
+
+def training_precision(model: keras.Model, plan: Plan, batches: keras.utils.PyDataset) -> str:
+    """The precision to train a network in: the plan's, or where that is `AUTO` the better one on this machine.
+
+    A plan that gives the same weights each time leaves nothing to a stopwatch: `AUTO` is `FLOAT32` there.
+
+    Args:
+        model: What is to be trained.
+        plan: How.
+        batches: An epoch's, of which it is tried on the first.
+    """
+    if plan.training.precision != AUTO:
+        return plan.training.precision
+    if plan.deterministic:
+        return FLOAT32
+    inputs = tf.constant(batches[0][0])
+
+    def traced(precision: str) -> tf.types.experimental.ConcreteFunction:
+        with computed_in(model, precision):
+            return tf.function(lambda batch: model(batch, training=False)).get_concrete_function(inputs)
+
+    plain = traced(FLOAT32)
+    plain(inputs)
+    pays = bfloat16_pays(plain, lambda: traced(BFLOAT16), inputs, len(batches) * plan.training.epochs)
+    return BFLOAT16 if pays else FLOAT32
+
+
+def bfloat16_pays(plain: Function, reduced: Callable[[], Function], inputs: tf.Tensor, batches: int) -> bool:
+    """Whether a function is clearly quicker in bfloat16 on this machine, and says nearly the same.
+
+    Args:
+        plain: The function in float32, which has run before.
+        reduced: Makes the same in bfloat16; it is not called where the trial would take longer than what it gains.
+        inputs: A batch, (n, …).
+        batches: That are to come.
+    """
+    seconds, values = _timed(plain, inputs)
+    if seconds * batches < _SECONDS_WORTH_A_TRIAL:
+        return False
+    run = reduced()
+    run(inputs)
+    tried, others = _timed(run, inputs)
+    error = float(np.sqrt(np.square(others - values).mean() / max(np.square(values).mean(), np.finfo(float).tiny)))
+    pays = tried * _GAIN < seconds and error < _HARMLESS
+    event(
+        "precision",
+        chosen=BFLOAT16 if pays else FLOAT32,
+        float32_images_per_second=len(inputs) / seconds,
+        bfloat16_images_per_second=len(inputs) / tried,
+        relative_error=error,
+    )
+    return pays
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:
@@ -83,14 +114,7 @@ def _set(layers: list[keras.Layer], policies: list[keras.DTypePolicy] | list[str
         layer.dtype_policy = policy
 
 
-def _seconds(model: keras.Model) -> float:
-    """The least of some forward passes, traced before."""
-    inputs = tf.zeros((_BATCH, *model.input.shape[1:]))
-    run = tf.function(lambda batch: model(batch, training=False))
-    run(inputs)
-    seconds = []
-    for _ in range(_REPEATS):
-        started = time.monotonic()
-        run(inputs).numpy()
-        seconds.append(time.monotonic() - started)
-    return min(seconds)
+def _timed(run: Function, inputs: tf.Tensor) -> tuple[float, NDArray[np.float32]]:
+    started = time.perf_counter()
+    values = run(inputs).numpy()
+    return time.perf_counter() - started, values.astype(np.float32)

@@ -1,9 +1,8 @@
 """The record: what the frozen part of a network says of each image, computed once and trained on many times."""
 
 import dataclasses
+import functools
 import math
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -12,19 +11,13 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_columns, read_info
-from headstart.components.core.logs import event, tracked
+from headstart.components.core.logs import tracked
 from headstart.components.core.network.images import augmentation, image_batches
-from headstart.components.core.network.precision import in_bfloat16
+from headstart.components.core.network.precision import BFLOAT16, Function, bfloat16_pays, computed_in
 from headstart.components.core.network.waiting import waited_for
 from headstart.components.core.plan import Plan
 
 _BATCH = 64
-
-# Building and tracing the copy takes some seconds; the gain has to show through the noise of one batch each.
-_SECONDS_WORTH_A_TRIAL = 30.0
-_GAIN = 1.3
-_HARMLESS = 0.01
-"""Largest error of bfloat16, relative, root mean square; float16, in which records are kept, makes 0.0003."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,56 +46,44 @@ class Record:
 class Recorder:
     """Runs the frozen part of a network over datasets; it is traced once, whatever their number.
 
+    It goes over to bfloat16 where that pays, unless it is to say the same each time.
+
     Args:
         front: Resized pixels (n, size, size, 3), 0-255, to activations.
-        plan: Its augmentation and seed.
+        plan: Its augmentation, seed and determinism.
     """
 
     def __init__(self, front: keras.Model, plan: Plan) -> None:
         self._front = front
-        self._augment = augmentation(plan.augmentation, plan.seed)
         self._size = front.input.shape[1]
         self._shape = front.output.shape[1:]
-        self._precision_is_chosen = False
-        self._plain, self._augmented = self._functions(front)
+        self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
+        augment = augmentation(plan.augmentation, plan.seed)
+        self._augment = tf.function(lambda images: augment(images, training=True), self._signature)
+        self._precision_is_chosen = plan.deterministic
+        self._run: Function = self._function()
 
-    def _functions(self, front: keras.Model) -> tuple[tf.types.experimental.PolymorphicFunction, ...]:
+    def _function(self) -> tf.types.experimental.PolymorphicFunction:
         limit = np.finfo(np.float16).max
-        pixels = tf.TensorSpec((None, self._size, self._size, 3))
 
-        @tf.function(input_signature=[pixels])
-        def plain(images: tf.Tensor) -> tf.Tensor:
-            values = tf.cast(front(images, training=False), tf.float32)
+        @functools.partial(tf.function, input_signature=self._signature)
+        def run(images: tf.Tensor) -> tf.Tensor:
+            values = tf.cast(self._front(images, training=False), tf.float32)
             return tf.cast(tf.clip_by_value(values, -limit, limit), tf.float16)
 
-        @tf.function(input_signature=[pixels])
-        def augmented(images: tf.Tensor) -> tf.Tensor:
-            return plain(self._augment(images, training=True))
-
-        return plain, augmented
+        return run
 
     def _choose_precision(self, images: tf.Tensor, runs: int) -> None:
         """Goes over to bfloat16 where that pays for the batches to come, and says nearly the same."""
         self._precision_is_chosen = True
-        seconds, values = _timed(self._plain, images)
-        if seconds * runs < _SECONDS_WORTH_A_TRIAL:
-            return
-        functions = self._functions(in_bfloat16(self._front))
-        functions[0](images)
-        tried, others = _timed(functions[0], images)
-        error = float(
-            np.sqrt(np.square(others - values).mean() / max(np.square(values).mean(), np.finfo(float).tiny))
-        )
-        pays = tried * _GAIN < seconds and error < _HARMLESS
-        event(
-            "precision",
-            chosen="bfloat16" if pays else "float32",
-            float32_images_per_second=len(images) / seconds,
-            bfloat16_images_per_second=len(images) / tried,
-            relative_error=error,
-        )
-        if pays:
-            self._plain, self._augmented = functions
+
+        @functools.cache
+        def reduced() -> tf.types.experimental.ConcreteFunction:
+            with computed_in(self._front, BFLOAT16):
+                return self._function().get_concrete_function()
+
+        if bfloat16_pays(self._run, reduced, images, runs):
+            self._run = reduced()
 
     def record(self, dataset: Path, views: int, path: Path, what: str = "record") -> Record:
         """Records every image of a dataset, decoding each once.
@@ -128,17 +109,11 @@ class Recorder:
                 if number == 1 and not self._precision_is_chosen:
                     self._choose_precision(pixels, views * math.ceil((images - start) / _BATCH))
                 for view in range(views):
-                    run = self._augmented if view else self._plain
+                    seen = self._augment(pixels) if view else pixels
                     file.seek(begin + view * view_bytes + start * view_bytes // images)
-                    file.write(run(pixels).numpy().data)
+                    file.write(self._run(seen).numpy().data)
                 start += len(pixels)
         return load_record(path, dataset)
-
-
-def _timed(run: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor) -> tuple[float, NDArray[np.float32]]:
-    started = time.perf_counter()
-    values = run(images).numpy()
-    return time.perf_counter() - started, values.astype(np.float32)
 
 
 def load_record(path: Path, dataset: Path) -> Record:

@@ -113,6 +113,7 @@ def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
         "front_sha256": front,
         "images_sha256": ids.hexdigest(),
         "views": views,
+        "deterministic": plan.deterministic,
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }

@@ -13,7 +13,7 @@ from headstart.components.core.logs import event
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches
 from headstart.components.core.network.best_epoch import BestEpoch, assign
 from headstart.components.core.network.optimizer import Pace, build_optimizer
-from headstart.components.core.network.precision import computed_in
+from headstart.components.core.network.precision import FLOAT32, computed_in, training_precision
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.resuming import Saver, restore
 from headstart.components.core.network.waiting import Waiting
@@ -55,8 +55,10 @@ def fit(
     state = checkpoint.read() if checkpoint else None
     keeper = BestEpoch(plan, state)
     batches = TrainingBatches(train, training, units, plan.seed, len(keeper.epochs))
-    with computed_in(tail, training.precision):
-        compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
+    steps = len(batches) * training.epochs
+    precision = training_precision(tail, plan, batches)
+    with computed_in(tail, precision):
+        compile_classifier(tail, build_optimizer(training, steps, paces))
         if not (state and state.finished):
             if state:
                 restore(tail, state)
@@ -70,7 +72,7 @@ def fit(
                 shuffle=False,
                 verbose=0,
             )
-    if training.precision != "float32":
+    if precision != FLOAT32:
         # What has been traced computes in bfloat16; whoever evaluates from here on does not.
         compile_classifier(tail)
     assign(tail.trainable_variables, keeper.weights)
