@@ -1,5 +1,6 @@
 """How much of the machine is ours."""
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -14,6 +15,16 @@ def cores() -> int:
     """
     ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(ours, math.ceil(_quota(_CGROUPS) or ours)))
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or the limit of its container if that is less."""
+    ours = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            # Where there is no limit, version 2 says max, and version 1 a number that no machine has.
+            return min(ours, int((_CGROUPS / name).read_text()))
+    return ours
 
 
 def _quota(cgroups: Path) -> float:

@@ -31,10 +31,10 @@ def fine_tune(
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
     The layers below the cut run once over every image; training passes only the layers above it, unless no views are
-    to be recorded. The result is the mixture of the weights before and after, linear in each weight, that has the
-    least validation loss (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903).
-    The weights before are among the candidates: on validation loss the result is never worse than the head it started
-    from.
+    to be recorded or there is no room for one: see `with_room`. The result is the mixture of the weights before and
+    after, linear in each weight, that has the least validation loss (Wortsman et al., "Robust fine-tuning of zero-
+    shot models", CVPR 2022, arXiv:2109.01903). The weights before are among the candidates: on validation loss the
+    result is never worse than the head it started from.
 
     Args:
         head: Model artifact of the head stage.
@@ -67,15 +67,16 @@ def fine_tune(
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.optimizer import block_paces
-    from headstart.components.core.network.record_cache import recorded
+    from headstart.components.core.network.record_cache import recorded, with_room
     from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.training import fit
 
     prepare(plan, accelerators)
     network = load_model(head)
     base = network.get_layer(before.backbone)
-    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = unfreeze(network, before.backbone, tuning.unfreeze_from)
+    plan = with_room(parts.front, train, validation, plan)
+    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     event(
         "network",
         backbone=before.backbone,
@@ -83,7 +84,7 @@ def fine_tune(
         trainable_tensors=len(parts.tail.trainable_variables),
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
-    if not tuning.views(learn.images):
+    if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
     with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
         start = [weight.numpy() for weight in parts.tail.trainable_variables]
@@ -97,7 +98,7 @@ def fine_tune(
         classes=before.classes,
         image_size=before.image_size,
         backbone=before.backbone,
-        recipe=before.recipe | recipe.model_dump(include={"augmentation", "fine_tuning"}),
+        recipe=before.recipe | recipe.model_dump(include={"augmentation"}) | {plan.stage: plan.training.model_dump()},
         dataset={"train": learn.digest, "validation": choose.digest},
         metrics={
             "validation_loss": mixture.loss,

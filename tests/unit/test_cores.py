@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from headstart.components.core import cores as module
-from headstart.components.core.cores import cores
+from headstart.components.core.cores import cores, memory
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,24 @@ def test_limit_of_the_container_counts(
     monkeypatch.setattr(module, "_CGROUPS", tmp_path)
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert cores() == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"memory.max": "1000000\n"}, 1_000_000),
+        ({"memory.max": "max\n"}, 4_096_000),
+        ({"memory/memory.limit_in_bytes": "2000000\n"}, 2_000_000),
+        ({"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 4_096_000),
+        ({}, 4_096_000),
+    ],
+)
+def test_memory_is_that_of_the_container(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(module, "_CGROUPS", tmp_path)
+    monkeypatch.setattr(module.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert memory() == expected

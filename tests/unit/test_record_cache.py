@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.cache import CACHE
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.network import record_cache
 from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut
 from headstart.components.core.network.record import Record, Recorder
-from headstart.components.core.network.record_cache import recorded
+from headstart.components.core.network.record_cache import recorded, with_room
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import load_recipe
 
@@ -226,3 +228,31 @@ def test_a_cache_without_room_is_done_without(
     assert run(splits, logged).reused == []
     assert "event=cache_not_used" in " ".join(logged.messages)
     assert len(list(folder.iterdir())) == 1
+
+
+def enlarged(factor: int) -> keras.Model:
+    pixels = keras.Input((32, 32, 3))
+    return keras.Model(pixels, keras.layers.UpSampling2D(factor)(pixels))
+
+
+def test_views_are_as_many_as_there_is_room_for(
+    splits: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    data = splits["train"], splits["validation"]
+    small, huge = front_of(), enlarged(2**13)
+    open_plan = planned(-1)
+    assert with_room(small, *data, open_plan) == open_plan
+    assert with_room(huge, *data, PLAN) == PLAN, "who asks for so many gets them, or an error"
+    assert not logged.messages
+    none = with_room(huge, *data, open_plan)
+    assert none.training.views(80) == 0
+    assert "event=too_little_room stage=head views=0 instead_of=6" in logged.messages[-1]
+    # Of activations, 128 numbers an image, 80 in training and 20 in validation: three views and a half.
+    monkeypatch.setattr(record_cache, "memory", lambda: 2 * 2 * 128 * (280 + 20))
+    assert with_room(small, *data, open_plan).training.views(80) == 3
+    with recorded(small, *data, open_plan):
+        pass
+    assert with_room(small, *data, open_plan) == open_plan, "all six are there already"
+    full = shutil.disk_usage(folder)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    assert with_room(front_of(40), *data, open_plan).training.views(80) == 1, "pixels would be more"

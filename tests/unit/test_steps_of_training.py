@@ -159,6 +159,23 @@ def test_fine_tuning_that_only_harms_leaves_the_head(head: Path, splits: dict[st
         assert np.array_equal(one, other)
 
 
+def test_without_room_for_a_record_fine_tuning_goes_end_to_end(
+    head: Path,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    briefly = {"epochs": 1, "steps_per_epoch": 2, "augmented_views": -1, "unfreeze_from": "block1"}
+    tuned = tune(head, splits, tmp_path / "tuned", **briefly)
+    assert read_model_info(tuned).recipe["fine_tuning"]["augmented_views"] == 0
+    text = " ".join(logged.messages)
+    assert "event=too_little_room stage=fine_tuning views=0 instead_of=6" in text
+    assert f"split=train images=80 views=1 bytes={80 * 64 * 64 * 3 * 2}" in text, "what is kept are the pixels"
+
+
 def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"no layer or block 'block9'; one can unfreeze from .*block3"):
         tune(head, splits, tmp_path / "tuned", unfreeze_from="block9")

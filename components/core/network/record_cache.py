@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from headstart.components.core.cache import CACHE, building, cache_folder, discard, keep, make_room, touch
+from headstart.components.core.cores import memory
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import read_json, sha256_of_file, write_json
@@ -25,6 +29,7 @@ from headstart.components.core.network.images import augmentation
 from headstart.components.core.network.record import Record, Recorder, load_record
 from headstart.components.core.network.weights import weights_digest
 from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import AUTO, END_TO_END
 from headstart.components.core.stores import NotFound, Tree, open_tree
 
 FORMAT = "headstart-record/1"
@@ -32,6 +37,9 @@ FORMAT = "headstart-record/1"
 _ACTIVATIONS = "activations.npy"
 _MANIFEST = "record.json"
 _CACHE_BYTES = 20 * 2**30
+_BYTES = np.dtype(np.float16).itemsize
+# Of what is free, since the disk has other uses, and of the memory, which caches what is read from the disk.
+_DISK_SHARE, _MEMORY_SHARE = 0.8, 0.5
 # Names are numbered through a process, and what is trainable does not matter to a front.
 _LEFT_OUT = ("name", "trainable", "build_config")
 
@@ -65,6 +73,46 @@ def recorded(
         )
 
 
+def with_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Plan:
+    """The plan with as many views as there is room for, where their number is left open; 0, end to end, if for none.
+
+    A record has to fit on the disk; of several views all of it has to fit into memory, too, since an epoch reads it
+    in random order. Where the disk has no room for one view, training goes end to end if the resized pixels, which
+    are kept for that, are smaller than what the front makes of them.
+
+    Args:
+        front: Resized pixels (n, size, size, 3), 0-255, to activations.
+        train: Dataset artifact.
+        validation: Dataset artifact.
+        plan: How the stage trains.
+    """
+    images, others = (read_info(each).images for each in (train, validation))
+    wanted = plan.training.views(images)
+    if plan.training.augmented_views != AUTO:
+        return plan
+    numbers, pixels = (math.prod(tensor.shape[1:]) for tensor in (front.output, front.input))
+    a_view, more = images * numbers * _BYTES, others * numbers * _BYTES
+    cache = cache_folder("records")
+    places = [Path(tempfile.gettempdir()), *([cache] if cache else [])]
+    disk = int(_DISK_SHARE * max(shutil.disk_usage(place).free for place in places))
+    cached = int(_MEMORY_SHARE * memory())
+    views = max(1, min(wanted, (min(disk, cached) - more) // a_view))
+    if a_view + more > disk and pixels < numbers:
+        views = END_TO_END
+    if views == wanted or (cache and (cache / _key(_facts(model_digest(front), train, wanted, plan))).is_dir()):
+        return plan
+    event(
+        "too_little_room",
+        stage=plan.stage,
+        views=views,
+        instead_of=wanted,
+        bytes=wanted * a_view + more,
+        room_on_disk=disk,
+        room_in_memory=cached,
+    )
+    return dataclasses.replace(plan, training=plan.training.model_copy(update={"augmented_views": views}))
+
+
 @dataclasses.dataclass(frozen=True)
 class Split:
     """A dataset artifact, and what it is called in the log."""
@@ -78,7 +126,7 @@ def _record(
 ) -> Record:
     """Finds a record in the cache, or at the address, or makes it; kept in the cache, or else until `stack` ends."""
     started = time.monotonic()
-    key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+    key = _key(facts)
     cache = cache_folder("records")
     if cache and (record := _kept(cache / key, split)):
         _tell("record_reused", record, split, started)
@@ -123,6 +171,10 @@ def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
             "augmentation": _nameless(augmentation(plan.augmentation, plan.seed).get_config()),
         }
     return facts
+
+
+def _key(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _nameless(config: Any) -> Any:
