@@ -23,11 +23,13 @@ class Head:
         pooling: ``average`` over the positions of the feature map, or ``flatten``, which keeps them.
         hidden_units: Width of a ReLU layer before the output; 0: none.
         dropout: Share of the output layer's inputs that is dropped in training.
+        feature_dropout: Likewise, of the pooled features.
     """
 
     pooling: Literal["average", "flatten"]
     hidden_units: int = 0
     dropout: float = 0.0
+    feature_dropout: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

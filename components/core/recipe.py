@@ -165,11 +165,13 @@ class FromScratch(Training):
     """How the small convnet is built and trained.
 
     Attributes:
+        scaling: Of its pixels: ``tf``, by Keras' name, to [-1, 1]; ``unit``: pixels / 255.
         padding: Of its convolutions.
         hidden_units: Width of the ReLU layer before the output.
-        dropout: Share of the output layer's inputs that is dropped.
+        dropout: Share of the ReLU layer's inputs that is dropped, where the source has it.
     """
 
+    scaling: Literal["tf", "unit"]
     padding: Literal["same", "valid"]
     hidden_units: Annotated[int, Field(ge=1)]
     dropout: Share

@@ -53,9 +53,8 @@ def train_from_scratch(
     from headstart.components.core.network.training import fit
 
     prepare(plan, accelerators)
-    head = Head("flatten", shape.hidden_units, shape.dropout)
-    preprocessing = "tf" if recipe.scaling == "backbone" else recipe.scaling
-    network = build_classifier(build_convnet(size, shape.padding), preprocessing, head, len(learn.classes), size)
+    head = Head("flatten", shape.hidden_units, feature_dropout=shape.dropout)
+    network = build_classifier(build_convnet(size, shape.padding), shape.scaling, head, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = cut(network, CONVNET, ALL)

@@ -38,8 +38,13 @@ def test_recipe_tutorial_builds_the_tutorials_models() -> None:
     recipe = load_recipe("tutorial")
     shape, size = recipe.from_scratch, recipe.image_size
     convnet = build_convnet(size, shape.padding)
-    small = build_classifier(convnet, recipe.scaling, Head("flatten", shape.hidden_units, shape.dropout), 2, size)
-    assert convnet.output.shape == (None, 7, 7, 128)
+    head = Head("flatten", shape.hidden_units, feature_dropout=shape.dropout)
+    small = build_classifier(convnet, shape.scaling, head, 2, size)
+    sizes = [layer.output.shape[1:] for layer in convnet.layers]
+    assert [side for side, _, _ in sizes] == [150, 148, 74, 72, 36, 34, 17, 15, 7]
+    assert [channels for _, _, channels in sizes] == [3, 32, 32, 64, 64, 128, 128, 128, 128]
+    kinds = [type(layer).__name__ for layer in small.layers[small.layers.index(convnet) + 1 :]]
+    assert kinds == ["Flatten", "Dropout", "Dense", "Dense"]
     assert small.count_params() == 3_453_121
     base = build_backbone(get_backbone(recipe.backbone), size)
     model = build_classifier(base, recipe.scaling, recipe.head_shape(), 2, size)

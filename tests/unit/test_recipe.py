@@ -34,14 +34,27 @@ def test_recipe_begins_with_its_command_and_the_figures_to_expect(name: str) -> 
     assert any("0." in line for line in comment)
 
 
-def test_tutorial_is_the_sources_to_the_digit() -> None:
-    recipe = load_recipe("tutorial")
-    assert (recipe.backbone, recipe.image_size, recipe.scaling) == ("vgg16", 150, "unit")
-    assert recipe.head_shape() == Head("flatten", hidden_units=256, dropout=0)
+@pytest.mark.parametrize("name", ["tutorial", "from_scratch"])
+def test_small_convnet_and_augmentation_are_the_sources_to_the_digit(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.image_size == 150
     augmentation = recipe.augmentation
     assert (augmentation.rotation, augmentation.width_shift, augmentation.height_shift) == (40, 0.2, 0.2)
     assert (augmentation.shear, augmentation.zoom, augmentation.keep_aspect) == (0.2, [-0.2, 0.2], False)
     assert augmentation.horizontal_flip and augmentation.fill == "nearest" and not augmentation.rand_augment
+    convnet = recipe.from_scratch
+    assert (convnet.scaling, convnet.padding) == ("unit", "valid")
+    assert (convnet.hidden_units, convnet.dropout) == (512, 0.5)
+    assert (convnet.optimizer, convnet.learning_rate, convnet.schedule) == ("rmsprop", 1e-4, "constant")
+    assert (convnet.epochs, convnet.steps_per_epoch, convnet.batch_size) == (100, 100, 32)
+    assert convnet.augmented_views == 0, "end to end"
+    assert not any((convnet.weight_decay, convnet.label_smoothing, convnet.mixup, convnet.ema, convnet.patience))
+
+
+def test_tutorial_is_the_sources_to_the_digit() -> None:
+    recipe = load_recipe("tutorial")
+    assert (recipe.backbone, recipe.scaling) == ("vgg16", "unit")
+    assert recipe.head_shape() == Head("flatten", hidden_units=256, dropout=0)
     assert recipe.fine_tuning.unfreeze_from == "block3_conv1"
     for stage, rate, epochs in ((recipe.head, 2e-5, 30), (recipe.fine_tuning, 1e-5, 100)):
         assert (stage.optimizer, stage.learning_rate, stage.schedule) == ("rmsprop", rate, "constant")

@@ -211,10 +211,12 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
 
 
 def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
-    recipe = load_recipe(settings={"image_size": 32, "from_scratch.epochs": 2, "from_scratch.augmented_views": 2})
+    settings = {"epochs": 2, "augmented_views": 2, "scaling": "unit", "dropout": 0.5}
+    recipe = load_recipe(settings={"image_size": 32} | {f"from_scratch.{key}": settings[key] for key in settings})
     info = train_from_scratch(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
     model = load_model(tmp_path / "model")
     assert (info.stage, info.image_size) == ("from_scratch", 32)
+    assert model.get_layer("preprocess").scale == pytest.approx(1 / 255)
     kinds = [type(layer) for layer in model.get_layer("convnet").layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(keras.layers.MaxPooling2D) == 4
     assert len(model.trainable_variables) == len(model.weights) == 12

@@ -88,6 +88,40 @@ def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
     assert np.array_equal(augmentation(settings, 3)(pixels, training=False), pixels)
 
 
+def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
+    """Seen on pictures of their own coordinates: how far the middle moves, and what a pixel's step is."""
+    size, middle = 64, slice(28, 36)
+    ramps = np.stack([*np.meshgrid(np.arange(size), np.arange(size)), np.zeros((size, size))], -1).astype(np.float32)
+    flat, steep = np.cos(np.deg2rad(40)), np.sin(np.deg2rad(40))
+    none = {"rotation": 0, "width_shift": 0, "height_shift": 0, "shear": 0, "zoom": [0, 0], "horizontal_flip": False}
+    asked = load_recipe("tutorial").augmentation
+    for change, ranges in {
+        "rotation": {
+            "x right": (flat, 1),
+            "x down": (-steep, steep),
+            "y right": (-steep, steep),
+        },
+        "width_shift": {"x": (-0.2, 0.2)},
+        "height_shift": {"y": (-0.2, 0.2)},
+        "shear": {"x down": (-0.2, 0.2), "x": (-0.1, 0.1)},
+        "zoom": {"x right": (0.8, 1.2), "y down": (0.8, 1.2)},
+    }.items():
+        settings = asked.model_copy(update={name: value for name, value in none.items() if name != change})
+        seen = augmentation(settings, 0)(np.repeat(ramps[None], 256, 0), training=True).numpy()[:, middle, middle, :2]
+        right, down = ((seen[:, :, -1] - seen[:, :, 0]).mean(1) / 7, (seen[:, -1] - seen[:, 0]).mean(1) / 7)
+        moved = (seen - ramps[middle, middle, :2]).mean((1, 2)) / size
+        found = {"x": moved[:, 0], "y": moved[:, 1], "x right": right[:, 0], "y right": right[:, 1]}
+        found |= {"x down": down[:, 0], "y down": down[:, 1]}
+        still = {"x": (0, 0), "y": (0, 0), "y right": (0, 0), "x down": (0, 0), "x right": (1, 1), "y down": (1, 1)}
+        if change == "rotation":
+            still["y down"] = ranges["x right"]
+        for name, (least, most) in (still | ranges).items():
+            assert found[name].min() == pytest.approx(least, abs=0.01), (change, name)
+            assert found[name].max() == pytest.approx(most, abs=0.01), (change, name)
+        if change == "zoom":
+            assert abs(np.corrcoef(found["x right"], found["y down"])[0, 1]) < 0.2, "independently"
+
+
 def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:
     images = np.arange(50)
     values = np.stack([images, images + 100]).astype(np.float16)[..., None]

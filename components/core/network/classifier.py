@@ -77,6 +77,8 @@ def build_classifier(
     x = base(x)
     pooling = layers.GlobalAveragePooling2D if head.pooling == "average" else layers.Flatten
     x = pooling(name="pool")(x)
+    if head.feature_dropout:
+        x = layers.Dropout(head.feature_dropout, name="feature_dropout")(x)
     if head.hidden_units:
         x = layers.Dense(head.hidden_units, activation="relu", name="hidden")(x)
     if head.dropout:

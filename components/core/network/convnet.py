@@ -13,7 +13,7 @@ _LEAST_SIZE = {"same": 16, "valid": 46}
 def build_convnet(image_size: int, padding: str = "same") -> keras.Model:
     """Four 3 x 3 convolutions, each followed by 2 x 2 max-pooling, with random weights.
 
-    Source: "Deep Learning with R", chapter 5, a convnet for a small dataset, which does not pad.
+    Source: "Deep Learning with R", section 5.2, a convnet for a small dataset, which does not pad.
 
     Args:
         image_size: Side of the input in pixels.

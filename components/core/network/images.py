@@ -58,12 +58,12 @@ def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
         changes.append(layers.RandomRotation(settings.rotation / 360, **fill, seed=seed + 1))
     if settings.width_shift or settings.height_shift:
         changes.append(layers.RandomTranslation(settings.height_shift, settings.width_shift, **fill, seed=seed + 2))
+    if settings.shear:
+        changes.append(layers.RandomShear(settings.shear, **fill, seed=seed + 4))
     if any(settings.zoom):
         zoom = tuple(settings.zoom)
         width = None if settings.keep_aspect else zoom
         changes.append(layers.RandomZoom(zoom, width, **fill, seed=seed + 3))
-    if settings.shear:
-        changes.append(layers.RandomShear(settings.shear, **fill, seed=seed + 4))
     if settings.rand_augment:
         changes.append(layers.RandAugment((0, 255), factor=settings.rand_augment, seed=seed + 5))
     return keras.Sequential(changes, name=AUGMENTATION)
