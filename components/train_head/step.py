@@ -42,7 +42,8 @@ def train_head(
         accelerators: How many GPUs there have to be.
 
     Raises:
-        HeadstartError: There are too few GPUs, a setting is wrong, or the weights cannot be had or do not fit.
+        HeadstartError: There are too few GPUs, a setting is wrong, that of fine-tuning's first layer included, or the
+            weights cannot be had or do not fit.
     """
     start_logging()
     started = time.monotonic()
@@ -53,7 +54,7 @@ def train_head(
     learn, choose = read_training_infos(train, validation)
 
     from headstart.components.core.network.artifact import library_versions, save_model
-    from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
+    from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, check_point, cut
     from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
@@ -63,6 +64,7 @@ def train_head(
 
     prepare(plan, accelerators)
     base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
+    check_point(base, recipe.fine_tuning.unfreeze_from)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False

@@ -176,10 +176,16 @@ def test_without_room_for_a_record_fine_tuning_goes_end_to_end(
     assert f"split=train images=80 views=1 bytes={80 * 64 * 64 * 3 * 2}" in text, "what is kept are the pixels"
 
 
-def test_unknown_point_lists_the_blocks(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"no layer or block 'block9'; one can unfreeze from .*block3"):
+def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
+    head: Path, splits: dict[str, Path], tmp_path: Path
+) -> None:
+    message = r"no layer or block 'block9'; one can unfreeze from .*block3"
+    with pytest.raises(HeadstartError, match=message):
         tune(head, splits, tmp_path / "tuned", unfreeze_from="block9")
-    assert not (tmp_path / "tuned").exists()
+    settings = {"backbone": "sketchnet", "fine_tuning.unfreeze_from": "block9", "head.epochs": 10**6}
+    with pytest.raises(HeadstartError, match=message):
+        train_head(splits["train"], splits["validation"], tmp_path / "head", load_recipe(settings=settings), seed=0)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_gpu_that_was_asked_for_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:

@@ -158,6 +158,19 @@ def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
     return parts
 
 
+def check_point(base: keras.Model, point: str) -> None:
+    """Refuses a point that `unfreeze` would refuse, before there is anything to unfreeze.
+
+    Args:
+        base: A backbone.
+        point: See `cut`.
+
+    Raises:
+        HeadstartError: There is no such layer, or it has no weights and none come after it.
+    """
+    _waist_below(base, _position(base, point))
+
+
 def blocks_of(base: keras.Model) -> dict[str, list[keras.Layer]]:
     """The blocks of a backbone with their layers, from the input up; `STEM` for what comes before the first."""
     pattern = re.compile(BACKBONES[base.name].blocks)
