@@ -73,22 +73,32 @@ def _recipe(output: Path) -> str:
     return f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n{dump_recipe(info.recipe)}"
 
 
-OF_A_RUN = Products(
-    {
-        TRAIN: "split-dataset/train",
-        TEST: "split-dataset/test",
-        "model": "fine-tune/model",
-        "report.html": "evaluate-model/report",
-        "evaluation": "evaluate-model/evaluation",
-        "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
-        "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
-        "data.html": "download-dataset/hygiene",
-        "quarantine.csv": "download-dataset/dataset/quarantine.csv",
-        METRICS: "evaluate-model/evaluation/metrics.json",
-    },
-    RECIPE,
-    _recipe,
-)
+def products_of(from_scratch: bool) -> Products:
+    """What a run of `transfer_learning` leaves.
+
+    Args:
+        from_scratch: Whether it trains without transfer as well.
+    """
+    trained = {"head": "train-head", "fine_tuning": "fine-tune"}
+    if from_scratch:
+        trained["from_scratch"] = "train-from-scratch"
+    return Products(
+        {
+            TRAIN: "split-dataset/train",
+            TEST: "split-dataset/test",
+            "model": "fine-tune/model",
+            "report.html": "evaluate-model/report",
+            "evaluation": "evaluate-model/evaluation",
+            "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+            "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
+            "data.html": "download-dataset/hygiene",
+            "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+            **{f"tensorboard/{stage}": f"{task}/tensorboard/{stage}" for stage, task in trained.items()},
+            METRICS: "evaluate-model/evaluation/metrics.json",
+        },
+        RECIPE,
+        _recipe,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,15 +109,15 @@ class Request:
         parameters: Of the pipeline.
         from_scratch: Whether to train without transfer as well.
         output: The folder that receives the results.
-        pipeline: Which one, of `PIPELINES`.
         products: What the results are.
+        pipeline: Which one, of `PIPELINES`.
     """
 
     parameters: dict[str, Any]
     from_scratch: bool
     output: Path
+    products: Products
     pipeline: str = TRANSFER_LEARNING
-    products: Products = OF_A_RUN
 
 
 class Interrupted(Exception):

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.history import Epoch
+from headstart.components.core.history import Epoch, steps_of, table_of
 from headstart.components.core.logs import event
 from headstart.components.core.stores import NotFound, open_tree
 
-FORMAT = "headstart-checkpoint/1"
+FORMAT = "headstart-checkpoint/2"
+
+_ARRAYS = ("best", "network", "optimizer")
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -128,9 +130,10 @@ class Checkpoint:
 
 
 def _packed(state: State, key: str) -> bytes:
-    about = {"key": key, "epochs": [dataclasses.asdict(epoch) for epoch in state.epochs]}
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    for name in ("best", "network", "optimizer"):
+    about = {"key": key, "epochs": [dataclasses.asdict(dataclasses.replace(each, steps=())) for each in state.epochs]}
+    arrays: dict[str, NDArray[Any]] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    arrays |= {f"steps.{number}": table_of(epoch.steps) for number, epoch in enumerate(state.epochs)}
+    for name in _ARRAYS:
         arrays |= {f"{name}.{number}": value for number, value in enumerate(getattr(state, name))}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -147,8 +150,11 @@ def _unpacked(content: bytes, key: str) -> State | None:
         about = json.loads(archive["about"].tobytes())
         if about["key"] != key:
             return None
-        epochs = [Epoch(**each) for each in about["epochs"]]
-        return State(epochs, **{name: _numbered(archive, name) for name in ("best", "network", "optimizer")})
+        epochs = [
+            Epoch(**{**each, "steps": steps_of(steps)})
+            for each, steps in zip(about["epochs"], _numbered(archive, "steps"), strict=True)
+        ]
+        return State(epochs, **{name: _numbered(archive, name) for name in _ARRAYS})
 
 
 def _numbered(archive: Mapping[str, NDArray[Any]], name: str) -> Arrays:

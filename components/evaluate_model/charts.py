@@ -2,13 +2,14 @@
 
 import dataclasses
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from headstart.components.core.history import Epoch
+from headstart.components.core.history import Epoch, Step
 from headstart.components.core.probe import LearningCurve
 from headstart.components.evaluate_model.ranking import Curve
 
@@ -22,6 +23,7 @@ MOST_CLASSES = len(_CLASSES)
 # Drawn in the first, shown in the second: the charts follow the page from light to dark.
 _OF_THE_PAGE = {_INK: "currentColor", _VALIDATION: "rgb(var(--blue))"}
 _MOST_POINTS = 200
+_SMOOTHING, _SMOOTHED_POINTS = 0.8, 100
 
 _STYLE = {
     "axes.edgecolor": _INK,
@@ -49,34 +51,47 @@ class Chart:
 
 
 def curves(epochs: list[Epoch], title: str) -> list[Chart]:
-    """Loss and accuracy of one stage over its epochs, training beside validation.
+    """Loss and accuracy of one stage as points and a smoothed line, training beside validation.
+
+    Training is shown step by step, as the weights were at each; validation at the end of each epoch.
 
     Args:
-        epochs: At least one.
+        epochs: At least one; their steps may be means of several.
         title: Of the stage.
     """
-    numbers = [epoch.epoch for epoch in epochs]
-    last = epochs[-1]
-    rows = (
-        ("loss (nats)", [e.loss for e in epochs], [e.validation_loss for e in epochs], ".3f"),
-        ("accuracy (%)", [100 * e.accuracy for e in epochs], [100 * e.validation_accuracy for e in epochs], ".1f"),
-    )
+    passes = [epoch.epoch for epoch in epochs]
+    moments, steps = zip(*(moment for epoch in epochs for moment in _moments(epoch)), strict=True)
     charts = []
-    for name, training, validation, digits in rows:
+    for name, key, unit, digits in (("loss (nats)", "loss", 1, ".3f"), ("accuracy (%)", "accuracy", 100, ".1f")):
+        training = [unit * getattr(step, key) for step in steps]
+        means = [unit * getattr(epoch, key) for epoch in epochs]
+        held_out = [unit * getattr(epoch, f"validation_{key}") for epoch in epochs]
         with rc_context(_STYLE):
             figure = Figure(figsize=(3.8, 2.6), layout="constrained")
             axes = figure.subplots()
-            axes.plot(numbers, training, "o", color=_TRAINING, markersize=4, label="training")
-            axes.plot(numbers, validation, "-", color=_VALIDATION, linewidth=2, label="validation")
+            axes.plot(moments, training, "o", color=_TRAINING, markersize=2.5, alpha=0.5, markeredgewidth=0)
+            axes.plot(passes, held_out, "o", color=_VALIDATION, markersize=4, markeredgewidth=0)
+            axes.plot(moments, smoothed(training), "-", color=_TRAINING, linewidth=2, label="training")
+            axes.plot(passes, smoothed(held_out), "-", color=_VALIDATION, linewidth=2, label="validation")
             axes.set(xlabel="epoch", ylabel=name, title=title)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(frameon=False)
             words = (
-                f"{title}: {name} over {last.epoch} epochs, training from {training[0]:{digits}} to "
-                f"{training[-1]:{digits}}, validation from {validation[0]:{digits}} to {validation[-1]:{digits}}"
+                f"{title}: {name} over {len(epochs)} epochs, training from {means[0]:{digits}} to "
+                f"{means[-1]:{digits}}, validation from {held_out[0]:{digits}} to {held_out[-1]:{digits}}"
             )
             charts.append(Chart(_svg(figure, f"{title} {name}"), words))
     return charts
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Exponential moving average, for the eye.
+
+    A curve of 100 points gets the factor 0.8 (F. Chollet, "Deep Learning with Python", 2018, section 5.3); others one
+    as strong for their length, so that a short curve does not lag behind its points.
+    """
+    factor = _SMOOTHING ** (_SMOOTHED_POINTS / len(values))
+    return list(itertools.accumulate(values, lambda before, value: factor * before + (1 - factor) * value))
 
 
 def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> list[Chart]:
@@ -139,6 +154,13 @@ def learning(curve: LearningCurve) -> str:
         axes.set(xlabel="images learned from", ylabel="accuracy on held-out images (%)")
         axes.legend(frameon=False, loc="lower right")
         return _svg(figure, "learning")
+
+
+def _moments(epoch: Epoch) -> Iterator[tuple[float, Step | Epoch]]:
+    """The steps of an epoch, or itself where none are known, with the epochs that have passed."""
+    known: Sequence[Step | Epoch] = epoch.steps or [epoch]
+    for done, step in enumerate(known, start=1):
+        yield epoch.epoch - 1 + done / len(known), step
 
 
 def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:

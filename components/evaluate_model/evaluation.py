@@ -12,7 +12,7 @@ from headstart.components.core.calibration import scaled
 from headstart.components.core.comparison import Comparison, compare
 from headstart.components.core.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, PICTURES
 from headstart.components.core.files import fresh_folder, write_json
-from headstart.components.core.history import Epoch
+from headstart.components.core.history import Epoch, thinned
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.model import ModelInfo
 from headstart.components.core.pictures import Shown, read_pictures, write_pictures
@@ -22,6 +22,9 @@ from headstart.components.core.slices import slices_of
 from headstart.components.core.statistics import Interval, wilson
 from headstart.components.evaluate_model.calibration import Abstention, Calibration, abstentions, calibrate
 from headstart.components.evaluate_model.figures import SEED, Figures, figures_of
+
+_CURVE_POINTS = 150
+"""Of each stage's training curve, as far as it has no more epochs; all steps are in the model's `history.csv`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +169,8 @@ def _evaluate(material: Material) -> Evaluation:
 
 
 def _made(run: Run) -> dict[str, Any]:
-    return {**dataclasses.asdict(run.info), "history": [dataclasses.asdict(epoch) for epoch in run.epochs]}
+    epochs = thinned(run.epochs, _CURVE_POINTS)
+    return {**dataclasses.asdict(run.info), "history": [dataclasses.asdict(epoch) for epoch in epochs]}
 
 
 def _metrics(result: Evaluation, material: Material) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def _histories(models: dict[str, Any]) -> dict[str, list[Epoch]]:
     """Epochs by stage; a fine-tuned model's history holds its head's epochs too, which are shown once."""
     stages: dict[str, list[Epoch]] = {}
     for key in ("from_scratch", "head", "test"):
-        epochs = [Epoch(**each) for each in models[key]["history"]] if key in models else []
+        epochs = [Epoch.of(each) for each in models[key]["history"]] if key in models else []
         for stage in dict.fromkeys(epoch.stage for epoch in epochs):
             stages[STAGE_TITLES[stage]] = [epoch for epoch in epochs if epoch.stage == stage]
     return stages

@@ -3,7 +3,7 @@
 from typing import Any, Dict
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 from headstart.components.image import IMAGE
 
@@ -14,6 +14,7 @@ def fine_tune(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
+    tensorboard: Output[Artifact],
     recipe: str = "fast",
     settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
     seed: int = 0,
@@ -29,6 +30,8 @@ def fine_tune(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch and how far to go from the head.
         model: Model artifact: model.keras, model.json, history.csv.
+        tensorboard: TensorBoard's event files: loss, accuracy and learning rate of each step, and of each epoch those
+            of validation too.
         recipe: Name of a recipe, a file of one, or its YAML; the backbone is the head's.
         settings: Values of single keys of it, by their dotted names, such as fine_tuning.epochs.
         seed: Of everything drawn at random.
@@ -55,5 +58,6 @@ def fine_tune(
         record_uri=record_uri,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
+        tensorboard=Path(tensorboard.path),
     )
     model.metadata.update(info.metrics)

@@ -27,6 +27,7 @@ def fine_tune(
     record_uri: str = "",
     checkpoint_uri: str = "",
     accelerators: int = 0,
+    tensorboard: Path | None = None,
 ) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
@@ -46,6 +47,7 @@ def fine_tune(
         record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
+        tensorboard: Folder that receives event files of how training went; None: none are written.
 
     Raises:
         HeadstartError: There are too few GPUs, a setting is wrong, or the data has other classes than the model.
@@ -69,6 +71,7 @@ def fine_tune(
     from headstart.components.core.network.optimizer import block_paces
     from headstart.components.core.network.record_cache import recorded, with_room
     from headstart.components.core.network.resuming import open_checkpoint
+    from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import fit
 
     prepare(plan, accelerators)
@@ -112,6 +115,8 @@ def fine_tune(
         parent=before.sha256,
         max_side=learn.max_side,
     )
+    if tensorboard:
+        write_event_files(tensorboard, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation], head)
     save_model(model, network, info, [*read_history(head), *epochs])

@@ -21,6 +21,7 @@ def train_from_scratch(
     seed: int,
     checkpoint_uri: str = "",
     accelerators: int = 0,
+    tensorboard: Path | None = None,
 ) -> ModelInfo:
     """Trains the convnet, all of it, and keeps the epoch with the least validation loss.
 
@@ -32,6 +33,7 @@ def train_from_scratch(
         seed: Of everything drawn at random.
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
+        tensorboard: Folder that receives event files of how training went; None: none are written.
 
     Raises:
         HeadstartError: There are too few GPUs, a setting is wrong.
@@ -50,6 +52,7 @@ def train_from_scratch(
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.resuming import open_checkpoint
+    from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import fit
 
     prepare(plan, accelerators)
@@ -76,6 +79,8 @@ def train_from_scratch(
         seconds=time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
         max_side=learn.max_side,
     )
+    if tensorboard:
+        write_event_files(tensorboard, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
     save_model(model, network, info, epochs)

@@ -3,7 +3,7 @@
 from typing import Any, Dict
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 from headstart.components.image import IMAGE
 
@@ -13,6 +13,7 @@ def train_head(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
+    tensorboard: Output[Artifact],
     recipe: str = "fast",
     settings: Dict[str, Any] = {},  # noqa: B006 - KFP reads the default and never changes it
     backbone: str = "",
@@ -30,6 +31,8 @@ def train_head(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
+        tensorboard: TensorBoard's event files: loss, accuracy and learning rate of each step, and of each epoch those
+            of validation too.
         recipe: Name of a recipe, a file of one, or its YAML.
         settings: Values of single keys of it, by their dotted names, such as head.epochs.
         backbone: Name of a backbone; empty: the recipe's.
@@ -61,5 +64,6 @@ def train_head(
         record_uri=record_uri,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
+        tensorboard=Path(tensorboard.path),
     )
     model.metadata.update(info.metrics)

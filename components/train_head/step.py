@@ -24,6 +24,7 @@ def train_head(
     record_uri: str = "",
     checkpoint_uri: str = "",
     accelerators: int = 0,
+    tensorboard: Path | None = None,
 ) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
@@ -40,6 +41,7 @@ def train_head(
         record_uri: Folder, or gs:// or s3:// address, where records of frozen features are shared; empty: none.
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
+        tensorboard: Folder that receives event files of how training went; None: none are written.
 
     Raises:
         HeadstartError: There are too few GPUs, a setting is wrong, that of fine-tuning's first layer included, or the
@@ -59,6 +61,7 @@ def train_head(
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.resuming import open_checkpoint
+    from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import fit
     from headstart.components.core.network.weights import pretrained_backbone, weights_digest
 
@@ -111,6 +114,8 @@ def train_head(
         max_side=learn.max_side,
         backbone_sha256=weights_digest(base),
     )
+    if tensorboard:
+        write_event_files(tensorboard, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
     write_probe(model, probed)

@@ -3,7 +3,7 @@
 from typing import Any, Dict
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output
+from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
 from headstart.components.image import IMAGE
 
@@ -13,6 +13,7 @@ def train_variant(
     train: Input[Dataset],
     validation: Input[Dataset],
     model: Output[Model],
+    tensorboard: Output[Artifact],
     variant: Dict[str, Any],
     seed: int = 0,
     checkpoint_uri: str = "",
@@ -24,6 +25,7 @@ def train_variant(
         train: Dataset artifact to learn from.
         validation: Dataset artifact that chooses the epoch and, in fine-tuning, how far to go from the head.
         model: Model artifact: model.keras, model.json, history.csv.
+        tensorboard: TensorBoard's event files of each stage, as `train_head` writes them.
         variant: What is trained: its name; method, 'from_scratch', 'head' or 'fine_tuned'; and, where they differ
             from the default, recipe, settings, backbone, weights, image_size, as those of `train_head`.
         seed: Of everything drawn at random.
@@ -43,5 +45,6 @@ def train_variant(
         seed,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
+        tensorboard=Path(tensorboard.path),
     )
     model.metadata.update(info.metrics)

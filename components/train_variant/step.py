@@ -22,6 +22,7 @@ def train_variant(
     seed: int,
     checkpoint_uri: str = "",
     accelerators: int = 0,
+    tensorboard: Path | None = None,
 ) -> ModelInfo:
     """Does what the single steps of a method do one after the other, with the same result.
 
@@ -37,6 +38,7 @@ def train_variant(
         seed: Of everything drawn at random.
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
+        tensorboard: Folder that receives event files of how training went; None: none are written.
 
     Raises:
         HeadstartError: The variant is none, or a step fails; the message names the variant.
@@ -46,16 +48,14 @@ def train_variant(
     event("variant", variant=asked.name, method=asked.method)
     try:
         with left_alone("records"):
-            return _train(train, validation, model, asked, seed, checkpoint_uri, accelerators)
+            more = {"checkpoint_uri": checkpoint_uri, "accelerators": accelerators, "tensorboard": tensorboard}
+            return _train(train, validation, model, asked, seed, **more)
     except HeadstartError as error:
         raise HeadstartError(f"variant {asked.name!r}: {error}") from None
 
 
-def _train(
-    train: Path, validation: Path, model: Path, variant: Variant, seed: int, checkpoint_uri: str, accelerators: int
-) -> ModelInfo:
+def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: int, **more: Any) -> ModelInfo:
     recipe = variant.training()
-    more: dict[str, Any] = {"checkpoint_uri": checkpoint_uri, "accelerators": accelerators}
     if variant.method == "from_scratch":
         return train_from_scratch(train, validation, model, recipe, seed, **more)
     if variant.method == "head":

@@ -31,7 +31,8 @@ def compare(
         Path,
         typer.Option(
             help="Folder that receives comparison.html, comparison.json, variants.yaml, data.html, quarantine.csv, "
-            "and for each variant its model, evaluation and report in models/, evaluations/ and reports/."
+            "and for each variant its model, evaluation, report and event files in models/, evaluations/, reports/ "
+            "and tensorboard/."
         ),
     ] = Path("out"),
 ) -> None:
@@ -54,7 +55,7 @@ def compare(
     values = comparison_parameters(variants, parameters) | {"command": given_command()}
     try:
         with RunDisplay(console, stages=len(comparison_stages()) + 2 * (len(variants) - 1)) as display:
-            request = Request(values, False, output, COMPARE_METHODS, products)
+            request = Request(values, False, output, products, COMPARE_METHODS)
             comparison = run_pipeline(request, display)
     except Interrupted as interrupted:
         console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
@@ -69,6 +70,7 @@ def _artifacts(variants: list[Variant]) -> dict[str, str]:
         found[f"models/{variant.name}"] = f"{inside}/train-variant/model"
         found[f"evaluations/{variant.name}"] = f"{inside}/evaluate-model/evaluation"
         found[f"reports/{variant.name}.html"] = f"{inside}/evaluate-model/report"
+        found[f"tensorboard/{variant.name}"] = f"{inside}/train-variant/tensorboard"
     return found | {
         "comparison.html": "compare-variants/report",
         "data.html": "download-dataset/hygiene",

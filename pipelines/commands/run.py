@@ -23,7 +23,7 @@ def run(
         Path,
         typer.Option(
             help="Folder that receives model/, report.html, data.html, evaluation/, metrics.json, "
-            "predictions.parquet, label_errors.csv, quarantine.csv, recipe.yaml and splits/."
+            "predictions.parquet, label_errors.csv, quarantine.csv, recipe.yaml, tensorboard/ and splits/."
         ),
     ] = Path("out"),
     from_scratch: FromScratch = False,
@@ -32,7 +32,7 @@ def run(
     parameters = parameters.on_this_machine()
 
     from headstart.pipelines.display import RunDisplay, show_results
-    from headstart.pipelines.run import Interrupted, Request
+    from headstart.pipelines.run import Interrupted, Request, products_of
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()
@@ -40,7 +40,8 @@ def run(
     try:
         with RunDisplay(console, stages=len(stages(from_scratch))) as display:
             values = parameters.model_dump() | {"command": given_command()}
-            metrics = run_pipeline(Request(values, from_scratch, output), display)
+            request = Request(values, from_scratch, output, products_of(from_scratch))
+            metrics = run_pipeline(request, display)
             display.skip(stages(from_scratch))
     except Interrupted as interrupted:
         console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)

@@ -105,6 +105,7 @@ def is_model(stage: str) -> Callable[[Path], None]:
         info = read_model_info(outputs / "model")
         assert info.stage == stage
         assert info.versions["tensorflow"]
+        assert len(list(outputs.glob(f"tensorboard/{stage}/*/*tfevents*"))) == 2
 
     return check
 

@@ -48,8 +48,8 @@ def table(output: Path) -> dict[str, Any]:
 
 def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     files = ("comparison.html", "comparison.json", "variants.yaml", "data.html", "quarantine.csv", "run.log")
-    assert {path.name for path in output.iterdir()} == {*files, "models", "evaluations", "reports"}
-    for folder, suffix in (("models", ""), ("evaluations", ""), ("reports", ".html")):
+    assert {path.name for path in output.iterdir()} == {*files, "models", "evaluations", "reports", "tensorboard"}
+    for folder, suffix in (("models", ""), ("evaluations", ""), ("reports", ".html"), ("tensorboard", "")):
         assert {path.name for path in (output / folder).iterdir()} == {f"slow{suffix}", f"quick{suffix}"}
 
 

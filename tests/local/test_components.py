@@ -52,6 +52,10 @@ def output(root: Path, path: str) -> Path:
     return found
 
 
+def is_told_to_tensorboard(root: Path, task: str, stage: str) -> bool:
+    return len(list(output(root, f"{task}/tensorboard").glob(f"{stage}/*/*tfevents*"))) == 2
+
+
 def as_data(splits: dict[str, Path], *names: str) -> dict[str, tuple[type, Path]]:
     return {name: (dsl.Dataset, splits[name]) for name in names}
 
@@ -89,18 +93,21 @@ def test_train_head(root: Path, splits: dict[str, Path]) -> None:
     settings = {"head.epochs": 2}
     run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", settings=settings)
     assert read_model_info(output(root, "train-head/model")).stage == "head"
+    assert is_told_to_tensorboard(root, "train-head", "head")
 
 
 def test_fine_tune(root: Path, splits: dict[str, Path], head: Path) -> None:
     artifacts = {"head": (dsl.Model, head)} | as_data(splits, "train", "validation")
     run(fine_tune, artifacts, settings={"fine_tuning.epochs": 1})
     assert read_model_info(output(root, "fine-tune/model")).parent == read_model_info(head).sha256
+    assert is_told_to_tensorboard(root, "fine-tune", "fine_tuning")
 
 
 def test_train_from_scratch(root: Path, splits: dict[str, Path]) -> None:
     recipe = "image_size: 32\nfrom_scratch:\n  epochs: 1\n"
     run(train_from_scratch, as_data(splits, "train", "validation"), backbone="sketchnet", recipe=recipe)
     assert read_model_info(output(root, "train-from-scratch/model")).stage == "from_scratch"
+    assert is_told_to_tensorboard(root, "train-from-scratch", "from_scratch")
 
 
 def test_evaluate_model_with_and_without_the_optional_models(root: Path, splits: dict[str, Path], head: Path) -> None:

@@ -25,7 +25,7 @@ from headstart.pipelines.events import Measured, parse
 
 PRODUCTS = {
     "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
-    "data.html", "recipe.yaml", "splits", "run.log",
+    "data.html", "recipe.yaml", "splits", "tensorboard", "run.log",
 }  # fmt: skip
 
 
@@ -44,6 +44,13 @@ def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     assert {path.name for path in (output / "model").iterdir()} == {
         "model.keras", "model.json", "history.csv", "seen.parquet",
     }  # fmt: skip
+
+
+def test_event_files_are_there_for_each_stage(output: Path) -> None:
+    found = {str(path.parent.relative_to(output / "tensorboard")) for path in output.rglob("*tfevents*")}
+    assert found == {
+        f"{stage}/{run}" for stage in ("head", "fine_tuning", "from_scratch") for run in ("train", "validation")
+    }
 
 
 def test_recipe_of_the_run_is_complete_and_can_be_given_back(output: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from headstart.components.core.evaluation import FINAL, IN_USE
-from headstart.components.core.history import Epoch
+from headstart.components.core.history import Epoch, Step
 from headstart.components.core.hygiene import Finding, HygieneSummary, write_hygiene
 from headstart.components.core.model import ModelInfo
 from headstart.components.core.pictures import Shown, jpeg, write_pictures
@@ -60,17 +60,27 @@ def pictures_for(predictions: Predictions) -> list[Shown]:
     return found
 
 
+def drawn_epochs(stage: str, count: int, batches: int = 20) -> list[Epoch]:
+    """How training might go, more and more slowly, with some noise from step to step."""
+    noise, epochs = np.random.default_rng(count).normal(size=(count, batches)), []
+    for epoch in range(1, count + 1):
+        past = epoch + np.arange(batches) / batches
+        steps = [
+            Step(1e-3, *pair)
+            for pair in np.stack([np.exp(0.2 * noise[epoch - 1]) / past, 0.9 - 0.3 / past], axis=1).tolist()
+        ]
+        loss, accuracy = (float(np.mean([getattr(step, name) for step in steps])) for name in ("loss", "accuracy"))
+        epochs.append(Epoch(stage, epoch, 1.0, 1e-3, loss, accuracy, 1.1 / epoch, 0.9 - 0.35 / epoch, tuple(steps)))
+    return epochs
+
+
 def drawn_report(
     folder: Path, classes: list[str], images: int, champion: bool = True, strength: float = 3.0, share: float = 0.5
 ) -> Path:
     """Writes an evaluation and its report into a folder, and returns the report's path."""
     final = answers(images, classes, 1, strength)
     stages = {"from_scratch": 0.4, "head": 0.8}
-    epochs = [
-        Epoch(stage, epoch, 1.0, 1e-3, 1 / epoch, 0.9 - 0.3 / epoch, 1.1 / epoch, 0.9 - 0.35 / epoch)
-        for stage in ("head", "fine_tuning")
-        for epoch in range(1, 9)
-    ]
+    epochs = [epoch for stage in ("head", "fine_tuning") for epoch in drawn_epochs(stage, 8)]
 
     def info(stage: str) -> ModelInfo:
         recipe = {"backbone": "mobilenet_v2", "weights": "", "plan": {"epochs": 8, "seed": 0}}

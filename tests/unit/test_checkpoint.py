@@ -9,10 +9,10 @@ import pytest
 
 from headstart.components.core.checkpoint import Checkpoint, State
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.history import Epoch
+from headstart.components.core.history import Epoch, Step
 
 WORK = {"seed": 0, "datasets": ["a", "b"]}
-EPOCH = Epoch("head", 1, 2.5, 1e-3, 0.7, 0.5, 0.6, 0.75)
+EPOCH = Epoch("head", 1, 2.5, 1e-3, 0.7, 0.5, 0.6, 0.75, (Step(5e-4, 0.8, 0.25), Step(1e-3, 0.6, 0.75)))
 STATE = State(
     [EPOCH],
     best=[np.float32([[1, 2]]), np.float32(3)],

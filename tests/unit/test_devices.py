@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 TRAINING = """
@@ -33,19 +34,21 @@ hidden = keras.layers.Dense(8, activation="relu")(inputs)
 model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
 epochs = fit(model, points(64), points(images), plan, [Pace(pull=5.0)] * 4)
 replicas = tf.distribute.get_strategy().num_replicas_in_sync
-print(json.dumps([replicas, [[each.loss, each.validation_loss, each.validation_accuracy] for each in epochs]]))
+steps = [[step.loss for step in each.steps] for each in epochs]
+print(json.dumps([replicas, steps, [[each.loss, each.validation_loss, each.validation_accuracy] for each in epochs]]))
 """
 
 
 def test_two_devices_have_the_losses_of_one() -> None:
     """Also with validation images that they cannot share out evenly."""
-    found = {}
+    found, steps = {}, {}
     for devices in (1, 2):
         command = [sys.executable, "-c", TRAINING, str(devices), "33"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
-        replicas, found[devices] = json.loads(done.stdout.splitlines()[-1])
+        replicas, steps[devices], found[devices] = json.loads(done.stdout.splitlines()[-1])
         assert replicas == devices
+    assert np.array(steps[2]) == pytest.approx(np.array(steps[1]), rel=1e-4)
     for one, two in zip(found[1], found[2], strict=True):
         assert two[:2] == pytest.approx(one[:2], rel=1e-4)
         assert two[2] == pytest.approx(one[2], abs=1 / 33), "one image counts twice"

@@ -8,7 +8,7 @@ import pytest
 
 from headstart.components.core.checkpoint import State
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.history import best_epoch, read_history, write_history
+from headstart.components.core.history import best_epoch
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches, targets_of
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.images import augmentation, image_batches
@@ -166,7 +166,7 @@ def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
     assert ((targets > 0.01) & (targets < 0.99)).any() and not np.isin(inputs, np.arange(8)).all()
 
 
-def test_fit_learns_and_leaves_the_best_epoch(tmp_path: Path) -> None:
+def test_fit_learns_and_leaves_the_best_epoch() -> None:
     model, validation = logistic(), points(200, seed=1)
     epochs = fit(model, points(400), validation, PLAN)
     assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
@@ -174,8 +174,6 @@ def test_fit_learns_and_leaves_the_best_epoch(tmp_path: Path) -> None:
     loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
     assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
     assert epochs[-1].learning_rate < epochs[0].learning_rate
-    write_history(tmp_path, epochs)
-    assert read_history(tmp_path) == epochs
 
 
 def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:

@@ -68,6 +68,10 @@ class TrainingBatches(keras.utils.PyDataset):
         self.ready[index] = time.monotonic()
         return batch
 
+    def images_until(self, index: int) -> int:
+        """How many images an epoch has shown with its batch of this number, from 0, and those before it."""
+        return min((index + 1) * self.batch_size, len(self._order))
+
     def _put_together(self, index: int) -> Batch:
         drawn = slice(index * self.batch_size, (index + 1) * self.batch_size)
         images = self._order[drawn]

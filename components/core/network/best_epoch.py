@@ -9,6 +9,7 @@ from headstart.components.core.checkpoint import Arrays, State
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch, best_epoch
 from headstart.components.core.logs import event, progress
+from headstart.components.core.network.steps import Steps
 from headstart.components.core.plan import Plan
 
 
@@ -17,6 +18,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     Args:
         plan: How the stage trains.
+        steps: Knows the steps of the present epoch.
         state: To go on from; None: from the start.
 
     Attributes:
@@ -24,11 +26,12 @@ class BestEpoch(keras.callbacks.Callback):
         weights: Trainable variables after the best of them.
     """
 
-    def __init__(self, plan: Plan, state: State | None = None) -> None:
+    def __init__(self, plan: Plan, steps: Steps, state: State | None = None) -> None:
         super().__init__()
         self.epochs: list[Epoch] = list(state.epochs) if state else []
         self.weights: Arrays = state.best if state else []
         self._plan = plan
+        self._steps = steps
         self._lost = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -52,11 +55,12 @@ class BestEpoch(keras.callbacks.Callback):
             stage=self._plan.stage,
             epoch=epoch + 1,
             seconds=time.monotonic() - self._started,
-            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            learning_rate=self._steps.made[-1].learning_rate,
             loss=float(loss),
             accuracy=float(logs["accuracy"]),
             validation_loss=float(held_out),
             validation_accuracy=float(logs["val_accuracy"]),
+            steps=tuple(self._steps.made),
         )
         self.epochs.append(done)
         since = done.epoch - best_epoch(self.epochs).epoch

@@ -76,6 +76,14 @@ def block_paces(base: keras.Model, variables: Sequence[keras.Variable], tuning: 
     ]
 
 
+def learning_rates(training: Training, steps: int) -> list[float]:
+    """The learning rate of each step of a stage that has so many."""
+    schedule = _schedule(training, steps)
+    if isinstance(schedule, float):
+        return [schedule] * steps
+    return list(keras.ops.convert_to_numpy(keras.ops.vectorized_map(schedule, keras.ops.arange(steps))).tolist())
+
+
 def _schedule(training: Training, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     if training.schedule == "constant":
         return training.learning_rate

@@ -16,6 +16,7 @@ from headstart.components.core.network.optimizer import Pace, build_optimizer
 from headstart.components.core.network.precision import FLOAT32, computed_in, training_precision
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.resuming import Saver, restore
+from headstart.components.core.network.steps import Steps
 from headstart.components.core.network.waiting import Waiting
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Training
@@ -53,12 +54,12 @@ def fit(
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
-    keeper = BestEpoch(plan, state)
-    batches = TrainingBatches(train, training, units, plan.seed, len(keeper.epochs))
-    steps = len(batches) * training.epochs
+    batches = TrainingBatches(train, training, units, plan.seed, len(state.epochs) if state else 0)
+    steps = Steps(training, batches)
+    keeper = BestEpoch(plan, steps, state)
     precision = training_precision(tail, plan, batches)
     with computed_in(tail, precision):
-        compile_classifier(tail, build_optimizer(training, steps, paces))
+        compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
         if not (state and state.finished):
             if state:
                 restore(tail, state)
@@ -68,7 +69,7 @@ def fit(
                 initial_epoch=len(keeper.epochs),
                 validation_data=PlainBatches(validation, units),
                 class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
-                callbacks=[*_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
+                callbacks=[steps, *_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
             )
