@@ -12,8 +12,9 @@ run: $(VENV)/.installed
 	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --set head.learning_rate=0.01 \
 		--set fine_tuning.epochs=8 --set fine_tuning.learning_rate=0.002 --output out/sample
 
+# Files of tests are dealt to as many processes as there are cores; each stays whole, for what its tests share.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # The type checker finds the folders under their import name through links.
 check: $(VENV)/.installed
