@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import read_json
+from headstart.components.core.files import full_disk_in_one_line, read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
@@ -146,7 +146,7 @@ def run(request: Request, display: Display) -> dict[str, Any]:
         HeadstartError: A step failed, or the output folder cannot be written or is in use.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
     """
-    with _signals_as_exceptions(), _work_folder(request.output) as work:
+    with full_disk_in_one_line(request.output), _signals_as_exceptions(), _work_folder(request.output) as work:
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
         _publish(root, work, request)

@@ -7,7 +7,7 @@ import numpy as np
 
 from headstart.components.core.comparison import BETTER, LEVEL, MIN_IMAGES, WORSE, Comparison, compare
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import write_json
+from headstart.components.core.files import full_disk_in_one_line, write_json
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.slices import slices_of
@@ -81,6 +81,7 @@ class Decision:
     gate: Gate
 
 
+@full_disk_in_one_line()
 def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) -> str:
     """Decides, and says why.
 

@@ -6,11 +6,12 @@ from typing import Any
 from headstart.components.compare_variants.page import render
 from headstart.components.compare_variants.table import read_entrant, tabulate
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import write_json
+from headstart.components.core.files import full_disk_in_one_line, write_json
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.variants import read_variants
 
 
+@full_disk_in_one_line()
 def compare_variants(
     evaluations: list[Path], variants: list[dict[str, Any]], comparison: Path, report: Path, command: str = ""
 ) -> str:

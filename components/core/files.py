@@ -1,10 +1,12 @@
 """Folders and files that are either complete or absent."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,6 +42,26 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_in_one_line(place: object = "the outputs") -> Iterator[None]:
+    """Tells in one line that there was no room for a file; for a `with` block, or in front of a function.
+
+    Args:
+        place: What is written, for the message.
+
+    Raises:
+        HeadstartError: There was none, there or in the temporary folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise HeadstartError(
+            f"no space left on the disk of {place} or of {tempfile.gettempdir()}; free some, or set TMPDIR"
+        ) from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,12 +2,10 @@
 
 import contextlib
 import dataclasses
-import errno
 import functools
 import io
 import itertools
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -19,6 +17,7 @@ from PIL import Image
 
 from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.download_dataset.checking import Checked, File, check_all
@@ -89,20 +88,11 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
         raise HeadstartError(
             f"sha256 has {len(settings.sha256)} values for {len(data)} sources; give one each, empty where unchecked"
         )
-    try:
-        with contextlib.ExitStack() as stack:
-            digests = settings.sha256 or [""] * len(data)
-            sources = [
-                stack.enter_context(open_source(each, sha256)) for each, sha256 in zip(data, digests, strict=True)
-            ]
-            spool = stack.enter_context(Spool())
-            return _take_in(sources, spool, dataset, hygiene, settings)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise HeadstartError(
-            f"no space left on the disk of {dataset} or of {tempfile.gettempdir()}; free some, or set TMPDIR"
-        ) from None
+    with full_disk_in_one_line(dataset), contextlib.ExitStack() as stack:
+        digests = settings.sha256 or [""] * len(data)
+        sources = [stack.enter_context(open_source(each, sha256)) for each, sha256 in zip(data, digests, strict=True)]
+        spool = stack.enter_context(Spool())
+        return _take_in(sources, spool, dataset, hygiene, settings)
 
 
 @dataclasses.dataclass(frozen=True)

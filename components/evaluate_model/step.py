@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, IN_USE
+from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.history import HISTORY, read_history
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging
@@ -45,6 +46,7 @@ class Inputs:
     command: str = ""
 
 
+@full_disk_in_one_line()
 def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation:
     """Runs each model once over the test images and writes what came of it.
 

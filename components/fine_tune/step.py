@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import fresh_folder
+from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import read_history
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, read_model_info, write_seen
@@ -17,6 +17,7 @@ SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
+@full_disk_in_one_line()
 def fine_tune(
     head: Path,
     train: Path,

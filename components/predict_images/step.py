@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import whole_file
+from headstart.components.core.files import full_disk_in_one_line, whole_file
 from headstart.components.core.logs import event, start_logging
 from headstart.components.predict_images.answers import answers, open_model
 from headstart.components.predict_images.inputs import named
@@ -33,6 +33,7 @@ class Inputs:
     precision: float = 0.0
 
 
+@full_disk_in_one_line()
 def predict_images(inputs: Inputs, predictions: Path) -> Tally:
     """Asks the model of every image and writes what it says; an image that cannot be read stops no other.
 

@@ -11,7 +11,7 @@ from headstart.components.core.comparison import BETTER
 from headstart.components.core.dataset import DatasetInfo, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, IN_USE, METRICS, MODELS, read_metrics, temperature_of
-from headstart.components.core.files import fresh_folder, read_json
+from headstart.components.core.files import fresh_folder, full_disk_in_one_line, read_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.hygiene import HYGIENE, read_hygiene
 from headstart.components.core.logs import start_logging
@@ -53,6 +53,7 @@ class Inputs:
     tolerance: float = TOLERANCE
 
 
+@full_disk_in_one_line()
 def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
     """Builds a version, checks it, and puts it in the place of the model in use.
 

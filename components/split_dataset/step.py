@@ -18,6 +18,7 @@ from headstart.components.core.dataset import (
     read_rows,
 )
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
@@ -88,6 +89,7 @@ _Places = dict[int, str]
 """The split of each image by its row; an image that goes nowhere is absent."""
 
 
+@full_disk_in_one_line()
 def split_dataset(
     dataset: Path, train: Path, validation: Path, test: Path, dealing: Dealing
 ) -> dict[str, DatasetInfo]:

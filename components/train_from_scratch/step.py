@@ -5,7 +5,7 @@ from pathlib import Path
 
 from headstart.components.core.backbones import Head
 from headstart.components.core.dataset import read_training_infos
-from headstart.components.core.files import fresh_folder
+from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, write_seen
@@ -13,6 +13,7 @@ from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
 
 
+@full_disk_in_one_line()
 def train_from_scratch(
     train: Path,
     validation: Path,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
-from headstart.components.core.files import fresh_folder
+from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, write_seen
@@ -15,6 +15,7 @@ from headstart.components.core.recipe import Recipe
 from headstart.components.train_head.probe import probe_data, write_probe
 
 
+@full_disk_in_one_line()
 def train_head(
     train: Path,
     validation: Path,

@@ -6,6 +6,7 @@ from typing import Any
 
 from headstart.components.core.cache import left_alone
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo
 from headstart.components.core.variants import Variant, read_variant
@@ -14,6 +15,7 @@ from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
 
 
+@full_disk_in_one_line()
 def train_variant(
     train: Path,
     validation: Path,

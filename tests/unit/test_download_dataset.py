@@ -2,7 +2,6 @@ import csv
 import hashlib
 import io
 import shutil
-import subprocess
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import datasets
 import pytest
 from PIL import Image, ImageOps
+from support.disks import small_disk
 from support.pictures import PER_CLASS
 
 from headstart.components.core.dataset import DatasetInfo, read_info, read_rows
@@ -141,14 +141,7 @@ def test_own_artifact_and_hugging_face_parquet_are_sources(dataset: Path, tmp_pa
 
 
 def test_full_disk_is_one_line(pictures: Path, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", small], capture_output=True).returncode:
-        pytest.skip("mounting a small file system is not allowed here")
-    try:
+    with small_disk(tmp_path / "small", "100k") as small:
         with pytest.raises(HeadstartError, match="no space left on the disk of"):
             download(pictures, small / "out")
         assert not (small / "out" / "dataset.json").exists()
-    finally:
-        # A file that could not be closed may stay open until its object is collected.
-        subprocess.run(["umount", "--lazy", small], check=True)

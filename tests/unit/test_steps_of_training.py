@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from support.disks import small_disk
 
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_columns, read_info
@@ -23,6 +24,7 @@ from headstart.components.core.probe import read_learning_curve
 from headstart.components.core.recipe import dump_recipe, load_recipe
 from headstart.components.core.statistics import cross_entropies
 from headstart.components.fine_tune.step import fine_tune
+from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
 
@@ -226,6 +228,23 @@ def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp
     kinds = [type(layer) for layer in model.get_layer("convnet").layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(keras.layers.MaxPooling2D) == 4
     assert len(model.trainable_variables) == len(model.weights) == 12
+
+
+def test_full_disk_is_one_line(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    both, recipe = (
+        (splits["train"], splits["validation"]),
+        load_recipe(settings={"fine_tuning.epochs": 1, "fine_tuning.augmented_views": 1}),
+    )
+    with small_disk(tmp_path / "small", "1m") as small:
+        with pytest.raises(HeadstartError, match="no space left on the disk of the outputs or of /"):
+            fine_tune(head, *both, small / "tuned", recipe, seed=0, checkpoint_uri=str(small / "checkpoints"))
+        assert not (small / "tuned" / "model.json").exists()
+        with pytest.raises(HeadstartError, match="no space left on the disk of the outputs or of /"):
+            split_dataset(
+                splits["train"],
+                **{name: small / name for name in splits},
+                dealing=Dealing(Shares([30, 5, 5], [])),
+            )
 
 
 def test_altered_or_unfinished_model_is_refused(head: Path, tmp_path: Path) -> None:
