@@ -3,8 +3,9 @@
 import dataclasses
 import io
 
-import pyarrow as pa
+import numpy as np
 import xxhash
+from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.components.core.images import Rejected, decode
@@ -27,7 +28,7 @@ class Picture:
         original_width: Of the file, upright, in pixels.
         original_height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
-        sample: Some of the pixels, RGB, longest side at most 128 of them.
+        sample: Some of the pixels, RGB with a fourth byte, longest side at most 128 of them.
     """
 
     encoded: bytes
@@ -54,44 +55,37 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
     decoded = decode(content, max_side)
     if isinstance(decoded, Rejected):
         return decoded
-    encoded, stored = decoded.encoded, decoded.image
-    if not encoded:
-        encoded = _png(stored)
-        stored = Image.open(io.BytesIO(encoded))
-        stored.load()
+    height, width, _ = decoded.pixels.shape
     return Picture(
-        encoded=encoded,
-        id=_pixel_hash(stored),
-        width=stored.width,
-        height=stored.height,
+        encoded=decoded.encoded or _png(decoded.pixels),
+        id=_pixel_hash(decoded.pixels),
+        width=width,
+        height=height,
         format=decoded.format,
         original_bytes=len(content),
         original_width=decoded.width,
         original_height=decoded.height,
         camera=decoded.camera,
-        sample=_sample(stored),
+        sample=_sample(decoded.pixels),
     )
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
+    Image.fromarray(pixels[..., :3]).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _pixel_hash(image: Image.Image) -> bytes:
-    digest = xxhash.xxh3_128(f"{image.width}x{image.height}:".encode())
-    try:
-        # Pillow's own memory, four bytes a pixel: copying it out would take longer than hashing it.
-        digest.update(pa.array(image).buffers()[-1])
-    except ValueError:
-        # Large pictures lie in several blocks.
-        digest.update(image.tobytes("raw", "RGBX"))
+def _pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
+    digest = xxhash.xxh3_128(f"{pixels.shape[1]}x{pixels.shape[0]}:".encode())
+    digest.update(pixels.data)
     return bytes(digest.digest())
 
 
-def _sample(image: Image.Image) -> Image.Image:
+def _sample(pixels: NDArray[np.uint8]) -> Image.Image:
     """Some of the pixels: a filtered reduction would cost half a decoding."""
+    height, width, _ = pixels.shape
+    image = Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1)
     factor = max(image.size) / _SAMPLE_SIDE
     if factor <= 1:
         return image

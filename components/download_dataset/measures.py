@@ -43,11 +43,12 @@ def measure(small: Image.Image, gray: Image.Image) -> Measures:
     """Measures a picture; 0.04 ms for 128 x 96 pixels.
 
     Args:
-        small: RGB, a sample of the pixels with 128 at the longest side, so that sharpness means the same for a
-            telephone's picture as for a thumbnail; or the picture itself where it is smaller.
+        small: RGB (a fourth byte does not count), a sample of the pixels with 128 at the longest side, so that
+            sharpness means the same for a telephone's picture as for a thumbnail; or the picture itself where it is
+            smaller.
         gray: The same in gray levels, mode L.
     """
-    red, green, blue = small.reduce(small.size).getpixel((0, 0))  # type: ignore[misc]
+    red, green, blue, *_ = small.reduce(small.size).getpixel((0, 0))  # type: ignore[misc]
     darkest, shadows, highlights, brightest = _percentiles(gray, 0.01, 0.05, 0.95, 0.99)
     return Measures(float(red), float(green), float(blue), shadows, highlights, brightest - darkest, _sharpness(gray))
 

@@ -152,7 +152,7 @@ class _Asking:
             decoded = decode(image.load(), info.max_side)
         except Unreadable as error:
             return Rejected(error.reason, error.detail)
-        return decoded if isinstance(decoded, Rejected) else resized(decoded.image, info.image_size)
+        return decoded if isinstance(decoded, Rejected) else resized(decoded.pixels, info.image_size)
 
     def _batch(
         self, images: list[Named], pixels: list[NDArray[np.float32] | Rejected], found: NDArray[np.float64]

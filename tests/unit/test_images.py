@@ -1,10 +1,13 @@
 import io
+import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 import xxhash
-from PIL import Image
+from PIL import Image, ImageFile
 
 from headstart.components.core import images
 from headstart.components.core.images import Rejected
@@ -191,12 +194,62 @@ def test_arithmetic_coding_is_stored_anew() -> None:
     assert images._is_arithmetic(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :])
 
 
+def plain_jpegs() -> Iterator[bytes]:
+    """Of all kinds that keep their bytes: coding, subsampling, quality, restart markers, sides that fill no block."""
+    for progressive, subsampling, size in itertools.product((False, True), (0, 1, 2), ((60, 40), (61, 37), (9, 8))):
+        image = Image.fromarray(NOISE if subsampling == 1 else SMOOTH).resize(size)
+        for quality, restart in ((3, 0), (60, 1), (85, 0), (100, 3)):
+            yield encoded(
+                *(image, "JPEG"),
+                progressive=progressive,
+                subsampling=subsampling,
+                quality=quality,
+                restart_marker_blocks=restart,
+            )
+        yield encoded(image, "JPEG", progressive=progressive, keep_rgb=True)
+
+
+def test_plain_jpegs_have_the_pixels_that_pillow_reads_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = list(plain_jpegs())
+    expected = [np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")) for content in contents]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("Pillow decodes it"))
+    for content, shown in zip(contents, expected, strict=True):
+        seen = images.decode(content, 512)
+        assert isinstance(seen, images.Decoded)
+        assert seen.encoded == content
+        assert (seen.pixels == shown).all()
+
+
+def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    contents = []
+    for content in [*plain_jpegs()] * 6:
+        damaged = bytearray(content)
+        for at in draw.integers(2, len(damaged), draw.integers(1, 4)):
+            damaged[at] = draw.integers(256)
+        contents.append(bytes(damaged))
+    seen = [images.decode(content, 512) for content in contents]
+
+    def doubts(*args: object, **options: object) -> None:
+        raise ValueError("doubtful")
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", doubts)
+    for content, one in zip(contents, seen, strict=True):
+        other = images.decode(content, 512)
+        if isinstance(one, Rejected) or isinstance(other, Rejected):
+            assert one == other
+        else:
+            assert (one.encoded, one.width, one.height) == (other.encoded, other.width, other.height)
+            assert (one.pixels == other.pixels).all()
+    assert len({each.reason if isinstance(each, Rejected) else "accepted" for each in seen}) > 2
+
+
 @pytest.mark.parametrize("size", [(500, 375), (90, 400), (31, 17), (224, 224), (9, 150)])
 def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     for side in (160, 32):
         expected = decode(encoded(picture, "PNG"), side).numpy()
-        assert np.abs(images.resized(picture, side) - expected).max() < 0.01
+        assert np.abs(images.resized(np.asarray(picture), side) - expected).max() < 0.01
 
 
 def test_prediction_sees_the_pixels_that_are_stored() -> None:
@@ -213,4 +266,5 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
     ):
         seen = images.decode(content, 512)
         assert isinstance(seen, images.Decoded)
-        assert (np.asarray(seen.image) == pixels(check(content, 512))).all()
+        assert (seen.pixels[..., :3] == pixels(check(content, 512))).all()
+        assert (seen.pixels[..., 3] == 255).all()
