@@ -9,6 +9,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.compare import compare
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
+from headstart.pipelines.commands.learning_rate import learning_rate
 from headstart.pipelines.commands.models import app as models
 from headstart.pipelines.commands.predict import EXIT_STATUSES as PREDICT_STATUSES
 from headstart.pipelines.commands.predict import predict
@@ -32,6 +33,7 @@ app.command()(compare)
 app.command(name="compile")(compile_pipeline)
 app.command()(profiles)
 app.command()(recipes)
+app.command()(learning_rate)
 app.command()(report)
 app.command(epilog=PREDICT_STATUSES)(predict)
 app.command()(publish)

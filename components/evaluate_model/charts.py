@@ -1,7 +1,5 @@
 """Charts of the report, as inline SVG in the page's own colours."""
 
-import dataclasses
-import io
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -9,45 +7,17 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from headstart.components.core.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
 from headstart.components.core.history import Epoch, Step
 from headstart.components.core.probe import LearningCurve
 from headstart.components.evaluate_model.ranking import Curve
 
-# Okabe and Ito's colours, which the colour-blind can tell apart too.
-_TRAINING = "#e69f00"
-_VALIDATION = "#0072b2"
-_INK = "#010203"
-_CLASSES = (_VALIDATION, "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
+_TRAINING, _VALIDATION = ORANGE, BLUE
+_CLASSES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 MOST_CLASSES = len(_CLASSES)
-# Drawn in the first, shown in the second: the charts follow the page from light to dark.
-_OF_THE_PAGE = {_INK: "currentColor", _VALIDATION: "rgb(var(--blue))"}
 _MOST_POINTS = 200
 _SMOOTHING, _SMOOTHED_POINTS = 0.8, 100
-
-_STYLE = {
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": _INK,
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "svg.fonttype": "none",
-    "text.color": _INK,
-    # A class may be called $100.
-    "text.parse_math": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Chart:
-    """A drawing, and what it shows in words."""
-
-    drawing: str
-    words: str
 
 
 def curves(epochs: list[Epoch], title: str) -> list[Chart]:
@@ -66,7 +36,7 @@ def curves(epochs: list[Epoch], title: str) -> list[Chart]:
         training = [unit * getattr(step, key) for step in steps]
         means = [unit * getattr(epoch, key) for epoch in epochs]
         held_out = [unit * getattr(epoch, f"validation_{key}") for epoch in epochs]
-        with rc_context(_STYLE):
+        with rc_context(STYLE):
             figure = Figure(figsize=(3.8, 2.6), layout="constrained")
             axes = figure.subplots()
             axes.plot(moments, training, "o", color=_TRAINING, markersize=2.5, alpha=0.5, markeredgewidth=0)
@@ -80,7 +50,7 @@ def curves(epochs: list[Epoch], title: str) -> list[Chart]:
                 f"{title}: {name} over {len(epochs)} epochs, training from {means[0]:{digits}} to "
                 f"{means[-1]:{digits}}, validation from {held_out[0]:{digits}} to {held_out[-1]:{digits}}"
             )
-            charts.append(Chart(_svg(figure, f"{title} {name}"), words))
+            charts.append(Chart(svg(figure, f"{title} {name}"), words))
     return charts
 
 
@@ -106,16 +76,16 @@ def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> list[C
         ("ROC", roc, "false positive rate (%)", "true positive rate (%)"),
         ("Precision and recall", precision_recall, "recall (%)", "precision (%)"),
     ):
-        with rc_context(_STYLE):
+        with rc_context(STYLE):
             figure = Figure(figsize=(3.8, 3.4), layout="constrained")
             axes = figure.subplots()
             for (name, (x, y, _)), colour, line in zip(by_class.items(), _CLASSES, _LINES, strict=False):
                 axes.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name)
             if title == "ROC":
-                axes.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="chance")
+                axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="chance")
             axes.set(xlabel=x_name, ylabel=y_name, title=title, xlim=(-3, 103), ylim=(-3, 103))
             axes.legend(frameon=False, loc="lower right" if title == "ROC" else "lower left", fontsize=9)
-            charts.append(Chart(_svg(figure, title), f"{title} of {', '.join(by_class)}: {y_name} over {x_name}"))
+            charts.append(Chart(svg(figure, title), f"{title} of {', '.join(by_class)}: {y_name} over {x_name}"))
     return charts
 
 
@@ -125,10 +95,10 @@ def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
     Args:
         bins: By name, at most two: confidence and accuracy, 0 to 1, and images, of the bins that have any.
     """
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(3.8, 3.4), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 100], [0, 100], ":", color=_INK, linewidth=1, label="as it should be")
+        axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="as it should be")
         for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
             most = max((images for *_, images in points), default=1)
             x, y = ([100 * point[at] for point in points] for at in (0, 1))
@@ -137,12 +107,12 @@ def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
             axes.scatter(x, y, s=sizes, marker=mark, facecolor=colour, edgecolor="none", label=name)
         axes.set(xlabel="probability of the answer (%)", ylabel="answers that are right (%)", ylim=(-3, 103))
         axes.legend(frameon=False, loc="upper left", fontsize=9)
-        return _svg(figure, "reliability")
+        return svg(figure, "reliability")
 
 
 def learning(curve: LearningCurve) -> str:
     """Accuracy over training images, with the band of the draws."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         axes = figure.subplots()
         x = [point.images for point in curve.points]
@@ -153,7 +123,7 @@ def learning(curve: LearningCurve) -> str:
         axes.set_xticks(x, [f"{images:,}" for images in x])
         axes.set(xlabel="images learned from", ylabel="accuracy on held-out images (%)")
         axes.legend(frameon=False, loc="lower right")
-        return _svg(figure, "learning")
+        return svg(figure, "learning")
 
 
 def _moments(epoch: Epoch) -> Iterator[tuple[float, Step | Epoch]]:
@@ -167,14 +137,3 @@ def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[
     every = max(1, len(x) // _MOST_POINTS)
     picked = [*range(0, len(x) - 1, every), len(x) - 1]
     return [100 * x[at] for at in picked], [100 * y[at] for at in picked]
-
-
-def _svg(figure: Figure, name: str) -> str:
-    buffer = io.StringIO()
-    # Of several charts on a page each needs identifiers of its own.
-    with rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    drawing = buffer.getvalue()
-    for drawn, shown in _OF_THE_PAGE.items():
-        drawing = drawing.replace(drawn, shown)
-    return drawing[drawing.index("<svg") :]

@@ -7,6 +7,7 @@ import numpy as np
 
 from headstart.components.core import page
 from headstart.components.core.calibration import scaled
+from headstart.components.core.charts import Chart
 from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
 from headstart.components.core.evaluation import MODELS, PICTURES, read_metrics
 from headstart.components.core.files import read_json
@@ -152,7 +153,7 @@ def _histories(models: dict[str, Any]) -> dict[str, list[Epoch]]:
     return stages
 
 
-def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[list[charts.Chart], list[str]]:
+def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[list[Chart], list[str]]:
     """Charts of the classes that are ranked worst, and their names; of two classes the second."""
     names = predictions.classes
     areas = {at: final["per_class"][name]["roc_auc"] for at, name in enumerate(names)}

@@ -1,8 +1,11 @@
 """Fine-tunes the top layers of a backbone under a head that is trained already."""
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
@@ -12,6 +15,9 @@ from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, read_model_info, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from headstart.components.core.network.training import Work
 
 SHARES = (0.5, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
@@ -57,44 +63,16 @@ def fine_tune(
     started = time.monotonic()
     before = read_model_info(head)
     recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
-    plan, tuning = Plan.of(recipe, "fine_tuning", seed), recipe.fine_tuning
-    learn, choose = read_training_infos(train, validation)
-    if learn.classes != before.classes:
-        raise HeadstartError(
-            f"{train} has classes {learn.classes}, the model {before.classes}; pass the data it was trained on"
-        )
 
-    from headstart.components.core.network.artifact import library_versions, load_model, save_model
-    from headstart.components.core.network.classifier import unfreeze
-    from headstart.components.core.network.devices import prepare
-    from headstart.components.core.network.end_to_end import end_to_end
+    from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.mixing import best_mixture
-    from headstart.components.core.network.optimizer import block_paces
-    from headstart.components.core.network.record_cache import recorded, with_room
-    from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import fit
 
-    prepare(plan, accelerators)
-    network = load_model(head)
-    base = network.get_layer(before.backbone)
-    parts = unfreeze(network, before.backbone, tuning.unfreeze_from)
-    plan = with_room(parts.front, train, validation, plan)
-    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
-    event(
-        "network",
-        backbone=before.backbone,
-        unfrozen_from=tuning.unfreeze_from,
-        trainable_tensors=len(parts.tail.trainable_variables),
-        trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
-    )
-    if not plan.training.views(learn.images):
-        parts = end_to_end(parts, plan)
-    with recorded(parts.front, train, validation, plan, record_uri) as (learned, chosen):
-        start = [weight.numpy() for weight in parts.tail.trainable_variables]
-        paces = block_paces(base, parts.tail.trainable_variables, tuning)
-        epochs = fit(parts.tail, learned, chosen, plan, paces, checkpoint)
-        mixture = best_mixture(parts.tail, start, SHARES, chosen)
+    with fine_tuning_work(head, train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as work:
+        plan, start = work.plan, [weight.numpy() for weight in work.tail.trainable_variables]
+        epochs = fit(work.tail, work.train, work.validation, plan, work.paces, work.checkpoint)
+        mixture = best_mixture(work.tail, start, SHARES, work.validation)
     if mixture.share == 0:
         event("fine_tuning_kept_the_head", reason="no mixture has a lower validation loss", loss=mixture.loss)
     info = ModelInfo(
@@ -103,7 +81,7 @@ def fine_tune(
         image_size=before.image_size,
         backbone=before.backbone,
         recipe=before.recipe | recipe.model_dump(include={"augmentation"}) | {plan.stage: plan.training.model_dump()},
-        dataset={"train": learn.digest, "validation": choose.digest},
+        dataset={"train": work.learn.digest, "validation": work.choose.digest},
         metrics={
             "validation_loss": mixture.loss,
             "validation_accuracy": mixture.accuracy,
@@ -111,15 +89,75 @@ def fine_tune(
         },
         versions=library_versions(),
         seed=seed,
-        seconds=before.seconds + time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
+        seconds=before.seconds + time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
-        max_side=learn.max_side,
+        max_side=work.learn.max_side,
     )
     if tensorboard:
         write_event_files(tensorboard, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation], head)
-    save_model(model, network, info, [*read_history(head), *epochs])
+    save_model(model, work.network, info, [*read_history(head), *epochs])
     event("model", stage=plan.stage, **info.metrics)
     return info
+
+
+@contextlib.contextmanager
+def fine_tuning_work(
+    head: Path,
+    train: Path,
+    validation: Path,
+    recipe: Recipe,
+    seed: int,
+    record_uri: str = "",
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
+) -> Iterator["Work"]:
+    """The top layers on their record, all but trained; the arguments of `fine_tune`.
+
+    Args:
+        head: Model artifact of the head stage.
+        train: Dataset artifact to learn from.
+        validation: Dataset artifact that chooses the epoch and the mixture.
+        recipe: How to train, resolved, with the head's backbone and image size.
+        seed: Of everything drawn at random.
+        record_uri: Where records of frozen features are shared; empty: nowhere.
+        checkpoint_uri: Where checkpoints are; empty: there are none.
+        accelerators: How many GPUs there have to be.
+    """
+    plan, tuning = Plan.of(recipe, "fine_tuning", seed), recipe.fine_tuning
+    classes = read_model_info(head).classes
+    learn, choose = read_training_infos(train, validation)
+    if learn.classes != classes:
+        raise HeadstartError(
+            f"{train} has classes {learn.classes}, the model {classes}; pass the data it was trained on"
+        )
+
+    from headstart.components.core.network.artifact import load_model
+    from headstart.components.core.network.classifier import unfreeze
+    from headstart.components.core.network.devices import prepare
+    from headstart.components.core.network.end_to_end import end_to_end
+    from headstart.components.core.network.optimizer import block_paces
+    from headstart.components.core.network.record_cache import recorded, with_room
+    from headstart.components.core.network.resuming import open_checkpoint
+    from headstart.components.core.network.training import Work
+
+    prepare(plan, accelerators)
+    network = load_model(head)
+    base = network.get_layer(recipe.backbone)
+    parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)
+    plan = with_room(parts.front, train, validation, plan)
+    checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
+    event(
+        "network",
+        backbone=recipe.backbone,
+        unfrozen_from=tuning.unfreeze_from,
+        trainable_tensors=len(parts.tail.trainable_variables),
+        trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
+    )
+    if not plan.training.views(learn.images):
+        parts = end_to_end(parts, plan)
+    with recorded(parts.front, train, validation, plan, record_uri) as records:
+        paces = block_paces(base, parts.tail.trainable_variables, tuning)
+        yield Work(learn, choose, plan, network, parts.tail, *records, paces, checkpoint)

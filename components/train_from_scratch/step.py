@@ -1,7 +1,10 @@
 """Trains a small convnet from random weights: what the pictures alone can teach, to compare transfer with."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.components.core.backbones import Head
 from headstart.components.core.dataset import read_training_infos
@@ -11,6 +14,9 @@ from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from headstart.components.core.network.training import Work
 
 
 @full_disk_in_one_line()
@@ -42,19 +48,62 @@ def train_from_scratch(
     start_logging()
     started = time.monotonic()
     recipe = recipe.resolved()
+
+    from headstart.components.core.network.artifact import library_versions, save_model
+    from headstart.components.core.network.convnet import CONVNET
+    from headstart.components.core.network.tensorboard import write_event_files
+    from headstart.components.core.network.training import fit
+
+    with from_scratch_work(train, validation, recipe, seed, checkpoint_uri, accelerators) as work:
+        epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
+    kept = best_epoch(epochs)
+    info = ModelInfo(
+        stage=work.plan.stage,
+        classes=work.learn.classes,
+        image_size=recipe.image_size,
+        backbone=CONVNET,
+        recipe=recipe.model_dump(),
+        dataset={"train": work.learn.digest, "validation": work.choose.digest},
+        metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
+        versions=library_versions(),
+        seed=seed,
+        seconds=time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
+        max_side=work.learn.max_side,
+    )
+    if tensorboard:
+        write_event_files(tensorboard, epochs)
+    fresh_folder(model)
+    write_seen(model, [train, validation])
+    save_model(model, work.network, info, epochs)
+    event("model", stage=work.plan.stage, epoch=kept.epoch, **info.metrics)
+    return info
+
+
+@contextlib.contextmanager
+def from_scratch_work(
+    train: Path, validation: Path, recipe: Recipe, seed: int, checkpoint_uri: str = "", accelerators: int = 0
+) -> Iterator["Work"]:
+    """The convnet on its record, all but trained; the arguments of `train_from_scratch`.
+
+    Args:
+        train: Dataset artifact to learn from.
+        validation: Dataset artifact that chooses the epoch.
+        recipe: How to train, resolved.
+        seed: Of everything drawn at random.
+        checkpoint_uri: Where checkpoints are; empty: there are none.
+        accelerators: How many GPUs there have to be.
+    """
     plan = Plan.of(recipe, "from_scratch", seed)
     size, shape = recipe.image_size, recipe.from_scratch
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import ALL, build_classifier, cut
     from headstart.components.core.network.convnet import CONVNET, build_convnet
     from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.resuming import open_checkpoint
-    from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import fit
+    from headstart.components.core.network.training import Work
 
     prepare(plan, accelerators)
     head = Head("flatten", shape.hidden_units, feature_dropout=shape.dropout)
@@ -65,25 +114,4 @@ def train_from_scratch(
     if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
     with recorded(parts.front, train, validation, plan) as records:
-        epochs = fit(parts.tail, *records, plan, checkpoint=checkpoint)
-    kept = best_epoch(epochs)
-    info = ModelInfo(
-        stage=plan.stage,
-        classes=learn.classes,
-        image_size=size,
-        backbone=CONVNET,
-        recipe=recipe.model_dump(),
-        dataset={"train": learn.digest, "validation": choose.digest},
-        metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
-        versions=library_versions(),
-        seed=seed,
-        seconds=time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
-        max_side=learn.max_side,
-    )
-    if tensorboard:
-        write_event_files(tensorboard, epochs)
-    fresh_folder(model)
-    write_seen(model, [train, validation])
-    save_model(model, network, info, epochs)
-    event("model", stage=plan.stage, epoch=kept.epoch, **info.metrics)
-    return info
+        yield Work(learn, choose, plan, network, parts.tail, *records, checkpoint=checkpoint)

@@ -2,7 +2,9 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_training_infos
@@ -12,7 +14,10 @@ from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import ModelInfo, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
-from headstart.components.train_head.probe import probe_data, write_probe
+from headstart.components.train_head.probe import Probed, probe_data, write_probe
+
+if TYPE_CHECKING:
+    from headstart.components.core.network.training import Work
 
 
 @full_disk_in_one_line()
@@ -51,20 +56,79 @@ def train_head(
     start_logging()
     started = time.monotonic()
     recipe = recipe.resolved()
+
+    from headstart.components.core.network.artifact import library_versions, save_model
+    from headstart.components.core.network.tensorboard import write_event_files
+    from headstart.components.core.network.training import fit
+    from headstart.components.core.network.weights import weights_digest
+
+    with head_work(train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as (work, probed):
+        epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
+    head = work.network.get_layer("output")
+    kept = best_epoch(epochs)
+    metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
+    if probed.head.loss < kept.validation_loss:
+        event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=_is_linear(recipe))
+        if _is_linear(recipe):
+            head.set_weights([probed.head.kernel, probed.head.bias])
+            metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
+    info = ModelInfo(
+        stage=work.plan.stage,
+        classes=work.learn.classes,
+        image_size=recipe.image_size,
+        backbone=recipe.backbone,
+        recipe=recipe.model_dump(),
+        dataset={"train": work.learn.digest, "validation": work.choose.digest},
+        metrics=metrics,
+        versions=library_versions(),
+        seed=seed,
+        seconds=time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
+        max_side=work.learn.max_side,
+        backbone_sha256=weights_digest(work.network.get_layer(recipe.backbone)),
+    )
+    if tensorboard:
+        write_event_files(tensorboard, epochs)
+    fresh_folder(model)
+    write_seen(model, [train, validation])
+    write_probe(model, probed)
+    save_model(model, work.network, info, epochs)
+    event("model", stage=work.plan.stage, epoch=kept.epoch, **info.metrics)
+    return info
+
+
+@contextlib.contextmanager
+def head_work(
+    train: Path,
+    validation: Path,
+    recipe: Recipe,
+    seed: int,
+    record_uri: str = "",
+    checkpoint_uri: str = "",
+    accelerators: int = 0,
+) -> Iterator[tuple["Work", Probed]]:
+    """The head on its record, all but trained, and what the record tells of the data; the arguments of `train_head`.
+
+    Args:
+        train: Dataset artifact to learn from.
+        validation: Dataset artifact that chooses the epoch.
+        recipe: How to train, resolved.
+        seed: Of everything drawn at random.
+        record_uri: Where records of frozen features are shared; empty: nowhere.
+        checkpoint_uri: Where checkpoints are; empty: there are none.
+        accelerators: How many GPUs there have to be.
+    """
     plan = Plan.of(recipe, "head", seed)
     backbone = get_backbone(recipe.backbone)
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, check_point, cut
     from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
     from headstart.components.core.network.record_cache import recorded
     from headstart.components.core.network.resuming import open_checkpoint
-    from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import fit
-    from headstart.components.core.network.weights import pretrained_backbone, weights_digest
+    from headstart.components.core.network.training import Work
+    from headstart.components.core.network.weights import pretrained_backbone
 
     prepare(plan, accelerators)
     base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
@@ -89,37 +153,11 @@ def train_head(
         if not plan.training.views(learn.images):
             parts = end_to_end(parts, plan)
             records = held.enter_context(recorded(parts.front, train, validation, plan))
-        head, shape = network.get_layer("output"), recipe.head_shape()
-        linear = shape.pooling == "average" and not shape.hidden_units
-        if linear:
-            head.set_weights([probed.head.kernel, probed.head.bias])
-        epochs = fit(parts.tail, *records, plan, checkpoint=checkpoint)
-    kept = best_epoch(epochs)
-    metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
-    if probed.head.loss < kept.validation_loss:
-        event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=linear)
-        if linear:
-            head.set_weights([probed.head.kernel, probed.head.bias])
-            metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
-    info = ModelInfo(
-        stage=plan.stage,
-        classes=learn.classes,
-        image_size=recipe.image_size,
-        backbone=backbone.name,
-        recipe=recipe.model_dump(),
-        dataset={"train": learn.digest, "validation": choose.digest},
-        metrics=metrics,
-        versions=library_versions(),
-        seed=seed,
-        seconds=time.monotonic() - started + (checkpoint.seconds if checkpoint else 0.0),
-        max_side=learn.max_side,
-        backbone_sha256=weights_digest(base),
-    )
-    if tensorboard:
-        write_event_files(tensorboard, epochs)
-    fresh_folder(model)
-    write_seen(model, [train, validation])
-    write_probe(model, probed)
-    save_model(model, network, info, epochs)
-    event("model", stage=plan.stage, epoch=kept.epoch, **info.metrics)
-    return info
+        if _is_linear(recipe):
+            network.get_layer("output").set_weights([probed.head.kernel, probed.head.bias])
+        yield Work(learn, choose, plan, network, parts.tail, *records, checkpoint=checkpoint), probed
+
+
+def _is_linear(recipe: Recipe) -> bool:
+    shape = recipe.head_shape()
+    return shape.pooling == "average" and not shape.hidden_units

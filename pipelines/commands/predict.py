@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.pipelines.commands.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +23,6 @@ EXIT_STATUSES = (
 
 _TABLE = "table"
 _STDIN = "-"
-_STDERR = 2
 _UNREADABLE, _INTERRUPTED, _BROKEN_PIPE = 3, 130, 141
 
 
@@ -123,7 +123,7 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
         model = open_model(found, precision)
         if not model.trust.calibrated:
             typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)
-        _import_tensorflow()
+        import_tensorflow()
         tally = Tally()
         write = write_table if form == _TABLE else FORMATS[form]
         with _opened(output) as file:
@@ -131,23 +131,6 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
     if tally.unreadable:
         typer.echo(tally.in_words(), err=True)
     return bool(tally.unreadable)
-
-
-def _import_tensorflow() -> None:
-    """Imports it, and throws away what it writes of missing devices: no setting keeps it from that."""
-    from headstart.components.predict_images.answers import without_collections
-
-    error, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, _STDERR)
-    try:
-        with without_collections():
-            import tensorflow
-
-            tensorflow.config.list_logical_devices()
-    finally:
-        os.dup2(error, _STDERR)
-        os.close(error)
-        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -35,16 +35,25 @@ class Pace:
     pull: float = 0.0
 
 
-def build_optimizer(training: Training, steps: int, paces: Sequence[Pace] = ()) -> keras.optimizers.Optimizer:
+Schedule: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
+
+
+def build_optimizer(
+    training: Training, steps: int, paces: Sequence[Pace] = (), schedule: Schedule | None = None
+) -> keras.optimizers.Optimizer:
     """The optimizer of a stage.
 
     Args:
         training: How the stage is trained.
         steps: In all.
         paces: One for each trainable variable, in their order; empty: all move alike.
+        schedule: Of the learning rate; None: the stage's own.
     """
     kind = _OPTIMIZERS[training.optimizer]
-    arguments: dict[str, Any] = {"learning_rate": _schedule(training, steps), "weight_decay": training.weight_decay}
+    arguments: dict[str, Any] = {
+        "learning_rate": schedule_of(training, steps) if schedule is None else schedule,
+        "weight_decay": training.weight_decay,
+    }
     if training.ema:
         arguments |= {"use_ema": True, "ema_momentum": training.ema}
     if all(pace == Pace() for pace in paces):
@@ -76,15 +85,13 @@ def block_paces(base: keras.Model, variables: Sequence[keras.Variable], tuning: 
     ]
 
 
-def learning_rates(training: Training, steps: int) -> list[float]:
-    """The learning rate of each step of a stage that has so many."""
-    schedule = _schedule(training, steps)
-    if isinstance(schedule, float):
-        return [schedule] * steps
-    return list(keras.ops.convert_to_numpy(keras.ops.vectorized_map(schedule, keras.ops.arange(steps))).tolist())
+def schedule_of(training: Training, steps: int) -> Schedule:
+    """The schedule of a stage's learning rate.
 
-
-def _schedule(training: Training, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    Args:
+        training: How the stage is trained.
+        steps: In all.
+    """
     if training.schedule == "constant":
         return training.learning_rate
     warmup = max(1, round(_WARMUP_SHARE * steps))
@@ -94,6 +101,13 @@ def _schedule(training: Training, steps: int) -> float | keras.optimizers.schedu
         warmup_steps=warmup,
         decay_steps=max(1, steps - warmup),
     )
+
+
+def learning_rates(schedule: Schedule, steps: int) -> list[float]:
+    """The learning rate of each of so many steps."""
+    if isinstance(schedule, float):
+        return [schedule] * steps
+    return list(keras.ops.convert_to_numpy(keras.ops.vectorized_map(schedule, keras.ops.arange(steps))).tolist())
 
 
 def _paced(kind: type[Any], paces: Sequence[Pace], steps: int) -> type[Any]:

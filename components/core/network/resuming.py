@@ -58,7 +58,7 @@ class Saver(keras.callbacks.Callback):
         """Saves what the epochs before have left."""
         if len(self._keeper.epochs) > self._saved:
             self._saved = len(self._keeper.epochs)
-            network, optimizer = values_of(_changing(self.model)), values_of(self.model.optimizer.variables)
+            network, optimizer = values_of(changing(self.model)), values_of(self.model.optimizer.variables)
             self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights, network, optimizer))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
@@ -75,11 +75,11 @@ def restore(model: keras.Model, state: State) -> None:
         state: Not that of an end.
     """
     model.optimizer.build(model.trainable_variables)
-    assign(_changing(model), state.network)
+    assign(changing(model), state.network)
     assign(model.optimizer.variables, state.optimizer)
 
 
-def _changing(model: keras.Model) -> list[keras.Variable]:
+def changing(model: keras.Model) -> list[keras.Variable]:
     """Whatever training changes of a network without BatchNormalization in training: weights and random seeds."""
     weights = {id(variable) for variable in model.weights}
     return [*model.trainable_variables, *(each for each in model.variables if id(each) not in weights)]

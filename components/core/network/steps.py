@@ -4,8 +4,7 @@ import keras
 
 from headstart.components.core.history import Step
 from headstart.components.core.network.batches import TrainingBatches
-from headstart.components.core.network.optimizer import learning_rates
-from headstart.components.core.recipe import Training
+from headstart.components.core.network.optimizer import Schedule, learning_rates
 
 
 class Steps(keras.callbacks.Callback):
@@ -15,22 +14,24 @@ class Steps(keras.callbacks.Callback):
     nothing more is fetched from where it is computed.
 
     Args:
-        training: Its learning rates.
+        schedule: Of the learning rate.
+        steps: In all epochs.
         batches: What is trained on.
 
     Attributes:
         made: Those of the present epoch, in order.
     """
 
-    def __init__(self, training: Training, batches: TrainingBatches) -> None:
+    def __init__(self, schedule: Schedule, steps: int, batches: TrainingBatches) -> None:
         super().__init__()
         self.made: list[Step] = []
-        self._training = training
+        self._schedule = schedule
+        self._steps = steps
         self._batches = batches
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Works out the learning rate of every step."""
-        self._rates = learning_rates(self._training, len(self._batches) * self._training.epochs)
+        self._rates = learning_rates(self._schedule, self._steps)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Begins anew."""

@@ -1,5 +1,6 @@
 """Training on a record, with the best epoch kept."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -8,11 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.checkpoint import Checkpoint
+from headstart.components.core.dataset import DatasetInfo
 from headstart.components.core.history import Epoch
 from headstart.components.core.logs import event
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches
 from headstart.components.core.network.best_epoch import BestEpoch, assign
-from headstart.components.core.network.optimizer import Pace, build_optimizer
+from headstart.components.core.network.optimizer import Pace, build_optimizer, schedule_of
 from headstart.components.core.network.precision import FLOAT32, computed_in, training_precision
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.resuming import Saver, restore
@@ -20,6 +22,33 @@ from headstart.components.core.network.steps import Steps
 from headstart.components.core.network.waiting import Waiting
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Training
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a stage trains, all but trained.
+
+    Attributes:
+        learn: The training set.
+        choose: The validation set.
+        plan: How to train.
+        network: The whole classifier.
+        tail: Of it, from the recorded activations to the output.
+        train: Record of the training set.
+        validation: Record of the validation set.
+        paces: Of the tail's trainable variables; empty: all move alike.
+        checkpoint: Of this training; None: there is none.
+    """
+
+    learn: DatasetInfo
+    choose: DatasetInfo
+    plan: Plan
+    network: keras.Model
+    tail: keras.Model
+    train: Record
+    validation: Record
+    paces: Sequence[Pace] = ()
+    checkpoint: Checkpoint | None = None
 
 
 def fit(
@@ -55,11 +84,12 @@ def fit(
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
     batches = TrainingBatches(train, training, units, plan.seed, len(state.epochs) if state else 0)
-    steps = Steps(training, batches)
+    total = len(batches) * training.epochs
+    steps = Steps(schedule_of(training, total), total, batches)
     keeper = BestEpoch(plan, steps, state)
     precision = training_precision(tail, plan, batches)
     with computed_in(tail, precision):
-        compile_classifier(tail, build_optimizer(training, len(batches) * training.epochs, paces))
+        compile_classifier(tail, build_optimizer(training, total, paces))
         if not (state and state.finished):
             if state:
                 restore(tail, state)
@@ -68,7 +98,7 @@ def fit(
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
                 validation_data=PlainBatches(validation, units),
-                class_weight=_balanced(train.labels) if training.class_weights == "balanced" else None,
+                class_weight=class_weights(training, train.labels),
                 callbacks=[steps, *_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
@@ -100,8 +130,10 @@ def accuracy(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return keras.ops.cast(same, "float32")
 
 
-def _balanced(labels: NDArray[np.int64]) -> dict[int, float]:
-    """Weights under which each class that has images counts alike, 1 on average over the images."""
+def class_weights(training: Training, labels: NDArray[np.int64]) -> dict[int, float] | None:
+    """Weights under which each class that has images counts alike, 1 on average over the images; None for none."""
+    if training.class_weights == "none":
+        return None
     classes, counts = np.unique(labels, return_counts=True)
     return {
         int(label): len(labels) / (len(classes) * int(count)) for label, count in zip(classes, counts, strict=True)
