@@ -26,6 +26,7 @@ _SHARE = 0.1
 _SMOOTHING = 0.2
 _CLEAR = 3.0
 _WORTH = 0.01
+_RISEN = 0.1
 # A plot that goes up to where all is lost shows nothing of what comes before.
 _SHOWN = 1.5
 
@@ -94,7 +95,7 @@ def judged(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
     A tenth of the rate with the least loss is a rule of thumb for the peak of a schedule (S. Gugger, "How do you find
     a good learning rate", 2018; `minimum` of fastai's `lr_find`). Where training starts near its end, the loss lies
     level before it rises, and where it is least hangs on noise: so what counts is the last rate at which noise could
-    have made the difference to the least.
+    have made the difference to the least. Beyond the first rise above what it was at the start, nothing counts.
 
     Args:
         steps: Each at a rate of 0, and as it was; in order, with ascending rates; two at least.
@@ -107,9 +108,11 @@ def judged(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
     # Of a mean with Gaussian weights, from the median deviation, which a few wild steps do not move.
     deviation = 1.4826 * float(np.median(np.abs(level + changes - smoothed)))
     error = deviation / math.sqrt(2 * math.sqrt(math.pi) * max(1.0, width))
-    least = int(np.flatnonzero(smoothed <= smoothed.min() + error)[-1])
-    before = smoothed[: least + 1]
-    falls = len(before) > 1 and level - smoothed.min() > max(_CLEAR * error, _WORTH * level)
+    risen = np.flatnonzero(smoothed > level + max(_CLEAR * error, _RISEN * level))
+    sound = smoothed[: max(1, risen[0])] if len(risen) else smoothed
+    least = int(np.flatnonzero(sound <= sound.min() + error)[-1])
+    before = sound[: least + 1]
+    falls = len(before) > 1 and level - sound.min() > max(_CLEAR * error, _WORTH * level)
     steepest = float(rates[np.argmin(np.gradient(before))]) if falls else None
     suggested = float(f"{_SHARE * rates[least]:.1g}")
     return RangeTest(rates, losses, level, changes, smoothed, float(rates[least]), steepest, suggested)
