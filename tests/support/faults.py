@@ -23,7 +23,7 @@ class Fault:
     Attributes:
         kind: A status code to answer with instead; ``reset`` or ``truncate``, which end the body with a TCP reset or
             quietly; ``corrupt``, which flips a bit; ``slow``, which halts. Of what is sent, ``garble`` flips a bit
-            in the body; ``drop`` loses the request, ``lose`` the answer to it.
+            in the body, and ``cut`` passes half of it and no more; ``drop`` loses the request, ``lose`` the answer.
         after: How many bytes of the body pass before that.
         seconds: How long ``slow`` halts.
         headers: To add to an answer that is only a status code.
@@ -125,12 +125,17 @@ def proxying(upstream: str) -> Iterator[Proxy]:
             if fault and fault.kind == "garble" and sent:
                 middle = len(sent) // 2
                 sent = sent[:middle] + bytes([sent[middle] ^ 1]) + sent[middle + 1 :]
+            if fault and fault.kind == "cut":
+                sent = sent[: len(sent) // 2]
             with contextlib.closing(http.client.HTTPConnection(target)) as connection:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     if name.lower() not in _OF_ONE_CONNECTION:
                         connection.putheader(name, value)
                 connection.endheaders(sent)
+                if fault and fault.kind == "cut":
+                    self._reset()
+                    return
                 answer = connection.getresponse()
                 if fault and fault.kind == "lose":
                     answer.read()

@@ -1,6 +1,5 @@
 """Training in processes of its own, which can be killed and started again."""
 
-import multiprocessing
 import os
 import time
 from collections.abc import Mapping
@@ -8,19 +7,18 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from headstart.components.core.recipe import load_recipe
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-# Each process is a fork of one that has imported TensorFlow and computed nothing.
-_PROCESSES.set_forkserver_preload(["keras", "headstart.components.core.network.training"])
+from support.forked import FORKED
 
 HEAD_EPOCHS, TUNING_EPOCHS = 4, 24
 SETTINGS = {
     "backbone": "sketchnet",
-    "image_size": 48,
+    "image_size": 32,
     "deterministic": True,
+    "augmentation.rotation": 0,
     "augmentation.zoom": [0, 0],
     "augmentation.width_shift": 0,
     "augmentation.height_shift": 0,
+    "head.hidden_units": 8,
     "head.dropout": 0.2,
     "head.augmented_views": 2,
     "head.epochs": HEAD_EPOCHS,
@@ -31,7 +29,7 @@ SETTINGS = {
     "fine_tuning.augmented_views": 0,
     "fine_tuning.mixup": 0.1,
     "fine_tuning.epochs": TUNING_EPOCHS,
-    "fine_tuning.steps_per_epoch": 15,
+    "fine_tuning.steps_per_epoch": 8,
     "fine_tuning.batch_size": 16,
     "fine_tuning.learning_rate": 1e-3,
     "fine_tuning.pull": 10,
@@ -39,26 +37,41 @@ SETTINGS = {
 
 
 def start_training(
-    splits: Mapping[str, Path], folder: Path, checkpoint_uri: str, log: Path, disk_seconds: float = 0.0
+    splits: Mapping[str, Path],
+    folder: Path,
+    log: Path,
+    checkpoints: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    disk_seconds: float = 0.0,
 ) -> ForkServerProcess:
     """Trains a head on a record and fine-tunes it end to end, in a new process.
 
     Args:
         splits: Dataset artifacts.
         folder: Receives the models `head` and `tuned`.
-        checkpoint_uri: Where its checkpoints are; empty: nowhere.
         log: The file that its lines are added to.
+        checkpoints: By stage, where its checkpoints are; None: nowhere.
+        settings: Of its environment.
         disk_seconds: How much longer than it does the disk takes for every file that is made sure of.
     """
-    process = _PROCESSES.Process(target=_train, args=(dict(splits), folder, checkpoint_uri, log, disk_seconds))
+    arguments = dict(splits), folder, log, dict(checkpoints or {}), dict(settings or {}), disk_seconds
+    process = FORKED.Process(target=_train, args=arguments)
     process.start()
     return process
 
 
-def _train(splits: dict[str, Path], folder: Path, checkpoint_uri: str, log: Path, disk_seconds: float) -> None:
+def _train(
+    splits: dict[str, Path],
+    folder: Path,
+    log: Path,
+    checkpoints: dict[str, str],
+    settings: dict[str, str],
+    disk_seconds: float,
+) -> None:
     from headstart.components.fine_tune.step import fine_tune
     from headstart.components.train_head.step import train_head
 
+    os.environ.update(settings)
     with log.open("a") as file:
         os.dup2(file.fileno(), 2)
     sync = os.fsync
@@ -71,5 +84,6 @@ def _train(splits: dict[str, Path], folder: Path, checkpoint_uri: str, log: Path
     recipe, data = load_recipe(settings=SETTINGS), (splits["train"], splits["validation"])
     # As in a pipeline, what is done is not done again.
     if not (folder / "head" / "model.json").exists():
-        train_head(*data, folder / "head", recipe, 0, checkpoint_uri=checkpoint_uri)
-    fine_tune(folder / "head", *data, folder / "tuned", recipe, 0, checkpoint_uri=checkpoint_uri)
+        train_head(*data, folder / "head", recipe, 0, checkpoint_uri=checkpoints.get("head", ""))
+    uri = checkpoints.get("fine_tuning", "")
+    fine_tune(folder / "head", *data, folder / "tuned", recipe, 0, checkpoint_uri=uri)

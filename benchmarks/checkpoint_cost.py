@@ -1,0 +1,131 @@
+"""What a checkpoint costs: MobileNetV2 fine-tuned from `block_13` on a record at 160 px, to a folder and to MinIO.
+
+    python benchmarks/checkpoint_cost.py
+
+Weights and activations are random: neither changes what a step or a checkpoint takes. An epoch's state is put
+together between two epochs, which training waits for, and written by another thread, which it does not wait for.
+Processor seconds of the thread at each of the two, and of the whole process for an epoch of 2,000 images, multiplied
+up from `--steps` of its 63. `minio` has to be installed.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.components.core.backbones import get_backbone
+from headstart.components.core.checkpoint import Checkpoint, State
+from headstart.components.core.network.classifier import build_backbone, build_classifier, unfreeze
+from headstart.components.core.network.record import Record
+from headstart.components.core.network.training import fit
+from headstart.components.core.plan import Plan
+from headstart.components.core.recipe import load_recipe
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from support import stores
+
+STEPS_AN_EPOCH = 63
+BATCH = 32
+
+
+class Timed(Checkpoint):
+    """A checkpoint that takes note of what it takes.
+
+    Attributes:
+        waited: Processor seconds that training waited, of each state.
+        written: Processor seconds of the thread that writes, of each state.
+        began: Processor seconds of the process when each state was handed over.
+        sizes: Bytes of each state.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(uri, "fine_tuning", {"time": time.time()})
+        self.waited: list[float] = []
+        self.written: list[float] = []
+        self.began: list[float] = []
+        self.sizes: list[int] = []
+
+    def write(self, state: State) -> None:
+        """Writes a state."""
+        started = time.thread_time()
+        self.began.append(time.process_time())
+        super().write(state)
+        self.waited.append(time.thread_time() - started)
+
+    def _write_newest(self) -> None:
+        self.sizes.append(len(self._newest or b""))
+        started = time.thread_time()
+        super()._write_newest()
+        self.written.append(time.thread_time() - started)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Processor seconds of one checkpoint and of one epoch, and the checkpoint's size."""
+
+    waited: float
+    written: float
+    epoch: float
+    megabytes: float
+
+    @property
+    def share(self) -> float:
+        """Of the epoch's."""
+        return (self.waited + self.written) / self.epoch
+
+
+def cost(uri: str, steps: int, epochs: int) -> Cost:
+    """Fine-tunes a few short epochs with checkpoints."""
+    backbone = get_backbone("mobilenet_v2")
+    network = build_classifier(build_backbone(backbone, 160), backbone.preprocessing, backbone.head, 2, 160)
+    tail = unfreeze(network, backbone.name, "block_13").tail
+    random = np.random.default_rng(0)
+    images = steps * BATCH
+    values = random.normal(size=(1, images, *tail.input.shape[1:])).astype(np.float16)
+    record = Record(values, np.arange(images) % 2)
+    few = Record(values[:, :BATCH], record.labels[:BATCH])
+    settings = {"fine_tuning.epochs": epochs, "fine_tuning.batch_size": BATCH}
+    checkpoint = Timed(uri)
+    fit(tail, record, few, Plan.of(load_recipe(settings=settings), "fine_tuning", 0), checkpoint=checkpoint)
+    # The first epoch is traced, and the last state is the result alone.
+    epoch = statistics.median(np.diff(checkpoint.began[:-1])) * STEPS_AN_EPOCH / steps
+    inner = slice(0, -1)
+    return Cost(
+        statistics.median(checkpoint.waited[inner]),
+        statistics.median(checkpoint.written[inner]),
+        float(epoch),
+        checkpoint.sizes[0] / 1e6,
+    )
+
+
+def main() -> None:
+    """Prints one line a place."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=21)
+    parser.add_argument("--epochs", type=int, default=5)
+    args = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        minio = stack.enter_context(stores.running_minio(Path(folder, "minio")))
+        for name, value in minio.environment(minio.address).items():
+            patch.setenv(name, value)
+        minio.make_bucket("checkpoints")
+        for place, uri in (("folder", f"{folder}/checkpoints"), ("minio", "s3://checkpoints/some")):
+            found = cost(uri, args.steps, args.epochs)
+            print(
+                f"{place}: {found.megabytes:.1f} MB, waited for {found.waited:.3f} s, written in "
+                f"{found.written:.3f} s, an epoch {found.epoch:.1f} s, share {found.share:.2%}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
