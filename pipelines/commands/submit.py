@@ -24,7 +24,7 @@ from headstart.pipelines.commands.options import (
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.settings import Settings
 from headstart.pipelines.stages import COMPARE_METHODS, TRANSFER_LEARNING
-from headstart.pipelines.variants import Choices, variants_of
+from headstart.pipelines.variants import DATA, TRAINING, Choices, variants_of
 
 if TYPE_CHECKING:
     from headstart.pipelines.cluster.client import Cluster
@@ -74,6 +74,9 @@ def submit(
     check_pipeline(pipeline, from_scratch)
     if pipeline != COMPARE_METHODS and choices != Choices():
         raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
+    others = [name for name in _given(parameters) if name not in (*DATA, *TRAINING)]
+    if pipeline == COMPARE_METHODS and others:
+        raise HeadstartError(f"--pipeline {COMPARE_METHODS} has no use for {_options(others)}; leave it out")
     if resume:
         _refuse_parameters(parameters, from_scratch, no_cache, name)
     from headstart.pipelines.cluster import submit as submission
@@ -140,8 +143,18 @@ def _follow(
 
 
 def _refuse_parameters(parameters: Parameters, from_scratch: bool, no_cache: bool, name: str) -> None:
-    given = [key for key, value in parameters if value != getattr(Parameters(), key)]
+    given = _given(parameters)
     given += [key for key, value in (("from_scratch", from_scratch), ("no_cache", no_cache), ("name", name)) if value]
     if given:
-        options = ", ".join(f"--{FLAGS.get(key, key).replace('_', '-')}" for key in given)
-        raise HeadstartError(f"--resume runs with the run's own parameters; leave {options} out, or submit a new run")
+        raise HeadstartError(
+            f"--resume runs with the run's own parameters; leave {_options(given)} out, or submit a new run"
+        )
+
+
+def _given(parameters: Parameters) -> list[str]:
+    """Names of the parameters that are not as they are left out."""
+    return [name for name, value in parameters if value != getattr(Parameters(), name)]
+
+
+def _options(names: list[str]) -> str:
+    return ", ".join(f"--{FLAGS.get(name, name).replace('_', '-')}" for name in names)

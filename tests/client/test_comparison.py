@@ -55,6 +55,8 @@ def test_variants_are_the_pipeline_s_parameter(on_cluster: Command, api: KfpApi)
         (("--pipeline", "compare"), "unknown pipeline 'compare'; known: transfer-learning, compare-methods"),
         (("--pipeline", "transfer-learning", "--methods", "head"), "are for --pipeline compare-methods"),
         (("--weights", "own.h5"), "weights 'own.h5' is a path of this machine"),
+        (("--publish", "gs://b/pets", "--deterministic"), "has no use for --deterministic, --publish; leave it out"),
+        (("--checkpoint-uri", "/here"), "checkpoint_uri '/here' is a path of this machine"),
     ],
 )
 def test_what_no_pod_could_do_is_refused_in_one_line(
