@@ -76,7 +76,8 @@ class Training(_Strict):
     Attributes:
         class_weights: ``balanced``: each class counts alike in the loss, however many images it has.
         augmented_views: Recorded views of each training image: one plain, the others augmented; -1: as many as make
-            about 3,000 in all, 1 to 6; 0: none is recorded, and training passes the whole network, augmented anew.
+            about 3,000 in all, 1 to 6, in fine-tuning no more than there is room for; 0: none is recorded, and
+            training passes the whole network, augmented anew.
         epochs: Passes over the training images.
         steps_per_epoch: Batches a pass; 0: as many as show every image once.
         batch_size: Images a step.
@@ -150,15 +151,6 @@ class FineTuning(Training):
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     gradual: bool
     pull: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-    @model_validator(mode="after")
-    def _check_pull(self) -> "FineTuning":
-        if self.pull * self.learning_rate > 1:
-            raise ValueError(
-                f"pull {self.pull:g} times learning_rate {self.learning_rate:g} is above 1, so that weights would be "
-                f"thrown past where they started; lower pull to {1 / self.learning_rate:g} at most"
-            )
-        return self
 
 
 class FromScratch(Training):

@@ -295,7 +295,10 @@ def test_variables_are_pulled_towards_where_they_started_at_their_pace(optimizer
     stepper.build(variables)
     for variable in variables:
         variable.assign([5.0, 1.0])
-    for wanted in ([4.2, 4.6, 5.0, 5.0], [3.56, 4.24, 4.2, 5.0]):
+    for shares in ([0.2, 0.1, 0, 0], [0.2, 0.1, 0.2, 0]):
+        wanted = [
+            1 + (float(variable[0]) - 1) / (1 + share) for variable, share in zip(variables, shares, strict=True)
+        ]
         # Without a gradient nothing else moves.
         stepper.apply([keras.ops.zeros(2, "float32")] * len(paces))
         assert [float(variable[0]) for variable in variables] == pytest.approx(wanted)
@@ -317,7 +320,7 @@ def test_what_goes_on_is_pulled_towards_where_it_began() -> None:
     restore(model, state)
     model.optimizer.apply([keras.ops.zeros_like(weight) for weight in model.trainable_variables])
     for weight, first in zip(model.get_weights(), began, strict=True):
-        assert np.allclose(weight, first + 0.5)
+        assert np.allclose(weight, first + 1 / (1 + 0.5))
 
 
 def test_pulled_weights_stay_nearer_to_their_start() -> None:

@@ -136,10 +136,11 @@ def _paced(kind: type[Any], paces: Sequence[Pace], steps: int) -> type[Any]:
             pace, first = paces[index], self._first[index]
             started = keras.ops.cast(self.iterations >= round(pace.start * steps), variable.dtype)
             rate = keras.ops.cast(learning_rate, variable.dtype) * pace.factor * started
-            decay = self._decay * variable
+            self.assign_sub(variable, self._decay * rate * variable)
             if first is not None:
-                decay += pace.pull * (variable - first)
-            self.assign_sub(variable, rate * decay)
+                # A proximal step, which never goes past where it is pulled to.
+                pull = pace.pull * rate
+                self.assign_sub(variable, pull / (1 + pull) * (variable - first))
             super().update_step(gradient, variable, rate)
 
     return Paced
