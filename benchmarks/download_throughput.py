@@ -196,17 +196,22 @@ def main() -> None:
         print(f"{len(files):,} JPEGs of {_SIZE[0]} x {_SIZE[1]} pixels, {size:,.0f} bytes each, {cores()} cores")
         spent = measure(files, args.rounds)
     base = spent[next(iter(WORK))]
-    print(f"medians of {args.rounds} rounds:")
+    print(f"medians of {args.rounds} rounds, least and greatest:")
     for name, times in spent.items():
         rate = statistics.median(len(files) / seconds / cores() for seconds, _ in times)
         cpu = statistics.median(1e6 * each / len(files) for _, each in times)
-        ratios = [own[0] / other[0] for own, other in zip(base, times, strict=True)]
-        work = statistics.median(own[1] / other[1] for own, other in zip(base, times, strict=True))
+        by_clock, by_cpu = (
+            spread([own[kind] / other[kind] for own, other in zip(base, times, strict=True)]) for kind in (0, 1)
+        )
         print(
             f"  {name:25s} {rate:6.0f} images/s per core, {cpu:5.0f} us of CPU an image, "
-            f"{statistics.median(ratios):.2f} of the decode loop ({min(ratios):.2f} to {max(ratios):.2f}), "
-            f"{work:.2f} by CPU time"
+            f"of the decode loop {by_cpu} by CPU time, {by_clock} by the clock"
         )
+
+
+def spread(ratios: list[float]) -> str:
+    """Their median, and in brackets the least and the greatest."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 if __name__ == "__main__":

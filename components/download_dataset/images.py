@@ -8,7 +8,7 @@ import xxhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.images import Rejected, decode
+from headstart.components.core.images import Rejected, decode, image_of
 
 _SAMPLE_SIDE = 128
 
@@ -72,7 +72,7 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., :3]).save(buffer, "PNG", compress_level=1)
+    image_of(pixels).convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -84,8 +84,7 @@ def _pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
 
 def _sample(pixels: NDArray[np.uint8]) -> Image.Image:
     """Some of the pixels: a filtered reduction would cost half a decoding."""
-    height, width, _ = pixels.shape
-    image = Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1)
+    image = image_of(pixels)
     factor = max(image.size) / _SAMPLE_SIDE
     if factor <= 1:
         return image

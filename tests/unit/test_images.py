@@ -249,7 +249,7 @@ def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     for side in (160, 32):
         expected = decode(encoded(picture, "PNG"), side).numpy()
-        assert np.abs(images.resized(np.asarray(picture), side) - expected).max() < 0.01
+        assert np.abs(images.resized(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
 
 
 def test_prediction_sees_the_pixels_that_are_stored() -> None:
