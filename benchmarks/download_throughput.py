@@ -4,30 +4,44 @@
 
 PICTURES is a zip archive of photos, or a folder of them; the files to time are cut out of them at random.
 
-On two cores of a shared machine, three rounds, 20,000 JPEGs of 19 kB cut out of Kaggle's cats and dogs, all in the
-page cache, when pictures were checked by threads that share the interpreter. What is over the decoding is the hash,
-the sketch and the measures of every picture, the spool, the search for near-duplicates, the shards and the report.
-The step's imports, a second in all, are not in it:
+What is over the decoding is the hash, the sketch and the measures of every picture, the spool, the search for
+near-duplicates, the shards and the report. The step's imports, a second in all, are not in it.
 
-========================  =====================  =================  =============================
-work                      images/s on each core  us of CPU a image  of the decode loop, all rounds
-========================  =====================  =================  =============================
-decode loop                               2,373                402
-decode loop + read_bytes                  2,309                420  0.98 (0.97 to 0.99)
-checking alone                            1,346                702  0.59 (0.48 to 0.64)
-whole step                                  894                889  0.36 (0.36 to 0.38)
-========================  =====================  =================  =============================
+On two cores that others were using (load 17), three rounds, 8,000 JPEGs of 19 kB cut out of Kaggle's cats and dogs,
+all in the page cache; by CPU time, since the clock says little there, where the same decode loop takes from 9 to 21
+s:
 
-Since then processes check. In a slower moment of such a machine, with 5,000 images, one round each, one after the
-other, the whole step took 4.78 s with threads and 4.03 s with processes: 523 and 620 images/s on each core, 0.32 and
-0.48 of a decode loop that itself varied by a quarter between the two; checking alone 0.46 and 0.55. CPU time is about
-the same.
+========================  ===================  =============================
+work                      us of CPU a picture  of the decode loop, all rounds
+========================  ===================  =============================
+decode loop                               776
+decode loop + read_bytes                  848  0.92 (0.92 to 0.93)
+checking alone                          1,210  0.63 (0.62 to 0.70)
+whole step                              1,295  0.59 (0.57 to 0.61)
+========================  ===================  =============================
 
-By CPU time of work done in turns, since wall-clock says little on a machine that others use: with 2,000 images the
-whole step was at 0.36 to 0.44 of the decode loop while each process imported pandas and looked at its samples one
-decoding at a time, and at 0.47 and 0.56 since neither is so (three rounds, and two). With 4,000 images, one round,
-decoding took 753 us an image, checking alone 1,137 and the whole step 1,319: 0.66 and 0.57; 0.8 is not reached.
-Beside 100 parts of decoding in memory, gray levels, sketch and measures are some 25, hash 9, sample 7, reading 3.
+0.8 is not reached. Of some 1,055 us that a process spends on a picture (timed once, step by step), 565 are decoding,
+90 opening and metadata, 55 the hash, 50 the sample, 200 gray levels, sketch, measures and columns, 15 receiving it.
+Opening, hash and sample cost there about twice what they do in loops of their own; that caches are cold after a
+decoding is the likely reason. The step's own process adds some 150, starting two processes and the report some 80,
+which are fewer the more pictures there are.
+
+JPEGs are decoded by simplejpeg, which has libjpeg-turbo beneath it as Pillow does. What that brought, with 4,000
+pictures in four rounds in turns, each half beside its own decode loop, by CPU time:
+
+==============  ======================  ======================
+work            with Pillow             with simplejpeg
+==============  ======================  ======================
+checking alone  0.61 (0.606 to 0.620)   0.66 (0.656 to 0.684)
+whole step      0.56 (0.534 to 0.591)   0.59 (0.578 to 0.610)
+==============  ======================  ======================
+
+Taking the sample out with numpy cost 85 us more than with Pillow. Larger pipes to the processes, and decoding into
+memory kept for it, won nothing. The whole step was at 0.36 to 0.44 by CPU time while each process imported pandas and
+looked at its samples one decoding at a time, and at 0.36 by the clock with threads that share the interpreter: 894
+images/s on each core beside 2,373, in a quieter moment with 20,000 pictures.
+
+4,000 photographs of 200 x 200 pixels in a zip archive take 1.3 ms of CPU a picture, with imports and report.
 """
 
 import argparse
