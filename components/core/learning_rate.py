@@ -59,8 +59,8 @@ class RangeTest:
         """What it tells, in a sentence."""
         if self.steepest is None:
             return (
-                f"The loss stays level up to a learning rate of {self.least:.2g}, as of weights that are near their "
-                f"best already, and rises beyond; a tenth of that is {self.suggested:g}."
+                f"The loss hardly changes up to a learning rate of {self.least:.2g}, as the weights are near their "
+                f"best or so few steps teach them nothing, and rises beyond; a tenth of that is {self.suggested:g}."
             )
         return (
             f"The loss falls fastest at a learning rate of {self.steepest:.2g} and is least at {self.least:.2g}; a "
@@ -166,7 +166,7 @@ def _chart(test: RangeTest, stage: str) -> Chart:
         axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set(xlabel="learning rate", ylabel="loss (nats)", title=stage)
-        axes.set_ylim(lowest - 0.05 * (highest - lowest), lowest + _SHOWN * (highest - lowest))
+        axes.set_ylim(max(0.0, lowest - 0.05 * (highest - lowest)), lowest + _SHOWN * (highest - lowest))
         axes.legend(frameon=False, loc="upper left")
         words = f"Loss of {stage} over the learning rate, from {test.rates[0]:.1g} to {test.rates[-1]:.1g}. "
         return Chart(svg(figure, f"learning rate of {stage}"), words + test.in_words())

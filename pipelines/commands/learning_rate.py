@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
@@ -75,6 +76,7 @@ def learning_rate(
     console.print(f"to take it    --set {about.setting(test)}", markup=False, highlight=False, soft_wrap=True)
 
 
+@full_disk_in_one_line()
 def _find(
     parameters: Parameters, stage: str, steps: int, folder: Path, console: Console
 ) -> tuple["RangeTest", "About"]:

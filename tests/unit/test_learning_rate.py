@@ -89,7 +89,7 @@ def test_level_that_ends_in_a_rise_gives_a_tenth_of_its_end() -> None:
     test = judged(curve(0.7 + wobble + np.where(DECADES > -3, (DECADES + 3) ** 2, 0)))
     assert test.steepest is None
     assert 10**-4 < test.least < 10**-2.4
-    assert "stays level up to a learning rate of" in test.in_words()
+    assert "hardly changes up to a learning rate of" in test.in_words()
 
 
 def test_luck_after_divergence_does_not_count() -> None:
