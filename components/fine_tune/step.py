@@ -19,7 +19,7 @@ from headstart.components.core.recipe import Recipe
 if TYPE_CHECKING:
     from headstart.components.core.network.training import Work
 
-SHARES = (0.5, 1.0)
+SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
