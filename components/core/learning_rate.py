@@ -21,7 +21,7 @@ from headstart.components.core.page import render
 
 TABLE, PAGE = "learning_rate.csv", "learning_rate.html"
 
-_SHARE = 0.1
+_SHARE = 1 / 3
 # Standard deviation of the smoothing, in decades of the rate.
 _SMOOTHING = 0.2
 _CLEAR = 3.0
@@ -43,7 +43,7 @@ class RangeTest:
         smoothed: (n,), `level` and the changes smoothed by a Gaussian over the logarithm of the rate.
         least: The largest rate whose smoothed loss cannot be told from the least.
         steepest: The rate at which it falls fastest; None where it does not fall clearly.
-        suggested: A tenth of `least`, one digit.
+        suggested: A third of `least`, one digit.
     """
 
     rates: NDArray[np.float64]
@@ -60,11 +60,11 @@ class RangeTest:
         if self.steepest is None:
             return (
                 f"The loss hardly changes up to a learning rate of {self.least:.2g}, as the weights are near their "
-                f"best or so few steps teach them nothing, and rises beyond; a tenth of that is {self.suggested:g}."
+                f"best or so few steps teach them nothing, and rises beyond; a third of that is {self.suggested:g}."
             )
         return (
             f"The loss falls fastest at a learning rate of {self.steepest:.2g} and is least at {self.least:.2g}; a "
-            f"tenth of that is {self.suggested:g}."
+            f"third of that is {self.suggested:g}."
         )
 
 
@@ -92,10 +92,10 @@ class About:
 def judged(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
     """Judges a range test.
 
-    A tenth of the rate with the least loss is a rule of thumb for the peak of a schedule (S. Gugger, "How do you find
-    a good learning rate", 2018; `minimum` of fastai's `lr_find`). Where training starts near its end, the loss lies
-    level before it rises, and where it is least hangs on noise: so what counts is the last rate at which noise could
-    have made the difference to the least. Beyond the first rise above what it was at the start, nothing counts.
+    The largest rate at which the loss still falls bounds the peak of a schedule; L. Smith, in section 3.3 of the
+    paper that `range_test` names, takes a third or a quarter of it to begin with. Where training starts near its end,
+    the loss lies level before it rises, and where it is least hangs on noise: so what counts is the last rate at
+    which noise could have made the difference to the least. Beyond the first rise above the start, nothing counts.
 
     Args:
         steps: Each at a rate of 0, and as it was; in order, with ascending rates; two at least.
@@ -155,7 +155,7 @@ def _chart(test: RangeTest, stage: str) -> Chart:
         losses = test.level + test.changes
         axes.plot(test.rates, losses, "o", color=ORANGE, markersize=3, alpha=0.6, markeredgewidth=0)
         axes.plot(test.rates, test.smoothed, "-", color=BLUE, linewidth=2)
-        marks = [("least", test.least, ":"), ("a tenth", test.suggested, "-")]
+        marks = [("least", test.least, ":"), ("a third", test.suggested, "-")]
         if test.steepest is not None:
             marks.append(("steepest", test.steepest, "--"))
         for name, rate, line in marks:
