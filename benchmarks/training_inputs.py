@@ -44,7 +44,7 @@ from headstart.components.core.dataset import DatasetWriter, ImageRow
 from headstart.components.core.network.classifier import BACKBONE_END, Parts, build_backbone, build_classifier, cut
 from headstart.components.core.network.end_to_end import end_to_end
 from headstart.components.core.network.images import augmentation, image_batches
-from headstart.components.core.network.precision import in_bfloat16
+from headstart.components.core.network.precision import BFLOAT16, FLOAT32, computed_in
 from headstart.components.core.network.record import Recorder
 from headstart.components.core.network.record_cache import recorded
 from headstart.components.core.network.training import fit
@@ -136,11 +136,13 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     _, parts = classifier("vgg16", 150)
     ready = np.concatenate([batch.numpy() for batch in image_batches(data, 150, _BATCH).take(args.batches)])
     found = {}
-    for name, model in (("float32", parts.front), ("bfloat16", in_bfloat16(parts.front))):
-        model.predict(ready[:_BATCH], batch_size=_BATCH, verbose=0)
-        started = time.perf_counter()
-        model.predict(ready, batch_size=_BATCH, verbose=0)
-        found[f"predict_{name}"] = len(ready) / (time.perf_counter() - started)
+    for precision in (FLOAT32, BFLOAT16):
+        with computed_in(parts.front, precision):
+            parts.front.make_predict_function(force=True)
+            parts.front.predict(ready[:_BATCH], batch_size=_BATCH, verbose=0)
+            started = time.perf_counter()
+            parts.front.predict(ready, batch_size=_BATCH, verbose=0)
+            found[f"predict_{precision}"] = len(ready) / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         small = write_dataset(args.photos, len(ready), Path(folder, "small"))
         recorder = Recorder(parts.front, planned())
