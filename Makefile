@@ -12,9 +12,10 @@ run: $(VENV)/.installed
 	$(BIN)/headstart run --data $(SAMPLE) --backbone sketchnet --from-scratch --set head.learning_rate=0.01 \
 		--set fine_tuning.epochs=8 --set fine_tuning.learning_rate=0.002 --output out/sample
 
-# Files of tests are dealt to as many processes as there are cores; each stays whole, for what its tests share.
+# Files of tests are dealt to as many processes as there are cores; each stays whole, for what its tests share. They
+# keep their order, in which the long ones do not come last.
 test: check
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # The type checker finds the folders under their import name through links.
 check: $(VENV)/.installed
