@@ -19,6 +19,7 @@ from headstart.components.core.files import full_disk_in_one_line, read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
+from headstart.pipelines.output import written
 from headstart.pipelines.stages import TRANSFER_LEARNING
 
 LOG = "run.log"
@@ -254,13 +255,9 @@ def _publish(root: Path, work: Path, request: Request) -> None:
 def _work_folder(output: Path) -> Iterator[Path]:
     """A hidden folder in the output folder, locked while the run lasts and gone afterwards."""
     work = output / _WORK
-    try:
+    with written(output, "folder"):
         work.mkdir(parents=True, exist_ok=True)
         lock = os.open(work, os.O_RDONLY)
-    except OSError as error:
-        raise HeadstartError(
-            f"output {str(output)!r} cannot be written ({error.strerror}); name another folder with --output"
-        ) from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -89,7 +89,7 @@ def fine_tune(
         },
         versions=library_versions(),
         seed=seed,
-        seconds=before.seconds + time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
+        seconds=before.seconds + time.monotonic() - started + work.seconds_before,
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
         max_side=work.learn.max_side,

@@ -67,7 +67,7 @@ def train_from_scratch(
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),
         seed=seed,
-        seconds=time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
+        seconds=time.monotonic() - started + work.seconds_before,
         max_side=work.learn.max_side,
     )
     if tensorboard:

@@ -82,7 +82,7 @@ def train_head(
         metrics=metrics,
         versions=library_versions(),
         seed=seed,
-        seconds=time.monotonic() - started + (work.checkpoint.seconds if work.checkpoint else 0.0),
+        seconds=time.monotonic() - started + work.seconds_before,
         max_side=work.learn.max_side,
         backbone_sha256=weights_digest(work.network.get_layer(recipe.backbone)),
     )

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.errors import unknown_name
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
 from headstart.pipelines.events import StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.output import written
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.variants import DATA, TRAINING
 
@@ -55,7 +56,7 @@ def learning_rate(
         unknown_name("stage", stage, list(_STAGES))
     parameters = parameters.on_this_machine()
     output = output.expanduser().absolute()
-    with _written(output):
+    with written(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
     # TensorFlow's own chatter; a user's setting goes before.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -69,7 +70,7 @@ def learning_rate(
 
     from headstart.components.core.learning_rate import PAGE, write_range_test
 
-    with _written(output):
+    with written(output, "folder"):
         write_range_test(output, test, about)
     console.print(test.in_words(), highlight=False, soft_wrap=True)
     console.print(f"plot    {output / PAGE}", markup=False, highlight=False, soft_wrap=True)
@@ -163,13 +164,3 @@ def _told(display: "RunDisplay") -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
-
-
-@contextlib.contextmanager
-def _written(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise HeadstartError(
-            f"output {str(output)!r} cannot be written ({error.strerror}); name another folder with --output"
-        ) from None

@@ -12,6 +12,7 @@ import typer
 
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.pipelines.commands.quiet import import_tensorflow
+from headstart.pipelines.output import written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -140,13 +141,8 @@ def _opened(output: Path | None) -> Iterator[BinaryIO]:
     if output is None:
         yield sys.stdout.buffer
         return
-    try:
-        with whole_file(output.expanduser()) as file:
-            yield file
-    except OSError as error:
-        raise HeadstartError(
-            f"output {str(output)!r} cannot be written ({error.strerror}); name another file with --output"
-        ) from None
+    with written(output, "file"), whole_file(output.expanduser()) as file:
+        yield file
 
 
 def write_table(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema", file: BinaryIO) -> None:

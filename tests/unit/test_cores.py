@@ -6,6 +6,14 @@ from headstart.components.core import cores as module
 from headstart.components.core.cores import cores, memory
 
 
+def limit(files: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the container's limits be what files say."""
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    monkeypatch.setattr(module, "_CGROUPS", folder)
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -21,10 +29,7 @@ from headstart.components.core.cores import cores, memory
 def test_limit_of_the_container_counts(
     files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(module, "_CGROUPS", tmp_path)
+    limit(files, tmp_path, monkeypatch)
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert cores() == expected
 
@@ -42,9 +47,6 @@ def test_limit_of_the_container_counts(
 def test_memory_is_that_of_the_container(
     files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(module, "_CGROUPS", tmp_path)
+    limit(files, tmp_path, monkeypatch)
     monkeypatch.setattr(module.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
     assert memory() == expected

@@ -50,6 +50,11 @@ class Work:
     paces: Sequence[Pace] = ()
     checkpoint: Checkpoint | None = None
 
+    @property
+    def seconds_before(self) -> float:
+        """That the epochs took which training has taken over from its checkpoint."""
+        return self.checkpoint.seconds if self.checkpoint else 0.0
+
 
 def fit(
     tail: keras.Model,
