@@ -97,7 +97,7 @@ class Bench:
         path = path.with_name(f"{path.name}{recipe.fine_tuning.unfreeze_from}-{views}.npy")
         if not path.exists():
             partial = path.with_suffix(".partial")
-            Recorder(self.parts.front, Plan.of(recipe, "fine_tuning", 0)).record(dataset, views, partial)
+            Recorder([self.parts.front], Plan.of(recipe, "fine_tuning", 0)).record(dataset, views, [partial])
             partial.rename(path)
         self.record = load_record(path, dataset)
         inner, activations = self.parts.tail.layers[1], keras.Input(self.parts.tail.input.shape[1:])

@@ -48,7 +48,7 @@ def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Pat
     base = pretrained_backbone(backbone, recipe.image_size, weights)
     network = build_classifier(base, backbone.preprocessing, recipe.head_shape(), 2, recipe.image_size)
     front = cut(network, base.name, BACKBONE_END).front
-    return Recorder(front, Plan.of(recipe, "head", 0)).record(dataset, views, path)
+    return Recorder([front], Plan.of(recipe, "head", 0)).record(dataset, views, [path])[0]
 
 
 def ridge(learn: Record, choose: Record) -> LinearHead:

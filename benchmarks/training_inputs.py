@@ -145,11 +145,11 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
             found[f"predict_{precision}"] = len(ready) / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         small = write_dataset(args.photos, len(ready), Path(folder, "small"))
-        recorder = Recorder(parts.front, planned())
+        recorder = Recorder([parts.front], planned())
         # The first time it is traced, and the precision chosen.
-        recorder.record(small, 1, Path(folder, "first.npy"))
+        recorder.record(small, 1, [Path(folder, "first.npy")])
         started = time.perf_counter()
-        recorder.record(small, 1, Path(folder, "second.npy"))
+        recorder.record(small, 1, [Path(folder, "second.npy")])
         found["recording"] = len(ready) / (time.perf_counter() - started)
     return found | {"share": found["recording"] / max(found["predict_float32"], found["predict_bfloat16"])}
 

@@ -67,7 +67,7 @@ def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float
     seconds = time.process_time() - started
     logger.removeHandler(clock)
     labels = read_columns(test, ["label"])["label"].to_numpy()
-    right = predict(load_model(model), test, "test").argmax(axis=1) == labels
+    right = predict([load_model(model)], test, "test")[0].argmax(axis=1) == labels
     info = read_model_info(model)
     figures = {
         "loss": info.metrics["validation_loss"],

@@ -12,7 +12,7 @@ from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, IN_USE
 from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.history import HISTORY, read_history
+from headstart.components.core.history import HISTORY, Epoch, read_history
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info, read_seen
@@ -62,17 +62,18 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
     data = read_info(inputs.test)
     if not data.images:
         raise HeadstartError(f"{inputs.test} has no images; give the test split some")
-    runs = {run.info.stage: run for run in (_run(folder, inputs.test, data.classes) for folder in inputs.others)}
+    found = {each.info.stage: each for each in (_Found.of(folder, data.classes) for folder in inputs.others)}
     if inputs.champion:
-        runs[IN_USE] = _run_champion(inputs.champion, inputs.test, data.classes)
-    final = runs[FINAL] = _run(inputs.model, inputs.test, data.classes)
+        found[IN_USE] = _champion(inputs.champion, data.classes)
+    final = found[FINAL] = _Found.of(inputs.model, data.classes)
+    runs = _runs(found, inputs.test, data.classes)
     validation = inputs.validation
     material = Material(
         runs=runs,
         test_data=data.digest,
-        validation=_answers(inputs.model, validation, data.classes) if validation else None,
+        validation=_answers(final, validation, data.classes) if validation else None,
         validation_data=read_info(validation).digest if validation else None,
-        pictures=pictures_of(inputs.test, final.predictions, _heat(inputs.model, final.info)),
+        pictures=pictures_of(inputs.test, runs[FINAL].predictions, _heat(final)),
         probe=_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
@@ -94,13 +95,34 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
     return result
 
 
-def _run(folder: Path, test: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> Run:
-    info = read_model_info(folder)
-    probabilities = _predict(folder, info, test, classes, f"evaluate {info.stage}")
-    return Run(info, read_history(folder), predictions_of(test, probabilities, seen))
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    """A model artifact, read.
+
+    Attributes:
+        info: What it is.
+        epochs: How its training went.
+        network: The classifier, a Keras model.
+        seen: Ids and groups of the images that it has seen, as far as it matters.
+    """
+
+    info: ModelInfo
+    epochs: list[Epoch]
+    network: Any
+    seen: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, folder: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> "_Found":
+        info = read_model_info(folder)
+        if sorted(info.classes) != sorted(classes):
+            raise HeadstartError(f"model {folder} has classes {info.classes}, the test images {classes}; pass a pair")
+
+        from headstart.components.core.network.artifact import load_model
+
+        return cls(info, read_history(folder), load_model(folder), seen)
 
 
-def _run_champion(address: str, test: Path, classes: list[str]) -> Run:
+def _champion(address: str, classes: list[str]) -> _Found:
     with local_folder(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
         found = read_model_info(folder).classes
         if sorted(found) != sorted(classes):
@@ -108,43 +130,45 @@ def _run_champion(address: str, test: Path, classes: list[str]) -> Run:
                 f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
                 "publish to another address, or compare with another model"
             )
-        return _run(folder, test, classes, read_seen(folder))
+        return _Found.of(folder, classes, read_seen(folder))
 
 
-def _answers(model: Path, validation: Path, classes: list[str]) -> Predictions | None:
+def _runs(found: dict[str, _Found], test: Path, classes: list[str]) -> dict[str, Run]:
+    said = _predict(list(found.values()), test, classes, "evaluate")
+    return {
+        name: Run(each.info, each.epochs, predictions_of(test, probabilities, each.seen))
+        for (name, each), probabilities in zip(found.items(), said, strict=True)
+    }
+
+
+def _answers(final: _Found, validation: Path, classes: list[str]) -> Predictions | None:
     data = read_info(validation)
     if data.classes != classes:
         raise HeadstartError(f"validation images have classes {data.classes}, the test images {classes}; pass a pair")
     if not data.images:
         return None
-    info = read_model_info(model)
-    return predictions_of(validation, _predict(model, info, validation, classes, "calibrate"))
+    (said,) = _predict([final], validation, classes, "calibrate")
+    return predictions_of(validation, said)
 
 
-def _predict(folder: Path, info: ModelInfo, data: Path, classes: list[str], what: str) -> NDArray[np.float64]:
-    if sorted(info.classes) != sorted(classes):
-        raise HeadstartError(f"model {folder} has classes {info.classes}, the test images {classes}; pass a pair")
-
+def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
     from headstart.components.core.network.predict import predict
 
-    probabilities = predict(_network(folder), data, what)
+    said = predict([each.network for each in found], data, what)
     # Of a champion the order may be another one.
-    return probabilities[:, [info.classes.index(name) for name in classes]]
+    return [
+        probabilities[:, [each.info.classes.index(name) for name in classes]]
+        for each, probabilities in zip(found, said, strict=True)
+    ]
 
 
-def _network(folder: Path) -> Any:
-    from headstart.components.core.network.artifact import load_model
-
-    return load_model(folder)
-
-
-def _heat(folder: Path, info: ModelInfo) -> Heat:
+def _heat(final: _Found) -> Heat:
     def heat(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         from headstart.components.core.network.gradcam import grad_cam
         from headstart.components.core.network.images import decode
 
-        pixels = np.stack([decode(each, info.image_size).numpy() for each in encoded])
-        return grad_cam(_network(folder), info.backbone, pixels, labels)
+        pixels = np.stack([decode(each, final.info.image_size).numpy() for each in encoded])
+        return grad_cam(final.network, final.info.backbone, pixels, labels)
 
     return heat
 

@@ -122,20 +122,20 @@ def head_work(
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, check_point, cut
+    from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, by_way_of, cut
     from headstart.components.core.network.devices import prepare
     from headstart.components.core.network.end_to_end import end_to_end
-    from headstart.components.core.network.record_cache import recorded
+    from headstart.components.core.network.record_cache import InPassing, recorded, with_room
     from headstart.components.core.network.resuming import open_checkpoint
     from headstart.components.core.network.training import Work
     from headstart.components.core.network.weights import pretrained_backbone
 
     prepare(plan, accelerators)
     base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
-    check_point(base, recipe.fine_tuning.unfreeze_from)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False
+    front, rest = by_way_of(network, base.name, recipe.fine_tuning.unfreeze_from)
     event(
         "network",
         backbone=backbone.name,
@@ -146,8 +146,10 @@ def head_work(
     )
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = cut(network, base.name, BACKBONE_END)
+    tuning = with_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))
+    for_tuning = InPassing(front, rest, tuning.training.views(learn.images))
     with contextlib.ExitStack() as held:
-        records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri))
+        records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri, for_tuning))
         plain = [record.activations[0] for record in records]
         probed = probe_data([train, validation], plain, base.output.shape[-1], seed)
         if not plan.training.views(learn.images):

@@ -8,6 +8,7 @@ from headstart.components.core.backbones import Head, get_backbone
 from headstart.components.core.network import precision
 from headstart.components.core.network.batches import PlainBatches
 from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut, unfreeze
+from headstart.components.core.network.devices import images_at_once
 from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.training import fit
@@ -52,11 +53,11 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = Plan.of(load_recipe(settings={"deterministic": deterministic}), "head", 0)
-    plain = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "plain.npy").activations)
+    plain = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "plain.npy"])[0].activations)
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", gain), ("_HARMLESS", harmless)):
         monkeypatch.setattr(precision, name, value)
-    tried = np.array(Recorder(front, plan).record(splits["train"], 1, tmp_path / "tried.npy").activations)
-    assert np.array_equal(plain[:, :64], tried[:, :64])
+    tried = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "tried.npy"])[0].activations)
+    assert np.array_equal(plain[:, : images_at_once()], tried[:, : images_at_once()])
     assert np.array_equal(plain, tried) != chosen
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
 

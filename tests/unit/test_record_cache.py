@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import math
 import resource
 import shutil
 from collections.abc import Iterator
@@ -14,9 +15,15 @@ from headstart.components.core.backbones import get_backbone
 from headstart.components.core.cache import CACHE
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network import record_cache
-from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut
+from headstart.components.core.network.classifier import (
+    BACKBONE_END,
+    build_backbone,
+    build_classifier,
+    by_way_of,
+    cut,
+)
 from headstart.components.core.network.record import Record, Recorder
-from headstart.components.core.network.record_cache import recorded, with_room
+from headstart.components.core.network.record_cache import InPassing, recorded, with_room
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import load_recipe
 
@@ -123,6 +130,65 @@ def test_a_front_is_known_again_among_other_layers(
     assert run(splits, logged, plan, cut(model, base.name, "block2").front).reused == []
 
 
+def classifier() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    backbone = get_backbone("sketchnet")
+    return build_classifier(build_backbone(backbone, 32), "tf", backbone.head, 2, 32)
+
+
+def by_way_of_block_2(model: keras.Model, views: int = 2) -> InPassing:
+    return InPassing(*by_way_of(model, "sketchnet", "block2"), views)
+
+
+def record_by_the_way(splits: dict[str, Path], in_passing: InPassing | None, uri: str = "") -> NDArray[np.float16]:
+    front = cut(classifier(), "sketchnet", BACKBONE_END).front
+    with recorded(front, splits["train"], splits["validation"], PLAN, uri, in_passing) as records:
+        return np.array(records[0].activations)
+
+
+def test_what_a_later_stage_needs_is_recorded_in_passing(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    record_by_the_way(splits, by_way_of_block_2(classifier(), views=3))
+    assert len(list(folder.iterdir())) == 2, "of other views, nothing is"
+    shutil.rmtree(folder)
+    passed = record_by_the_way(splits, by_way_of_block_2(classifier()))
+    assert len(list(folder.iterdir())) == 4
+    lower = cut(classifier(), "sketchnet", "block2").front
+    later = run(splits, logged, front=lower)
+    assert later.reused == ["train", "validation"]
+    shutil.rmtree(folder)
+    np.testing.assert_allclose(record_by_the_way(splits, None), passed, rtol=2e-3, atol=1e-4)
+    alone = run(splits, logged, front=lower)
+    assert alone.reused == []
+    for one, other in zip(alone.values, later.values, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
+
+
+def test_what_is_recorded_in_passing_is_shared_too(
+    splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
+    shared = str(tmp_path / "shared")
+    record_by_the_way(splits, by_way_of_block_2(classifier()), shared)
+    lower = cut(classifier(), "sketchnet", "block2").front
+    assert run(splits, logged, front=lower, uri=shared).reused == ["train", "validation"]
+
+
+def test_nothing_is_recorded_in_passing_without_room(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    model = classifier()
+    sizes = [math.prod(part.output.shape[1:]) for part in by_way_of(model, "sketchnet", "block2")]
+    assert sizes[1] < sizes[0]
+    with files_of_at_most(2 * 2 * 80 * sizes[1] + 1000):
+        record_by_the_way(splits, by_way_of_block_2(model))
+    assert "event=not_recorded_in_passing split=train" in " ".join(logged.messages)
+    assert "event=cache_not_used" not in " ".join(logged.messages)
+    assert len([entry for entry in folder.iterdir() if not entry.name.startswith(".")]) in (2, 3)
+
+
 @pytest.mark.parametrize("spoil", ["cut", "byte", "manifest", "empty"])
 def test_a_damaged_record_is_never_used(
     spoil: str, splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
@@ -220,9 +286,9 @@ def test_a_cache_without_room_is_done_without(
 ) -> None:
     record = Recorder.record
 
-    def full(self: Recorder, dataset: Path, views: int, path: Path, what: str) -> Record:
-        with files_of_at_most(10_000) if path.is_relative_to(folder) else contextlib.nullcontext():
-            return record(self, dataset, views, path, what)
+    def full(self: Recorder, dataset: Path, views: int, paths: list[Path], what: str) -> list[Record]:
+        with files_of_at_most(10_000) if paths[0].is_relative_to(folder) else contextlib.nullcontext():
+            return record(self, dataset, views, paths, what)
 
     monkeypatch.setattr(Recorder, "record", full)
     assert run(splits, logged).reused == []

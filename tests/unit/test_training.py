@@ -56,14 +56,14 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
 ) -> None:
     pixels = keras.Input((32, 32, 3))
     front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    made = Recorder(front, PLAN).record(splits["train"], 3, tmp_path / "train.npy")
+    [made] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "train.npy"])
     assert made.activations.shape == (3, 80, 8, 8, 3)
     assert made.activations.dtype == np.float16
     plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
     assert np.allclose(made.activations[0], plain, rtol=2e-3)
     differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
     assert all((difference > 1).mean() > 0.9 for difference in differences)
-    again = Recorder(front, PLAN).record(splits["train"], 3, tmp_path / "again.npy")
+    [again] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "again.npy"])
     assert np.array_equal(made.activations, again.activations)
 
 

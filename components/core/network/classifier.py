@@ -118,20 +118,23 @@ def cut(model: keras.Model, base_name: str, point: str) -> Parts:
     Raises:
         HeadstartError: There is no such layer, or it has no weights and none come after it.
     """
-    chain = model.operations
-    names = [operation.name for operation in chain]
-    start, base_at = names.index(RESIZE) + 1, names.index(base_name)
-    base = chain[base_at]
-    if point == BACKBONE_END:
-        front_layers, tail_layers = chain[start : base_at + 2], chain[base_at + 2 :]
-    else:
-        tensor = _waist_below(base, _position(base, point))
-        front_layers = [*chain[start:base_at], keras.Model(base.input, tensor)]
-        tail_layers = [keras.Model(tensor, base.output), *chain[base_at + 1 :]]
-    pixels = keras.Input(base.input.shape[1:])
-    front = keras.Model(pixels, _through(pixels, front_layers))
-    activations = keras.Input(front.output.shape[1:])
-    return Parts(front, keras.Model(activations, _through(activations, tail_layers)), pixels.shape[1])
+    front, tail = _sides(model, base_name, point)
+    return Parts(front, _chained(front.output, tail), front.input.shape[1])
+
+
+def by_way_of(model: keras.Model, base_name: str, point: str) -> tuple[keras.Model, keras.Model]:
+    """The way from resized pixels to `BACKBONE_END`, in two: up to the cut below a point, and from there on.
+
+    Args:
+        model: From `build_classifier`, or loaded.
+        base_name: Name of the backbone's layer in the chain.
+        point: See `cut`; not `BACKBONE_END`.
+
+    Raises:
+        HeadstartError: There is no such layer, or it has no weights and none come after it.
+    """
+    front, tail = _sides(model, base_name, point)
+    return front, _chained(front.output, tail[:2])
 
 
 def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
@@ -156,19 +159,6 @@ def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
             operation.trainable = False
     freeze_batch_norm(base)
     return parts
-
-
-def check_point(base: keras.Model, point: str) -> None:
-    """Refuses a point that `unfreeze` would refuse, before there is anything to unfreeze.
-
-    Args:
-        base: A backbone.
-        point: See `cut`.
-
-    Raises:
-        HeadstartError: There is no such layer, or it has no weights and none come after it.
-    """
-    _waist_below(base, _position(base, point))
 
 
 def blocks_of(base: keras.Model) -> dict[str, list[keras.Layer]]:
@@ -253,6 +243,25 @@ def _resized(model: keras.Model) -> tuple[Any, list[keras.Operation]]:
     resized = model.get_layer(RESIZE)
     pixels = keras.Input((resized.height, resized.width, 3), name="pixels")
     return pixels, model.operations[model.operations.index(resized) + 1 :]
+
+
+def _sides(model: keras.Model, base_name: str, point: str) -> tuple[keras.Model, list[keras.Operation]]:
+    """The front below a point, and what comes after it; inside the backbone, its rest and the pooling first."""
+    chain = model.operations
+    names = [operation.name for operation in chain]
+    start, base_at = names.index(RESIZE) + 1, names.index(base_name)
+    base = chain[base_at]
+    if point == BACKBONE_END:
+        return _chained(base.input, chain[start : base_at + 2]), chain[base_at + 2 :]
+    tensor = _waist_below(base, _position(base, point))
+    front = _chained(base.input, [*chain[start:base_at], keras.Model(base.input, tensor)])
+    return front, [keras.Model(tensor, base.output), *chain[base_at + 1 :]]
+
+
+def _chained(like: keras.KerasTensor, chain: list[keras.Operation]) -> keras.Model:
+    """A model of operations that follow each other, from an input of the shape of a tensor."""
+    begin = keras.Input(like.shape[1:])
+    return keras.Model(begin, _through(begin, chain))
 
 
 def _short_name(base: keras.Model, operation: keras.Operation) -> str:

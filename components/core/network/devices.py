@@ -33,3 +33,12 @@ def prepare(plan: Plan, accelerators: int = 0) -> None:
     event("devices", kind=devices[0].device_type, count=len(devices), deterministic=plan.deterministic)
     if len(devices) > 1:
         tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy([each.name for each in devices]))
+
+
+def images_at_once() -> int:
+    """Images of a batch that only passes forward: as many as a core's cache likes, or a GPU.
+
+    On two cores, 16 instead of 64 give MobileNetV2 and EfficientNetV2 8 to 13 % more images a second, ResNet50 and
+    VGG16 the same.
+    """
+    return 64 if tf.config.list_physical_devices("GPU") else 16

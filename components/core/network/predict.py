@@ -1,6 +1,7 @@
-"""What a classifier says of a whole dataset."""
+"""What classifiers say of a whole dataset."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -10,25 +11,39 @@ from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_info
 from headstart.components.core.logs import tracked
-from headstart.components.core.network.classifier import RESIZE, after_resize, probabilities
+from headstart.components.core.network.classifier import probabilities
+from headstart.components.core.network.devices import images_at_once
 from headstart.components.core.network.images import image_batches
+from headstart.components.core.network.sharing import Alike, alike
 
-_BATCH = 64
 
-
-def predict(model: keras.Model, dataset: Path, what: str) -> NDArray[np.float64]:
-    """Runs a classifier once over every image.
+def predict(models: Sequence[keras.Model], dataset: Path, what: str) -> list[NDArray[np.float64]]:
+    """Runs classifiers once over every image, and what several of them begin with once for all.
 
     Args:
-        model: A classifier as it was saved.
+        models: Classifiers as they were saved.
         dataset: A dataset artifact.
         what: Name of the work in the log.
 
     Returns:
-        (images, classes), in the dataset's order, each row adding up to 1.
+        Of each classifier (images, classes), in the dataset's order, each row adding up to 1.
     """
-    network = after_resize(model)
-    run = tf.function(lambda pixels: network(pixels, training=False), reduce_retracing=True)
-    batches = image_batches(dataset, model.get_layer(RESIZE).height, _BATCH)
-    steps = math.ceil(read_info(dataset).images / _BATCH)
-    return np.concatenate([probabilities(run(pixels).numpy()) for pixels in tracked(batches, what, steps)])
+    found: dict[int, NDArray[np.float64]] = {}
+    images, at_once = read_info(dataset).images, images_at_once()
+    for group in alike(models):
+        run = _traced(group)
+        batches = image_batches(dataset, group.front.input.shape[1], at_once)
+        batches = tracked(batches, what, math.ceil(images / at_once))
+        said = [[probabilities(output.numpy()) for output in run(pixels)] for pixels in batches]
+        for place, member in enumerate(group.members):
+            found[member] = np.concatenate([each[place] for each in said])
+    return [found[at] for at in range(len(models))]
+
+
+def _traced(group: Alike) -> tf.types.experimental.PolymorphicFunction:
+    @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))])
+    def run(pixels: tf.Tensor) -> list[tf.Tensor]:
+        activations = group.front(pixels, training=False)
+        return [tail(activations, training=False) for tail in group.tails]
+
+    return run

@@ -1,9 +1,12 @@
 """The record: what the frozen part of a network says of each image, computed once and trained on many times."""
 
+import contextlib
 import dataclasses
 import functools
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import keras
 import numpy as np
@@ -12,12 +15,11 @@ from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.logs import tracked
+from headstart.components.core.network.devices import images_at_once
 from headstart.components.core.network.images import augmentation, image_batches
-from headstart.components.core.network.precision import BFLOAT16, Function, bfloat16_pays, computed_in
+from headstart.components.core.network.precision import BFLOAT16, bfloat16_pays, computed_in
 from headstart.components.core.network.waiting import waited_for
 from headstart.components.core.plan import Plan
-
-_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,71 +51,95 @@ class Recorder:
     It goes over to bfloat16 where that pays, unless it is to say the same each time.
 
     Args:
-        front: Resized pixels (n, size, size, 3), 0-255, to activations.
+        fronts: What is recorded: activations that the first makes of resized pixels (n, size, size, 3), 0-255, and
+            those that each other makes of what the one before it says.
         plan: Its augmentation, seed and determinism.
     """
 
-    def __init__(self, front: keras.Model, plan: Plan) -> None:
-        self._front = front
-        self._size = front.input.shape[1]
-        self._shape = front.output.shape[1:]
+    def __init__(self, fronts: Sequence[keras.Model], plan: Plan) -> None:
+        self._fronts = fronts
+        self._size = fronts[0].input.shape[1]
         self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
         augment = augmentation(plan.augmentation, plan.seed)
         self._augment = tf.function(lambda images: augment(images, training=True), self._signature)
         self._precision_is_chosen = plan.deterministic
-        self._run: Function = self._function()
+        self._run: Callable[[tf.Tensor], list[tf.Tensor]] = self._function()
 
     def _function(self) -> tf.types.experimental.PolymorphicFunction:
         limit = np.finfo(np.float16).max
 
         @functools.partial(tf.function, input_signature=self._signature)
-        def run(images: tf.Tensor) -> tf.Tensor:
-            values = tf.cast(self._front(images, training=False), tf.float32)
-            return tf.cast(tf.clip_by_value(values, -limit, limit), tf.float16)
+        def run(images: tf.Tensor) -> list[tf.Tensor]:
+            values, all_values = images, []
+            for front in self._fronts:
+                values = tf.cast(front(values, training=False), tf.float32)
+                all_values.append(tf.cast(tf.clip_by_value(values, -limit, limit), tf.float16))
+            return all_values
 
         return run
 
     def _choose_precision(self, images: tf.Tensor, runs: int) -> None:
-        """Goes over to bfloat16 where that pays for the batches to come, and says nearly the same."""
+        """Goes over to bfloat16 where that pays for the batches to come, and in the end says nearly the same."""
         self._precision_is_chosen = True
 
         @functools.cache
         def reduced() -> tf.types.experimental.ConcreteFunction:
-            with computed_in(self._front, BFLOAT16):
+            with contextlib.ExitStack() as stack:
+                for front in self._fronts:
+                    stack.enter_context(computed_in(front, BFLOAT16))
                 return self._function().get_concrete_function()
 
-        if bfloat16_pays(self._run, reduced, images, runs):
+        if bfloat16_pays(
+            lambda batch: self._run(batch)[-1], lambda: lambda batch: reduced()(batch)[-1], images, runs
+        ):
             self._run = reduced()
 
-    def record(self, dataset: Path, views: int, path: Path, what: str = "record") -> Record:
+    def record(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Record]:
         """Records every image of a dataset, decoding each once.
 
         Args:
             dataset: A dataset artifact.
             views: 1: plain images only; N: N - 1 augmented views besides.
-            path: The file to keep the record in; float16, so it takes two bytes a number.
+            paths: The file to keep each front's record in; float16, so it takes two bytes a number.
             what: Name of the work in the log.
 
         Raises:
-            OSError: The file cannot be written.
+            OSError: A file cannot be written.
         """
-        images = read_info(dataset).images
-        shape = (views, images, *self._shape)
-        batches = tracked(image_batches(dataset, self._size, _BATCH), what, math.ceil(images / _BATCH))
-        # Written as a file, since a page of a memory map that finds no room on the disk ends the process.
-        with path.open("wb") as file:
-            header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            begin, view_bytes, start = file.tell(), 2 * images * math.prod(self._shape), 0
+        images, at_once = read_info(dataset).images, images_at_once()
+        batches = tracked(image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
+        with contextlib.ExitStack() as stack:
+            files = [
+                _File(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))
+                for path, front in zip(paths, self._fronts, strict=True)
+            ]
+            start = 0
             for number, pixels in enumerate(waited_for(batches, what, "decoded images", images)):
                 if number == 1 and not self._precision_is_chosen:
-                    self._choose_precision(pixels, views * math.ceil((images - start) / _BATCH))
+                    self._choose_precision(pixels, views * math.ceil((images - start) / at_once))
                 for view in range(views):
                     seen = self._augment(pixels) if view else pixels
-                    file.seek(begin + view * view_bytes + start * view_bytes // images)
-                    file.write(self._run(seen).numpy().data)
+                    for file, values in zip(files, self._run(seen), strict=True):
+                        file.write(view, start, values.numpy())
                 start += len(pixels)
-        return load_record(path, dataset)
+        return [load_record(path, dataset) for path in paths]
+
+
+class _File:
+    """An array in a .npy file that is written piece by piece.
+
+    Not a memory map: a page of one that finds no room on the disk ends the process.
+    """
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
+        header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        self._file, self._begin = file, file.tell()
+        self._view, self._image = (2 * math.prod(shape[at:]) for at in (1, 2))
+
+    def write(self, view: int, start: int, values: NDArray[np.float16]) -> None:
+        self._file.seek(self._begin + view * self._view + start * self._image)
+        self._file.write(values.data)
 
 
 def load_record(path: Path, dataset: Path) -> Record:

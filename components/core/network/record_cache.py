@@ -25,9 +25,9 @@ from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import read_json, sha256_of_file, write_json
 from headstart.components.core.logs import event
+from headstart.components.core.network.identity import model_digest, nameless
 from headstart.components.core.network.images import augmentation
 from headstart.components.core.network.record import Record, Recorder, load_record
-from headstart.components.core.network.weights import weights_digest
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import AUTO, END_TO_END
 from headstart.components.core.stores import NotFound, Tree, open_tree
@@ -40,13 +40,31 @@ _CACHE_BYTES = 20 * 2**30
 _BYTES = np.dtype(np.float16).itemsize
 # Of what is free, since the disk has other uses, and of the memory, which caches what is read from the disk.
 _DISK_SHARE, _MEMORY_SHARE = 0.8, 0.5
-# Names are numbered through a process, and what is trainable does not matter to a front.
-_LEFT_OUT = ("name", "trainable", "build_config")
+
+
+@dataclasses.dataclass(frozen=True)
+class InPassing:
+    """What a later stage will ask of the same images, and a front has at hand on its way.
+
+    Attributes:
+        front: Resized pixels (n, size, size, 3), 0-255, to the activations that it will ask for.
+        rest: Those activations to what the front itself ends with.
+        views: That it will ask for; no others are recorded in passing.
+    """
+
+    front: keras.Model
+    rest: keras.Model
+    views: int
 
 
 @contextlib.contextmanager
 def recorded(
-    front: keras.Model, train: Path, validation: Path, plan: Plan, uri: str = ""
+    front: keras.Model,
+    train: Path,
+    validation: Path,
+    plan: Plan,
+    uri: str = "",
+    in_passing: InPassing | None = None,
 ) -> Iterator[tuple[Record, Record]]:
     """Records a training set in the plan's views and a validation set in one, or finds what was recorded before.
 
@@ -59,17 +77,22 @@ def recorded(
         validation: Dataset artifact.
         plan: Its views, augmentation and seed are used.
         uri: A folder, or a `gs://` or `s3://` address, where records are shared with other machines; empty: none.
+        in_passing: What to record besides, for whoever asks next, where it can be kept; None: nothing.
 
     Raises:
         HeadstartError: There is no room for the record anywhere, or the address is none.
     """
     tree = open_tree(uri) if uri else None
-    recorder, known = Recorder(front, plan), model_digest(front)
     views = max(1, plan.training.views(read_info(train).images))
+    way = _Way([front], [model_digest(front)], plan)
+    if in_passing and in_passing.views == views and (tree or cache_folder("records")):
+        richer = _Way([in_passing.front, in_passing.rest], [model_digest(in_passing.front), *way.digests], plan)
+    else:
+        richer = None
     with contextlib.ExitStack() as stack:
         yield (
-            _record(recorder, _facts(known, train, views, plan), Split("train", train), tree, stack),
-            _record(recorder, _facts(known, validation, 1, plan), Split("validation", validation), tree, stack),
+            _record(way, richer, Split("train", train, views), tree, stack),
+            _record(way, richer, Split("validation", validation, 1), tree, stack),
         )
 
 
@@ -115,42 +138,70 @@ def with_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """A dataset artifact, and what it is called in the log."""
+    """A dataset artifact.
+
+    Attributes:
+        name: What it is called in the log.
+        folder: Of the artifact.
+        views: To record.
+    """
 
     name: str
     folder: Path
+    views: int
 
 
-def _record(
-    recorder: Recorder, facts: dict[str, Any], split: Split, tree: Tree | None, stack: contextlib.ExitStack
-) -> Record:
-    """Finds a record in the cache, or at the address, or makes it; kept in the cache, or else until `stack` ends."""
+class _Way:
+    """Fronts that one pass over the images records, each on what the one before it says; the last is wanted now."""
+
+    def __init__(self, fronts: list[keras.Model], digests: list[str], plan: Plan) -> None:
+        self.digests = digests
+        self.recorder = Recorder(fronts, plan)
+        self._plan = plan
+
+    def facts(self, split: Split) -> list[dict[str, Any]]:
+        """Of each front's record."""
+        return [_facts(digest, split.folder, split.views, self._plan) for digest in self.digests]
+
+
+def _record(way: _Way, richer: _Way | None, split: Split, tree: Tree | None, stack: contextlib.ExitStack) -> Record:
+    """Finds a record in the cache, or at the address, or makes it; kept in the cache, or else until `stack` ends.
+
+    Args:
+        way: What is wanted.
+        richer: The same, and something else in passing, as far as there is room for it; None: nothing else.
+        split: The images.
+        tree: Where records are shared.
+        stack: At whose end a record is removed that cannot be kept.
+    """
     started = time.monotonic()
-    key = _key(facts)
     cache = cache_folder("records")
-    if cache and (record := _kept(cache / key, split)):
+    entry = cache / _key(way.facts(split)[-1]) if cache else None
+    if entry and (record := _kept(entry, split)):
         _tell("record_reused", record, split, started)
-        _share(cache / key, tree)
+        _share(entry, tree)
         return record
+
+    def scratch() -> Path:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
+
+    if richer:
+        try:
+            return _obtained(richer, split, cache or scratch(), tree, started)
+        except OSError as error:
+            event("not_recorded_in_passing", split=split.name, reason=error)
     try:
         if cache:
             try:
-                return _obtained(recorder, facts, split, cache / key, tree, started)
+                return _obtained(way, split, cache, tree, started)
             except OSError as error:
                 event("cache_not_used", folder=cache, reason=error, way_out=f"name another folder in {CACHE}")
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
-        return _obtained(recorder, facts, split, scratch / key, tree, started)
+        return _obtained(way, split, scratch(), tree, started)
     except OSError as error:
         raise HeadstartError(
-            f"no room for the record of {split.name} ({facts['views']} views): {error}; name folders with room in "
+            f"no room for the record of {split.name} ({split.views} views): {error}; name folders with room in "
             f"{CACHE} and TMPDIR, or ask for fewer views or smaller images"
         ) from None
-
-
-def model_digest(model: keras.Model) -> str:
-    """SHA-256 over a model's weights and its architecture, however its layers happen to be called."""
-    architecture = json.dumps(_nameless(model.get_config()), sort_keys=True, default=str)
-    return hashlib.sha256(f"{weights_digest(model)}\n{architecture}".encode()).hexdigest()
 
 
 def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
@@ -168,29 +219,13 @@ def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
     if views > 1:
         facts |= {
             "seed": plan.seed,
-            "augmentation": _nameless(augmentation(plan.augmentation, plan.seed).get_config()),
+            "augmentation": nameless(augmentation(plan.augmentation, plan.seed).get_config()),
         }
     return facts
 
 
 def _key(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _nameless(config: Any) -> Any:
-    """A layer's configuration with layers numbered, in the order in which they are told, instead of named."""
-    numbers: dict[str, int] = {}
-
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "config" in value and "name" in value:
-                numbers.setdefault(value["name"], len(numbers))
-            return {key: walk(each) for key, each in value.items() if key not in _LEFT_OUT}
-        if isinstance(value, (list, tuple)):
-            return [walk(each) for each in value]
-        return numbers.get(value, value) if isinstance(value, str) else value
-
-    return walk(config)
 
 
 def _kept(entry: Path, split: Split) -> Record | None:
@@ -212,23 +247,28 @@ def _checked(entry: Path, split: Split) -> Record:
     return load_record(entry / _ACTIVATIONS, split.folder)
 
 
-def _obtained(
-    recorder: Recorder, facts: dict[str, Any], split: Split, entry: Path, tree: Tree | None, started: float
-) -> Record:
-    """Downloads a record, or makes it."""
-    with building(entry.parent) as place:
-        made = place / entry.name
-        made.mkdir()
-        found = tree is not None and _downloaded(tree, made, split)
-        if not found:
-            recorder.record(split.folder, facts["views"], made / _ACTIVATIONS, f"record {split.name}")
-            write_json(made / _MANIFEST, facts | {"sha256": sha256_of_file(made / _ACTIVATIONS)})
-        keep(made, entry)
-    record = load_record(entry / _ACTIVATIONS, split.folder)
+def _obtained(way: _Way, split: Split, folder: Path, tree: Tree | None, started: float) -> Record:
+    """Downloads a record into a folder of them, or makes it, and whatever is recorded in passing."""
+    facts = way.facts(split)
+    with building(folder) as place:
+        made = [place / _key(each) for each in facts]
+        for each in made:
+            each.mkdir()
+        found = tree is not None and _downloaded(tree, made[-1], split)
+        if found:
+            made = made[-1:]
+        else:
+            files = [each / _ACTIVATIONS for each in made]
+            way.recorder.record(split.folder, split.views, files, f"record {split.name}")
+            for each, file, of_it in zip(made, files, facts, strict=True):
+                write_json(each / _MANIFEST, of_it | {"sha256": sha256_of_file(file)})
+        entries = [keep(each, folder / each.name) for each in made]
+    record = load_record(entries[-1] / _ACTIVATIONS, split.folder)
     _tell("record_reused" if found else "recorded", record, split, started)
     if not found:
-        _share(entry, tree)
-    make_room(entry.parent, _CACHE_BYTES, entry)
+        for entry in entries:
+            _share(entry, tree)
+    make_room(folder, _CACHE_BYTES, entries[-1])
     return record
 
 

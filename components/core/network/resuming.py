@@ -7,7 +7,7 @@ import keras
 from headstart.components.core.checkpoint import Checkpoint, State
 from headstart.components.core.network.artifact import library_versions
 from headstart.components.core.network.best_epoch import BestEpoch, assign, values_of
-from headstart.components.core.network.record_cache import model_digest
+from headstart.components.core.network.identity import model_digest
 from headstart.components.core.plan import Plan
 
 
