@@ -152,6 +152,8 @@ def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) 
     assert re.search(r"\[\d/9\] train-head .*3/3 +0:00:\d\d", text)
     assert "✓" in text
     assert "record" in text
+    log = (tmp_path / "run.log").read_text()
+    assert (log.count("event=recorded "), log.count("event=record_reused ")) == (2, 2), "by fine-tuning, the head's"
 
 
 def test_report_is_made_again_offline(output: Path, tmp_path: Path) -> None:

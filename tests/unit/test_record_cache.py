@@ -22,6 +22,7 @@ from headstart.components.core.network.classifier import (
     by_way_of,
     cut,
 )
+from headstart.components.core.network.identity import model_digest
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.record_cache import InPassing, recorded, with_room
 from headstart.components.core.plan import Plan
@@ -128,6 +129,16 @@ def test_a_front_is_known_again_among_other_layers(
         reused.append(run(splits, logged, plan, cut(model, base.name, BACKBONE_END).front).reused)
     assert reused == [[], ["train", "validation"]]
     assert run(splits, logged, plan, cut(model, base.name, "block2").front).reused == []
+
+
+def test_a_front_is_known_again_whatever_its_layers_are_called() -> None:
+    def nested(outer: str, inner: str) -> keras.Model:
+        inside = keras.Input((8, 8, 3), name=inner)
+        base = keras.Model(inside, keras.layers.Conv2D(2, 3, kernel_initializer="ones", name="conv")(inside))
+        pixels = keras.Input((8, 8, 3), name=outer)
+        return keras.Model(pixels, base(keras.layers.Rescaling(2.0)(pixels)))
+
+    assert model_digest(nested("pixels", "inside")) == model_digest(nested("input", "input"))
 
 
 def classifier() -> keras.Model:

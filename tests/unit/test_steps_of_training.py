@@ -115,7 +115,7 @@ def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_
     info = train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
     assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
     labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
-    said = predict(load_model(tmp_path / "model"), splits["validation"], "validation")
+    (said,) = predict([load_model(tmp_path / "model")], splits["validation"], "validation")
     assert cross_entropies(labels, said).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -18,17 +20,17 @@ def model_digest(model: keras.Model) -> str:
     return hashlib.sha256(f"{weights_digest(model)}\n{architecture}".encode()).hexdigest()
 
 
-def nameless(config: Any) -> Any:
-    """A layer's configuration with layers numbered, in the order in which they are told, instead of named."""
-    numbers: dict[str, int] = {}
+def nameless(config: Any, numbers: Mapping[str, int] = MappingProxyType({})) -> Any:
+    """A configuration with the layers of each network numbered, in the order in which they are told, not named.
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "config" in value and "name" in value:
-                numbers.setdefault(value["name"], len(numbers))
-            return {key: walk(each) for key, each in value.items() if key not in _LEFT_OUT}
-        if isinstance(value, (list, tuple)):
-            return [walk(each) for each in value]
-        return numbers.get(value, value) if isinstance(value, str) else value
-
-    return walk(config)
+    Args:
+        config: Of a layer, or part of it.
+        numbers: Of the layers of the network that it belongs to, by their names, which others may have too.
+    """
+    if isinstance(config, dict):
+        if "layers" in config:
+            numbers = {layer.get("name"): at for at, layer in enumerate(config["layers"])}
+        return {key: nameless(each, numbers) for key, each in config.items() if key not in _LEFT_OUT}
+    if isinstance(config, (list, tuple)):
+        return [nameless(each, numbers) for each in config]
+    return numbers.get(config, config) if isinstance(config, str) else config
