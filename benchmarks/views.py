@@ -23,7 +23,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from headstart.components.core.cache import left_alone
+from headstart.components.core.cache import empty_cache
 from headstart.components.core.dataset import SPLITS, read_columns
 from headstart.components.core.logs import start_logging
 from headstart.components.core.model import read_model_info
@@ -62,7 +62,7 @@ def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float
     clock, logger = Clock(), logging.getLogger("headstart")
     logger.addHandler(clock)
     started = time.process_time()
-    with left_alone("records"):
+    with empty_cache("records"):
         step(*given)
     seconds = time.process_time() - started
     logger.removeHandler(clock)
@@ -94,7 +94,10 @@ def run(args: argparse.Namespace, number: int, work: Path) -> dict[str, dict[str
 
     def recipe(stage: str, views: int) -> Any:
         fixed = {"weights": args.weights, "image_size": args.image_size, "fine_tuning.epochs": args.epochs}
-        return load_recipe(settings=fixed | {f"{stage}.augmented_views": views})
+        # The head's stage records nothing for a fine-tuning that goes end to end: each step costs what it does alone.
+        return load_recipe(
+            settings=fixed | {"fine_tuning.augmented_views": END_TO_END, f"{stage}.augmented_views": views}
+        )
 
     for views in args.views:
         model = work / f"head-{views}"

@@ -14,34 +14,33 @@ CACHE = "HEADSTART_CACHE"
 """The environment variable that names the folder; empty: `headstart` in the user's cache folder."""
 
 _PARTIAL = ".partial-"
-_left_alone: set[str] = set()
+_instead: dict[str, Path] = {}
 _ABANDONED_SECONDS = 24 * 3600
 
 
 @contextlib.contextmanager
-def left_alone(kind: str) -> Iterator[None]:
-    """Takes nothing of a kind from the cache in the block, and puts nothing in: its work costs what it does at first.
+def empty_cache(kind: str) -> Iterator[None]:
+    """Gives the block a cache of its own, which vanishes at its end: its work costs what it does at first.
 
     Args:
         kind: Name of a folder: ``weights``, ``records``.
     """
-    _left_alone.add(kind)
-    try:
-        yield
-    finally:
-        _left_alone.discard(kind)
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        _instead[kind] = Path(folder)
+        try:
+            yield
+        finally:
+            del _instead[kind]
 
 
 def cache_folder(kind: str) -> Path | None:
     """The folder of one kind of things, made if need be; None, and a line in the log, where nothing can be written.
 
-    None without a line, too, for a kind that is left alone.
-
     Args:
         kind: Name of a folder: ``weights``, ``records``.
     """
-    if kind in _left_alone:
-        return None
+    if kind in _instead:
+        return _instead[kind]
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "headstart"
     folder = Path(os.environ.get(CACHE) or usual) / kind
     try:

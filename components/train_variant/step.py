@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.cache import left_alone
+from headstart.components.core.cache import empty_cache
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.logs import event, start_logging
@@ -49,7 +49,7 @@ def train_variant(
     asked = read_variant(variant)
     event("variant", variant=asked.name, method=asked.method)
     try:
-        with left_alone("records"):
+        with empty_cache("records"):
             more = {"checkpoint_uri": checkpoint_uri, "accelerators": accelerators, "tensorboard": tensorboard}
             return _train(train, validation, model, asked, seed, **more)
     except HeadstartError as error:
