@@ -37,9 +37,11 @@ whole step      0.56 (0.534 to 0.591)   0.59 (0.578 to 0.610)
 ==============  ======================  ======================
 
 Taking the sample out with numpy cost 85 us more than with Pillow. Larger pipes to the processes, and decoding into
-memory kept for it, won nothing. The whole step was at 0.36 to 0.44 by CPU time while each process imported pandas and
-looked at its samples one decoding at a time, and at 0.36 by the clock with threads that share the interpreter: 894
-images/s on each core beside 2,373, in a quieter moment with 20,000 pictures.
+memory kept for it, won nothing; nor did telling glibc to keep what the processes give back, which networks gain so
+much from (1,161 us beside 1,190 in four turns, 8 page faults a picture either way). The whole step was at 0.36 to
+0.44 by CPU time while each process imported pandas and looked at its samples one decoding at a time, and at 0.36 by
+the clock with threads that share the interpreter: 894 images/s on each core beside 2,373, in a quieter moment with
+20,000 pictures.
 
 4,000 photographs of 200 x 200 pixels in a zip archive take 1.3 ms of CPU a picture, with imports and report.
 """
