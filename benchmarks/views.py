@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from headstart.components.core.cache import empty_cache
 from headstart.components.core.dataset import SPLITS, read_columns
@@ -125,8 +125,9 @@ def plot(means: dict[str, dict[str, float]], path: Path) -> None:
         axes.set(xlabel="seconds of the CPU, recording included", ylabel="accuracy on test images (%)")
         axes.spines["right"].set_visible(False)
         axes.margins(x=0.25, y=0.2)
-        for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            axis(ScalarFormatter())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(frameon=False)
         figure.savefig(path, metadata={"Date": None})
 
