@@ -9,6 +9,9 @@ tutorial: "Deep Learning with R", chapter 5: end to end on pictures augmented by
     base's input is scaled as MobileNetV2 expects it, to [-1, 1]; fine-tuned are its last blocks, from block_13 on.
 guide: "Transfer learning & fine-tuning" of keras.io: a cached `image_dataset_from_directory`, flip and rotation, a
     pooled head, Adam, 20 epochs, then all layers at 1e-5 for 10 more. Called with `training=False`, as it says.
+
+With --state the training is kept after every epoch and continued from there, for accuracies that take hours: its
+seconds then say nothing, and validation, by which neither way chooses anything, is passed over.
 """
 
 import argparse
@@ -41,14 +44,26 @@ class Trained(NamedTuple):
     left_out: NDArray[np.float64]
 
 
-def tutorial(data: Path, weights: Path, size: int, scale: float) -> Trained:
+class Way(NamedTuple):
+    """How far to train, and how.
+
+    Attributes:
+        scale: Share of the epochs to run, 1 for all of them.
+        state: Folder for what was trained up to the last epoch, where it is to be continued.
+    """
+
+    scale: float
+    state: Path | None
+
+
+def tutorial(data: Path, weights: Path, size: int, way: Way) -> Trained:
     """The tutorial's method 3.
 
     Args:
         data: Folders train, validation and test.
         weights: Of MobileNetV2 without top.
         size: Side in pixels.
-        scale: Share of the epochs to run, 1 for all of them.
+        way: How far to train.
     """
     scaled = {"preprocessing_function": keras.applications.mobilenet_v2.preprocess_input}
     augmented = ImageDataGenerator(
@@ -71,16 +86,16 @@ def tutorial(data: Path, weights: Path, size: int, scale: float) -> Trained:
         [base, keras.layers.Flatten(), keras.layers.Dense(256, "relu"), keras.layers.Dense(1, "sigmoid")]
     )
     base.trainable = False
-    left_out = _train(model, keras.optimizers.RMSprop(2e-5), train, validation, 30, scale, 100)
+    left_out = _train(model, keras.optimizers.RMSprop(2e-5), train, validation, 30, way, 100)
     base.trainable = True
     from_here = [layer.name for layer in base.layers].index(_TUNED_FROM)
     for layer in base.layers[:from_here]:
         layer.trainable = False
-    left_out += _train(model, keras.optimizers.RMSprop(1e-5), train, validation, 100, scale, 100)
+    left_out += _train(model, keras.optimizers.RMSprop(1e-5), train, validation, 100, way, 100)
     return _answers(model, test, left_out)
 
 
-def guide(data: Path, weights: Path, size: int, scale: float) -> Trained:
+def guide(data: Path, weights: Path, size: int, way: Way) -> Trained:
     """The guide's; arguments as those of `tutorial`."""
 
     def pictures(split: str, shuffle: bool) -> tf.data.Dataset:
@@ -99,9 +114,9 @@ def guide(data: Path, weights: Path, size: int, scale: float) -> Trained:
     x = keras.layers.GlobalAveragePooling2D()(base(x, training=False))
     x = keras.layers.Dropout(0.2)(x)
     model = keras.Model(pixels, keras.layers.Dense(1, "sigmoid")(x))
-    left_out = _train(model, keras.optimizers.Adam(), train, validation, 20, scale)
+    left_out = _train(model, keras.optimizers.Adam(), train, validation, 20, way)
     base.trainable = True
-    left_out += _train(model, keras.optimizers.Adam(1e-5), train, validation, 10, scale)
+    left_out += _train(model, keras.optimizers.Adam(1e-5), train, validation, 10, way)
     return _answers(model, test, left_out)
 
 
@@ -120,20 +135,26 @@ def _train(
     train: object,
     validation: object,
     epochs: int,
-    scale: float,
+    way: Way,
     steps: int | None = None,
 ) -> NDArray[np.float64]:
     """Trains for a share of the epochs; what the others would take, by the median of those after the first."""
+    # A model of the stage's own, of the same layers: the epoch that BackupAndRestore finds stays with its model.
+    model = keras.Model(model.inputs, model.outputs)
     model.compile(optimizer, "binary_crossentropy", metrics=["accuracy"])
     ends = [_now()]
-    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(_now()))
-    run = max(1 if scale == 1 else 2, round(epochs * scale))
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(_now()))]
+    if way.state:
+        callbacks.append(keras.callbacks.BackupAndRestore(way.state / f"{epochs}", delete_checkpoint=False))
+        validation = None
+    run = max(1 if way.scale == 1 else 2, round(epochs * way.scale))
     done = model.fit(
-        train, epochs=run, steps_per_epoch=steps, validation_data=validation, callbacks=[note], verbose=0
+        train, epochs=run, steps_per_epoch=steps, validation_data=validation, callbacks=callbacks, verbose=0
     ).history
     took = np.diff(ends, axis=0)
-    print(f"{run} epochs, {took[:, 0].sum():.0f} s, validation accuracy {done['val_accuracy'][-1]:.4f}", flush=True)
-    return (epochs - run) * np.median(took[1:], axis=0) if run < epochs else np.zeros(2)
+    last = ", ".join(f"{name} {values[-1]:.4f}" for name, values in done.items())
+    print(f"{len(took)} epochs, {took[:, 0].sum():.0f} s: {last}", flush=True)
+    return np.zeros(2) if run == epochs or way.state else (epochs - run) * np.median(took[1:], axis=0)
 
 
 def _now() -> tuple[float, float]:
@@ -153,10 +174,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=160, help="side in pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the epochs to run")
+    parser.add_argument("--state", type=Path, help="folder: continue from there, and keep every epoch's state in it")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     keras.utils.set_random_seed(args.seed)
-    trained = COMPETITORS[args.name](args.data, args.weights, args.size, args.scale)
+    trained = COMPETITORS[args.name](args.data, args.weights, args.size, Way(args.scale, args.state))
     names = sorted(path.relative_to(args.data / "test").as_posix() for path in (args.data / "test").glob("*/*"))
     answers = dict(zip(names, trained.answers.tolist(), strict=True))
     args.output.write_text(json.dumps({"answers": answers, "left_out": trained.left_out.tolist()}))
