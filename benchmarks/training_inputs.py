@@ -9,9 +9,12 @@ PHOTOS.zip holds cat.1.jpg, dog.1.jpg and so on. Each part runs in a process of 
 - recording: images/s of recording with VGG16 at 150 px, beside a bare `predict` on ready arrays in both precisions.
 - epochs: seconds of an epoch of the head on a record, and end to end (some of its steps, times their number).
 - reuse: seconds until a record is there, the first time, and the second time with another head.
-- memory: peak memory of `train_head` at 4,000 and 40,000 images, the latter made of the photos by turning them.
+- memory: peak memory of recording and training at 4,000 and 40,000 images, the latter made of the photos by turning
+  them, and how much of it are files that the system has mapped, and gives back when it needs the room.
+- step: the same of the whole of `train_head`, with its probe of labels.
 
-Weights are random: they change no time. Figures of one run are in README.md.
+Weights are random, which changes no time; for the memory of the step name real ones with --weights, or each second
+label is doubtful and goes to its report. Figures of one run are in README.md.
 """
 
 import argparse
@@ -21,7 +24,6 @@ import io
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -188,24 +190,35 @@ def reuse(data: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def memory(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Peak memory, in MiB, of recording and training a head of MobileNetV2 at 64 px, and of the whole step."""
-    size, recipe = 64, load_recipe(settings={"backbone": "mobilenet_v2", "weights": "none", "image_size": 64})
-    before = _peak()
-    _, parts = classifier("mobilenet_v2", size)
-    with recorded(parts.front, data, data, planned(epochs=2)) as records:
-        fit(parts.tail, *records, planned(epochs=2))
-    trained = _peak()
+    """Memory of recording and training a head of MobileNetV2 at 64 px."""
+    before = _memory()
+    _, parts = classifier("mobilenet_v2", 64)
+    with tempfile.TemporaryDirectory() as folder:
+        held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
+        with recorded(parts.front, data, held_out, planned(epochs=2)) as records:
+            fit(parts.tail, *records, planned(epochs=2))
+            return {"libraries": before, "at_the_end": _memory()}
+
+
+def step(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Memory of the whole step, with the same network."""
+    recipe = load_recipe(settings={"backbone": "mobilenet_v2", "weights": args.weights, "image_size": 64})
+    before = _memory()
     with tempfile.TemporaryDirectory() as folder:
         held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
         train_head(data, held_out, Path(folder, "model"), recipe, 0)
-    return {"libraries": before, "recorded_and_trained": trained, "train_head": _peak()}
+        return {"libraries": before, "at_the_end": _memory()}
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _memory() -> dict[str, int]:
+    """The peak, in MiB, and what is mapped at present."""
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    peak, mapped = (int(status[name].split()[0]) // 1024 for name in ("VmHWM", "RssFile"))
+    return {"peak_mib": peak, "mapped_mib": mapped}
 
 
-PARTS = {part.__name__: part for part in (inputs, recording, epochs, reuse, memory)}
+PARTS = {part.__name__: part for part in (inputs, recording, epochs, reuse, memory, step)}
+_OF_BOTH_SIZES = (memory.__name__, step.__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,7 +235,7 @@ def run(job: Job, args: argparse.Namespace, work: Path) -> dict[str, Any]:
     if not data.is_dir():
         write_dataset(args.photos, job.images, data)
     command = [sys.executable, __file__, str(args.photos), "--child", job.part, "--data", str(data)]
-    command += ["--images", str(job.images), "--batches", str(args.batches)]
+    command += ["--images", str(job.images), "--batches", str(args.batches), "--weights", args.weights]
     environment = os.environ | {CACHE: str(work / f"cache-{job.part}-{job.images}")}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment)  # noqa: S603 - this very script
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -233,9 +246,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what training waits for.")
     parser.add_argument("photos", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--images", type=int, default=2_000, help="in all but memory")
+    parser.add_argument("--images", type=int, default=2_000, help="in all but memory and step")
     parser.add_argument("--batches", type=int, default=16, help="that rates are taken over")
     parser.add_argument("--memory-images", type=int, nargs=2, default=[4_000, 40_000])
+    parser.add_argument("--weights", default="none", help="of MobileNetV2, for the step; none: random ones")
     parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -244,7 +258,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for part in args.parts:
-            for images in args.memory_images if part == "memory" else [args.images]:
+            for images in args.memory_images if part in _OF_BOTH_SIZES else [args.images]:
                 found = run(Job(part, images), args, Path(folder))
                 print(f"{part}, {images:,} images: {json.dumps(found, indent=2)}", flush=True)
 

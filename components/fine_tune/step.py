@@ -42,7 +42,8 @@ def fine_tune(
     to be recorded or there is no room for one: see `with_room`. The result is the mixture of the weights before and
     after, linear in each weight, that has the least validation loss (Wortsman et al., "Robust fine-tuning of zero-
     shot models", CVPR 2022, arXiv:2109.01903). The weights before are among the candidates: on validation loss the
-    result is never worse than the head it started from.
+    result is never worse than the head it started from. They are the result, too, where no epoch ends with a finite
+    loss.
 
     Args:
         head: Model artifact of the head stage.
@@ -67,14 +68,18 @@ def fine_tune(
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import fit
+    from headstart.components.core.network.training import NoEpoch, fit
 
     with fine_tuning_work(head, train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as work:
         plan, start = work.plan, [weight.numpy() for weight in work.tail.trainable_variables]
-        epochs = fit(work.tail, work.train, work.validation, plan, work.paces, work.checkpoint)
-        mixture = best_mixture(work.tail, start, SHARES, work.validation)
+        reason = "no mixture has a lower validation loss"
+        try:
+            epochs = fit(work.tail, work.train, work.validation, plan, work.paces, work.checkpoint)
+        except NoEpoch as error:
+            epochs, reason = [], str(error)
+        mixture = best_mixture(work.tail, start, SHARES if epochs else (), work.validation)
     if mixture.share == 0:
-        event("fine_tuning_kept_the_head", reason="no mixture has a lower validation loss", loss=mixture.loss)
+        event("fine_tuning_kept_the_head", reason=reason, loss=mixture.loss)
     info = ModelInfo(
         stage=plan.stage,
         classes=before.classes,

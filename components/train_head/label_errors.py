@@ -68,13 +68,14 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
         splits: The split of each image.
         suspects: Among them.
     """
+    predicted = predictions.predicted
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         table = csv.writer(file)
         table.writerow(
             ["id", "label", "given", "suggested", "path", "split", "probability_given", "probability_suggested"]
         )
         for row, confident in zip(suspects.rows.tolist(), suspects.confident.tolist(), strict=True):
-            given, likely = int(predictions.labels[row]), int(predictions.predicted[row])
+            given, likely = int(predictions.labels[row]), int(predicted[row])
             names = predictions.classes[given], predictions.classes[likely]
             probabilities = (f"{predictions.probabilities[row, label]:.4f}" for label in (given, likely))
             table.writerow(
@@ -99,11 +100,12 @@ def suspect_pictures(folders: list[Path], predictions: Predictions, suspects: Su
     """
     wanted = {int(row): place for place, row in enumerate(suspects.rows[:_PICTURES])}
     found: dict[int, Shown] = {}
+    predicted = predictions.predicted
     number = 0
     for folder in folders if wanted else ():
         for image in read_rows(folder):
             if number in wanted:
-                likely = int(predictions.predicted[number])
+                likely = int(predicted[number])
                 found[wanted[number]] = Shown(
                     SUSPECTED,
                     image.id,

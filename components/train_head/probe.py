@@ -84,6 +84,8 @@ def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], chan
     probabilities, penalty, temperature = out_of_fold(features, labels, groups, classes, seed)
     curve = learning_curve(features, labels, groups, classes, penalty, info.images, seed)
     head = linear_head(data, labels, info.images, classes, penalty, temperature)
+    # The largest there is, and what comes next reads pictures.
+    del data, features
     ends = np.cumsum([len(each) for each in rows])
     parts = [
         predictions_of(folder, part) for folder, part in zip(folders, np.split(probabilities, ends[:-1]), strict=True)

@@ -56,20 +56,23 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
                 values = array[start : start + _BLOCK].astype(np.float32)
                 yield values.reshape(len(values), -1, channels).mean(axis=1)
 
-    if channels <= COMPONENTS:
-        return Reduced(
-            np.concatenate(list(blocks())), np.zeros(channels, np.float32), np.eye(channels, dtype=np.float32)
-        )
     images = sum(map(len, recorded))
-    total = np.zeros(channels)
-    products = np.zeros((channels, channels))
+    mean, axes = np.zeros(channels, np.float32), np.eye(channels, dtype=np.float32)
+    if channels > COMPONENTS:
+        total = np.zeros(channels)
+        products = np.zeros((channels, channels))
+        for block in blocks():
+            total += block.sum(axis=0, dtype=np.float64)
+            products += block.T @ block
+        products -= np.outer(total, total) / images
+        axes = randomized_svd(products.astype(np.float32), COMPONENTS, n_iter=2, random_state=seed)[0]
+        mean = (total / images).astype(np.float32)
+    features = np.empty((images, axes.shape[1]), np.float32)
+    start = 0
     for block in blocks():
-        total += block.sum(axis=0, dtype=np.float64)
-        products += block.T @ block
-    products -= np.outer(total, total) / images
-    axes = randomized_svd(products.astype(np.float32), COMPONENTS, n_iter=2, random_state=seed)[0]
-    mean = (total / images).astype(np.float32)
-    return Reduced(np.concatenate([(block - mean) @ axes for block in blocks()]), mean, axes)
+        np.matmul(block - mean, axes, out=features[start : start + len(block)])
+        start += len(block)
+    return Reduced(features, mean, axes)
 
 
 @dataclasses.dataclass(frozen=True)

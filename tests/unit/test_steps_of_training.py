@@ -149,9 +149,27 @@ def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str
     assert not [name for name in moved if kinds[name] == "BatchNormalization"]
 
 
-def test_fine_tuning_that_only_harms_leaves_the_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    # A rate that wrecks any network within an epoch.
-    tuned = tune(head, splits, tmp_path / "tuned", learning_rate=10.0)
+@pytest.mark.parametrize(
+    ("rate", "reason", "epochs"),
+    [
+        (10.0, "no mixture has a lower validation loss", 2),
+        (1e30, "fine_tuning: the loss is not finite after step 3 of epoch 1; lower fine_tuning.learning_rate", 0),
+    ],
+    ids=["worse", "not_finite"],
+)
+def test_fine_tuning_that_only_harms_leaves_the_head(
+    rate: float,
+    reason: str,
+    epochs: int,
+    head: Path,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    tuned = tune(head, splits, tmp_path / "tuned", learning_rate=rate)
+    (kept,) = [line for line in logged.messages if line.startswith("event=fine_tuning_kept_the_head")]
+    assert f'reason="{reason}' in kept
+    assert [epoch.stage for epoch in read_history(tuned)].count("fine_tuning") == epochs
     info = read_model_info(tuned)
     assert info.metrics["fine_tuned_share"] == 0
     assert info.metrics["validation_loss"] == pytest.approx(

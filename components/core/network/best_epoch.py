@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from headstart.components.core.checkpoint import Arrays, State
-from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch, best_epoch
 from headstart.components.core.logs import event, progress
 from headstart.components.core.network.steps import Steps
@@ -24,6 +23,7 @@ class BestEpoch(keras.callbacks.Callback):
     Attributes:
         epochs: Those that are done.
         weights: Trainable variables after the best of them.
+        lost: How the loss came to be not finite, and the way out; empty: it did not.
     """
 
     def __init__(self, plan: Plan, steps: Steps, state: State | None = None) -> None:
@@ -32,7 +32,7 @@ class BestEpoch(keras.callbacks.Callback):
         self.weights: Arrays = state.best if state else []
         self._plan = plan
         self._steps = steps
-        self._lost = False
+        self.lost = ""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
@@ -40,16 +40,16 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the loss."""
-        if not self._lost and not np.isfinite((logs or {})["loss"]):
+        if not self.lost and not np.isfinite((logs or {})["loss"]):
             self._stop(f"is not finite after step {batch + 1} of epoch {len(self.epochs) + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Takes note of the epoch, and of its weights if it is the best."""
         logs = logs or {}
         loss, held_out = logs["loss"], logs["val_loss"]
-        if not self._lost and not np.isfinite([loss, held_out]).all():
+        if not self.lost and not np.isfinite([loss, held_out]).all():
             self._stop(f"on validation images is not finite after epoch {epoch + 1}")
-        if self._lost:
+        if self.lost:
             return
         done = Epoch(
             stage=self._plan.stage,
@@ -81,10 +81,9 @@ class BestEpoch(keras.callbacks.Callback):
     def _stop(self, what: str) -> None:
         """Ends training; the best epoch so far is the result."""
         rate = f"{self._plan.stage}.learning_rate ({self._plan.training.learning_rate:g})"
-        if not self.epochs:
-            raise HeadstartError(f"{self._plan.stage}: the loss {what}; lower {rate}")
-        self._lost = self.model.stop_training = True
-        event("training_stopped", stage=self._plan.stage, reason=f"the loss {what}; lower {rate}")
+        self.lost = f"the loss {what}; lower {rate}"
+        self.model.stop_training = True
+        event("training_stopped", stage=self._plan.stage, reason=self.lost)
 
 
 def values_of(variables: list[keras.Variable]) -> Arrays:

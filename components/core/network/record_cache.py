@@ -91,8 +91,8 @@ def recorded(
         richer = None
     with contextlib.ExitStack() as stack:
         yield (
-            _record(way, richer, Split("train", train, views), tree, stack),
-            _record(way, richer, Split("validation", validation, 1), tree, stack),
+            _record(way, richer, Split.of("train", train, views), tree, stack),
+            _record(way, richer, Split.of("validation", validation, 1), tree, stack),
         )
 
 
@@ -122,7 +122,9 @@ def with_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> 
     views = max(1, min(wanted, (min(disk, cached) - more) // a_view))
     if a_view + more > disk and pixels < numbers:
         views = END_TO_END
-    if views == wanted or (cache and (cache / _key(_facts(model_digest(front), train, wanted, plan))).is_dir()):
+    if views == wanted or (
+        cache and (cache / _key(_facts(model_digest(front), Split.of("train", train, wanted), plan))).is_dir()
+    ):
         return plan
     event(
         "too_little_room",
@@ -144,11 +146,19 @@ class Split:
         name: What it is called in the log.
         folder: Of the artifact.
         views: To record.
+        ids_sha256: Over the ids of the images, in their order.
     """
 
     name: str
     folder: Path
     views: int
+    ids_sha256: str
+
+    @classmethod
+    def of(cls, name: str, folder: Path, views: int) -> "Split":
+        """Reads the ids."""
+        ids = "\n".join(read_columns(folder, ["id"])["id"].to_pylist())
+        return cls(name, folder, views, hashlib.sha256(ids.encode()).hexdigest())
 
 
 class _Way:
@@ -161,7 +171,7 @@ class _Way:
 
     def facts(self, split: Split) -> list[dict[str, Any]]:
         """Of each front's record."""
-        return [_facts(digest, split.folder, split.views, self._plan) for digest in self.digests]
+        return [_facts(digest, split, self._plan) for digest in self.digests]
 
 
 def _record(way: _Way, richer: _Way | None, split: Split, tree: Tree | None, stack: contextlib.ExitStack) -> Record:
@@ -204,19 +214,18 @@ def _record(way: _Way, richer: _Way | None, split: Split, tree: Tree | None, sta
         ) from None
 
 
-def _facts(front: str, dataset: Path, views: int, plan: Plan) -> dict[str, Any]:
+def _facts(front: str, split: Split, plan: Plan) -> dict[str, Any]:
     """Whatever the content of a record hangs on."""
-    ids = hashlib.sha256("\n".join(read_columns(dataset, ["id"])["id"].to_pylist()).encode())
     facts = {
         "format": FORMAT,
         "front_sha256": front,
-        "images_sha256": ids.hexdigest(),
-        "views": views,
+        "images_sha256": split.ids_sha256,
+        "views": split.views,
         "deterministic": plan.deterministic,
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }
-    if views > 1:
+    if split.views > 1:
         facts |= {
             "seed": plan.seed,
             "augmentation": nameless(augmentation(plan.augmentation, plan.seed).get_config()),

@@ -62,8 +62,9 @@ class Saver(keras.callbacks.Callback):
             self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights, network, optimizer))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Saves the result."""
-        self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights))
+        """Saves the result, if there is one."""
+        if self._keeper.epochs:
+            self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights))
         self._checkpoint.close()
 
 
