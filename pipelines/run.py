@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol
 
 from headstart.components.core.errors import HeadstartError
@@ -19,6 +18,7 @@ from headstart.components.core.files import full_disk_in_one_line, read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
+from headstart.pipelines.interruption import ignore_signals, interruptible
 from headstart.pipelines.output import written
 from headstart.pipelines.stages import TRANSFER_LEARNING
 
@@ -31,7 +31,6 @@ TRAIN, TEST = "splits/train", "splits/test"
 
 _WORK = ".work"
 _GRACE_SECONDS = 5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     # What lies in the working folder must not stand for a package: `docker/` would, for one that kfp looks for.
@@ -121,14 +120,6 @@ class Request:
     pipeline: str = TRANSFER_LEARNING
 
 
-class Interrupted(Exception):
-    """The user, or the system, wants the run to end."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_status = 128 + number
-
-
 def run(request: Request, display: Display) -> dict[str, Any]:
     """Runs the pipeline and, when all of it has succeeded, puts its results into the output folder.
 
@@ -147,7 +138,7 @@ def run(request: Request, display: Display) -> dict[str, Any]:
         HeadstartError: A step failed, or the output folder cannot be written or is in use.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
     """
-    with full_disk_in_one_line(request.output), _signals_as_exceptions(), _work_folder(request.output) as work:
+    with full_disk_in_one_line(request.output), interruptible(), _work_folder(request.output) as work:
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
         _publish(root, work, request)
@@ -239,8 +230,7 @@ def _publish(root: Path, work: Path, request: Request) -> None:
             shutil.copyfile(path, ready / name)
     (ready / products.text).write_text(products.write(ready), encoding="utf-8")
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    ignore_signals()
     for name in reversed(products.names):
         target = output / name
         if target.is_dir() and not target.is_symlink():
@@ -273,18 +263,3 @@ def _work_folder(output: Path) -> Iterator[Path]:
             shutil.rmtree(work, ignore_errors=True)
     finally:
         os.close(lock)
-
-
-@contextlib.contextmanager
-def _signals_as_exceptions() -> Iterator[None]:
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    before = [signal.signal(number, interrupt) for number in _SIGNALS]
-    try:
-        yield
-    finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, handler)

@@ -30,6 +30,9 @@ DATA = (
 TRAINING = ("recipe", "settings", "backbone", "weights", "image_size")
 """Parameters that a variant has where it does not say otherwise."""
 
+DETERMINISTIC = "deterministic"
+"""A parameter that becomes a setting of every variant."""
+
 # All of a step's arguments travel as one, of which KFP takes 128 KiB.
 _MOST_BYTES = 50_000
 
@@ -61,6 +64,9 @@ def variants_of(choices: Choices, parameters: Parameters) -> list[Variant]:
     Raises:
         HeadstartError: There are fewer than two, or something is wrong with one; the message names it.
     """
+    if parameters.deterministic:
+        settings = {DETERMINISTIC: True} | parameters.settings
+        parameters = parameters.model_copy(update={"settings": settings})
     if choices.file:
         if choices.methods or choices.backbones or choices.recipes:
             raise HeadstartError("--variants says all that is compared; leave --methods, --backbones, --recipes out")

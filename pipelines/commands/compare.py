@@ -13,7 +13,15 @@ from headstart.pipelines.commands.options import takes_choices, takes_parameters
 from headstart.pipelines.commands.run import given_command, rows
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.stages import COMPARE_METHODS, comparison_stages
-from headstart.pipelines.variants import DATA, TRAINING, Choices, comparison_parameters, on_this_machine, variants_of
+from headstart.pipelines.variants import (
+    DATA,
+    DETERMINISTIC,
+    TRAINING,
+    Choices,
+    comparison_parameters,
+    on_this_machine,
+    variants_of,
+)
 
 VARIANTS = "variants.yaml"
 """What was compared, which `--variants` takes back."""
@@ -22,7 +30,7 @@ COMPARISON = "comparison.json"
 
 
 @takes_choices
-@functools.partial(takes_parameters, names=(*DATA, *TRAINING))
+@functools.partial(takes_parameters, names=(*DATA, *TRAINING, DETERMINISTIC))
 def compare(
     *,
     parameters: Parameters,
@@ -46,7 +54,8 @@ def compare(
     variants = on_this_machine(variants_of(choices, parameters), parameters)
 
     from headstart.pipelines.display import RunDisplay, show_comparison
-    from headstart.pipelines.run import Interrupted, Products, Request
+    from headstart.pipelines.interruption import Interrupted
+    from headstart.pipelines.run import Products, Request
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()

@@ -18,6 +18,7 @@ from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
 from headstart.pipelines.events import StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.interruption import Interrupted, interruptible
 from headstart.pipelines.output import written
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.variants import DATA, TRAINING
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
 _STAGES = (HEAD, FINE_TUNING, FROM_SCRATCH)
-_INTERRUPTED = 130
 
 
 @functools.partial(takes_parameters, names=(*DATA, *TRAINING, "record_uri"))
@@ -62,11 +62,11 @@ def learning_rate(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     try:
-        with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        with interruptible(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
             test, about = _find(parameters, stage, steps, Path(folder), console)
-    except KeyboardInterrupt:
-        console.print(f"interrupted; nothing was added to {output}", markup=False, soft_wrap=True)
-        raise typer.Exit(_INTERRUPTED) from None
+    except Interrupted as interrupted:
+        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
+        raise typer.Exit(interrupted.exit_status) from None
 
     from headstart.components.core.learning_rate import PAGE, write_range_test
 

@@ -32,7 +32,8 @@ def run(
     parameters = parameters.on_this_machine()
 
     from headstart.pipelines.display import RunDisplay, show_results
-    from headstart.pipelines.run import Interrupted, Request, products_of
+    from headstart.pipelines.interruption import Interrupted
+    from headstart.pipelines.run import Request, products_of
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()

@@ -24,7 +24,7 @@ from headstart.pipelines.commands.options import (
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.settings import Settings
 from headstart.pipelines.stages import COMPARE_METHODS, TRANSFER_LEARNING
-from headstart.pipelines.variants import DATA, TRAINING, Choices, variants_of
+from headstart.pipelines.variants import DATA, DETERMINISTIC, TRAINING, Choices, variants_of
 
 if TYPE_CHECKING:
     from headstart.pipelines.cluster.client import Cluster
@@ -74,7 +74,7 @@ def submit(
     check_pipeline(pipeline, from_scratch)
     if pipeline != COMPARE_METHODS and choices != Choices():
         raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
-    others = [name for name in _given(parameters) if name not in (*DATA, *TRAINING)]
+    others = [name for name in _given(parameters) if name not in (*DATA, *TRAINING, DETERMINISTIC)]
     if pipeline == COMPARE_METHODS and others:
         raise HeadstartError(f"--pipeline {COMPARE_METHODS} has no use for {_options(others)}; leave it out")
     if resume:

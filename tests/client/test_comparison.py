@@ -1,5 +1,6 @@
 """`headstart submit --pipeline compare-methods`: what is submitted, and how its loop is followed."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -44,7 +45,17 @@ def test_variants_are_the_pipeline_s_parameter(on_cluster: Command, api: KfpApi)
     assert [each["name"] for each in given["variants"]] == ["sketchnet", "vgg16"]
     assert {each["method"] for each in given["variants"]} == {"fine_tuned"}
     assert given["seed"] == 3 and given["data"] == ["gs://bucket/pictures"]
+    assert {json.dumps(each["settings"]) for each in given["variants"]} == {"{}"}
     assert set(given) <= set(run.pipeline_spec["pipeline_spec"]["root"]["inputDefinitions"]["parameters"])
+
+
+def test_determinism_is_asked_of_every_variant(on_cluster: Command, api: KfpApi) -> None:
+    status, shown = on_cluster("submit", *COMPARISON, "--deterministic", "--set", "head.epochs=2")
+    assert status == 0, shown
+    (run,) = api.runs.values()
+    variants = run.runtime_config.parameters["variants"]
+    assert len(variants) == 3
+    assert all(each["settings"] == {"deterministic": True, "head.epochs": 2} for each in variants)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,7 @@ def test_variants_are_the_pipeline_s_parameter(on_cluster: Command, api: KfpApi)
         (("--pipeline", "compare"), "unknown pipeline 'compare'; known: transfer-learning, compare-methods"),
         (("--pipeline", "transfer-learning", "--methods", "head"), "are for --pipeline compare-methods"),
         (("--weights", "own.h5"), "weights 'own.h5' is a path of this machine"),
-        (("--publish", "gs://b/pets", "--deterministic"), "has no use for --deterministic, --publish; leave it out"),
+        (("--publish", "gs://b/pets", "--deterministic"), "has no use for --publish; leave it out"),
         (("--checkpoint-uri", "/here"), "checkpoint_uri '/here' is a path of this machine"),
     ],
 )

@@ -46,6 +46,23 @@ def test_sigkill_and_the_run_after_it(stage: str, pictures: Path, tmp_path: Path
         assert not (tmp_path / ".work").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_search_for_a_learning_rate_leaves_nothing(
+    number: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, output = tmp_path / "temporary", tmp_path / "rate"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    run = Started("learning-rate", "--data", pictures, *QUICK, "--steps", "100000", "--output", output)
+    run.wait_for_line("] learning-rate ...")
+    os.kill(run.process.pid, number)
+    told, _ = run.process.communicate(timeout=30)
+    assert f"interrupted by {signal.Signals(number).name}; nothing was added to {output}" in told
+    assert run.process.returncode == 128 + number
+    assert run.survivors() == []
+    assert list(temporary.iterdir()) == [] and list(output.iterdir()) == []
+
+
 def test_two_runs_do_not_share_an_output_folder(pictures: Path, tmp_path: Path) -> None:
     first = Started("run", "--data", pictures, *QUICK, "--output", tmp_path)
     first.wait_for_line("] train-head ...")
