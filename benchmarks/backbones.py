@@ -26,16 +26,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import BACKBONES, Backbone
+from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, Backbone
 from headstart.components.core.network.classifier import (
     BACKBONE_END,
     STEM,
     blocks_of,
-    build_backbone,
     build_classifier,
     cut,
     unfreeze,
 )
+from headstart.components.core.network.weights import pretrained_backbone
 
 _BATCH = 8
 _LOADED = """
@@ -50,7 +50,7 @@ np.save("answer.npy", np.asarray(model(pixels, training=False)))
 
 def measure(row: Backbone, runs: int) -> dict[str, object]:
     """Parameters, speed and the default cut."""
-    base = build_backbone(row, row.image_size)
+    base = pretrained_backbone(row, row.image_size, NO_WEIGHTS)
     model = build_classifier(base, row.preprocessing, row.head, 2, row.image_size)
     front = cut(model, row.name, BACKBONE_END).front
     run = tf.function(lambda pixels: front(pixels, training=False))
@@ -79,7 +79,7 @@ def check(row: Backbone) -> None:
     """
     size = row.min_image_size
     pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3)).astype(np.float32)
-    base = build_backbone(row, size)
+    base = pretrained_backbone(row, size, NO_WEIGHTS)
     model = build_classifier(base, row.preprocessing, row.head, 3, size)
     inside = keras.Model(model.input, model.get_layer("preprocess").output)
     promised(np.abs(np.asarray(inside(pixels)) - wanted(row, pixels)).max() < 1e-5, "the preprocessing is another")

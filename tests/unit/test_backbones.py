@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import BACKBONES, Head, get_backbone
+from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, Head, get_backbone
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.network.classifier import build_backbone, build_classifier, unfreeze
+from headstart.components.core.network.classifier import build_classifier, unfreeze
+from headstart.components.core.network.weights import pretrained_backbone
 
 SIZE = 75
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
@@ -109,7 +110,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, NDArray[np.f
     for name in FAMILIES:
         keras.utils.set_random_seed(0)
         backbone = get_backbone(name)
-        base = build_backbone(backbone, SIZE)
+        base = pretrained_backbone(backbone, SIZE, NO_WEIGHTS)
         model = build_classifier(base, backbone.preprocessing, backbone.head, 3, SIZE)
         normalise(base, model)
         parts = unfreeze(model, name, backbone.unfreeze_from)

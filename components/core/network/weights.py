@@ -18,6 +18,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import build_backbone
+from headstart.components.core.network.depthwise import depthwise
 from headstart.components.core.stores import is_remote, open_store, without_secrets
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
@@ -29,7 +30,7 @@ _WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a
 
 
 def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
-    """Builds a backbone and gives it its weights. Those from an address are kept for the next time.
+    """Builds a backbone, see `depthwise`, with its weights. Those from an address are kept for the next time.
 
     Args:
         backbone: A row of the table.
@@ -48,11 +49,11 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
     weights = weights or _at_hand(backbone) or backbone.pretrained
     if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
         raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
-    if weights == NO_WEIGHTS:
-        return build_backbone(backbone, image_size)
     if weights == backbone.pretrained == "imagenet":
-        return _with_imagenet(backbone, image_size)
+        return depthwise(_with_imagenet(backbone, image_size))
     base = build_backbone(backbone, image_size)
+    if weights == NO_WEIGHTS:
+        return depthwise(base)
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
     elif is_remote(weights):
@@ -60,7 +61,7 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
             load_weights(base, file, backbone.name)
     else:
         load_weights(base, _checked(Path(weights).expanduser(), sha256, weights), backbone.name)
-    return base
+    return depthwise(base)
 
 
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
