@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.network.artifact import load_model
 from headstart.components.core.network.classifier import after_resize, probabilities
+from headstart.components.core.network.folding import folded
 
 Ask = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread."""
@@ -24,7 +25,7 @@ def open_classifier(folder: Path, *, traced: bool) -> Ask:
     Raises:
         HeadstartError: Keras cannot read it.
     """
-    network = after_resize(load_model(folder))
+    network = folded(after_resize(load_model(folder)))
 
     def run(pixels: tf.Tensor) -> tf.Tensor:
         return network(pixels, training=False)

@@ -13,6 +13,7 @@ from headstart.components.core.dataset import read_info
 from headstart.components.core.logs import tracked
 from headstart.components.core.network.classifier import probabilities
 from headstart.components.core.network.devices import images_at_once
+from headstart.components.core.network.folding import folded
 from headstart.components.core.network.images import image_batches
 from headstart.components.core.network.sharing import Alike, alike
 
@@ -41,9 +42,11 @@ def predict(models: Sequence[keras.Model], dataset: Path, what: str) -> list[NDA
 
 
 def _traced(group: Alike) -> tf.types.experimental.PolymorphicFunction:
+    front, tails = folded(group.front), [folded(tail) for tail in group.tails]
+
     @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))])
     def run(pixels: tf.Tensor) -> list[tf.Tensor]:
-        activations = group.front(pixels, training=False)
-        return [tail(activations, training=False) for tail in group.tails]
+        activations = front(pixels, training=False)
+        return [tail(activations, training=False) for tail in tails]
 
     return run

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.logs import tracked
 from headstart.components.core.network.devices import images_at_once
+from headstart.components.core.network.folding import folded
 from headstart.components.core.network.images import augmentation, image_batches
 from headstart.components.core.network.precision import BFLOAT16, bfloat16_pays, computed_in
 from headstart.components.core.network.waiting import waited_for
@@ -57,7 +58,7 @@ class Recorder:
     """
 
     def __init__(self, fronts: Sequence[keras.Model], plan: Plan) -> None:
-        self._fronts = fronts
+        self._fronts = [folded(front) for front in fronts]
         self._size = fronts[0].input.shape[1]
         self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
         augment = augmentation(plan.augmentation, plan.seed)

@@ -32,7 +32,7 @@ from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import AUTO, END_TO_END
 from headstart.components.core.stores import NotFound, Tree, open_tree
 
-FORMAT = "headstart-record/1"
+FORMAT = "headstart-record/2"
 
 _ACTIVATIONS = "activations.npy"
 _MANIFEST = "record.json"
