@@ -3,7 +3,11 @@
 import contextlib
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
+
+import typer
+from rich.console import Console
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,6 +38,24 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in zip(_SIGNALS, before, strict=True):
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interruption_told(console: Console, output: Path) -> Iterator[None]:
+    """Ends the command where what it does is interrupted, with the signal's exit status.
+
+    Args:
+        console: Where to say so.
+        output: The folder that is as it was.
+
+    Raises:
+        typer.Exit: `Interrupted` was raised within.
+    """
+    try:
+        yield
+    except Interrupted as interrupted:
+        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
+        raise typer.Exit(interrupted.exit_status) from None
 
 
 def ignore_signals() -> None:

@@ -66,12 +66,13 @@ def fine_tune(
     recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
 
     from headstart.components.core.network.artifact import library_versions, save_model
+    from headstart.components.core.network.best_epoch import values_of
     from headstart.components.core.network.mixing import best_mixture
     from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import NoEpoch, fit
 
     with fine_tuning_work(head, train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as work:
-        plan, start = work.plan, [weight.numpy() for weight in work.tail.trainable_variables]
+        plan, start = work.plan, values_of(work.tail.trainable_variables)
         reason = "no mixture has a lower validation loss"
         try:
             epochs = fit(work.tail, work.train, work.validation, plan, work.paces, work.checkpoint)

@@ -54,7 +54,7 @@ def compare(
     variants = on_this_machine(variants_of(choices, parameters), parameters)
 
     from headstart.pipelines.display import RunDisplay, show_comparison
-    from headstart.pipelines.interruption import Interrupted
+    from headstart.pipelines.interruption import interruption_told
     from headstart.pipelines.run import Products, Request
     from headstart.pipelines.run import run as run_pipeline
 
@@ -62,13 +62,10 @@ def compare(
     output = output.expanduser().absolute()
     products = Products(_artifacts(variants), VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters) | {"command": given_command()}
-    try:
-        with RunDisplay(console, stages=len(comparison_stages()) + 2 * (len(variants) - 1)) as display:
-            request = Request(values, False, output, products, COMPARE_METHODS)
-            comparison = run_pipeline(request, display)
-    except Interrupted as interrupted:
-        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
-        raise typer.Exit(interrupted.exit_status) from None
+    stages = len(comparison_stages()) + 2 * (len(variants) - 1)
+    with interruption_told(console, output), RunDisplay(console, stages=stages) as display:
+        request = Request(values, False, output, products, COMPARE_METHODS)
+        comparison = run_pipeline(request, display)
     show_comparison(console, comparison, output, rows(output / "quarantine.csv"))
 
 

@@ -18,7 +18,7 @@ from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
 from headstart.pipelines.events import StageEnded, StageProgress, StageStarted, parse
-from headstart.pipelines.interruption import Interrupted, interruptible
+from headstart.pipelines.interruption import interruptible, interruption_told
 from headstart.pipelines.output import written
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.variants import DATA, TRAINING
@@ -61,12 +61,12 @@ def learning_rate(
     # TensorFlow's own chatter; a user's setting goes before.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
-    try:
-        with interruptible(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-            test, about = _find(parameters, stage, steps, Path(folder), console)
-    except Interrupted as interrupted:
-        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
-        raise typer.Exit(interrupted.exit_status) from None
+    with (
+        interruption_told(console, output),
+        interruptible(),
+        tempfile.TemporaryDirectory(prefix="headstart-") as folder,
+    ):
+        test, about = _find(parameters, stage, steps, Path(folder), console)
 
     from headstart.components.core.learning_rate import PAGE, write_range_test
 

@@ -32,21 +32,17 @@ def run(
     parameters = parameters.on_this_machine()
 
     from headstart.pipelines.display import RunDisplay, show_results
-    from headstart.pipelines.interruption import Interrupted
+    from headstart.pipelines.interruption import interruption_told
     from headstart.pipelines.run import Request, products_of
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()
     output = output.expanduser().absolute()
-    try:
-        with RunDisplay(console, stages=len(stages(from_scratch))) as display:
-            values = parameters.model_dump() | {"command": given_command()}
-            request = Request(values, from_scratch, output, products_of(from_scratch))
-            metrics = run_pipeline(request, display)
-            display.skip(stages(from_scratch))
-    except Interrupted as interrupted:
-        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
-        raise typer.Exit(interrupted.exit_status) from None
+    with interruption_told(console, output), RunDisplay(console, stages=len(stages(from_scratch))) as display:
+        values = parameters.model_dump() | {"command": given_command()}
+        request = Request(values, from_scratch, output, products_of(from_scratch))
+        metrics = run_pipeline(request, display)
+        display.skip(stages(from_scratch))
     show_results(console, metrics, output, rows(output / "quarantine.csv"), display.outcome)
 
 

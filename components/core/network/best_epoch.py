@@ -22,7 +22,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     Attributes:
         epochs: Those that are done.
-        weights: Trainable variables after the best of them.
+        weights: Trainable variables after the best of them; before the first, as they were.
         lost: How the loss came to be not finite, and the way out; empty: it did not.
     """
 
@@ -33,6 +33,11 @@ class BestEpoch(keras.callbacks.Callback):
         self._plan = plan
         self._steps = steps
         self.lost = ""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Takes note of the weights that there are, unless an epoch has left better ones."""
+        if not self.epochs:
+            self.weights = values_of(self.model.trainable_variables)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""

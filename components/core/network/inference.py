@@ -25,7 +25,10 @@ def open_classifier(folder: Path, *, traced: bool) -> Ask:
     Raises:
         HeadstartError: Keras cannot read it.
     """
-    network = folded(after_resize(load_model(folder)))
+    network = after_resize(load_model(folder))
+    if traced:
+        # Half a second, which pays where tracing does.
+        network = folded(network)
 
     def run(pixels: tf.Tensor) -> tf.Tensor:
         return network(pixels, training=False)

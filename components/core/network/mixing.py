@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import keras
-from numpy.typing import NDArray
 
+from headstart.components.core.checkpoint import Arrays
 from headstart.components.core.network.batches import PlainBatches
+from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.record import Record
 
 
@@ -26,9 +26,7 @@ class Mixture:
     accuracy: float
 
 
-def best_mixture(
-    model: keras.Model, start: list[NDArray[Any]], shares: Sequence[float], validation: Record
-) -> Mixture:
+def best_mixture(model: keras.Model, start: Arrays, shares: Sequence[float], validation: Record) -> Mixture:
     """Sets a model's trainable weights to the mixture of `start` and its own with the least validation loss.
 
     Args:
@@ -38,7 +36,7 @@ def best_mixture(
         shares: Other shares of the trained weights to try.
         validation: Images to choose by.
     """
-    end = [weight.numpy() for weight in model.trainable_variables]
+    end = values_of(model.trainable_variables)
     batches = PlainBatches(validation, model.output.shape[-1])
     tried = []
     for share in (0.0, *shares):
@@ -50,6 +48,6 @@ def best_mixture(
     return chosen
 
 
-def _mix(model: keras.Model, start: list[NDArray[Any]], end: list[NDArray[Any]], share: float) -> None:
+def _mix(model: keras.Model, start: Arrays, end: Arrays, share: float) -> None:
     for weight, first, last in zip(model.trainable_variables, start, end, strict=True):
         weight.assign((1 - share) * first + share * last)

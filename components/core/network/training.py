@@ -14,7 +14,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch
 from headstart.components.core.logs import event
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches
-from headstart.components.core.network.best_epoch import BestEpoch, assign, values_of
+from headstart.components.core.network.best_epoch import BestEpoch, assign
 from headstart.components.core.network.optimizer import Pace, build_optimizer, schedule_of
 from headstart.components.core.network.precision import FLOAT32, computed_in, training_precision
 from headstart.components.core.network.record import Record
@@ -89,7 +89,6 @@ def fit(
         NoEpoch: The loss is not finite in the very first epoch. The weights are as they were.
     """
     keras.utils.set_random_seed(plan.seed)
-    before = values_of(tail.trainable_variables)
     training, units = plan.training, tail.output.shape[-1]
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
@@ -117,7 +116,7 @@ def fit(
     if precision != FLOAT32:
         # What has been traced computes in bfloat16; whoever evaluates from here on does not.
         compile_classifier(tail)
-    assign(tail.trainable_variables, keeper.weights if keeper.epochs else before)
+    assign(tail.trainable_variables, keeper.weights)
     if not keeper.epochs:
         raise NoEpoch(f"{plan.stage}: {keeper.lost}")
     return keeper.epochs
