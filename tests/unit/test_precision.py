@@ -9,6 +9,7 @@ from headstart.components.core.network import precision
 from headstart.components.core.network.batches import PlainBatches
 from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut, unfreeze
 from headstart.components.core.network.devices import images_at_once
+from headstart.components.core.network.end_to_end import end_to_end
 from headstart.components.core.network.precision import computed_in
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.training import fit
@@ -36,6 +37,19 @@ def test_the_backbone_computes_in_bfloat16_and_what_is_around_it_in_float32(fron
     assert np.sqrt(np.square(wanted - said).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
     assert np.array_equal(front(pixels, training=False), wanted)
     assert {weight.dtype for weight in front.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("cut_at", ["pixels", "inside"])
+def test_what_losses_and_records_are_made_of_keeps_its_digits(cut_at: str) -> None:
+    """Also where the last layer lies in a network inside the network: end to end, and below a cut in the backbone."""
+    base = build_backbone(get_backbone("sketchnet"), 32)
+    parts = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4")
+    plan = Plan.of(load_recipe(), "head", 0)
+    model = end_to_end(parts, plan).tail if cut_at == "pixels" else parts.front
+    with computed_in(model, "bfloat16"):
+        said = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
+        assert said.dtype == "float32"
+        assert "bfloat16" in {layer.compute_dtype for layer in base.layers[1:]}
 
 
 @pytest.mark.parametrize(

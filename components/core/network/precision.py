@@ -36,7 +36,7 @@ def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
         model: A functional model; what is traced of it has to be traced within the block.
         precision: `FLOAT32` or `BFLOAT16`.
     """
-    layers = [layer for layer in _layers(model) if layer is not model.layers[-1]]
+    *layers, _ = _layers(model)
     before = [layer.dtype_policy for layer in layers]
     try:
         if precision == BFLOAT16:
