@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones import Backbone, Head, get_backbone
+from headstart.components.core.calibration import scaled
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.network.classifier import (
     ALL,
@@ -13,6 +14,7 @@ from headstart.components.core.network.classifier import (
     blocks_of,
     build_backbone,
     build_classifier,
+    calibrated,
     cut,
     probabilities,
     unfreeze,
@@ -148,6 +150,20 @@ def test_probabilities_have_one_column_per_class() -> None:
     assert np.allclose(probabilities(np.array([[0.25], [1.0]], np.float32)), [[0.75, 0.25], [0, 1]])
     softmax = np.array([[0.2, 0.3, 0.5]], np.float32)
     assert np.allclose(probabilities(softmax), softmax)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("temperature", [0.5, 8.0])
+def test_calibrated_network_says_what_the_evaluation_makes_of_its_probabilities(
+    classes: int, temperature: float
+) -> None:
+    _, model = classifier("sketchnet", classes)
+    head = model.get_layer("output")
+    head.set_weights([300 * each for each in head.get_weights()])
+    plain = probabilities(after_resize(model).predict(PIXELS, verbose=0))
+    assert plain.max() > 1 - 1e-7, "surer than float32 can tell"
+    said = calibrated(model, temperature).predict(PIXELS, verbose=0)
+    assert np.allclose(said, scaled(plain, temperature), atol=2e-4)
 
 
 def test_head_can_be_shaped() -> None:

@@ -186,6 +186,8 @@ def after_resize(model: keras.Model) -> keras.Model:
 def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     """The classifier without its resizing, its logits divided by a temperature: one network for other runtimes.
 
+    As in `core.calibration.logits_of`, no class is less likely than float32 can tell from 0.
+
     Args:
         model: From `build_classifier`, or loaded.
         temperature: From the calibration; 1 leaves the probabilities as they are.
@@ -194,12 +196,14 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
         A model from resized pixels (n, size, size, 3), 0-255, to one probability per class, (n, classes).
     """
     pixels, chain = _resized(model)
-    kernel, bias = (each / temperature for each in chain[-1].get_weights())
+    kernel, bias = chain[-1].get_weights()
     if kernel.shape[1] == 1:
         # A sigmoid is a softmax over its logit and 0.
         kernel, bias = (np.concatenate([np.zeros_like(each), each], axis=-1) for each in (kernel, bias))
-    output = keras.layers.Dense(kernel.shape[1], activation="softmax", dtype="float32", name="probabilities")
-    scaled = keras.Model(pixels, output(_through(pixels, chain[:-1])))
+    output = keras.layers.Dense(kernel.shape[1], dtype="float32", name="logits")
+    logits = keras.ops.log_softmax(output(_through(pixels, chain[:-1])))
+    floored = keras.ops.maximum(logits, float(np.log(np.finfo(np.float32).eps)))
+    scaled = keras.Model(pixels, keras.ops.softmax(floored / temperature))
     output.set_weights([kernel, bias])
     return scaled
 
