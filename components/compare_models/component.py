@@ -27,7 +27,8 @@ def compare_models(
         min_images: Test images that the champion has not seen that have to be left for a comparison.
         min_accuracy: Accuracy that the new model has to reach on the test images.
         min_recall: Recall that it has to reach on each class.
-        max_slice_drop: How much lower its accuracy may be than the champion's on any slice of the data; 1: no matter.
+        max_slice_drop: How much lower its accuracy may be than the champion's on any slice of 20 images that the
+            champion has not seen; 1: no matter.
 
     Returns:
         'better', 'worse' or 'cannot tell'; without a champion 'better' if the floors are met, else 'worse'.

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.components.core import slices
 from headstart.components.core.comparison import BETTER, LEVEL, MIN_IMAGES, WORSE, Comparison, compare
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, write_json
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.slices import slices_of
 
 FORMAT = "headstart-decision/1"
 
@@ -24,7 +24,8 @@ class Floors:
     Attributes:
         min_accuracy: Accuracy.
         min_recall: Recall of each class that has test images.
-        max_slice_drop: How much lower than the champion's its accuracy may be on any slice; 1: no matter.
+        max_slice_drop: How much lower than the champion's its accuracy may be on any slice of 20 images that the
+            champion has not seen; 1: no matter.
 
     Raises:
         HeadstartError: One is no share.
@@ -141,9 +142,11 @@ def _below(candidate: Predictions, champion: Predictions | None, floors: Floors)
             below.append(f"recall {right[of_class].mean():.4f} of {name} is below min_recall {floors.min_recall}")
     if champion is not None and floors.max_slice_drop < 1:
         fresh = ~champion.seen
-        for each in slices_of(candidate):
+        for each in slices.slices_of(candidate):
             rows = each.rows & fresh
-            drop = float(np.mean(champion.right[rows]) - np.mean(right[rows])) if rows.any() else 0.0
+            if rows.sum() < slices.MIN_IMAGES:
+                continue
+            drop = float(np.mean(champion.right[rows]) - np.mean(right[rows]))
             if drop > floors.max_slice_drop + _ROUNDING:
                 below.append(
                     f"on {each.column} = {each.value} accuracy is {drop:.4f} lower than the champion's, more than "

@@ -100,6 +100,14 @@ def test_a_drop_on_one_slice_outweighs_a_gain_on_the_others() -> None:
     assert decide(candidate, champion, Gate(floors=Floors(max_slice_drop=0.3))).verdict == "better"
 
 
+def test_a_slice_of_which_the_champion_saw_all_but_a_few_images_decides_nothing() -> None:
+    sites = {"site": ["north"] * 20 + ["south"] * 480}
+    candidate = predictions(right(500, range(1)), slices=sites)
+    seen = np.isin(np.arange(500), range(1, 20))
+    champion = predictions(right(500, range(200, 280)), slices=sites, seen=seen)
+    assert decide(candidate, champion, Gate(floors=Floors(max_slice_drop=0.1))).verdict == "better"
+
+
 def test_step_leaves_its_reasons_as_json_and_in_words(tmp_path: Path) -> None:
     write_predictions(tmp_path / "predictions.parquet", predictions(right(500, range(10))))
     write_predictions(tmp_path / "champion.parquet", predictions(right(500, range(40))))
