@@ -71,7 +71,7 @@ def train_from_scratch(
         max_side=work.learn.max_side,
     )
     if tensorboard:
-        write_event_files(tensorboard, epochs)
+        write_event_files(tensorboard, work.plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
     save_model(model, work.network, info, epochs)

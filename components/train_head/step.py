@@ -31,6 +31,7 @@ def train_head(
     checkpoint_uri: str = "",
     accelerators: int = 0,
     tensorboard: Path | None = None,
+    to_be_tuned: bool = True,
 ) -> ModelInfo:
     """Records what the frozen backbone says of every image, once, and trains the head on the record.
 
@@ -48,6 +49,7 @@ def train_head(
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to go on from; empty: none.
         accelerators: How many GPUs there have to be.
         tensorboard: Folder that receives event files of how training went; None: none are written.
+        to_be_tuned: Whether fine-tuning follows, whose record can be made in passing.
 
     Raises:
         HeadstartError: There are too few GPUs, a setting is wrong, that of fine-tuning's first layer included, or the
@@ -62,7 +64,8 @@ def train_head(
     from headstart.components.core.network.training import fit
     from headstart.components.core.network.weights import weights_digest
 
-    with head_work(train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as (work, probed):
+    asked = (train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators, to_be_tuned)
+    with head_work(*asked) as (work, probed):
         epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
     head = work.network.get_layer("output")
     kept = best_epoch(epochs)
@@ -87,7 +90,7 @@ def train_head(
         backbone_sha256=weights_digest(work.network.get_layer(recipe.backbone)),
     )
     if tensorboard:
-        write_event_files(tensorboard, epochs)
+        write_event_files(tensorboard, work.plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
     write_probe(model, probed)
@@ -105,6 +108,7 @@ def head_work(
     record_uri: str = "",
     checkpoint_uri: str = "",
     accelerators: int = 0,
+    to_be_tuned: bool = False,
 ) -> Iterator[tuple["Work", Probed]]:
     """The head on its record, all but trained, and what the record tells of the data; the arguments of `train_head`.
 
@@ -116,6 +120,7 @@ def head_work(
         record_uri: Where records of frozen features are shared; empty: nowhere.
         checkpoint_uri: Where checkpoints are; empty: there are none.
         accelerators: How many GPUs there have to be.
+        to_be_tuned: Whether to record for fine-tuning, too.
     """
     plan = Plan.of(recipe, "head", seed)
     backbone = get_backbone(recipe.backbone)
@@ -146,12 +151,14 @@ def head_work(
     )
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     parts = cut(network, base.name, BACKBONE_END)
-    tuning = with_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))
-    for_tuning = InPassing(front, rest, tuning.training.views(learn.images))
+    for_tuning = None
+    if to_be_tuned:
+        tuning = with_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))
+        for_tuning = InPassing(front, rest, tuning.training.views(learn.images))
     with contextlib.ExitStack() as held:
         records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri, for_tuning))
         plain = [record.activations[0] for record in records]
-        probed = probe_data([train, validation], plain, base.output.shape[-1], seed)
+        probed = probe_data([train, validation], plain, base.output.shape[-1], seed, plan.training)
         if not plan.training.views(learn.images):
             parts = end_to_end(parts, plan)
             records = held.enter_context(recorded(parts.front, train, validation, plan))

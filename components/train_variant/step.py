@@ -61,7 +61,7 @@ def _train(train: Path, validation: Path, model: Path, variant: Variant, seed: i
     if variant.method == "from_scratch":
         return train_from_scratch(train, validation, model, recipe, seed, **more)
     if variant.method == "head":
-        return train_head(train, validation, model, recipe, seed, **more)
+        return train_head(train, validation, model, recipe, seed, to_be_tuned=False, **more)
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         head = Path(folder) / "head"
         train_head(train, validation, head, recipe, seed, **more)

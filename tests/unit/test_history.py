@@ -111,7 +111,8 @@ def scalars(path: Path) -> dict[str, list[tuple[int, float]]]:
 
 def test_event_files_say_what_the_history_says(tmp_path: Path) -> None:
     for _ in range(2):
-        write_event_files(tmp_path, EPOCHS)
+        for stage in ("head", "fine_tuning"):
+            write_event_files(tmp_path, stage, [epoch for epoch in EPOCHS if epoch.stage == stage])
     for stage, epochs in (("head", EPOCHS[:3]), ("fine_tuning", EPOCHS[3:])):
         training, validation = (scalars(tmp_path / stage / name) for name in ("train", "validation"))
         steps = [step for epoch in epochs for step in epoch.steps]

@@ -44,7 +44,7 @@ def moved_layers(before: dict[str, list[np.ndarray]], after: dict[str, list[np.n
 def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> Path:
     briefly = {"epochs": 2, "learning_rate": 1e-3, "augmented_views": 1, "batch_size": 16} | settings
     recipe = load_recipe(settings={f"fine_tuning.{key}": value for key, value in briefly.items()})
-    fine_tune(head, splits["train"], splits["validation"], out, recipe, seed=0)
+    fine_tune(head, splits["train"], splits["validation"], out, recipe, seed=0, tensorboard=out.with_name("events"))
     return out
 
 
@@ -170,6 +170,7 @@ def test_fine_tuning_that_only_harms_leaves_the_head(
     (kept,) = [line for line in logged.messages if line.startswith("event=fine_tuning_kept_the_head")]
     assert f'reason="{reason}' in kept
     assert [epoch.stage for epoch in read_history(tuned)].count("fine_tuning") == epochs
+    assert list((tmp_path / "events" / "fine_tuning").glob("*/events.*")), "what a run is made of, epochs or not"
     info = read_model_info(tuned)
     assert info.metrics["fine_tuned_share"] == 0
     assert info.metrics["validation_loss"] == pytest.approx(

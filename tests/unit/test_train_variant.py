@@ -112,6 +112,14 @@ def test_what_is_wrong_names_the_variant(
     assert not (tmp_path / "model").exists()
 
 
+def test_a_head_that_is_not_to_be_tuned_records_nothing_for_tuning(
+    splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    train_variant(splits["train"], splits["validation"], tmp_path / "model", variant("alone", "head"), seed=3)
+    recorded = [line for line in logged.messages if line.startswith("event=recorded split=train")]
+    assert len(recorded) == 1
+
+
 def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
         train_variant(

@@ -17,8 +17,8 @@ _FILE = "events.out.tfevents.headstart"
 _VERSION = "brain.Event:2"
 
 
-def write_event_files(folder: Path, epochs: list[Epoch]) -> None:
-    """Writes event files of training and of validation into the folder of each stage, made anew.
+def write_event_files(folder: Path, stage: str, epochs: list[Epoch]) -> None:
+    """Writes event files of training and of validation into the folder of a stage, made anew.
 
     An event file is a TFRecord file of `Event` messages. Written as such, it takes no installed TensorBoard, which
     `tf.summary.scalar` asks for, and each scalar has the time at which it came about if training ended now.
@@ -26,19 +26,17 @@ def write_event_files(folder: Path, epochs: list[Epoch]) -> None:
     Args:
         folder: Receives `STAGE/train`, with the scalars of steps (``batch_loss``, ``batch_accuracy``,
             ``batch_learning_rate``) and of epochs (``epoch_loss``, ``epoch_accuracy``), and `STAGE/validation`, with
-            the latter; steps and epochs count from 1 in each stage.
-        epochs: Of one stage or several.
+            the latter; steps and epochs count from 1.
+        stage: What was trained.
+        epochs: Of it; there may be none.
     """
     began = time.time() - sum(epoch.seconds for epoch in epochs)
-    for stage, group in itertools.groupby(epochs, lambda epoch: epoch.stage):
-        of_stage = list(group)
-        for run, events in ((TRAINING, _training(of_stage, began)), (VALIDATION, _validation(of_stage, began))):
-            path = fresh_folder(folder / stage / run) / _FILE
-            with tf.io.TFRecordWriter(str(path)) as file:
-                file.write(tf.compat.v1.Event(wall_time=began, file_version=_VERSION).SerializeToString())
-                for event in events:
-                    file.write(event.SerializeToString())
-        began += sum(epoch.seconds for epoch in of_stage)
+    for run, events in ((TRAINING, _training(epochs, began)), (VALIDATION, _validation(epochs, began))):
+        path = fresh_folder(folder / stage / run) / _FILE
+        with tf.io.TFRecordWriter(str(path)) as file:
+            file.write(tf.compat.v1.Event(wall_time=began, file_version=_VERSION).SerializeToString())
+            for event in events:
+                file.write(event.SerializeToString())
 
 
 def _training(epochs: list[Epoch], began: float) -> Iterator[Any]:
