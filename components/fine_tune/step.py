@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headstart.components.core.class_weights import class_weights
 from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import fresh_folder, full_disk_in_one_line
@@ -78,7 +79,8 @@ def fine_tune(
             epochs = fit(work.tail, work.train, work.validation, plan, work.paces, work.checkpoint)
         except NoEpoch as error:
             epochs, reason = [], str(error)
-        mixture = best_mixture(work.tail, start, SHARES if epochs else (), work.validation)
+        weights = class_weights(plan.training, work.train.labels)
+        mixture = best_mixture(work.tail, start, SHARES if epochs else (), work.validation, weights)
     if mixture.share == 0:
         event("fine_tuning_kept_the_head", reason=reason, loss=mixture.loss)
     info = ModelInfo(
@@ -101,7 +103,7 @@ def fine_tune(
         max_side=work.learn.max_side,
     )
     if tensorboard:
-        write_event_files(tensorboard, epochs)
+        write_event_files(tensorboard, plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation], head)
     save_model(model, work.network, info, [*read_history(head), *epochs])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from headstart.components.core.calibration import fit_temperature, softmax
+from headstart.components.core.class_weights import class_weights
 from headstart.components.core.dataset import SPLITS, read_columns, read_info
 from headstart.components.core.logs import event
 from headstart.components.core.pictures import Shown, write_pictures
@@ -25,6 +26,7 @@ from headstart.components.core.probe import (
     LearningCurve,
     write_learning_curve,
 )
+from headstart.components.core.recipe import Training
 from headstart.components.core.statistics import LEVEL
 from headstart.components.train_head.label_errors import Suspects, find_suspects, suspect_pictures, write_label_errors
 from headstart.components.train_head.ridge import LinearHead, Sums, fit_all, fit_one, linear_head, reduced
@@ -64,7 +66,13 @@ class Probed:
     head: LinearHead
 
 
-def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], channels: int, seed: int) -> Probed:
+def probe_data(
+    folders: list[Path],
+    activations: list[NDArray[np.float16]],
+    channels: int,
+    seed: int,
+    training: Training,
+) -> Probed:
     """Probes the data through its recorded features.
 
     Args:
@@ -72,6 +80,7 @@ def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], chan
         activations: The plain view of each: (n, …), the last axis or a multiple of it the channels.
         channels: Of the backbone's feature map.
         seed: Of folds and draws.
+        training: How the classes weigh in the loss that the head is held against.
     """
     started = time.monotonic()
     data = reduced(activations, channels, seed)
@@ -83,7 +92,8 @@ def probe_data(folders: list[Path], activations: list[NDArray[np.float16]], chan
     classes = len(info.classes)
     probabilities, penalty, temperature = out_of_fold(features, labels, groups, classes, seed)
     curve = learning_curve(features, labels, groups, classes, penalty, info.images, seed)
-    head = linear_head(data, labels, info.images, classes, penalty, temperature)
+    weights = class_weights(training, labels[: info.images])
+    head = linear_head(data, labels, info.images, classes, penalty, temperature, weights)
     # The largest there is, and what comes next reads pictures.
     del data, features
     ends = np.cumsum([len(each) for each in rows])

@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 from sklearn.utils.extmath import randomized_svd
 
 from headstart.components.core.calibration import softmax
+from headstart.components.core.class_weights import ClassWeights, image_weights
 from headstart.components.core.statistics import cross_entropies
 
 COMPONENTS = 256
@@ -164,7 +165,7 @@ class LinearHead:
     Attributes:
         kernel: (channels, units); one unit, a sigmoid's, for two classes, or one for each class of a softmax.
         bias: (units,).
-        loss: Mean cross-entropy on the validation images.
+        loss: Mean cross-entropy on the validation images, weighted as in training.
         accuracy: Share of them that are right.
     """
 
@@ -175,7 +176,13 @@ class LinearHead:
 
 
 def linear_head(
-    data: Reduced, labels: NDArray[np.int64], learned: int, classes: int, penalty: float, temperature: float
+    data: Reduced,
+    labels: NDArray[np.int64],
+    learned: int,
+    classes: int,
+    penalty: float,
+    temperature: float,
+    weights: ClassWeights = None,
 ) -> LinearHead:
     """The regression as a head.
 
@@ -186,10 +193,12 @@ def linear_head(
         classes: How many.
         penalty: Of the regression.
         temperature: That its scores are divided by.
+        weights: Of the classes in the loss.
     """
     ridge = fit_one(Sums.of(data.features[:learned], labels[:learned], classes), penalty)
     probabilities = softmax(ridge.scores(data.features[learned:]) / temperature)
-    loss = float(cross_entropies(labels[learned:], probabilities).mean())
+    errors = cross_entropies(labels[learned:], probabilities)
+    loss = float(np.mean(errors * image_weights(weights, labels[learned:])))
     accuracy = float((probabilities.argmax(axis=1) == labels[learned:]).mean())
     kernel = data.axes @ ridge.weights / temperature
     bias = (ridge.shares - ridge.mean @ ridge.weights) / temperature - data.mean @ kernel

@@ -45,6 +45,10 @@ def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int
     wide = logits if classes > 2 else np.concatenate([-logits / 2, logits / 2], axis=1)
     logs = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
     assert -logs[np.arange(100), labels[200:]].mean() == pytest.approx(head.loss, rel=0.02)
+    first_alone = dict.fromkeys(range(classes), 0.0) | {0: 2.0}
+    weighted = linear_head(data, labels, 200, classes, 30.0, 0.25, first_alone)
+    of_first = np.where(labels[200:] == 0, -2 * logs[np.arange(100), labels[200:]], 0).mean()
+    assert weighted.loss == pytest.approx(of_first, rel=0.05)
     theirs = SklearnRidge(alpha=30.0).fit(data.features[:200].astype(float), np.eye(classes)[labels[:200]])
     assert (theirs.predict(data.features[200:]).argmax(axis=1) == predicted).mean() > 0.98
 

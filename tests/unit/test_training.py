@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 
 from headstart.components.core.checkpoint import State
+from headstart.components.core.class_weights import class_weights
 from headstart.components.core.history import best_epoch
 from headstart.components.core.network.batches import PlainBatches, TrainingBatches, targets_of
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.images import augmentation, image_batches
 from headstart.components.core.network.mixing import best_mixture
-from headstart.components.core.network.optimizer import Pace, block_paces, build_optimizer
+from headstart.components.core.network.optimizer import (
+    Pace,
+    block_paces,
+    build_optimizer,
+    learning_rates,
+    schedule_of,
+)
 from headstart.components.core.network.record import Record, Recorder
 from headstart.components.core.network.resuming import restore
 from headstart.components.core.network.sketchnet import build_sketchnet
@@ -265,6 +272,29 @@ def test_balanced_classes_count_alike() -> None:
         model = logistic()
         fit(model, blind, blind, planned(class_weights=weights, epochs=8, optimizer="adam", learning_rate=0.1))
         assert model(np.zeros((1, 4))).numpy()[0, 0] == pytest.approx(share, abs=0.05)
+
+
+def test_epoch_and_mixture_are_chosen_by_the_loss_that_is_trained() -> None:
+    labels = (np.arange(400) % 10 == 0).astype(np.int64)
+    random = np.random.default_rng(0)
+    cloud = Record((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
+    plan, model = planned(class_weights="balanced", epochs=2), logistic()
+    start = values_of(model.trainable_variables)
+    kept = best_epoch(fit(model, cloud, cloud, plan))
+    said = model(cloud.activations[0].astype(np.float32)).numpy()[:, 0]
+    losses = -np.log(np.where(labels, said, 1 - said))
+    by_class = np.mean([losses[labels == label].mean() for label in (0, 1)])
+    assert kept.validation_loss == pytest.approx(by_class, rel=1e-4) != pytest.approx(losses.mean(), rel=0.01)
+    assert kept.validation_accuracy == pytest.approx(((said > 0.5) == labels).mean())
+    mixture = best_mixture(model, start, [1.0], cloud, class_weights(plan.training, labels))
+    assert mixture.loss == pytest.approx(by_class, rel=1e-4)
+
+
+@pytest.mark.parametrize(("steps", "at_rest"), [(1, 0), (4, 0), (10, 1)])
+def test_a_short_cosine_spends_no_step_on_warming_up(steps: int, at_rest: int) -> None:
+    rates = learning_rates(schedule_of(planned(schedule="cosine", learning_rate=0.1).training, steps), steps)
+    assert rates.count(0.0) == at_rest
+    assert rates[at_rest:] == sorted(rates[at_rest:], reverse=True) and rates[at_rest] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from headstart.components.core.class_weights import ClassWeights, image_weights
 from headstart.components.core.network.record import Record
 from headstart.components.core.recipe import Training
 
@@ -103,9 +104,10 @@ class PlainBatches(keras.utils.PyDataset):
     Args:
         record: What they are of.
         units: Of the network's output.
+        weights: Of the classes in the loss.
     """
 
-    def __init__(self, record: Record, units: int) -> None:
+    def __init__(self, record: Record, units: int, weights: ClassWeights = None) -> None:
         super().__init__()
         self._record = record
         self._targets = targets_of(record.labels, units)
@@ -115,7 +117,9 @@ class PlainBatches(keras.utils.PyDataset):
         # weight; the accuracy, which knows no weights, counts it.
         self._order = np.resize(np.arange(record.images), _filled(record.images, replicas))
         share = len(self._order) / record.images
-        self._weights = np.where(np.arange(len(self._order)) < record.images, share, 0).astype(np.float32)
+        once = np.where(np.arange(len(self._order)) < record.images, share, 0)
+        self._weights = (once * image_weights(weights, record.labels)[self._order]).astype(np.float32)
+        self._weighted = weights is not None or len(self._order) > record.images
 
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._batch)
@@ -124,7 +128,7 @@ class PlainBatches(keras.utils.PyDataset):
         drawn = slice(index * self._batch, (index + 1) * self._batch)
         images = self._order[drawn]
         batch = self._record.activations[0, images].astype(np.float32), self._targets[images]
-        return batch if len(self._order) == self._record.images else (*batch, self._weights[drawn])
+        return (*batch, self._weights[drawn]) if self._weighted else batch
 
 
 def _replicas() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from headstart.components.core.checkpoint import Arrays
+from headstart.components.core.class_weights import ClassWeights
 from headstart.components.core.network.batches import PlainBatches
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.record import Record
@@ -17,7 +18,7 @@ class Mixture:
 
     Attributes:
         share: Of the second set of weights, 0 to 1.
-        loss: Mean cross-entropy on the validation images.
+        loss: Mean cross-entropy on the validation images, weighted as in training.
         accuracy: Share of validation images that are right.
     """
 
@@ -26,7 +27,9 @@ class Mixture:
     accuracy: float
 
 
-def best_mixture(model: keras.Model, start: Arrays, shares: Sequence[float], validation: Record) -> Mixture:
+def best_mixture(
+    model: keras.Model, start: Arrays, shares: Sequence[float], validation: Record, weights: ClassWeights = None
+) -> Mixture:
     """Sets a model's trainable weights to the mixture of `start` and its own with the least validation loss.
 
     Args:
@@ -35,9 +38,10 @@ def best_mixture(model: keras.Model, start: Arrays, shares: Sequence[float], val
             kept where nothing is strictly better.
         shares: Other shares of the trained weights to try.
         validation: Images to choose by.
+        weights: Of the classes in the loss.
     """
     end = values_of(model.trainable_variables)
-    batches = PlainBatches(validation, model.output.shape[-1])
+    batches = PlainBatches(validation, model.output.shape[-1], weights)
     tried = []
     for share in (0.0, *shares):
         _mix(model, start, end, share)

@@ -86,7 +86,7 @@ def block_paces(base: keras.Model, variables: Sequence[keras.Variable], tuning: 
 
 
 def schedule_of(training: Training, steps: int) -> Schedule:
-    """The schedule of a stage's learning rate.
+    """The schedule of a stage's learning rate; a cosine of less than five steps has no warm-up to spend one on.
 
     Args:
         training: How the stage is trained.
@@ -94,10 +94,10 @@ def schedule_of(training: Training, steps: int) -> Schedule:
     """
     if training.schedule == "constant":
         return training.learning_rate
-    warmup = max(1, round(_WARMUP_SHARE * steps))
+    warmup = round(_WARMUP_SHARE * steps)
     return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        warmup_target=training.learning_rate,
+        initial_learning_rate=0.0 if warmup else training.learning_rate,
+        warmup_target=training.learning_rate if warmup else None,
         warmup_steps=warmup,
         decay_steps=max(1, steps - warmup),
     )

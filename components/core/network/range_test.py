@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
+from headstart.components.core.class_weights import class_weights
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Step
 from headstart.components.core.logs import progress
@@ -15,7 +16,7 @@ from headstart.components.core.network.precision import computed_in, training_pr
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.resuming import changing
 from headstart.components.core.network.steps import Steps
-from headstart.components.core.network.training import class_weights, compile_classifier
+from headstart.components.core.network.training import compile_classifier
 from headstart.components.core.plan import Plan
 
 LOWEST, HIGHEST = 1e-7, 10.0

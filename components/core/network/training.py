@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from headstart.components.core.checkpoint import Checkpoint
+from headstart.components.core.class_weights import class_weights
 from headstart.components.core.dataset import DatasetInfo
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch
@@ -90,6 +89,7 @@ def fit(
     """
     keras.utils.set_random_seed(plan.seed)
     training, units = plan.training, tail.output.shape[-1]
+    weights = class_weights(training, train.labels)
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
@@ -107,8 +107,8 @@ def fit(
                 batches,
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
-                validation_data=PlainBatches(validation, units),
-                class_weight=class_weights(training, train.labels),
+                validation_data=PlainBatches(validation, units, weights),
+                class_weight=weights,
                 callbacks=[steps, *_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
@@ -140,16 +140,6 @@ def accuracy(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         return keras.ops.mean(keras.ops.cast(same, "float32"), axis=-1)
     same = keras.ops.argmax(targets, axis=-1) == keras.ops.argmax(outputs, axis=-1)
     return keras.ops.cast(same, "float32")
-
-
-def class_weights(training: Training, labels: NDArray[np.int64]) -> dict[int, float] | None:
-    """Weights under which each class that has images counts alike, 1 on average over the images; None for none."""
-    if training.class_weights == "none":
-        return None
-    classes, counts = np.unique(labels, return_counts=True)
-    return {
-        int(label): len(labels) / (len(classes) * int(count)) for label, count in zip(classes, counts, strict=True)
-    }
 
 
 def _callbacks(
