@@ -24,6 +24,8 @@ class Interrupted(Exception):
 def interruptible() -> Iterator[None]:
     """Within it SIGINT, SIGTERM and SIGHUP raise `Interrupted`, once.
 
+    One that is ignored already, as under nohup, stays so.
+
     Raises:
         Interrupted: One of them came.
     """
@@ -32,11 +34,13 @@ def interruptible() -> Iterator[None]:
         ignore_signals()
         raise Interrupted(number)
 
-    before = [signal.signal(number, interrupt) for number in _SIGNALS]
+    before = {each: handler for each in _SIGNALS if (handler := signal.getsignal(each)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 
