@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from headstart.pipelines.cluster.client import Cluster
     from headstart.pipelines.cluster.runs import Run
 
+# What a run was submitted with, and keeps.
+_OF_A_RUN = ("experiment", "pipeline_root", "service_account", "profile", "registry", "image")
+
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)]
 
 EXIT_STATUSES = (
@@ -71,14 +74,22 @@ def submit(
     What the stages ask of the cluster is --profile's. Listing and deleting runs is kfp's own: see `kfp run`.
     """
     console = Console()
+    if resume:
+        _refuse_parameters(
+            parameters,
+            choices,
+            settings,
+            pipeline=pipeline != TRANSFER_LEARNING,
+            from_scratch=from_scratch,
+            no_cache=no_cache,
+            name=name,
+        )
     check_pipeline(pipeline, from_scratch)
     if pipeline != COMPARE_METHODS and choices != Choices():
         raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [name for name in _given(parameters) if name not in (*DATA, *TRAINING, DETERMINISTIC)]
     if pipeline == COMPARE_METHODS and others:
         raise HeadstartError(f"--pipeline {COMPARE_METHODS} has no use for {_options(others)}; leave it out")
-    if resume:
-        _refuse_parameters(parameters, from_scratch, no_cache, name)
     from headstart.pipelines.cluster import submit as submission
     from headstart.pipelines.cluster.client import Cluster
 
@@ -142,9 +153,11 @@ def _follow(
         raise typer.Exit(int(end))
 
 
-def _refuse_parameters(parameters: Parameters, from_scratch: bool, no_cache: bool, name: str) -> None:
+def _refuse_parameters(parameters: Parameters, choices: Choices, settings: Settings, **others: str | bool) -> None:
     given = _given(parameters)
-    given += [key for key, value in (("from_scratch", from_scratch), ("no_cache", no_cache), ("name", name)) if value]
+    given += ["variants" if name == "file" else name for name, value in vars(choices).items() if value]
+    given += [name for name in _OF_A_RUN if settings.sources[name].startswith("--")]
+    given += [name for name, value in others.items() if value]
     if given:
         raise HeadstartError(
             f"--resume runs with the run's own parameters; leave {_options(given)} out, or submit a new run"

@@ -93,6 +93,11 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         ((*DATA, "--timeout", "soon"), "timeout 'soon' (from --timeout): give seconds"),
         ((), "no data: name a source with --data"),
         (("--resume", "x", "--seed", "3"), "--resume runs with the run's own parameters; leave --seed out"),
+        (("--resume", "x", "--backbones", "vgg16", "--variants", "v.yaml"), "leave --backbones, --variants out, or"),
+        (("--resume", "x", "--pipeline", "compare-methods"), "leave --pipeline out, or submit a new run"),
+        (("--resume", "x", "--profile", "cpu", "--registry", "r.io/t"), "leave --profile, --registry out"),
+        (("--resume", "x", "--image", "a:1", "--pipeline-root", "gs://b"), "leave --pipeline-root, --image out"),
+        (("--resume", "x", "--experiment", "pets", "--service-account", "a"), "--experiment, --service-account out"),
     ],
 )  # fmt: skip
 def test_refused_before_anything_is_made(
