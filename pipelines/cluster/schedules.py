@@ -65,18 +65,29 @@ def upsert(cluster: Cluster, name: str, order: Order, cron: Schedule) -> Upserte
     if before and _same(before[0], wanted):
         kept = before[0].recurring_run_id
         return Upserted(kept, paused, True, True, _sweep(cluster, name, kept))
-    for each in before:
-        cluster.disable_schedule(each.recurring_run_id)
     try:
+        for each in before:
+            cluster.disable_schedule(each.recurring_run_id)
         made = cluster.schedule(wanted)
-    except HeadstartError:
+    except BaseException as error:
         if before and not paused:
-            cluster.enable_schedule(before[0].recurring_run_id)
+            _enable_again(cluster, name, before[0].recurring_run_id, str(error) or "interrupted")
         raise
     # Of two who do this at once, both keep the same one.
     there = _of_name(cluster, name)
     kept = there[0].recurring_run_id if there and _enabled(there[0]) else made
     return Upserted(kept, paused, bool(before), False, _sweep(cluster, name, kept))
+
+
+def _enable_again(cluster: Cluster, name: str, schedule_id: str, reason: str) -> None:
+    """Lets a schedule that was not replaced go on, unless what replaces it is there all the same."""
+    try:
+        if not any(map(_enabled, _of_name(cluster, name))):
+            cluster.enable_schedule(schedule_id)
+    except HeadstartError:
+        raise HeadstartError(
+            f"{reason}; schedule {name!r} may be paused now: let it go on with headstart schedule {name} --resume"
+        ) from None
 
 
 def _sweep(cluster: Cluster, name: str, kept: str) -> list[str]:

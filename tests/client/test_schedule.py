@@ -1,6 +1,7 @@
 """`headstart schedule`: one schedule to a name, and no run that says RUNNING for ever."""
 
 import re
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from kfp_server_api import models
+from support.commands import Started, eventually
 from support.kfp_api import KfpApi
 
 Command = Callable[..., tuple[int, str]]
@@ -140,6 +142,27 @@ def test_a_schedule_whose_replacement_fails_goes_on(on_cluster: Command, api: Kf
     status, _ = on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
     assert status == 1
     assert only(api).status == "ENABLED"
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_ctrl_c_while_it_is_replaced_leaves_one_that_starts_runs(api: KfpApi, weekly: str, arrived: bool) -> None:
+    api.spoil("slow-after" if arrived else "slow", CREATE, seconds=60)
+    process = Started("schedule", "weekly", "--cron", "0 4 * * mon", *DATA, "--host", api.address)
+    assert eventually(lambda: len(api.calls(CREATE)) == 2, 60)
+    assert api.schedules[weekly].status == "DISABLED"
+    assert eventually(lambda: len(api.schedules) == 1 + arrived)
+    process.process.send_signal(signal.SIGINT)
+    assert process.process.wait(20) == 130
+    assert [each.status for each in api.schedules.values()] == ["DISABLED", "ENABLED"] if arrived else ["ENABLED"]
+
+
+def test_a_schedule_that_cannot_be_let_go_on_is_named(on_cluster: Command, api: KfpApi, weekly: str) -> None:
+    api.spoil("400", CREATE)
+    api.spoil("401", ":enable$")
+    status, shown = on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
+    assert status == 1
+    assert "refuses this (400)" in shown
+    assert "schedule 'weekly' may be paused now: let it go on with headstart schedule weekly --resume" in shown
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "503"])

@@ -34,12 +34,13 @@ class Fault:
     """How answers are spoiled.
 
     Attributes:
-        kind: A status code, with KFP's error as body; ``html``, a sign-in page; ``slow``; ``drop-before`` and
-            ``drop-after``, which reset the connection before or after the request took effect.
+        kind: A status code, with KFP's error as body; ``html``, a sign-in page; ``slow`` and ``slow-after``,
+            which wait before or after the request takes effect; ``drop-before`` and ``drop-after``, which reset the
+            connection then.
         path: Requests whose method and path match this are spoiled.
         times: How many of them.
         message: Of the error.
-        seconds: How long ``slow`` takes.
+        seconds: How long the slow ones take.
     """
 
     kind: str
@@ -425,6 +426,8 @@ def kfp_serving() -> Iterator[KfpApi]:
             except _Refused as refused:
                 self._send(refused.status, _error(refused.status, str(refused)))
                 return
+            if fault and kind == "slow-after":
+                time.sleep(fault.seconds)
             if kind == "drop-after":
                 self._drop()
             elif isinstance(answer, str):
