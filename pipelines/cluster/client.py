@@ -282,16 +282,20 @@ class Cluster:
     def _create(self, create: Callable[[], str], arrived: Callable[[], Iterator[str]]) -> str:
         """A request that must come once: before it is tried again, looks whether the last one arrived.
 
-        One that the server is still at may arrive late, and is never tried again.
+        One that the server is still at may arrive late, and one that cannot be looked for may be there; neither is
+        tried again.
         """
         for attempt in range(_ATTEMPTS):
             try:
                 return create()
             except Unreachable as error:
-                wait = self._settings.seconds if error.under_way else 0.0
-                if found := self._wait_for(arrived, wait):
-                    return found
-                if error.under_way:
+                may_arrive = error.under_way
+                try:
+                    if found := self._wait_for(arrived, self._settings.seconds if may_arrive else 0.0):
+                        return found
+                except HeadstartError:
+                    may_arrive = True
+                if may_arrive:
                     raise Unreachable(f"{error}; it may arrive all the same: look before you try again") from None
                 if attempt == _ATTEMPTS - 1:
                     raise

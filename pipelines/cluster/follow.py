@@ -64,9 +64,9 @@ def follow(
     Raises:
         NotFound: There is no such run.
     """
-    run = read_run(cluster.run(run_id))
     again = f"headstart follow {run_id}"
     try:
+        run = _look(cluster, run_id, console, patience)
         with RunDisplay(console, stages=len(run.stages)) as display:
             run = _Watch(cluster, console, display, patience, namespace, failures_before or {}).to_the_end(run)
     except KeyboardInterrupt:
@@ -86,6 +86,26 @@ def follow(
         return End.CANCELLED
     _show_failure(cluster, run, console)
     return End.FAILED
+
+
+def _look(cluster: Cluster, run_id: str, console: Console, patience: Patience) -> Run:
+    """Looks at a run; a lost connection is sought for as long as it may take to come back."""
+    since = time.monotonic()
+    told = False
+    while True:
+        try:
+            found = read_run(cluster.run(run_id))
+        except Unreachable as error:
+            if time.monotonic() - since > patience.connection_timeout:
+                raise _Lost(str(error)) from None
+            if not told:
+                told = True
+                _say(console, f"no connection ({error}); the run goes on, and so does looking for it")
+            time.sleep(patience.interval)
+        else:
+            if told:
+                _say(console, "connected again")
+            return found
 
 
 class _Watch:
@@ -124,24 +144,10 @@ class _Watch:
             run = self._look_again(run)
 
     def _look_again(self, run: Run) -> Run:
-        since = time.monotonic()
-        told = False
-        while True:
-            try:
-                found = read_run(self._cluster.run(run.run_id))
-            except Unreachable as error:
-                if time.monotonic() - since > self._patience.connection_timeout:
-                    raise _Lost(str(error)) from None
-                if not told:
-                    told = True
-                    _say(self._console, f"no connection ({error}); the run goes on, and so does looking for it")
-                time.sleep(self._patience.interval)
-            except HeadstartError as error:
-                raise _Lost(str(error)) from None
-            else:
-                if told:
-                    _say(self._console, "connected again")
-                return found
+        try:
+            return _look(self._cluster, run.run_id, self._console, self._patience)
+        except HeadstartError as error:
+            raise _Lost(str(error)) from None
 
     def _show(self, stage: Stage, run: Run) -> None:
         before = self._phases.get(stage.name, Phase.WAITING)

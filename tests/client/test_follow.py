@@ -284,6 +284,18 @@ def test_a_connection_that_is_lost_for_good(on_cluster: Command, api: KfpApi, su
     assert f"it goes on; follow it again with: headstart follow {submitted}" in shown
 
 
+def test_the_first_look_has_the_same_patience(on_cluster: Command, api: KfpApi) -> None:
+    api.next_looks = [("SUCCEEDED", *done(*STAGES))]
+    api.spoil("503", "GET /apis/v2beta1/runs/", times=5)
+    status, shown = on_cluster("submit", *DATA, *ROOT, "--wait")
+    assert status == 0, shown
+    assert shown.index("no connection (") < shown.index("connected again") < shown.index("list-data ...")
+    api.spoil("drop-before", "GET /apis/v2beta1/runs/")
+    status, shown = on_cluster("submit", *DATA, *ROOT, "--wait", "--connection-timeout", "1")
+    assert status == 5, shown
+    assert f"it goes on; follow it again with: headstart follow {list(api.runs)[-1]}" in shown
+
+
 def test_a_token_that_ends_while_one_waits(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.see(submitted, ("RUNNING", ("list-data", "running")))
     api.spoil("none", f"runs/{submitted}", times=1)

@@ -241,6 +241,19 @@ def test_a_slow_answer_is_not_waited_for_and_the_run_is_made_once(on_cluster: Co
     assert len(api.calls(CREATE)) == 2
 
 
+@pytest.mark.parametrize(("kind", "message"), [("slow", "no answer in 0.8 s"), ("drop-after", "cannot be reached: ")])
+def test_a_run_that_cannot_be_looked_for_may_have_arrived(
+    on_cluster: Command, api: KfpApi, kind: str, message: str
+) -> None:
+    api.spoil(kind, CREATE, seconds=1.5)
+    api.spoil("503", "GET /apis/v2beta1/runs$")
+    status, shown = on_cluster("submit", *DATA, "--timeout", "0.8")
+    assert status == 1
+    assert message in one_line(shown)
+    assert "it may arrive all the same: look before you try again" in shown
+    assert len(api.calls(CREATE)) == 1
+
+
 def test_reads_are_tried_again(on_cluster: Command, api: KfpApi) -> None:
     api.spoil("drop-before", "GET", times=1)
     api.spoil("503", "experiments", times=2)
