@@ -12,7 +12,7 @@ import yaml
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.nearest import nearest
-from headstart.pipelines.profile import DEFAULT_PROFILE
+from headstart.pipelines.profile import DEFAULT_PROFILE, profile_names
 
 FILE = "headstart.yaml"
 
@@ -49,7 +49,9 @@ SETTINGS = {
     "service_account": Setting(
         "Kubernetes service account of the pods; left out: the cluster's own.", "HEADSTART_SERVICE_ACCOUNT"
     ),
-    "profile": Setting("What pods ask for: a profile's name, or a file.", "HEADSTART_PROFILE", DEFAULT_PROFILE),
+    "profile": Setting(
+        f"What pods ask for: {', '.join(profile_names())}, or a file.", "HEADSTART_PROFILE", DEFAULT_PROFILE
+    ),
     "registry": Setting("What stands before the images' names: registry.example/team.", "HEADSTART_REGISTRY"),
     "image": Setting("Container image of every stage, in place of the profile's.", "HEADSTART_IMAGE"),
     "timeout": Setting("Seconds that KFP may take to answer one request.", "HEADSTART_TIMEOUT", "60"),

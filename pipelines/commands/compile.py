@@ -1,5 +1,6 @@
 """`headstart compile` and `headstart profiles`."""
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -10,21 +11,20 @@ from rich.table import Table
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.options import (
     FromScratch,
-    ImageOption,
     PipelineOption,
-    ProfileOption,
-    RegistryOption,
     check_pipeline,
+    takes_settings,
 )
-from headstart.pipelines.profile import DEFAULT_PROFILE, load_profile, profile_names, profile_text
+from headstart.pipelines.profile import load_profile, profile_names, profile_text
+from headstart.pipelines.settings import Settings
 from headstart.pipelines.stages import TRANSFER_LEARNING
 
 
+@functools.partial(takes_settings, names=("profile", "registry", "image"))
 def compile_pipeline(
+    *,
+    settings: Settings,
     output: Annotated[Path, typer.Option(help="The YAML file to write.", show_default=False)],
-    profile: ProfileOption = DEFAULT_PROFILE,
-    registry: RegistryOption = "",
-    image: ImageOption = "",
     from_scratch: FromScratch = False,
     pipeline: PipelineOption = TRANSFER_LEARNING,
 ) -> None:
@@ -32,7 +32,7 @@ def compile_pipeline(
     if output.suffix not in (".yaml", ".yml"):
         raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP wants it")
     check_pipeline(pipeline, from_scratch)
-    asked = load_profile(profile).with_images(registry, image)
+    asked = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.package import write_package
 

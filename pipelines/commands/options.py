@@ -13,7 +13,6 @@ from headstart.components.core.validation import load_yaml
 from headstart.components.core.variants import METHODS
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
-from headstart.pipelines.profile import profile_names
 from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.stages import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
 from headstart.pipelines.variants import Choices
@@ -31,20 +30,6 @@ PipelineOption = Annotated[
 ]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Take no stage's result from an earlier run.")]
-
-ProfileOption = Annotated[
-    str, typer.Option("--profile", help=f"What pods ask for: {', '.join(profile_names())}, or a file.")
-]
-RegistryOption = Annotated[
-    str,
-    typer.Option(
-        "--registry", help="What stands before the images' names: registry.example/team.", show_default=False
-    ),
-]
-ImageOption = Annotated[
-    str,
-    typer.Option("--image", help="Container image of every stage, in place of the profile's.", show_default=False),
-]
 
 _FIELDS = Parameters.model_fields
 _SETTINGS_PANEL = "The cluster"
@@ -143,21 +128,21 @@ def check_pipeline(name: str, from_scratch: bool) -> None:
         raise HeadstartError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
 
 
-def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:
     """Gives a command an option for each setting, and `--config`, in the place of its argument `settings`.
 
     Args:
         command: A function whose keyword argument `settings` is the `Settings` in force.
+        names: Those that it has an option for.
     """
+    taken = {name: each for name, each in SETTINGS.items() if name in names}
 
     @functools.wraps(command)
     def with_options(*, config: str, **given: Any) -> None:
-        settings = load_settings({name: given.pop(name) for name in SETTINGS}, config)
+        settings = load_settings({name: given.pop(name) for name in taken}, config)
         command(settings=settings, **given)
 
-    flags = [
-        _keyword(name, Annotated[str | None, _setting_option(name, each)], None) for name, each in SETTINGS.items()
-    ]
+    flags = [_keyword(name, Annotated[str | None, _setting_option(name, each)], None) for name, each in taken.items()]
     help_text = f"File of settings, in place of {FILE} in the working folder."
     file = typer.Option(help=help_text, show_default=False, rich_help_panel=_SETTINGS_PANEL)
     _replace(with_options, command, "settings", [_keyword("config", Annotated[str, file], ""), *flags])

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headstart.pipelines.settings import SETTINGS, load_settings
 
@@ -47,6 +48,20 @@ def test_another_file_can_be_named(headstart: Command, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("namespace: there\n")
     _, shown = headstart("config", "--config", "other.yaml")
     assert row(shown, "namespace")[1:3] == ["there", "other.yaml"]
+
+
+def test_compile_takes_what_it_needs_of_them(
+    headstart: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "headstart.yaml").write_text("profile: gke-gpu\nregistry: r.io/file\nnamespace: pets\n")
+    monkeypatch.setenv("HEADSTART_PROFILE", "cpu")
+    assert headstart("compile", "--output", "pipeline.yaml") == (0, "pipeline.yaml\n")
+    pipeline = next(yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text()))
+    asked = pipeline["root"]["inputDefinitions"]["parameters"]
+    assert asked["accelerator_limit"]["defaultValue"] == "0"
+    assert asked["network_image"]["defaultValue"].startswith("r.io/file/headstart:")
+    assert headstart("compile", "--output", "pipeline.yaml", "--image", "own:9", "--registry", "r.io/flag")[0] == 0
+    assert "defaultValue: r.io/flag/own:9" in (tmp_path / "pipeline.yaml").read_text()
 
 
 def test_a_token_is_never_shown(headstart: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
