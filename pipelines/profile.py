@@ -16,9 +16,12 @@ from headstart.pipelines.stages import GROUPS, READING_STAGES
 DEFAULT_PROFILE = "gke-gpu"
 
 _FOLDER = files("headstart.pipelines") / "profiles"
-_SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIAL|API_KEY")
+_SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIAL|API_KEY|_KEY$")
+_NAME_OF_A_FILE = re.compile(r"^GOOGLE_APPLICATION_CREDENTIALS$|_FILE$")
 _SPOT = ("spot", "preemptible")
-_SIZE = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+# What both kfp, which compiles them, and Kubernetes take.
+_CPU = r"^([0-9]*\.)?[0-9]+m?$"
+_MEMORY = r"^[0-9]+(Ki|[MGTPE]i?)?$"
 _DAY_SECONDS = 86_400
 
 
@@ -32,15 +35,17 @@ def _no_latest(image: str) -> str:
 
 def _no_secret(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
-        # A path to a mounted secret is no secret.
-        if _SECRET_WORD.search(name) and not value.startswith("/"):
+        # A path to a mounted secret is no secret, but a secret may begin as a path does.
+        is_path = _NAME_OF_A_FILE.search(name) and value.startswith("/")
+        if _SECRET_WORD.search(name) and not is_path:
             raise ValueError(
                 f"{name} would stand in the pipeline for all to read; put it into a Secret, under secrets"
             )
     return variables
 
 
-Quantity = Annotated[str, Field(pattern=_SIZE, coerce_numbers_to_str=True)]
+Cpu = Annotated[str, Field(pattern=_CPU, coerce_numbers_to_str=True)]
+Memory = Annotated[str, Field(pattern=_MEMORY, coerce_numbers_to_str=True)]
 Image = Annotated[str, Field(min_length=1), AfterValidator(_no_latest)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s]+$")]
 
@@ -76,9 +81,9 @@ class Data(_Strict):
     """
 
     image: Image = "headstart"
-    cpu: Quantity = "0"
-    memory: Quantity = "0"
-    ephemeral_storage: Quantity | Literal[""] = ""
+    cpu: Cpu = "0"
+    memory: Memory = "0"
+    ephemeral_storage: Memory | Literal[""] = ""
     node_selector: dict[str, str] = {}
     tolerations: list[Toleration] = []
 
@@ -100,21 +105,21 @@ class Network(Data):
     image: Image = "headstart-gpu"
     accelerator_type: str = "nvidia.com/gpu"
     accelerator_limit: Annotated[int, Field(ge=0)] = 1
-    shared_memory: Quantity = "2Gi"
+    shared_memory: Memory = "2Gi"
 
 
 class Stage(_Strict):
     """What one stage asks for other than its group does; what is left out is the group's."""
 
     image: Image | None = None
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
-    ephemeral_storage: Quantity | None = None
+    cpu: Cpu | None = None
+    memory: Memory | None = None
+    ephemeral_storage: Memory | None = None
     node_selector: dict[str, str] | None = None
     tolerations: list[Toleration] | None = None
     accelerator_type: str | None = None
     accelerator_limit: Annotated[int, Field(ge=0)] | None = None
-    shared_memory: Quantity | None = None
+    shared_memory: Memory | None = None
 
 
 class Retries(_Strict):
@@ -208,10 +213,13 @@ class Profile(_Strict):
                 stage.model_fields_set
             ):
                 raise ValueError(f"stage {name} computes no network; an accelerator or shared memory is lost on it")
-        tolerated = [each.key for group in (self.data, self.network) for each in group.tolerations]
-        tolerated += [each.key for stage in self.stages.values() for each in stage.tolerations or []]
-        if any(word in key for key in tolerated for word in _SPOT) and not self.retries.count:
-            raise ValueError("nodes that can be taken away are tolerated, and retries.count is 0; try at least once")
+        groups: list[Data | Stage] = [self.data, self.network, *self.stages.values()]
+        nodes = [f"{each.key}={each.value}" for group in groups for each in group.tolerations or []]
+        nodes += [f"{key}={value}" for group in groups for key, value in (group.node_selector or {}).items()]
+        if any(word in node.lower() for node in nodes for word in _SPOT) and not self.retries.count:
+            raise ValueError(
+                "pods may run on nodes that can be taken away, and retries.count is 0; try at least once"
+            )
         return self
 
     def image_of(self, name: str) -> str:
@@ -221,10 +229,18 @@ class Profile(_Strict):
         return name if re.search(r"[:@][^/]*$", name) else f"{name}:{version('headstart')}"
 
     def with_images(self, registry: str = "", image: str = "") -> "Profile":
-        """The same with another registry, or with one image for every stage; empty: as it is."""
+        """The same with another registry, or with one image for every stage; empty: as it is.
+
+        Raises:
+            HeadstartError: The image may be another tomorrow.
+        """
         asked = self.model_copy(update={"registry": registry}) if registry else self
         if not image:
             return asked
+        try:
+            _no_latest(image)
+        except ValueError as error:
+            raise HeadstartError(f"image: {error}") from None
         stages = {name: stage.model_copy(update={"image": None}) for name, stage in self.stages.items()}
         data, network = (group.model_copy(update={"image": image}) for group in (self.data, self.network))
         return asked.model_copy(update={"data": data, "network": network, "stages": stages})

@@ -132,10 +132,12 @@ class Settings:
         """Refuses an address that is none.
 
         Raises:
-            HeadstartError: It is no http(s) address.
+            HeadstartError: It is no http(s) address, or has a password in it.
         """
         if not self.host:
             return
+        if "@" in self.host:
+            raise HeadstartError("host has a password in it, which logs would show; pass a token by HEADSTART_TOKEN")
         named = f"host {self.host!r} (from {self.sources['host']})"
         try:
             parts = urlsplit(self.host)
@@ -144,8 +146,6 @@ class Settings:
             valid = False
         if not valid or any(character.isspace() for character in self.host):
             raise HeadstartError(f"{named} is no address; pass one such as https://kfp.example.com/pipeline")
-        if "@" in parts.netloc:
-            raise HeadstartError("host has a password in it, which logs would show; pass a token by HEADSTART_TOKEN")
 
 
 def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings:

@@ -76,6 +76,16 @@ def test_a_token_is_never_shown(headstart: Command, tmp_path: Path, monkeypatch:
     assert "s3cret" not in shown
 
 
+@pytest.mark.parametrize("host", ["https://me:s3cret@kfp.example.com/pipeline", "http://me:s3cret@kfp:port"])
+def test_a_password_in_the_host_is_never_shown(headstart: Command, host: str) -> None:
+    _, shown = headstart("config", "--host", host)
+    assert row(shown, "host")[1:3] == [host.replace("me:s3cret@", ""), "--host"]
+    status, refused = headstart("submit", "--data", "gs://bucket/pictures", "--host", host)
+    assert status == 1
+    assert "host has a password in it" in refused
+    assert "s3cret" not in shown + refused
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

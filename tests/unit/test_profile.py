@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cli import app
+from headstart.pipelines.package import pipeline_spec
 from headstart.pipelines.profile import Profile, load_profile, profile_names, profile_text
 
 
@@ -44,15 +45,31 @@ def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:
         ("stages: {split_dataset: {accelerator_limit: 1}}", "split_dataset computes no network"),
         ("network: {memory: plenty}", "network.memory is 'plenty'"),
         ("network: {cpu: ''}", "network.cpu is ''"),
+        ("network: {cpu: 4Gi}", "network.cpu is '4Gi'"),
+        ("network: {memory: 1.5Gi}", "network.memory is '1.5Gi'"),
+        ("stages: {train_head: {memory: 500m}}", "stages.train_head.memory is '500m'"),
+        ("stages: {train_head: {memory: 1K}}", "stages.train_head.memory is '1K'"),
+        ("network: {shared_memory: 0.5}", "network.shared_memory is 0.5"),
         ("network: {accelerator_limit: -1}", "network.accelerator_limit is -1"),
         ("data: {tolerations: [{key: a, op: b}]}", "unknown key 'data.tolerations.0.op'"),
         ("network: {image: 'headstart:latest'}", "may be another image tomorrow"),
         ("env: {AWS_SECRET_ACCESS_KEY: abc}", "put it into a Secret"),
+        ("env: {AWS_SECRET_ACCESS_KEY: /abc}", "put it into a Secret"),
+        ("env: {KAGGLE_KEY: abc}", "put it into a Secret"),
+        ("env: {GOOGLE_APPLICATION_CREDENTIALS: '{}'}", "put it into a Secret"),
         ("secrets: [{name: s3}]", "secret s3 has neither env nor volume"),
         ("secrets: [{name: s3, volume: here}]", "secrets.0.volume"),
         ("run_as_user: 0", "run_as_user"),
         (
             "network: {tolerations: [{key: cloud.google.com/gke-spot}]}\nretries: {count: 0}",
+            "nodes that can be taken away",
+        ),
+        (
+            "network: {node_selector: {cloud.google.com/gke-spot: 'true'}}\nretries: {count: 0}",
+            "nodes that can be taken away",
+        ),
+        (
+            "stages: {fine_tune: {node_selector: {eks.amazonaws.com/capacityType: SPOT}}}\nretries: {count: 0}",
             "nodes that can be taken away",
         ),
         ("data: [", "is no YAML, line"),
@@ -64,6 +81,25 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
         own(tmp_path, text)
     assert message in str(caught.value)
     assert "own.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    ["cpu: 4", "cpu: 0.5", "cpu: .5", "cpu: 250m", "memory: 8Gi", "memory: 1024", "memory: 512Mi", "memory: 10G"],
+)
+def test_what_kfp_and_kubernetes_take(tmp_path: Path, resources: str) -> None:
+    profile = own(tmp_path, f"stages: {{train_head: {{{resources}}}}}")
+    assert pipeline_spec(profile, from_scratch=False)
+
+
+def test_paths_to_mounted_secrets_are_none(tmp_path: Path) -> None:
+    env = {"GOOGLE_APPLICATION_CREDENTIALS": "/var/gcs/key.json", "AWS_WEB_IDENTITY_TOKEN_FILE": "/var/aws/token"}
+    assert own(tmp_path, f"env: {env}").env == env
+
+
+def test_an_image_for_all_stages_has_a_version() -> None:
+    with pytest.raises(HeadstartError, match="image: foo/bar:latest may be another image tomorrow"):
+        Profile().with_images(image="foo/bar:latest")
 
 
 def test_a_secret_value_is_not_repeated(tmp_path: Path) -> None:
