@@ -32,7 +32,7 @@ HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
 _STAGES = (HEAD, FINE_TUNING, FROM_SCRATCH)
 
 
-@functools.partial(takes_parameters, names=(*DATA, *TRAINING, "record_uri"))
+@functools.partial(takes_parameters, names={*DATA, *TRAINING, "record_uri"} - {"checkpoint_uri"})
 def learning_rate(
     *,
     parameters: Parameters,

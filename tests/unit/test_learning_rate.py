@@ -128,6 +128,11 @@ def test_command_shows_what_it_does_and_how_to_take_the_rate(
     assert getattr(load_recipe(settings={name: float(rate)}), stage).learning_rate == float(rate)
 
 
+def test_it_takes_no_option_that_it_has_no_use_for() -> None:
+    done = CliRunner().invoke(app, ["learning-rate", "--data", "pictures", "--checkpoint-uri", "checkpoints"])
+    assert done.exit_code == 2 and "No such option" in done.output
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cli import app
 from headstart.pipelines.package import pipeline_spec
 from headstart.pipelines.profile import Profile, load_profile, profile_names, profile_text
+from headstart.pipelines.stages import GROUPS
 
 
 def own(tmp_path: Path, text: str) -> Profile:
@@ -23,11 +25,14 @@ def test_profiles_are_listed_and_shown_to_be_copied(tmp_path: Path) -> None:
     assert own(tmp_path, shown) == load_profile("own")
 
 
-def test_the_documented_profile_names_every_key() -> None:
+def test_the_documented_profile_names_every_key_and_stage() -> None:
     text = profile_text("own")
     for model in (Profile, *(Profile.model_fields[name].annotation for name in ("data", "network", "retries"))):
         for name in model.model_fields:  # type: ignore[union-attr]
             assert f"{name}:" in text, name
+    data, network = text.split("# Stages that ")[1:]
+    for stage, group in GROUPS.items():
+        assert re.search(rf"\b{stage}[,.]", data if group == "data" else network), stage
 
 
 def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:
