@@ -8,12 +8,13 @@ from headstart.components.core.errors import HeadstartError
 
 
 @contextlib.contextmanager
-def written(output: Path, kind: str) -> Iterator[None]:
-    """Tells in one line that what `--output` names cannot be written.
+def written(output: Path, kind: str, option: str = "--output") -> Iterator[None]:
+    """Tells in one line that an output cannot be written.
 
     Args:
-        output: What it names.
+        output: The output.
         kind: ``file`` or ``folder``, for the message.
+        option: What names it; empty: an argument.
 
     Raises:
         HeadstartError: There is an `OSError` in the block.
@@ -21,6 +22,5 @@ def written(output: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise HeadstartError(
-            f"output {str(output)!r} cannot be written ({error.strerror}); name another {kind} with --output"
-        ) from None
+        other = f"name another {kind}{f' with {option}' if option else ''}"
+        raise HeadstartError(f"output {str(output)!r} cannot be written ({error.strerror}); {other}") from None

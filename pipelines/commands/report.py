@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from headstart.pipelines.output import written
+
 
 def report(
     folder: Annotated[
@@ -12,9 +14,12 @@ def report(
     ],
 ) -> None:
     """Makes the report of a run again, from its evaluation alone; nothing is computed and nothing fetched."""
+    from headstart.components.core.files import whole_file
     from headstart.components.evaluate_model.report import render
 
     evaluation = folder / "evaluation" if (folder / "evaluation").is_dir() else folder
     page = folder / "report.html"
-    page.write_text(render(evaluation), encoding="utf-8")
+    content = render(evaluation).encode()
+    with written(page, "folder", option=""), whole_file(page) as file:
+        file.write(content)
     typer.echo(page)

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from support.evaluations import drawn_report
+from typer.testing import CliRunner
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.evaluate_model.report import verdict
+from headstart.pipelines.cli import app
 
 HOSTILE = ["<script>alert(1)</script>", "$x^2$ & \"quotes\" 'n' \u202e\x1b{{ 7 * 7 }}", "猫 " + "x" * 300]
 
@@ -64,3 +67,18 @@ def test_all_right_on_two_images(tmp_path: Path) -> None:
     assert "Fine-tuning did not lower the validation loss: the result is the head-trained model." in text
     assert "There are no mistakes: every test picture is right." in text
     assert "cannot be promised" in text
+
+
+def test_report_is_made_again_or_a_line_says_why_not(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 20)
+    first = report.read_bytes()
+    report.unlink()
+    assert CliRunner().invoke(app, ["report", str(tmp_path)]).exit_code == 0
+    assert report.read_bytes() == first
+    report.unlink()
+    report.mkdir()
+    before = sorted(tmp_path.iterdir())
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(done.exception, HeadstartError)
+    assert str(done.exception).endswith("report.html' cannot be written (Is a directory); name another folder")
+    assert sorted(tmp_path.iterdir()) == before

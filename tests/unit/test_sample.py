@@ -4,8 +4,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from support.pictures import PER_CLASS
+from typer.testing import CliRunner
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.images import Picture, check
+from headstart.pipelines.cli import app
 from headstart.pipelines.sample.write import draw_sample
 
 
@@ -34,3 +37,12 @@ def test_nothing_but_the_drawing_gives_the_class_away(pictures: Path) -> None:
     distance = np.abs(features["cat"].mean(axis=0) - features["dog"].mean(axis=0)) / both.std(axis=0)
     # Two means of 60 draws from one distribution differ by 0.55 standard deviations once in 400 times.
     assert (distance < 0.55).all(), distance
+
+
+def test_what_cannot_be_drawn_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(app, ["sample", str(tmp_path / "file")])
+    assert isinstance(done.exception, HeadstartError)
+    assert str(done.exception).endswith("file' cannot be written (File exists); name another folder")
+    done = CliRunner().invoke(app, ["sample", str(tmp_path / "s"), "--seed", "-1"])
+    assert done.exit_code == 2 and "--seed" in done.output
