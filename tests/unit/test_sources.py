@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.disks import small_disk
 from support.servers import serving
 
 from headstart.components.core.errors import HeadstartError
@@ -57,6 +58,12 @@ def test_folder_and_zip_yield_every_file_in_natural_order(tmp_path: Path) -> Non
         found = read(str(data))
         assert found == FILES
         assert list(found) == IN_NATURAL_ORDER
+
+
+def test_class_folders_on_disks_of_their_own_are_all_read(tmp_path: Path) -> None:
+    # The first folder of each such file system has the same inode.
+    with small_disk(tmp_path / "cats", "100k"), small_disk(tmp_path / "dogs", "100k"):
+        assert read(str(write_folder(tmp_path))) == FILES
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])

@@ -23,16 +23,22 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     Raises:
         HeadstartError: A folder may not be read.
     """
-    seen = {root.stat().st_ino}
+    seen = {_identity(root)}
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
         kept = []
         for subfolder in subfolders:
-            inode = Path(folder, subfolder).stat().st_ino
-            if inode not in seen and not is_junk(subfolder):
-                seen.add(inode)
+            identity = _identity(Path(folder, subfolder))
+            if identity not in seen and not is_junk(subfolder):
+                seen.add(identity)
                 kept.append(subfolder)
         subfolders[:] = kept
         yield Path(folder), files
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Of a folder, whatever it is called; file systems count their inodes each for itself."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _refuse(error: OSError) -> NoReturn:
