@@ -126,6 +126,9 @@ def _decoded(image: Image.Image, content: bytes, max_side: int) -> Decoded | Rej
             rgb = _to_rgb(ImageOps.exif_transpose(image) if orientation != 1 else image)
         except ValueError as error:
             return Rejected("unsupported", f"{kind} of mode {image.mode}: {error}")
+        if kind != "JPEG":
+            # Before a TIFF is decoded, its size is turned already or not yet, by Pillow's version.
+            width, height = rgb.size
         reduced = _reduced(rgb, width, height, max_side)
         lossy = max(width, height) > max_side and (kind == "JPEG" or content[12:16] == b"VP8 ")
         encoded = _jpeg(reduced) if lossy else b""

@@ -65,16 +65,31 @@ def test_what_is_transparent_becomes_white() -> None:
     assert (shown == 255).all()
 
 
-def test_exif_orientation_is_applied() -> None:
+TURNED = {
+    1: SMOOTH,
+    2: SMOOTH[:, ::-1],
+    3: SMOOTH[::-1, ::-1],
+    4: SMOOTH[::-1],
+    5: SMOOTH.transpose(1, 0, 2),
+    6: np.rot90(SMOOTH, -1),
+    7: SMOOTH[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(SMOOTH),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_picture_is_turned_upright(kind: str, orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    picture = check(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif, quality=95), 512)
-    assert isinstance(picture, Picture)
-    assert (picture.width, picture.height) == (40, 60)
-    expected = np.asarray(
-        Image.open(io.BytesIO(encoded(Image.fromarray(SMOOTH), "JPEG", quality=95))).rotate(-90, expand=True)
-    )
-    assert (pixels(picture) == expected).all()
+    exif[0x0112] = orientation
+    content = encoded(Image.fromarray(SMOOTH), kind, exif=exif)
+    upright = Image.fromarray(np.ascontiguousarray(TURNED[orientation]))
+    for expected in (upright, upright.resize((upright.width // 2, upright.height // 2))):
+        picture = check(content, max(expected.size))
+        assert isinstance(picture, Picture)
+        assert (picture.original_width, picture.original_height) == upright.size
+        assert (picture.width, picture.height) == expected.size
+        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 4
 
 
 @pytest.mark.parametrize(
