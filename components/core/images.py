@@ -218,7 +218,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
     if image.mode == "F":
         values = np.asarray(image)
-        gray = values * 255 if values.max() <= 1 else values
+        lightest = values.max(where=np.isfinite(values), initial=0)
+        gray = values * 255 if lightest <= 1 else values
         return Image.fromarray(np.nan_to_num(gray).clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

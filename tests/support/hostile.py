@@ -270,6 +270,7 @@ CASES = [
     Case("PNG with one transparent colour", ACCEPTED, "on white", _image("PNG", picture(9), transparency=(1, 2, 3))),
     Case("TIFF in black and white", ACCEPTED, "as RGB", _image("TIFF", picture(9).convert("1"))),
     Case("TIFF of floating-point numbers", ACCEPTED, "0 to 1 as black to white", _image("TIFF", Image.fromarray(np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)))),
+    Case("TIFF with a pixel that is no number", ACCEPTED, "that pixel black", _image("TIFF", Image.fromarray(np.append(np.linspace(0, 1, 1599, dtype=np.float32), np.float32("nan")).reshape(40, 40)))),
     Case("photograph taken upright", ACCEPTED, "turned as EXIF says", _image("JPEG", picture(9), exif=_exif(6))),
     Case("TIFF of a picture taken upright", ACCEPTED, "turned as its tag says", _image("TIFF", picture(9), exif=_exif(6))),
     Case("EXIF with an orientation of 99", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=_exif(99))),

@@ -60,6 +60,15 @@ def test_other_modes_become_rgb(mode: str) -> None:
         assert np.abs(shown[..., 0].astype(int) - gray).max() <= 1
 
 
+@pytest.mark.parametrize(("odd", "shade"), [(np.nan, 0), (np.inf, 255), (-np.inf, 0)])
+def test_pixel_that_is_no_number_changes_no_other(odd: float, shade: int) -> None:
+    gray = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    gray[0, 0] = odd
+    shown = pixels(check(encoded(Image.fromarray(gray), "TIFF"), 512))[..., 0]
+    assert shown[0, 0] == shade
+    assert (shown.flat[1:] == (255 * gray.flat[1:]).astype(np.uint8)).all()
+
+
 def test_what_is_transparent_becomes_white() -> None:
     shown = pixels(check(encoded(Image.new("RGBA", (20, 20), (255, 0, 0, 0)), "PNG"), 512))
     assert (shown == 255).all()
