@@ -72,14 +72,15 @@ def _files(source: str) -> Iterator[_Listed]:
 
 
 def _remote_files(source: str) -> Iterator[_Listed]:
+    name = without_secrets(source)
     store = open_store(source)
     for stored in store.list(source):
         if stored.uri == source or not is_junk(stored.path):
             yield _of_object(stored)
-        if stored.uri == source and PurePosixPath(stored.path.lower()).suffix in manifest.SUFFIXES:
+        if stored.uri == source and manifest.is_manifest(name):
             with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
                 path = store.download(source, Path(folder) / "manifest", stored.version)
-                yield from _referenced(manifest.references(source, path, source.rpartition("/")[0]))
+                yield from _referenced(manifest.references(name, path, manifest.base_of(source)))
 
 
 def _local_files(source: str, path: Path) -> Iterator[_Listed]:
@@ -91,7 +92,7 @@ def _local_files(source: str, path: Path) -> Iterator[_Listed]:
                     yield from _of_path(str(relative / name), folder / name)
     else:
         yield from _of_path(source, path)
-        if path.is_file() and path.suffix.lower() in manifest.SUFFIXES:
+        if path.is_file() and manifest.is_manifest(source):
             yield from _referenced(manifest.references(source, path, str(path.parent)))
 
 

@@ -18,6 +18,7 @@ from support.stores import Stored
 from headstart.components.core.dataset import DatasetInfo, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.list_data.step import list_data
 
 PICTURES = {
     f"{name}/{number}.jpg": encoded(picture(1000 * label + number, 160, 120), quality=95)
@@ -117,6 +118,37 @@ def test_manifest_in_a_bucket_names_objects_beside_it_and_elsewhere(
             "/etc/hostname": "unreadable",
         }
     assert {row.split for row in read_rows(tmp_path / "out")} == {"train", "test"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_manifest_behind_a_password_and_a_signature_names_pictures_beside_it(
+    web: Stored, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def signed(uri: str) -> str:
+        return uri.replace("//", "//me:secret@") + "?signature=secret/1#secret"
+
+    rows = []
+    for number, (name, content) in enumerate(PICTURES.items()):
+        odd = name.replace("/", "/#1 50%?")
+        uri = web.upload(odd, content)
+        rows.append({"image": signed(uri) if number % 2 else odd, "label": name.split("/")[0]})
+    rows.append({"image": signed(web.uri("cats/nowhere.jpg")), "label": "cats"})
+    lines = map(json.dumps, rows) if kind == "jsonl" else ["image,label", *map(",".join, map(dict.values, rows))]
+    uri = signed(web.upload(f"pets.{kind}", "\n".join(lines).encode()))
+
+    assert download(uri, tmp_path).digest == undisturbed(tmp_path)
+    before = list_data([uri])
+    assert list_data([uri]) == before
+    assert all(request.headers["Authorization"] for request in web.proxy.requests)
+    for number in (0, 1):
+        web.upload(f"cats/#1 50%?{number}.jpg", PICTURES["dogs/0.jpg"])
+        assert list_data([uri]) != before
+        before = list_data([uri])
+
+    files = (tmp_path / "hygiene.html", tmp_path / "out" / "quarantine.csv", tmp_path / "out" / "dataset.json")
+    told = [path.read_text() for path in files] + [row.path for row in read_rows(tmp_path / "out")]
+    assert "secret" not in "".join([*told, *capfd.readouterr()])
+    assert "cats/nowhere.jpg" in told[1]
 
 
 def test_json_lines_on_the_web(web: Stored, tmp_path: Path) -> None:

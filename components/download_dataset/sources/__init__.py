@@ -89,9 +89,8 @@ def _open_file(name: str, path: Path, base: str, sha256: str, stack: contextlib.
             raise HeadstartError(
                 f"data {name!r} has the SHA-256 {found}, not {sha256}; fetch it again, or mend sha256"
             )
-    suffix = PurePosixPath(name.lower()).suffix
-    if suffix in manifest.SUFFIXES:
-        return manifest.open_manifest(name, path, base, is_json=suffix != ".csv")
+    if manifest.is_manifest(name):
+        return manifest.open_manifest(name, path, base)
     with path.open("rb") as file:
         start = file.read(4)
     if start == parquet.MAGIC:
@@ -119,7 +118,7 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
     if len(objects) == 1 and objects[0].uri == uri:
         (single,) = objects
         path = store.download(uri, folder() / "data", single.version)
-        return _open_file(name, path, name.rpartition("/")[0], sha256, stack)
+        return _open_file(name, path, manifest.base_of(uri), sha256, stack)
     _no_sha256(name, sha256)
     ignored = sum(is_junk(each.path) for each in objects)
     objects = [each for each in objects if not is_junk(each.path)]

@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import Store, is_remote, open_store, scheme_of
+from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     Entry,
@@ -22,8 +23,8 @@ from headstart.components.download_dataset.sources.source import (
     shown,
 )
 
-SUFFIXES = (".csv", ".jsonl", ".ndjson")
-
+_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_WEB = ("http", "https")
 _NEEDED = ("image", "label")
 _OWN = set(schema([]).names)
 
@@ -35,22 +36,34 @@ class _Image:
     image: str
 
 
-def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
+def is_manifest(name: str) -> bool:
+    """Whether a file, which could be any text, is a manifest by its name."""
+    return _suffix(name) in _SUFFIXES
+
+
+def base_of(address: str) -> str:
+    """What a stored manifest's relative paths start from: the address without what signs it, up to the last slash."""
+    if scheme_of(address) in _WEB:
+        scheme, host, path, *_ = urlsplit(address)
+        address = urlunsplit((scheme, host, path, "", ""))
+    return address.rpartition("/")[0]
+
+
+def open_manifest(name: str, path: Path, base: str) -> Source:
     """Opens a manifest with the columns `image` and `label`, and `split` if it likes.
 
     `image` is a path relative to the manifest, or an address; a local manifest may name absolute paths too. Further
     columns go along with the pictures, unless they are called like one of the dataset's own.
 
     Args:
-        name: The manifest as the user named it.
+        name: The manifest as it may be shown; by its end it is CSV with a header, or has a JSON object on each line.
         path: The file on disk.
-        base: What relative paths start from: a folder, or the address of one.
-        is_json: Whether each line is a JSON object; otherwise it is CSV with a header.
+        base: What relative paths start from: a folder, or what `base_of` says.
 
     Raises:
         HeadstartError: It is no such file, or lacks a column.
     """
-    rows = _rows(name, path, is_json)
+    rows = _rows(name, path)
     store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
 
     def loaders() -> Iterator[Loader]:
@@ -59,10 +72,14 @@ def open_manifest(name: str, path: Path, base: str, is_json: bool) -> Source:
     remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
     entries = Packed(
         Entry,
-        (Entry(shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows),
+        (Entry(_shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows),
     )
     images = Packed(_Image, (_Image(row["image"]) for row in rows))
     return Source(name, entries, loaders, remote=remote)
+
+
+def _shown(image: str) -> str:
+    return shown(image if scheme_of(image) in ("", "file") else without_secrets(image))
 
 
 def _extra(row: dict[str, str]) -> str:
@@ -76,14 +93,18 @@ def references(name: str, path: Path, base: str) -> Iterator[str]:
     Raises:
         HeadstartError: It is no such file, or lacks a column.
     """
-    for row in _rows(name, path, is_json=not name.lower().endswith(".csv")):
+    for row in _rows(name, path):
         with contextlib.suppress(Unreadable):
             yield _address(base, row["image"])
 
 
-def _rows(name: str, path: Path, is_json: bool) -> list[dict[str, str]]:
+def _suffix(name: str) -> str:
+    return PurePosixPath(name.lower()).suffix
+
+
+def _rows(name: str, path: Path) -> list[dict[str, str]]:
     try:
-        return list(_json_rows(name, path) if is_json else _csv_rows(name, path))
+        return list(_csv_rows(name, path) if _suffix(name) == ".csv" else _json_rows(name, path))
     except (UnicodeDecodeError, csv.Error) as error:
         raise HeadstartError(f"manifest {name!r} is no UTF-8 text with one picture a line ({error})") from None
 
@@ -137,5 +158,5 @@ def _address(base: str, image: str) -> str:
     if is_remote(base):
         if image.startswith("/") or scheme_of(image):
             raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
-        return f"{base}/{image}"
+        return f"{base}/{quote(image) if scheme_of(base) in _WEB else image}"
     return str(Path(base, image.removeprefix("file://")).expanduser())
