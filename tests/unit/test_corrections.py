@@ -55,9 +55,9 @@ def test_corrections_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 
 def test_further_columns_of_a_manifest_go_along_with_the_pictures(pictures: Path, tmp_path: Path) -> None:
-    rows = [("image", "label", "site", "width")]
+    rows = [("image", "label", "site", "width", "path")]
     rows += [
-        (str(pictures / f"{label}.{number}.jpg"), label, ("north", "")[number % 2], "7")
+        (str(pictures / f"{label}.{number}.jpg"), label, ("north", "")[number % 2], "7", "x")
         for label in ("cat", "dog")
         for number in range(1, 21)
     ]
@@ -65,7 +65,7 @@ def test_further_columns_of_a_manifest_go_along_with_the_pictures(pictures: Path
     download_dataset([manifest], tmp_path / "data", tmp_path / "data.html")
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
     split_dataset(tmp_path / "data", **folders, dealing=Dealing(Shares([10, 4, 4], [])))
-    assert read_info(folders["test"]).extra == ["site"], "width is a column of our own"
+    assert read_info(folders["test"]).extra == ["site"], "width and path are columns of our own"
     table = read_columns(folders["test"], ["site", "image.path"])
     for site, path in zip(table["site"].to_pylist(), table["image.path"].to_pylist(), strict=True):
         assert site == ("north", "")[int(Path(path).stem.split(".")[1]) % 2]

@@ -26,7 +26,7 @@ from headstart.components.download_dataset.sources.source import (
 _SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _WEB = ("http", "https")
 _NEEDED = ("image", "label")
-_OWN = set(schema([]).names)
+_OWN = {*schema([]).names, "path"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
