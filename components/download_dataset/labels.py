@@ -1,6 +1,7 @@
 """Which class a file belongs to, and which ready-made split, told from its path or by its source."""
 
 import dataclasses
+import itertools
 import re
 import sys
 from collections import Counter
@@ -66,17 +67,19 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
         entries: The files, at least one.
         source: The source's name, for errors.
         rule: ``auto`` or one of `RULES`.
-        least: Classes that have to be found.
+        least: Classes that have to be found; a rule that finds two goes before one that finds fewer all the same.
 
     Raises:
         HeadstartError: The rule is unknown, or no rule finds enough classes.
     """
     check_rule(rule)
     tried: dict[str, list[str]] = {}
-    for name in RULES if rule == AUTO else (rule,):
-        labels = tried[name] = [_label(entry, name) for entry in entries]
+    for enough, name in itertools.product((2, least), RULES if rule == AUTO else (rule,)):
+        if name not in tried:
+            tried[name] = [_label(entry, name) for entry in entries]
+        labels = tried[name]
         classes = sorted(set(labels) - {""})
-        if len(classes) >= least:
+        if len(classes) >= enough:
             return Labelling(labels, _splits(entries), name, _why(name, classes, labels, tried, rule))
     only = next((label for labels in tried.values() for label in labels if label), "")
     found = f"only one class, {only!r}" if only else "no classes"

@@ -43,6 +43,22 @@ def test_what_the_source_says_goes_before_its_paths_unless_another_rule_is_asked
         labels_of(entries, "data", "guess")
 
 
+@pytest.mark.parametrize(
+    ("paths", "labels", "rule"),
+    [
+        (["batch1/cat.1.jpg", "batch1/dog.1.jpg"], ["cat", "dog"], "names"),
+        (["cats/1.jpg", "cats/2.jpg"], ["cats", "cats"], "folders"),
+        (["batch1/cat.1.jpg", "batch1/cat.2.jpg"], ["batch1", "batch1"], "folders"),
+        (["cat.1.jpg", "cat.2.jpg"], ["cat", "cat"], "names"),
+    ],
+)
+def test_source_that_may_hold_one_class_is_first_asked_for_two(
+    paths: list[str], labels: list[str], rule: str
+) -> None:
+    found = labels_of([Entry(path) for path in paths], "data", least=1)
+    assert (found.labels, found.rule) == (labels, rule)
+
+
 def test_ready_made_splits_are_recognised_where_there_are_several() -> None:
     paths = ["pets/Training/cats/1.jpg", "pets/val/dogs/1.jpg", "pets/test/dogs/2.jpg", "pets/dogs/3.jpg"]
     assert labels_of([Entry(path) for path in paths], "data").splits == ["train", "validation", "test", ""]
