@@ -38,7 +38,7 @@ BAD_SHARE = 0.02
 
 _USUAL_SHARE = 0.1
 _FILES, _GROUPS, _OF_A_GROUP, _OF_A_LOOK, _VALUES, _SIDE = 200, 24, 6, 12, 10, 112
-_REPEATED = ("duplicate", "conflict")
+_REPEATED = ("duplicate", "leak", "conflict")
 
 _LOOKS = {
     "dark": "Nearly all of it is darker than a third of full light.",
@@ -52,6 +52,7 @@ _REASONS = {
     "damaged": "The decoder gave up.",
     "duplicate": "The same pixels as another file of its class, which is used.",
     "empty": "No bytes.",
+    "leak": "The same pixels as a file of another ready-made split, which is used.",
     "missing": "Named, but not there.",
     "no class": "Neither its folder nor its name says which.",
     "not an image": "No picture by its content, whatever its name.",
@@ -238,13 +239,18 @@ class HygienePage:
         )
 
     def _leaks(self) -> Note | None:
-        number = sum(len(self._splits_in(rows)) > 1 for rows in self._groups)
+        groups = sum(len(self._splits_in(rows)) > 1 for rows in self._groups)
+        copies = sum(each.reason == "leak" for each in self._hygiene.quarantined)
+        found = [
+            *([f"{_groups(groups)} nearly the same picture in more than one split"] if groups else []),
+            *([f"{_files(copies)} the very same pixels as a file of another split"] if copies else []),
+        ]
         return _note(
-            number > 0,
+            bool(found),
             "Leaks between ready-made splits",
-            f"{_groups(number)} nearly the same picture in more than one split: a model would be tested on what it "
-            "has seen. Delete one of each, or have the data split anew.",
-            "near-duplicates",
+            f"{', and '.join(found)}: a model would be tested on what it has seen. Delete one of each, or have the "
+            "data split anew.",
+            "near-duplicates" if groups else "left-out",
         )
 
     def _shortcuts_note(self) -> Note | None:

@@ -3,13 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.dataset import SPLITS
 from headstart.components.download_dataset.lookalikes import Hashes, near_duplicates
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.spool import Spool
 
 
 def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64], list[Quarantined]]:
-    """Rows to keep, and what is said of the others: the second and later of a kind, and all that contradict.
+    """Rows to keep, and what is said of the others: all but one of a kind, and all that contradict.
+
+    Of a kind the first is kept, among those in the ready-made split that is used last.
 
     Args:
         spool: All pictures.
@@ -19,22 +22,29 @@ def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64]
         int64 (kept,), ascending; and the files that are left out.
     """
     rows = _repeated(spool)
-    facts = spool.facts(["id", "path", "label"], rows)
-    ids, paths, labels = (column.to_pylist() for column in facts.columns)
-    first: dict[bytes, int] = {}
+    facts = spool.facts(["id", "path", "label", "split"], rows)
+    ids, paths, labels, splits = (column.to_pylist() for column in facts.columns)
+    use = ("", *SPLITS).index
+    best: dict[bytes, int] = {}
     contradicting: dict[bytes, int] = {}
     for place, pixels in enumerate(ids):
-        if labels[first.setdefault(pixels, place)] != labels[place]:
+        other = best.setdefault(pixels, place)
+        if labels[other] != labels[place]:
             contradicting.setdefault(pixels, place)
+        elif use(splits[place]) > use(splits[other]):
+            best[pixels] = place
     dropped, repeated = [], []
     for place, pixels in enumerate(ids):
-        other = first[pixels]
+        other = best[pixels]
         if pixels in contradicting:
             other = contradicting[pixels] if labels[other] == labels[place] else other
             detail = f"same pixels as {paths[other]}, which is of class {classes[labels[other]]}"
             repeated.append(Quarantined(paths[place], "conflict", detail))
         elif place == other:
             continue
+        elif splits[place] and splits[place] != splits[other]:
+            detail = f"same pixels as {paths[other]}, which is for {splits[other]}"
+            repeated.append(Quarantined(paths[place], "leak", detail))
         else:
             repeated.append(Quarantined(paths[place], "duplicate", f"same pixels as {paths[other]}"))
         dropped.append(place)

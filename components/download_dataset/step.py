@@ -66,7 +66,7 @@ class Settings:
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
     """Writes the pictures of all sources as one dataset artifact, in the order in which the sources name them.
 
-    A file that does not decode, has no class, or repeats the pixels of one before it is left out and listed in
+    A file that does not decode, has no class, or repeats the pixels of another is left out and listed in
     `quarantine.csv` beside the shards; where the same pixels have two classes, all of those files are. Pictures
     that are near-duplicates share a `group`.
 

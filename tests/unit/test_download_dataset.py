@@ -72,6 +72,29 @@ def test_repeated_pixels_are_kept_once_and_contradictions_listed(pictures: Path,
     }
 
 
+def test_of_copies_in_ready_made_splits_the_one_that_is_used_last_is_kept(pictures: Path, tmp_path: Path) -> None:
+    copies = {"1": ["train", "train", "test"], "2": ["validation", "train"], "3": ["test"], "4": ["train", "train"]}
+    for kind in ("cat", "dog"):
+        for number, splits in copies.items():
+            for place, split in enumerate(splits):
+                path = tmp_path / "data" / split / kind / f"{number}-{place}.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(pictures / f"{kind}.{number}.jpg", path)
+    download(tmp_path / "data", tmp_path / "out", max_bad_fraction=1)
+    assert {row.path for row in read_rows(tmp_path / "out") if "cat" in row.path} == {
+        "test/cat/1-2.jpg",
+        "validation/cat/2-0.jpg",
+        "test/cat/3-0.jpg",
+        "train/cat/4-0.jpg",
+    }
+    assert {name: reason for name, reason in quarantine(tmp_path / "out").items() if "cat" in name} == {
+        "train/cat/1-0.jpg": "leak",
+        "train/cat/1-1.jpg": "leak",
+        "train/cat/2-1.jpg": "leak",
+        "train/cat/4-1.jpg": "duplicate",
+    }
+
+
 def test_class_without_a_usable_picture_stops_the_run(pictures: Path, tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         (tmp_path / "data" / name).mkdir(parents=True)

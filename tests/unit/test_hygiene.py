@@ -164,6 +164,15 @@ def test_groups_across_ready_made_splits_are_leaks_only_where_splits_are_ready_m
     assert "leak" not in page(facts([100, 100]), groups=[[0, 1], [2, 90]]).text.lower()
 
 
+def test_copies_across_ready_made_splits_are_leaks() -> None:
+    copies = [Quarantined("train/a.jpg", "leak", "same pixels as test/a.jpg, which is for test")] * 3
+    text = page(facts([100, 100]), quarantined=copies).text
+    assert "; 1 thing to look at" in text
+    assert "splits. 3 files have the very same pixels as a file of another split: a model would be tested on" in text
+    both = page(facts([100, 100], split=["train", "test"] * 100), groups=[[0, 1]], quarantined=copies[:1]).text
+    assert "1 group has nearly the same picture in more than one split, and 1 file has the very same pixels" in both
+
+
 def test_groups_that_contradict_come_first_and_show_what_contradicts() -> None:
     groups = [[2 * number, 2 * number + 1] for number in range(40)] + [[*range(80, 95), 150]]
     found = page(facts([100, 100]), groups=groups)
