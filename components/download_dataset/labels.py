@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -60,7 +60,7 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
 
     1. ``given``: by the source itself, a manifest or Parquet.
     2. ``folders``: the folder that a file lies in; `pets/cats/1.jpg` is of class `cats`. Folders named like a
-       split (`train`, `validation`, `test`) are no classes.
+       split (`train`, `validation`, `test`) are no classes, unless one alone lies beside two classes or more.
     3. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`.
 
     Args:
@@ -76,11 +76,11 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
     tried: dict[str, list[str]] = {}
     for enough, name in itertools.product((2, least), RULES if rule == AUTO else (rule,)):
         if name not in tried:
-            tried[name] = [_label(entry, name) for entry in entries]
+            tried[name] = _labels(entries, name)
         labels = tried[name]
         classes = sorted(set(labels) - {""})
         if len(classes) >= enough:
-            return Labelling(labels, _splits(entries), name, _why(name, classes, labels, tried, rule))
+            return Labelling(labels, _splits(entries, labels), name, _why(name, classes, labels, tried, rule))
     only = next((label for labels in tried.values() for label in labels if label), "")
     found = f"only one class, {only!r}" if only else "no classes"
     files = len(next(iter(tried.values())))
@@ -91,33 +91,43 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
     )
 
 
-def _label(entry: Entry, rule: str) -> str:
-    """The class by a rule; one string for all files of a class, which a hundred thousand of them notice."""
+def _labels(entries: Iterable[Entry], rule: str) -> list[str]:
+    """The classes by a rule; one string for all files of a class, which a hundred thousand of them notice."""
     if rule == "given":
-        return sys.intern(entry.label)
-    folder, _, name = entry.path.rpartition("/")
+        return [sys.intern(entry.label) for entry in entries]
     if rule == "folders":
-        return _class_of_folder(folder)
-    match = _KAGGLE_NAME.fullmatch(name)
-    return sys.intern(match["label"]) if match else ""
+        folders = [sys.intern(entry.path.rpartition("/")[0]) for entry in entries]
+        classes = _classes_of_folders(set(folders))
+        return [classes[folder] for folder in folders]
+    matches = (_KAGGLE_NAME.fullmatch(entry.path.rpartition("/")[2]) for entry in entries)
+    return [sys.intern(match["label"]) if match else "" for match in matches]
 
 
-@lru_cache
-def _class_of_folder(folder: str) -> str:
-    name = PurePosixPath(folder).name
-    return "" if name.lower() in _SPLIT_NAMES else sys.intern(name)
+def _classes_of_folders(folders: set[str]) -> dict[str, str]:
+    """The class of each folder that files lie in; one named like a split has none, unless alone among classes."""
+    names = {folder: sys.intern(PurePosixPath(folder).name) for folder in folders}
+    families: dict[str, list[str]] = defaultdict(list)
+    for folder in folders - {""}:
+        families[folder.rpartition("/")[0]].append(folder)
+    for family in families.values():
+        like_splits = [folder for folder in family if names[folder].lower() in _SPLIT_NAMES]
+        if len(like_splits) > 1 or len(family) < 3:
+            names.update(dict.fromkeys(like_splits, ""))
+    return names
 
 
-def _splits(entries: Iterable[Entry]) -> list[str]:
+def _splits(entries: Iterable[Entry], labels: list[str]) -> list[str]:
     """Ready-made splits, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
-    found = [_split(entry) for entry in entries]
+    found = [_split(entry, label) for entry, label in zip(entries, labels, strict=True)]
     return found if len(set(found) - {""}) > 1 else [""] * len(found)
 
 
-def _split(entry: Entry) -> str:
+def _split(entry: Entry, label: str) -> str:
     if entry.split:
         return _SPLIT_NAMES.get(entry.split.lower(), "")
-    return _split_of_folder(entry.path.rpartition("/")[0])
+    folder = entry.path.rpartition("/")[0]
+    above, _, name = folder.rpartition("/")
+    return _split_of_folder(above if name == label else folder)
 
 
 @lru_cache
@@ -133,6 +143,9 @@ def _why(rule: str, classes: list[str], labels: list[str], tried: dict[str, list
         "names": "the class is the beginning of a file's name, as in cat.1.jpg",
     }[rule]
     words = [f"{how}: {len(classes)} classes in {sum(map(bool, labels))} files"]
+    like_splits = [name for name in classes if name.lower() in _SPLIT_NAMES]
+    if rule == "folders" and like_splits:
+        words.append(f"taken for a class, not for a split, as it lies beside others: {', '.join(like_splits)}")
     without = Counter(map(bool, labels))[False]
     if without:
         words.append(f"files without one: {without}")

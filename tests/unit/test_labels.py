@@ -16,6 +16,10 @@ from headstart.components.download_dataset.sources import Entry
         (["train/cat.1.jpg", "validation/dog.2.jpg"], ["cat", "dog"], "names"),
         (["cat.1.jpg", "dog.1.jpg", "LICENSE"], ["cat", "dog", ""], "names"),
         (["cats/1.jpg", "dogs/1.jpg", "README.txt"], ["cats", "dogs", ""], "folders"),
+        (["voc/bus/1.jpg", "voc/car/1.jpg", "voc/train/1.jpg"], ["bus", "car", "train"], "folders"),
+        (["bus/1.jpg", "car/1.jpg", "train/1.jpg", "test/1.jpg"], ["bus", "car", "", ""], "folders"),
+        (["train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg"], ["cat", "dog", ""], "folders"),
+        (["train/cat.1.jpg", "train/dog.1.jpg", "test1/1.jpg"], ["cat", "dog", ""], "names"),
     ],
 )
 def test_rule_and_labels(paths: list[str], labels: list[str], rule: str) -> None:
@@ -64,5 +68,11 @@ def test_ready_made_splits_are_recognised_where_there_are_several() -> None:
     assert labels_of([Entry(path) for path in paths], "data").splits == ["train", "validation", "test", ""]
     alone = labels_of([Entry("train/cat.1.jpg"), Entry("train/dog.1.jpg")], "data")
     assert alone.splits == ["", ""]
+    trains = ["train/bus/1.jpg", "train/car/1.jpg", "train/train/1.jpg"]
+    paths = [*trains, *(path.replace("train", "test", 1) for path in trains)]
+    found = labels_of([Entry(path) for path in paths], "data")
+    assert found.labels == ["bus", "car", "train"] * 2
+    assert found.splits == ["train"] * 3 + ["test"] * 3
+    assert "not for a split, as it lies beside others: train" in found.why
     given = [Entry("1.jpg", "cat", "train"), Entry("2.jpg", "dog", "dev"), Entry("3.jpg", "dog", "other")]
     assert labels_of(given, "data").splits == ["train", "validation", ""]
