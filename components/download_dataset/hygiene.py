@@ -18,7 +18,7 @@ from headstart.components.core.dataset import SPLITS
 from headstart.components.core.hygiene import Finding, HygieneSummary
 from headstart.components.core.page import shown
 from headstart.components.download_dataset.measures import LOOKS, Look, Measures
-from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined
+from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
 
 FACTS = (
@@ -34,11 +34,11 @@ IMBALANCE = 3.0
 """How many times as large as the smallest class the largest may be without a warning."""
 
 BAD_SHARE = 0.02
-"""Share of files that may be of no use, repeated pictures aside, without a warning."""
+"""Share of files that may be of no use without a warning."""
 
 _USUAL_SHARE = 0.1
 _FILES, _GROUPS, _OF_A_GROUP, _OF_A_LOOK, _VALUES, _SIDE = 200, 24, 6, 12, 10, 112
-_REPEATED = ("duplicate", "leak", "conflict")
+_USABLE = (CORRECTED, "duplicate", "leak", "conflict")
 
 _LOOKS = {
     "dark": "Nearly all of it is darker than a third of full light.",
@@ -48,7 +48,7 @@ _LOOKS = {
 }
 _REASONS = {
     "conflict": "The same pixels in two classes: one of the labels is wrong. None of them is used.",
-    "corrected": "The corrections leave it out.",
+    CORRECTED: "The corrections leave it out.",
     "damaged": "The decoder gave up.",
     "duplicate": "The same pixels as another file of its class, which is used.",
     "empty": "No bytes.",
@@ -287,7 +287,7 @@ class HygienePage:
         )
 
     def _bad_files(self) -> Note | None:
-        bad = sum(each.reason not in _REPEATED for each in self._hygiene.quarantined)
+        bad = sum(each.reason not in _USABLE for each in self._hygiene.quarantined)
         share = bad / (len(self._facts) + len(self._hygiene.quarantined))
         return _note(
             share > BAD_SHARE,

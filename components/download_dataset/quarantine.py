@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 QUARANTINE = "quarantine.csv"
+CORRECTED = "corrected"
+"""The reason of a picture that is left out because the user wants it so."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

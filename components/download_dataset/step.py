@@ -26,7 +26,7 @@ from headstart.components.download_dataset.findings import FACTS, hexadecimal
 from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
 from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
-from headstart.components.download_dataset.quarantine import QUARANTINE, Quarantined, write_quarantine
+from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
 from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
 from headstart.components.download_dataset.sources import Source, Unreadable, open_source
 from headstart.components.download_dataset.spool import SCHEMA, Spool
@@ -41,7 +41,8 @@ class Settings:
     Attributes:
         labels: How classes are told: ``auto``, ``given``, ``folders`` or ``names``.
         max_side: Longest side that is kept, in pixels; larger pictures are reduced.
-        max_bad_fraction: Share of the files that may be left out, repeated pictures aside, before the run stops.
+        max_bad_fraction: Share of the files that may be of no use before the run stops; pictures that are repeated,
+            or left out by the corrections, are none of them.
         sha256: What each source's SHA-256 has to be, empty where unchecked; or no entries at all.
         corrections: Classes that are right where the sources are wrong: see `read_corrections`; empty: none.
     """
@@ -135,6 +136,7 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
 def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Settings) -> list[Quarantined]:
     """Puts the good pictures into the spool; the files that are left out."""
     quarantined = [each for source in sources for each in source.unusable]
+    unusable = len(quarantined)
     files = itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
     remote = any(source.remote for source in sources)
     numbers = {label: number for number, label in enumerate(intake.classes)}
@@ -144,11 +146,14 @@ def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Setti
             labels = _corrected(checked, intake.corrections)
             changed += sum(label not in ("", file.label) for file, label in zip(checked.files, labels, strict=True))
             spool.add(*_good(checked, labels, numbers))
-            quarantined += _bad(checked, labels)
-            if len(quarantined) > settings.max_bad_fraction * intake.files:
+            bad = _bad(checked, labels)
+            quarantined += bad
+            unusable += sum(each.reason != CORRECTED for each in bad)
+            if unusable > settings.max_bad_fraction * intake.files:
+                head = _head([each for each in quarantined if each.reason != CORRECTED])
                 raise HeadstartError(
                     f"data {intake.name!r}: more than {settings.max_bad_fraction:.0%} of {intake.files:,} files "
-                    f"cannot be used: {_head(quarantined)}; mend or remove them, or raise max_bad_fraction"
+                    f"cannot be used: {head}; mend or remove them, or raise max_bad_fraction"
                 )
     spool.finish()
     if intake.corrections:
@@ -186,7 +191,7 @@ def _good(
 def _bad(checked: Checked, labels: list[str]) -> list[Quarantined]:
     reasons, details = (checked.findings[name].to_pylist() for name in ("reason", "detail"))
     return [
-        Quarantined(file.path, reason or "corrected", detail or "the corrections leave it out")
+        Quarantined(file.path, reason or CORRECTED, detail or "the corrections leave it out")
         for file, label, reason, detail in zip(checked.files, labels, reasons, details, strict=True)
         if not label
     ]

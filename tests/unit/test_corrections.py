@@ -33,6 +33,17 @@ def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset
     assert f"{gone.path},corrected,the corrections leave it out" in quarantine
 
 
+def test_pictures_that_the_corrections_leave_out_are_no_bad_files(
+    pictures: Path, dataset: Path, tmp_path: Path
+) -> None:
+    rows = list(read_rows(dataset))
+    file = written(tmp_path / "c.csv", ("id", "label"), *((row.id, "") for row in rows[::2]))
+    data, out, page = [str(pictures)], tmp_path / "data", tmp_path / "data.html"
+    assert download_dataset(data, out, page, Settings(corrections=file)).images == len(rows) // 2
+    with pytest.raises(HeadstartError, match=r"more than 1% of 125 files cannot be used: (?!.*corrected)"):
+        download_dataset(data, out, page, Settings(corrections=file, max_bad_fraction=0.01))
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -149,10 +149,10 @@ def test_each_kind_of_data_is_warned_of_in_words(table: pa.Table, title: str) ->
     assert "; 1 thing to look at" in text and f"{title}. " in text
 
 
-def test_repeated_pictures_are_no_files_of_no_use() -> None:
-    repeated = [Quarantined("a", "duplicate", "same pixels as b")] * 50
-    assert "150 files can be used; nothing looks wrong" not in page(facts([60, 60]), quarantined=repeated).text
-    assert "120 of 170 files can be used; nothing looks wrong" in page(facts([60, 60]), quarantined=repeated).text
+@pytest.mark.parametrize("reason", ["duplicate", "corrected"])
+def test_repeated_and_corrected_pictures_are_no_files_of_no_use(reason: str) -> None:
+    left_out = [Quarantined("a", reason, "")] * 50
+    assert "120 of 170 files can be used; nothing looks wrong" in page(facts([60, 60]), quarantined=left_out).text
 
 
 def test_groups_across_ready_made_splits_are_leaks_only_where_splits_are_ready_made() -> None:
