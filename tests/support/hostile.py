@@ -122,6 +122,18 @@ def _member(name: str, content: bytes = b"", kind: bytes = tarfile.REGTYPE, link
     return change
 
 
+def _tar_header(kind: bytes, size: int, times: int = 1) -> Callable[[Path], str]:
+    """Headers that say a name, or what else there is to a member, in so many bytes."""
+
+    def change(archive: tarfile.TarFile) -> None:
+        info = tarfile.TarInfo("././@LongLink")
+        info.type, info.size = kind, size
+        for _ in range(times):
+            archive.fileobj.write(info.tobuf(tarfile.GNU_FORMAT) + b"x" * size + bytes(-size % 512))
+
+    return _tar(change, mode="w:gz")
+
+
 def _zip_link(archive: zipfile.ZipFile) -> None:
     info = zipfile.ZipInfo("pets/cats/passwd.jpg")
     info.create_system, info.external_attr = 3, 0o120777 << 16
@@ -316,6 +328,9 @@ CASES = [
     Case("tar with a hard link", QUARANTINED, "link", _tar(_member("pets/cats/x.jpg", kind=tarfile.LNKTYPE, link="pets/cats/0.jpg"))),
     Case("tar with a device", QUARANTINED, "device", _tar(_member("pets/cats/x.jpg", kind=tarfile.CHRTYPE))),
     Case("tar with a named pipe", QUARANTINED, "device", _tar(_member("pets/cats/x.jpg", kind=tarfile.FIFOTYPE))),
+    Case("tar.gz with a name of 64 MB", REFUSED, "is damaged (a header of 67,108,864 bytes; the most is 1,048,576)", _tar_header(tarfile.GNUTYPE_LONGNAME, 2**26)),
+    Case("tar.gz with 64 MB of PAX", REFUSED, "is damaged (a header of 67,108,864 bytes; the most is 1,048,576)", _tar_header(tarfile.XHDTYPE, 2**26)),
+    Case("tar.gz with 5,000 names for a member", REFUSED, "is damaged", _tar_header(tarfile.GNUTYPE_LONGNAME, 100, times=5000)),
     Case("tar.gz cut short", REFUSED, "is damaged", _tar(spoil=lambda content: content[:-2000], mode="w:gz")),
     Case("tar.xz with a flipped byte", REFUSED, "is damaged", _tar(spoil=_flip, mode="w:xz")),
     Case("gzip of something else", REFUSED, NO_ARCHIVE, _text("pets.gz", b"\x1f\x8b\x08\0 nonsense")),

@@ -68,7 +68,8 @@ def test_class_folders_on_disks_of_their_own_are_all_read(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_tar_yields_every_file(tmp_path: Path, mode: str) -> None:
-    assert read(str(write_tar(tmp_path / "archive", mode, FILES))) == FILES
+    files = FILES | {f"dogs/{'long' * 50}.jpg": b"long"}
+    assert read(str(write_tar(tmp_path / "archive", mode, files))) == files
 
 
 def test_tar_compressed_with_zstd_yields_every_file(tmp_path: Path) -> None:

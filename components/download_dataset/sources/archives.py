@@ -35,9 +35,19 @@ MAX_TOTAL_BYTES = 2**40
 MAX_RATIO = 200
 """What an archive may unpack to, as a multiple of its own size; pictures, compressed already, come to about 1."""
 
+MAX_HEADER_BYTES = 2**20
+"""What a tar archive may say of a member beside its content: a long name, and whatever PAX adds."""
+
 _FREE_OF_RATIO_BYTES = 2**30
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_DAMAGE = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError)
+_DAMAGE = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError, RecursionError)
 
 
 class _Size:
@@ -86,6 +96,16 @@ class _Member:
         info = zipfile.ZipInfo(self.name)
         info.header_offset, info.compress_size, info.file_size = self.offset, self.packed, self.size
         info.CRC, info.compress_type, info.flag_bits = self.crc, self.method, self.flags
+        return info
+
+
+class _Info(tarfile.TarInfo):
+    """What the library knows of a tar archive's member; it reads what is said of one into memory as a whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and not 0 <= self.size <= MAX_HEADER_BYTES:
+            raise tarfile.TarError(f"a header of {self.size:,} bytes; the most is {MAX_HEADER_BYTES:,}")
+        info: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
         return info
 
 
@@ -204,10 +224,13 @@ def _tar(path: Path) -> Iterator[tarfile.TarFile]:
     with path.open("rb") as file:
         zstd = file.read(4) == _ZSTD_MAGIC
     if zstd:
-        with pa.input_stream(path, compression="zstd") as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        with (
+            pa.input_stream(path, compression="zstd") as stream,
+            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Info) as archive,
+        ):
             yield archive
     else:
-        with tarfile.open(path, "r:*") as archive:
+        with tarfile.open(path, "r:*", tarinfo=_Info) as archive:
             yield archive
 
 
