@@ -88,6 +88,9 @@ _Group = list[_Image]
 _Places = dict[int, str]
 """The split of each image by its row; an image that goes nowhere is absent."""
 
+_Offer = tuple[_Group, Sequence[str]]
+"""A group, and the splits that it may go to, the best first."""
+
 
 @full_disk_in_one_line()
 def split_dataset(
@@ -98,7 +101,8 @@ def split_dataset(
     By ``hash`` an image's place depends on the seed and its pixels alone: the same data gives the same split
     anywhere. With fractions, adding images moves none of those that were there, near-duplicates of new ones aside.
     With counts, an image goes where its hash points while there is room: as long as a class has more images than are
-    asked for, new ones may take an old one's place, but move hardly any to another split.
+    asked for, new ones may take an old one's place, but move hardly any to another split. Where groups would leave a
+    split short, the larger ones choose first.
 
     By ``name`` images are taken in natural order of their paths, as the tutorial does: the first for training, the
     next for validation, the last for test.
@@ -117,7 +121,8 @@ def split_dataset(
         What each of the three holds.
 
     Raises:
-        HeadstartError: A class is smaller than what is asked of it, or would be missing from a split.
+        HeadstartError: A class is smaller than what is asked of it, or would be missing from a split; or its groups
+            do not fill the counts exactly.
     """
     start_logging()
     info = read_info(dataset)
@@ -165,32 +170,55 @@ def _groups(images: list[_Image], dealing: Dealing) -> list[_Group]:
 
 def _deal_by_count(groups: list[_Group], classes: list[str], dealing: Dealing) -> _Places:
     counts = dealing.shares.counts
-    room = [dict(zip(SPLITS, counts, strict=True)) for _ in classes]
+    asked = ",".join(map(str, counts))
+    images = Counter(image.label for group in groups for image in group)
+    for label, name in enumerate(classes):
+        if images[label] < sum(counts):
+            raise HeadstartError(
+                f"class {name!r} has {images[label]} usable images, and counts {asked} ask for {sum(counts)}; ask "
+                "for fewer, or use fractions"
+            )
 
-    def place(group: _Group, splits: Sequence[str]) -> bool:
+    anywhere: list[_Offer] = [(group, SPLITS) for group in groups]
+    ways = [anywhere]
+    if dealing.order == "hash":
+        # Each where its hash points first, so that other images change its place as little as can be. Where single
+        # images take the room that groups need, the larger ones come first.
+        pointed: list[_Offer] = [(group, [_pick(group, dealing.seed, SPLITS, counts)]) for group in groups]
+        ways = [
+            pointed + anywhere,
+            pointed + _largest_first(anywhere),
+            [(group, [*splits, *SPLITS]) for group, splits in _largest_first(pointed)],
+        ]
+    for offers in ways:
+        room = {(label, split): n for label in range(len(classes)) for split, n in zip(SPLITS, counts, strict=True)}
+        places = _fill(room, offers)
+        if not any(room.values()):
+            return places
+    short = min(label for (label, _), left in room.items() if left)
+    raise HeadstartError(
+        f"class {classes[short]!r} has enough usable images for counts {asked}, but its groups of near-duplicates, "
+        "each of which lies in one split, do not fill them exactly; ask for fewer, or use fractions"
+    )
+
+
+def _largest_first(offers: list[_Offer]) -> list[_Offer]:
+    return sorted(offers, key=lambda offer: len(offer[0]), reverse=True)
+
+
+def _fill(room: dict[tuple[int, str], int], offers: list[_Offer]) -> _Places:
+    """Puts each group where it has its first offer that there is room for, and takes that room away."""
+    places: _Places = {}
+    for group, splits in offers:
+        if group[0].row in places:
+            continue
         sizes = Counter(image.label for image in group)
         for split in splits:
-            if all(room[label][split] >= size for label, size in sizes.items()):
+            if all(room[label, split] >= size for label, size in sizes.items()):
                 for label, size in sizes.items():
-                    room[label][split] -= size
+                    room[label, split] -= size
                 places.update((image.row, split) for image in group)
-                return True
-        return False
-
-    places: _Places = {}
-    spare = groups
-    if dealing.order == "hash":
-        # Each where its hash points first, so that other images change its place as little as can be.
-        spare = [group for group in groups if not place(group, [_pick(group, dealing.seed, SPLITS, counts)])]
-    for group in spare:
-        place(group, SPLITS)
-    for label, name in enumerate(classes):
-        if any(room[label].values()):
-            images = sum(image.label == label for group in groups for image in group)
-            raise HeadstartError(
-                f"class {name!r} has {images} usable images, and counts {','.join(map(str, counts))} ask for "
-                f"{sum(counts)}; ask for fewer, or use fractions"
-            )
+                break
     return places
 
 

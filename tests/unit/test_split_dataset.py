@@ -79,6 +79,24 @@ def test_class_too_small_is_named(tmp_path: Path) -> None:
         split(write(tmp_path / "tiny", 2), tmp_path, FRACTIONS)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_counts_are_exact_where_single_images_would_take_the_room_of_pairs(tmp_path: Path, seed: int) -> None:
+    with DatasetWriter(tmp_path / "data", ["cat", "dog"], "here") as writer:
+        for number in range(80):
+            group = number // 4 if number < 40 else number // 2
+            writer.add(ImageRow(b"x", f"{number}.jpg", number % 2, f"id{number}", f"{number % 2} {group}", 8, 8))
+    parts = split(tmp_path / "data", tmp_path, Shares([25, 9, 5], []), seed=seed)
+    assert {name: len(rows) for name, rows in parts.items()} == {"train": 50, "validation": 18, "test": 10}
+
+
+def test_counts_that_groups_do_not_fill_are_told_so(tmp_path: Path) -> None:
+    data = write(tmp_path / "data", 40, group_size=2)
+    message = r"class 'cat' has enough usable images for counts 25,9,5, but its groups of near-duplicates"
+    for order in ("hash", "name"):
+        with pytest.raises(HeadstartError, match=message):
+            split(data, tmp_path, Shares([25, 9, 5], []), order)
+
+
 @pytest.mark.parametrize(
     ("counts", "fractions"),
     [([1, 2], []), ([0, 1, 1], []), ([], []), ([], [0.5, 0.5]), ([], [0.9, 0.1, 0.1]), ([], [1.0, 0.0, 0.0])],
