@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -116,6 +117,7 @@ def _of_object(stored: StoredObject) -> _Listed:
 
 
 def _of_path(name: str, path: Path) -> Iterator[_Listed]:
-    if path.is_file():
+    # Path's own raises where a name is too long to be a file's.
+    if os.path.isfile(path):  # noqa: PTH113
         found = path.stat()
         yield _Listed(name, found.st_size, str(found.st_mtime_ns))

@@ -171,6 +171,16 @@ def _manifest(rows: list[list[str]], encoding: str = "utf-8") -> Callable[[Path]
     return make
 
 
+def _json_lines(image: str) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        good = [(f"pets/{name}/{seed}.jpg", name) for seed in range(6) for name in [("cats", "dogs")[seed % 2]]]
+        lines = [json.dumps({"image": name, "label": label}) for name, label in [*good, (image, "cats")]]
+        (folder / "pets.jsonl").write_text("\n".join(lines))
+        return str(folder / "pets.jsonl")
+
+    return make
+
+
 def _text(name: str, content: bytes) -> Callable[[Path], str]:
     def make(folder: Path) -> str:
         (folder / name).write_bytes(content)
@@ -344,6 +354,9 @@ CASES = [
     Case("CSV that lists a picture twice", QUARANTINED, "duplicate", _manifest([["pets/cats/0.jpg", "cat"]])),
     Case("CSV that gives a picture two classes", QUARANTINED, "conflict", _manifest([["pets/cats/0.jpg", "dog"]])),
     Case("JSON lines with a broken line", REFUSED, "line 2: no JSON", _text("pets.jsonl", json.dumps({"image": "1.jpg", "label": "cat"}).encode() + b"\n{broken\n")),
+    Case("JSON lines that name a file with a NUL", QUARANTINED, "missing", _json_lines("pets/a\0b.jpg")),
+    Case("JSON lines with half a character", QUARANTINED, "missing", _json_lines("pets/\ud800.jpg")),
+    Case("JSON lines that name a user's folder", QUARANTINED, "missing", _json_lines("~nobody-of-that-name/x.jpg")),
     Case("Parquet cut short", REFUSED, "is damaged", _parquet(lambda content: content[:-50])),
     Case("Parquet without a column image", REFUSED, "it lacks image", _parquet(name="photo")),
     Case("Parquet with a row without bytes", QUARANTINED, "missing", _parquet(extra=({"bytes": None, "path": "x.jpg"}, "cat"))),

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -78,6 +79,15 @@ def test_a_manifest_changes_with_the_pictures_it_names(folder: Path, text: str) 
     changed = of(manifest)
     (folder / "cats" / "1.jpg").unlink()
     assert len({before, changed, of(manifest)}) == 3
+
+
+@pytest.mark.parametrize("name", ["nowhere.jpg", "x" * 300, "a\0b.jpg", "\ud800.jpg", "~nobody-of-that-name/x.jpg"])
+def test_what_a_manifest_names_and_is_not_there_is_listed_as_absent(folder: Path, name: str) -> None:
+    manifest = folder / "pets.jsonl"
+    manifest.write_text(json.dumps({"image": "cats/1.jpg", "label": "cat"}))
+    before = of(manifest)
+    manifest.write_text(json.dumps({"image": name, "label": "cat"}))
+    assert of(manifest) == of(manifest) != before
 
 
 def test_a_server_that_tells_no_version_gives_another_digest_every_time(folder: Path) -> None:

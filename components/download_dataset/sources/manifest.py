@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import functools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -127,7 +128,12 @@ def _json_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
             except ValueError as error:
                 raise HeadstartError(f"manifest {name!r}, line {number}: no JSON ({error})") from None
             _check_columns(f"{name}, line {number}", list(row) if isinstance(row, dict) else [])
-            yield {key: "" if value is None else str(value) for key, value in row.items()}
+            yield {_text(key): "" if value is None else _text(value) for key, value in row.items()}
+
+
+def _text(value: object) -> str:
+    """A JSON key or value as text; half a character, which UTF-8 cannot say, becomes a question mark."""
+    return str(value).encode(errors="replace").decode()
 
 
 def _check_columns(where: str, columns: list[str]) -> None:
@@ -159,4 +165,5 @@ def _address(base: str, image: str) -> str:
         if image.startswith("/") or scheme_of(image):
             raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
         return f"{base}/{quote(image) if scheme_of(base) in _WEB else image}"
-    return str(Path(base, image.removeprefix("file://")).expanduser())
+    # Unlike Path's, this one leaves `~cat.jpg` alone where no such user is.
+    return str(Path(base, os.path.expanduser(image.removeprefix("file://"))))  # noqa: PTH111

@@ -123,7 +123,8 @@ def read_file(path: str | Path) -> bytes:
             if size > MAX_FILE_BYTES:
                 raise too_large(size)
             return file.readall()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
+        # A name with a NUL in it is no file's.
         raise Unreadable("missing", "no such file") from None
     except OSError as error:
         raise Unreadable("unreadable", error.strerror or str(error)) from None
