@@ -60,7 +60,8 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
 
     1. ``given``: by the source itself, a manifest or Parquet.
     2. ``folders``: the folder that a file lies in; `pets/cats/1.jpg` is of class `cats`. Folders named like a
-       split (`train`, `validation`, `test`) are no classes, unless one alone lies beside two classes or more.
+       split (`train`, `validation`, `test`) are no classes, but for a `train` that no other of them lies beside,
+       and two classes do: trains, as in VOC and COCO.
     3. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`.
 
     Args:
@@ -104,14 +105,15 @@ def _labels(entries: Iterable[Entry], rule: str) -> list[str]:
 
 
 def _classes_of_folders(folders: set[str]) -> dict[str, str]:
-    """The class of each folder that files lie in; one named like a split has none, unless alone among classes."""
+    """The class of each folder that files lie in; one named like a split has none, unless it shows trains."""
     names = {folder: sys.intern(PurePosixPath(folder).name) for folder in folders}
     families: dict[str, list[str]] = defaultdict(list)
     for folder in folders - {""}:
         families[folder.rpartition("/")[0]].append(folder)
     for family in families.values():
         like_splits = [folder for folder in family if names[folder].lower() in _SPLIT_NAMES]
-        if len(like_splits) > 1 or len(family) < 3:
+        shows_trains = [names[folder].lower() for folder in like_splits] == ["train"] and len(family) >= 3
+        if not shows_trains:
             names.update(dict.fromkeys(like_splits, ""))
     return names
 

@@ -18,6 +18,7 @@ from headstart.components.download_dataset.sources import Entry
         (["cats/1.jpg", "dogs/1.jpg", "README.txt"], ["cats", "dogs", ""], "folders"),
         (["voc/bus/1.jpg", "voc/car/1.jpg", "voc/train/1.jpg"], ["bus", "car", "train"], "folders"),
         (["bus/1.jpg", "car/1.jpg", "train/1.jpg", "test/1.jpg"], ["bus", "car", "", ""], "folders"),
+        (["bus/1.jpg", "car/1.jpg", "test/1.jpg"], ["bus", "car", ""], "folders"),
         (["train/cat/1.jpg", "train/dog/1.jpg", "test/1.jpg"], ["cat", "dog", ""], "folders"),
         (["train/cat.1.jpg", "train/dog.1.jpg", "test1/1.jpg"], ["cat", "dog", ""], "names"),
     ],
