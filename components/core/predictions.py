@@ -1,6 +1,7 @@
 """Predictions: Parquet with `id`, `label` and one probability per class, which is all that figures need."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.left_out import read_left_out
 
 PREDICTIONS = "predictions.parquet"
 VALIDATION = "validation.parquet"
@@ -71,7 +73,8 @@ def predictions_of(
     rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
     ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
     # A group is called after one of its members; any member that was seen gives the others away.
-    known = seen | {group for image, group in zip(ids, groups, strict=True) if image in seen}
+    members = itertools.chain(zip(ids, groups, strict=True), read_left_out(dataset).items())
+    known = seen | {group for image, group in members if image in seen}
     return Predictions(
         classes=info.classes,
         ids=ids,

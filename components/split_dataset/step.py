@@ -20,6 +20,7 @@ from headstart.components.core.dataset import (
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import HYGIENE
+from headstart.components.core.left_out import write_left_out
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
 
@@ -78,6 +79,7 @@ class Dealing:
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Image:
     row: int
+    id: str
     label: int
     group: str
     path: str
@@ -126,7 +128,7 @@ def split_dataset(
     """
     start_logging()
     info = read_info(dataset)
-    names = ["label", "group", "image.path", "split"]
+    names = ["id", "label", "group", "image.path", "split"]
     table = read_columns(dataset, names)
     columns = (table[name].to_pylist() for name in names)
     images = [_Image(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
@@ -149,7 +151,8 @@ def split_dataset(
         for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):
             if number in places:
                 writers[places[number]].add(dataclasses.replace(row, fold=folds.get(number, NO_FOLD)))
-        # The evaluation alone reads it, and sees the test images only.
+        # The evaluation alone reads these, and sees the test images only.
+        write_left_out(test, _left_out(groups, places, "test"))
         if (dataset / HYGIENE).exists():
             shutil.copyfile(dataset / HYGIENE, test / HYGIENE)
     _check_no_leak(folders)
@@ -256,6 +259,17 @@ def _deal_as_given(groups: list[_Group], dealing: Dealing) -> _Places:
         split = _pick(group, dealing.seed, names, [shares[name] for name in names]) if last == "train" else last
         places.update((image.row, split) for image in group if last and image.split == last)
     return places
+
+
+def _left_out(groups: list[_Group], places: _Places, split: str) -> dict[str, str]:
+    """The group of each image, by its id, that lies in no split while others of its group lie in this one."""
+    return {
+        image.id: image.group
+        for group in groups
+        if any(places.get(image.row) == split for image in group)
+        for image in group
+        if image.row not in places
+    }
 
 
 def _check_every_class_is_everywhere(

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headstart.components.core.dataset import NO_FOLD, DatasetWriter, ImageRow, read_rows
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.predictions import predictions_of
 from headstart.components.split_dataset.step import SPLITS, Dealing, Shares, split_dataset
 
 FRACTIONS = Shares([], [0.7, 0.15, 0.15])
@@ -161,6 +163,11 @@ def test_near_duplicate_of_a_test_image_leaves_the_ready_made_training_set(tmp_p
     assert "6.jpg" in names(parts["test"])
     assert "0.jpg" not in set.union(*map(names, parts.values()))
     assert sum(map(len, parts.values())) == 59
+    # A model that learned from the one that is left out knows the other.
+    rows = parts["test"]
+    for learned, known in (("id0", {"id6"}), ("id2", set())):
+        told = predictions_of(tmp_path / "out" / "test", np.full((len(rows), 2), 0.5), frozenset([learned]))
+        assert {row.id for row, seen in zip(rows, told.seen, strict=True) if seen} == known
 
 
 def test_split_that_is_missing_is_taken_out_of_training(tmp_path: Path) -> None:
