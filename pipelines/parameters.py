@@ -16,16 +16,23 @@ from headstart.components.core.recipe import (
     dump_recipe,
     load_recipe,
     recipe_names,
-    recipe_text,
+    recipe_values,
 )
-from headstart.components.core.stores import WRITABLE_SCHEMES, is_remote, scheme_of, without_secrets
-from headstart.components.core.validation import load_yaml
+from headstart.components.core.stores import (
+    WRITABLE_SCHEMES,
+    check_address,
+    is_remote,
+    scheme_of,
+    without_secrets,
+)
 from headstart.components.download_dataset.step import Settings
 from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE, check_forms
 from headstart.components.split_dataset.step import Dealing, Shares
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
 _PLACES = ("corrections", "champion", *_WRITTEN)
+_OF_PUBLICATION = ("level", "min_accuracy", "min_recall", "max_slice_drop", "exports")
+_SEEDS = 2**32
 
 
 class Parameters(BaseModel):
@@ -132,11 +139,36 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: A value is none that any data could make right.
         """
-        self.training().resolved()
-        Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
+        self._check_places(self.training().resolved().weights)
+        settings = Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
+        if self.data:
+            settings.digests(self.data)
+        if not 0 <= self.seed < _SEEDS:
+            raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
         Dealing(Shares(self.counts, self.fractions), self.order)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_forms(self.exports)
+        defaults = Parameters()
+        unread = [name for name in _OF_PUBLICATION if getattr(self, name) != getattr(defaults, name)]
+        if unread and not self.publish_uri:
+            raise HeadstartError(
+                f"without --publish there is no use for {', '.join(unread)}; say where models are published, or "
+                "leave that out"
+            )
+        texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
+        texts += [("data", each) for each in self.data]
+        texts += [(key, value) for key, value in self.settings.items() if isinstance(value, str)]
+        for name, value in texts:
+            if "{{" in value or "$(" in value:
+                value = without_secrets(value)
+                raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
+
+    def _check_places(self, weights: str) -> None:
+        if "" in self.data:
+            raise HeadstartError("data '' names no source; pass a folder, an archive, or an address")
+        read = [*(("data", each) for each in self.data), ("weights", weights)]
+        for name, value in read + [(name, getattr(self, name)) for name in _PLACES]:
+            check_address(value, name)
         for name in _WRITTEN:
             if scheme_of(value := getattr(self, name)) not in WRITABLE_SCHEMES:
                 raise HeadstartError(
@@ -145,12 +177,6 @@ class Parameters(BaseModel):
                 )
         if "'" in self.publish_uri or '"' in self.publish_uri:
             raise HeadstartError(f"publish {self.publish_uri!r}: KFP's conditions stumble over quotes; rename it")
-        texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
-        texts += [("data", each) for each in self.data]
-        texts += [(key, value) for key, value in self.settings.items() if isinstance(value, str)]
-        for name, value in texts:
-            if "{{" in value or "$(" in value:
-                raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
 
     def training(self) -> Recipe:
         """The recipe that is trained by.
@@ -170,8 +196,7 @@ class Parameters(BaseModel):
         """The same with the content of a recipe's file in the place of the file, which no pod would find."""
         if self.recipe in recipe_names():
             return self
-        content = load_yaml(recipe_text(self.recipe), f"recipe {self.recipe!r}")
-        return self.model_copy(update={"recipe": dump_recipe(content or {})})
+        return self.model_copy(update={"recipe": dump_recipe(recipe_values(self.recipe))})
 
     def on_this_machine(self) -> "Parameters":
         """The same with local paths made absolute, for steps that run in folders of their own.

@@ -251,6 +251,23 @@ def recipe_text(recipe: str) -> str:
     return (_FOLDER / f"{recipe}.yaml").read_text(encoding="utf-8")
 
 
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """What a recipe says, unchecked, without what it leaves out.
+
+    Args:
+        recipe: What `recipe_text` takes.
+
+    Raises:
+        HeadstartError: There is no such recipe, or it is no mapping of keys to values.
+    """
+    content = load_yaml(recipe_text(recipe), _named(recipe)) or {}
+    if not isinstance(content, dict):
+        raise HeadstartError(
+            f"{_named(recipe)} must have lines of `key: value`; known: {', '.join(Recipe.model_fields)}"
+        )
+    return content
+
+
 def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None = None) -> Recipe:
     """Reads and checks a recipe.
 
@@ -262,14 +279,13 @@ def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None
         HeadstartError: There is no such recipe, or it or the settings have an unknown key or a wrong value; the
             message names the key and, of an unknown one, the nearest that there is.
     """
-    shown = "the recipe" if _is_yaml(recipe) else f"recipe {recipe!r}"
-    values = _laid_over(_defaults(), _read(recipe, shown))
+    values = _laid_over(_defaults(), recipe_values(recipe))
     for key, value in (settings or {}).items():
         values = _laid_over(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise HeadstartError(f"{shown}: {explain(error, Recipe, recipe_keys())}") from None
+        raise HeadstartError(f"{_named(recipe)}: {explain(error, Recipe, recipe_keys())}") from None
 
 
 def dump_recipe(recipe: Recipe | Mapping[str, Any]) -> str:
@@ -292,16 +308,13 @@ def _is_yaml(recipe: str) -> bool:
     return "\n" in recipe or ": " in recipe
 
 
+def _named(recipe: str) -> str:
+    return "the recipe" if _is_yaml(recipe) else f"recipe {recipe!r}"
+
+
 @functools.cache
 def _defaults() -> dict[str, Any]:
-    return _read(DEFAULT_RECIPE, DEFAULT_RECIPE) | {"description": ""}
-
-
-def _read(recipe: str, shown: str) -> dict[str, Any]:
-    content = load_yaml(recipe_text(recipe), shown) or {}
-    if not isinstance(content, dict):
-        raise HeadstartError(f"{shown} must have lines of `key: value`; known: {', '.join(Recipe.model_fields)}")
-    return content
+    return recipe_values(DEFAULT_RECIPE) | {"description": ""}
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ def load_yaml(text: str, what: str) -> typing.Any:
     """
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # Of a date that there is not it raises a bare one.
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise HeadstartError(f"{what} is no YAML{line}: {getattr(error, 'problem', error)}") from None

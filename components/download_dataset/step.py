@@ -63,6 +63,18 @@ class Settings:
             if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
                 raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")
 
+    def digests(self, data: Sequence[str]) -> Sequence[str]:
+        """What the SHA-256 of each source has to be, empty where unchecked.
+
+        Raises:
+            HeadstartError: There are more or fewer than sources.
+        """
+        if self.sha256 and len(self.sha256) != len(data):
+            raise HeadstartError(
+                f"sha256 has {len(self.sha256)} values for {len(data)} sources; give one each, empty where unchecked"
+            )
+        return self.sha256 or [""] * len(data)
+
 
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
     """Writes the pictures of all sources as one dataset artifact, in the order in which the sources name them.
@@ -85,12 +97,8 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
     settings = settings or Settings()
     if not data:
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
-    if settings.sha256 and len(settings.sha256) != len(data):
-        raise HeadstartError(
-            f"sha256 has {len(settings.sha256)} values for {len(data)} sources; give one each, empty where unchecked"
-        )
+    digests = settings.digests(data)
     with full_disk_in_one_line(dataset), contextlib.ExitStack() as stack:
-        digests = settings.sha256 or [""] * len(data)
         sources = [stack.enter_context(open_source(each, sha256)) for each, sha256 in zip(data, digests, strict=True)]
         spool = stack.enter_context(Spool())
         return _take_in(sources, spool, dataset, hygiene, settings)

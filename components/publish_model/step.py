@@ -70,11 +70,12 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
             differently, or the address cannot be written.
     """
     start_logging()
+    tree = open_tree(uri)
     instead_of = _compared_with(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         version = Path(folder) / "version"
         info = build_version(inputs, version)
-        address = f"{open_tree(uri).address}/{version_of(version)}"
+        address = f"{tree.address}/{version_of(version)}"
         write_inference_service(version, address, info.versions["tensorflow"])
         if card:
             card.parent.mkdir(parents=True, exist_ok=True)

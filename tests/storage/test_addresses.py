@@ -4,7 +4,14 @@ import sys
 import pytest
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import (
+    check_address,
+    is_remote,
+    open_store,
+    open_tree,
+    scheme_of,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,36 @@ def test_secrets_are_cut_and_object_names_are_not() -> None:
     assert without_secrets("https://me:secret@host:1/a%20b?key=secret#secret") == "https://host:1/a%20b"
     assert without_secrets("s3://me:secret@bucket/what?#1@home.jpg") == "s3://bucket/what?#1@home.jpg"
     assert without_secrets("gs://bucket") == "gs://bucket"
+    assert without_secrets("cats/what?#1@home.jpg") == "cats/what?#1@home.jpg"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "gs:/bucket/models",
+            "address 'gs:/bucket/models' is a path as it stands; did you mean 'gs://bucket/models'?",
+        ),
+        ("S3:bucket", "address 'S3:bucket' is a path as it stands; did you mean 's3://bucket'?"),
+        (
+            "https:/me:secret@host/x?key=secret",
+            "address 'https:/host/x' is a path as it stands; did you mean 'https:",
+        ),
+        ("http://[::1/x.zip?key=secret", "address 'http://…' is no address; check its host"),
+    ],
+)
+def test_what_is_meant_for_an_address_is_not_taken_for_a_path(text: str, message: str) -> None:
+    for refusing in (check_address, open_tree):
+        with pytest.raises(HeadstartError) as caught:
+            refusing(text)
+        assert message in str(caught.value) and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cats", "./gs:/cats", "gs:", "ftp:/host", "gs://bucket/a", "http://[::1]/x", "c:/x"]
+)
+def test_paths_and_addresses_pass(text: str) -> None:
+    check_address(text)
 
 
 def test_clients_are_imported_when_a_store_is_opened() -> None:

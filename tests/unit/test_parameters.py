@@ -62,3 +62,35 @@ def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypa
         Parameters(publish_uri="it's").check()
     with pytest.raises(HeadstartError, match=r"min_recall 2\.0: give a share from 0 to 1"):
         Parameters(min_recall=2.0).check()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"data": [""]}, "data '' names no source"),
+        (
+            {"data": ["gs:/bucket/pets"]},
+            "data 'gs:/bucket/pets' is a path as it stands; did you mean 'gs://bucket/pets'",
+        ),
+        ({"data": ["http://[::1/x.zip"]}, "data 'http://…' is no address"),
+        ({"weights": "https:/host/w.h5"}, "weights 'https:/host/w.h5' is a path"),
+        ({"settings": {"weights": "s3:w.h5"}}, "weights 's3:w.h5' is a path"),
+        ({"corrections": "gs:c.csv"}, "corrections 'gs:c.csv' is a path"),
+        ({"champion": "s3:/bucket/model"}, "champion 's3:/bucket/model' is a path"),
+        ({"publish_uri": "gs:/bucket/models"}, "publish_uri 'gs:/bucket/models' is a path"),
+        ({"record_uri": "gs:/bucket"}, "record_uri 'gs:/bucket' is a path"),
+        ({"checkpoint_uri": "s3:bucket"}, "checkpoint_uri 's3:bucket' is a path"),
+        ({"seed": -1}, "seed -1: give a whole number from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed 4294967296: give"),
+        ({"data": ["a.zip", "b.zip"], "sha256": [""]}, "sha256 has 1 values for 2 sources"),
+        ({"level": 0.1, "exports": ["onnx"]}, "without --publish there is no use for level, exports; say where"),
+    ],
+)
+def test_what_no_data_could_make_right_is_refused_at_once(given: dict[str, object], message: str) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        Parameters(**given).check()
+    assert message in str(caught.value)
+
+
+def test_what_says_how_to_publish_is_accepted_where_it_is_said_where() -> None:
+    Parameters(publish_uri="models", min_accuracy=0.9, level=0.01, exports=["onnx"], seed=2**32 - 1).check()

@@ -130,6 +130,19 @@ def test_what_is_wrong_is_told_in_one_line(recipe: str, settings: dict[str, Any]
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "3"])
+def test_file_that_is_no_recipe_is_refused_before_it_is_carried_along(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text(text)
+    with pytest.raises(HeadstartError, match=r"recipe '.*list\.yaml' must have lines of `key: value`; known:"):
+        Parameters(recipe=str(path)).with_recipe_inside()
+
+
+def test_date_that_there_is_not_is_told_in_one_line() -> None:
+    with pytest.raises(HeadstartError, match="the recipe is no YAML: month must be in 1"):
+        load_recipe("description: 2024-13-45")
+
+
 def test_parameters_go_before_the_recipe_and_carry_its_file_along(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# Mine.\nbackbone: vgg16\nimage_size: 96\n")

@@ -9,6 +9,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores.addresses import (
     SCHEMES,
     WRITABLE_SCHEMES,
+    check_address,
     is_remote,
     scheme_of,
     split_address,
@@ -25,6 +26,7 @@ __all__ = [
     "StoredObject",
     "TooLarge",
     "Tree",
+    "check_address",
     "is_remote",
     "open_store",
     "open_tree",
@@ -62,9 +64,10 @@ def open_tree(uri: str) -> Tree:
     """A folder to read and write: a path, or a `gs://` or `s3://` address of a prefix.
 
     Raises:
-        HeadstartError: It is an address of another kind, its client is not installed, or the environment's
-            credentials cannot be used.
+        HeadstartError: It is an address of another kind or a mistyped one, its client is not installed, or the
+            environment's credentials cannot be used.
     """
+    check_address(uri)
     match scheme_of(uri):
         case "" if uri:
             from headstart.components.core.stores.disk import DiskTree

@@ -14,6 +14,7 @@ WRITABLE_SCHEMES = ("", "gs", "s3")
 """Of addresses that `open_tree` knows; of a path it is empty."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?=[^/])", re.IGNORECASE)
 
 
 def scheme_of(text: str) -> str:
@@ -27,11 +28,36 @@ def is_remote(text: str) -> bool:
     return scheme_of(text) in SCHEMES
 
 
+def check_address(text: str, what: str = "address") -> None:
+    """Refuses what is meant for an address and is none; any other path or address passes.
+
+    Args:
+        text: A path or an address.
+        what: Names it in the message.
+
+    Raises:
+        HeadstartError: A slash is missing after the scheme, or the host cannot be told from the rest.
+    """
+    if mistyped := _MISTYPED.match(text):
+        meant = without_secrets(f"{mistyped[1]}://{text[mistyped.end() :]}")
+        typed = mistyped[0] + meant.partition("://")[2]
+        raise HeadstartError(
+            f"{what} {typed!r} is a path as it stands; did you mean {meant!r}? If not, put ./ in front of it"
+        )
+    try:
+        urlsplit(text if is_remote(text) else "")
+    except ValueError:
+        raise HeadstartError(f"{what} {without_secrets(text)!r} is no address; check its host") from None
+
+
 def without_secrets(url: str) -> str:
     """The address as it may be shown: without user, password, query and fragment, where signed URLs carry secrets.
 
-    In object names `?` and `#` are plain characters, so of `gs://` and `s3://` only user and password are cut.
+    In object names `?` and `#` are plain characters, so of `gs://` and `s3://` only user and password are cut. A path
+    stays as it is.
     """
+    if not scheme_of(url):
+        return url
     if scheme_of(url) in ("gs", "s3"):
         bucket, slash, name = url.partition("://")[2].partition("/")
         return f"{scheme_of(url)}://{bucket.rpartition('@')[2]}{slash}{name}"
