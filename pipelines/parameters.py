@@ -26,7 +26,8 @@ from headstart.components.core.stores import (
     without_secrets,
 )
 from headstart.components.download_dataset.step import Settings
-from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE, check_forms
+from headstart.components.predict_images.located import located
+from headstart.components.publish_model.files import FORMS, SAVED_MODEL_ALONE, check_forms, check_installed
 from headstart.components.split_dataset.step import Dealing, Shares
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
@@ -107,7 +108,7 @@ class Parameters(BaseModel):
     champion: str = Field(
         "",
         description="The model in use, to compare with on the same test images: a model's folder, as a path or an "
-        "address. Where models are published, only as long as none is.",
+        "address; as a path also the output folder of a run. Where models are published, only as long as none is.",
     )
     publish_uri: str = Field(
         "",
@@ -202,20 +203,22 @@ class Parameters(BaseModel):
         """The same with local paths made absolute, for steps that run in folders of their own.
 
         Raises:
-            HeadstartError: Weights, corrections or champion are not there.
+            HeadstartError: Weights, corrections or champion are not there, or packages that an export needs.
         """
+        check_installed(self.exports)
         training = self.training()
         get_backbone(training.backbone).check_weights(training.weights)
         data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
         file = Path(training.weights).expanduser()
         weights = str(file.absolute()) if file.is_file() else self.weights
         here: dict[str, Any] = {"data": data, "weights": weights}
-        for name in ("corrections", "champion"):
-            value = getattr(self, name)
-            if value and not is_remote(value):
-                here[name] = str(Path(value).expanduser().absolute())
-                if not Path(here[name]).exists():
-                    raise HeadstartError(f"{name} {value!r} does not exist; pass a path or an address")
+        if self.corrections and not is_remote(self.corrections):
+            here["corrections"] = str(Path(self.corrections).expanduser().absolute())
+            if not Path(here["corrections"]).exists():
+                raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
+        if self.champion and not is_remote(self.champion):
+            with located(self.champion, "champion") as found:
+                here["champion"] = str(found.model.absolute())
         for name in _WRITTEN:
             if (value := getattr(self, name)) and not is_remote(value):
                 here[name] = str(Path(value).expanduser().absolute())

@@ -15,8 +15,8 @@ from headstart.components.core.errors import HeadstartError
 
 # KFP's cache answers with addresses, and never looks whether anything is still there.
 WAY_OUT_OF_CACHE = (
-    "where KFP's cache stood in for the step that makes it, the artifact has been deleted from the store since: "
-    "submit again with --no-cache"
+    "on a cluster, where KFP's cache stood in for the step that makes it, the artifact has been deleted from the "
+    "store since: submit again with --no-cache"
 )
 
 
@@ -79,7 +79,9 @@ def read_json(path: Path, what: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise HeadstartError(f"{path.parent} is no {what}: it has no {path.name}; {WAY_OUT_OF_CACHE}") from None
+        raise HeadstartError(
+            f"{path.parent} is no {what}: it has no {path.name}; check the path; {WAY_OUT_OF_CACHE}"
+        ) from None
     except ValueError as error:
         raise HeadstartError(f"{path} is damaged ({error}); make the {what} again") from None
 

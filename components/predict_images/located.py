@@ -46,12 +46,13 @@ class Trust:
 
 
 @contextlib.contextmanager
-def located(address: str) -> Iterator[Located]:
+def located(address: str, what: str = "model") -> Iterator[Located]:
     """Finds a model; a copy of one that is elsewhere lies in a temporary folder until the `with` block ends.
 
     Args:
         address: A model artifact, the output folder of a run, a published version, or a place where models are
             published, of which the one in use is taken; a path, or an `http(s)://`, `gs://` or `s3://` address.
+        what: Names it in the message.
 
     Raises:
         HeadstartError: There is no model, or it cannot be read.
@@ -67,8 +68,8 @@ def located(address: str) -> Iterator[Located]:
                 yield Located(model, evaluation)
                 return
     raise HeadstartError(
-        f"model {without_secrets(address)!r}: there is no {MANIFEST}, no {_MODEL_FOLDER}/{MANIFEST} and no published "
-        "model; pass a model's folder, the output folder of a run, or where models are published"
+        f"{what} {without_secrets(address)!r}: there is no {MANIFEST}, no {_MODEL_FOLDER}/{MANIFEST} and no "
+        "published model; pass a model's folder, the output folder of a run, or where models are published"
     )
 
 

@@ -5,7 +5,6 @@ per class, float32 (n, classes), scaled by the temperature of the calibration.
 """
 
 import dataclasses
-import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,18 +20,20 @@ from headstart.components.core.dataset import read_info, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event
 from headstart.components.core.network.images import decode
-from headstart.components.publish_model.files import LABELS, LITERT, LITERT_INT8, ONNX, SAVED_MODEL_ALONE, check_forms
+from headstart.components.publish_model.files import (
+    LABELS,
+    LITERT,
+    LITERT_INT8,
+    ONNX,
+    SAVED_MODEL_ALONE,
+    check_installed,
+)
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
 
 _CALIBRATION_IMAGES = 200
 """Training images that show the converter which values activations take; a hundred or two are usual."""
 
 _BATCH = 32
-_NEEDED = {
-    LITERT: ["ai_edge_litert"],
-    LITERT_INT8: ["ai_edge_litert"],
-    ONNX: ["onnxruntime", "tf2onnx"],
-}
 
 Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -62,13 +63,7 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
     Raises:
         HeadstartError: A name is unknown, its packages are not installed, or it lacks training images.
     """
-    check_forms(names)
-    for name in names:
-        missing = [package for package in _NEEDED.get(name, []) if not importlib.util.find_spec(package)]
-        if missing:
-            raise HeadstartError(
-                f"export {name!r} needs {', '.join(missing)}, not installed here: pip install 'headstart[export]'"
-            )
+    check_installed(names)
     if LITERT_INT8 in names and not (train and read_info(train).images):
         raise HeadstartError(f"export {LITERT_INT8!r} needs training images to learn the range of values from")
 

@@ -1,8 +1,9 @@
 """Names of what lies in the folder of a published version, beside what the registry knows of."""
 
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Sequence
 
-from headstart.components.core.errors import unknown_name
+from headstart.components.core.errors import HeadstartError, unknown_name
 
 SAVED_MODELS = "saved_model"
 """The folder that TensorFlow Serving and KServe are pointed to."""
@@ -17,8 +18,14 @@ LITERT, LITERT_INT8, ONNX = "litert", "litert_int8", "onnx"
 FORMS = (SAVED_MODEL_ALONE, LITERT, LITERT_INT8, ONNX)
 """Forms that a model can be published in; the first there is always."""
 
+_NEEDED = {
+    LITERT: ["ai_edge_litert"],
+    LITERT_INT8: ["ai_edge_litert"],
+    ONNX: ["onnxruntime", "tf2onnx"],
+}
 
-def check_forms(names: Iterable[str]) -> None:
+
+def check_forms(names: Sequence[str]) -> None:
     """Refuses a name that is no form's.
 
     Raises:
@@ -27,3 +34,18 @@ def check_forms(names: Iterable[str]) -> None:
     for name in names:
         if name not in FORMS:
             unknown_name("export", name, list(FORMS))
+
+
+def check_installed(names: Sequence[str]) -> None:
+    """Refuses a form that cannot be made for want of its packages; none of them is imported.
+
+    Raises:
+        HeadstartError: One is unknown, or its packages are not installed here.
+    """
+    check_forms(names)
+    for name in names:
+        missing = [package for package in _NEEDED.get(name, []) if not importlib.util.find_spec(package)]
+        if missing:
+            raise HeadstartError(
+                f"export {name!r} needs {', '.join(missing)}, not installed here: pip install 'headstart[export]'"
+            )

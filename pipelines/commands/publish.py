@@ -33,9 +33,11 @@ def publish(
     Before that it is loaded without this package, and has to answer the test images as it was evaluated.
     """
     from headstart.components.core.registry import OVERTAKEN, UNCHANGED
+    from headstart.components.publish_model.files import check_installed
     from headstart.components.publish_model.step import Inputs, publish_model
     from headstart.pipelines.run import TEST, TRAIN
 
+    check_installed(export or [])
     for part in ("model", "evaluation", TEST):
         if not (run / part).is_dir():
             raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has ended well")

@@ -172,7 +172,7 @@ def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
 ) -> None:
     done = headstart(
         "run", "--data", pictures, *QUICK, "--counts", "30,5,5", "--corrections", output / "label_errors.csv",
-        "--champion", output / "model", "--output", tmp_path / "out",
+        "--champion", output, "--output", tmp_path / "out",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())

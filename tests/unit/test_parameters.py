@@ -64,6 +64,26 @@ def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypa
         Parameters(min_recall=2.0).check()
 
 
+def test_a_champion_on_this_machine_is_the_folder_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "out" / "model"
+    model.mkdir(parents=True)
+    (model / "model.json").touch()
+    for given in ("out", "out/model", str(model)):
+        assert Parameters(champion=given).on_this_machine().champion == str(model)
+    assert Parameters(champion="gs://bucket/model").on_this_machine().champion == "gs://bucket/model"
+    for given in ("nowhere", "."):
+        with pytest.raises(HeadstartError, match=f"champion '{given}': there is no model.json, no model/model.json"):
+            Parameters(champion=given).on_this_machine()
+
+
+def test_exports_whose_packages_are_missing_are_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    Parameters(publish_uri="models").on_this_machine()
+    with pytest.raises(HeadstartError, match=r"'litert' needs ai_edge_litert.*pip install 'headstart\[export\]'"):
+        Parameters(publish_uri="models", exports=["litert"]).on_this_machine()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
