@@ -17,6 +17,8 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
+from headstart.components.core.stores import scheme_of
+from headstart.components.download_dataset.sources import local_path
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
 from headstart.pipelines.interruption import ignore_signals, interruptible
 from headstart.pipelines.output import written
@@ -24,10 +26,14 @@ from headstart.pipelines.stages import TRANSFER_LEARNING
 
 LOG = "run.log"
 METRICS = "metrics.json"
+COMPARISON = "comparison.json"
 RECIPE = "recipe.yaml"
 """The complete recipe of the model, which `--recipe` takes back."""
 TRAIN, TEST = "splits/train", "splits/test"
 """Dataset artifacts, with which a model can be published later."""
+
+_COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
+"""Which command's results a folder holds, by the last file to appear."""
 
 _WORK = ".work"
 _GRACE_SECONDS = 5
@@ -135,14 +141,31 @@ def run(request: Request, display: Display) -> dict[str, Any]:
         The content of the last of the products.
 
     Raises:
-        HeadstartError: A step failed, or the output folder cannot be written or is in use.
+        HeadstartError: A step failed, or the output folder cannot be written, is in use, lies in the data, or holds
+            the results of another command.
         Interrupted: SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
     """
+    _check_output(request)
     with full_disk_in_one_line(request.output), interruptible(), _work_folder(request.output) as work:
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
         _publish(root, work, request)
         return dict(read_json(request.output / request.products.names[-1], "run's output"))
+
+
+def _check_output(request: Request) -> None:
+    output = request.output
+    for source in request.parameters["data"]:
+        if scheme_of(source) in ("", "file") and output.resolve().is_relative_to(local_path(source).resolve()):
+            raise HeadstartError(
+                f"output {str(output)!r} lies in the data {source!r}, and would be read as part of it; name a folder "
+                "elsewhere with --output"
+            )
+    for last, command in _COMMANDS.items():
+        if last != request.products.names[-1] and (output / last).exists():
+            raise HeadstartError(
+                f"output {str(output)!r} holds the results of {command}; name another folder with --output"
+            )
 
 
 def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> None:

@@ -26,8 +26,6 @@ from headstart.pipelines.variants import (
 VARIANTS = "variants.yaml"
 """What was compared, which `--variants` takes back."""
 
-COMPARISON = "comparison.json"
-
 
 @takes_choices
 @functools.partial(takes_parameters, names=(*DATA, *TRAINING, DETERMINISTIC))
@@ -42,7 +40,7 @@ def compare(
             "and for each variant its model, evaluation, report and event files in models/, evaluations/, reports/ "
             "and tensorboard/."
         ),
-    ] = Path("out"),
+    ] = Path("comparison"),
 ) -> None:
     """Trains several models on one split of the data, on this machine, and lays them side by side.
 
@@ -55,12 +53,13 @@ def compare(
 
     from headstart.pipelines.display import RunDisplay, show_comparison
     from headstart.pipelines.interruption import interruption_told
-    from headstart.pipelines.run import Products, Request
+    from headstart.pipelines.run import COMPARISON, Products, Request
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()
     output = output.expanduser().absolute()
-    products = Products(_artifacts(variants), VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
+    artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
+    products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters) | {"command": given_command()}
     stages = len(comparison_stages()) + 2 * (len(variants) - 1)
     with interruption_told(console, output), RunDisplay(console, stages=stages) as display:
@@ -81,7 +80,6 @@ def _artifacts(variants: list[Variant]) -> dict[str, str]:
         "comparison.html": "compare-variants/report",
         "data.html": "download-dataset/hygiene",
         "quarantine.csv": "download-dataset/dataset/quarantine.csv",
-        COMPARISON: "compare-variants/comparison",
     }
 
 

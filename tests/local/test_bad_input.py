@@ -10,8 +10,8 @@ from support.commands import QUICK, headstart
 from support.servers import serving
 
 
-def refusal(*arguments: str | Path) -> str:
-    done = headstart("run", *arguments)
+def refusal(*arguments: str | Path, command: str = "run") -> str:
+    done = headstart(command, *arguments)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     lines = done.stderr.strip().splitlines()
@@ -93,3 +93,27 @@ def test_one_line(options: list[str], message: str, pictures: Path, folders: Pat
             options = [option.replace(mark, place) for option in options]
         assert message in refusal(*QUICK, "--output", tmp_path / "out", *options)
     assert not (tmp_path / "out" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_output_in_the_data_is_refused_before_anything_is_there(
+    command: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(pictures.iterdir())
+    monkeypatch.chdir(pictures)
+    assert f"lies in the data '{pictures}', and would be read" in refusal("--data", ".", command=command)
+    assert "lies in the data" in refusal("--data", f"file://{pictures}", "--output", ".", command=command)
+    assert sorted(pictures.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "last", "other"),
+    [("run", "comparison.json", "headstart compare"), ("compare", "metrics.json", "headstart run")],
+)
+def test_results_of_two_commands_are_not_mixed(
+    command: str, last: str, other: str, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / last).touch()
+    message = f"output '{tmp_path}' holds the results of {other}; name another folder"
+    assert message in refusal("--data", pictures, "--output", tmp_path, command=command)
+    assert [path.name for path in tmp_path.iterdir()] == [last]
