@@ -15,7 +15,7 @@ from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.stages import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
-from headstart.pipelines.variants import Choices
+from headstart.pipelines.variants import DETERMINISTIC, Choices
 
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Train a small convnet without transfer as well, for comparison.")
@@ -76,9 +76,12 @@ def takes_parameters(
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        parameters = Parameters(
-            **{name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in fields.items()}
-        ).with_recipe_inside()
+        values = {name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in fields.items()}
+        if values.get(DETERMINISTIC) is False:
+            # KFP's parameter of that name leaves it to the recipe then.
+            values["settings"] |= {DETERMINISTIC: False}
+        parameters = Parameters(**{name: value for name, value in values.items() if value is not None})
+        parameters = parameters.with_recipe_inside()
         parameters.check()
         command(parameters=parameters, **given)
 
@@ -202,9 +205,11 @@ def _option(name: str, field: FieldInfo, needs_data: bool) -> inspect.Parameter:
         kind, default = str, ",".join(map(str, default))
     if name == "settings":
         kind, default = list[str], []
+    if name == DETERMINISTIC:
+        kind, default = bool | None, None
     if name == "data" and needs_data:
         default = inspect.Parameter.empty
-    option = typer.Option(help=field.description, show_default=default not in ("", [], inspect.Parameter.empty))
+    option = typer.Option(help=field.description, show_default=default not in ("", [], None, inspect.Parameter.empty))
     return _keyword(FLAGS.get(name, name), Annotated[kind, option], default)
 
 

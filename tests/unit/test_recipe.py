@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from headstart.components.core.backbones import Head
@@ -17,6 +18,7 @@ from headstart.components.core.recipe import (
     recipe_text,
 )
 from headstart.pipelines.cli import app
+from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.parameters import Parameters
 
 
@@ -141,6 +143,24 @@ def test_file_that_is_no_recipe_is_refused_before_it_is_carried_along(text: str,
 def test_date_that_there_is_not_is_told_in_one_line() -> None:
     with pytest.raises(HeadstartError, match="the recipe is no YAML: month must be in 1"):
         load_recipe("description: 2024-13-45")
+
+
+@pytest.mark.parametrize(
+    ("flags", "deterministic"), [((), True), (("--deterministic",), True), (("--no-deterministic",), False)]
+)
+def test_deterministic_is_as_given_or_else_the_recipes(flags: tuple[str, ...], deterministic: bool) -> None:
+    given = {}
+
+    @takes_parameters
+    def command(*, parameters: Parameters) -> None:
+        given["parameters"] = parameters
+
+    app = typer.Typer()
+    app.command()(command)
+    asked = ("--data", "pets", "--recipe", "deterministic: true", *flags)
+    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert given["parameters"].training().deterministic == deterministic
 
 
 def test_parameters_go_before_the_recipe_and_carry_its_file_along(tmp_path: Path) -> None:
