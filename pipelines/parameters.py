@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +20,7 @@ from headstart.components.core.recipe import (
 from headstart.components.core.stores import (
     WRITABLE_SCHEMES,
     check_address,
+    has_credentials,
     is_remote,
     scheme_of,
     without_secrets,
@@ -232,17 +232,18 @@ class Parameters(BaseModel):
 
         Raises:
             HeadstartError: A source, the weights, corrections, the champion or what is to be written to are a
-                path elsewhere, or an address with a password in it.
+                path elsewhere, or an address with a password or a signature in it.
         """
         training = self.training()
         named = ("", NO_WEIGHTS, get_backbone(training.backbone).pretrained)
         paths = [("weights", training.weights)] if training.weights not in named else []
         paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
-            if is_remote(value) and "@" in urlsplit(value).netloc:
+            if is_remote(value) and has_credentials(value):
                 raise HeadstartError(
-                    f"{name} {without_secrets(value)!r} comes with a password, which would stand in the run's "
-                    "parameters for all to read; name a Secret in the profile, or pass an address that needs none"
+                    f"{name} {without_secrets(value)!r} comes with a password or a signature, which would stand in "
+                    "the run's parameters for all to read; name a Secret in the profile, or pass an address that "
+                    "needs none"
                 )
             if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
                 continue

@@ -21,6 +21,7 @@ from headstart.components.core.stores import scheme_of
 from headstart.components.download_dataset.sources import local_path
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
 from headstart.pipelines.interruption import ignore_signals, interruptible
+from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.output import written
 from headstart.pipelines.stages import TRANSFER_LEARNING
 
@@ -182,6 +183,7 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
     )
     assert child.stdin is not None and child.stdout is not None  # noqa: S101 - for the type checker
     stage, raised, failed = "", None, False
+    secrets = secrets_of(request.parameters)
     try:
         order = {
             "root": str(root),
@@ -195,6 +197,7 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
             child.stdin.flush()
         with log.open("w", encoding="utf-8") as file:
             for line in child.stdout:
+                line = masked(line, secrets)
                 file.write(line)
                 event = parse(line)
                 if event is None:

@@ -29,7 +29,8 @@ class ModelInfo:
         classes: Class names in the order of the model's probabilities.
         image_size: Side in pixels that the model resizes images to.
         backbone: Name of the backbone, also of its layer in the model.
-        recipe: The recipe, complete: a recipe file of it makes the model again from the same data and seed.
+        recipe: The recipe, complete but for secrets in an address of weights: a recipe file of it makes the model
+            again from the same data and seed.
         dataset: Digests of the training and the validation set.
         metrics: Figures on the validation set.
         versions: Of Python, TensorFlow, Keras and this package.

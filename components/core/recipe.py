@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from headstart.components.core.backbones import Backbone, Head, get_backbone
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.nearest import nearest
+from headstart.components.core.stores import without_secrets
 from headstart.components.core.validation import explain, load_yaml
 
 DEFAULT_RECIPE = "fast"
@@ -218,6 +219,10 @@ class Recipe(_Strict):
         """The shape of the classifier, of a recipe that is `resolved`."""
         head = self.head
         return Head(head.pooling or "average", head.hidden_units or 0, head.dropout or 0.0)
+
+    def shown(self) -> dict[str, Any]:
+        """Every key as it may be shown to anyone: the weights' address without secrets."""
+        return self.model_dump() | {"weights": without_secrets(self.weights)}
 
     def changed(self, **values: object) -> "Recipe":
         """The same with other values of top-level keys, but for those that are empty or 0."""

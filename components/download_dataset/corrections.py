@@ -44,7 +44,7 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
     """
     if not address:
         return {}
-    name = without_secrets(address) if is_remote(address) else address
+    name = without_secrets(address)
     try:
         rows = csv.DictReader(io.StringIO(corrections_file(address).decode("utf-8-sig"), newline=""), restval="")
         missing = [column for column in _NEEDED if column not in (rows.fieldnames or [])]

@@ -2,6 +2,7 @@
 
 from headstart.components.core import registry
 from headstart.components.core.logs import event, start_logging
+from headstart.components.core.stores import without_secrets
 
 
 def find_champion(publish_uri: str, champion: str = "") -> str:
@@ -20,5 +21,5 @@ def find_champion(publish_uri: str, champion: str = "") -> str:
     start_logging()
     found = registry.champion(publish_uri) if publish_uri else None
     address = found.model if found else champion
-    event("champion", address=address, published=found is not None)
+    event("champion", address=without_secrets(address), published=found is not None)
     return address

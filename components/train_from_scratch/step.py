@@ -62,7 +62,7 @@ def train_from_scratch(
         classes=work.learn.classes,
         image_size=recipe.image_size,
         backbone=CONVNET,
-        recipe=recipe.model_dump(),
+        recipe=recipe.shown(),
         dataset={"train": work.learn.digest, "validation": work.choose.digest},
         metrics={"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy},
         versions=library_versions(),

@@ -80,7 +80,7 @@ def train_head(
         classes=work.learn.classes,
         image_size=recipe.image_size,
         backbone=recipe.backbone,
-        recipe=recipe.model_dump(),
+        recipe=recipe.shown(),
         dataset={"train": work.learn.digest, "validation": work.choose.digest},
         metrics=metrics,
         versions=library_versions(),

@@ -11,6 +11,7 @@ from rich.console import Console
 from headstart.components.core.variants import Variant
 from headstart.pipelines.commands.options import takes_choices, takes_parameters
 from headstart.pipelines.commands.run import given_command, rows
+from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.stages import COMPARE_METHODS, comparison_stages
 from headstart.pipelines.variants import (
@@ -60,7 +61,8 @@ def compare(
     output = output.expanduser().absolute()
     artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
     products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
-    values = comparison_parameters(variants, parameters) | {"command": given_command()}
+    values = comparison_parameters(variants, parameters)
+    values["command"] = given_command(parameters.model_dump() | values)
     stages = len(comparison_stages()) + 2 * (len(variants) - 1)
     with interruption_told(console, output), RunDisplay(console, stages=stages) as display:
         request = Request(values, False, output, products, COMPARE_METHODS)
@@ -85,5 +87,6 @@ def _artifacts(variants: list[Variant]) -> dict[str, str]:
 
 def _variants_file(variants: list[Variant], seed: int) -> str:
     values = [each.model_dump(exclude_defaults=True) | {"method": each.method} for each in variants]
+    values = [masked(each, secrets_of(each)) for each in values]
     header = f"# headstart compare --variants {VARIANTS} --seed {seed} ...\n"
     return header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

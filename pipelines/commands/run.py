@@ -3,14 +3,15 @@
 import csv
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from headstart.components.core.stores import is_remote, without_secrets
 from headstart.pipelines.commands.options import FromScratch, takes_parameters
+from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.stages import stages
 
@@ -39,22 +40,22 @@ def run(
     console = Console()
     output = output.expanduser().absolute()
     with interruption_told(console, output), RunDisplay(console, stages=len(stages(from_scratch))) as display:
-        values = parameters.model_dump() | {"command": given_command()}
+        values = parameters.model_dump()
+        values["command"] = given_command(values)
         request = Request(values, from_scratch, output, products_of(from_scratch))
         metrics = run_pipeline(request, display)
         display.skip(stages(from_scratch))
     show_results(console, metrics, output, rows(output / "quarantine.csv"), display.outcome)
 
 
-def given_command() -> str:
-    """The command as it was given, without secrets; empty where KFP would substitute something in it."""
-    command = shlex.join(["headstart", *map(_without_secrets, sys.argv[1:])])
+def given_command(values: Mapping[str, Any]) -> str:
+    """The command as it was given, without secrets; empty where KFP would substitute something in it.
+
+    Args:
+        values: The parameters that were made of it.
+    """
+    command = shlex.join(["headstart", *masked(sys.argv[1:], secrets_of(values))])
     return "" if "{{" in command or "$(" in command else command
-
-
-def _without_secrets(argument: str) -> str:
-    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    return option + equals + (without_secrets(value) if is_remote(value) else value)
 
 
 def rows(path: Path) -> int:

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import keras
@@ -17,12 +18,14 @@ import pytest
 import yaml
 from PIL import Image
 from support.commands import QUICK, headstart
+from support.servers import serving
 
 from headstart.components.core.cache import CACHE
 from headstart.components.core.recipe import Recipe, load_recipe
 from headstart.components.core.registry import champion
 from headstart.pipelines.events import Measured, parse
 
+WEIGHTS = Path(str(files("headstart.components.core.network") / "pretrained" / "sketchnet.weights.h5"))
 PRODUCTS = {
     "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
     "data.html", "recipe.yaml", "splits", "tensorboard", "run.log",
@@ -180,6 +183,18 @@ def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
     comparison = metrics["comparison"]
     assert (comparison["verdict"], comparison["images"] + comparison["seen"]) == ("cannot tell", 10)
     assert comparison["seen"] > 0, "another split of the same pictures: the model in use learned from some"
+
+
+def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(pictures: Path, tmp_path: Path) -> None:
+    with serving(WEIGHTS.parent) as address:
+        weights = f"{address.replace('://', '://me:hunter2@')}/{WEIGHTS.name}?signature=hunter3"
+        done = headstart("run", "--data", pictures, *QUICK, "--weights", weights, "--output", tmp_path / "out")
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown = f"{address}/{WEIGHTS.name}"
+    assert load_recipe(str(tmp_path / "out" / "recipe.yaml")).weights == shown
+    assert f'"weights": "{shown}"' in (tmp_path / "out" / "run.log").read_text()
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [path for path in left if b"hunter" in path.read_bytes()] == []
 
 
 def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import (
     check_address,
+    has_credentials,
     is_remote,
     open_store,
     open_tree,
@@ -74,6 +75,23 @@ def test_what_is_meant_for_an_address_is_not_taken_for_a_path(text: str, message
 )
 def test_paths_and_addresses_pass(text: str) -> None:
     check_address(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "has"),
+    [
+        ("https://host/x.zip", False),
+        ("https://host/x.zip?download=true", False),
+        ("https://me@host/x.zip", True),
+        ("https://host/x.zip?download=true&X-Amz-Signature=0", True),
+        ("http://host/x.zip?access_TOKEN=", True),
+        ("https://host/x.zip?AWSAccessKeyId=0", True),
+        ("s3://bucket/x?key=y", False),
+        ("s3://me:secret@bucket/x", True),
+    ],
+)
+def test_credentials_are_told_from_other_parameters(url: str, has: bool) -> None:
+    assert has_credentials(url) == has
 
 
 def test_clients_are_imported_when_a_store_is_opened() -> None:

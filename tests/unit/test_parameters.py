@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.commands.run import given_command
+from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.parameters import Parameters
 
 
@@ -28,6 +30,8 @@ def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypa
         ({"data": ["gs://bucket/pets"], "record_uri": "records"}, "record_uri 'records' is a path"),
         ({"data": ["gs://bucket/pets"], "checkpoint_uri": "ckpt"}, "checkpoint_uri 'ckpt' is a path of this machine"),
         ({"data": ["https://me:hunter2@host/pets.zip"]}, "data 'https://host/pets.zip' comes with a password"),
+        ({"weights": "https://host/w.h5?sig=hunter2"}, "weights 'https://host/w.h5' comes with a password or a sig"),
+        ({"settings": {"weights": "https://host/w.h5?token=hunter2"}}, "weights 'https://host/w.h5' comes with a pa"),
     ],
 )
 def test_what_pods_do_not_see_or_all_would_see_is_refused(given: dict[str, object], message: str) -> None:
@@ -39,29 +43,38 @@ def test_what_pods_do_not_see_or_all_would_see_is_refused(given: dict[str, objec
 
 def test_paths_on_mounted_volumes_and_named_weights_are_accepted() -> None:
     Parameters(data=["/data/pets", "s3://bucket/pets"], weights="none").check_for_pods(["/data"])
+    Parameters(data=["https://host/pets.zip?download=true"]).check_for_pods([])
     with pytest.raises(HeadstartError, match="a path below /data"):
         Parameters(data=["/database/pets"]).check_for_pods(["/data"])
 
 
-@pytest.mark.parametrize("form", ["--data {}", "--data={}"])
-def test_the_command_of_a_run_is_kept_without_secrets(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = "https://me:hunter2@host/pets.zip?signature=hunter3"
-    monkeypatch.setattr("sys.argv", ["headstart", "run", *form.format(address).split()])
-    assert given_command() == f"headstart run {form.format('https://host/pets.zip')}"
+SECRET, SHOWN = 'https://me:hunter2@host/w.h5?signature="hunter3"', "https://host/w.h5"
 
 
-def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    here = Parameters(publish_uri="models", checkpoint_uri="states").on_this_machine()
-    assert (here.publish_uri, here.checkpoint_uri) == (str(tmp_path / "models"), str(tmp_path / "states"))
-    for address in ("https://example.org/models", "ftp://host/models", "hdfs://models"):
-        for name in ("publish_uri", "checkpoint_uri"):
-            with pytest.raises(HeadstartError, match="is no place to write to; give a folder, a gs:// or"):
-                Parameters(**{name: address}).check()
-    with pytest.raises(HeadstartError, match="KFP's conditions stumble over quotes"):
-        Parameters(publish_uri="it's").check()
-    with pytest.raises(HeadstartError, match=r"min_recall 2\.0: give a share from 0 to 1"):
-        Parameters(min_recall=2.0).check()
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        ("--data={}", {"data": [SECRET]}),
+        ("--weights {}", {"weights": SECRET}),
+        ("--set weights={}", {"settings": {"weights": SECRET}}),
+        ("--recipe {}", {"recipe": f"weights: {SECRET}\n"}),
+        ("--variants {}", {"variants": [{"name": "a", "weights": SECRET}]}),
+    ],
+)
+def test_secrets_are_neither_in_the_command_of_a_run_nor_in_its_log(
+    given: str, parameters: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["headstart", "run", *given.format(SECRET).split()])
+    assert given_command(parameters) == f"headstart run {given.format(SHOWN)}"
+    logged = masked(json.dumps({"inputs": parameters}), secrets_of(parameters))
+    assert "hunter" not in logged
+    assert logged.count(SHOWN) == 1 and json.loads(logged)
+
+
+def test_addresses_without_secrets_and_what_is_no_address_stay() -> None:
+    parameters = Parameters(data=["https://host/a.zip", "pets?key=1"], settings={"head.epochs": 3}).model_dump()
+    assert secrets_of(parameters) == {}
+    assert masked(parameters, {}) == parameters
 
 
 def test_a_champion_on_this_machine_is_the_folder_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +95,20 @@ def test_exports_whose_packages_are_missing_are_told_before_a_run(monkeypatch: p
     Parameters(publish_uri="models").on_this_machine()
     with pytest.raises(HeadstartError, match=r"'litert' needs ai_edge_litert.*pip install 'headstart\[export\]'"):
         Parameters(publish_uri="models", exports=["litert"]).on_this_machine()
+
+
+def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Parameters(publish_uri="models", checkpoint_uri="states").on_this_machine()
+    assert (here.publish_uri, here.checkpoint_uri) == (str(tmp_path / "models"), str(tmp_path / "states"))
+    for address in ("https://example.org/models", "ftp://host/models", "hdfs://models"):
+        for name in ("publish_uri", "checkpoint_uri"):
+            with pytest.raises(HeadstartError, match="is no place to write to; give a folder, a gs:// or"):
+                Parameters(**{name: address}).check()
+    with pytest.raises(HeadstartError, match="KFP's conditions stumble over quotes"):
+        Parameters(publish_uri="it's").check()
+    with pytest.raises(HeadstartError, match=r"min_recall 2\.0: give a share from 0 to 1"):
+        Parameters(min_recall=2.0).check()
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,12 @@ def test_deterministic_is_as_given_or_else_the_recipes(flags: tuple[str, ...], d
     assert given["parameters"].training().deterministic == deterministic
 
 
+def test_shown_recipe_has_no_secrets() -> None:
+    recipe = load_recipe(settings={"weights": "https://me:hunter2@host/w.h5?sig=hunter3"})
+    assert recipe.shown() == recipe.model_dump() | {"weights": "https://host/w.h5"}
+    assert load_recipe().shown() == load_recipe().model_dump()
+
+
 def test_parameters_go_before_the_recipe_and_carry_its_file_along(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# Mine.\nbackbone: vgg16\nimage_size: 96\n")

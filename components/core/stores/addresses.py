@@ -5,7 +5,7 @@ stand for themselves.
 """
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from headstart.components.core.errors import HeadstartError
 
@@ -15,6 +15,8 @@ WRITABLE_SCHEMES = ("", "gs", "s3")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?=[^/])", re.IGNORECASE)
+_CREDENTIAL = re.compile("sig|token|secret|password|credential|key|auth", re.IGNORECASE)
+"""In the names of a query's parameters."""
 
 
 def scheme_of(text: str) -> str:
@@ -48,6 +50,16 @@ def check_address(text: str, what: str = "address") -> None:
         urlsplit(text if is_remote(text) else "")
     except ValueError:
         raise HeadstartError(f"{what} {without_secrets(text)!r} is no address; check its host") from None
+
+
+def has_credentials(url: str) -> bool:
+    """Whether whoever sees an address can use the rights of another.
+
+    It has a user or a password, or, on the web, a parameter whose name speaks of a signature, a token or the like.
+    """
+    parts = urlsplit(url)
+    named = parse_qsl(parts.query, keep_blank_values=True) if scheme_of(url) in ("http", "https") else []
+    return "@" in parts.netloc or any(_CREDENTIAL.search(name) for name, _ in named)
 
 
 def without_secrets(url: str) -> str:
