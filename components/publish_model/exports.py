@@ -155,6 +155,8 @@ def open_litert(file: Path) -> Answer:
 
 
 def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Answer:
+    # Keras leaves a network to this format only once it has been called.
+    network(np.zeros((1, *network.input.shape[1:]), np.float32))
     _export(network, file, "onnx")
     return open_onnx(file)
 
