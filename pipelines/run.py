@@ -17,12 +17,10 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, read_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
-from headstart.components.core.stores import scheme_of
-from headstart.components.download_dataset.sources import local_path
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
 from headstart.pipelines.interruption import ignore_signals, interruptible
 from headstart.pipelines.masking import masked, secrets_of
-from headstart.pipelines.output import written
+from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.stages import TRANSFER_LEARNING
 
 LOG = "run.log"
@@ -156,12 +154,7 @@ def run(request: Request, display: Display) -> dict[str, Any]:
 
 def _check_output(request: Request) -> None:
     output = request.output
-    for source in request.parameters["data"]:
-        if scheme_of(source) in ("", "file") and output.resolve().is_relative_to(local_path(source).resolve()):
-            raise HeadstartError(
-                f"output {str(output)!r} lies in the data {source!r}, and would be read as part of it; name a folder "
-                "elsewhere with --output"
-            )
+    check_outside(output, request.parameters["data"])
     for last, command in _COMMANDS.items():
         if last != request.products.names[-1] and (output / last).exists():
             raise HeadstartError(

@@ -19,7 +19,7 @@ from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
 from headstart.pipelines.events import StageEnded, StageProgress, StageStarted, parse
 from headstart.pipelines.interruption import interruptible, interruption_told
-from headstart.pipelines.output import written
+from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.variants import DATA, TRAINING
 
@@ -56,6 +56,7 @@ def learning_rate(
         unknown_name("stage", stage, list(_STAGES))
     parameters = parameters.on_this_machine()
     output = output.expanduser().absolute()
+    check_outside(output, parameters.data)
     with written(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
     # TensorFlow's own chatter; a user's setting goes before.

@@ -95,7 +95,7 @@ def test_one_line(options: list[str], message: str, pictures: Path, folders: Pat
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 
-@pytest.mark.parametrize("command", ["run", "compare"])
+@pytest.mark.parametrize("command", ["run", "compare", "learning-rate"])
 def test_output_in_the_data_is_refused_before_anything_is_there(
     command: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
