@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from headstart.components.compare_models.step import Floors, Gate
 from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.recipe import (
     DEFAULT_RECIPE,
     Recipe,
@@ -208,12 +209,12 @@ class Parameters(BaseModel):
         check_installed(self.exports)
         training = self.training()
         get_backbone(training.backbone).check_weights(training.weights)
-        data = [each if "://" in each else str(Path(each).expanduser().absolute()) for each in self.data]
-        file = Path(training.weights).expanduser()
+        data = [each if "://" in each else str(expanded(each).absolute()) for each in self.data]
+        file = expanded(training.weights)
         weights = str(file.absolute()) if file.is_file() else self.weights
         here: dict[str, Any] = {"data": data, "weights": weights}
         if self.corrections and not is_remote(self.corrections):
-            here["corrections"] = str(Path(self.corrections).expanduser().absolute())
+            here["corrections"] = str(expanded(self.corrections).absolute())
             if not Path(here["corrections"]).exists():
                 raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
         if self.champion and not is_remote(self.champion):
@@ -221,7 +222,7 @@ class Parameters(BaseModel):
                 here["champion"] = str(found.model.absolute())
         for name in _WRITTEN:
             if (value := getattr(self, name)) and not is_remote(value):
-                here[name] = str(Path(value).expanduser().absolute())
+                here[name] = str(expanded(value).absolute())
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:

@@ -3,12 +3,12 @@
 import re
 from importlib.metadata import version
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import expanded
 from headstart.components.core.nearest import nearest
 from headstart.components.core.validation import explain, load_yaml
 from headstart.pipelines.stages import GROUPS, READING_STAGES
@@ -267,7 +267,7 @@ def profile_text(name: str) -> str:
     """
     if name.endswith((".yaml", ".yml")):
         try:
-            return Path(name).expanduser().read_text(encoding="utf-8")
+            return expanded(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
             raise HeadstartError(f"profile {name!r} cannot be read ({reason})") from None

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.nearest import nearest
 from headstart.pipelines.profile import DEFAULT_PROFILE, profile_names
 
@@ -159,7 +160,7 @@ def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings
         HeadstartError: The file cannot be read, has an unknown key, or a value that is no text.
     """
     values = {name: (setting.default, "default") for name, setting in SETTINGS.items()}
-    path = Path(config or FILE).expanduser()
+    path = expanded(config or FILE)
     if config or path.exists():
         values |= {name: (value, str(path)) for name, value in _read(path).items()}
     for name, setting in SETTINGS.items():
@@ -179,7 +180,8 @@ def _read(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise HeadstartError(f"{str(path)!r} cannot be read ({reason})") from None
-    except yaml.YAMLError as error:
+    # Of a date that there is not it raises a bare ValueError.
+    except (yaml.YAMLError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         # Not the parser's own words: they quote the line, which may be the token's.

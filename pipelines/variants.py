@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import expanded
 from headstart.components.core.validation import load_yaml
 from headstart.components.core.variants import METHODS, Variant, check_names, read_variants
 from headstart.pipelines.parameters import Parameters
@@ -125,7 +126,7 @@ def _each(
 
 def _from_file(path: str, parameters: Parameters) -> list[Variant]:
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = expanded(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise HeadstartError(f"variants {path!r} cannot be read ({reason})") from None

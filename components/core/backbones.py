@@ -1,10 +1,10 @@
 """The backbones one can build on, as a table. Reading it imports no TensorFlow."""
 
 import dataclasses
-from pathlib import Path
 from typing import Literal
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import expanded
 from headstart.components.core.stores import is_remote
 
 NO_WEIGHTS = "none"
@@ -81,7 +81,7 @@ class Backbone:
         Raises:
             HeadstartError: They are nothing of the kind.
         """
-        if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or Path(weights).expanduser().is_file():
+        if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or expanded(weights).is_file():
             return
         raise HeadstartError(
             f"weights {weights!r} of backbone {self.name}: no such file; pass {self.pretrained!r}, {NO_WEIGHTS!r}, a "

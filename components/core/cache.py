@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.files import expanded
 from headstart.components.core.logs import event
 
 CACHE = "HEADSTART_CACHE"
@@ -44,7 +45,7 @@ def cache_folder(kind: str) -> Path | None:
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "headstart"
     folder = Path(os.environ.get(CACHE) or usual) / kind
     try:
-        folder = folder.expanduser()
+        folder = expanded(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

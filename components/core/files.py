@@ -20,6 +20,11 @@ WAY_OUT_OF_CACHE = (
 )
 
 
+def expanded(path: str | Path) -> Path:
+    """A path as a user writes it, with `~` for the home folder; what stands for no user's stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises where there is no such user
+
+
 def fresh_folder(path: Path) -> Path:
     """Makes `path` an empty folder: a retried step finds what its last attempt left, and must not keep it."""
     if path.is_dir() and not path.is_symlink():

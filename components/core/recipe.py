@@ -6,7 +6,6 @@ A recipe is laid over `fast`, the default, which names every key; settings of si
 import functools
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from headstart.components.core.backbones import Backbone, Head, get_backbone
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.nearest import nearest
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.validation import explain, load_yaml
@@ -247,7 +247,7 @@ def recipe_text(recipe: str) -> str:
         return recipe
     if recipe.endswith((".yaml", ".yml")):
         try:
-            return Path(recipe).expanduser().read_text(encoding="utf-8")
+            return expanded(recipe).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
             raise HeadstartError(f"recipe {recipe!r} cannot be read ({reason})") from None

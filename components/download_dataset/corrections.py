@@ -3,9 +3,9 @@
 import csv
 import io
 from collections.abc import Mapping
-from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.stores import is_remote, open_store, without_secrets
 
 _NEEDED = ("id", "label")
@@ -24,7 +24,7 @@ def corrections_file(address: str) -> bytes:
     if is_remote(address):
         return open_store(address).read(address, max_bytes=_MAX_BYTES)
     try:
-        return Path(address).expanduser().read_bytes()
+        return expanded(address).read_bytes()
     except OSError as error:
         raise HeadstartError(f"corrections {address!r} cannot be read ({error.strerror}); pass a CSV file") from None
 

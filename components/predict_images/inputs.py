@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from headstart.components.core.dataset import MANIFEST, read_rows
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.natural import natural_key
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import Loader, Unreadable, is_junk
@@ -54,7 +55,7 @@ def named(paths: Iterable[str]) -> Iterator[Named]:
 
 
 def _on_disk(name: str) -> Iterator[Named]:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         yield from _in_dataset(path) if (path / MANIFEST).is_file() else _in_folder(path)
     elif glob.has_magic(name) and not path.exists():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, temperature_of
-from headstart.components.core.files import read_json
+from headstart.components.core.files import expanded, read_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo
 from headstart.components.core.stores import NotFound, is_remote, open_store, scheme_of, without_secrets
@@ -57,7 +57,7 @@ def located(address: str, what: str = "model") -> Iterator[Located]:
     Raises:
         HeadstartError: There is no model, or it cannot be read.
     """
-    place = address.rstrip("/") if is_remote(address) else str(Path(address.removeprefix("file://")).expanduser())
+    place = address.rstrip("/") if is_remote(address) else str(expanded(address.removeprefix("file://")))
     place = _in_use(place) or place
     with contextlib.ExitStack() as stack:
         for folder, beside in ((place, ""), (f"{place}/{_MODEL_FOLDER}", f"{place}/{_EVALUATION_FOLDER}")):

@@ -17,6 +17,7 @@ import tenacity
 import urllib3
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.nearest import nearest
 from headstart.pipelines.settings import Settings
 
@@ -377,7 +378,7 @@ def _kfp_finds_a_host() -> bool:
     if os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KUBERNETES_SERVICE_HOST"):
         return True
     files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
-    return any(Path(file).expanduser().is_file() for file in files if file)
+    return any(expanded(file).is_file() for file in files if file)
 
 
 def _sign_in(settings: Settings) -> Any:

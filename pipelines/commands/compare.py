@@ -8,6 +8,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from headstart.components.core.files import expanded
 from headstart.components.core.variants import Variant
 from headstart.pipelines.commands.options import takes_choices, takes_parameters
 from headstart.pipelines.commands.run import given_command, rows
@@ -58,7 +59,7 @@ def compare(
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()
-    output = output.expanduser().absolute()
+    output = expanded(output).absolute()
     artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
     products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters)

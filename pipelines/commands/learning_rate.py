@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.errors import unknown_name
-from headstart.components.core.files import full_disk_in_one_line
+from headstart.components.core.files import expanded, full_disk_in_one_line
 from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
@@ -55,7 +55,7 @@ def learning_rate(
     if stage not in _STAGES:
         unknown_name("stage", stage, list(_STAGES))
     parameters = parameters.on_this_machine()
-    output = output.expanduser().absolute()
+    output = expanded(output).absolute()
     check_outside(output, parameters.data)
     with written(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)

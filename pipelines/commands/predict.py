@@ -136,12 +136,12 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
 
 @contextlib.contextmanager
 def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    from headstart.components.core.files import whole_file
+    from headstart.components.core.files import expanded, whole_file
 
     if output is None:
         yield sys.stdout.buffer
         return
-    with written(output, "file"), whole_file(output.expanduser()) as file:
+    with written(output, "file"), whole_file(expanded(output)) as file:
         yield file
 
 

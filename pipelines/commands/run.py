@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from headstart.components.core.files import expanded
 from headstart.pipelines.commands.options import FromScratch, takes_parameters
 from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.parameters import Parameters
@@ -38,7 +39,7 @@ def run(
     from headstart.pipelines.run import run as run_pipeline
 
     console = Console()
-    output = output.expanduser().absolute()
+    output = expanded(output).absolute()
     with interruption_told(console, output), RunDisplay(console, stages=len(stages(from_scratch))) as display:
         values = parameters.model_dump()
         values["command"] = given_command(values)

@@ -191,3 +191,11 @@ def test_missing_empty_encrypted_and_foreign_sources_are_refused(tmp_path: Path)
     secret.write_bytes(marked)
     with pytest.raises(HeadstartError, match="encrypted"):
         read(str(secret))
+
+
+def test_a_tilde_before_no_users_name_is_one() -> None:
+    with (
+        pytest.raises(HeadstartError, match="~nobody-of-that-name' does not exist"),
+        open_source("~nobody-of-that-name"),
+    ):
+        pass

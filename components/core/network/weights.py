@@ -15,7 +15,7 @@ import keras
 from headstart.components.core.backbones import NO_WEIGHTS, Backbone
 from headstart.components.core.cache import building, cache_folder, discard, keep, make_room, touch
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import sha256_of_file
+from headstart.components.core.files import expanded, sha256_of_file
 from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import build_backbone
 from headstart.components.core.network.depthwise import depthwise
@@ -60,7 +60,7 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
         with _downloaded(weights, sha256) as file:
             load_weights(base, file, backbone.name)
     else:
-        load_weights(base, _checked(Path(weights).expanduser(), sha256, weights), backbone.name)
+        load_weights(base, _checked(expanded(weights), sha256, weights), backbone.name)
     return depthwise(base)
 
 
@@ -110,7 +110,7 @@ def _at_hand(backbone: Backbone) -> str:
     named = os.environ.get(WEIGHTS_FOLDER, "")
     if not named:
         return ""
-    folder = Path(named).expanduser()
+    folder = expanded(named)
     if not folder.is_dir():
         raise HeadstartError(
             f"{WEIGHTS_FOLDER} is {named!r}, which is no folder; name one of BACKBONE.weights.h5 files, or unset it"

@@ -3,9 +3,8 @@
 `open_store` reads objects by their addresses; `open_tree` reads and writes the files of one folder or prefix.
 """
 
-from pathlib import Path
-
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.stores.addresses import (
     SCHEMES,
     WRITABLE_SCHEMES,
@@ -74,7 +73,7 @@ def open_tree(uri: str) -> Tree:
         case "" if uri:
             from headstart.components.core.stores.disk import DiskTree
 
-            return DiskTree(Path(uri).expanduser().absolute())
+            return DiskTree(expanded(uri).absolute())
         case "gs":
             from headstart.components.core.stores.gcs import GcsStore
 

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.files import expanded
 from headstart.components.core.stores import is_remote, open_store
 
 
@@ -20,7 +21,7 @@ def local_folder(address: str, files: list[str]) -> Iterator[Path]:
         HeadstartError: One of them cannot be read.
     """
     if not is_remote(address):
-        yield Path(address).expanduser()
+        yield expanded(address)
         return
     store = open_store(address)
     with tempfile.TemporaryDirectory(prefix="headstart-") as copy:

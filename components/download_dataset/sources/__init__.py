@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import sha256_of_file
+from headstart.components.core.files import expanded, sha256_of_file
 from headstart.components.core.natural import natural_key
 from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import manifest, parquet
@@ -68,7 +68,7 @@ def local_path(data: str) -> Path:
     Raises:
         HeadstartError: Nothing is there.
     """
-    path = Path(data.removeprefix("file://")).expanduser()
+    path = expanded(data.removeprefix("file://"))
     if not path.exists():
         raise HeadstartError(f"data {data!r} does not exist; pass a folder of class folders, or an archive")
     return path

@@ -5,13 +5,13 @@ import csv
 import dataclasses
 import functools
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import expanded
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
@@ -165,5 +165,4 @@ def _address(base: str, image: str) -> str:
         if image.startswith("/") or scheme_of(image):
             raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
         return f"{base}/{quote(image) if scheme_of(base) in _WEB else image}"
-    # Unlike Path's, this one leaves `~cat.jpg` alone where no such user is.
-    return str(Path(base, os.path.expanduser(image.removeprefix("file://"))))  # noqa: PTH111
+    return str(Path(base, expanded(image.removeprefix("file://"))))
