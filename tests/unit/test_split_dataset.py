@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.components.core.dataset import NO_FOLD, DatasetWriter, ImageRow, read_rows
+from headstart.components.core.dataset import NO_FOLD, DatasetWriter, ImageRow, read_info, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.predictions import predictions_of
+from headstart.components.download_dataset.step import download_dataset
 from headstart.components.split_dataset.step import SPLITS, Dealing, Shares, split_dataset
 
 FRACTIONS = Shares([], [0.7, 0.15, 0.15])
@@ -188,3 +189,9 @@ def test_folds_are_even_and_hold_groups_together(tmp_path: Path) -> None:
         assert max(sizes) - min(sizes) <= 3
     fold_of = {row.group: row.fold for row in learning}
     assert all(fold_of[row.group] == row.fold for row in learning)
+
+
+def test_every_part_of_a_split_can_be_read_as_data(splits: dict[str, Path], tmp_path: Path) -> None:
+    for name, folder in splits.items():
+        info = download_dataset([str(folder)], tmp_path / name, tmp_path / "page.html")
+        assert info.images == read_info(folder).images
