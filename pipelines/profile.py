@@ -16,12 +16,13 @@ from headstart.pipelines.stages import GROUPS, READING_STAGES
 DEFAULT_PROFILE = "gke-gpu"
 
 _FOLDER = files("headstart.pipelines") / "profiles"
-_SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIAL|API_KEY|_KEY$")
-_NAME_OF_A_FILE = re.compile(r"^GOOGLE_APPLICATION_CREDENTIALS$|_FILE$")
+_SECRET_WORD = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|(ACCESS|API|KAGGLE|PRIVATE)_KEY")
+_NAME_OF_A_PATH = re.compile(r"^GOOGLE_APPLICATION_CREDENTIALS$|_(FILE|PATH|DIR)$")
 _SPOT = ("spot", "preemptible")
-# What both kfp, which compiles them, and Kubernetes take.
+# What Kubernetes takes; of the memory of a single stage, which is compiled, kfp takes whole numbers alone.
 _CPU = r"^([0-9]*\.)?[0-9]+m?$"
-_MEMORY = r"^[0-9]+(Ki|[MGTPE]i?)?$"
+_MEMORY = r"^[0-9]+(\.[0-9]+)?(k|Ki|[MGTPE]i?)?$"
+_MEMORY_OF_A_STAGE = r"^[0-9]+(Ki|[MGTPE]i?)?$"
 _DAY_SECONDS = 86_400
 
 
@@ -36,7 +37,7 @@ def _no_latest(image: str) -> str:
 def _no_secret(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         # A path to a mounted secret is no secret, but a secret may begin as a path does.
-        is_path = _NAME_OF_A_FILE.search(name) and value.startswith("/")
+        is_path = _NAME_OF_A_PATH.search(name) and value.startswith("/")
         if _SECRET_WORD.search(name) and not is_path:
             raise ValueError(
                 f"{name} would stand in the pipeline for all to read; put it into a Secret, under secrets"
@@ -46,6 +47,7 @@ def _no_secret(variables: dict[str, str]) -> dict[str, str]:
 
 Cpu = Annotated[str, Field(pattern=_CPU, coerce_numbers_to_str=True)]
 Memory = Annotated[str, Field(pattern=_MEMORY, coerce_numbers_to_str=True)]
+MemoryOfAStage = Annotated[str, Field(pattern=_MEMORY_OF_A_STAGE, coerce_numbers_to_str=True)]
 Image = Annotated[str, Field(min_length=1), AfterValidator(_no_latest)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s]+$")]
 
@@ -113,7 +115,7 @@ class Stage(_Strict):
 
     image: Image | None = None
     cpu: Cpu | None = None
-    memory: Memory | None = None
+    memory: MemoryOfAStage | None = None
     ephemeral_storage: Memory | None = None
     node_selector: dict[str, str] | None = None
     tolerations: list[Toleration] | None = None
