@@ -1,7 +1,6 @@
 """Which class a file belongs to, and which ready-made split, told from its path or by its source."""
 
 import dataclasses
-import itertools
 import re
 import sys
 from collections import Counter, defaultdict
@@ -68,19 +67,19 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
         entries: The files, at least one.
         source: The source's name, for errors.
         rule: ``auto`` or one of `RULES`.
-        least: Classes that have to be found; a rule that finds two goes before one that finds fewer all the same.
+        least: Classes that have to be found.
 
     Raises:
-        HeadstartError: The rule is unknown, or no rule finds enough classes.
+        HeadstartError: The rule is unknown, no rule finds enough classes, or folders tell one and names several.
     """
     check_rule(rule)
     tried: dict[str, list[str]] = {}
-    for enough, name in itertools.product((2, least), RULES if rule == AUTO else (rule,)):
-        if name not in tried:
-            tried[name] = _labels(entries, name)
-        labels = tried[name]
+    for name in RULES if rule == AUTO else (rule,):
+        labels = tried[name] = _labels(entries, name)
         classes = sorted(set(labels) - {""})
-        if len(classes) >= enough:
+        if len(classes) >= least:
+            if rule == AUTO and name == "folders" and len(classes) == 1:
+                _check_names_tell_no_more(entries, source, classes[0])
             return Labelling(labels, _splits(entries, labels), name, _why(name, classes, labels, tried, rule))
     only = next((label for labels in tried.values() for label in labels if label), "")
     found = f"only one class, {only!r}" if only else "no classes"
@@ -90,6 +89,17 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
         f"data {source!r} shows {found} in {files} files{how}; a classifier needs two or more: put the "
         "pictures of each class into a folder of its own, name them cat.1.jpg, dog.1.jpg, or pass a manifest"
     )
+
+
+def _check_names_tell_no_more(entries: Iterable[Entry], source: str, folder: str) -> None:
+    """Refuses to guess whether all files of one of several sources are of one class, or a part of every class."""
+    names = sorted(set(_labels(entries, "names")) - {""})
+    if len(names) > 1:
+        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        raise HeadstartError(
+            f"data {source!r}: by its folder every file is of class {folder!r}, by their names they are of {shown}; "
+            "pass labels 'folders' or 'names'"
+        )
 
 
 def _labels(entries: Iterable[Entry], rule: str) -> list[str]:

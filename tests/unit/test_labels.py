@@ -51,17 +51,24 @@ def test_what_the_source_says_goes_before_its_paths_unless_another_rule_is_asked
 @pytest.mark.parametrize(
     ("paths", "labels", "rule"),
     [
-        (["batch1/cat.1.jpg", "batch1/dog.1.jpg"], ["cat", "dog"], "names"),
         (["cats/1.jpg", "cats/2.jpg"], ["cats", "cats"], "folders"),
         (["batch1/cat.1.jpg", "batch1/cat.2.jpg"], ["batch1", "batch1"], "folders"),
         (["cat.1.jpg", "cat.2.jpg"], ["cat", "cat"], "names"),
     ],
 )
-def test_source_that_may_hold_one_class_is_first_asked_for_two(
-    paths: list[str], labels: list[str], rule: str
-) -> None:
+def test_one_of_several_sources_may_hold_one_class(paths: list[str], labels: list[str], rule: str) -> None:
     found = labels_of([Entry(path) for path in paths], "data", least=1)
     assert (found.labels, found.rule) == (labels, rule)
+
+
+def test_one_of_several_sources_whose_folder_and_names_disagree_is_no_matter_of_guessing() -> None:
+    entries = [Entry("batch1/cat.1.jpg"), Entry("batch1/dog.1.jpg")]
+    message = "data 'b.zip': by its folder every file is of class 'batch1', by their names they are of cat, dog; pass"
+    with pytest.raises(HeadstartError, match=message):
+        labels_of(entries, "b.zip", least=1)
+    assert labels_of(entries, "b.zip", "names", least=1).labels == ["cat", "dog"]
+    assert labels_of(entries, "b.zip", "folders", least=1).labels == ["batch1", "batch1"]
+    assert labels_of(entries, "b.zip").rule == "names", "of one source a single class is none"
 
 
 def test_ready_made_splits_are_recognised_where_there_are_several() -> None:
