@@ -82,6 +82,10 @@ def test_paths_and_addresses_pass(text: str) -> None:
     [
         ("https://host/x.zip", False),
         ("https://host/x.zip?download=true", False),
+        ("https://host/x.zip?authuser=0&author=me&design=1&keyword=cats&signal=1&category_key=pets", False),
+        ("https://host/x.zip?api_key=0", True),
+        ("https://host/x.zip?key=0", True),
+        ("https://host/x.zip?sv=2&sig=0", True),
         ("https://me@host/x.zip", True),
         ("https://host/x.zip?download=true&X-Amz-Signature=0", True),
         ("http://host/x.zip?access_TOKEN=", True),

@@ -15,8 +15,12 @@ WRITABLE_SCHEMES = ("", "gs", "s3")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?=[^/])", re.IGNORECASE)
-_CREDENTIAL = re.compile("sig|token|secret|password|credential|key|auth", re.IGNORECASE)
-"""In the names of a query's parameters."""
+_CREDENTIAL = re.compile(
+    r"(?:^|[-_.])(?:sig|signature|token|secret|password|credential|auth|authorization)$"
+    r"|^key$|(?:api|access)[-_.]?key(?:[-_.]?id)?$|(?:access|auth|security)token$",
+    re.IGNORECASE,
+)
+"""The name of a query's parameter that holds one, alone or at the end: `sig`, `X-Amz-Signature`, `api_key`."""
 
 
 def scheme_of(text: str) -> str:

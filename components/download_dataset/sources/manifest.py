@@ -12,7 +12,14 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
-from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import (
+    Store,
+    has_credentials,
+    is_remote,
+    open_store,
+    scheme_of,
+    without_secrets,
+)
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     Entry,
@@ -80,7 +87,7 @@ def open_manifest(name: str, path: Path, base: str) -> Source:
 
 
 def _shown(image: str) -> str:
-    return shown(image if scheme_of(image) in ("", "file") else without_secrets(image))
+    return shown(without_secrets(image) if is_remote(image) and has_credentials(image) else image)
 
 
 def _extra(row: dict[str, str]) -> str:
