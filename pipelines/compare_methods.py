@@ -68,7 +68,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
                 that the pods see, or http(s)://, gs:// or s3:// addresses.
             labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
             max_side: Longest side of a picture that is kept, in pixels.
-            max_bad_fraction: Share of the files that may be left out before the run stops.
+            max_bad_fraction: Share of the files that may be of no use before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             corrections: A CSV file of right classes of pictures, by id; empty: none.
             variants: What is trained, two at least, as a JSON list of objects: name; method, which is 'from_scratch',

@@ -55,7 +55,7 @@ class Parameters(BaseModel):
     max_side: int = Field(
         512, description="Longest side of a picture that is kept, in pixels; larger ones are reduced."
     )
-    max_bad_fraction: float = Field(0.1, description="Share of the files that may be left out before the run stops.")
+    max_bad_fraction: float = Field(0.1, description="Share of the files that may be of no use before the run stops.")
     sha256: list[str] = Field(
         [], description="SHA-256 that a source has to have; one for each --data, '' where unchecked."
     )
@@ -127,7 +127,8 @@ class Parameters(BaseModel):
     )
     max_slice_drop: float = Field(
         Floors.max_slice_drop,
-        description="How much lower its accuracy may be than that of the model in use on any slice; 1: no matter.",
+        description="How much lower its accuracy may be than that of the model in use on any slice with 20 images "
+        "that it has not seen; 1: no matter.",
     )
     exports: list[str] = Field(
         [SAVED_MODEL_ALONE],

@@ -84,7 +84,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 that the pods see, or http(s)://, gs:// or s3:// addresses.
             labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
             max_side: Longest side of a picture that is kept, in pixels.
-            max_bad_fraction: Share of the files that may be left out before the run stops.
+            max_bad_fraction: Share of the files that may be of no use before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             corrections: A CSV file of right classes of pictures, by id; empty: none.
             recipe: Name of a recipe, which has every hyperparameter, or its YAML.
@@ -108,7 +108,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             level: Share of equal models that may be taken for better than the one in use, at most.
             min_accuracy: Accuracy that a model has to reach to be published.
             min_recall: Recall that it has to reach on each class.
-            max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice; 1: no matter.
+            max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice with 20 images
+                that this one has not seen; 1: no matter.
             exports: Forms in which it is published: 'saved_model', 'litert', 'litert_int8', 'onnx'.
             command: What started the run, for the report.
             data_image: Container image of the stages that compute no network.

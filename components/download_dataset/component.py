@@ -29,7 +29,7 @@ def download_dataset(
         hygiene: A page on what is to be known of the data before training on it.
         labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
         max_side: Longest side that is kept, in pixels; larger pictures are reduced.
-        max_bad_fraction: Share of the files that may be left out before the step fails.
+        max_bad_fraction: Share of the files that may be of no use before the step fails.
         sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
         listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
         corrections: A CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes

@@ -153,7 +153,7 @@ def test_ctrl_c_while_it_is_replaced_leaves_one_that_starts_runs(api: KfpApi, we
     assert eventually(lambda: len(api.schedules) == 1 + arrived)
     process.process.send_signal(signal.SIGINT)
     assert process.process.wait(20) == 130
-    assert [each.status for each in api.schedules.values()] == ["DISABLED", "ENABLED"] if arrived else ["ENABLED"]
+    assert [each.status for each in api.schedules.values()] == (["DISABLED", "ENABLED"] if arrived else ["ENABLED"])
 
 
 def test_a_schedule_that_cannot_be_let_go_on_is_named(on_cluster: Command, api: KfpApi, weekly: str) -> None:
