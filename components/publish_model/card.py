@@ -135,8 +135,9 @@ def _limits(facts: Facts) -> list[str]:
             "the SavedModel resizes them in one step, which moves its probabilities a little."
         )
     limits.append(
-        "The SavedModel turns pictures as the EXIF data of JPEG say, and reads JPEG, PNG, GIF and BMP; WebP where "
-        "the server's TensorFlow does (2.21 does, 2.18 does not); no other format."
+        "The SavedModel turns pictures as the EXIF data of JPEG say, and reads JPEG, PNG, GIF and BMP of 8 bits or "
+        "more without run lengths; WebP where the server's TensorFlow does (2.21 does, 2.18 does not); no other "
+        "format. The transparent colour of a GIF does not become white."
     )
     return limits
 

@@ -9,13 +9,15 @@ import tensorflow as tf
 from headstart.components.core.network.images import decode, resize
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_COLOUR_TYPE = (25, 1)
+_PNG_DEPTH, _PNG_COLOUR_TYPE = (24, 1), (25, 1)
 _JPEG = b"\xff\xd8\xff"
-_WEBP = b"WEBP"
+_BMP = b"BM"
+_BMP_HEADER, _BMP_DEPTH_AND_CODING = (14, 4), (28, 6)
+_BMP_COLOURS, _BMP_COLOUR = 256, 4
 _EXIF = b"Exif\x00\x00"
 _LITTLE_ENDIAN, _BIG_ENDIAN = b"II*\x00", b"MM\x00*"
-_APP1, _START_OF_SCAN = 0xE1, 0xDA
-_ORIENTATION, _SHORT = 0x0112, 3
+_APP1, _START_OF_SCAN, _FILL = 0xE1, 0xDA, 0xFF
+_ORIENTATION, _SHORT, _LONG = 0x0112, 3, 4
 _PADDING = 16
 _ENTRY = 12
 _MOST_DECODERS = 8
@@ -24,8 +26,9 @@ _MOST_DECODERS = 8
 def decode_any(encoded: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes a picture, turns it upright and resizes it as in training.
 
-    JPEG, PNG, GIF and BMP, and WebP where the TensorFlow that runs the graph reads it: 2.21 does, 2.18 does not. Of
-    an animation the first frame is taken. Orientations are read from the EXIF of JPEG alone.
+    JPEG, PNG, GIF and BMP of 8 bits or more, and WebP where the TensorFlow that runs the graph reads it: 2.21 does,
+    2.18 does not. Of an animation the first frame is taken. Orientations are read from the EXIF of JPEG alone. The
+    transparent colour of a GIF keeps the colour that it has in the file, since TensorFlow does not say which it is.
 
     Args:
         encoded: A string scalar.
@@ -42,6 +45,7 @@ def decode_any(encoded: tf.Tensor, size: int) -> tf.Tensor:
         [
             (starts_with(_JPEG), lambda: _upright(decode(encoded, size), _orientation(encoded))),
             (starts_with(_PNG), lambda: resize(_decode_png(encoded), size)),
+            (starts_with(_BMP), lambda: resize(_decode_bmp(encoded), size)),
         ],
         default=lambda: resize(_decode_other(encoded), size),
     )
@@ -72,28 +76,41 @@ def decode_batch(encoded: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    # Gray of fewer than 8 bits gets an opacity of as few from the op: it is asked for none.
+    pixels = tf.io.decode_png(encoded, channels=4)
+    opacity = pixels[..., 3:]
     gray = tf.strings.substr(encoded, *_PNG_COLOUR_TYPE) == b"\0"
-    return tf.cond(
-        gray,
-        lambda: tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32),
-        lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+    deep = tf.strings.substr(encoded, *_PNG_DEPTH) == b"\x10"
+    # Gray of fewer than 8 bits gets an opacity of as few from the op; of 16, training leaves out the transparent one.
+    opaque = gray & (deep | (opacity > 0))
+    return _on_white(tf.concat([pixels[..., :3], tf.where(opaque, tf.constant(255, tf.uint8), opacity)], -1))
+
+
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    pixels = tf.io.decode_bmp(encoded)
+    pixels.set_shape((None, None, None))
+    colours = tf.cond(
+        tf.shape(pixels)[-1] == 1,
+        lambda: _of_palette(pixels[..., 0], encoded),
+        # A fourth byte is seldom a transparency, and then often 0 everywhere.
+        lambda: pixels[..., :3],
     )
+    return tf.cast(colours, tf.float32)
+
+
+def _of_palette(numbers: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """The colours of a BMP of 8 bits: the op takes their numbers for gray, and run lengths for such numbers."""
+    tf.debugging.assert_equal(tf.strings.substr(encoded, *_BMP_DEPTH_AND_CODING), b"\x08\0\0\0\0\0")
+    header = tf.io.decode_raw(tf.strings.substr(encoded, *_BMP_HEADER), tf.int32)[0]
+    size = _BMP_COLOURS * _BMP_COLOUR
+    stored = tf.io.decode_raw(tf.strings.substr(encoded, _BMP_HEADER[0] + header, size), tf.uint8, fixed_length=size)
+    blue_green_red = tf.reshape(stored, (_BMP_COLOURS, _BMP_COLOUR))
+    return tf.gather(blue_green_red[:, 2::-1], tf.cast(numbers, tf.int32))
 
 
 def _decode_other(encoded: tf.Tensor) -> tf.Tensor:
     pixels = tf.io.decode_image(encoded, channels=0, expand_animations=False)
     pixels.set_shape((None, None, None))
-    channels = tf.shape(pixels)[-1]
-    has_alpha = (channels == 4) & (tf.strings.substr(encoded, 8, len(_WEBP)) == _WEBP)
-    return tf.case(
-        [
-            (channels == 1, lambda: tf.cast(tf.repeat(pixels, 3, axis=-1), tf.float32)),
-            (has_alpha, lambda: _on_white(pixels)),
-        ],
-        # The fourth byte of a BMP is seldom a transparency, and then often 0 everywhere.
-        default=lambda: tf.cast(pixels[..., :3], tf.float32),
-    )
+    return tf.cond(tf.shape(pixels)[-1] == 4, lambda: _on_white(pixels), lambda: tf.cast(pixels[..., :3], tf.float32))
 
 
 def _on_white(pixels: tf.Tensor) -> tf.Tensor:
@@ -124,7 +141,8 @@ def _orientation(encoded: tf.Tensor) -> tf.Tensor:
         return (marker[0] == 0xFF) & (marker[1] != _START_OF_SCAN) & ~is_exif(at)
 
     def next_segment(at: tf.Tensor) -> tuple[tf.Tensor]:
-        return (at + 2 + tf.reduce_sum(part(at + 2, 2) * [256, 1]),)
+        step = tf.where(part(at, 2)[1] == _FILL, 1, 2 + tf.reduce_sum(part(at + 2, 2) * [256, 1]))
+        return (at + step,)
 
     (segment,) = tf.while_loop(goes_on, next_segment, (tf.constant(2),))
     tiff = segment + 4 + len(_EXIF)
@@ -136,9 +154,10 @@ def _orientation(encoded: tf.Tensor) -> tf.Tensor:
     entries = tf.clip_by_value(directory + 2, 0, length)
     count = tf.minimum(tf.reduce_sum(part(directory, 2) * short), (length - entries) // _ENTRY)
     fields = tf.reshape(data[entries : entries + count * _ENTRY], (-1, _ENTRY))
-    tags, kinds, values = (tf.reduce_sum(fields[:, at : at + 2] * short, axis=1) for at in (0, 2, 8))
-    single = tf.reduce_sum(fields[:, 4:8] * long, axis=1) == 1
-    found = values[(tags == _ORIENTATION) & (kinds == _SHORT) & single]
+    tags, kinds, shorts = (tf.reduce_sum(fields[:, at : at + 2] * short, axis=1) for at in (0, 2, 8))
+    counts, longs = (tf.reduce_sum(fields[:, at : at + 4] * long, axis=1) for at in (4, 8))
+    values = tf.where(kinds == _LONG, longs, shorts)
+    found = values[(tags == _ORIENTATION) & ((kinds == _SHORT) | (kinds == _LONG)) & (counts == 1)]
     orientation = tf.reduce_max(tf.concat([found[:1], [1]], 0))
     is_tiff = little_endian | tf.reduce_all(header == list(_BIG_ENDIAN))
     return tf.where(is_exif(segment) & is_tiff & (orientation <= 8), orientation, 1)

@@ -1,6 +1,7 @@
 """A served model's decoder reads files as the training data were made."""
 
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -43,16 +44,25 @@ def trained(content: bytes) -> np.ndarray:
     return decode(tf.constant(picture.encoded), SIZE).numpy()
 
 
-def with_orientation(value: int, order: str = "big", kind: int = 3) -> bytes:
+def with_orientation(value: int, order: str = "big", kind: str = "SHORT", fill: bytes = b"") -> bytes:
     exif = Image.Exif()
     exif.endian = {"big": ">", "little": "<"}[order]
     exif[0x010F], exif[0x0112] = "a camera", value
-    return file(drawn(), "JPEG", exif=exif, quality=95)
+    content = file(drawn(), "JPEG", exif=exif, quality=95)
+    if kind == "LONG":
+        short = struct.pack(f"{exif.endian}HHIHH", 0x0112, 3, 1, value, 0)
+        long = struct.pack(f"{exif.endian}HHII", 0x0112, 4, 1, value)
+        assert content.count(short) == 1
+        content = content.replace(short, long)
+    return content.replace(b"\xff\xe1", fill + b"\xff\xe1", 1)
 
 
-@pytest.mark.parametrize("order", ["big", "little"])
-def test_orientations_are_applied(served: Callable, order: str) -> None:
-    files = [with_orientation(value, order) for value in range(1, 9)]
+@pytest.mark.parametrize(
+    ("order", "kind", "fill"),
+    [("big", "SHORT", b""), ("little", "SHORT", b""), ("big", "LONG", b""), ("little", "LONG", b"\xff\xff")],
+)
+def test_orientations_are_applied(served: Callable, order: str, kind: str, fill: bytes) -> None:
+    files = [with_orientation(value, order, kind, fill) for value in range(1, 9)]
     pixels, readable = served(files)
     assert readable.all()
     for got, content in zip(pixels, files, strict=True):
@@ -71,10 +81,15 @@ KINDS = {
     "PNG with a transparent colour": file(drawn().quantize(4), "PNG", transparency=1),
     "16 bits PNG": file(Image.fromarray(np.asarray(drawn(mode="L")).astype(np.uint16) * 257), "PNG"),
     "black and white PNG": file(drawn(mode="1"), "PNG"),
+    "gray PNG with a transparent value": file(drawn(mode="L"), "PNG", transparency=100),
+    "16 bits PNG with a transparent value": file(Image.new("I;16", (90, 50), 1000), "PNG", transparency=1000),
+    "black and transparent PNG": file(drawn(mode="1"), "PNG", transparency=0),
     "GIF": file(drawn().quantize(64), "GIF"),
     "animated GIF": file(drawn(), "GIF", save_all=True, append_images=[drawn(mode="L").convert("RGB")]),
     "BMP": file(drawn(), "BMP"),
     "gray BMP": file(drawn(mode="L"), "BMP"),
+    "palette BMP": file(drawn().quantize(256), "BMP"),
+    "BMP with a short palette": file(drawn(9, 9).quantize(5), "BMP"),
     "32 bits BMP": file(drawn(mode="RGBA"), "BMP"),
     "WebP": file(drawn(), "WEBP", quality=95),
     "lossless WebP": file(drawn(), "WEBP", lossless=True),
@@ -89,6 +104,10 @@ def test_kind(served: Callable, kind: str) -> None:
     np.testing.assert_allclose(pixels, trained(KINDS[kind]), atol=1e-3)
 
 
+def with_run_lengths(bitmap: bytes) -> bytes:
+    return bitmap[:30] + b"\1" + bitmap[31:]
+
+
 DAMAGED = {
     "nothing": b"",
     "text": b"no picture at all",
@@ -97,6 +116,9 @@ DAMAGED = {
     "a cut JPEG": file(drawn(), "JPEG")[:-400],
     "a JPEG whose EXIF is cut": b"\xff\xd8\xff\xe1\x00\x20Exif\0\0MM",
     "a cut PNG": file(drawn(), "PNG")[:200],
+    "a cut BMP": KINDS["palette BMP"][:900],
+    "a BMP of run lengths": with_run_lengths(KINDS["palette BMP"]),
+    "a BMP of 1 bit": file(drawn(mode="1"), "BMP"),
 }
 
 
