@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import glob
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,8 +14,8 @@ from headstart.components.core.files import expanded
 from headstart.components.core.natural import natural_key
 from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
 from headstart.components.download_dataset.sources import Loader, Unreadable, is_junk
-from headstart.components.download_dataset.sources.folder import open_folder
-from headstart.components.download_dataset.sources.source import read_file, read_stored, shown
+from headstart.components.download_dataset.sources.folder import find
+from headstart.components.download_dataset.sources.source import printable, read_file, read_stored
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Named:
     """An image, not read yet.
 
     Attributes:
-        file: Its path or address, as it may be shown.
+        file: Its path or address: see `printable`.
         load: Reads its bytes.
         remote: Whether that waits for a network.
     """
@@ -30,6 +31,16 @@ class Named:
     file: str
     load: Loader
     remote: bool = False
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Refuses an empty path, which would stand for the current folder: a variable of a shell is easily empty.
+
+    Raises:
+        HeadstartError: One is empty.
+    """
+    if "" in paths:
+        raise HeadstartError("path '' names no image; name a file, a folder (. for this one), or an address")
 
 
 def named(paths: Iterable[str]) -> Iterator[Named]:
@@ -52,6 +63,8 @@ def named(paths: Iterable[str]) -> Iterator[Named]:
                 yield from _in_store(stores[scheme], path)
         except HeadstartError as error:
             yield _not_found(path, "unreadable", str(error))
+        except OSError as error:
+            yield _not_found(path, "unreadable", error.strerror or str(error))
 
 
 def _on_disk(name: str) -> Iterator[Named]:
@@ -59,7 +72,8 @@ def _on_disk(name: str) -> Iterator[Named]:
     if path.is_dir():
         yield from _in_dataset(path) if (path / MANIFEST).is_file() else _in_folder(path)
     elif glob.has_magic(name) and not path.exists():
-        found = [each for each in glob.glob(str(path), recursive=True) if not Path(each).is_dir()]  # noqa: PTH207
+        # Path's own raises where it may not look.
+        found = [each for each in glob.glob(str(path), recursive=True) if not os.path.isdir(each)]  # noqa: PTH112, PTH207
         if not found:
             yield _not_found(name, "missing", "no file has such a name")
         for each in sorted(found, key=natural_key):
@@ -69,16 +83,19 @@ def _on_disk(name: str) -> Iterator[Named]:
 
 
 def _file(path: Path) -> Named:
-    return Named(shown(str(path)), functools.partial(read_file, path))
+    return Named(printable(str(path)), functools.partial(read_file, path))
 
 
 def _in_folder(folder: Path) -> Iterator[Named]:
-    source = open_folder(str(folder), folder)
-    for entry, load in zip(source.entries, source.loaders(), strict=True):
-        yield Named(shown(str(folder / entry.path)), load)
-    for each in source.unusable:
+    closed: list[OSError] = []
+    found = find(folder, closed.append)
+    for path in found.files:
+        yield _file(folder / path)
+    for each in found.unusable:
         yield _not_found(str(folder / each.file), each.reason, each.detail)
-    if not source.entries and not source.unusable:
+    for error in closed:
+        yield _not_found(str(error.filename), "unreadable", f"the folder may not be read ({error.strerror})")
+    if not (found.files or found.unusable or closed):
         yield _not_found(str(folder), "empty", "the folder has no files")
 
 
@@ -89,14 +106,14 @@ def _in_dataset(folder: Path) -> Iterator[Named]:
 
 def _in_store(store: Store, uri: str) -> Iterator[Named]:
     if scheme_of(uri) in ("http", "https"):
-        yield Named(without_secrets(uri), functools.partial(_read_object, store, uri), remote=True)
+        yield Named(printable(without_secrets(uri)), functools.partial(_read_object, store, uri), remote=True)
         return
     found = False
     for each in store.list(uri):
         if each.uri == uri or not is_junk(each.path):
             found = True
             load = functools.partial(_read_object, store, each.uri, each.version)
-            yield Named(shown(without_secrets(each.uri)), load, remote=True)
+            yield Named(printable(without_secrets(each.uri)), load, remote=True)
     if not found:
         yield _not_found(uri, "missing", "there is no such object, and none below it")
 
@@ -118,7 +135,7 @@ def fetched(image: Named) -> Named:
 
 def _not_found(name: str, reason: str, detail: str) -> Named:
     name = without_secrets(name) if is_remote(name) else name
-    return Named(shown(name), functools.partial(_raise, reason, detail))
+    return Named(printable(name), functools.partial(_raise, reason, detail))
 
 
 def _raise(reason: str, detail: str) -> NoReturn:

@@ -9,7 +9,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, whole_file
 from headstart.components.core.logs import event, start_logging
 from headstart.components.predict_images.answers import answers, open_model
-from headstart.components.predict_images.inputs import named
+from headstart.components.predict_images.inputs import check_paths, named
 from headstart.components.predict_images.located import Located, located
 from headstart.components.predict_images.output import Tally, write_parquet
 
@@ -47,6 +47,7 @@ def predict_images(inputs: Inputs, predictions: Path) -> Tally:
     start_logging()
     if not inputs.images:
         raise HeadstartError("no images are named; pass a dataset, or paths and addresses")
+    check_paths(inputs.images)
     if bool(inputs.model) == bool(inputs.address):
         raise HeadstartError("pass a model artifact or the address of a model, one of the two")
     predictions.parent.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,10 @@ def predict(
     ] = "",
 ) -> None:
     """Says what images show, with the probability of each class; one that cannot be read stops no other."""
+    from headstart.components.predict_images.inputs import check_paths
+
     form = _form(form, output)
+    check_paths(paths)
     # TensorFlow's own chatter; a user's setting goes before.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # What libraries think of an image is told as the reason, if it is one.

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import METRICS, MODELS
 from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.registry import publish_folder
+from headstart.components.download_dataset.sources import Unreadable
+from headstart.components.download_dataset.sources.folder import walk
 from headstart.components.predict_images.answers import answers, open_model
 from headstart.components.predict_images.inputs import Named, named
 from headstart.components.predict_images.located import Located, located
@@ -189,6 +192,9 @@ def test_what_is_wrong_is_said_in_a_line_before_any_image_is_read(
     assert "cannot be written (No such file or directory)" in refused(
         run_output, pictures, "--output", tmp_path / "no" / "x.csv"
     )
+    assert "path '' names no image" in refused(run_output, pictures, "")
+    with pytest.raises(HeadstartError, match="path '' names no image"):
+        predict_images(Inputs([""], run_output / "model"), tmp_path / "x")
     with pytest.raises(HeadstartError, match="one of the two"):
         predict_images(Inputs([str(pictures)], run_output / "model", address=str(run_output)), tmp_path / "x")
     with pytest.raises(HeadstartError, match="no images are named"):
@@ -248,3 +254,42 @@ def test_named_images_are_found_one_after_the_other(splits: dict[str, Path]) -> 
     found = named(asked)
     assert next(found).file == "nothing.jpg"
     assert list(asked) == [str(splits["test"])]
+
+
+def reason(image: Named) -> tuple[str, str]:
+    with pytest.raises(Unreadable) as raised:
+        image.load()
+    return raised.value.reason, raised.value.detail
+
+
+def test_a_name_that_is_too_long_stops_no_other(tmp_path: Path) -> None:
+    image = tmp_path / "cat.jpg"
+    image.write_bytes(b"a cat")
+    long, pattern, good = named(["x" * 300, f"{'x' * 300}/*", str(image)])
+    assert (long.file, reason(long)) == ("x" * 300, ("unreadable", "File name too long"))
+    assert reason(pattern)[0] == "unreadable"
+    assert good.load() == b"a cat"
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cat.jpg").write_bytes(b"a cat")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):
+        # Deeper than a path may say.
+        Path("d" * 250).mkdir()
+        os.chdir("d" * 250)
+    good, closed = named([str(tmp_path)])
+    assert good.load() == b"a cat"
+    assert closed.file.startswith(f"{tmp_path}/ddd")
+    assert reason(closed) == ("unreadable", "the folder may not be read (File name too long)")
+    with pytest.raises(HeadstartError, match=r"cannot be read by user .* \(File name too long\)"):
+        list(walk(tmp_path))
+
+
+def test_a_file_is_named_as_it_is_on_disk(tmp_path: Path) -> None:
+    decomposed = tmp_path / "Cafe\u0301 \u202e.jpg"
+    decomposed.write_bytes(b"a cat")
+    for path in (tmp_path, decomposed, tmp_path / "*.jpg"):
+        (found,) = named([str(path)])
+        assert found.file == f"{tmp_path}/Cafe\u0301 \\u202e.jpg"
+        assert found.load() == b"a cat"

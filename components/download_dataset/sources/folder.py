@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,20 +14,35 @@ from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, read_file, shown
 
 
-def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+def _refuse(error: OSError) -> NoReturn:
+    raise HeadstartError(
+        f"folder {str(error.filename)!r} cannot be read by user {os.getuid()} ({error.strerror}); let that user read "
+        "it, or run the step as one who may"
+    ) from None
+
+
+def walk(root: Path, closed: Callable[[OSError], object] = _refuse) -> Iterator[tuple[Path, list[str]]]:
     """Walks through a folder, folders of junk left out; links to folders are followed, each folder once.
+
+    Args:
+        root: The folder.
+        closed: What to do about a folder that may not be read; it is passed over where that does not raise.
 
     Yields:
         A folder and the names of the files in it.
 
     Raises:
-        HeadstartError: A folder may not be read.
+        HeadstartError: A folder may not be read, and nothing else is to be done about it.
     """
     seen = {_identity(root)}
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=_refuse):
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=closed):
         kept = []
         for subfolder in subfolders:
-            identity = _identity(Path(folder, subfolder))
+            try:
+                identity = _identity(Path(folder, subfolder))
+            except OSError as error:
+                closed(error)
+                continue
             if identity not in seen and not is_junk(subfolder):
                 seen.add(identity)
                 kept.append(subfolder)
@@ -41,11 +56,43 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _refuse(error: OSError) -> NoReturn:
-    raise HeadstartError(
-        f"folder {str(error.filename)!r} cannot be read by user {os.getuid()} ({error.strerror}); let that user read "
-        "it, or run the step as one who may"
-    ) from None
+@dataclasses.dataclass(frozen=True, slots=True)
+class Found:
+    """What lies below a folder, named relative to it, as the system does.
+
+    Attributes:
+        files: In natural order, junk left out.
+        unusable: What is neither a file nor a folder: links that lead nowhere, devices.
+        ignored: How many files are junk.
+    """
+
+    files: list[str]
+    unusable: list[Quarantined]
+    ignored: int
+
+
+def find(root: Path, closed: Callable[[OSError], object] = _refuse) -> Found:
+    """Finds the files below a folder; links to files and folders are followed, each folder once.
+
+    Args:
+        root: The folder.
+        closed: See `walk`.
+    """
+    found, unusable, ignored = [], [], 0
+    for folder, files in walk(root, closed):
+        inside = "" if folder == root else f"{folder.relative_to(root)}{os.sep}"
+        for file in files:
+            path = inside + file
+            if is_junk(file):
+                ignored += 1
+            elif not os.path.isfile(f"{root}{os.sep}{path}"):  # noqa: PTH113 - a hundred thousand of them
+                # Path's own raises where it may not look.
+                kind = "broken link" if os.path.islink(folder / file) else "not a file"  # noqa: PTH114
+                unusable.append(Quarantined(path, kind, "neither a file nor a folder lies there"))
+            else:
+                found.append(path)
+    found.sort(key=natural_key)
+    return Found(found, unusable, ignored)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,24 +103,13 @@ class _File:
 
 
 def open_folder(name: str, root: Path) -> Source:
-    """Opens a folder; links to files and folders are followed, each folder once."""
-    names, unusable, ignored = [], [], 0
-    for folder, files in walk(root):
-        inside = "" if folder == root else f"{folder.relative_to(root)}{os.sep}"
-        for file in files:
-            path = inside + file
-            if is_junk(file):
-                ignored += 1
-            elif not os.path.isfile(f"{root}{os.sep}{path}"):  # noqa: PTH113 - a hundred thousand of them
-                kind = "broken link" if (folder / file).is_symlink() else "not a file"
-                unusable.append(Quarantined(shown(path), kind, "neither a file nor a folder lies there"))
-            else:
-                names.append(path)
-    names.sort(key=natural_key)
-    entries = Packed(Entry, (Entry(shown(each)) for each in names))
-    stored = Packed(_File, map(_File, names))
+    """Opens a folder as a source; see `find`."""
+    found = find(root)
+    entries = Packed(Entry, (Entry(shown(each)) for each in found.files))
+    stored = Packed(_File, map(_File, found.files))
 
     def loaders() -> Iterator[Loader]:
         return (functools.partial(read_file, f"{root}{os.sep}{each.path}") for each in stored)
 
-    return Source(name, entries, loaders, ignored, tuple(unusable))
+    unusable = tuple(dataclasses.replace(each, file=shown(each.file)) for each in found.unusable)
+    return Source(name, entries, loaders, found.ignored, unusable)

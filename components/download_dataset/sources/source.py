@@ -102,13 +102,17 @@ def member_name(name: str, archive: str) -> str:
     return str(path)
 
 
-def shown(name: str) -> str:
-    """A file's name as text that can be stored and printed: composed Unicode, no control characters."""
+def printable(name: str) -> str:
+    """A file's name as text that can be stored and printed: what cannot is escaped, all else stays as it is."""
     text = name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    composed = unicodedata.normalize("NFC", text)
-    if composed.isprintable():
-        return composed
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in composed)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shown(name: str) -> str:
+    """A file's name as `printable` has it, in composed Unicode: one text, however a system writes its accents."""
+    return printable(unicodedata.normalize("NFC", name))
 
 
 def read_file(path: str | Path) -> bytes:
