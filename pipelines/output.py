@@ -3,8 +3,10 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.files import full_disk_in_one_line, whole_file
 from headstart.components.core.stores import scheme_of
 from headstart.components.download_dataset.sources import local_path
 
@@ -26,6 +28,24 @@ def written(output: Path, kind: str, option: str = "--output") -> Iterator[None]
     except OSError as error:
         other = f"name another {kind}{f' with {option}' if option else ''}"
         raise HeadstartError(f"output {str(output)!r} cannot be written ({error.strerror}); {other}") from None
+
+
+@contextlib.contextmanager
+def written_file(output: Path) -> Iterator[BinaryIO]:
+    """Opens an output that is written whole or not at all; what else goes wrong in the block is not blamed on it.
+
+    Args:
+        output: The file.
+
+    Raises:
+        HeadstartError: It cannot be opened, or not be put in its place, or the disk is full.
+    """
+    with full_disk_in_one_line(output), contextlib.ExitStack() as stack:
+        with written(output, "file"):
+            file = stack.enter_context(whole_file(output))
+        yield file
+        with written(output, "file"):
+            stack.close()
 
 
 def check_outside(output: Path, data: Sequence[str]) -> None:

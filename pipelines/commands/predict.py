@@ -12,7 +12,7 @@ import typer
 
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.pipelines.commands.quiet import import_tensorflow
-from headstart.pipelines.output import written
+from headstart.pipelines.output import written_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,6 +118,7 @@ def _lines(paths: list[str]) -> Iterator[str]:
 
 def _predict(address: str, paths: Iterable[str], precision: float, form: str, output: Path | None) -> bool:
     """Whether some images could not be read."""
+    from headstart.components.core.files import expanded
     from headstart.components.predict_images.answers import answers, open_model
     from headstart.components.predict_images.inputs import named
     from headstart.components.predict_images.located import located
@@ -130,22 +131,11 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
         import_tensorflow()
         tally = Tally()
         write = write_table if form == _TABLE else FORMATS[form]
-        with _opened(output) as file:
+        with written_file(expanded(output)) if output else contextlib.nullcontext(sys.stdout.buffer) as file:
             write(tally.count(answers(model, named(paths))), model.schema, file)
     if tally.unreadable:
         typer.echo(tally.in_words(), err=True)
     return bool(tally.unreadable)
-
-
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Iterator[BinaryIO]:
-    from headstart.components.core.files import expanded, whole_file
-
-    if output is None:
-        yield sys.stdout.buffer
-        return
-    with written(output, "file"), whole_file(expanded(output)) as file:
-        yield file
 
 
 def write_table(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema", file: BinaryIO) -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import errno
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from headstart.components.predict_images.inputs import Named, named
 from headstart.components.predict_images.located import Located, located
 from headstart.components.predict_images.step import Inputs, predict_images
 from headstart.pipelines.cli import app
+from headstart.pipelines.output import written_file
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +295,16 @@ def test_a_file_is_named_as_it_is_on_disk(tmp_path: Path) -> None:
         (found,) = named([str(path)])
         assert found.file == f"{tmp_path}/Cafe\u0301 \\u202e.jpg"
         assert found.load() == b"a cat"
+
+
+def test_an_output_is_blamed_for_what_is_its_own(tmp_path: Path) -> None:
+    target = tmp_path / "answers.csv"
+    with pytest.raises(PermissionError, match="a picture"), written_file(target):
+        raise PermissionError("a picture")
+    with pytest.raises(HeadstartError, match=r"no space left on the disk of .*answers"), written_file(target):
+        raise OSError(errno.ENOSPC, "full")
+    assert list(tmp_path.iterdir()) == []
+    target.mkdir()
+    with pytest.raises(HeadstartError, match=r"cannot be written \(Is a directory\)"), written_file(target) as file:
+        file.write(b"all of it")
+    assert list(tmp_path.iterdir()) == [target]
