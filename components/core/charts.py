@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -45,6 +46,12 @@ def svg(figure: Figure, name: str) -> str:
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     drawing = buffer.getvalue()
+    # A class may be called #010203: what stands between tags is text.
+    return re.sub(r"<[^>]*>", _in_colours_of_the_page, drawing[drawing.index("<svg") :])
+
+
+def _in_colours_of_the_page(tag: re.Match[str]) -> str:
+    text = tag[0]
     for drawn, shown in _OF_THE_PAGE.items():
-        drawing = drawing.replace(drawn, shown)
-    return drawing[drawing.index("<svg") :]
+        text = text.replace(drawn, shown)
+    return text

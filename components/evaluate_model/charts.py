@@ -64,12 +64,12 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return list(itertools.accumulate(values, lambda before, value: factor * before + (1 - factor) * value))
 
 
-def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> list[Chart]:
+def ranking(roc: Sequence[tuple[str, Curve]], precision_recall: Sequence[tuple[str, Curve]]) -> list[Chart]:
     """ROC and precision-recall curves, one class against the rest.
 
     Args:
-        roc: By class, at most `MOST_CLASSES`: see `ranking.roc`.
-        precision_recall: By class likewise.
+        roc: Each with the name of its class, at most `MOST_CLASSES`: see `ranking.roc`.
+        precision_recall: Likewise.
     """
     charts = []
     for title, by_class, x_name, y_name in (
@@ -79,13 +79,17 @@ def ranking(roc: dict[str, Curve], precision_recall: dict[str, Curve]) -> list[C
         with rc_context(STYLE):
             figure = Figure(figsize=(3.8, 3.4), layout="constrained")
             axes = figure.subplots()
-            for (name, (x, y, _)), colour, line in zip(by_class.items(), _CLASSES, _LINES, strict=False):
-                axes.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label=name)
+            for (_, (x, y, _)), colour, line in zip(by_class, _CLASSES, _LINES, strict=False):
+                axes.plot(*_percent(x, y), color=colour, linestyle=line, linewidth=2, label="class")
             if title == "ROC":
                 axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="chance")
             axes.set(xlabel=x_name, ylabel=y_name, title=title, xlim=(-3, 103), ylim=(-3, 103))
-            axes.legend(frameon=False, loc="lower right" if title == "ROC" else "lower left", fontsize=9)
-            charts.append(Chart(svg(figure, title), f"{title} of {', '.join(by_class)}: {y_name} over {x_name}"))
+            legend = axes.legend(frameon=False, loc="lower right" if title == "ROC" else "lower left", fontsize=9)
+            names = [name for name, _ in by_class]
+            for text, name in zip(legend.get_texts(), names, strict=False):
+                # As a label, a name that begins with an underscore would be left out.
+                text.set_text(name)
+            charts.append(Chart(svg(figure, title), f"{title} of {', '.join(names)}: {y_name} over {x_name}"))
     return charts
 
 

@@ -161,10 +161,11 @@ def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[list[Char
     drawn = drawn and [1] if len(names) == 2 else drawn[: charts.MOST_CLASSES]
     if not drawn:
         return [], []
-    curves = {shown(names[at], 24): (predictions.labels == at, predictions.probabilities[:, at]) for at in drawn}
+    # Long names may be shortened to the same one.
+    curves = [(shown(names[at], 24), predictions.labels == at, predictions.probabilities[:, at]) for at in drawn]
     drawings = charts.ranking(
-        {name: roc(*each) for name, each in curves.items()},
-        {name: precision_recall(*each) for name, each in curves.items()},
+        [(name, roc(*each)) for name, *each in curves],
+        [(name, precision_recall(*each)) for name, *each in curves],
     )
     return drawings, [names[at] for at in drawn]
 

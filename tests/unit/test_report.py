@@ -1,5 +1,6 @@
 """What the report says, from evaluations without a network."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,18 @@ def test_names_cannot_smuggle_anything_into_the_report(tmp_path: Path) -> None:
     text = drawn_report(tmp_path, HOSTILE, 200).read_text(encoding="utf-8")
     assert text.count("<script") == 1 and "alert(1)</script>" not in text.replace("&lt;/script&gt;", "")
     assert "\u202e" not in text and "\x1b" not in text and "{{ 7 * 7 }}" in text
+
+
+def test_every_class_is_in_the_legends_under_its_name(tmp_path: Path) -> None:
+    alike = [f"photographs of {each} from the garden" for each in ("cats", "dogs")]
+    text = drawn_report(tmp_path, [*alike, "_hidden", "#010203"], 200).read_text(encoding="utf-8")
+    drawings = [each for each in re.findall("<svg.*?</svg>", text, re.DOTALL) if "_hidden" in each]
+    assert len(drawings) == 2
+    for each in drawings:
+        names = re.findall("<text[^>]*>([^<]*)</text>", each)
+        assert names.count("photographs …m the garden") == 2
+        assert names.count("_hidden") == names.count("#010203") == 1
+        assert "#010203" not in re.sub(">[^<]*<", "><", each)
 
 
 def test_hundred_classes_fit(tmp_path: Path) -> None:
