@@ -166,7 +166,8 @@ def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
     other = labels != names[sample.predicted]
     top = np.sort(sample.probabilities, axis=1)[:, -2:]
     undecided = other & (top[:, 1] - top[:, 0] <= 2 * tolerance)
-    wrong = (largest > tolerance) | (other & ~undecided)
+    # What is no number is within nothing.
+    wrong = ~(largest <= tolerance) | (other & ~undecided)
     if wrong.any():
         worst = int(np.where(wrong, largest, -1).argmax())
         at = int(np.abs(probabilities[worst] - sample.probabilities[worst]).argmax())

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,7 +28,7 @@ from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, ch
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
 from headstart.components.publish_model import served
-from headstart.components.publish_model.exports import check_exports
+from headstart.components.publish_model.exports import check_exports, export_forms
 from headstart.components.publish_model.files import SAVED_MODEL
 from headstart.components.publish_model.parity import Answers, Sample, ask_served, compared, sample_of
 from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
@@ -226,6 +227,16 @@ def test_another_label_passes_on_the_boundary_alone(sample: Sample) -> None:
     asked, said = two_classes(sample, 0.52, 0.515)
     with pytest.raises(HeadstartError, match="on 7 of 7"):
         compared(asked, dataclasses.replace(said, labels=np.full(7, sample.classes[1], object)), 0.01)
+
+
+def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"on 7 of 7 test images, .* probability nan"):
+        compared(*two_classes(sample, 0.9, np.nan), tolerance=0.01)
+    pixels = keras.Input((8, 8, 3))
+    said = keras.layers.Dense(2, "softmax", bias_initializer=keras.initializers.Constant(np.nan))
+    network = keras.Model(pixels, said(keras.layers.Flatten()(pixels)))
+    with pytest.raises(HeadstartError, match="export 'litert' is off by nan in a probability"):
+        export_forms(["litert"], tmp_path, network, sample, None, TOLERANCE)
 
 
 def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: Answers) -> None:
