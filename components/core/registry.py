@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, read_metrics
+from headstart.components.core.evaluation import FINAL, METRICS, read_metrics
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.logs import event
 from headstart.components.core.model import ModelInfo, read_model_info
@@ -135,8 +135,8 @@ class Outcome:
     """What came of a publication.
 
     Attributes:
-        status: `PUBLISHED`; `UNCHANGED`: the model is the one in use already; `OVERTAKEN`: the version is there, but
-            another one than expected was in use by then, and stays so.
+        status: `PUBLISHED`; `UNCHANGED`: the version is in use already; `OVERTAKEN`: it is there, but another one
+            than expected was in use by then, and stays so.
         version: Name of the version.
         address: Of its folder.
         replaced: The version that was in use before; the one that is in use, where it was overtaken.
@@ -231,8 +231,9 @@ def version_of(folder: Path) -> str:
 def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None = None) -> Outcome:
     """Publishes a model: writes its version, reads it back, and puts it in the place of the one in use.
 
-    A model whose version is there already, with the same files whatever their bytes, is not written again: exported
-    twice, it is the same model. Whenever this ends or is killed, the old version is in use, or the new one.
+    A model whose version is there already, with the same figures and with files of the same names, is not written
+    again: exported twice, it is the same model. Whenever this ends or is killed, the old version is in use, or the
+    new one.
 
     Args:
         folder: The version's files; `model/` and `evaluation/` are artifacts as they are.
@@ -254,7 +255,7 @@ def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None
         )
     facts = _facts(info, read_metrics(folder / EVALUATION), run)
     files = _files_of(folder)
-    version = _known(tree, state, facts.model, set(files)) or _write_version(tree, folder, files, facts)
+    version = _known(tree, state, facts.model, files) or _write_version(tree, folder, files, facts)
     name, in_use = version.version, state.version if state else ""
     address = f"{tree.address}/{name}"
     if name == in_use:
@@ -360,13 +361,14 @@ def _facts(info: ModelInfo, metrics: dict[str, Any], run: str) -> Facts:
     return Facts(info.sha256, info.classes, data, run, figures["images"], figures["accuracy"], (low, high))
 
 
-def _known(tree: Tree, state: _ChampionFile | None, model: str, names: set[str]) -> Version | None:
-    """The version of the same model with files of the same names, if one was in use and is whole."""
+def _known(tree: Tree, state: _ChampionFile | None, model: str, files: dict[str, Stored]) -> Version | None:
+    """The version of the same model and figures with files of the same names, if one was in use and is whole."""
+    figures = f"{EVALUATION}/{METRICS}"
     changes = reversed(state.history) if state else ()
     for name in dict.fromkeys(change.version for change in changes if change.facts.model == model):
         try:
             version = _read_version(tree, name)
-            if set(version.files) == names:
+            if set(version.files) == set(files) and version.files[figures] == files[figures]:
                 _check(tree, version)
                 return version
         except HeadstartError as error:

@@ -69,6 +69,18 @@ def test_the_same_model_changes_nothing(folder: str, models: list[Path], tmp_pat
     assert registry.publish_folder(again, folder).status == PUBLISHED
 
 
+def test_a_model_that_was_evaluated_again_is_a_version_of_its_own(
+    disk: str, models: list[Path], tmp_path: Path
+) -> None:
+    first = registry.publish_folder(models[0], disk)
+    again = shutil.copytree(models[0], tmp_path / "again")
+    path = again / "evaluation" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": {"temperature": 2.0}}))
+    second = registry.publish_folder(again, disk)
+    assert (second.status, second.replaced) == (PUBLISHED, first.version)
+    assert Path(second.address, "evaluation", "metrics.json").read_bytes() == path.read_bytes()
+
+
 def test_a_model_that_was_in_use_comes_back_without_being_written(disk: str, models: list[Path]) -> None:
     first = registry.publish_folder(models[0], disk)
     registry.publish_folder(models[1], disk)
