@@ -113,5 +113,8 @@ def read_model_info(folder: Path) -> ModelInfo:
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
     if sha256_of_file(folder / MODEL) != info.sha256:
-        raise HeadstartError(f"{folder / MODEL} is not the file that {MANIFEST} speaks of; train the model again")
+        raise HeadstartError(
+            f"{folder / MODEL} is not the file that {MANIFEST} speaks of; train the model again, or where it is "
+            "published, publish it again or roll back"
+        )
     return info

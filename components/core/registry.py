@@ -131,6 +131,25 @@ class Champion:
 
 
 @dataclasses.dataclass(frozen=True)
+class Listing:
+    """All that is published at an address.
+
+    Attributes:
+        in_use: Name of the version in use; empty: there is none.
+        versions: All complete versions, the oldest first, whether in use or not.
+        damaged: Why others cannot be read, by name; the version in use is among them where it is gone.
+    """
+
+    in_use: str
+    versions: list[Version]
+    damaged: dict[str, str]
+
+
+class Damaged(HeadstartError):
+    """A version lacks a file, or one is not what was published."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a publication.
 
@@ -171,56 +190,31 @@ def champion(uri: str) -> Champion | None:
         uri: A folder, or a `gs://` or `s3://` address.
 
     Raises:
-        HeadstartError: It cannot be read, `champion.json` is another program's, or the version is not there.
+        HeadstartError: It cannot be read, `champion.json` is another program's, or the version is damaged.
     """
     tree = open_tree(uri)
     state, _ = _read_state(tree)
     return _champion(tree, state) if state else None
 
 
-def versions(uri: str) -> list[Version]:
-    """All complete versions, the oldest first, whether in use or not.
+def listing(uri: str) -> Listing:
+    """All versions; a damaged one keeps none of the others from being seen.
 
     Raises:
-        HeadstartError: They cannot be listed or read.
+        HeadstartError: They cannot be listed or read, or `champion.json` is another program's.
     """
     tree = open_tree(uri)
+    state, _ = _read_state(tree)
+    in_use = state.version if state else ""
     ends = f"/{VERSION}"
-    names = [name.removesuffix(ends) for name in tree.names() if name.endswith(ends) and name.count("/") == 1]
-    return sorted((_read_version(tree, name) for name in names), key=lambda version: version.created)
-
-
-def fetch(uri: str, version: Version, folder: str, target: Path) -> Path:
-    """Copies one folder of a version, and checks each file.
-
-    Args:
-        uri: Where it is published.
-        version: The version.
-        folder: Such as ``model``.
-        target: Receives the folder's files; made if it is not there.
-
-    Returns:
-        `target`.
-
-    Raises:
-        HeadstartError: A file is missing or altered, or cannot be read or written.
-    """
-    tree = open_tree(uri)
-    for name, stored in version.files.items():
-        if name.startswith(f"{folder}/"):
-            copy = target / name.removeprefix(f"{folder}/")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            _download(tree, version.version, name, stored, copy)
-    return target
-
-
-def check_version(uri: str, version: Version) -> None:
-    """Reads every file of a version.
-
-    Raises:
-        HeadstartError: One is missing or altered.
-    """
-    _check(open_tree(uri), version)
+    names = {name.removesuffix(ends) for name in tree.names() if name.endswith(ends) and name.count("/") == 1}
+    found, damaged = [], {}
+    for name in sorted(names | {in_use} - {""}):
+        try:
+            found.append(_read_version(tree, name))
+        except Damaged as error:
+            damaged[name] = str(error)
+    return Listing(in_use, sorted(found, key=lambda version: version.created), damaged)
 
 
 def version_of(folder: Path) -> str:
@@ -290,6 +284,10 @@ def rollback(uri: str, version: str = "") -> Champion:
         raise HeadstartError(f"{state.version} is the first version at {tree.address}; name one to go to")
     if name == state.version:
         raise HeadstartError(f"{name} is in use at {tree.address} already; name another version")
+    if not tree.names(name):
+        raise HeadstartError(
+            f"there is no version {name!r} at {tree.address}; see headstart models list {tree.address}"
+        )
     found = _read_version(tree, name)
     _check(tree, found)
     change = Change(name, _now(), ROLLED_BACK, state.version, found.facts)
@@ -325,19 +323,23 @@ def _champion(tree: Tree, state: _ChampionFile) -> Champion:
 
 
 def _read_version(tree: Tree, name: str) -> Version:
-    where = f"{tree.address}/{name}/{VERSION}"
     try:
         content, _ = tree.read(checked(f"{name}/{VERSION}"))
         found = TypeAdapter(_VersionFile).validate_json(content)
     except NotFound:
-        raise NotFound(f"there is no version {name!r} at {tree.address}; see headstart models list") from None
+        raise _damaged(tree, name, f"{VERSION} is missing") from None
     except ValidationError as error:
-        raise HeadstartError(
-            f"{where} is not of the format {VERSION_FORMAT} ({_first(error)}); publish the model again, or roll back"
-        ) from None
+        raise _damaged(tree, name, f"{VERSION} is not of the format {VERSION_FORMAT} ({_first(error)})") from None
     if found.version != name:
-        raise HeadstartError(f"{where} speaks of version {found.version!r}; publish the model again, or roll back")
+        raise _damaged(tree, name, f"{VERSION} speaks of version {found.version!r}")
     return Version(name, found.created, found.facts, found.files)
+
+
+def _damaged(tree: Tree, version: str, what: str) -> Damaged:
+    return Damaged(
+        f"version {version} at {tree.address} is damaged: {what}; publish the model again, or roll back to another "
+        "version"
+    )
 
 
 def _first(error: ValidationError) -> str:
@@ -391,11 +393,15 @@ def _write_version(tree: Tree, folder: Path, files: dict[str, Stored], facts: Fa
             )
     if (folder / INFERENCE_SERVICE).is_file():
         tree.write(f"{name}/{INFERENCE_SERVICE}", folder / INFERENCE_SERVICE)
-    if f"{name}/{VERSION}" in there:
-        return _read_version(tree, name)
+    manifest, token = f"{name}/{VERSION}", ""
+    if manifest in there:
+        try:
+            return _read_version(tree, name)
+        except Damaged:
+            _, token = tree.read(manifest)
     version = Version(name, _now(), facts, files)
     try:
-        tree.replace(f"{name}/{VERSION}", _json({"format": VERSION_FORMAT, **dataclasses.asdict(version)}), "")
+        tree.replace(manifest, _json({"format": VERSION_FORMAT, **dataclasses.asdict(version)}), token)
     except Conflict:
         return _read_version(tree, name)
     return version
@@ -404,7 +410,12 @@ def _write_version(tree: Tree, folder: Path, files: dict[str, Stored], facts: Fa
 def _check(tree: Tree, version: Version) -> None:
     with tempfile.TemporaryDirectory(prefix="headstart-") as copies:
         for name, stored in version.files.items():
-            _download(tree, version.version, name, stored, Path(copies) / "copy")
+            try:
+                copy = tree.download(f"{version.version}/{checked(name)}", Path(copies) / "copy")
+            except NotFound:
+                raise _damaged(tree, version.version, f"{name} is missing") from None
+            if sha256_of_file(copy) != stored.sha256:
+                raise _damaged(tree, version.version, f"{name} is not the file that was published")
 
 
 def _is_right(tree: Tree, version: str, name: str, stored: Stored) -> bool:
@@ -414,18 +425,6 @@ def _is_right(tree: Tree, version: str, name: str, stored: Stored) -> bool:
         except NotFound:
             return False
         return sha256_of_file(copy) == stored.sha256
-
-
-def _download(tree: Tree, version: str, name: str, stored: Stored, copy: Path) -> None:
-    where = f"version {version} at {tree.address} is damaged: {checked(name)}"
-    way_out = "publish the model again, or roll back to another version"
-    try:
-        tree.download(f"{version}/{name}", copy)
-    except NotFound:
-        raise HeadstartError(f"{where} is missing; {way_out}") from None
-    if sha256_of_file(copy) != stored.sha256:
-        copy.unlink()
-        raise HeadstartError(f"{where} is not the file that was published; {way_out}")
 
 
 def _switch(tree: Tree, state: _ChampionFile | None, token: str, change: Change) -> str:

@@ -27,21 +27,25 @@ _SECONDS = 19
 @app.command(name="list")
 def list_models(uri: Uri, as_json: AsJson = False) -> None:
     """Lists every version that is published, and marks the one in use."""
-    in_use = registry.champion(uri)
-    name = in_use.version.version if in_use else ""
-    found = registry.versions(uri)
+    found = registry.listing(uri)
     console = Console()
     if as_json or not console.is_terminal:
-        _show_json([{"in_use": each.version == name, **_without_files(each)} for each in found])
+        rows = [_without_files(each) for each in found.versions]
+        rows += [{"version": name, "damaged": why} for name, why in found.damaged.items()]
+        _show_json([{"in_use": row["version"] == found.in_use, **row} for row in rows])
         return
-    if not found:
+    if not found.versions and not found.damaged:
         console.print(f"nothing is published at {uri}", markup=False, soft_wrap=True)
         return
     table = _table("version", "in use", "published (UTC)", *_FACTS)
-    for each in reversed(found):
-        mark = "yes" if each.version == name else ""
+    for each in reversed(found.versions):
+        mark = "yes" if each.version == found.in_use else ""
         table.add_row(*map(escape, (each.version, mark, _when(each.created), *_facts(each.facts))))
+    for name in found.damaged:
+        table.add_row(escape(name), "yes" if name == found.in_use else "", "damaged")
     console.print(table)
+    for why in found.damaged.values():
+        console.print(why, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

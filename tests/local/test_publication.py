@@ -6,7 +6,7 @@ import pytest
 from support.commands import headstart
 from support.retraining import FEW, MORE, QUICK, Drawn, deal, draw
 
-from headstart.components.core.registry import Champion, champion, versions
+from headstart.components.core.registry import Champion, champion, listing
 
 
 @pytest.fixture(scope="module")
@@ -39,4 +39,4 @@ def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) ->
     assert "verdict worse" in shown
     assert "publish-model skipped" in shown
     assert (uri / "champion.json").read_bytes() == before
-    assert len(versions(str(uri))) == 2
+    assert len(listing(str(uri)).versions) == 2

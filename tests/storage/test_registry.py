@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 from support.faults import Fault, Request
-from support.published import version_folder
+from support.published import check_version, version_folder
 from support.stores import Stored
 
 from headstart.components.core import registry
@@ -29,9 +29,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [version_folder(root / str(seed), seed) for seed in range(4)]
 
 
-def test_versions_follow_each_other(folder: str, models: list[Path], tmp_path: Path) -> None:
+def test_versions_follow_each_other(folder: str, models: list[Path]) -> None:
     assert registry.champion(folder) is None
-    assert registry.versions(folder) == []
+    assert registry.listing(folder).versions == []
     first = registry.publish_folder(models[0], folder, "monday", instead_of="")
     assert (first.status, first.replaced) == (PUBLISHED, "")
     second = registry.publish_folder(models[1], folder, "tuesday", instead_of=first.version)
@@ -46,11 +46,10 @@ def test_versions_follow_each_other(folder: str, models: list[Path], tmp_path: P
     facts = champion.version.facts
     assert facts.data == {"train": "train1", "validation": "validation1", "test": "test"}
     assert (facts.images, facts.accuracy, facts.accuracy_interval) == (200, 0.9, (0.85, 0.94))
-    assert [each.version for each in registry.versions(folder)] == [first.version, second.version]
-    copy = registry.fetch(folder, champion.version, "model", tmp_path / "copy")
-    assert {path.name: path.read_bytes() for path in copy.iterdir()} == {
-        path.name: path.read_bytes() for path in (models[1] / "model").iterdir()
-    }
+    assert [each.version for each in registry.listing(folder).versions] == [first.version, second.version]
+    for path in (path for path in models[1].rglob("*") if path.is_file()):
+        name = path.relative_to(models[1]).as_posix()
+        assert open_tree(champion.address).read(name)[0] == path.read_bytes()
 
 
 def test_the_same_model_changes_nothing(folder: str, models: list[Path], tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_rollback_goes_back_step_by_step(disk: str, models: list[Path]) -> None:
     assert [each.how for each in champion.history] == [PUBLISHED] * 3 + [ROLLED_BACK] * 3
     with pytest.raises(HeadstartError, match=r"is in use at .* already"):
         registry.rollback(disk, names[2])
-    with pytest.raises(HeadstartError, match="there is no version 'none' at"):
+    with pytest.raises(HeadstartError, match=r"there is no version 'none' at .*; see headstart models list /"):
         registry.rollback(disk, "none")
 
 
@@ -114,7 +113,7 @@ def test_whoever_compared_with_another_champion_is_overtaken(disk: str, models: 
     champion = registry.champion(disk)
     assert champion is not None
     assert champion.version.version == first.version
-    assert {each.version for each in registry.versions(disk)} == {first.version, late.version}
+    assert {each.version for each in registry.listing(disk).versions} == {first.version, late.version}
 
 
 def test_of_publications_at_once_one_wins_and_the_others_say_so(folder: str, models: list[Path]) -> None:
@@ -131,17 +130,17 @@ def test_of_publications_at_once_one_wins_and_the_others_say_so(folder: str, mod
     champion = registry.champion(folder)
     assert champion is not None
     assert champion.version.version == winner
-    assert {each.version for each in registry.versions(folder)} == {each.version for each in outcomes}
-    for version in registry.versions(folder):
-        registry.check_version(folder, version)
+    assert {each.version for each in registry.listing(folder).versions} == {each.version for each in outcomes}
+    for version in registry.listing(folder).versions:
+        check_version(folder, version)
 
 
 def test_the_same_model_published_at_once_is_one_version(folder: str, models: list[Path]) -> None:
     with ThreadPoolExecutor(3) as pool:
         outcomes = [*pool.map(lambda _: registry.publish_folder(models[0], folder), range(3))]
     assert len({each.version for each in outcomes}) == 1
-    (version,) = registry.versions(folder)
-    registry.check_version(folder, version)
+    (version,) = registry.listing(folder).versions
+    check_version(folder, version)
 
 
 def test_what_a_killed_publication_left_is_no_version_and_is_finished(folder: str, models: list[Path]) -> None:
@@ -149,32 +148,28 @@ def test_what_a_killed_publication_left_is_no_version_and_is_finished(folder: st
     tree = open_tree(folder)
     tree.write(f"{name}/model/model.keras", b"half")
     tree.write(f"{name}/evaluation/metrics.json", models[0] / "evaluation" / "metrics.json")
-    assert registry.versions(folder) == []
+    assert registry.listing(folder).versions == []
     with pytest.raises(HeadstartError, match="nothing is published"):
         registry.rollback(folder, name)
     registry.publish_folder(models[0], folder)
-    (version,) = registry.versions(folder)
+    (version,) = registry.listing(folder).versions
     assert version.version == name
-    registry.check_version(folder, version)
+    check_version(folder, version)
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered"])
-def test_damaged_version_is_told_and_published_anew(
-    disk: str, models: list[Path], damage: str, tmp_path: Path
-) -> None:
+def test_damaged_version_is_told_and_published_anew(disk: str, models: list[Path], damage: str) -> None:
     first = registry.publish_folder(models[0], disk)
     registry.publish_folder(models[1], disk)
     tree, name = open_tree(disk), f"{first.version}/model/model.keras"
     tree.delete(name) if damage == "missing" else tree.write(name, b"other")
-    (version, _) = registry.versions(disk)
+    (version, _) = registry.listing(disk).versions
     said = rf"^version {first.version} at .* is damaged: model/model.keras is .*; publish the model again"
     with pytest.raises(HeadstartError, match=said):
         registry.rollback(disk)
-    with pytest.raises(HeadstartError, match=said):
-        registry.fetch(disk, version, "model", tmp_path / "copy")
     outcome = registry.publish_folder(models[0], disk)
     assert (outcome.status, outcome.version) == (PUBLISHED, first.version)
-    registry.check_version(disk, version)
+    check_version(disk, version)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +193,33 @@ def test_foreign_champion_is_left_alone(tmp_path: Path, models: list[Path], cont
     assert [path.name for path in tmp_path.iterdir()] == ["champion.json"]
 
 
-def test_champion_whose_version_is_gone_is_told(tmp_path: Path, models: list[Path]) -> None:
-    outcome = registry.publish_folder(models[0], str(tmp_path))
-    shutil.rmtree(tmp_path / outcome.version)
-    with pytest.raises(HeadstartError, match=f"there is no version '{outcome.version}' at"):
-        registry.champion(str(tmp_path))
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "version.json is missing"),
+        (b"GIF89a", "version.json is not of the format headstart-version/1"),
+        (b"of another", "version.json speaks of version"),
+    ],
+)
+def test_damaged_version_in_use_is_told_hides_no_other_and_is_mended(
+    disk: str, models: list[Path], content: bytes | None, said: str
+) -> None:
+    first, second = (registry.publish_folder(model, disk).version for model in models[:2])
+    tree, name = open_tree(disk), f"{second}/version.json"
+    if content == b"of another":
+        content, _ = tree.read(f"{first}/version.json")
+    tree.delete(name) if content is None else tree.write(name, content)
+    told = rf"^version {second} at .* is damaged: {said}.*; publish the model again, or roll back"
+    with pytest.raises(HeadstartError, match=told):
+        registry.champion(disk)
+    listing = registry.listing(disk)
+    assert (listing.in_use, list(listing.damaged)) == (second, [second])
+    assert [each.version for each in listing.versions] == [first]
+    assert registry.rollback(disk, first).version.version == first
+    with pytest.raises(HeadstartError, match=told):
+        registry.rollback(disk, second)
+    assert registry.publish_folder(models[1], disk).version == second
+    assert registry.listing(disk).damaged == {}
 
 
 def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models: list[Path]) -> None:
@@ -220,7 +237,7 @@ def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models:
     (altered / "model" / "model.keras").write_bytes(b"other")
     with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):
         registry.publish_folder(altered, uri)
-    assert len(registry.versions(uri)) == 1
+    assert len(registry.listing(uri).versions) == 1
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: list[Path]) -> None:
@@ -230,11 +247,9 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: l
     manifest = json.loads(path.read_text())
     manifest["files"]["model/../../../up"] = manifest["files"]["model/model.keras"]
     path.write_text(json.dumps(manifest))
-    champion = registry.champion(str(uri))
-    assert champion is not None
+    registry.publish_folder(models[1], str(uri))
     with pytest.raises(HeadstartError, match="is no name of a file"):
-        registry.fetch(str(uri), champion.version, "model", tmp_path / "a" / "b" / "c")
-    assert not (tmp_path / "a" / "up").exists()
+        registry.rollback(str(uri), name)
 
 
 def test_switch_whose_answer_was_lost_and_that_was_then_replaced_counts(gcs: Stored, models: list[Path]) -> None:

@@ -1,11 +1,15 @@
 """What is published, without a network in it."""
 
+import hashlib
 import json
 from pathlib import Path
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FORMAT, METRICS
 from headstart.components.core.history import HISTORY
 from headstart.components.core.model import MODEL, SEEN, ModelInfo, write_model_info
+from headstart.components.core.registry import Version
+from headstart.components.core.stores import open_tree
 
 
 def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat", "dog"), size: int = 1000) -> Path:
@@ -30,3 +34,12 @@ def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat
     (folder / "evaluation" / METRICS).write_text(json.dumps(metrics))
     (folder / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph%d" % seed)
     return folder
+
+
+def check_version(uri: str, version: Version) -> None:
+    """Reads every file of a version that is published; raises `HeadstartError` if one is missing or altered."""
+    tree = open_tree(uri)
+    for name, stored in version.files.items():
+        content, _ = tree.read(f"{version.version}/{name}")
+        if hashlib.sha256(content).hexdigest() != stored.sha256:
+            raise HeadstartError(f"{name} of version {version.version} is altered")

@@ -20,6 +20,7 @@ from headstart.components.core import registry
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores import transfer
 from support.faults import Fault, Proxy
+from support.published import check_version
 
 _KILLED = 0.6
 """Share of the publishers that are to be killed."""
@@ -140,7 +141,7 @@ def storm(
             known = _check(uri, known, said, tally)
     if proxy:
         proxy.spoil([])
-    tally.versions, tally.changes = len(registry.versions(uri)), len(known)
+    tally.versions, tally.changes = len(registry.listing(uri).versions), len(known)
     return tally
 
 
@@ -172,9 +173,9 @@ def _publish(order: dict[str, Any]) -> None:
 
 def _check(uri: str, known: list[registry.Change], said: list[dict[str, str]], tally: Tally) -> list[registry.Change]:
     """Looks at everything that is there, and returns the history."""
-    versions = {version.version: version for version in registry.versions(uri)}
+    versions = {version.version: version for version in registry.listing(uri).versions}
     for version in versions.values():
-        _must_hold(lambda version=version: registry.check_version(uri, version), tally)  # type: ignore[misc]
+        _must_hold(lambda version=version: check_version(uri, version), tally)  # type: ignore[misc]
     found = registry.champion(uri)
     history = found.history if found else []
     if history[: len(known)] != known:
@@ -208,7 +209,7 @@ def _reading(uri: str, tally: Tally) -> Iterator[None]:
     def look() -> None:
         found = registry.champion(uri)
         if found:
-            registry.check_version(uri, found.version)
+            check_version(uri, found.version)
             tally.reads += 1
 
     def read() -> None:

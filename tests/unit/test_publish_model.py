@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from support.published import check_version
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from headstart.components.core.calibration import scaled
@@ -24,7 +25,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import read_metrics, temperature_of
 from headstart.components.core.model import MODEL
 from headstart.components.core.predictions import PREDICTIONS, read_predictions
-from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, champion, check_version
+from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, champion
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
 from headstart.components.publish_model import served
