@@ -1,7 +1,9 @@
 """Folders that are written to: on disk, in fake-gcs-server and in MinIO, the stores behind a proxy that spoils."""
 
+import os
 import random
 import resource
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -249,6 +251,37 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(HeadstartError, match=r"^cannot write .*/file/name: .*; "):
         open_tree(str(tmp_path / "file")).replace("name", b"", "")
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that everybody may write to, and that root has written to; the test is another user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        open_tree(folder).replace("file", b"before", "")
+        os.seteuid(65534)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(0)
+
+
+def test_users_of_one_folder_write_in_turn(shared: Path) -> None:
+    tree = open_tree(str(shared))
+    tree.replace("file", b"after", tree.read("file")[1])
+    assert tree.read("file")[0] == b"after"
+
+
+def test_lock_that_cannot_be_had_is_named(shared: Path) -> None:
+    tree = open_tree(str(shared))
+    os.seteuid(0)
+    (shared / ".lock").chmod(0o600)
+    os.seteuid(65534)
+    with pytest.raises(HeadstartError, match=r"^cannot write .*/\.lock: .* \(EACCES\); get the right to write there"):
+        tree.replace("file", b"after", tree.read("file")[1])
+    assert tree.read("file")[0] == b"before"
 
 
 def test_what_killed_writers_left_is_hidden_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,10 +133,23 @@ def _sweep(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        # The kernel takes the lock from a process that is killed.
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _writing(path):
+        file = _lock_file(path)
+    try:
+        with _writing(path):
+            # The kernel takes the lock from a process that is killed.
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(file)
+
+
+def _lock_file(path: Path) -> int:
+    """Opens it for writing, as a network's disk asks, or for reading, where another user has made it."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)
 
 
 @contextlib.contextmanager
