@@ -28,15 +28,16 @@ spec:
 """
 
 
-def write_inference_service(version: Path, address: str, tensorflow: str) -> None:
-    """Writes a KServe `InferenceService` that serves the version's SavedModel.
+def write_inference_service(version: Path, address: str) -> None:
+    """Writes a KServe `InferenceService` that serves a SavedModel which this TensorFlow has written.
 
     Args:
         version: Folder of the version.
         address: Where it will be published.
-        tensorflow: Version of TensorFlow that wrote the SavedModel.
     """
-    release = ".".join(tensorflow.split(".")[:2])
+    import tensorflow as tf
+
+    release = ".".join(tf.__version__.split(".")[:2])
     uri = f"{address if is_remote(address) else Path(address).absolute().as_uri()}/{SAVED_MODELS}"
     # Text in JSON's quotes is text in YAML.
     text = _TEMPLATE.format(name=json.dumps(_name(address)), version=json.dumps(f"{release}.0"), uri=json.dumps(uri))

@@ -74,9 +74,9 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
     instead_of = _compared_with(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         version = Path(folder) / "version"
-        info = build_version(inputs, version)
+        build_version(inputs, version)
         address = f"{tree.address}/{version_of(version)}"
-        write_inference_service(version, address, info.versions["tensorflow"])
+        write_inference_service(version, address)
         if card:
             card.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(version / CARD, card)
@@ -98,15 +98,12 @@ def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
     return in_use.version.version if in_use.version.facts.model == compared else compared or "none"
 
 
-def build_version(inputs: Inputs, version: Path) -> ModelInfo:
+def build_version(inputs: Inputs, version: Path) -> None:
     """Makes the folder of a version, and lets it pass only if it answers as the evaluated model did.
 
     Args:
         inputs: What is published.
         version: The folder, made anew.
-
-    Returns:
-        What there is to know of the model.
 
     Raises:
         HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
@@ -145,7 +142,6 @@ def build_version(inputs: Inputs, version: Path) -> ModelInfo:
         ),
     )
     write_card(version, facts)
-    return info
 
 
 def _check_one_run(

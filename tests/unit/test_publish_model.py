@@ -296,7 +296,9 @@ def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) 
     assert (uri.with_name("card.md")).read_text() == (version / "model_card.md").read_text()
     service = yaml.safe_load((version / "inference_service.yaml").read_text())
     assert service["apiVersion"] == "serving.kserve.io/v1beta1" and service["metadata"]["name"] == "pets-co"
-    address = service["spec"]["predictor"]["model"]["storageUri"]
+    served_by = service["spec"]["predictor"]["model"]
+    assert tf.__version__.startswith(served_by["runtimeVersion"].removesuffix("0"))
+    address = served_by["storageUri"]
     assert Path(url2pathname(urlsplit(address).path)) == version / "saved_model"
 
 
