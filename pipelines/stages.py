@@ -6,9 +6,9 @@ PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS)
 
 GROUPS = {
     "list_data": "data",
-    "find_champion": "data",
     "download_dataset": "data",
     "split_dataset": "data",
+    "find_champion": "data",
     "train_head": "network",
     "fine_tune": "network",
     "train_from_scratch": "network",
@@ -22,8 +22,8 @@ GROUPS = {
 
 READING_STAGES = (
     "list_data",
-    "find_champion",
     "download_dataset",
+    "find_champion",
     "train_head",
     "fine_tune",
     "train_from_scratch",

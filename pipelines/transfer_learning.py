@@ -126,7 +126,6 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
         listing = list_data(data=data, corrections=corrections).set_caching_options(False)
-        in_use = find_champion(publish_uri=publish_uri, champion=champion).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
@@ -139,7 +138,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         splits = split_dataset(
             dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
         )
-        train, validation = splits.outputs["train"], splits.outputs["validation"]
+        train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
+        in_use = find_champion(test=test, publish_uri=publish_uri, champion=champion).set_caching_options(False)
+        # Stages that do not depend on one another the local runner takes in any order.
         head = train_head(
             train=train,
             validation=validation,
@@ -153,7 +154,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             deterministic=deterministic,
             checkpoint_uri=checkpoint_uri,
             accelerators=accelerators_of("train_head", profile, accelerator_limit),
-        )
+        ).after(in_use)
         tuned = fine_tune(
             head=head.outputs["model"],
             train=train,
@@ -167,9 +168,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerators=accelerators_of("fine_tune", profile, accelerator_limit),
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
-        tasks = {"list_data": listing, "find_champion": in_use}
-        tasks |= {"download_dataset": dataset, "split_dataset": splits}
-        tasks |= {"train_head": head, "fine_tune": tuned}
+        tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
+        tasks |= {"find_champion": in_use, "train_head": head, "fine_tune": tuned}
         if from_scratch:
             scratch = train_from_scratch(
                 train=train,
@@ -182,11 +182,11 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 deterministic=deterministic,
                 checkpoint_uri=checkpoint_uri,
                 accelerators=accelerators_of("train_from_scratch", profile, accelerator_limit),
-            )
+            ).after(in_use)
             models["from_scratch"] = scratch.outputs["model"]
             tasks["train_from_scratch"] = scratch
         evaluation = tasks["evaluate_model"] = evaluate_model(
-            test=splits.outputs["test"], validation=validation, champion=in_use.output, command=command, **models
+            test=test, validation=validation, champion=in_use.output, command=command, **models
         )
         with dsl.If(publish_uri != "", name="if-there-is-where"):
             decided = tasks["compare_models"] = compare_models(
@@ -200,7 +200,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 tasks["publish_model"] = publish_model(
                     model=tuned.outputs["model"],
                     evaluation=evaluation.outputs["evaluation"],
-                    test=splits.outputs["test"],
+                    test=test,
                     train=train,
                     decision=decided.outputs["decision"],
                     publish_uri=publish_uri,

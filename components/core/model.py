@@ -11,6 +11,8 @@ from headstart.components.core.dataset import read_columns
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
+from headstart.components.core.stores import without_secrets
+from headstart.components.core.stores.folder import local_folder
 
 MODEL = "model.keras"
 MANIFEST = "model.json"
@@ -102,13 +104,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     Raises:
         HeadstartError: The folder is no finished model artifact, or `model.keras` was changed.
     """
-    values = read_json(folder / MANIFEST, "model")
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")
-    try:
-        info = ModelInfo(**values)
-    except TypeError as error:
-        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None
+    info = _read_manifest(folder)
     for name in (MODEL, HISTORY, SEEN):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
@@ -118,3 +114,32 @@ def read_model_info(folder: Path) -> ModelInfo:
             "published, publish it again or roll back"
         )
     return info
+
+
+def check_in_use(address: str, classes: list[str]) -> None:
+    """Refuses a model in use that tells other classes apart than there are now; only its `model.json` is read.
+
+    Args:
+        address: Of the model artifact; a path, or an `http(s)://`, `gs://` or `s3://` address.
+        classes: Of the images that it is to be compared on.
+
+    Raises:
+        HeadstartError: It does, or it cannot be read.
+    """
+    with local_folder(address, [MANIFEST]) as folder:
+        found = _read_manifest(folder).classes
+    if sorted(found) != sorted(classes):
+        raise HeadstartError(
+            f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
+            "publish to another address, or compare with another model"
+        )
+
+
+def _read_manifest(folder: Path) -> ModelInfo:
+    values = read_json(folder / MANIFEST, "model")
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")
+    try:
+        return ModelInfo(**values)
+    except TypeError as error:
+        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None

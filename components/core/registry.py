@@ -222,6 +222,21 @@ def version_of(folder: Path) -> str:
     return _name_of(_files_of(folder))
 
 
+def check_classes(uri: str, classes: list[str]) -> None:
+    """Refuses a model of other classes than the one in use has.
+
+    Args:
+        uri: A folder, or a `gs://` or `s3://` address.
+        classes: Of the model that is to be published there.
+
+    Raises:
+        HeadstartError: They are others, or what is published cannot be read.
+    """
+    tree = open_tree(uri)
+    state, _ = _read_state(tree)
+    _check_classes(tree, state, classes)
+
+
 def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None = None) -> Outcome:
     """Publishes a model: writes its version, reads it back, and puts it in the place of the one in use.
 
@@ -242,11 +257,7 @@ def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None
     info = read_model_info(folder / MODEL_FOLDER)
     tree = open_tree(uri)
     state, token = _read_state(tree)
-    if state and sorted(state.history[-1].facts.classes) != sorted(info.classes):
-        raise HeadstartError(
-            f"the model has classes {info.classes}, the one in use at {tree.address} has "
-            f"{state.history[-1].facts.classes}; publish it to an address of its own"
-        )
+    _check_classes(tree, state, info.classes)
     facts = _facts(info, read_metrics(folder / EVALUATION), run)
     files = _files_of(folder)
     version = _known(tree, state, facts.model, files) or _write_version(tree, folder, files, facts)
@@ -316,6 +327,14 @@ def _read_state(tree: Tree) -> tuple[_ChampionFile | None, str]:
     if not state.history or state.history[-1].version != state.version:
         raise HeadstartError(f"{where} is damaged: its history does not end with {state.version!r}; restore it")
     return state, token
+
+
+def _check_classes(tree: Tree, state: _ChampionFile | None, classes: list[str]) -> None:
+    if state and sorted(state.history[-1].facts.classes) != sorted(classes):
+        raise HeadstartError(
+            f"the model has classes {classes}, the one in use at {tree.address} has "
+            f"{state.history[-1].facts.classes}; publish it to an address of its own"
+        )
 
 
 def _champion(tree: Tree, state: _ChampionFile) -> Champion:

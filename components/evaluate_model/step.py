@@ -15,10 +15,17 @@ from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.history import HISTORY, Epoch, read_history
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info, read_seen
+from headstart.components.core.model import (
+    MANIFEST,
+    MODEL,
+    SEEN,
+    ModelInfo,
+    check_in_use,
+    read_model_info,
+    read_seen,
+)
 from headstart.components.core.predictions import Predictions, predictions_of
 from headstart.components.core.probe import PROBE
-from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 from headstart.components.evaluate_model.evaluation import Evaluation, Material, Run, write_evaluation
 from headstart.components.evaluate_model.look import Heat, pictures_of
@@ -123,13 +130,8 @@ class _Found:
 
 
 def _champion(address: str, classes: list[str]) -> _Found:
+    check_in_use(address, classes)
     with local_folder(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
-        found = read_model_info(folder).classes
-        if sorted(found) != sorted(classes):
-            raise HeadstartError(
-                f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
-                "publish to another address, or compare with another model"
-            )
         return _Found.of(folder, classes, read_seen(folder))
 
 

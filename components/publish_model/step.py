@@ -17,7 +17,15 @@ from headstart.components.core.hygiene import HYGIENE, read_hygiene
 from headstart.components.core.logs import start_logging
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
 from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.registry import EVALUATION, MODEL_FOLDER, Outcome, champion, publish_folder, version_of
+from headstart.components.core.registry import (
+    EVALUATION,
+    MODEL_FOLDER,
+    Outcome,
+    champion,
+    check_classes,
+    publish_folder,
+    version_of,
+)
 from headstart.components.core.stores import open_tree
 from headstart.components.publish_model.files import CARD, SAVED_MODEL
 from headstart.components.publish_model.serving import write_inference_service
@@ -66,11 +74,12 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
         run: What made it, for the history; empty: the command that the evaluation names.
 
     Raises:
-        HeadstartError: The parts are not of one run, the decision is against it, a form cannot be made or answers
-            differently, or the address cannot be written.
+        HeadstartError: The parts are not of one run, the model in use has other classes, the decision is against it,
+            a form cannot be made or answers differently, or the address cannot be written.
     """
     start_logging()
     tree = open_tree(uri)
+    check_classes(uri, read_model_info(inputs.model).classes)
     instead_of = _compared_with(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         version = Path(folder) / "version"

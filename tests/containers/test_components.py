@@ -15,6 +15,7 @@ from kfp import dsl, local
 from kfp.dsl import Dataset, Input
 from kfp.dsl.pipeline_task import PipelineTask
 from support.containers import RESTRICTED
+from support.published import version_folder
 
 import headstart.components
 from headstart.components.compare_models.component import compare_models
@@ -70,7 +71,8 @@ def every_step(data: Path) -> None:
         publish_uri=str(data.parent / "models"),
     )
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
-    find_champion(publish_uri=str(data.parent / "published"), champion="gs://bucket/before")
+    published, before = data.parent / "published", data.parent / "before" / "model"
+    find_champion(test=splits["test"], publish_uri=str(published), champion=str(before))
     compared(**both, test=splits["test"], variants=VARIANTS)
 
 
@@ -128,7 +130,7 @@ def are_predictions(outputs: Path) -> None:
 
 def is_champion(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
-    assert made["parameterValues"] == {"Output": "gs://bucket/before"}
+    assert made["parameterValues"] == {"Output": str(outputs.parents[1] / "before" / "model")}
 
 
 def is_comparison(outputs: Path) -> None:
@@ -192,7 +194,9 @@ def every(
     request: pytest.FixtureRequest, image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
     options, user = (RESTRICTED, 1000650000) if "restricted" in request.param else ({}, 1000)
-    return Run(run(every_step, pictures, tmp_path_factory.mktemp("root"), **options), user)
+    root = tmp_path_factory.mktemp("root")
+    version_folder(root / "before")
+    return Run(run(every_step, pictures, root, **options), user)
 
 
 @pytest.mark.parametrize("component", CHECKS)

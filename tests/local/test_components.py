@@ -64,12 +64,12 @@ def test_list_data(root: Path, pictures: Path) -> None:
     assert list_data(data=[str(pictures)]).output == digest_of([str(pictures)])
 
 
-def test_find_champion(root: Path, tmp_path: Path) -> None:
+def test_find_champion(root: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     uri = str(tmp_path / "published")
-    assert find_champion(publish_uri=uri).output == find_champion(publish_uri="").output == ""
-    assert find_champion(publish_uri=uri, champion="gs://bucket/before").output == "gs://bucket/before"
-    version = registry.publish_folder(version_folder(tmp_path / "version"), uri).version
-    assert find_champion(publish_uri=uri, champion="gs://bucket/before").output == f"{uri}/{version}/model"
+    outcome = registry.publish_folder(version_folder(tmp_path / "version"), uri)
+    run(find_champion, as_data(splits, "test"), publish_uri=uri)
+    made = json.loads(output(root, "find-champion/executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": f"{outcome.address}/model"}
 
 
 def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from support.commands import headstart
+from support.published import version_folder
 from support.retraining import FEW, MORE, QUICK, Drawn, deal, draw
 
-from headstart.components.core.registry import Champion, champion, listing
+from headstart.components.core.registry import Champion, champion, listing, publish_folder
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +41,13 @@ def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) ->
     assert "publish-model skipped" in shown
     assert (uri / "champion.json").read_bytes() == before
     assert len(listing(str(uri)).versions) == 2
+
+
+def test_other_classes_than_those_in_use_are_refused_before_training(drawn: Drawn, tmp_path: Path) -> None:
+    uri = tmp_path / "models"
+    publish_folder(version_folder(tmp_path / "version", classes=("cat", "wolf")), str(uri))
+    data = deal(drawn, tmp_path / "few", FEW)
+    done = headstart("run", "--data", data, *QUICK, "--output", tmp_path / "out", "--publish", uri)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "error: find-champion: the model in use, " in done.stderr
+    assert "train-head" not in (tmp_path / "out" / "run.log").read_text()

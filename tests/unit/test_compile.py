@@ -173,6 +173,12 @@ def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipel
         assert given["taskOutputParameter"]["producerTask"] == source
 
 
+@of_one_model
+def test_nothing_is_trained_before_the_model_in_use_is_known_to_fit(pipeline: Compiled) -> None:
+    for stage in {"train-head", "train-from-scratch"} & set(pipeline.tasks):
+        assert "find-champion" in pipeline.tasks[stage]["dependentTasks"]
+
+
 def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pipeline: Compiled) -> None:
     for stage, _, _, wishes in pipeline:
         secrets = wishes.get("secretAsEnv", []) + wishes.get("secretAsVolume", [])

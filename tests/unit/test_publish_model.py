@@ -16,9 +16,10 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
-from support.published import check_version
+from support.published import check_version, version_folder
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from headstart.components.core import registry
 from headstart.components.core.calibration import scaled
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.errors import HeadstartError
@@ -308,6 +309,14 @@ def test_publishing_the_same_model_again_changes_nothing(published: tuple[Path, 
     again = publish_model(dataclasses.replace(inputs, exports=()), str(uri))
     assert (again.status, again.version) == (UNCHANGED, outcome.version)
     assert (uri / "champion.json").read_bytes() == before
+
+
+def test_model_of_other_classes_than_the_one_in_use_is_refused_before_all_else(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    registry.publish_folder(version_folder(tmp_path / "version", classes=("cat", "wolf")), str(tmp_path / "models"))
+    with pytest.raises(HeadstartError, match=r"classes \['cat', 'dog'\], the one in use at .* has \['cat', 'wolf'\]"):
+        publish_model(dataclasses.replace(inputs, evaluation=tmp_path / "none"), str(tmp_path / "models"))
 
 
 def decision(path: Path, verdict: str) -> Path:
