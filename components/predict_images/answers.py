@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from headstart.components.core.network.inference import Ask
 
 _BATCH = 16
-# Two keep the cores busy where one would wait for its slowest thread; more would only hold more memory.
-_NETWORKS_AT_ONCE = 2
 _REMOTE_READERS = 32
 
 
@@ -129,12 +127,16 @@ def _read_ahead(images: Iterable[Named]) -> Generator[Named, None, None]:
 
 
 class _Asking:
-    """A model's network, asked by several threads."""
+    """A model's network, asked by several threads, by one at a time: it uses all cores, and others decode meanwhile.
+
+    At the same time on two threads, oneDNN's convolutions with what follows them fused in (TensorFlow 2.21) crash the
+    process for some networks, `sketchnet` at 32 pixels among them.
+    """
 
     def __init__(self, model: Model, ask: "Ask") -> None:
         self._model = model
         self._ask = ask
-        self._free = threading.BoundedSemaphore(_NETWORKS_AT_ONCE)
+        self._free = threading.Lock()
 
     def answer(self, images: list[Named]) -> pa.RecordBatch:
         pixels = [self._pixels(image) for image in images]

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.components.core.network.classifier import RESIZE, after_resize
-from headstart.components.core.network.folding import folded
 from headstart.components.core.network.images import resize
 from headstart.components.publish_model.decoding import decode_batch
 from headstart.components.publish_model.files import LABELS, SAVED_MODEL
@@ -34,7 +33,8 @@ def export_saved_model(version: Path, model: keras.Model, classes: list[str], te
         temperature: Of the calibration; 1 leaves the probabilities as they are.
     """
     folder = version / SAVED_MODEL
-    network, size = folded(after_resize(model)), model.get_layer(RESIZE).height
+    # Not folded: a server that asks such a graph twice at once can crash in oneDNN (TensorFlow 2.21).
+    network, size = after_resize(model), model.get_layer(RESIZE).height
 
     def answers(resized: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = _probabilities(network(resized, training=False))

@@ -1,4 +1,8 @@
-"""BatchNormalization at rest, multiplied into the convolution below it: a network that says the same in less time."""
+"""BatchNormalization at rest, multiplied into the convolution below it: a network that says the same in less time.
+
+Only for graphs that are run once at a time: TensorFlow 2.21 fuses the bias and what follows it into oneDNN's
+convolution, which for some networks (`sketchnet` at 32 pixels) crashes the process when two threads run the graph.
+"""
 
 from collections.abc import Iterator
 from typing import Any

@@ -12,7 +12,7 @@ from headstart.components.core.network.classifier import after_resize, probabili
 from headstart.components.core.network.folding import folded
 
 Ask = Callable[[NDArray[np.float32]], NDArray[np.float64]]
-"""From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread."""
+"""From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread, one at a time."""
 
 
 def open_classifier(folder: Path, *, traced: bool) -> Ask:
