@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, whole_file
-from headstart.components.core.stores import scheme_of
+from headstart.components.core.stores import is_local
 from headstart.components.download_dataset.sources import local_path
 
 
@@ -59,7 +59,7 @@ def check_outside(output: Path, data: Sequence[str]) -> None:
         HeadstartError: It lies in one of them.
     """
     for source in data:
-        if scheme_of(source) in ("", "file") and output.resolve().is_relative_to(local_path(source).resolve()):
+        if is_local(source) and output.resolve().is_relative_to(local_path(source).resolve()):
             raise HeadstartError(
                 f"output {str(output)!r} lies in the data {source!r}, and would be read as part of it; name a folder "
                 "elsewhere with --output"

@@ -12,7 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import (
+    Store,
+    StoredObject,
+    is_local,
+    is_remote,
+    open_store,
+    scheme_of,
+    without_secrets,
+)
 from headstart.components.download_dataset.corrections import corrections_file
 from headstart.components.download_dataset.sources import is_junk, local_path, manifest, no_files
 from headstart.components.download_dataset.sources.folder import walk
@@ -67,7 +75,7 @@ def list_data(data: list[str], corrections: str = "") -> str:
 
 
 def _files(source: str) -> Iterator[_Listed]:
-    if scheme_of(source) in ("", "file"):
+    if is_local(source):
         return _local_files(source, local_path(source))
     return _remote_files(source)
 

@@ -12,7 +12,15 @@ from headstart.components.core.dataset import MANIFEST, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
 from headstart.components.core.natural import natural_key
-from headstart.components.core.stores import Store, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import (
+    Store,
+    is_local,
+    is_remote,
+    is_web,
+    open_store,
+    scheme_of,
+    without_secrets,
+)
 from headstart.components.download_dataset.sources import Loader, Unreadable, is_junk
 from headstart.components.download_dataset.sources.folder import find
 from headstart.components.download_dataset.sources.source import printable, read_file, read_stored
@@ -54,7 +62,7 @@ def named(paths: Iterable[str]) -> Iterator[Named]:
     stores: dict[str, Store] = {}
     for path in paths:
         try:
-            if scheme_of(path) in ("", "file"):
+            if is_local(path):
                 yield from _on_disk(path.removeprefix("file://"))
             else:
                 scheme = scheme_of(path)
@@ -105,7 +113,7 @@ def _in_dataset(folder: Path) -> Iterator[Named]:
 
 
 def _in_store(store: Store, uri: str) -> Iterator[Named]:
-    if scheme_of(uri) in ("http", "https"):
+    if is_web(uri):
         yield Named(printable(without_secrets(uri)), functools.partial(_read_object, store, uri), remote=True)
         return
     found = False

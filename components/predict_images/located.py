@@ -10,7 +10,7 @@ from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_me
 from headstart.components.core.files import expanded, read_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo
-from headstart.components.core.stores import NotFound, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import NotFound, is_remote, is_web, open_store, without_secrets
 from headstart.components.core.stores.folder import local_folder
 
 _MODEL_FOLDER = "model"
@@ -76,7 +76,7 @@ def located(address: str, what: str = "model") -> Iterator[Located]:
 def _in_use(place: str) -> str:
     """Address of the published version that is in use; empty where nothing is published."""
     # A web server has files alone.
-    if scheme_of(place) in ("http", "https"):
+    if is_web(place):
         return ""
 
     from headstart.components.core.registry import champion

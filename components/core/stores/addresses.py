@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from headstart.components.core.errors import HeadstartError
 
-SCHEMES = ("http", "https", "gs", "s3")
+_WEB = ("http", "https")
+SCHEMES = (*_WEB, "gs", "s3")
 WRITABLE_SCHEMES = ("", "gs", "s3")
 """Of addresses that `open_tree` knows; of a path it is empty."""
 
@@ -32,6 +33,16 @@ def scheme_of(text: str) -> str:
 def is_remote(text: str) -> bool:
     """Whether `text` is an address that `open_store` knows."""
     return scheme_of(text) in SCHEMES
+
+
+def is_web(text: str) -> bool:
+    """Whether `text` is an `http(s)://` address."""
+    return scheme_of(text) in _WEB
+
+
+def is_local(text: str) -> bool:
+    """Whether `text` is a path of this machine, also as `file://`."""
+    return scheme_of(text) in ("", "file")
 
 
 def check_address(text: str, what: str = "address") -> None:
@@ -62,7 +73,7 @@ def has_credentials(url: str) -> bool:
     It has a user or a password, or, on the web, a parameter whose name speaks of a signature, a token or the like.
     """
     parts = urlsplit(url)
-    named = parse_qsl(parts.query, keep_blank_values=True) if scheme_of(url) in ("http", "https") else []
+    named = parse_qsl(parts.query, keep_blank_values=True) if is_web(url) else []
     return "@" in parts.netloc or any(_CREDENTIAL.search(name) for name, _ in named)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded, sha256_of_file
 from headstart.components.core.natural import natural_key
-from headstart.components.core.stores import Store, StoredObject, is_remote, open_store, scheme_of, without_secrets
+from headstart.components.core.stores import Store, StoredObject, is_local, is_remote, open_store, without_secrets
 from headstart.components.download_dataset.sources import manifest, parquet
 from headstart.components.download_dataset.sources.archives import open_tar, open_zip
 from headstart.components.download_dataset.sources.folder import open_folder
@@ -48,7 +48,7 @@ def open_source(data: str, sha256: str = "") -> Iterator[Source]:
         HeadstartError: Nothing is there, it is nothing of the kind, is damaged, or has another SHA-256.
     """
     with contextlib.ExitStack() as stack:
-        if scheme_of(data) not in ("", "file"):
+        if not is_local(data):
             source = _open_remote(data, sha256.lower(), stack)
         else:
             path = local_path(data)

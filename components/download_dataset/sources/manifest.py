@@ -16,6 +16,7 @@ from headstart.components.core.stores import (
     Store,
     has_credentials,
     is_remote,
+    is_web,
     open_store,
     scheme_of,
     without_secrets,
@@ -32,7 +33,6 @@ from headstart.components.download_dataset.sources.source import (
 )
 
 _SUFFIXES = (".csv", ".jsonl", ".ndjson")
-_WEB = ("http", "https")
 _NEEDED = ("image", "label")
 _OWN = {*schema([]).names, "path"}
 
@@ -51,7 +51,7 @@ def is_manifest(name: str) -> bool:
 
 def base_of(address: str) -> str:
     """What a stored manifest's relative paths start from: the address without what signs it, up to the last slash."""
-    if scheme_of(address) in _WEB:
+    if is_web(address):
         scheme, host, path, *_ = urlsplit(address)
         address = urlunsplit((scheme, host, path, "", ""))
     return address.rpartition("/")[0]
@@ -171,5 +171,5 @@ def _address(base: str, image: str) -> str:
     if is_remote(base):
         if image.startswith("/") or scheme_of(image):
             raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
-        return f"{base}/{quote(image) if scheme_of(base) in _WEB else image}"
+        return f"{base}/{quote(image) if is_web(base) else image}"
     return str(Path(base, expanded(image.removeprefix("file://"))))
