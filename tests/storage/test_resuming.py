@@ -83,7 +83,7 @@ def test_ten_kills_change_no_bit(splits: dict[str, Path], tmp_path: Path, minio:
     settings, uploads = minio.server.environment(minio.proxy.address), Uploads(minio)
     whole = start_training(splits, tmp_path / "whole", tmp_path / "whole.log")
     for number in range(KILLS):
-        slow = 0.5 if number % 2 else 0.0
+        slow = 0.0 if number % 2 else 0.5
         killed = start_training(splits, tmp_path / "killed", log, checkpoints, settings, slow)
         wanted, left = epochs_in(log) + moments.randint(1, 2), unfinished(folder)
         wait_for(lambda: epochs_in(log) >= wanted, killed)  # noqa: B023 - it is done with in this round

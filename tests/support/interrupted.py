@@ -9,7 +9,7 @@ from pathlib import Path
 from headstart.components.core.recipe import load_recipe
 from support.forked import FORKED
 
-HEAD_EPOCHS, TUNING_EPOCHS = 4, 24
+HEAD_EPOCHS, TUNING_EPOCHS = 8, 24
 SETTINGS = {
     "backbone": "sketchnet",
     "image_size": 32,
