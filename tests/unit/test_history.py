@@ -45,9 +45,8 @@ def test_steps_are_what_each_batch_is_by_itself(schedule: str) -> None:
     epochs = fit(network(), data, data, Plan.of(recipe, "head", 0))
     model, batches, alone = network(), TrainingBatches(data, recipe.head, 1, 0), []
     compile_classifier(model, build_optimizer(recipe.head, 3 * len(batches)))
-    for _ in range(3):
-        # As `fit` does, before the first one too.
-        batches.on_epoch_end()
+    for epoch in range(3):
+        batches.draw(epoch)
         for number in range(len(batches)):
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             model.reset_metrics()

@@ -6,7 +6,7 @@ import pytest
 
 from headstart.components.core.backbones import Head, get_backbone
 from headstart.components.core.network import precision
-from headstart.components.core.network.batches import PlainBatches
+from headstart.components.core.network.batches import PlainBatches, stream
 from headstart.components.core.network.classifier import BACKBONE_END, build_backbone, build_classifier, cut, unfreeze
 from headstart.components.core.network.devices import images_at_once
 from headstart.components.core.network.end_to_end import end_to_end
@@ -96,7 +96,7 @@ def test_training_in_bfloat16_leaves_a_network_of_float32(
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", 0.0), ("_HARMLESS", 1.0)):
         monkeypatch.setattr(precision, name, value)
     tail, record, said = trained(asked, deterministic)
-    loss, _ = tail.evaluate(PlainBatches(record, units=1), verbose=0)
+    loss, _ = tail.evaluate(stream(PlainBatches(record, units=1)), verbose=0)
     assert loss == pytest.approx(said, rel=0.02) and (loss != said) == reduced
     assert {weight.dtype for weight in tail.weights} == {"float32"}
     assert {layer.compute_dtype for layer in tail.layers[1].layers} == {"float32"}

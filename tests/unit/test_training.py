@@ -9,7 +9,7 @@ import pytest
 from headstart.components.core.checkpoint import State
 from headstart.components.core.class_weights import class_weights
 from headstart.components.core.history import best_epoch
-from headstart.components.core.network.batches import PlainBatches, TrainingBatches, targets_of
+from headstart.components.core.network.batches import PlainBatches, TrainingBatches, stream, targets_of
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.images import augmentation, image_batches
 from headstart.components.core.network.mixing import best_mixture
@@ -133,12 +133,12 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
     values = np.stack([images, images + 100]).astype(np.float16)[..., None]
     batches = TrainingBatches(Record(values, images), PLAN.training, units=1, seed=0)
     seen = []
-    for _ in range(2):
+    for epoch in range(2):
+        batches.draw(epoch)
         inputs, labels = all_of(batches)
         assert sorted(labels[:, 0]) == list(images)
         assert set(np.unique(inputs - labels)) == {0, 100}
         seen.append(labels)
-        batches.on_epoch_end()
     assert not np.array_equal(*seen)
 
 
@@ -177,7 +177,7 @@ def test_fit_learns_and_leaves_the_best_epoch() -> None:
     epochs = fit(model, points(400), validation, PLAN)
     assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
     assert best_epoch(epochs).validation_accuracy > 0.95
-    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
     assert epochs[-1].learning_rate < epochs[0].learning_rate
 
@@ -189,7 +189,7 @@ def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:
     good = fit(model, points(400), validation, PLAN)
     worse = fit(model, spoiled, validation, PLAN)
     assert worse[-1].validation_loss > best_epoch(worse).validation_loss >= best_epoch(good).validation_loss
-    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(best_epoch(worse).validation_loss, rel=1e-5)
 
 
@@ -236,7 +236,7 @@ def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
         epochs = fit(model, points(64), validation, PLAN)
     assert len(epochs) == 1
     assert "event=training_stopped" in caplog.text and "not finite after step 3 of epoch 2" in caplog.text
-    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
 
 
@@ -256,7 +256,7 @@ def test_average_of_the_weights_is_what_is_validated_and_kept() -> None:
     model, validation = logistic(), points(200, seed=1)
     start = model.get_weights()
     epochs = fit(model, points(200), validation, planned(ema=0.99, epochs=3, patience=1))
-    loss, _ = model.evaluate(PlainBatches(validation, units=1), verbose=0)
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
     plain = logistic()
     fit(plain, points(200), validation, planned(epochs=3))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from headstart.components.core.network.batches import TrainingBatches
+from headstart.components.core.network.batches import TrainingBatches, stream
 from headstart.components.core.network.record import Record
 from headstart.components.core.network.training import compile_classifier
 from headstart.components.core.network.waiting import Waiting, waited_for
@@ -68,7 +68,7 @@ def test_wait_of_training_is_told(
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(Slow(taking)(inputs)))
     compile_classifier(model)
-    model.fit(batches, epochs=1, shuffle=False, verbose=0)
+    model.fit(stream(batches), epochs=1, verbose=0)
     with caplog.at_level(logging.INFO, "headstart"):
-        model.fit(batches, epochs=2, shuffle=False, verbose=0, callbacks=[Waiting("head", batches)])
+        model.fit(stream(batches), epochs=2, verbose=0, callbacks=[Waiting("head", batches)])
     assert least <= share(caplog, "stage=head") <= most

@@ -9,13 +9,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.class_weights import ClassWeights, image_weights
+from headstart.components.core.network.inputs import untuned
 from headstart.components.core.network.record import Record
 from headstart.components.core.recipe import Training
 
 _PLAIN_BATCH = 256
 _DRAWS = 2**10
+_READ_AHEAD = 2
 
-Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+Batch = tuple[NDArray[np.float32], ...]
+"""Inputs, targets and, where images do not weigh alike in the loss, their weights."""
 
 
 def targets_of(labels: NDArray[np.int64], units: int, smoothing: float = 0.0) -> NDArray[np.float32]:
@@ -33,7 +36,7 @@ def targets_of(labels: NDArray[np.int64], units: int, smoothing: float = 0.0) ->
     return np.asarray((1 - smoothing) * hard + smoothing / max(2, units), np.float32)
 
 
-class TrainingBatches(keras.utils.PyDataset):
+class TrainingBatches:
     """Shuffled training batches from a record; a pass shows each image equally often, in views drawn at random.
 
     Args:
@@ -41,15 +44,16 @@ class TrainingBatches(keras.utils.PyDataset):
         training: How large batches are, how many make a pass, and what is done to targets and images.
         units: Of the network's output.
         seed: Of the order, of the views and of MixUp.
-        epoch: The first one, from 0; each is drawn by itself, so that training goes on wherever it stopped.
+        weights: Of the classes in the loss; a soft target stands for its likeliest class.
 
     Attributes:
         batch_size: Images a batch.
         ready: When each batch of the present epoch was put together, by its number, on the monotonic clock.
     """
 
-    def __init__(self, record: Record, training: Training, units: int, seed: int, epoch: int = 0) -> None:
-        super().__init__()
+    def __init__(
+        self, record: Record, training: Training, units: int, seed: int, weights: ClassWeights = None
+    ) -> None:
         self._record = record
         self._replicas = _replicas()
         self.batch_size = _divisible(min(training.batch_size, record.images), self._replicas)
@@ -58,8 +62,9 @@ class TrainingBatches(keras.utils.PyDataset):
         self._targets = targets_of(record.labels, units, training.label_smoothing)
         self._mix = keras.layers.MixUp(training.mixup, seed=seed) if training.mixup else None
         self._seed = seed
+        self._weights = weights
         self.ready: dict[int, float] = {}
-        self._draw(epoch)
+        self.draw(0)
 
     def __len__(self) -> int:
         return self._steps
@@ -78,18 +83,18 @@ class TrainingBatches(keras.utils.PyDataset):
         images = self._order[drawn]
         inputs = self._record.activations[self._views[drawn], images].astype(np.float32)
         targets = self._targets[images]
-        if self._mix is None:
+        if self._mix is not None:
+            # Of each batch by itself as well; it draws fewer numbers than that.
+            self._mix.generator.state.assign([self._seed, (self._epoch * self._steps + index) * _DRAWS])
+            mixed = self._mix({"images": inputs, "labels": targets}, training=True)
+            inputs, targets = mixed["images"].numpy(), mixed["labels"].numpy()
+        if self._weights is None:
             return inputs, targets
-        # Of each batch by itself as well; it draws fewer numbers than that.
-        self._mix.generator.state.assign([self._seed, (self._epoch * self._steps + index) * _DRAWS])
-        mixed = self._mix({"images": inputs, "labels": targets}, training=True)
-        return mixed["images"].numpy(), mixed["labels"].numpy()
+        likeliest = np.round(targets[:, 0]).astype(np.int64) if targets.shape[1] == 1 else targets.argmax(axis=1)
+        return inputs, targets, image_weights(self._weights, likeliest).astype(np.float32)
 
-    def on_epoch_end(self) -> None:
-        """Draws a new order and new views."""
-        self._draw(self._epoch + 1)
-
-    def _draw(self, epoch: int) -> None:
+    def draw(self, epoch: int) -> None:
+        """Draws order and views of an epoch, from 0: each by itself, so that training can go on where it stopped."""
         self._epoch = epoch
         random = np.random.default_rng([self._seed, epoch])
         images = self._record.images
@@ -98,7 +103,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self._views = random.integers(self._record.views, size=len(self._order))
 
 
-class PlainBatches(keras.utils.PyDataset):
+class PlainBatches:
     """The plain views of a record, in order.
 
     Args:
@@ -108,7 +113,6 @@ class PlainBatches(keras.utils.PyDataset):
     """
 
     def __init__(self, record: Record, units: int, weights: ClassWeights = None) -> None:
-        super().__init__()
         self._record = record
         self._targets = targets_of(record.labels, units)
         replicas = _replicas()
@@ -124,11 +128,20 @@ class PlainBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._batch)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], ...]:
+    def __getitem__(self, index: int) -> Batch:
         drawn = slice(index * self._batch, (index + 1) * self._batch)
         images = self._order[drawn]
         batch = self._record.activations[0, images].astype(np.float32), self._targets[images]
         return (*batch, self._weights[drawn]) if self._weighted else batch
+
+
+def stream(batches: TrainingBatches | PlainBatches) -> tf.data.Dataset:
+    """A pass over batches, the next of which are put together while the network works."""
+    data = tf.data.Dataset.from_generator(
+        lambda: (batches[index] for index in range(len(batches))),
+        output_signature=tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]),
+    )
+    return untuned(data.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(_READ_AHEAD))
 
 
 def _replicas() -> int:

@@ -6,10 +6,14 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from headstart.components.core.cores import cores
 from headstart.components.core.dataset import read_rows
+from headstart.components.core.network.inputs import untuned
 from headstart.components.core.recipe import Augmentation
 
 AUGMENTATION = "augmentation"
+
+_READ_AHEAD = 2
 
 
 def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
@@ -38,8 +42,8 @@ def image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
         return (row.image for row in read_rows(dataset))
 
     images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
-    images = images.map(lambda content: decode(content, size), num_parallel_calls=tf.data.AUTOTUNE)
-    return images.batch(batch).prefetch(2)
+    images = images.map(lambda content: decode(content, size), num_parallel_calls=cores())
+    return untuned(images.batch(batch).prefetch(_READ_AHEAD))
 
 
 def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:

@@ -7,7 +7,7 @@ import keras
 
 from headstart.components.core.checkpoint import Arrays
 from headstart.components.core.class_weights import ClassWeights
-from headstart.components.core.network.batches import PlainBatches
+from headstart.components.core.network.batches import PlainBatches, stream
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.record import Record
 
@@ -41,7 +41,7 @@ def best_mixture(
         weights: Of the classes in the loss.
     """
     end = values_of(model.trainable_variables)
-    batches = PlainBatches(validation, model.output.shape[-1], weights)
+    batches = stream(PlainBatches(validation, model.output.shape[-1], weights))
     tried = []
     for share in (0.0, *shares):
         _mix(model, start, end, share)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -13,6 +14,9 @@ from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import PREPROCESS
 from headstart.components.core.network.images import AUGMENTATION
 from headstart.components.core.plan import Plan
+
+if TYPE_CHECKING:
+    from headstart.components.core.network.batches import TrainingBatches
 
 FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
 
@@ -46,7 +50,7 @@ def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
         _set(layers, before)
 
 
-def training_precision(model: keras.Model, plan: Plan, batches: keras.utils.PyDataset) -> str:
+def training_precision(model: keras.Model, plan: Plan, batches: "TrainingBatches") -> str:
     """The precision to train a network in: the plan's, or where that is `AUTO` the better one on this machine.
 
     A plan that gives the same weights each time leaves nothing to a stopwatch: `AUTO` is `FLOAT32` there.

@@ -9,7 +9,7 @@ from headstart.components.core.class_weights import class_weights
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Step
 from headstart.components.core.logs import progress
-from headstart.components.core.network.batches import TrainingBatches
+from headstart.components.core.network.batches import TrainingBatches, stream
 from headstart.components.core.network.best_epoch import assign, values_of
 from headstart.components.core.network.optimizer import Pace, build_optimizer
 from headstart.components.core.network.precision import computed_in, training_precision
@@ -52,7 +52,8 @@ def range_test(
     """
     keras.utils.set_random_seed(plan.seed)
     training = plan.training.model_copy(update={"epochs": 1, "steps_per_epoch": steps})
-    batches = TrainingBatches(train, training, tail.output.shape[-1], plan.seed)
+    weights = class_weights(training, train.labels)
+    batches = TrainingBatches(train, training, tail.output.shape[-1], plan.seed, weights)
     variables = changing(tail)
     before = values_of(variables)
     growth = keras.optimizers.schedules.ExponentialDecay(LOWEST, steps - 1, HIGHEST / LOWEST)
@@ -62,15 +63,12 @@ def range_test(
             noted = Steps(schedule, steps, batches)
             compile_classifier(tail, build_optimizer(training, steps, paces, schedule))
             tail.fit(
-                batches,
-                class_weight=class_weights(training, train.labels),
+                stream(batches),
                 callbacks=[noted, _Divergence(noted, math.log(max(2, tail.output.shape[-1])), what, steps)],
                 shuffle=False,
                 verbose=0,
             )
             assign(variables, before)
-            # The same batches again.
-            batches = TrainingBatches(train, training, tail.output.shape[-1], plan.seed)
             made.append(noted.made)
     found = [pair for pair in zip(*made, strict=False) if math.isfinite(pair[1].loss)]
     if len(found) < 2:

@@ -75,7 +75,6 @@ def restore(model: keras.Model, state: State) -> None:
         model: With an optimizer that has not made a step.
         state: Not that of an end.
     """
-    model.optimizer.build(model.trainable_variables)
     assign(changing(model), state.network)
     assign(model.optimizer.variables, state.optimizer)
 

@@ -8,7 +8,7 @@ from headstart.components.core.network.optimizer import Schedule, learning_rates
 
 
 class Steps(keras.callbacks.Callback):
-    """Takes note of every step of the present epoch.
+    """Has the batches of each epoch drawn, and takes note of every step of the present one.
 
     Keras tells means over the epoch so far: what a step has added to them is its own. So none is computed twice, and
     nothing more is fetched from where it is computed.
@@ -35,6 +35,7 @@ class Steps(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Begins anew."""
+        self._batches.draw(epoch)
         self.made = []
         self._first = epoch * len(self._batches)
         self._images, self._loss, self._right = 0, 0.0, 0

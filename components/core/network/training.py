@@ -12,7 +12,7 @@ from headstart.components.core.dataset import DatasetInfo
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import Epoch
 from headstart.components.core.logs import event
-from headstart.components.core.network.batches import PlainBatches, TrainingBatches
+from headstart.components.core.network.batches import PlainBatches, TrainingBatches, stream
 from headstart.components.core.network.best_epoch import BestEpoch, assign
 from headstart.components.core.network.optimizer import Pace, build_optimizer, schedule_of
 from headstart.components.core.network.precision import FLOAT32, computed_in, training_precision
@@ -93,7 +93,7 @@ def fit(
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
-    batches = TrainingBatches(train, training, units, plan.seed, len(state.epochs) if state else 0)
+    batches = TrainingBatches(train, training, units, plan.seed, weights)
     total = len(batches) * training.epochs
     steps = Steps(schedule_of(training, total), total, batches)
     keeper = BestEpoch(plan, steps, state)
@@ -104,11 +104,10 @@ def fit(
             if state:
                 restore(tail, state)
             tail.fit(
-                batches,
+                stream(batches),
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
-                validation_data=PlainBatches(validation, units, weights),
-                class_weight=weights,
+                validation_data=stream(PlainBatches(validation, units, weights)),
                 callbacks=[steps, *_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
@@ -123,11 +122,16 @@ def fit(
 
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer | str = "sgd") -> None:
-    """Compiles with the loss that fits the output: one sigmoid unit or a softmax, with targets of that width."""
+    """Compiles with the loss that fits the output: one sigmoid unit or a softmax, with targets of that width.
+
+    All variables of training are made here: were one made while a step is traced, TensorFlow would trace it twice.
+    """
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        optimizer.build(model.trainable_variables)
     model.compile(
         optimizer=optimizer,
         loss="binary_crossentropy" if model.output.shape[-1] == 1 else "categorical_crossentropy",
-        metrics=[accuracy],
+        metrics=[keras.metrics.MeanMetricWrapper(accuracy, "accuracy")],
         # Keras compiles with XLA wherever it can; on a CPU it slows VGG16 by a third and gains MobileNetV2 nothing.
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
