@@ -154,7 +154,7 @@ def train_head(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[s
     output, labels = bench.network.get_layer("output"), np.concatenate([learn.labels, choose.labels])
     classes = len(np.unique(labels))
     assign(bench.parts.tail.weights, bench.pretrained)
-    data = reduced([learn.activations[0], choose.activations[0]], learn.activations.shape[-1], 0)
+    data = reduced([learn.activations[0], choose.activations[0]], learn.activations.shape[-1])
     _, penalty, temperature = out_of_fold(data.features, labels, [str(at) for at in range(len(labels))], classes, 0)
     ridge = linear_head(data, labels, learn.images, classes, penalty, temperature)
     output.set_weights([ridge.kernel, ridge.bias])

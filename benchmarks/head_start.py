@@ -55,7 +55,7 @@ def ridge(learn: Record, choose: Record) -> LinearHead:
     """Ridge regression as the head stage does it."""
     plain = [record.activations[0] for record in (learn, choose)]
     labels = np.concatenate([learn.labels, choose.labels])
-    data = reduced(plain, plain[0].shape[-1], 0)
+    data = reduced(plain, plain[0].shape[-1])
     alone = [str(number) for number in range(len(labels))]
     _, penalty, temperature = out_of_fold(data.features, labels, alone, 2, 0)
     return linear_head(data, labels, learn.images, 2, penalty, temperature)

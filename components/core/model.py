@@ -1,16 +1,19 @@
-"""The model artifact: a folder of `model.keras`, `model.json`, `history.csv` and `seen.parquet`."""
+"""The model artifact: a folder of `model.keras`, `model.json`, `history.csv`, `seen.parquet`, `answers.parquet`."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from headstart.components.core.dataset import read_columns
+from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
+from headstart.components.core.predictions import PROBABILITY
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 
@@ -18,6 +21,9 @@ MODEL = "model.keras"
 MANIFEST = "model.json"
 SEEN = "seen.parquet"
 """Ids of the images that the model, or one it started from, was trained or tuned on."""
+
+ANSWERS = "answers.parquet"
+"""What the model says of the images that chose it: `id`, and `probability_NAME` (float64) for each class."""
 
 FORMAT = "headstart-model/2"
 
@@ -90,6 +96,42 @@ def read_seen(folder: Path) -> frozenset[str]:
         return frozenset(pq.read_table(folder / SEEN)["id"].to_pylist())
     except (KeyError, OSError, pa.ArrowException) as error:
         raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
+
+
+def write_answers(folder: Path, validation: Path, answers: NDArray[np.float64]) -> None:
+    """Writes `answers.parquet`, so that nobody has to ask the model of its validation images again.
+
+    Args:
+        folder: Of the model.
+        validation: The dataset artifact that it was chosen by.
+        answers: What it says of them, (images, classes), in the dataset's order.
+    """
+    said = {f"{PROBABILITY}{name}": answers[:, at] for at, name in enumerate(read_info(validation).classes)}
+    pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **said}), folder / ANSWERS)
+
+
+def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
+    """What a model said of images when it was chosen by them, (images, classes), in the dataset's order of both.
+
+    Args:
+        folder: Of the model.
+        dataset: A dataset artifact.
+
+    Returns:
+        None where that is not known: the model was chosen by other images.
+
+    Raises:
+        HeadstartError: The file is damaged.
+    """
+    if not (folder / ANSWERS).is_file():
+        return None
+    try:
+        table = pq.read_table(folder / ANSWERS)
+        if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
+            return None
+        return np.stack([table[f"{PROBABILITY}{name}"].to_numpy() for name in read_info(dataset).classes], axis=1)
+    except (KeyError, pa.ArrowException) as error:
+        raise HeadstartError(f"{folder / ANSWERS} is damaged ({error}); train the model again") from None
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:

@@ -21,6 +21,7 @@ from headstart.components.core.model import (
     SEEN,
     ModelInfo,
     check_in_use,
+    read_answers,
     read_model_info,
     read_seen,
 )
@@ -78,7 +79,7 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
     material = Material(
         runs=runs,
         test_data=data.digest,
-        validation=_answers(final, validation, data.classes) if validation else None,
+        validation=_of_validation(final, inputs.model, validation, data.classes) if validation else None,
         validation_data=read_info(validation).digest if validation else None,
         pictures=pictures_of(inputs.test, runs[FINAL].predictions, _heat(final)),
         probe=_probe(inputs),
@@ -143,13 +144,15 @@ def _runs(found: dict[str, _Found], test: Path, classes: list[str]) -> dict[str,
     }
 
 
-def _answers(final: _Found, validation: Path, classes: list[str]) -> Predictions | None:
+def _of_validation(final: _Found, model: Path, validation: Path, classes: list[str]) -> Predictions | None:
     data = read_info(validation)
     if data.classes != classes:
         raise HeadstartError(f"validation images have classes {data.classes}, the test images {classes}; pass a pair")
     if not data.images:
         return None
-    (said,) = _predict([final], validation, classes, "calibrate")
+    said = read_answers(model, validation)
+    if said is None:
+        (said,) = _predict([final], validation, classes, "calibrate")
     return predictions_of(validation, said)
 
 

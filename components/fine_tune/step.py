@@ -13,7 +13,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import read_history
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, read_model_info, write_seen
+from headstart.components.core.model import ModelInfo, read_model_info, write_answers, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
 
@@ -106,6 +106,7 @@ def fine_tune(
         write_event_files(tensorboard, plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation], head)
+    write_answers(model, validation, mixture.answers)
     save_model(model, work.network, info, [*read_history(head), *epochs])
     event("model", stage=plan.stage, **info.metrics)
     return info

@@ -11,7 +11,7 @@ from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, write_seen
+from headstart.components.core.model import ModelInfo, write_answers, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
 
@@ -49,6 +49,7 @@ def train_from_scratch(
     started = time.monotonic()
     recipe = recipe.resolved()
 
+    from headstart.components.core.network.answers import answers
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.convnet import CONVNET
     from headstart.components.core.network.tensorboard import write_event_files
@@ -56,6 +57,7 @@ def train_from_scratch(
 
     with from_scratch_work(train, validation, recipe, seed, checkpoint_uri, accelerators) as work:
         epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
+        said = answers(work.tail, work.validation)
     kept = best_epoch(epochs)
     info = ModelInfo(
         stage=work.plan.stage,
@@ -74,6 +76,7 @@ def train_from_scratch(
         write_event_files(tensorboard, work.plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
+    write_answers(model, validation, said)
     save_model(model, work.network, info, epochs)
     event("model", stage=work.plan.stage, epoch=kept.epoch, **info.metrics)
     return info

@@ -83,7 +83,7 @@ def probe_data(
         training: How the classes weigh in the loss that the head is held against.
     """
     started = time.monotonic()
-    data = reduced(activations, channels, seed)
+    data = reduced(activations, channels)
     features = data.features
     info = read_info(folders[0])
     rows = [read_columns(folder, ["label", "group"]) for folder in folders]

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, eigh
-from sklearn.utils.extmath import randomized_svd
 
 from headstart.components.core.calibration import softmax
 from headstart.components.core.class_weights import ClassWeights, image_weights
@@ -38,14 +37,13 @@ class Reduced:
     axes: NDArray[np.float32]
 
 
-def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -> Reduced:
+def reduced(recorded: Sequence[NDArray[np.float16]], channels: int) -> Reduced:
     """Recorded features by their principal components, which know nothing of labels.
 
     Args:
         recorded: (n, …) each, read block by block; what follows the first axis ends with the channels. Positions of a
             feature map, where they are kept, are averaged.
         channels: Of the backbone.
-        seed: Of the randomized decomposition (N. Halko et al., SIAM Review 53, 2011).
 
     Returns:
         All of them, one after the other.
@@ -66,7 +64,7 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int, seed: int) -
             total += block.sum(axis=0, dtype=np.float64)
             products += block.T @ block
         products -= np.outer(total, total) / images
-        axes = randomized_svd(products.astype(np.float32), COMPONENTS, n_iter=2, random_state=seed)[0]
+        axes = eigh(products.astype(np.float32), subset_by_index=(channels - COMPONENTS, channels - 1))[1]
         mean = (total / images).astype(np.float32)
     features = np.empty((images, axes.shape[1]), np.float32)
     start = 0

@@ -11,7 +11,7 @@ from headstart.components.core.dataset import read_training_infos
 from headstart.components.core.files import fresh_folder, full_disk_in_one_line
 from headstart.components.core.history import best_epoch
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, write_seen
+from headstart.components.core.model import ModelInfo, write_answers, write_seen
 from headstart.components.core.plan import Plan
 from headstart.components.core.recipe import Recipe
 from headstart.components.train_head.probe import Probed, probe_data, write_probe
@@ -59,6 +59,7 @@ def train_head(
     started = time.monotonic()
     recipe = recipe.resolved()
 
+    from headstart.components.core.network.answers import answers
     from headstart.components.core.network.artifact import library_versions, save_model
     from headstart.components.core.network.tensorboard import write_event_files
     from headstart.components.core.network.training import fit
@@ -67,14 +68,14 @@ def train_head(
     asked = (train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators, to_be_tuned)
     with head_work(*asked) as (work, probed):
         epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
-    head = work.network.get_layer("output")
-    kept = best_epoch(epochs)
-    metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
-    if probed.head.loss < kept.validation_loss:
-        event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=_is_linear(recipe))
-        if _is_linear(recipe):
-            head.set_weights([probed.head.kernel, probed.head.bias])
-            metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
+        kept = best_epoch(epochs)
+        metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
+        if probed.head.loss < kept.validation_loss:
+            event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=_is_linear(recipe))
+            if _is_linear(recipe):
+                work.network.get_layer("output").set_weights([probed.head.kernel, probed.head.bias])
+                metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
+        said = answers(work.tail, work.validation)
     info = ModelInfo(
         stage=work.plan.stage,
         classes=work.learn.classes,
@@ -93,6 +94,7 @@ def train_head(
         write_event_files(tensorboard, work.plan.stage, epochs)
     fresh_folder(model)
     write_seen(model, [train, validation])
+    write_answers(model, validation, said)
     write_probe(model, probed)
     save_model(model, work.network, info, epochs)
     event("model", stage=work.plan.stage, epoch=kept.epoch, **info.metrics)

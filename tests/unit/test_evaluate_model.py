@@ -16,7 +16,7 @@ from support.servers import serving
 from headstart.components.core.backbones import Head
 from headstart.components.core.dataset import DatasetWriter, read_rows
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.model import write_seen
+from headstart.components.core.model import ANSWERS, write_seen
 from headstart.components.core.network.artifact import load_model
 from headstart.components.core.network.classifier import build_classifier
 from headstart.components.core.network.gradcam import grad_cam
@@ -144,6 +144,33 @@ def test_test_images_choose_neither_temperature_nor_threshold(
     assert one.calibration.temperature == other.calibration.temperature
     assert [each.threshold for each in one.abstention] == [each.threshold for each in other.abstention]
     assert one.figures["test"] != other.figures["test"]
+
+
+def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
+    head: Path, splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    silent = shutil.copytree(head, tmp_path / "silent")
+    (silent / ANSWERS).unlink()
+    found = {}
+    for name, model, validation, asked in (
+        ("told", head, "validation", False),
+        ("asked", silent, "validation", True),
+        ("others", head, "train", True),
+    ):
+        logged.clear()
+        inputs = Inputs(model, splits["test"], splits[validation])
+        result = evaluate_model(inputs, tmp_path / name, tmp_path / "report.html")
+        assert ("what=calibrate" in logged.text) == asked, name
+        assert result.calibration is not None
+        found[name] = read_predictions(tmp_path / name / "validation.parquet"), result.calibration.temperature
+    (told, temperature), (anew, same), _ = found.values()
+    assert (told.ids, told.labels.tolist()) == (anew.ids, anew.labels.tolist())
+    # Records are float16.
+    assert np.abs(told.probabilities - anew.probabilities).max() < 2e-3
+    assert temperature == pytest.approx(same, rel=0.01)
+    (silent / ANSWERS).write_bytes(b"answers")
+    with pytest.raises(HeadstartError, match=r"answers\.parquet is damaged .* train the model again"):
+        evaluate_model(Inputs(silent, *(splits[name] for name in ("test", "validation"))), tmp_path, tmp_path)
 
 
 def test_slices_come_from_extra_columns(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_ridge_is_scikit_learns(images: int, features: int, classes: int) -> Non
 @pytest.mark.parametrize("channels", [30, 400])
 def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int, channels: int) -> None:
     values, labels = blobs(300, channels, classes, 0.5)
-    data = reduced([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels, 0)
+    data = reduced([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels)
     head = linear_head(data, labels, 200, classes, penalty=30.0, temperature=0.25)
     logits = values[200:] @ head.kernel + head.bias
     predicted = logits.argmax(axis=1) if classes > 2 else (logits[:, 0] > 0).astype(int)
@@ -66,12 +66,12 @@ def test_features_are_reduced_to_their_main_components_and_positions_averaged() 
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(500, 20))
     wide = (hidden @ rng.normal(size=(20, 600)) + 0.01 * rng.normal(size=(500, 600))).astype(np.float16)
-    less = reduced([wide[:300], wide[300:]], 600, 0).features
+    less = reduced([wide[:300], wide[300:]], 600).features
     assert less.shape == (500, COMPONENTS)
     centred = wide.astype(float) - wide.astype(float).mean(axis=0)
     assert np.square(less).sum() == pytest.approx(np.square(centred).sum(), rel=1e-2)
     maps = rng.normal(size=(10, 4 * 3)).astype(np.float16)
-    assert np.allclose(reduced([maps], 3, 0).features, maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1))
+    assert np.allclose(reduced([maps], 3).features, maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1))
 
 
 def test_folds_keep_groups_together_and_spread_each_class() -> None:

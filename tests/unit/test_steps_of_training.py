@@ -14,7 +14,7 @@ from headstart.components.core.backbones import get_backbone
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.history import read_history
-from headstart.components.core.model import read_model_info, read_seen
+from headstart.components.core.model import read_answers, read_model_info, read_seen
 from headstart.components.core.network.artifact import load_model
 from headstart.components.core.network.predict import predict
 from headstart.components.core.network.weights import pretrained_backbone
@@ -69,6 +69,14 @@ def test_models_know_the_images_they_saw(head: Path, splits: dict[str, Path], tm
     assert read_seen(tuned) == ids_of(*splits.values()), "what the head saw, the model that came of it saw too"
 
 
+def answers_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
+    """What the saved network says of the validation images, which is what its artifact says that it says."""
+    (said,) = predict([load_model(model)], splits["validation"], "validation")
+    told = read_answers(model, splits["validation"])
+    assert told is not None and np.abs(told - said).max() < 5e-3, "records are float16"
+    return said
+
+
 def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[str, Path]) -> None:
     predictions = read_predictions(head / "probe" / "out_of_fold.parquet")
     assert set(predictions.ids) == ids_of(splits["train"], splits["validation"])
@@ -115,7 +123,7 @@ def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_
     info = train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
     assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
     labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
-    (said,) = predict([load_model(tmp_path / "model")], splits["validation"], "validation")
+    said = answers_of(tmp_path / "model", splits)
     assert cross_entropies(labels, said).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
 
 
@@ -140,6 +148,7 @@ def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str
     info = read_model_info(tuned)
     assert info.parent == read_model_info(head).sha256
     assert [epoch.stage for epoch in read_history(tuned)] == ["head"] * 8 + ["fine_tuning"] * 2
+    answers_of(tuned, splits)
     before, after = weights_by_layer(head), weights_by_layer(tuned)
     moved = moved_layers(before, after)
     kinds = {layer.name: type(layer).__name__ for layer in load_model(tuned).get_layer("sketchnet").layers}
@@ -232,6 +241,7 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
         assert isinstance(network.get_layer("preprocess"), keras.layers.Rescaling)
         assert network.get_layer("preprocess").scale == pytest.approx(1 / 255)
         assert not [layer for layer in network.layers if "augmentation" in layer.name]
+        answers_of(tmp_path / name, splits)
         moved = moved_layers(before, weights_by_layer(tmp_path / name))
         assert all(layer.startswith(("block3_conv", "block4_conv")) for layer in moved)
         assert name == "tuned" or not moved
@@ -247,6 +257,7 @@ def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp
     kinds = [type(layer) for layer in model.get_layer("convnet").layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(keras.layers.MaxPooling2D) == 4
     assert len(model.trainable_variables) == len(model.weights) == 12
+    answers_of(tmp_path / "model", splits)
 
 
 def test_full_disk_is_one_line(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ import dataclasses
 from collections.abc import Sequence
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from headstart.components.core.checkpoint import Arrays
-from headstart.components.core.class_weights import ClassWeights
-from headstart.components.core.network.batches import PlainBatches, stream
+from headstart.components.core.class_weights import ClassWeights, image_weights
+from headstart.components.core.network.answers import answers
 from headstart.components.core.network.best_epoch import values_of
 from headstart.components.core.network.record import Record
+from headstart.components.core.statistics import cross_entropies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +23,13 @@ class Mixture:
         share: Of the second set of weights, 0 to 1.
         loss: Mean cross-entropy on the validation images, weighted as in training.
         accuracy: Share of validation images that are right.
+        answers: What it says of the validation images, (n, classes).
     """
 
     share: float
     loss: float
     accuracy: float
+    answers: NDArray[np.float64]
 
 
 def best_mixture(
@@ -41,12 +46,13 @@ def best_mixture(
         weights: Of the classes in the loss.
     """
     end = values_of(model.trainable_variables)
-    batches = stream(PlainBatches(validation, model.output.shape[-1], weights))
-    tried = []
+    labels, tried = validation.labels, []
+    of_images = image_weights(weights, labels)
     for share in (0.0, *shares):
         _mix(model, start, end, share)
-        loss, accuracy = model.evaluate(batches, verbose=0)
-        tried.append(Mixture(share, float(loss), float(accuracy)))
+        said = answers(model, validation)
+        loss = float((of_images * cross_entropies(labels, said)).mean())
+        tried.append(Mixture(share, loss, float((said.argmax(axis=1) == labels).mean()), said))
     chosen = min(tried, key=lambda mixture: mixture.loss)
     _mix(model, start, end, chosen.share)
     return chosen
