@@ -9,9 +9,10 @@ TensorFlow is imported here, since half of the seconds that takes can be saved. 
 again and again through modules that stay for good; it waits. And Keras would import what it draws, reads data frames
 and wraps scikit-learn's estimators with, where that is installed; none of it is needed here, and what is not there
 yet seems not to be installed. In this process Keras does without them from then on; whoever wants them imports them
-before.
+before. The collector does not look through it all at the process's end either, which takes another second.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -47,3 +48,5 @@ if sys.platform == "linux" and hasattr(_libc := ctypes.CDLL(None), "mallopt"):
 
 with _nothing_superfluous():
     import tensorflow  # noqa: F401
+
+atexit.register(gc.freeze)

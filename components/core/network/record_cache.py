@@ -5,6 +5,7 @@ An entry is a folder, named by a digest of everything that its content hangs on,
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -166,8 +167,13 @@ class _Way:
 
     def __init__(self, fronts: list[keras.Model], digests: list[str], plan: Plan) -> None:
         self.digests = digests
-        self.recorder = Recorder(fronts, plan)
+        self._fronts = fronts
         self._plan = plan
+
+    @functools.cached_property
+    def recorder(self) -> Recorder:
+        """Made when it is needed: that takes a third of a second."""
+        return Recorder(self._fronts, self._plan)
 
     def facts(self, split: Split) -> list[dict[str, Any]]:
         """Of each front's record."""
