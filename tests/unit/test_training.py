@@ -46,7 +46,7 @@ def points(images: int, views: int = 1, seed: int = 0) -> Record:
     return Record(values.astype(np.float16), labels)
 
 
-def all_of(batches: keras.utils.PyDataset) -> tuple[np.ndarray, np.ndarray]:
+def all_of(batches: TrainingBatches | PlainBatches) -> tuple[np.ndarray, np.ndarray]:
     inputs, targets = zip(*(batches[index] for index in range(len(batches))), strict=True)
     return np.concatenate(inputs), np.concatenate(targets)
 
@@ -140,6 +140,39 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
         assert set(np.unique(inputs - labels)) == {0, 100}
         seen.append(labels)
     assert not np.array_equal(*seen)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
+    weights = {0: 0.5, 1: 2.0, 2: 4.0}
+    labels = np.arange(60) % max(2, units)
+    data = Record(np.zeros((1, 60, 4), np.float16), labels)
+    batches = TrainingBatches(data, planned(label_smoothing=0.4).training, units, 0, weights)
+    for at in range(len(batches)):
+        _, targets, of_images = batches[at]
+        likeliest = targets[:, 0] > 0.5 if units == 1 else targets.argmax(axis=1)
+        assert of_images.tolist() == [weights[int(each)] for each in likeliest]
+
+
+def test_a_stream_is_the_batches_and_nothing_tunes_it(splits: dict[str, Path]) -> None:
+    for batches in (TrainingBatches(points(50), PLAN.training, units=1, seed=0), PlainBatches(points(600), units=1)):
+        data = stream(batches)
+        assert not data.options().autotune.enabled
+        assert data.cardinality() == len(batches)
+        for at, batch in enumerate(data.as_numpy_iterator()):
+            assert all(np.array_equal(*pair) for pair in zip(batch, batches[at], strict=True))
+    assert not image_batches(splits["train"], 32, 16).options().autotune.enabled
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_steps_of_training_and_validation_are_traced_once(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[str] = []
+    model = logistic()
+    for name in ("train_step", "test_step"):
+        step = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda data, name=name, step=step: (traced.append(name), step(data))[1])
+    fit(model, points(50), points(20, seed=1), planned(class_weights=weights, epochs=3))
+    assert traced == ["train_step", "test_step"]
 
 
 def test_plain_batches_are_in_order() -> None:
