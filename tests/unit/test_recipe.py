@@ -73,7 +73,7 @@ def test_fast_is_the_default_and_names_every_key() -> None:
         name: (stage.epochs, stage.learning_rate, stage.weight_decay)
         for name, stage in (("head", recipe.head), ("tuning", recipe.fine_tuning), ("scratch", recipe.from_scratch))
     }
-    assert figures == {"head": (20, 1e-3, 1.0), "tuning": (3, 3e-4, 0.004), "scratch": (15, 1e-3, 0.004)}
+    assert figures == {"head": (20, 1e-3, 1.0), "tuning": (3, 2e-4, 0.004), "scratch": (15, 1e-3, 0.004)}
     text = recipe_text("fast")
     for key in recipe_keys():
         assert f"{key.rpartition('.')[2]}:" in text, key
