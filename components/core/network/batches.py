@@ -9,13 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.class_weights import ClassWeights, image_weights
-from headstart.components.core.network.inputs import untuned
+from headstart.components.core.network.inputs import read_ahead
 from headstart.components.core.network.record import Record
 from headstart.components.core.recipe import Training
 
 _PLAIN_BATCH = 256
 _DRAWS = 2**10
-_READ_AHEAD = 2
 
 Batch = tuple[NDArray[np.float32], ...]
 """Inputs, targets and, where images do not weigh alike in the loss, their weights."""
@@ -141,7 +140,7 @@ def stream(batches: TrainingBatches | PlainBatches) -> tf.data.Dataset:
         lambda: (batches[index] for index in range(len(batches))),
         output_signature=tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]),
     )
-    return untuned(data.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(_READ_AHEAD))
+    return read_ahead(data.apply(tf.data.experimental.assert_cardinality(len(batches))))
 
 
 def _replicas() -> int:

@@ -8,12 +8,10 @@ import tensorflow as tf
 
 from headstart.components.core.cores import cores
 from headstart.components.core.dataset import read_rows
-from headstart.components.core.network.inputs import untuned
+from headstart.components.core.network.inputs import read_ahead
 from headstart.components.core.recipe import Augmentation
 
 AUGMENTATION = "augmentation"
-
-_READ_AHEAD = 2
 
 
 def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
@@ -43,7 +41,7 @@ def image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
 
     images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
     images = images.map(lambda content: decode(content, size), num_parallel_calls=cores())
-    return untuned(images.batch(batch).prefetch(_READ_AHEAD))
+    return read_ahead(images.batch(batch))
 
 
 def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
