@@ -1,10 +1,12 @@
 r"""When and how fine-tuning pays: ways of it against the head alone and ridge regression, on repeated splits.
 
     python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 64 --learn 500 --views 3 \
-        --ways learning_rate=1e-4 learning_rate=3e-4 learning_rate=1e-3 learning_rate=1e-3,pull=100 \
-        learning_rate=1e-3,ema=0.95
+        --ways epochs=4,learning_rate=1e-4 epochs=4,learning_rate=3e-4 epochs=4,learning_rate=1e-3 \
+        epochs=4,learning_rate=1e-3,pull=100 epochs=4,learning_rate=1e-3,ema=0.95
     python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 160 --learn 500 2000
     python benchmarks/fine_tuning.py --things 60 --weights WEIGHTS --image-size 64 --learn 900
+    python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 224 \
+        --ways epochs=4,learning_rate=1e-4 '' epochs=3,learning_rate=3e-4 epochs=2,learning_rate=3e-4
 
 DATASET is a dataset artifact, as `download_dataset` leaves it; --things draws one of 30 classes instead, the like of
 which ImageNet has not. What the layers below a cut say of every picture is recorded once into --work, in --views
@@ -265,7 +267,7 @@ def main() -> None:
     parser.add_argument("--weights", default="", help="its weights; left out: its own, downloaded")
     parser.add_argument("--image-size", type=int, default=160)
     parser.add_argument("--learn", type=int, nargs="+", default=[2000], help="training pictures")
-    parser.add_argument("--ways", nargs="+", default=["learning_rate=1e-4", "learning_rate=1e-3"])
+    parser.add_argument("--ways", nargs="+", default=["epochs=4,learning_rate=1e-4", "epochs=4,learning_rate=1e-3"])
     parser.add_argument("--views", type=int, default=1, help="at most; few pictures are trained on in more than many")
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("build/fine_tuning"))
