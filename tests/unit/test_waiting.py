@@ -68,7 +68,7 @@ def test_wait_of_training_is_told(
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(Slow(taking)(inputs)))
     compile_classifier(model)
-    model.fit(stream(batches), epochs=1, verbose=0)
+    model.fit(stream(batches), epochs=1, shuffle=False, verbose=0)
     with caplog.at_level(logging.INFO, "headstart"):
-        model.fit(stream(batches), epochs=2, verbose=0, callbacks=[Waiting("head", batches)])
+        model.fit(stream(batches), epochs=2, shuffle=False, verbose=0, callbacks=[Waiting("head", batches)])
     assert least <= share(caplog, "stage=head") <= most
