@@ -13,7 +13,7 @@ from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
-from headstart.components.core.predictions import PROBABILITY
+from headstart.components.core.predictions import probabilities_in, probability_columns
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 
@@ -106,7 +106,7 @@ def write_answers(folder: Path, validation: Path, answers: NDArray[np.float64]) 
         validation: The dataset artifact that it was chosen by.
         answers: What it says of them, (images, classes), in the dataset's order.
     """
-    said = {f"{PROBABILITY}{name}": answers[:, at] for at, name in enumerate(read_info(validation).classes)}
+    said = probability_columns(read_info(validation).classes, answers)
     pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **said}), folder / ANSWERS)
 
 
@@ -129,7 +129,7 @@ def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
         table = pq.read_table(folder / ANSWERS)
         if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
             return None
-        return np.stack([table[f"{PROBABILITY}{name}"].to_numpy() for name in read_info(dataset).classes], axis=1)
+        return probabilities_in(table, read_info(dataset).classes)
     except (KeyError, pa.ArrowException) as error:
         raise HeadstartError(f"{folder / ANSWERS} is damaged ({error}); train the model again") from None
 

@@ -101,6 +101,21 @@ def joined(parts: list[Predictions]) -> Predictions:
     )
 
 
+def probability_columns(classes: list[str], probabilities: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Columns `probability_NAME`, (n,) each, of probabilities (n, classes)."""
+    return {f"{PROBABILITY}{name}": probabilities[:, at] for at, name in enumerate(classes)}
+
+
+def probabilities_in(table: pa.Table, classes: list[str]) -> NDArray[np.float64]:
+    """Probabilities (n, classes) from the columns of a table, in the order of `classes`.
+
+    Raises:
+        KeyError: A class has no column.
+    """
+    columns = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes])
+    return columns.T.reshape(len(table), len(classes))
+
+
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Writes one row an image.
 
@@ -116,7 +131,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "label_name": pa.array([names[label] for label in predictions.labels], pa.string()),
         "predicted": pa.array([names[label] for label in predictions.predicted], pa.string()),
         "seen": pa.array(predictions.seen, pa.bool_()),
-        **{f"{PROBABILITY}{name}": pa.array(predictions.probabilities[:, at]) for at, name in enumerate(names)},
+        **probability_columns(names, predictions.probabilities),
         **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
     }
     pq.write_table(pa.table(columns), path)
@@ -131,14 +146,13 @@ def read_predictions(path: Path) -> Predictions:
     try:
         table = pq.read_table(path)
         classes = [name.removeprefix(PROBABILITY) for name in table.column_names if name.startswith(PROBABILITY)]
-        probabilities = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes]).T
         return Predictions(
             classes=classes,
             ids=table["id"].to_pylist(),
             groups=table["group"].to_pylist(),
             paths=table["path"].to_pylist(),
             labels=table["label"].to_numpy(),
-            probabilities=probabilities.reshape(len(table), len(classes)),
+            probabilities=probabilities_in(table, classes),
             slices={
                 name.removeprefix(_SLICE): table[name].to_pylist()
                 for name in table.column_names

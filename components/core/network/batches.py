@@ -9,6 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.class_weights import ClassWeights, image_weights
+from headstart.components.core.network.classifier import probabilities
 from headstart.components.core.network.inputs import read_ahead
 from headstart.components.core.network.record import Record
 from headstart.components.core.recipe import Training
@@ -89,7 +90,7 @@ class TrainingBatches:
             inputs, targets = mixed["images"].numpy(), mixed["labels"].numpy()
         if self._weights is None:
             return inputs, targets
-        likeliest = np.round(targets[:, 0]).astype(np.int64) if targets.shape[1] == 1 else targets.argmax(axis=1)
+        likeliest = probabilities(targets).argmax(axis=1)
         return inputs, targets, image_weights(self._weights, likeliest).astype(np.float32)
 
     def draw(self, epoch: int) -> None:
