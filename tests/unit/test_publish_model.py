@@ -141,15 +141,15 @@ def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs
 
 
 def test_other_forms_say_the_same(card: dict, version: Path, inputs: Inputs) -> None:
-    """Where 8 bits say another class, the model was no surer of its own than they differ."""
+    """In 8 bits only pictures of which the model is unsure may get another label."""
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
     said = scaled(evaluated, temperature_of(read_metrics(inputs.evaluation)))
+    sure = (np.abs(said[:, 0] - 0.5) > 0.1).sum()
     assert set(card["exports"]) == set(EXPORTS)
     for name, each in card["exports"].items():
         assert each["size"] == (version / each["file"]).stat().st_size
-        difference = each["agreement"]["largest_difference"]
-        assert difference < (0.2 if name == "litert_int8" else 1e-4)
-        assert each["agreement"]["same_label"] >= (np.abs(said[:, 0] - 0.5) > difference).sum()
+        assert each["agreement"]["largest_difference"] < (0.2 if name == "litert_int8" else 1e-4)
+        assert each["agreement"]["same_label"] >= (sure if name == "litert_int8" else 20)
     assert card["exports"]["litert_int8"]["size"] < card["exports"]["litert"]["size"] / 2
 
 
