@@ -9,7 +9,7 @@ from headstart.components.download_dataset.sources import Entry
     ("paths", "labels", "rule"),
     [
         (["cats/1.jpg", "dogs/1.jpg"], ["cats", "dogs"], "folders"),
-        (["pets/cats/1.jpg", "pets/dogs/a/1.jpg"], ["cats", "a"], "folders"),
+        (["pets/cats/1.jpg", "pets/dogs/a/1.jpg"], ["cats", "dogs"], "folders"),
         (["train/cats/1.jpg", "test/dogs/1.jpg"], ["cats", "dogs"], "folders"),
         (["cats/img.1.jpg", "dogs/img.2.jpg"], ["cats", "dogs"], "folders"),
         (["train/cat.1.jpg", "train/dog.1.jpg"], ["cat", "dog"], "names"),
