@@ -21,6 +21,7 @@ from rich.table import Table
 
 from headstart.components.core.registry import OVERTAKEN, PUBLISHED
 from headstart.pipelines.events import (
+    ClassesFound,
     Decided,
     Event,
     Published,
@@ -104,6 +105,8 @@ class RunDisplay:
                 self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
             case StageEnded(stage, succeeded, seconds, cached):
                 self._end(self._shown[stage], succeeded, seconds, cached)
+            case ClassesFound(line):
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
             case Decided() | Published():
                 self.outcome.append(in_words(event))
 

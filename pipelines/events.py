@@ -82,6 +82,17 @@ class StageProgress:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassesFound:
+    """What the classes are, before anything is trained.
+
+    Attributes:
+        line: The classes with their counts and where they came from, or something to look at.
+    """
+
+    line: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Measured:
     """A model's figures on the test images.
 
@@ -141,6 +152,7 @@ Event = (
     | StageSkipped
     | VariantStarted
     | StageProgress
+    | ClassesFound
     | Measured
     | Decided
     | Published
@@ -155,6 +167,11 @@ def parse(line: str) -> Event | None:
         return _progress(_fields(text))
     if text.startswith("event=variant "):
         return VariantStarted(_fields(text)["variant"])
+    if text.startswith("event=classes "):
+        fields = _fields(text)
+        return ClassesFound(f"{fields['classes']}; from {fields['told']}")
+    if text.startswith("event=classes_note "):
+        return ClassesFound(f"note: {_fields(text)['text']}")
     if text.startswith("event=metrics "):
         return _measured(_fields(text))
     if text.startswith("event=decision "):

@@ -52,6 +52,11 @@ class Parameters(BaseModel):
         description="How classes are told: 'auto', 'given' (by manifest or Parquet), 'folders', or 'names' "
         "(cat.1.jpg).",
     )
+    class_level: int = Field(
+        0,
+        description="Which folder of a file's path is its class: 1 is the topmost folder in the source, 2 the one in "
+        "it; 0: the topmost that divides the pictures.",
+    )
     max_side: int = Field(
         512, description="Longest side of a picture that is kept, in pixels; larger ones are reduced."
     )
@@ -143,7 +148,9 @@ class Parameters(BaseModel):
             HeadstartError: A value is none that any data could make right.
         """
         self._check_places(self.training().resolved().weights)
-        settings = Settings(self.labels, self.max_side, self.max_bad_fraction, self.sha256)
+        settings = Settings(
+            self.labels, self.max_side, self.max_bad_fraction, self.sha256, class_level=self.class_level
+        )
         if self.data:
             settings.digests(self.data)
         if not 0 <= self.seed < _SEEDS:

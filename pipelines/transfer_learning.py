@@ -40,6 +40,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
     def transfer_learning(
         data: List[str],
         labels: str = _DEFAULTS.labels,
+        class_level: int = _DEFAULTS.class_level,
         max_side: int = _DEFAULTS.max_side,
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
@@ -83,6 +84,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             data: Sources of labelled pictures: folders or object prefixes, archives, manifests, Parquet; as paths
                 that the pods see, or http(s)://, gs:// or s3:// addresses.
             labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
+            class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: the topmost
+                that divides the pictures.
             max_side: Longest side of a picture that is kept, in pixels.
             max_bad_fraction: Share of the files that may be of no use before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
@@ -129,6 +132,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         dataset = download_dataset(
             data=data,
             labels=labels,
+            class_level=class_level,
             max_side=max_side,
             max_bad_fraction=max_bad_fraction,
             sha256=sha256,

@@ -16,6 +16,7 @@ from headstart.pipelines.parameters import Parameters
 DATA = (
     "data",
     "labels",
+    "class_level",
     "max_side",
     "max_bad_fraction",
     "sha256",

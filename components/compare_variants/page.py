@@ -11,12 +11,13 @@ METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tun
 _ROUNDING = 1e-9
 
 
-def render(table: Table, command: str = "") -> str:
+def render(table: Table, command: str = "", first_line: str = "") -> str:
     """Renders the page.
 
     Args:
         table: What it shows.
         command: What started the run; empty: not told.
+        first_line: The classes with their counts, and where they come from; empty: not known.
     """
     chosen = next(row for row in table.rows if row.name == table.chosen)
     return page.render(
@@ -33,6 +34,7 @@ def render(table: Table, command: str = "") -> str:
         methods=METHOD_TITLES,
         duration=duration,
         command=command,
+        first_line=first_line,
     )
 
 

@@ -7,6 +7,7 @@ from headstart.components.compare_variants.page import render
 from headstart.components.compare_variants.table import read_entrant, tabulate
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, write_json
+from headstart.components.core.hygiene import read_hygiene
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.variants import read_variants
 
@@ -38,7 +39,9 @@ def compare_variants(
     for path in (comparison, report):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(comparison, table.as_json())
-    report.write_text(render(table, command), encoding="utf-8")
+    hygiene = read_hygiene(evaluations[0])
+    first_line = hygiene.first_line if hygiene else ""
+    report.write_text(render(table, command, first_line), encoding="utf-8")
     for row in table.rows:
         low, high = row.accuracy_interval
         event(

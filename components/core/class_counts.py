@@ -1,6 +1,7 @@
 """How many pictures each class has, in a line for people."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 _ALL = 12
 _FIRST = 5
@@ -28,3 +29,28 @@ def classes_in_words(counts: Mapping[str, int]) -> str:
 def _counted(counted: tuple[str, int]) -> str:
     name, count = counted
     return f"{name} ({count:,})"
+
+
+def classes_alike(classes: Iterable[str]) -> list[list[str]]:
+    """Groups of class names that differ in case, blanks, invisible letters or Unicode form only.
+
+    Example:
+        >>> classes_alike(["cat", "Cat ", "dog"])
+        [['Cat ', 'cat']]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(classes):
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        seen = "".join(each for each in text if not each.isspace() and unicodedata.category(each) not in ("Cf", "Cc"))
+        groups.setdefault(seen, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def alike_in_words(alike: Iterable[str]) -> str:
+    """Names classes of one group of `classes_alike` so that what differs can be seen."""
+    return f"classes that differ in case, blanks or Unicode form only: {', '.join(map(_seen, alike))}"
+
+
+def _seen(name: str) -> str:
+    usual = unicodedata.normalize("NFKC", name) == name and all(each == " " or each.isprintable() for each in name)
+    return repr(name) if usual else ascii(name)

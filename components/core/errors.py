@@ -1,6 +1,12 @@
 """The one error that is meant for the user's eyes."""
 
+import re
 from typing import NoReturn
+
+from headstart.components.core.visible import visible
+
+# Other blanks, such as the wide one of Japanese, belong to a name.
+_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 
 
 class HeadstartError(Exception):
@@ -10,7 +16,7 @@ class HeadstartError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(visible(_BLANKS.sub(" ", message).strip(" ")))
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:

@@ -27,6 +27,8 @@ class HygieneSummary:
         left_out: Files that did not, by reason.
         near_duplicates: Pictures that have a near-duplicate.
         findings: What there is to look at.
+        classes: The classes with their counts, in words; empty where an earlier version wrote the summary.
+        told: Where the classes come from: `folders`, `file names` or `what the source says`; likewise.
     """
 
     files: int
@@ -34,6 +36,13 @@ class HygieneSummary:
     left_out: dict[str, int]
     near_duplicates: int
     findings: list[Finding]
+    classes: str = ""
+    told: str = ""
+
+    @property
+    def first_line(self) -> str:
+        """The classes with their pictures, and where they come from; empty where that is not known."""
+        return f"{self.classes}; from {self.told}" if self.classes else ""
 
 
 def write_hygiene(dataset: Path, summary: HygieneSummary) -> None:

@@ -1,15 +1,21 @@
 """Log lines of `key=value`, which a cluster's log viewer can search and the command line can follow."""
 
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from headstart.components.core.visible import visible
+
 T = TypeVar("T")
 
 _LOGGER = logging.getLogger("headstart")
 _SECONDS_BETWEEN_PROGRESS_LINES = 1.0
+# Other blanks, such as the wide one of Japanese, belong to a name.
+_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
+_QUOTED = re.compile(r"[\s\"'\\]")
 
 
 def start_logging() -> None:
@@ -54,7 +60,7 @@ def tracked(items: Iterable[T], what: str, total: int, size: Callable[[T], int] 
 def _format(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = " ".join(str(value).split())
-    if not text or " " in text or '"' in text:
-        return '"' + text.replace('"', "'") + '"'
+    text = visible(_BLANKS.sub(" ", str(value)).strip(" "))
+    if not text or _QUOTED.search(text):
+        return '"' + text.replace("\\", "\\\\").replace('"', "'") + '"'
     return text

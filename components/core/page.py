@@ -6,9 +6,7 @@ import jinja2
 from PIL import Image
 
 from headstart.components.core.pictures import jpeg
-
-# They join letters and emoji; Python does not call them printable.
-_JOINERS = "\u200c\u200d"
+from headstart.components.core.visible import visible
 
 
 def render(package: str, template: str, **values: object) -> str:
@@ -42,10 +40,7 @@ def shown(name: str, longest: int = 100) -> str:
     """
     if len(name) > longest:
         name = f"{name[: longest // 2]}…{name[-longest // 2 :]}"
-    return "".join(
-        letter if letter.isprintable() or letter in _JOINERS else letter.encode("unicode_escape").decode()
-        for letter in name
-    )
+    return visible(name)
 
 
 def thumbnail(image: Image.Image, side: int) -> str:

@@ -19,6 +19,7 @@ def download_dataset(
     sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
     corrections: str = "",
     listing: str = "",
+    class_level: int = 0,
 ) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
 
@@ -34,11 +35,13 @@ def download_dataset(
         listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
         corrections: A CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes
             of pictures, by id; a path or an address. An empty label leaves the picture out; empty: no corrections.
+        class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: the topmost
+            that divides the pictures.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    settings = step.Settings(labels, max_side, max_bad_fraction, sha256, corrections)
+    settings = step.Settings(labels, max_side, max_bad_fraction, sha256, corrections, class_level=class_level)
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

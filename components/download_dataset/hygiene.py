@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.components.core import page
+from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words
 from headstart.components.core.dataset import SPLITS
 from headstart.components.core.hygiene import Finding, HygieneSummary
 from headstart.components.core.page import shown
@@ -38,7 +39,7 @@ BAD_SHARE = 0.02
 
 _USUAL_SHARE = 0.1
 _FILES, _GROUPS, _OF_A_GROUP, _OF_A_LOOK, _VALUES, _SIDE = 200, 24, 6, 12, 10, 112
-_USABLE = (CORRECTED, "duplicate", "leak", "conflict")
+_USABLE = (CORRECTED, "left out", "duplicate", "leak", "conflict")
 
 _LOOKS = {
     "dark": "Nearly all of it is darker than a third of full light.",
@@ -52,6 +53,7 @@ _REASONS = {
     "damaged": "The decoder gave up.",
     "duplicate": "The same pixels as another file of its class, which is used.",
     "empty": "No bytes.",
+    "left out": "It lies in a folder that is no class, or has no class beside files that have one.",
     "leak": "The same pixels as a file of another ready-made split, which is used.",
     "missing": "Named, but not there.",
     "no class": "Neither its folder nor its name says which.",
@@ -80,6 +82,8 @@ class Hygiene:
         groups: Rows of near-duplicates, two or more each.
         digest: Of the dataset.
         thumbnail: Gives the picture of a row.
+        told: Where the classes come from, in a word or two: ``folders``.
+        notes: What is to be known of how classes were told, a sentence each.
     """
 
     sources: Sequence[str]
@@ -91,6 +95,8 @@ class Hygiene:
     groups: Sequence[Sequence[int]]
     digest: str
     thumbnail: Callable[[int], Image.Image]
+    told: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,6 +175,8 @@ class HygienePage:
             left_out=dict(Counter(each.reason for each in hygiene.quarantined).most_common()),
             near_duplicates=sum(map(len, self._groups)),
             findings=[Finding(note.title, note.text) for note in self._notes],
+            classes=classes_in_words(dict(zip(self._classes, self._counts, strict=True))),
+            told=hygiene.told,
         )
 
     def render(self) -> str:
@@ -181,6 +189,7 @@ class HygienePage:
             used=used,
             files=used + len(hygiene.quarantined),
             names=self._classes,
+            first_line=self.summary().first_line,
             notes=self._notes,
             classes=self._class_bars(),
             splits=self._present,
@@ -206,6 +215,8 @@ class HygienePage:
         return [
             note
             for note in (
+                self._alike(),
+                self._how_told(),
                 self._conflicts(),
                 self._suspicious_labels(),
                 self._leaks(),
@@ -217,6 +228,20 @@ class HygienePage:
             )
             if note
         ]
+
+    def _alike(self) -> Note | None:
+        alike = classes_alike(self._hygiene.classes)
+        return _note(
+            bool(alike),
+            "Classes that look alike",
+            f"{'; '.join(map(alike_in_words, alike))}. If they are one class, give them one name.",
+            "classes",
+        )
+
+    def _how_told(self) -> Note | None:
+        return _note(
+            bool(self._hygiene.notes), "How classes were told", f"{'; '.join(self._hygiene.notes)}.", "classes"
+        )
 
     def _conflicts(self) -> Note | None:
         number = sum(each.reason == "conflict" for each in self._hygiene.quarantined)

@@ -25,6 +25,12 @@ AUTO = "auto"
 LEFT_OUT = "left out"
 """The reason of a file that lies where no class is, and is none of the bad ones."""
 
+RULES_IN_WORDS = {"given": "what the source says", "folders": "folders", "names": "file names"}
+_HOW = {
+    "given": "the source says the class of each file",
+    "folders": "the class is the folder that a file lies in",
+    "names": "the class is the beginning of a file's name, as in cat.1.jpg",
+}
 _KAGGLE_NAME = re.compile(r"(?P<label>[^\W\d][\w -]*)\.\d+\.\w+")
 _NUMBERED_NAME = re.compile(r"(?P<label>[^\W\d_].*?)(?:[_ .-]+\(?\d+\)?|\(?\d+\)?)\.\w+")
 _MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -295,12 +301,7 @@ def _split_of_folder(folder: str) -> str:
 
 
 def _why(rule: str, classes: list[str], told: _Told, tried: dict[str, list[str]], asked: str) -> str:
-    how = {
-        "given": "the source says the class of each file",
-        "folders": "the class is the folder that a file lies in",
-        "names": "the class is the beginning of a file's name, as in cat.1.jpg",
-    }[rule]
-    words = [f"{how}: {len(classes)} classes in {sum(map(bool, told.labels))} files", *told.notes]
+    words = [f"{_HOW[rule]}: {len(classes)} classes in {sum(map(bool, told.labels))} files", *told.notes]
     without = sum(not label for label in told.labels) - sum(map(bool, told.left_out))
     if without:
         words.append(f"files without one: {without}")

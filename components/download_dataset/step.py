@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words
 from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
@@ -25,7 +26,15 @@ from headstart.components.download_dataset.corrections import read_corrections
 from headstart.components.download_dataset.findings import FACTS, hexadecimal
 from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
 from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
-from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
+from headstart.components.download_dataset.labels import (
+    AUTO,
+    LEFT_OUT,
+    RULES_IN_WORDS,
+    Labelling,
+    check_level,
+    check_rule,
+    labels_of,
+)
 from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
 from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
 from headstart.components.download_dataset.sources import Source, Unreadable, open_source
@@ -45,6 +54,7 @@ class Settings:
             or left out by the corrections, are none of them.
         sha256: What each source's SHA-256 has to be, empty where unchecked; or no entries at all.
         corrections: Classes that are right where the sources are wrong: see `read_corrections`; empty: none.
+        class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: automatic.
     """
 
     labels: str = AUTO
@@ -52,9 +62,11 @@ class Settings:
     max_bad_fraction: float = 0.1
     sha256: Sequence[str] = ()
     corrections: str = ""
+    class_level: int = 0
 
     def __post_init__(self) -> None:
         check_rule(self.labels)
+        check_level(self.class_level, self.labels)
         if self.max_side < 32:
             raise HeadstartError(f"max_side {self.max_side}: give at least 32 pixels, such as 512")
         if not 0 <= self.max_bad_fraction <= 1:
@@ -116,6 +128,7 @@ class _Intake:
         extra: Names of the columns that sources say beyond class and split.
         corrections: The right class of some pictures by their ids; empty for one to leave out.
         max_side: Longest side that is kept, in pixels.
+        told: Where the classes come from, in a word or two.
     """
 
     name: str
@@ -125,18 +138,26 @@ class _Intake:
     extra: list[str]
     corrections: Mapping[str, str]
     max_side: int
+    told: str
 
 
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
-    labelled = [_labelled(source, settings.labels, len(sources)) for source in sources]
+    labelled = [_labelled(source, settings, len(sources)) for source in sources]
     classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
+    counts = Counter(label for labelling in labelled for label in labelling.labels if label)
+    told = " / ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled))
+    event("classes", number=len(classes), classes=classes_in_words(counts), told=told, data=name)
+    for note in dict.fromkeys(note for labelling in labelled for note in labelling.notes):
+        event("classes_note", text=note)
+    for alike in classes_alike(classes):
+        event("classes_note", text=alike_in_words(alike))
     total = sum(len(source.entries) for source in sources)
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)
-    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side)
+    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told)
     bad = _check(sources, intake, spool, settings)
     return _write(sources, intake, spool, bad, dataset, hygiene)
 
@@ -147,6 +168,7 @@ def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Setti
     unusable = len(quarantined)
     files = itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
     remote = any(source.remote for source in sources)
+    counted = intake.files - sum(sum(map(bool, each.left_out)) for each in intake.labelled)
     numbers = {label: number for number, label in enumerate(intake.classes)}
     changed = 0
     with contextlib.closing(check_all(files, remote, settings.max_side)) as batches:
@@ -156,11 +178,11 @@ def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Setti
             spool.add(*_good(checked, labels, numbers))
             bad = _bad(checked, labels)
             quarantined += bad
-            unusable += sum(each.reason != CORRECTED for each in bad)
-            if unusable > settings.max_bad_fraction * intake.files:
-                head = _head([each for each in quarantined if each.reason != CORRECTED])
+            unusable += sum(each.reason not in (CORRECTED, LEFT_OUT) for each in bad)
+            if unusable > settings.max_bad_fraction * counted:
+                head = _head([each for each in quarantined if each.reason not in (CORRECTED, LEFT_OUT)])
                 raise HeadstartError(
-                    f"data {intake.name!r}: more than {settings.max_bad_fraction:.0%} of {intake.files:,} files "
+                    f"data {intake.name!r}: more than {settings.max_bad_fraction:.0%} of {counted:,} files "
                     f"cannot be used: {head}; mend or remove them, or raise max_bad_fraction"
                 )
     spool.finish()
@@ -234,6 +256,8 @@ def _write(
         Hygiene(
             sources=[source.name for source in sources],
             classes=intake.classes,
+            told=intake.told,
+            notes=list(dict.fromkeys(note for labelling in intake.labelled for note in labelling.notes)),
             labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
             facts=spool.facts(HYGIENE_FACTS, kept),
             quarantined=quarantined,
@@ -270,8 +294,9 @@ def _row_groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     return iter(np.split(np.arange(len(sizes)), full))
 
 
-def _labelled(source: Source, rule: str, sources: int) -> Labelling:
-    labelling = labels_of(source.entries, source.name, rule, least=2 if sources == 1 else 1)
+def _labelled(source: Source, settings: Settings, sources: int) -> Labelling:
+    least = 2 if sources == 1 else 1
+    labelling = labels_of(source.entries, source.name, settings.labels, least, settings.class_level)
     counts = Counter(labelling.splits)
     ready = {f"ready_{split}": number for split, number in counts.items() if split}
     event("source", data=source.name, files=len(source.entries), ignored=source.ignored, **ready)
@@ -290,13 +315,16 @@ def _prefixes(sources: list[Source]) -> list[str]:
 
 
 def _files(source: Source, labelling: Labelling, prefix: str) -> Iterator[File]:
-    rows = zip(source.entries, labelling.labels, labelling.splits, source.loaders(), strict=True)
-    for entry, label, split, load in rows:
-        no_class = functools.partial(_no_class, labelling.rule)
+    left_out = labelling.left_out or itertools.repeat("", len(source.entries))
+    rows = zip(source.entries, labelling.labels, labelling.splits, left_out, source.loaders(), strict=True)
+    for entry, label, split, why, load in rows:
+        no_class = functools.partial(_no_class, labelling.rule, why)
         yield File(prefix + entry.path, label, split, entry.extra, load if label else no_class)
 
 
-def _no_class(rule: str) -> bytes:
+def _no_class(rule: str, left_out: str) -> bytes:
+    if left_out:
+        raise Unreadable(LEFT_OUT, left_out)
     raise Unreadable("no class", f"classes were told from {rule}; this file has none")
 
 

@@ -17,7 +17,7 @@ from headstart.components.core.files import expanded, full_disk_in_one_line
 from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
-from headstart.pipelines.events import StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.events import ClassesFound, StageEnded, StageProgress, StageStarted, parse
 from headstart.pipelines.interruption import interruptible, interruption_told
 from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.parameters import Parameters
@@ -108,7 +108,14 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
     asked = parameters
     with _shown(display, "download-dataset"):
-        settings = Settings(asked.labels, asked.max_side, asked.max_bad_fraction, asked.sha256, asked.corrections)
+        settings = Settings(
+            asked.labels,
+            asked.max_side,
+            asked.max_bad_fraction,
+            asked.sha256,
+            asked.corrections,
+            class_level=asked.class_level,
+        )
         download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
     with _shown(display, "split-dataset"):
         dealing = Dealing(Shares(asked.counts, asked.fractions), asked.order, asked.seed)
@@ -155,7 +162,7 @@ def _told(display: "RunDisplay") -> Iterator[None]:
     class Show(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event = parse(record.getMessage())
-            if isinstance(event, StageProgress):
+            if isinstance(event, StageProgress | ClassesFound):
                 display.show(event)
 
     logger, handler = logging.getLogger("headstart"), Show()
