@@ -19,6 +19,8 @@ def download_dataset(
     sha256: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
     corrections: str = "",
     listing: str = "",
+    image_column: str = "",
+    label_column: str = "",
 ) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
 
@@ -34,11 +36,15 @@ def download_dataset(
         listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
         corrections: A CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes
             of pictures, by id; a path or an address. An empty label leaves the picture out; empty: no corrections.
+        image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
+        label_column: Column of manifests and Parquet that has the class; empty: by the usual names.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    settings = step.Settings(labels, max_side, max_bad_fraction, sha256, corrections)
+    settings = step.Settings(
+        labels, max_side, max_bad_fraction, sha256, corrections, image_column=image_column, label_column=label_column
+    )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -108,7 +108,15 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
     asked = parameters
     with _shown(display, "download-dataset"):
-        settings = Settings(asked.labels, asked.max_side, asked.max_bad_fraction, asked.sha256, asked.corrections)
+        settings = Settings(
+            asked.labels,
+            asked.max_side,
+            asked.max_bad_fraction,
+            asked.sha256,
+            asked.corrections,
+            asked.image_column,
+            asked.label_column,
+        )
         download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
     with _shown(display, "split-dataset"):
         dealing = Dealing(Shares(asked.counts, asked.fractions), asked.order, asked.seed)
