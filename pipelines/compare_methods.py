@@ -42,6 +42,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
         corrections: str = _DEFAULTS.corrections,
+        image_column: str = _DEFAULTS.image_column,
+        label_column: str = _DEFAULTS.label_column,
         variants: List[Dict[str, Any]] = DEFAULT_VARIANTS,
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
@@ -74,6 +76,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             max_bad_fraction: Share of the files that may be of no use before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             corrections: A CSV file of right classes of pictures, by id; empty: none.
+            image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
+            label_column: Column of manifests and Parquet that has the class; empty: by the usual names.
             variants: What is trained, two at least, as a JSON list of objects: name; method, which is 'from_scratch',
                 'head' or 'fine_tuned'; and, where they differ from the default, recipe, settings, backbone, weights
                 and image_size.
@@ -97,7 +101,9 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             accelerator_type: Resource name of the accelerator that they get.
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
-        listing = list_data(data=data, corrections=corrections).set_caching_options(False)
+        listing = list_data(
+            data=data, corrections=corrections, image_column=image_column, label_column=label_column
+        ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
@@ -107,6 +113,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             sha256=sha256,
             corrections=corrections,
             listing=listing.output,
+            image_column=image_column,
+            label_column=label_column,
         )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed

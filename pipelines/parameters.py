@@ -69,6 +69,14 @@ class Parameters(BaseModel):
         description="CSV file with the columns id and label, such as the label_errors.csv of a run: right classes of "
         "pictures; a path or an address.",
     )
+    image_column: str = Field(
+        "",
+        description="Column of manifests and Parquet that names or holds the picture; 'image' and other usual names "
+        "are known.",
+    )
+    label_column: str = Field(
+        "", description="Column of manifests and Parquet that has the class; 'label' and other usual names are known."
+    )
     recipe: str = Field(
         DEFAULT_RECIPE,
         description=f"Every hyperparameter: {', '.join(recipe_names())}, or a file; see headstart recipes.",

@@ -45,6 +45,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
         corrections: str = _DEFAULTS.corrections,
+        image_column: str = _DEFAULTS.image_column,
+        label_column: str = _DEFAULTS.label_column,
         recipe: str = _DEFAULTS.recipe,
         settings: Dict[str, Any] = _DEFAULTS.settings,
         backbone: str = _DEFAULTS.backbone,
@@ -90,6 +92,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             max_bad_fraction: Share of the files that may be of no use before the run stops.
             sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
             corrections: A CSV file of right classes of pictures, by id; empty: none.
+            image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
+            label_column: Column of manifests and Parquet that has the class; empty: by the usual names.
             recipe: Name of a recipe, which has every hyperparameter, or its YAML.
             settings: Values of single keys of it, by their dotted names, as a JSON object: {"head.epochs": 5}.
             backbone: Name of a pretrained backbone; empty: the recipe's.
@@ -128,7 +132,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerator_type: Resource name of the accelerator that they get.
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
-        listing = list_data(data=data, corrections=corrections).set_caching_options(False)
+        listing = list_data(
+            data=data, corrections=corrections, image_column=image_column, label_column=label_column
+        ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
@@ -138,6 +144,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             sha256=sha256,
             corrections=corrections,
             listing=listing.output,
+            image_column=image_column,
+            label_column=label_column,
         )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed

@@ -21,6 +21,8 @@ DATA = (
     "max_bad_fraction",
     "sha256",
     "corrections",
+    "image_column",
+    "label_column",
     "counts",
     "fractions",
     "order",

@@ -10,6 +10,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from headstart.components.core.foreign import GIT_LFS, START_BYTES, foreign_file
+
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 """What is read, by content; Pillow's other decoders stay closed to what comes from outside."""
 
@@ -108,6 +110,9 @@ def _wrong_size(image: Image.Image) -> Rejected | None:
 def _unidentified(content: bytes) -> Rejected:
     if content[4:12] in _HEIF_BRANDS:
         return Rejected("unsupported", "HEIF or AVIF; convert it to JPEG")
+    if found := foreign_file(content[:START_BYTES]):
+        kind, way_out = found
+        return Rejected(GIT_LFS if kind == GIT_LFS else "unsupported", f"{kind}: {way_out}")
     return Rejected("not an image", f"starts with {content[:8]!r}; read are {', '.join(FORMATS)}")
 
 

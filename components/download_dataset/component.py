@@ -20,6 +20,8 @@ def download_dataset(
     corrections: str = "",
     listing: str = "",
     class_level: int = 0,
+    image_column: str = "",
+    label_column: str = "",
 ) -> None:
     """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
 
@@ -37,11 +39,15 @@ def download_dataset(
             of pictures, by id; a path or an address. An empty label leaves the picture out; empty: no corrections.
         class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: the topmost
             that divides the pictures.
+        image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
+        label_column: Column of manifests and Parquet that has the class; empty: by the usual names.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    settings = step.Settings(labels, max_side, max_bad_fraction, sha256, corrections, class_level=class_level)
+    settings = step.Settings(
+        labels, max_side, max_bad_fraction, sha256, corrections, class_level, image_column, label_column
+    )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -23,8 +23,15 @@ def corrections_file(address: str) -> bytes:
     """
     if is_remote(address):
         return open_store(address).read(address, max_bytes=_MAX_BYTES)
+    path = expanded(address)
     try:
-        return expanded(address).read_bytes()
+        if path.exists() and not path.is_file():
+            raise HeadstartError(f"corrections {address!r} are no file; pass a CSV file")
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise HeadstartError(f"corrections {address!r} have more than {_MAX_BYTES:,} bytes; pass a CSV file")
+        return content
     except OSError as error:
         raise HeadstartError(f"corrections {address!r} cannot be read ({error.strerror}); pass a CSV file") from None
 

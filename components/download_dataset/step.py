@@ -37,7 +37,7 @@ from headstart.components.download_dataset.labels import (
 )
 from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
 from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
-from headstart.components.download_dataset.sources import Source, Unreadable, open_source
+from headstart.components.download_dataset.sources import Reading, Source, Unreadable, open_source
 from headstart.components.download_dataset.spool import SCHEMA, Spool
 
 _HEAD = 5
@@ -55,6 +55,8 @@ class Settings:
         sha256: What each source's SHA-256 has to be, empty where unchecked; or no entries at all.
         corrections: Classes that are right where the sources are wrong: see `read_corrections`; empty: none.
         class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: automatic.
+        image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
+        label_column: Column of them that has the class; empty: by the usual names.
     """
 
     labels: str = AUTO
@@ -63,6 +65,8 @@ class Settings:
     sha256: Sequence[str] = ()
     corrections: str = ""
     class_level: int = 0
+    image_column: str = ""
+    label_column: str = ""
 
     def __post_init__(self) -> None:
         check_rule(self.labels)
@@ -110,8 +114,12 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
     if not data:
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
     digests = settings.digests(data)
+    reading = Reading(settings.image_column, settings.label_column, settings.labels)
     with full_disk_in_one_line(dataset), contextlib.ExitStack() as stack:
-        sources = [stack.enter_context(open_source(each, sha256)) for each, sha256 in zip(data, digests, strict=True)]
+        sources = [
+            stack.enter_context(open_source(each, sha256, reading))
+            for each, sha256 in zip(data, digests, strict=True)
+        ]
         spool = stack.enter_context(Spool())
         return _take_in(sources, spool, dataset, hygiene, settings)
 
@@ -339,5 +347,8 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
 
 
 def _head(quarantined: list[Quarantined]) -> str:
-    head = "; ".join(f"{each.file}: {each.reason}" for each in quarantined[:_HEAD])
+    head = "; ".join(f"{each.file}: {each.reason}" for each in quarantined[1:_HEAD])
+    if quarantined:
+        first = quarantined[0]
+        head = "; ".join(filter(None, [f"{first.file}: {first.reason} ({first.detail})", head]))
     return head + (f"; and {len(quarantined) - _HEAD} more" if len(quarantined) > _HEAD else "")

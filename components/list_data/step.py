@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.stores import (
     Store,
@@ -21,8 +22,9 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
+from headstart.components.core.stores.hosts import HostPatience
 from headstart.components.download_dataset.corrections import corrections_file
-from headstart.components.download_dataset.sources import is_junk, local_path, manifest, no_files
+from headstart.components.download_dataset.sources import Reading, is_junk, local_path, manifest, no_files
 from headstart.components.download_dataset.sources.folder import walk
 
 _LISTERS = 32
@@ -37,7 +39,7 @@ class _Listed:
     version: str
 
 
-def list_data(data: list[str], corrections: str = "") -> str:
+def list_data(data: list[str], corrections: str = "", image_column: str = "", label_column: str = "") -> str:
     """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
@@ -47,6 +49,8 @@ def list_data(data: list[str], corrections: str = "") -> str:
     Args:
         data: Sources, as `download_dataset` takes them.
         corrections: Likewise: what it holds counts; empty: there are none.
+        image_column: Column of manifests that names the picture; empty: by the usual names.
+        label_column: Column of manifests that has the class; empty: by the usual names.
 
     Returns:
         SHA-256 in hexadecimal, the same for the same files on any machine that sees them by the same names.
@@ -56,9 +60,10 @@ def list_data(data: list[str], corrections: str = "") -> str:
     """
     start_logging()
     digest = hashlib.sha256()
+    reading = Reading(image_column, label_column)
     for source in data:
         name = without_secrets(source)
-        listed = sorted(_files(source), key=lambda file: file.name)
+        listed = sorted(_files(source, reading), key=lambda file: file.name)
         if not listed:
             raise no_files(name)
         unversioned = [file.name for file in listed if not file.version]
@@ -74,13 +79,13 @@ def list_data(data: list[str], corrections: str = "") -> str:
     return digest.hexdigest()
 
 
-def _files(source: str) -> Iterator[_Listed]:
+def _files(source: str, reading: Reading) -> Iterator[_Listed]:
     if is_local(source):
-        return _local_files(source, local_path(source))
-    return _remote_files(source)
+        return _local_files(source, local_path(source), reading)
+    return _remote_files(source, reading)
 
 
-def _remote_files(source: str) -> Iterator[_Listed]:
+def _remote_files(source: str, reading: Reading) -> Iterator[_Listed]:
     name = without_secrets(source)
     store = open_store(source)
     for stored in store.list(source):
@@ -89,10 +94,10 @@ def _remote_files(source: str) -> Iterator[_Listed]:
         if stored.uri == source and manifest.is_manifest(name):
             with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
                 path = store.download(source, Path(folder) / "manifest", stored.version)
-                yield from _referenced(manifest.references(name, path, manifest.base_of(source)))
+                yield from _referenced(manifest.references(name, path, manifest.base_of(source), reading))
 
 
-def _local_files(source: str, path: Path) -> Iterator[_Listed]:
+def _local_files(source: str, path: Path, reading: Reading) -> Iterator[_Listed]:
     if path.is_dir():
         for folder, files in walk(path):
             relative = PurePosixPath(folder.relative_to(path))
@@ -102,21 +107,28 @@ def _local_files(source: str, path: Path) -> Iterator[_Listed]:
     else:
         yield from _of_path(source, path)
         if path.is_file() and manifest.is_manifest(source):
-            yield from _referenced(manifest.references(source, path, str(path.parent)))
+            yield from _referenced(manifest.references(source, path, str(path.parent), reading))
 
 
 def _referenced(addresses: Iterable[str]) -> Iterator[_Listed]:
     """Lists the pictures that a manifest names; one that is not there is for `download_dataset` to tell of."""
     store_of = functools.cache(lambda scheme: open_store(f"{scheme}://"))
+    hosts = HostPatience()
     with ThreadPoolExecutor(_LISTERS) as pool:
-        yield from pool.map(lambda address: _look_up(store_of, address), dict.fromkeys(addresses))
+        yield from pool.map(lambda address: _look_up(store_of, hosts, address), dict.fromkeys(addresses))
 
 
-def _look_up(store_of: "functools._lru_cache_wrapper[Store]", address: str) -> _Listed:
-    if is_remote(address):
-        found = [_of_object(stored) for stored in store_of(scheme_of(address)).list(address) if stored.uri == address]
-    else:
+def _look_up(store_of: "functools._lru_cache_wrapper[Store]", hosts: HostPatience, address: str) -> _Listed:
+    if not is_remote(address):
         found = list(_of_path(address, Path(address)))
+    else:
+        store = store_of(scheme_of(address))
+        try:
+            with hosts.bounded(address):
+                found = [_of_object(stored) for stored in store.list(address) if stored.uri == address]
+        except HeadstartError:
+            # One that cannot be asked may be another picture by now.
+            found = [_Listed(without_secrets(address), -1, "")]
     return found[0] if found else _Listed(without_secrets(address), -1, "absent")
 
 

@@ -18,8 +18,11 @@ def predict_images(
     model_uri: str = "",
     data: List[str] = [],  # noqa: B006 - KFP reads the default and never changes it
     precision: float = 0.0,
+    image_column: str = "",
 ) -> None:
     """Predicts what images show; one that cannot be read is listed with the reason and stops no other.
+
+    Where no image at all could be read, the task fails.
 
     Args:
         predictions: Parquet file, one row an image: file, label, abstained, probability_NAME for each class, and, of
@@ -31,10 +34,11 @@ def predict_images(
         images: Dataset artifact, or a folder of pictures.
         model_uri: A model artifact, the output folder of a run, or where models are published, whose model in use is
             taken; a path or an http(s)://, gs:// or s3:// address.
-        data: Further images: files, folders, patterns, and http(s)://, gs:// or s3:// addresses of objects or of
-            prefixes.
+        data: Further images: files, folders, patterns, archives, CSV or JSON-lines manifests, Parquet, and
+            http(s)://, gs:// or s3:// addresses of any of these or of prefixes.
         precision: Share of right answers that is wanted, such as 0.95; where the model is less sure the label stays
             empty; 0: every image gets one.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     from pathlib import Path
 
@@ -46,6 +50,7 @@ def predict_images(
         evaluation=Path(evaluation.path) if evaluation else None,
         address=model_uri,
         precision=precision,
+        image_column=image_column,
     )
     tally = step.predict_images(inputs, Path(predictions.path))
     counts = {"images": tally.images, "unreadable": tally.unreadable.total(), "abstained": tally.abstained}

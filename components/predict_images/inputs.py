@@ -1,12 +1,15 @@
 """Images that are named by paths, patterns and addresses, found one after the other."""
 
+import contextlib
 import dataclasses
 import functools
 import glob
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from headstart.components.core.dataset import MANIFEST, read_rows
 from headstart.components.core.errors import HeadstartError
@@ -21,9 +24,19 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
-from headstart.components.download_dataset.sources import Loader, Unreadable, is_junk
+from headstart.components.download_dataset.sources import Loader, Reading, Unreadable, is_junk, open_source
+from headstart.components.download_dataset.sources.bundles import is_archive
 from headstart.components.download_dataset.sources.folder import find
-from headstart.components.download_dataset.sources.source import printable, read_file, read_stored
+from headstart.components.download_dataset.sources.manifest import is_manifest
+from headstart.components.download_dataset.sources.parquet import MAGIC, is_columns
+from headstart.components.download_dataset.sources.source import (
+    PICTURE_SUFFIXES,
+    is_sidecar,
+    printable,
+    read_file,
+    read_stored,
+)
+from headstart.components.download_dataset.sources.tables import is_table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,18 +64,26 @@ def check_paths(paths: Sequence[str]) -> None:
         raise HeadstartError("path '' names no image; name a file, a folder (. for this one), or an address")
 
 
-def named(paths: Iterable[str]) -> Iterator[Named]:
+def named(
+    paths: Iterable[str], opened: contextlib.ExitStack | None = None, image_column: str = ""
+) -> Iterator[Named]:
     """Finds the images that paths stand for. What cannot be found is among them, and says so when it is loaded.
 
     Args:
         paths: Each a file, a folder (all files below it, in natural order), a dataset artifact, a pattern with ``*``,
             ``?`` or ``[…]`` (``**`` for any folders), an `http(s)://` address, or a `gs://` or `s3://` address of an
-            object or of a prefix.
+            object or of a prefix. An archive, a manifest or Parquet stands for the images in it.
+        opened: Closes archives and removes what was downloaded, when the last image has been loaded; None: archives,
+            manifests and Parquet are taken for images.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     stores: dict[str, Store] = {}
+    reading = Reading(image_column, labelled=False)
     for path in paths:
         try:
-            if is_local(path):
+            if opened is not None and _is_container(path):
+                yield from _in_source(path, opened, reading)
+            elif is_local(path):
                 yield from _on_disk(path.removeprefix("file://"))
             else:
                 scheme = scheme_of(path)
@@ -73,6 +94,36 @@ def named(paths: Iterable[str]) -> Iterator[Named]:
             yield _not_found(path, "unreadable", str(error))
         except OSError as error:
             yield _not_found(path, "unreadable", error.strerror or str(error))
+
+
+def _is_container(path: str) -> bool:
+    """Whether a path stands for a file, or a folder of Parquet, that `open_source` reads images from."""
+    if not is_local(path):
+        name = urlsplit(path).path if is_web(path) else path
+        return is_archive(name) or is_columns(name) or is_manifest(name)
+    place = expanded(path.removeprefix("file://"))
+    if place.is_dir():
+        return not (place / MANIFEST).is_file() and _is_saved(place)
+    if not place.is_file():
+        return False
+    with place.open("rb") as file:
+        start = file.read(len(MAGIC))
+    return is_archive(path) or is_columns(path) or is_manifest(path) or start == MAGIC or zipfile.is_zipfile(place)
+
+
+def _is_saved(folder: Path) -> bool:
+    """Whether a folder holds Parquet or Arrow, at the top or one below, and is a clone or copy of a data set so."""
+    names = [each.name.lower() for pattern in ("*", "*/*") for each in folder.glob(pattern)]
+    pictures = any(name.endswith(tuple(PICTURE_SUFFIXES)) for name in names)
+    return any(map(is_columns, names)) and (not pictures or (folder / "README.md").is_file())
+
+
+def _in_source(path: str, opened: contextlib.ExitStack, reading: Reading) -> Iterator[Named]:
+    source = opened.enter_context(open_source(path, reading=reading))
+    for entry, load in zip(source.entries, source.loaders(), strict=True):
+        yield Named(printable(f"{source.name}: {entry.path}"), load, source.remote)
+    for each in source.unusable:
+        yield _not_found(f"{source.name}: {each.file}", each.reason, each.detail)
 
 
 def _on_disk(name: str) -> Iterator[Named]:
@@ -97,8 +148,12 @@ def _file(path: Path) -> Named:
 def _in_folder(folder: Path) -> Iterator[Named]:
     closed: list[OSError] = []
     found = find(folder, closed.append)
+    beside = [path for path in found.files if is_sidecar(path) or is_table(path)]
+    # A folder of nothing else is a folder of what cannot be read.
+    skipped = set(beside) if len(beside) < len(found.files) else set()
     for path in found.files:
-        yield _file(folder / path)
+        if path not in skipped:
+            yield _file(folder / path)
     for each in found.unusable:
         yield _not_found(str(folder / each.file), each.reason, each.detail)
     for error in closed:
@@ -118,7 +173,7 @@ def _in_store(store: Store, uri: str) -> Iterator[Named]:
         return
     found = False
     for each in store.list(uri):
-        if each.uri == uri or not is_junk(each.path):
+        if each.uri == uri or not (is_junk(each.path) or is_sidecar(each.path) or is_table(each.path)):
             found = True
             load = functools.partial(_read_object, store, each.uri, each.version)
             yield Named(printable(without_secrets(each.uri)), load, remote=True)

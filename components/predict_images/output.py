@@ -21,18 +21,24 @@ class Tally:
         images: In all.
         abstained: Those of which the model was not sure enough.
         unreadable: Those that could not be read, by reason.
+        first: The first of them, with its reason in words; empty: there is none.
     """
 
     images: int = 0
     abstained: int = 0
     unreadable: Counter[str] = dataclasses.field(default_factory=Counter)
+    first: str = ""
 
     def count(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Passes batches on and counts their rows."""
         for batch in batches:
             self.images += len(batch)
             self.abstained += sum(batch["abstained"].to_pylist())
-            self.unreadable.update(reason for reason in batch["reason"].to_pylist() if reason)
+            reasons = batch["reason"].to_pylist()
+            self.unreadable.update(reason for reason in reasons if reason)
+            if not self.first and any(reasons):
+                row = next(place for place, reason in enumerate(reasons) if reason)
+                self.first = ": ".join(str(batch[name][row]) for name in ("file", "reason", "detail"))
             yield batch
 
     def in_words(self) -> str:

@@ -24,6 +24,7 @@ class Inputs:
         evaluation: Folder that `evaluate_model` made of it; None: probabilities are the model's own.
         address: See `located`; empty: `model` is given.
         precision: See `trust`.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
 
     images: Sequence[str]
@@ -31,6 +32,7 @@ class Inputs:
     evaluation: Path | None = None
     address: str = ""
     precision: float = 0.0
+    image_column: str = ""
 
 
 @full_disk_in_one_line()
@@ -42,7 +44,8 @@ def predict_images(inputs: Inputs, predictions: Path) -> Tally:
         predictions: The Parquet file to write, one row an image: see `Model.schema`.
 
     Raises:
-        HeadstartError: No image is named, there is no model or it is damaged, or it has no such threshold.
+        HeadstartError: No image is named, none could be read, there is no model or it is damaged, or it has no such
+            threshold. Where none could be read, the file tells why of each.
     """
     start_logging()
     if not inputs.images:
@@ -59,7 +62,10 @@ def predict_images(inputs: Inputs, predictions: Path) -> Tally:
         event("model", stage=model.info.stage, calibrated=model.trust.calibrated, threshold=model.trust.threshold)
         tally = Tally()
         file = stack.enter_context(whole_file(predictions))
-        write_parquet(tally.count(answers(model, named(inputs.images))), model.schema, file)
+        images = named(inputs.images, stack.enter_context(contextlib.ExitStack()), inputs.image_column)
+        write_parquet(tally.count(answers(model, images)), model.schema, file)
     reasons = {reason.replace(" ", "_"): number for reason, number in tally.unreadable.items()}
     event("predictions", images=tally.images, abstained=tally.abstained, **reasons)
+    if tally.unreadable.total() == tally.images:
+        raise HeadstartError(f"no image could be read: {tally.in_words()}; {tally.first}; check what is named")
     return tally

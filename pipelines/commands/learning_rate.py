@@ -114,7 +114,9 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
             asked.max_bad_fraction,
             asked.sha256,
             asked.corrections,
-            class_level=asked.class_level,
+            asked.class_level,
+            asked.image_column,
+            asked.label_column,
         )
         download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
     with _shown(display, "split-dataset"):

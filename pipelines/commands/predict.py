@@ -39,8 +39,8 @@ def predict(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, patterns such as 'new/**/*.jpg', and addresses of objects or of prefixes; -: read "
-            "such paths from standard input, one a line.",
+            help="Files, folders, patterns such as 'new/**/*.jpg', archives, manifests, Parquet, and addresses of "
+            "any of these or of prefixes; -: read such paths from standard input, one a line.",
             show_default=False,
         ),
     ],
@@ -57,6 +57,14 @@ def predict(
         Path | None,
         typer.Option(help="File to write, whole or not at all: .jsonl, .csv or .parquet.", show_default=False),
     ] = None,
+    image_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of manifests and Parquet that names or holds the image; 'image' and other usual names are "
+            "known.",
+            show_default=False,
+        ),
+    ] = "",
     form: Annotated[
         str,
         typer.Option(
@@ -76,7 +84,7 @@ def predict(
     # What libraries think of an image is told as the reason, if it is one.
     warnings.simplefilter("ignore")
     try:
-        unreadable = _predict(model, _lines(paths), precision, form, output)
+        unreadable = _predict(model, _lines(paths), precision, form, output, image_column)
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(_INTERRUPTED) from None
@@ -116,7 +124,9 @@ def _lines(paths: list[str]) -> Iterator[str]:
                 yield name
 
 
-def _predict(address: str, paths: Iterable[str], precision: float, form: str, output: Path | None) -> bool:
+def _predict(
+    address: str, paths: Iterable[str], precision: float, form: str, output: Path | None, image_column: str
+) -> bool:
     """Whether some images could not be read."""
     from headstart.components.core.files import expanded
     from headstart.components.predict_images.answers import answers, open_model
@@ -124,7 +134,7 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
     from headstart.components.predict_images.located import located
     from headstart.components.predict_images.output import FORMATS, Tally
 
-    with located(address) as found:
+    with located(address) as found, contextlib.ExitStack() as opened:
         model = open_model(found, precision)
         if not model.trust.calibrated:
             typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)
@@ -132,7 +142,8 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
         tally = Tally()
         write = write_table if form == _TABLE else FORMATS[form]
         with written_file(expanded(output)) if output else contextlib.nullcontext(sys.stdout.buffer) as file:
-            write(tally.count(answers(model, named(paths))), model.schema, file)
+            images = named(paths, opened, image_column)
+            write(tally.count(answers(model, images)), model.schema, file)
     if tally.unreadable:
         typer.echo(tally.in_words(), err=True)
     return bool(tally.unreadable)

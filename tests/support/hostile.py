@@ -161,24 +161,57 @@ def _encrypted(content: bytes) -> bytes:
     return bytes(marked)
 
 
-def _manifest(rows: list[list[str]], encoding: str = "utf-8") -> Callable[[Path], str]:
+def _manifest(
+    rows: list[list[str]],
+    encoding: str = "utf-8",
+    header: tuple[str, ...] = ("image", "label"),
+    separator: str = ",",
+    slash: str = "/",
+) -> Callable[[Path], str]:
     def make(folder: Path) -> str:
-        good = [[f"pets/{('cats', 'dogs')[seed % 2]}/{seed}.jpg", ("cat", "dog")[seed % 2]] for seed in range(6)]
+        names = [("cats", "dogs")[seed % 2] for seed in range(6)]
+        good = [[slash.join(["pets", name, f"{seed}.jpg"]), name[:3]] for seed, name in enumerate(names)]
         with (folder / "pets.csv").open("w", encoding=encoding, newline="") as file:
-            csv.writer(file).writerows([["image", "label"], *good, *rows])
+            csv.writer(file, delimiter=separator).writerows([header, *good, *rows])
         return str(folder / "pets.csv")
 
     return make
 
 
-def _json_lines(image: str) -> Callable[[Path], str]:
+def _json_lines(image: str, label: object = "cats", **extra: object) -> Callable[[Path], str]:
     def make(folder: Path) -> str:
         good = [(f"pets/{name}/{seed}.jpg", name) for seed in range(6) for name in [("cats", "dogs")[seed % 2]]]
-        lines = [json.dumps({"image": name, "label": label}) for name, label in [*good, (image, "cats")]]
-        (folder / "pets.jsonl").write_text("\n".join(lines))
+        lines = [json.dumps({"image": name, "label": label}) for name, label in good]
+        (folder / "pets.jsonl").write_text("\n".join([*lines, json.dumps({"image": image, "label": label} | extra)]))
         return str(folder / "pets.jsonl")
 
     return make
+
+
+def _device_in_manifest(folder: Path) -> str:
+    os.mkfifo(folder / "pipe.jpg")
+    return _manifest([[str(folder / "pipe.jpg"), "cat"]])(folder)
+
+
+def _zip_with_table(folder: Path) -> str:
+    path = folder / "pets.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for seed in range(6):
+            archive.write(folder / "pets" / ("cats", "dogs")[seed % 2] / f"{seed}.jpg", f"images/{seed}.jpg")
+        rows = "".join(f"images/{seed}.jpg,{('cat', 'dog')[seed % 2]}\n" for seed in range(6))
+        archive.writestr("labels.csv", f"image,label\n{rows}images/none.jpg,cat\n")
+    return str(path)
+
+
+def _negative_member(archive: tarfile.TarFile) -> None:
+    """A header whose size, in base 256 as large ones are written, is below zero."""
+    info = tarfile.TarInfo("pets/cats/x.jpg")
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfc\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    archive.fileobj.write(bytes(header))
+    archive.offset += len(header)
 
 
 def _text(name: str, content: bytes) -> Callable[[Path], str]:
@@ -200,6 +233,31 @@ def _parquet(spoil: Callable[[bytes], bytes] = bytes, **columns: object) -> Call
         pq.write_table(arrow, folder / "pets.parquet")
         (folder / "pets.parquet").write_bytes(spoil((folder / "pets.parquet").read_bytes()))
         return str(folder / "pets.parquet")
+
+    return make
+
+
+def _parquet_of(columns: dict[str, list]) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        pq.write_table(pa.table(columns), folder / "pets.parquet")
+        return str(folder / "pets.parquet")
+
+    return make
+
+
+def _two_class_labels(folder: Path) -> str:
+    label = {"_type": "ClassLabel", "names": ["cat", "dog"]}
+    features = {"info": {"features": {"image": {"_type": "Image"}, "fine": label, "coarse": label}}}
+    table = pa.table({"image": [JPEG], "fine": [0], "coarse": [1]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), folder / "pets.parquet")
+    return str(folder / "pets.parquet")
+
+
+def _zip_of(name: str, member: str) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            archive.writestr(member, b"x")
+        return str(folder / name)
 
     return make
 
@@ -268,7 +326,7 @@ CASES = [
     Case("HEIC from a telephone", QUARANTINED, "unsupported", _file(b"\0\0\0\x18ftypheic" + bytes(500))),
     Case("AVIF", QUARANTINED, "unsupported", _file(b"\0\0\0\x18ftypavif" + bytes(500))),
     Case("SVG", QUARANTINED, "not an image", _file(b'<svg xmlns="http://www.w3.org/2000/svg"/>')),
-    Case("PDF", QUARANTINED, "not an image", _file(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3")),
+    Case("PDF", QUARANTINED, "unsupported", _file(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3")),
     Case("PostScript, which Ghostscript would run", QUARANTINED, "not an image", _file(b"%!PS-Adobe-3.0 EPSF-3.0\n")),
     Case("icon", QUARANTINED, "not an image", _image("ICO", picture(9))),
     Case("PPM", QUARANTINED, "not an image", _image("PPM", picture(9))),
@@ -307,7 +365,11 @@ CASES = [
     Case(".DS_Store", IGNORED, "counted", _file(b"Bud1", "cats/.DS_Store")),
     Case("Thumbs.db", IGNORED, "counted", _file(b"x", "cats/Thumbs.db")),
     Case("__MACOSX/cats/._1.jpg", IGNORED, "counted", _file(b"x", "__MACOSX/cats/._1.jpg")),
-    Case("a README beside the class folders", QUARANTINED, "no class", _file(b"x", "README.txt")),
+    Case("a README beside the class folders", IGNORED, "counted", _file(b"x", "README.txt")),
+    Case("what telephones and exports leave beside a picture", IGNORED, "counted", _in_folder(lambda pets: [(pets / f"cats/0{ending}").write_bytes(b"x") for ending in (".AAE", ".MOV", ".jpg.json", ".xml", ".txt")])),
+    Case("a Git LFS pointer", QUARANTINED, "Git LFS pointer", _file(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3950\n")),
+    Case("DICOM", QUARANTINED, "unsupported", _file(bytes(128) + b"DICM" + bytes(100))),
+    Case("a file of /proc, which says that it is empty", QUARANTINED, "not an image", _manifest([["/proc/self/status", "cat"]])),
     Case("a second copy of a picture", QUARANTINED, "duplicate", _file(encoded(picture(0)))),
     Case("a copy as PNG, pixel for pixel", QUARANTINED, "duplicate", _file(encoded(Image.open(io.BytesIO(encoded(picture(0)))), "PNG"))),
     Case("a copy in the folder of another class", QUARANTINED, "conflict", _file(encoded(picture(0)), "dogs/x.jpg")),
@@ -341,11 +403,36 @@ CASES = [
     Case("tar.gz with a name of 64 MB", REFUSED, "is damaged (a header of 67,108,864 bytes; the most is 1,048,576)", _tar_header(tarfile.GNUTYPE_LONGNAME, 2**26)),
     Case("tar.gz with 64 MB of PAX", REFUSED, "is damaged (a header of 67,108,864 bytes; the most is 1,048,576)", _tar_header(tarfile.XHDTYPE, 2**26)),
     Case("tar.gz with 5,000 names for a member", REFUSED, "is damaged", _tar_header(tarfile.GNUTYPE_LONGNAME, 100, times=5000)),
+    Case("tar with a member of a negative size", REFUSED, "is damaged (a member of -1,024 bytes)", _tar(_negative_member)),
     Case("tar.gz cut short", REFUSED, "is damaged", _tar(spoil=lambda content: content[:-2000], mode="w:gz")),
     Case("tar.xz with a flipped byte", REFUSED, "is damaged", _tar(spoil=_flip, mode="w:xz")),
     Case("gzip of something else", REFUSED, NO_ARCHIVE, _text("pets.gz", b"\x1f\x8b\x08\0 nonsense")),
     # Manifests and Parquet.
-    Case("CSV without a column label", REFUSED, "it lacks label", _text("pets.csv", b"image,class\n1.jpg,cat\n")),
+    Case("CSV without a column label", REFUSED, "it lacks label", _text("pets.csv", b"image,species\n1.jpg,cat\n")),
+    Case("CSV with two columns label", REFUSED, "has the column 'label' twice", _manifest([], header=("image", "label", "label"))),
+    Case("CSV with the columns label and Label", REFUSED, "the column could be 'label' or 'Label'; say which with label_column", _manifest([], header=("image", "label", "Label"))),
+    Case("CSV with a field too many", REFUSED, "line 8 has 3 fields under 2 columns", _manifest([["a", "b.jpg", "cat"]])),
+    Case("CSV with the labels 0 and 0.0", REFUSED, "which are one number", _manifest([["pets/x.jpg", "0"], ["pets/y.jpg", "0.0"]])),
+    Case("CSV with a column of the dataset's own", REFUSED, "has the column 'image.path', a name that the dataset uses itself", _manifest([], header=("image", "label", "image.path"))),
+    Case("CSV that names a pipe", QUARANTINED, "not a file", _device_in_manifest),
+    Case("CSV that names /dev/zero", QUARANTINED, "not a file", _manifest([["/dev/zero", "cat"]])),
+    Case("CSV that names an address that is none", QUARANTINED, "unreadable", _manifest([["http://[::1/x.jpg", "cat"]])),
+    Case("CSV that names a host that does not exist", QUARANTINED, "unreadable", _manifest([["http://127.0.0.1:9/x.jpg", "cat"]])),
+    Case("a pipe for a manifest", REFUSED, "is a pipe, a socket or a device", lambda folder: (os.mkfifo(folder / "pets.csv"), str(folder / "pets.csv"))[1]),
+    Case("JSON lines with several labels for a picture", REFUSED, "line 7: the label ['cats', 'outdoor'] is no class", _json_lines("pets/x.jpg", ["cats", "outdoor"])),
+    Case("JSON lines with an object for a label", REFUSED, "is no class; a label is a text or a whole number", _json_lines("pets/x.jpg", {"name": "cats"})),
+    Case("JSON lines with NaN for a label", REFUSED, "the label nan is no class", _json_lines("pets/x.jpg", float("nan"))),
+    Case("JSON lines with true for a label", REFUSED, "the label True is no class", _json_lines("pets/x.jpg", True)),
+    Case("JSON lines with a fraction for a label", REFUSED, "the label 0.0 is no class", _json_lines("pets/x.jpg", 0.0)),
+    Case("JSON lines nested 100,000 deep", REFUSED, "line 1: JSON that is nested too deeply", _text("pets.jsonl", b'{"image": ' + b"[" * 100_000)),
+    Case("JSON lines with a key twice", REFUSED, "has the column 'label' twice", _text("pets.jsonl", b'{"image": "1.jpg", "label": "cat", "label": "dog"}')),
+    Case("a zip whose table names a picture that is not there", QUARANTINED, "missing", _zip_with_table),
+    Case("Excel spreadsheet", REFUSED, "of the kind Excel spreadsheet; save the sheet as CSV", _zip_of("labels.xlsx", "xl/workbook.xml")),
+    Case("NumPy's .npz", REFUSED, "of the kind archive of NumPy arrays (.npz); save each picture as PNG", _zip_of("pets.npz", "images.npy")),
+    Case("7z archive", REFUSED, "of the kind 7z archive; unpack it", _text("pets.7z", b"7z\xbc\xaf\x27\x1c" + bytes(50))),
+    Case("RAR archive", REFUSED, "of the kind RAR archive; unpack it", _text("pets.rar", b"Rar!\x1a\x07\x01\0" + bytes(50))),
+    Case("CSV in gzip", REFUSED, "unpack it with `gunzip pets.csv.gz`", _text("pets.csv.gz", b"\x1f\x8b\x08\0" + bytes(50))),
+    Case("Git LFS pointer for an archive", REFUSED, "run `git lfs pull`", _text("pets.zip", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3950\n")),
     Case("CSV in Latin-1", REFUSED, "is no UTF-8 text", _manifest([["pets/cats/0.jpg", "caf\xe9"]], "latin-1")),
     Case("CSV with a byte order mark", ACCEPTED, "as it is", _manifest([], "utf-8-sig")),
     Case("CSV that names a file that is not there", QUARANTINED, "missing", _manifest([["pets/nowhere.jpg", "cat"]])),
@@ -358,7 +445,11 @@ CASES = [
     Case("JSON lines with half a character", QUARANTINED, "missing", _json_lines("pets/\ud800.jpg")),
     Case("JSON lines that name a user's folder", QUARANTINED, "missing", _json_lines("~nobody-of-that-name/x.jpg")),
     Case("Parquet cut short", REFUSED, "is damaged", _parquet(lambda content: content[:-50])),
-    Case("Parquet without a column image", REFUSED, "it lacks image", _parquet(name="photo")),
+    Case("Parquet without pictures", REFUSED, "it lacks image", _parquet_of({"number": [1, 2], "label": ["cat", "dog"]})),
+    Case("Parquet with two columns of pictures", REFUSED, "the picture could be the column 'photo' or 'mask'; say which with image_column", _parquet_of({"photo": [b"1"], "mask": [b"2"], "label": ["cat"]})),
+    Case("Parquet with two class labels", REFUSED, "the class could be the column 'fine' or 'coarse'; say which with label_column", _two_class_labels),
+    Case("Parquet with true for a label", REFUSED, "row 0: the label True is no class", _parquet_of({"image": [b"1"], "label": [True]})),
+    Case("Parquet with fractions for labels", REFUSED, "row 0: the label 0.0 is no class", _parquet_of({"image": [b"1"], "label": [0.0]})),
     Case("Parquet with a row without bytes", QUARANTINED, "missing", _parquet(extra=({"bytes": None, "path": "x.jpg"}, "cat"))),
     Case("Parquet with a row without label", QUARANTINED, "no class", _parquet(extra=({"bytes": JPEG, "path": "x.jpg"}, None))),
 ]  # fmt: skip

@@ -117,7 +117,7 @@ def test_secrets_of_an_address_are_neither_shown_nor_part_of_the_digest(
 )
 def test_what_cannot_be_listed_is_told(folder: Path, data: str, message: str) -> None:
     (folder / "empty").mkdir()
-    (folder / "wrong.csv").write_text("image,class\n")
+    (folder / "wrong.csv").write_text("image,species\n")
     with pytest.raises(HeadstartError, match=message):
         of(data.format(folder=folder))
 

@@ -41,7 +41,7 @@ class HttpStore(Store):
             headers: Mapping[str, str] = response.headers if response.ok else {}
             parts = urlsplit(uri)
             name = unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or ""
-            yield StoredObject(uri, name, int(headers.get("Content-Length", "-1")), _version(headers))
+            yield StoredObject(uri, name, _length(headers, uri), _version(headers))
 
     def open_part(self, uri: str, start: int, version: str) -> Part:
         """Asks for the bytes from `start` on, if the object has not changed, and else for all of them."""
@@ -96,17 +96,36 @@ def send(
 
 def part_of(response: requests.Response, version: str, digest: tuple[str, bytes] | None) -> Part:
     """The part of an object that an answer of status 200 or 206 brings."""
-    start, size = 0, int(response.headers.get("Content-Length", -1))
+    start, size = 0, _length(response.headers, response.url)
     if response.status_code == requests.codes.partial_content:
         start, size = content_range(response.headers.get("Content-Range", ""))
 
     def chunks() -> Iterator[bytes]:
         try:
-            yield from response.raw.stream(transfer.CHUNK_BYTES, decode_content=False)
+            # As they come: a server that sends a byte now and then would never fill a chunk.
+            while chunk := response.raw.read1(transfer.CHUNK_BYTES, decode_content=False):
+                yield chunk
         except (HTTPError, OSError) as error:
             raise interruption(error, response.url) from None
 
     return Part(start, size, version, digest, chunks(), response.close)
+
+
+def _length(headers: Mapping[str, str], url: str) -> int:
+    """The size that an answer states, in bytes; -1 where it states none.
+
+    Raises:
+        HeadstartError: If what it states is no size.
+    """
+    value = headers.get("Content-Length")
+    if value is None:
+        return -1
+    if not re.fullmatch(r"[0-9]{1,18}", value.strip()):
+        raise HeadstartError(
+            f"cannot read {without_secrets(url)}: its server states the Content-Length {value[:40]!r}, which is no "
+            "size; tell whoever runs it"
+        )
+    return int(value)
 
 
 def content_range(value: str) -> tuple[int, int]:

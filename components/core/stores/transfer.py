@@ -1,9 +1,11 @@
 """Transfers that arrive whole: interrupted reads resume, and bytes of two versions are never put together."""
 
 import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import io
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
@@ -27,6 +29,10 @@ LONGEST_PAUSE_SECONDS = 20.0
 STARTS = 3
 """How often to begin with the first byte, when the checksum was wrong or the object changed underway."""
 
+SLOW_START_SECONDS = 120.0
+LEAST_BYTES_PER_SECOND = 2**15
+"""An object has to arrive within the one, and as long besides as its bytes take at the other."""
+
 CHUNK_BYTES = 64 * 2**10
 PART_BYTES = 8 * 2**20
 """A larger object is written in parts of this size."""
@@ -34,6 +40,9 @@ PART_BYTES = 8 * 2**20
 CONNECTIONS = 32
 PASSING = {408, 429, 500, 502, 503, 504}
 """Answers that a later attempt may not get."""
+
+
+_patience_seconds: contextvars.ContextVar[float | None] = contextvars.ContextVar("patience_seconds", default=None)
 
 
 class NotFound(HeadstartError):
@@ -123,6 +132,20 @@ def transfer(
     raise HeadstartError(f"cannot read {name}: {reason}, {STARTS} times in a row; {way_out}")
 
 
+@contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Sets how long this thread tries again without a new byte, in a `with` block, in place of `PATIENCE_SECONDS`.
+
+    Args:
+        seconds: 0: everything is tried once.
+    """
+    token = _patience_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        _patience_seconds.reset(token)
+
+
 def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
     """Calls until it is not interrupted, with growing pauses, for as long as our patience lasts.
 
@@ -134,9 +157,10 @@ def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
     Raises:
         HeadstartError: The last attempt was interrupted as well.
     """
+    seconds = _patience_seconds.get()
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Interrupted),
-        stop=tenacity.stop_before_delay(PATIENCE_SECONDS),
+        stop=tenacity.stop_before_delay(PATIENCE_SECONDS if seconds is None else seconds),
         wait=_pause,
         before_sleep=lambda state: event(
             "retry", address=name, reason=_outcome(state), attempt=state.attempt_number, pause=state.upcoming_sleep
@@ -146,8 +170,9 @@ def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
     try:
         return attempts(call)
     except Interrupted as error:
+        again = "" if seconds == 0 else ", again and again"
         raise HeadstartError(
-            f"cannot {doing} {name}: {error}, again and again; check the address and the network, or try later"
+            f"cannot {doing} {name}: {error}{again}; check the address and the network, or try later"
         ) from None
 
 
@@ -179,6 +204,7 @@ class _Transfer:
         self._version = version
         self._max_bytes = max_bytes
         self._furthest = 0
+        self._started = time.monotonic()
         self._rewind()
 
     def run(self) -> str:
@@ -237,6 +263,7 @@ class _Transfer:
     def _write(self, chunk: bytes) -> None:
         self._position += len(chunk)
         self._check_size(self._position)
+        self._check_pace()
         if 0 <= self._size < self._position:
             raise Damaged("more bytes came than were announced")
         self._file.write(chunk)
@@ -247,6 +274,15 @@ class _Transfer:
     def _check_size(self, size: int) -> None:
         if self._max_bytes is not None and size > self._max_bytes:
             raise TooLarge(f"{self._name} has {size} bytes or more, over the limit of {self._max_bytes}")
+
+    def _check_pace(self) -> None:
+        """Gives up an object that comes so slowly that somebody seems to mean it so."""
+        seconds = time.monotonic() - self._started
+        if seconds > SLOW_START_SECONDS + max(self._size, self._position) / LEAST_BYTES_PER_SECOND:
+            raise HeadstartError(
+                f"cannot read {self._name}: after {seconds:.0f} s only {self._position:,} bytes have come; check the "
+                "server and the network"
+            )
 
 
 class _Hash(Protocol):

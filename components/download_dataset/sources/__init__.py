@@ -2,22 +2,26 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded, sha256_of_file
+from headstart.components.core.foreign import START_BYTES, foreign_file, foreign_zip
 from headstart.components.core.natural import natural_key
 from headstart.components.core.stores import Store, StoredObject, is_local, is_remote, open_store, without_secrets
-from headstart.components.download_dataset.sources import manifest, parquet
+from headstart.components.download_dataset.sources import bundles, manifest, parquet
 from headstart.components.download_dataset.sources.archives import open_tar, open_zip
+from headstart.components.download_dataset.sources.columns import Reading
 from headstart.components.download_dataset.sources.folder import open_folder
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
     MAX_FILE_BYTES,
+    PICTURE_SUFFIXES,
     Entry,
     Loader,
     Source,
@@ -28,35 +32,43 @@ from headstart.components.download_dataset.sources.source import (
     too_large,
 )
 
-__all__ = ["Entry", "Loader", "Source", "Unreadable", "is_junk", "local_path", "no_files", "open_source"]
+__all__ = ["Entry", "Loader", "Reading", "Source", "Unreadable", "is_junk", "local_path", "no_files", "open_source"]
 
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+_ANY = Reading()
+CARD = "readme.md"
+"""A data set's description, which Hugging Face's hub shows, with its pictures."""
+
+_GZIP = b"\x1f\x8b"
+_ARCHIVES_AT_MOST = 10_000
 
 
 @contextlib.contextmanager
-def open_source(data: str, sha256: str = "") -> Iterator[Source]:
+def open_source(data: str, sha256: str = "", reading: Reading = _ANY) -> Iterator[Source]:
     """Opens a source; what has to be downloaded as a whole lies in a temporary folder until the `with` block ends.
 
-    A file is an archive, Parquet or a manifest (`.csv`, `.jsonl`); a folder, or the objects below a prefix, are
-    pictures, or Parquet where there are Parquet files and no pictures.
+    A file is an archive, Parquet, Arrow, or a manifest (by its name: `.csv`, `.tsv`, `.txt`, `.json`, `.jsonl`). A
+    folder, the objects below a prefix or the members of an archive are pictures, perhaps with tables that tell their
+    classes; or archives; or Parquet or Arrow, where there are such files and pictures only as an ornament.
 
     Args:
         data: A path, or an `http(s)://`, `gs://` or `s3://` address.
         sha256: What a file's SHA-256 has to be, in hexadecimal; empty: unchecked.
+        reading: Which columns to take, and whether there have to be classes.
 
     Raises:
         HeadstartError: Nothing is there, it is nothing of the kind, is damaged, or has another SHA-256.
     """
     with contextlib.ExitStack() as stack:
+        opening = _Opening(reading, stack)
         if not is_local(data):
-            source = _open_remote(data, sha256.lower(), stack)
+            source = opening.remote(data, sha256.lower())
         else:
             path = local_path(data)
             if path.is_dir():
                 _no_sha256(data, sha256)
-                source = _folder_or_parquet(data, path)
+                source = opening.folder(data, path)
             else:
-                source = _open_file(data, path, str(path.parent), sha256.lower(), stack)
+                source = opening.file(data, path, str(path.parent), sha256.lower())
         if not source.entries:
             raise no_files(source.name)
         yield source
@@ -71,6 +83,8 @@ def local_path(data: str) -> Path:
     path = expanded(data.removeprefix("file://"))
     if not path.exists():
         raise HeadstartError(f"data {data!r} does not exist; pass a folder of class folders, or an archive")
+    if not (path.is_dir() or path.is_file()):
+        raise HeadstartError(f"data {data!r} is a pipe, a socket or a device; pass a folder, an archive or a file")
     return path
 
 
@@ -81,73 +95,142 @@ def no_files(name: str) -> HeadstartError:
     return HeadstartError(f"data {name!r} holds no files; put the pictures of each class in a folder of its own")
 
 
-def _open_file(name: str, path: Path, base: str, sha256: str, stack: contextlib.ExitStack) -> Source:
-    """Opens a file on disk by what it holds; a manifest, which could be any text, by its name."""
-    if sha256:
-        found = sha256_of_file(path)
-        if found != sha256:
+class _Opening:
+    """Opens sources of all kinds.
+
+    Args:
+        reading: Which columns to take, and whether there have to be classes.
+        stack: Closes what has been opened, and removes what has been downloaded.
+    """
+
+    def __init__(self, reading: Reading, stack: contextlib.ExitStack) -> None:
+        self._reading = reading
+        self._stack = stack
+        self._numbers = itertools.count()
+        self._temporary = functools.cache(
+            lambda: Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
+        )
+
+    def file(self, name: str, path: Path, base: str, sha256: str = "") -> Source:
+        """Opens a file on disk by what it holds; a manifest, which could be any text, by its name."""
+        if sha256:
+            digest = sha256_of_file(path)
+            if digest != sha256:
+                raise HeadstartError(
+                    f"data {name!r} has the SHA-256 {digest}, not {sha256}; fetch it again, or mend sha256"
+                )
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+        if found := foreign_file(start):
+            raise _foreign(name, found)
+        if start.startswith(_GZIP) and manifest.is_manifest(PurePosixPath(name).stem):
+            raise _foreign(name, ("compressed table", f"unpack it with `gunzip {PurePosixPath(name).name}`"))
+        if manifest.is_manifest(name):
+            return manifest.open_manifest(name, path, base, self._reading)
+        if start.startswith(parquet.MAGIC) or (name.lower().endswith(parquet.SUFFIXES) and start):
+            files = [(PurePosixPath(name).name, path)]
+            return parquet.open_parquet(name, files, self._reading, base)
+        return self._archive(name, path)
+
+    def folder(self, name: str, path: Path) -> Source:
+        """Opens a folder on disk."""
+        return self._several(open_folder(name, path), base=str(path))
+
+    def remote(self, uri: str, sha256: str) -> Source:
+        """Opens an object, or all below a prefix."""
+        name = without_secrets(uri)
+        store = open_store(uri)
+        objects = list(store.list(uri))
+        if not objects:
+            raise no_files(name)
+        if len(objects) == 1 and objects[0].uri == uri:
+            (single,) = objects
+            path = store.download(uri, self._new_file(), single.version)
+            return self.file(name, path, manifest.base_of(uri), sha256)
+        _no_sha256(name, sha256)
+        ignored = sum(is_junk(each.path) for each in objects)
+        objects = [each for each in objects if not is_junk(each.path)]
+        objects.sort(key=lambda each: natural_key(each.path))
+        wanted = Packed(StoredObject, objects)
+        entries = Packed(Entry, (Entry(shown(each.path)) for each in objects))
+
+        def loaders() -> Iterator[Loader]:
+            return (functools.partial(_read_object, store, each) for each in wanted)
+
+        def copy(place: int, target: Path) -> Path:
+            stored = next(itertools.islice(wanted, place, None))
+            return store.download(stored.uri, target, stored.version)
+
+        return self._several(Source(name, entries, loaders, ignored, remote=True, copy=copy), base=uri.rstrip("/"))
+
+    def _archive(self, name: str, path: Path, is_nested: bool = False) -> Source:
+        if zipfile.is_zipfile(path):
+            source = open_zip(name, path, self._stack)
+            if found := foreign_zip(path):
+                raise _foreign(name, found)
+            return self._several(source, is_nested=is_nested)
+        return self._several(open_tar(name, path), is_nested=is_nested, is_tar=True)
+
+    def _several(self, source: Source, base: str = "", is_nested: bool = False, is_tar: bool = False) -> Source:
+        """Reads several files as what they are together."""
+        paths = [entry.path for entry in source.entries]
+        if not is_nested and (columns := self._columns(source.name, paths)):
+            files = [(paths[place], self._on_disk(source, place)) for place in columns]
+            ignored = source.ignored + len(paths) - len(columns)
+            return parquet.open_parquet(source.name, files, self._reading, base, ignored)
+        archives = [] if is_nested else bundles.nested(source.name, paths)
+        if archives:
+            if len(archives) > _ARCHIVES_AT_MOST:
+                raise HeadstartError(f"data {source.name!r} holds {len(archives):,} archives; pack fewer ones")
+            parts = [
+                (bundles.folder_of(paths[place]),
+                 self._archive(f"{source.name}: {paths[place]}", self._on_disk(source, place), is_nested=True))
+                for place in archives
+            ]  # fmt: skip
+            return bundles.joined(source.name, parts, source.ignored + len(paths) - len(archives))
+        return bundles.interpreted(source, self._reading, is_tar)
+
+    def _columns(self, name: str, paths: list[str]) -> list[int]:
+        """Places of the Parquet or Arrow files that are to be read; none where the pictures beside them are.
+
+        Raises:
+            HeadstartError: If both may be meant.
+        """
+        columns = [place for place, path in enumerate(paths) if parquet.is_columns(path)]
+        pictures = [path for path in paths if os.path.splitext(path.lower())[1] in PICTURE_SUFFIXES]  # noqa: PTH122
+        if not columns or not pictures or self._reading.labels == "given" or CARD in map(str.lower, paths):
+            return columns
+        if self._reading.labels != "auto" or not self._reading.labelled:
+            return []
+        if len({path.rpartition("/")[0] for path in pictures}) > 1:
             raise HeadstartError(
-                f"data {name!r} has the SHA-256 {found}, not {sha256}; fetch it again, or mend sha256"
+                f"data {name!r} holds {len(pictures):,} pictures in folders, and {shown(paths[columns[0]])}, which "
+                "may hold or name some; pass labels 'folders' for the pictures, or 'given' for the table"
             )
-    if manifest.is_manifest(name):
-        return manifest.open_manifest(name, path, base)
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == parquet.MAGIC:
-        return parquet.open_parquet(name, [(PurePosixPath(name).name, path)])
-    if zipfile.is_zipfile(path):
-        return open_zip(name, path, stack)
-    return open_tar(name, path)
+        return columns
+
+    def _on_disk(self, source: Source, place: int) -> Path:
+        target = self._new_file()
+        if source.copy is not None:
+            return source.copy(place, target)
+        for _, content in bundles.contents(source, {place}):
+            target.write_bytes(content)
+            return target
+        raise HeadstartError(f"data {source.name!r}: a file in it is too large or damaged; unpack it by hand")
+
+    def _new_file(self) -> Path:
+        return self._temporary() / f"data-{next(self._numbers)}"
 
 
-def _folder_or_parquet(name: str, path: Path) -> Source:
-    source = open_folder(name, path)
-    if not _is_parquet(entry.path for entry in source.entries):
-        return source
-    tables = [(each.path, path / each.path) for each in source.entries if each.path.endswith(parquet.SUFFIX)]
-    return parquet.open_parquet(name, tables, source.ignored + len(source.entries) - len(tables))
-
-
-def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
-    name = without_secrets(uri)
-    store = open_store(uri)
-    objects = list(store.list(uri))
-    if not objects:
-        raise no_files(name)
-    folder = functools.cache(lambda: Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-"))))
-    if len(objects) == 1 and objects[0].uri == uri:
-        (single,) = objects
-        path = store.download(uri, folder() / "data", single.version)
-        return _open_file(name, path, manifest.base_of(uri), sha256, stack)
-    _no_sha256(name, sha256)
-    ignored = sum(is_junk(each.path) for each in objects)
-    objects = [each for each in objects if not is_junk(each.path)]
-    objects.sort(key=lambda each: natural_key(each.path))
-    wanted = Packed(StoredObject, objects)
-    entries = Packed(Entry, (Entry(shown(each.path)) for each in objects))
-    if _is_parquet(each.path for each in wanted):
-        tables = [each for each in wanted if each.path.endswith(parquet.SUFFIX)]
-        files = [
-            (each.path, store.download(each.uri, folder() / f"{number}{parquet.SUFFIX}", each.version))
-            for number, each in enumerate(tables)
-        ]
-        return parquet.open_parquet(name, files, ignored + len(wanted) - len(tables))
-
-    def loaders() -> Iterator[Loader]:
-        return (functools.partial(_read_object, store, each) for each in wanted)
-
-    return Source(name, entries, loaders, ignored, remote=True)
+def _foreign(name: str, found: tuple[str, str]) -> HeadstartError:
+    kind, way_out = found
+    return HeadstartError(f"data {name!r} cannot be read, as it is of the kind {kind}; {way_out}")
 
 
 def _read_object(store: Store, stored: StoredObject) -> bytes:
     if stored.size > MAX_FILE_BYTES:
         raise too_large(stored.size)
     return read_stored(store, stored.uri, stored.version)
-
-
-def _is_parquet(paths: Iterable[str]) -> bool:
-    suffixes = {os.path.splitext(path.lower())[1] for path in paths}  # noqa: PTH122 - a hundred thousand of them
-    return parquet.SUFFIX in suffixes and not suffixes & _PICTURE_SUFFIXES
 
 
 def _no_sha256(name: str, sha256: str) -> None:

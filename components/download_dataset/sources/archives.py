@@ -3,7 +3,9 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import lzma
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -39,6 +41,7 @@ MAX_HEADER_BYTES = 2**20
 """What a tar archive may say of a member beside its content: a long name, and whatever PAX adds."""
 
 _FREE_OF_RATIO_BYTES = 2**30
+_COPY_BYTES = 2**20
 _HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
@@ -105,8 +108,16 @@ class _Info(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and not 0 <= self.size <= MAX_HEADER_BYTES:
             raise tarfile.TarError(f"a header of {self.size:,} bytes; the most is {MAX_HEADER_BYTES:,}")
+        # Of a negative size, the next member would lie before this one.
+        _refuse_negative(self)
         info: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        _refuse_negative(info)
         return info
+
+
+def _refuse_negative(info: tarfile.TarInfo) -> None:
+    if info.size < 0:
+        raise tarfile.TarError(f"a member of {info.size:,} bytes")
 
 
 def open_zip(name: str, path: Path, stack: contextlib.ExitStack) -> Source:
@@ -145,7 +156,16 @@ def open_zip(name: str, path: Path, stack: contextlib.ExitStack) -> Source:
     def loaders() -> Iterator[Loader]:
         return (functools.partial(_read_member, archive, member) for member in packed)
 
-    return Source(name, entries, loaders, ignored, tuple(unusable))
+    def copy(place: int, target: Path) -> Path:
+        member = next(itertools.islice(packed, place, None))
+        try:
+            with archive.open(member.info()) as inside, target.open("wb") as file:
+                shutil.copyfileobj(inside, file, _COPY_BYTES)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError, lzma.LZMAError) as error:
+            raise _damaged(name, str(error)) from None
+        return target
+
+    return Source(name, entries, loaders, ignored, tuple(unusable), copy=copy)
 
 
 def open_tar(name: str, path: Path) -> Source:

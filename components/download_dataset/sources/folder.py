@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,4 +113,8 @@ def open_folder(name: str, root: Path) -> Source:
         return (functools.partial(read_file, f"{root}{os.sep}{each.path}") for each in stored)
 
     unusable = tuple(dataclasses.replace(each, file=shown(each.file)) for each in found.unusable)
-    return Source(name, entries, loaders, found.ignored, unusable)
+
+    def copy(place: int, _: Path) -> Path:
+        return root / next(itertools.islice(stored, place, None)).path
+
+    return Source(name, entries, loaders, found.ignored, unusable, copy=copy)

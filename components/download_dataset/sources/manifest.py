@@ -1,15 +1,17 @@
-"""A CSV or JSON-lines file that lists pictures and their classes."""
+"""A table that lists pictures and their classes, and where these pictures lie."""
 
 import contextlib
-import csv
 import dataclasses
 import functools
+import itertools
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
-from urllib.parse import quote, urlsplit, urlunsplit
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
 from headstart.components.core.stores import (
@@ -21,8 +23,12 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
+from headstart.components.core.stores.hosts import HostPatience
+from headstart.components.download_dataset.sources.columns import Reading
+from headstart.components.download_dataset.sources.folder import walk
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
+    PICTURE_SUFFIXES,
     Entry,
     Loader,
     Source,
@@ -31,22 +37,24 @@ from headstart.components.download_dataset.sources.source import (
     read_stored,
     shown,
 )
+from headstart.components.download_dataset.sources.tables import Row, is_table, read_table
 
-_SUFFIXES = (".csv", ".jsonl", ".ndjson")
-_NEEDED = ("image", "label")
-_OWN = {*schema([]).names, "path"}
+_MAX_BYTES = 2**30
+_WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Image:
-    """A picture as the manifest names it."""
+    """A picture's address or path; where there is none, what a row of the manifest says and why there is none."""
 
-    image: str
+    address: str
+    reason: str = ""
+    detail: str = ""
 
 
 def is_manifest(name: str) -> bool:
     """Whether a file, which could be any text, is a manifest by its name."""
-    return _suffix(name) in _SUFFIXES
+    return is_table(name)
 
 
 def base_of(address: str) -> str:
@@ -57,119 +65,206 @@ def base_of(address: str) -> str:
     return address.rpartition("/")[0]
 
 
-def open_manifest(name: str, path: Path, base: str) -> Source:
-    """Opens a manifest with the columns `image` and `label`, and `split` if it likes.
+def open_manifest(name: str, path: Path, base: str, reading: Reading) -> Source:
+    """Opens a manifest; see `read_table` for its forms.
 
-    `image` is a path relative to the manifest, or an address; a local manifest may name absolute paths too. Further
-    columns go along with the pictures, unless they are called like one of the dataset's own.
+    A picture is named by a path relative to the manifest, or by an address; a local manifest may name absolute paths
+    too. Further columns go along with the pictures, unless they are called like one of the dataset's own.
 
     Args:
-        name: The manifest as it may be shown; by its end it is CSV with a header, or has a JSON object on each line.
+        name: The manifest as it may be shown.
         path: The file on disk.
         base: What relative paths start from: a folder, or what `base_of` says.
+        reading: Which columns to take.
 
     Raises:
-        HeadstartError: It is no such file, or lacks a column.
+        HeadstartError: If it is no such file, lacks a column, or a label is none.
     """
-    rows = _rows(name, path)
-    store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
-
-    def loaders() -> Iterator[Loader]:
-        return (functools.partial(_load, store, base, each.image) for each in images)
-
-    remote = is_remote(base) or any(is_remote(row["image"]) for row in rows)
-    entries = Packed(
-        Entry,
-        (Entry(_shown(row["image"]), shown(row["label"]), row.get("split", "").lower(), _extra(row)) for row in rows),
-    )
-    images = Packed(_Image, (_Image(row["image"]) for row in rows))
-    return Source(name, entries, loaders, remote=remote)
+    rows = _rows(name, path, reading)
+    pictures = Pictures(base)
+    images = Packed(_Image, (pictures.image(row.image) for row in rows))
+    entries = Packed(Entry, (entry_of(row) for row in rows))
+    return Source(name, entries, lambda: map(pictures.loader, images), remote=pictures.are_remote(rows))
 
 
-def _shown(image: str) -> str:
-    return shown(without_secrets(image) if is_remote(image) and has_credentials(image) else image)
+def entry_of(row: Row, path: str = "") -> Entry:
+    """A picture's entry.
+
+    Args:
+        row: The picture as a table names it.
+        path: The picture's path in its source; empty: as the table has it.
+    """
+    return Entry(path or shown_image(row.image), row.label, row.split, json.dumps(row.extra) if row.extra else "")
 
 
-def _extra(row: dict[str, str]) -> str:
-    extra = {shown(name): shown(value) for name, value in row.items() if name and name not in _OWN}
-    return json.dumps(extra) if extra else ""
+def shown_image(named: str) -> str:
+    """How a table names a picture, as it may be shown: an address without what gives access to it."""
+    try:
+        secret = is_remote(named) and has_credentials(named)
+    except ValueError:
+        # It is no address, and whatever stands in it cannot be told apart.
+        secret = True
+    return shown(without_secrets(named) if secret else named)
 
 
-def references(name: str, path: Path, base: str) -> Iterator[str]:
+def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[str]:
     """The addresses of the pictures that a manifest names, relative ones made whole; see `open_manifest`.
 
     Raises:
-        HeadstartError: It is no such file, or lacks a column.
+        HeadstartError: If it is no such file, lacks a column, or a label is none.
     """
-    for row in _rows(name, path):
-        with contextlib.suppress(Unreadable):
-            yield _address(base, row["image"])
+    pictures = Pictures(base)
+    for row in _rows(name, path, reading):
+        image = pictures.image(row.image)
+        if not image.reason:
+            yield image.address
 
 
-def _suffix(name: str) -> str:
-    return PurePosixPath(name.lower()).suffix
+def _rows(name: str, path: Path, reading: Reading) -> list[Row]:
+    if path.stat().st_size > _MAX_BYTES:
+        raise HeadstartError(f"manifest {name!r} has more than {_MAX_BYTES:,} bytes; split it")
+    return read_table(name, path.read_bytes(), reading)
 
 
-def _rows(name: str, path: Path) -> list[dict[str, str]]:
-    try:
-        return list(_csv_rows(name, path) if _suffix(name) == ".csv" else _json_rows(name, path))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise HeadstartError(f"manifest {name!r} is no UTF-8 text with one picture a line ({error})") from None
+class Pictures:
+    """Pictures that a table names, beside it or elsewhere.
 
+    Args:
+        base: Folder or address that relative paths start from.
+    """
 
-def _csv_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, restval="")
-        _check_columns(name, list(rows.fieldnames or []))
-        for row in rows:
-            yield {key: value.strip() for key, value in row.items() if isinstance(key, str) and value is not None}
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
+        self._hosts = HostPatience()
+        self._beside = functools.cache(lambda: _Index(_files_below(Path(base))))
 
+    def are_remote(self, rows: Iterable[Row]) -> bool:
+        """Whether reading some of them waits for a network."""
+        return is_remote(self._base) or any(is_remote(row.image) for row in rows)
 
-def _json_rows(name: str, path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
+    def image(self, named: str) -> _Image:
+        """Where a picture lies, as a whole address or path."""
+        if not named:
+            return _Image("", "missing", "the manifest names no file")
+        if is_remote(named):
             try:
-                row = json.loads(line)
+                return (
+                    _Image(named) if urlsplit(named).netloc else _Image("", "unreadable", "the address has no host")
+                )
             except ValueError as error:
-                raise HeadstartError(f"manifest {name!r}, line {number}: no JSON ({error})") from None
-            _check_columns(f"{name}, line {number}", list(row) if isinstance(row, dict) else [])
-            yield {_text(key): "" if value is None else _text(value) for key, value in row.items()}
+                return _Image("", "unreadable", f"this is no address: {error}")
+        if is_remote(self._base):
+            if named.startswith("/") or scheme_of(named):
+                return _Image("", "unreadable", "a manifest from elsewhere may not name files of this machine")
+            relative = named.replace("\\", "/") if "/" not in named else named
+            return _Image(f"{self._base}/{quote(relative) if is_web(self._base) else relative}")
+        return self._on_disk(named)
+
+    def loader(self, image: _Image) -> Loader:
+        """Reads a picture's bytes, on any thread; what is wrong with its address concerns that picture alone."""
+        return functools.partial(self._load, image)
+
+    def _load(self, image: _Image) -> bytes:
+        if image.reason:
+            raise Unreadable(image.reason, image.detail)
+        if not is_remote(image.address):
+            return read_file(Path(image.address))
+        store: Store = self._store(scheme_of(image.address))
+        try:
+            with self._hosts.bounded(image.address):
+                return read_stored(store, image.address)
+        except HeadstartError as error:
+            raise Unreadable("unreadable", str(error)) from None
+
+    def _on_disk(self, named: str) -> _Image:
+        """The file itself, or the only one that can be meant: with other slashes, an ending, or a folder above it."""
+        path = _local(named)
+        direct = os.path.join(self._base, expanded(path))  # noqa: PTH118 - a hundred thousand of them
+        if os.path.lexists(direct) or "\0" in direct:
+            return _Image(direct)
+        with contextlib.suppress(HeadstartError):
+            found = self._beside().find(path)
+            if len(found) == 1:
+                return _Image(os.path.join(self._base, found[0]))  # noqa: PTH118
+            if found:
+                return _Image("", "missing", f"no such file; it could be {' or '.join(map(shown, found[:3]))}")
+        return _Image(direct)
 
 
-def _text(value: object) -> str:
-    """A JSON key or value as text; half a character, which UTF-8 cannot say, becomes a question mark."""
-    return str(value).encode(errors="replace").decode()
+def _local(named: str) -> str:
+    """A path of this machine, of what is one or its `file://` address."""
+    if not named.lower().startswith("file:"):
+        return named
+    path = unquote(urlsplit(named).path) or named[len("file:") :]
+    return path[1:] if _WINDOWS_DRIVE.match(path[1:]) else path
 
 
-def _check_columns(where: str, columns: list[str]) -> None:
-    missing = [column for column in _NEEDED if column not in columns]
-    if missing:
-        raise HeadstartError(
-            f"manifest {where!r} has the columns {', '.join(columns) or '(none)'}; it lacks {' and '.join(missing)}"
-        )
+def _files_below(folder: Path) -> list[str]:
+    return [str((inside / file).relative_to(folder)) for inside, files in walk(folder) for file in files]
 
 
-def _load(store: Callable[[str], Store], base: str, image: str) -> bytes:
-    address = _address(base, image)
-    if is_remote(address):
-        return read_stored(store(scheme_of(address)), address)
-    return read_file(Path(address))
+class _Index:
+    """Files by the ends of their paths, for those that a table names in another way than they are called.
 
-
-def _address(base: str, image: str) -> str:
-    """Where a picture lies, as a whole address or path.
-
-    Raises:
-        Unreadable: The manifest names none that may be read.
+    Args:
+        paths: Their paths with forward slashes.
     """
-    if not image:
-        raise Unreadable("missing", "the manifest names no file")
-    if is_remote(image):
-        return image
-    if is_remote(base):
-        if image.startswith("/") or scheme_of(image):
-            raise Unreadable("unreadable", "a manifest from elsewhere may not name files of this machine")
-        return f"{base}/{quote(image) if is_web(base) else image}"
-    return str(Path(base, expanded(image.removeprefix("file://"))))
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = set(paths)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for path in self._paths:
+            name = path.rpartition("/")[2]
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122
+            self._by_name[name.casefold()].append(path)
+            if suffix.lower() in PICTURE_SUFFIXES:
+                self._by_name[stem.casefold()].append(path)
+
+    def find(self, named: str) -> list[str]:
+        """Paths that can be meant, sorted: those that share most folders with the name, whatever its ending."""
+        if named in self._paths:
+            return [named]
+        parts = _parts(named)
+        if not parts:
+            return []
+        candidates = self._by_name.get(parts[-1].casefold(), [])
+        shared = {path: _common_end(parts[:-1], path.split("/")[:-1]) for path in candidates}
+        most = max(shared.values(), default=0)
+        return sorted(path for path, count in shared.items() if count == most)
+
+
+def _parts(named: str) -> list[str]:
+    """Folders and name of a path as Windows or any other system writes it, from its drive or root on."""
+    windows = PureWindowsPath(named)
+    parts = windows.parts[1:] if windows.anchor else windows.parts
+    return [part for part in parts if part not in (".", "..")]
+
+
+def _common_end(first: list[str], second: list[str]) -> int:
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return len(list(itertools.takewhile(lambda pair: pair[0].casefold() == pair[1].casefold(), pairs)))
+
+
+def matched(rows: Iterable[Row], paths: Iterable[str], folder: str = "") -> tuple[dict[str, Row], list[Row]]:
+    """Finds the pictures of a table among the files of its own folder or archive.
+
+    Args:
+        rows: The table's rows.
+        paths: Paths of all files, with forward slashes.
+        folder: Where the table lies among them; empty: at the top.
+
+    Returns:
+        The row of each path that is named, the last where it is named twice; and the rows whose picture is not there.
+    """
+    index = _Index(paths)
+    found: dict[str, Row] = {}
+    lost = []
+    for row in rows:
+        here = str(PurePosixPath(folder, row.image.replace("\\", "/"))) if row.image else ""
+        candidates = index.find(here) if here and not is_remote(row.image) else []
+        if len(candidates) == 1:
+            found[candidates[0]] = row
+        else:
+            lost.append(row)
+    return found, lost

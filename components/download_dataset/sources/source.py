@@ -1,8 +1,11 @@
 """What a source is, and what it says of its files before they are read."""
 
 import dataclasses
+import errno
+import io
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -15,8 +18,16 @@ from headstart.components.download_dataset.sources.packed import Packed
 MAX_FILE_BYTES = 256 * 2**20
 """A picture's encoded size, at most; a larger file is no picture and is not read into memory."""
 
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+
+_SIDECAR_SUFFIXES = {
+    *(".aae", ".xmp", ".thm", ".mov", ".mp4", ".m4v", ".avi", ".3gp", ".mp3", ".wav"),
+    *(".json", ".xml", ".yaml", ".yml", ".txt"),
+    *(".cls", ".md", ".rst", ".html", ".htm", ".pdf", ".log", ".ini", ".py", ".ipynb"),
+}
 _JUNK_NAMES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
+_READ_BYTES = 2**20
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -66,6 +77,8 @@ class Source:
         ignored: How many files are what operating systems leave behind.
         unusable: What is there and is no file that could be read: links, devices.
         remote: Whether reading a file waits for a network.
+        copy: Puts the file at some place among `entries` on disk, whatever its size, and says where it lies: at the
+            path that is given, or where it was already. None: only `loaders` read.
     """
 
     name: str
@@ -74,6 +87,7 @@ class Source:
     ignored: int = 0
     unusable: tuple[Quarantined, ...] = ()
     remote: bool = False
+    copy: Callable[[int, Path], Path] | None = None
 
 
 def is_junk(path: str) -> bool:
@@ -85,6 +99,11 @@ def is_junk(path: str) -> bool:
         or any(part in _JUNK_FOLDERS for part in parts)
         or parts[-1] in _JUNK_NAMES
     )
+
+
+def is_sidecar(path: str) -> bool:
+    """Whether a file lies beside pictures without being one, by its name: metadata, films, read-me files."""
+    return os.path.splitext(path.lower())[1] in _SIDECAR_SUFFIXES  # noqa: PTH122 - a hundred thousand of them
 
 
 def member_name(name: str, archive: str) -> str:
@@ -116,22 +135,41 @@ def shown(name: str) -> str:
 
 
 def read_file(path: str | Path) -> bytes:
-    """Reads a local file.
+    """Reads a local file; what is no regular file, such as a pipe or a device, is not opened.
 
     Raises:
-        Unreadable: It is not there, may not be read, or is too large for a picture.
+        Unreadable: It is not there, is no file, may not be read, or is too large for a picture.
     """
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time that Path takes
+        mode = os.stat(path).st_mode  # noqa: PTH116 - half the time that Path takes
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise Unreadable("not a file", "a pipe, a socket or a device lies there, which is not opened")
+        # Without waiting: what was a file just now may be a pipe.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:  # noqa: PTH123
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE_BYTES:
                 raise too_large(size)
-            return file.readall()
+            return _read_to_end(file, size)
     except (FileNotFoundError, ValueError):
         # A name with a NUL in it is no file's.
         raise Unreadable("missing", "no such file") from None
     except OSError as error:
         raise Unreadable("unreadable", error.strerror or str(error)) from None
+
+
+def _read_to_end(file: io.RawIOBase, size: int) -> bytes:
+    """Reads a file that may be larger than it says, as those of /proc are."""
+    content = file.read(size + 1) or b""
+    if len(content) == size:
+        return content
+    more = bytearray(content)
+    while part := file.read(_READ_BYTES):
+        more += part
+        if len(more) > MAX_FILE_BYTES:
+            raise too_large(len(more))
+    return bytes(more)
 
 
 def read_stored(store: Store, uri: str, version: str = "") -> bytes:
