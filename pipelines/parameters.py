@@ -120,7 +120,9 @@ class Parameters(BaseModel):
         Gate.level, description="Share of equal models that may be taken for better than the one in use, at most."
     )
     min_accuracy: float = Field(
-        Floors.min_accuracy, description="Accuracy on test images that a model has to reach to be published."
+        Floors.min_accuracy,
+        description="Accuracy on test images that a model has to reach to be published. The first one also has to be "
+        "shown better than always answering the most frequent class, unless 0 is given; -1: not given.",
     )
     min_recall: float = Field(
         Floors.min_recall, description="Recall on test images that it has to reach on each class."

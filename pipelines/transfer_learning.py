@@ -106,7 +106,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             publish_uri: Where models are published, to compare with the one in use there and to take its place; a
                 path that the pods see, or a gs:// or s3:// address; empty: nowhere.
             level: Share of equal models that may be taken for better than the one in use, at most.
-            min_accuracy: Accuracy that a model has to reach to be published.
+            min_accuracy: Accuracy that a model has to reach to be published. The first one also has to be shown
+                better than always answering the most frequent class, unless this is 0; -1: not given.
             min_recall: Recall that it has to reach on each class.
             max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice with 20 images
                 that this one has not seen; 1: no matter.

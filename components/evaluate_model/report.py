@@ -8,7 +8,7 @@ import numpy as np
 from headstart.components.core import page
 from headstart.components.core.calibration import scaled
 from headstart.components.core.charts import Chart
-from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
+from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE, against_chance
 from headstart.components.core.evaluation import MODELS, PICTURES, read_metrics
 from headstart.components.core.files import read_json
 from headstart.components.core.history import Epoch
@@ -94,12 +94,11 @@ def verdict(metrics: dict[str, Any]) -> str:
     final, comparison = metrics["test"], metrics["comparison"]
     right = f"{100 * final['accuracy']:.1f} % of {final['images']:,} test pictures right"
     if comparison is None:
-        commonest = max(final["per_class"].items(), key=lambda item: item[1]["images"])
-        share = commonest[1]["images"] / final["images"]
-        if final["accuracy_interval"][0] <= share < 1:
-            return (
-                f"Not shown to be of use: {right}, and always saying {shown(commonest[0])} gets {100 * share:.1f} %"
-            )
+        sizes = {name: each["images"] for name, each in final["per_class"].items()}
+        chance = against_chance(round(final["accuracy"] * final["images"]), sizes)
+        if not chance.excluded and chance.share < 1:
+            always = f"always saying {shown(chance.label)} gets {100 * chance.share:.1f} %"
+            return f"Not shown to be of use: {right}, and {always}"
         low, high = (100 * bound for bound in final["accuracy_interval"])
         return f"{right}; on new pictures like these, expect {low:.1f} % to {high:.1f} %"
     if comparison["accuracy"] is None:
