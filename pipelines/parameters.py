@@ -81,7 +81,9 @@ class Parameters(BaseModel):
         0, description="Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own."
     )
     counts: list[int] = Field(
-        [], description="Images per class for train, validation and test, such as 1000,500,500."
+        [],
+        description="Images per class for train, validation and test, such as 1000,500,500; or for each class its "
+        "own, as {cat: [100,20,20], dog: [300,50,50]} or the name of a YAML file with that.",
     )
     fractions: list[float] = Field(
         [0.7, 0.15, 0.15], description="Parts of each class for train, validation and test, unless --counts is given."
@@ -90,6 +92,14 @@ class Parameters(BaseModel):
         "hash",
         description="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or "
         "'given' (the source's train, validation and test folders).",
+    )
+    class_counts: dict[str, list[int]] = Field(
+        {}, description="Images for train, validation and test by class; what --counts by class becomes."
+    )
+    tiny_classes: str = Field(
+        Dealing.tiny_classes,
+        description="What becomes of a class of fewer than three pictures, or groups of near-duplicates: 'keep' (in "
+        "training, where nothing evaluates it) or 'leave_out'.",
     )
     seed: int = Field(0, description="Of everything drawn at random.")
     record_uri: str = Field(
@@ -150,7 +160,8 @@ class Parameters(BaseModel):
             settings.digests(self.data)
         if not 0 <= self.seed < _SEEDS:
             raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
-        Dealing(Shares(self.counts, self.fractions), self.order)
+        shares = Shares(self.counts, self.fractions, self.class_counts)
+        Dealing(shares, self.order, tiny_classes=self.tiny_classes)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_forms(self.exports)
         defaults = Parameters()

@@ -52,6 +52,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
+        class_counts: Dict[str, Any] = _DEFAULTS.class_counts,
+        tiny_classes: str = _DEFAULTS.tiny_classes,
         seed: int = _DEFAULTS.seed,
         record_uri: str = _DEFAULTS.record_uri,
         deterministic: bool = _DEFAULTS.deterministic,
@@ -96,6 +98,10 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             counts: Images per class for train, validation and test; empty: go by fractions.
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
+            class_counts: Images for train, validation and test by class, as a JSON object: {"cat": [100, 20, 20]};
+                empty: the counts of all classes.
+            tiny_classes: 'keep' puts a class of fewer than three pictures, or groups of near-duplicates, into train
+                alone, 'leave_out' leaves it out.
             seed: Of everything drawn at random.
             record_uri: Where records of frozen features are kept for other runs: a gs:// or s3:// address, or a
                 folder that the pods see; empty: nowhere.
@@ -137,7 +143,13 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             listing=listing.output,
         )
         splits = split_dataset(
-            dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
+            dataset=dataset.outputs["dataset"],
+            counts=counts,
+            fractions=fractions,
+            order=order,
+            seed=seed,
+            class_counts=class_counts,
+            tiny_classes=tiny_classes,
         )
         train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
         in_use = find_champion(test=test, publish_uri=publish_uri, champion=champion).set_caching_options(False)

@@ -46,7 +46,8 @@ def render(evaluation: Path) -> str:
     curve = read_learning_curve(evaluation / LEARNING_CURVE)
     final, champion = metrics["test"], metrics.get("champion")
     classes = metrics["classes"]
-    order = sorted(range(len(classes)), key=lambda at: (final["per_class"][classes[at]]["recall"], at))
+    evaluated = [at for at, name in enumerate(classes) if final["per_class"][name]["images"]]
+    order = sorted(evaluated, key=lambda at: (final["per_class"][classes[at]]["recall"], at))
     return page.render(
         __package__,
         "report.html.j2",
@@ -68,6 +69,7 @@ def render(evaluation: Path) -> str:
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
         confusions=final["confusions"][:_CONFUSIONS],
+        not_evaluated=[name for name in classes if not final["per_class"][name]["images"]],
         rows=[(classes[at], final["per_class"][classes[at]]) for at in order[:_CLASS_ROWS]],
         slices=metrics["slices"][:_SLICES],
         ranking=_ranking(predictions, final),
@@ -233,7 +235,8 @@ def _more(curve: LearningCurve) -> str:
 def _card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
     """The model card: what it is for, on what it was made, and what it cannot do."""
     final = metrics["test"]
-    weakest = min(final["per_class"].items(), key=lambda item: (item[1]["recall"], item[0]))
+    evaluated = [item for item in final["per_class"].items() if item[1]["images"]]
+    weakest = min(evaluated, key=lambda item: (item[1]["recall"], item[0]))
     low, high = (100 * bound for bound in weakest[1]["recall_interval"])
     calibration = metrics["calibration"]
     return {
