@@ -17,13 +17,28 @@ differ  images  equal  +1 point   +2 points  +5 points
 10 %     1,000  0.036      0.246      0.612      1.000
 10 %     5,000  0.045      0.718      0.996      1.000
 ======  ======  =====  =========  =========  =========
+
+A first publication, where there is no model in use, is held against chance, the share of the most frequent class.
+Share of 20,000 test sets of two equally frequent classes on which a model of that true accuracy is published; of 0.5,
+a coin flip, all were before the gate had this test:
+
+======  =====  =====  =====  =====  =====
+images    0.5    0.6    0.7    0.8    0.9
+======  =====  =====  =====  =====  =====
+     9  0.020  0.071  0.196  0.439  0.776
+    20  0.021  0.129  0.420  0.810  0.988
+    50  0.032  0.331  0.858  0.998  1.000
+   200  0.037  0.861  1.000  1.000  1.000
+ 1,000  0.045  1.000  1.000  1.000  1.000
+======  =====  =====  =====  =====  =====
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 
-from headstart.components.core.comparison import BETTER, LEVEL, compare
+from headstart.components.core.comparison import BETTER, LEVEL, against_chance, compare
 from headstart.components.core.predictions import Predictions
 from headstart.components.core.statistics import mcnemar
 
@@ -31,6 +46,8 @@ _ACCURACY = 0.95
 _IMAGES = (500, 1_000, 5_000)
 _GAINS = (0.0, 0.01, 0.02, 0.05)
 _DIFFER = (0.04, 0.10)
+_FIRST_IMAGES = (9, 20, 50, 200, 1_000)
+_FIRST_ACCURACIES = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def share_better(images: int, gain: float, differ: float, draws: int, seed: int) -> float:
@@ -68,11 +85,30 @@ def share_better(images: int, gain: float, differ: float, draws: int, seed: int)
     return better / draws
 
 
+def shares_published(images: int, accuracies: Sequence[float], draws: int, seed: int) -> list[float]:
+    """Shares of test sets of two classes on which a first model is published, by its true accuracy.
+
+    Args:
+        images: Number of images in each test set.
+        accuracies: True accuracies; 0.5 is a coin flip.
+        draws: Number of test sets.
+        seed: Random seed of the draws.
+    """
+    random = np.random.default_rng(seed)
+    per_class = {"a": images - images // 2, "b": images // 2}
+    return [
+        sum(against_chance(int(correct), per_class).excluded for correct in random.binomial(images, each, draws))
+        / draws
+        for each in accuracies
+    ]
+
+
 def main() -> None:
     """Parses the command line, simulates and prints."""
     parser = argparse.ArgumentParser(description="Simulate false replacements and power of compare_models.")
     parser.add_argument("--equal-draws", type=int, default=4_000)
     parser.add_argument("--draws", type=int, default=500)
+    parser.add_argument("--first-draws", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     draws = f"{args.equal_draws} draws of equal models, {args.draws} of others, seed {args.seed}"
@@ -85,6 +121,11 @@ def main() -> None:
                 for gain in _GAINS
             ]
             print(f"{differ:6.2f}  {images:6,}  " + "  ".join(f"{rate:8.3f}" for rate in rates), flush=True)
+    print(f"first publications, {args.first_draws} draws")
+    print("images  " + "  ".join(f"{accuracy:5g}" for accuracy in _FIRST_ACCURACIES))
+    for images in _FIRST_IMAGES:
+        published = shares_published(images, _FIRST_ACCURACIES, args.first_draws, args.seed)
+        print(f"{images:6,}  " + "  ".join(f"{rate:5.3f}" for rate in published), flush=True)
 
 
 if __name__ == "__main__":

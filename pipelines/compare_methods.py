@@ -48,6 +48,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
+        class_counts: Dict[str, Any] = _DEFAULTS.class_counts,
+        tiny_classes: str = _DEFAULTS.tiny_classes,
         seed: int = _DEFAULTS.seed,
         checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
         command: str = "",
@@ -84,6 +86,10 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             counts: Images per class for train, validation and test; empty: go by fractions.
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
+            class_counts: Images for train, validation and test by class, as a JSON object: {"cat": [100, 20, 20]};
+                empty: the counts of all classes.
+            tiny_classes: 'keep' puts a class of fewer than three pictures, or groups of near-duplicates, into train
+                alone, 'leave_out' leaves it out.
             seed: Of everything drawn at random.
             checkpoint_uri: Where each epoch's state goes, and from where interrupted training goes on: a path that
                 the pods see, or a gs:// or s3:// address; empty: nowhere.
@@ -117,7 +123,13 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             label_column=label_column,
         )
         splits = split_dataset(
-            dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
+            dataset=dataset.outputs["dataset"],
+            counts=counts,
+            fractions=fractions,
+            order=order,
+            seed=seed,
+            class_counts=class_counts,
+            tiny_classes=tiny_classes,
         )
         train, validation = splits.outputs["train"], splits.outputs["validation"]
         with dsl.ParallelFor(variants, name="variants", parallelism=parallelism) as variant:

@@ -22,6 +22,7 @@ from rich.table import Table
 from headstart.components.core.registry import OVERTAKEN, PUBLISHED
 from headstart.pipelines.events import (
     ClassesFound,
+    ClassNoted,
     Decided,
     Event,
     Published,
@@ -31,6 +32,9 @@ from headstart.pipelines.events import (
     StageStarted,
     VariantStarted,
 )
+
+_NAMED = 5
+"""Classes that a line names; it counts the others."""
 
 _EVALUATION = "evaluate-model"
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
@@ -52,8 +56,6 @@ class RunDisplay:
         console: Where to write.
         stages: How many stages the pipeline has.
 
-    Attributes:
-        outcome: Lines on what was decided and published.
     """
 
     def __init__(self, console: Console, stages: int) -> None:
@@ -63,7 +65,8 @@ class RunDisplay:
         self._latest = ""
         self._variant = ""
         self._begun = 0
-        self.outcome: list[str] = []
+        self._noted: dict[bool, list[ClassNoted]] = {False: [], True: []}
+        self._outcome: list[str] = []
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description:<28}"),
@@ -74,6 +77,13 @@ class RunDisplay:
             console=console,
             disable=not console.is_terminal,
         )
+
+    @property
+    def outcome(self) -> list[str]:
+        """Lines on classes without a part in the evaluation, and on what was decided and published."""
+        titles = {False: "in training, and not evaluated", True: "left out"}
+        lines = [_classes(titles[left_out], noted) for left_out, noted in self._noted.items() if noted]
+        return [*lines, *self._outcome]
 
     def __enter__(self) -> "RunDisplay":
         self._progress.start()
@@ -108,7 +118,9 @@ class RunDisplay:
             case ClassesFound(line):
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
             case Decided() | Published():
-                self.outcome.append(in_words(event))
+                self._outcome.append(in_words(event))
+            case ClassNoted(left_out=left_out):
+                self._noted[left_out].append(event)
 
     def _add(self, stage: str, ago: float = 0.0) -> "_Shown":
         self._begun += 1
@@ -140,6 +152,12 @@ class RunDisplay:
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
+    named = "; ".join(each.why for each in noted[:_NAMED])
+    more = f"; and {len(noted) - _NAMED} more" if len(noted) > _NAMED else ""
+    return f"{len(noted)} {'class' if len(noted) == 1 else 'classes'} {title}: {named}{more}"
 
 
 def _escaped(title: str) -> str:

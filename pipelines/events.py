@@ -134,6 +134,21 @@ class Published:
 
 
 @dataclasses.dataclass(frozen=True)
+class ClassNoted:
+    """A class that has no part in the evaluation.
+
+    Attributes:
+        label: Its name.
+        left_out: Whether it is left out of training, too.
+        why: The reason, in words.
+    """
+
+    label: str
+    left_out: bool
+    why: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Raised:
     """The last line of a traceback.
 
@@ -156,6 +171,7 @@ Event = (
     | Measured
     | Decided
     | Published
+    | ClassNoted
     | Raised
 )
 
@@ -180,6 +196,10 @@ def parse(line: str) -> Event | None:
     if text.startswith("event=publication "):
         fields = _fields(text)
         return Published(fields["status"], fields["address"], fields["in_use"])
+    for name, left_out in (("class_not_evaluated", False), ("class_left_out", True)):
+        if text.startswith(f"event={name} "):
+            fields = _fields(text)
+            return ClassNoted(fields["label"], left_out, fields["why"])
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):

@@ -94,7 +94,9 @@ class Parameters(BaseModel):
         0, description="Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own."
     )
     counts: list[int] = Field(
-        [], description="Images per class for train, validation and test, such as 1000,500,500."
+        [],
+        description="Images per class for train, validation and test, such as 1000,500,500; or for each class its "
+        "own, as {cat: [100,20,20], dog: [300,50,50]} or the name of a YAML file with that.",
     )
     fractions: list[float] = Field(
         [0.7, 0.15, 0.15], description="Parts of each class for train, validation and test, unless --counts is given."
@@ -103,6 +105,14 @@ class Parameters(BaseModel):
         "hash",
         description="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or "
         "'given' (the source's train, validation and test folders).",
+    )
+    class_counts: dict[str, list[int]] = Field(
+        {}, description="Images for train, validation and test by class; what --counts by class becomes."
+    )
+    tiny_classes: str = Field(
+        Dealing.tiny_classes,
+        description="What becomes of a class of fewer than three pictures, or groups of near-duplicates: 'keep' (in "
+        "training, where nothing evaluates it) or 'leave_out'.",
     )
     seed: int = Field(0, description="Of everything drawn at random.")
     record_uri: str = Field(
@@ -133,7 +143,9 @@ class Parameters(BaseModel):
         Gate.level, description="Share of equal models that may be taken for better than the one in use, at most."
     )
     min_accuracy: float = Field(
-        Floors.min_accuracy, description="Accuracy on test images that a model has to reach to be published."
+        Floors.min_accuracy,
+        description="Accuracy on test images that a model has to reach to be published. The first one also has to be "
+        "shown better than always answering the most frequent class, unless 0 is given; -1: not given.",
     )
     min_recall: float = Field(
         Floors.min_recall, description="Recall on test images that it has to reach on each class."
@@ -163,7 +175,8 @@ class Parameters(BaseModel):
             settings.digests(self.data)
         if not 0 <= self.seed < _SEEDS:
             raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
-        Dealing(Shares(self.counts, self.fractions), self.order)
+        shares = Shares(self.counts, self.fractions, self.class_counts)
+        Dealing(shares, self.order, tiny_classes=self.tiny_classes)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_forms(self.exports)
         defaults = Parameters()

@@ -55,6 +55,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
         order: str = _DEFAULTS.order,
+        class_counts: Dict[str, Any] = _DEFAULTS.class_counts,
+        tiny_classes: str = _DEFAULTS.tiny_classes,
         seed: int = _DEFAULTS.seed,
         record_uri: str = _DEFAULTS.record_uri,
         deterministic: bool = _DEFAULTS.deterministic,
@@ -103,6 +105,10 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             counts: Images per class for train, validation and test; empty: go by fractions.
             fractions: Parts of each class for train, validation and test.
             order: 'hash' (by content), 'name' (natural order of file names) or 'given' (ready-made splits).
+            class_counts: Images for train, validation and test by class, as a JSON object: {"cat": [100, 20, 20]};
+                empty: the counts of all classes.
+            tiny_classes: 'keep' puts a class of fewer than three pictures, or groups of near-duplicates, into train
+                alone, 'leave_out' leaves it out.
             seed: Of everything drawn at random.
             record_uri: Where records of frozen features are kept for other runs: a gs:// or s3:// address, or a
                 folder that the pods see; empty: nowhere.
@@ -113,7 +119,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             publish_uri: Where models are published, to compare with the one in use there and to take its place; a
                 path that the pods see, or a gs:// or s3:// address; empty: nowhere.
             level: Share of equal models that may be taken for better than the one in use, at most.
-            min_accuracy: Accuracy that a model has to reach to be published.
+            min_accuracy: Accuracy that a model has to reach to be published. The first one also has to be shown
+                better than always answering the most frequent class, unless this is 0; -1: not given.
             min_recall: Recall that it has to reach on each class.
             max_slice_drop: How much lower its accuracy may be than that of the one in use on any slice with 20 images
                 that this one has not seen; 1: no matter.
@@ -148,7 +155,13 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             label_column=label_column,
         )
         splits = split_dataset(
-            dataset=dataset.outputs["dataset"], counts=counts, fractions=fractions, order=order, seed=seed
+            dataset=dataset.outputs["dataset"],
+            counts=counts,
+            fractions=fractions,
+            order=order,
+            seed=seed,
+            class_counts=class_counts,
+            tiny_classes=tiny_classes,
         )
         train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
         in_use = find_champion(test=test, publish_uri=publish_uri, champion=champion).set_caching_options(False)

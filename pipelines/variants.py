@@ -26,6 +26,8 @@ DATA = (
     "counts",
     "fractions",
     "order",
+    "class_counts",
+    "tiny_classes",
     "seed",
     "checkpoint_uri",
 )

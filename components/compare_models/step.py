@@ -6,13 +6,26 @@ from pathlib import Path
 import numpy as np
 
 from headstart.components.core import slices
-from headstart.components.core.comparison import BETTER, LEVEL, MIN_IMAGES, WORSE, Comparison, compare
+from headstart.components.core.comparison import (
+    BETTER,
+    CANNOT_TELL,
+    LEVEL,
+    MIN_IMAGES,
+    WORSE,
+    Chance,
+    Comparison,
+    against_chance,
+    compare,
+)
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line, write_json
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
 
 FORMAT = "headstart-decision/1"
+
+ABOVE_CHANCE = -1.0
+"""`min_accuracy` that was not given: a first publication has to be better than chance, by a test."""
 
 _ROUNDING = 1e-9
 
@@ -22,7 +35,8 @@ class Floors:
     """What a new model has to reach, whatever the one in use does; all of it on the test images, as measured.
 
     Attributes:
-        min_accuracy: Accuracy.
+        min_accuracy: Accuracy. A first publication has to be shown better than chance besides, unless this is 0.
+            -1, the default: it was not given.
         min_recall: Recall of each class that has test images.
         max_slice_drop: How much lower than the champion's its accuracy may be on any slice of 20 images that the
             champion has not seen; 1: no matter.
@@ -31,13 +45,13 @@ class Floors:
         HeadstartError: One is no share.
     """
 
-    min_accuracy: float = 0.0
+    min_accuracy: float = ABOVE_CHANCE
     min_recall: float = 0.0
     max_slice_drop: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
-            if not 0 <= value <= 1:
+            if not 0 <= value <= 1 and (name, value) != ("min_accuracy", ABOVE_CHANCE):
                 raise HeadstartError(f"{name} {value}: give a share from 0 to 1, such as 0.9")
 
 
@@ -73,6 +87,7 @@ class Decision:
         below: Floors that are missed, in sentences.
         comparison: With the champion; None where there is none.
         gate: How it was decided.
+        chance: The new model beside chance; None where there is a champion.
     """
 
     verdict: str
@@ -80,14 +95,16 @@ class Decision:
     below: list[str]
     comparison: Comparison | None
     gate: Gate
+    chance: Chance | None = None
 
 
 @full_disk_in_one_line()
 def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) -> str:
     """Decides, and says why.
 
-    A model that misses a floor is ``worse``, whatever it is compared with. Without a champion one that meets them is
-    ``better``: than none.
+    A model that misses a floor is ``worse``, whatever it is compared with. Without a champion one that meets them and
+    is shown to be better than chance is ``better``: than none. If the latter cannot be told, the verdict is ``cannot
+    tell``, unless `min_accuracy` is 0.
 
     Args:
         evaluation: Folder of `predictions.parquet`, and of `champion.parquet` if there is a champion.
@@ -121,13 +138,39 @@ def decide(candidate: Predictions, champion: Predictions | None, gate: Gate) -> 
         champion: Of the model in use; None for a first publication.
         gate: How it is decided.
     """
-    comparison = compare(candidate, champion, gate.level, gate.min_images) if champion else None
     below = _below(candidate, champion, gate.floors)
+    untested = _untested(candidate, gate.floors)
+    if champion is None:
+        return _decide_on_first(candidate, gate, below, untested)
+    comparison = compare(candidate, champion, gate.level, gate.min_images)
     if below:
         return Decision(WORSE, below, below, comparison, gate)
-    if comparison is None:
-        return Decision(BETTER, ["there is no model in use, and the floors are met"], below, None, gate)
-    return Decision(comparison.verdict, [comparison.reason], below, comparison, gate)
+    return Decision(comparison.verdict, [comparison.reason, *untested], below, comparison, gate)
+
+
+def _decide_on_first(candidate: Predictions, gate: Gate, below: list[str], untested: list[str]) -> Decision:
+    if not candidate.ids:
+        raise HeadstartError(
+            "there are predictions of no test image, and nothing can be decided; give the test split some"
+        )
+    sizes = np.bincount(candidate.labels, minlength=len(candidate.classes)).tolist()
+    chance = against_chance(int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level)
+    if below:
+        return Decision(WORSE, below, below, None, gate, chance)
+    if chance.excluded or gate.floors.min_accuracy == 0:
+        reasons = ["there is no model in use, and the floors are met", chance.in_words(), *untested]
+        return Decision(BETTER, reasons, below, None, gate, chance)
+    way_out = "add test images, or publish it all the same with --min-accuracy 0"
+    return Decision(CANNOT_TELL, [f"{chance.in_words()}; {way_out}", *untested], below, None, gate, chance)
+
+
+def _untested(candidate: Predictions, floors: Floors) -> list[str]:
+    """Classes that a floor on recall is asked of and no test image shows, in a sentence."""
+    there = set(candidate.labels.tolist())
+    names = [repr(name) for label, name in enumerate(candidate.classes) if label not in there]
+    if not names or not floors.min_recall:
+        return []
+    return [f"min_recall {floors.min_recall} could not be held against {', '.join(names)}: there is no test image"]
 
 
 def _below(candidate: Predictions, champion: Predictions | None, floors: Floors) -> list[str]:

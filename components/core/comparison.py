@@ -1,6 +1,7 @@
 """Two models on the same test images: which one is better, if that can be told."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from headstart.components.core.predictions import Predictions
 from headstart.components.core.statistics import (
     Interval,
     affordable_resamples,
+    clopper_pearson,
     cross_entropies,
     mcnemar,
     percentiles,
@@ -65,6 +67,56 @@ class Comparison:
     accuracy_interval: Interval | None = None
     log_loss_difference: float | None = None
     log_loss_interval: Interval | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Chance:
+    """A model beside the one that always answers with the most frequent class of the test images.
+
+    Attributes:
+        excluded: Whether the model's accuracy is shown to be higher: its interval lies above `share`.
+        label: The most frequent class.
+        share: The share of the test images that is of it.
+        accuracy: Accuracy of the model.
+        interval: Exact interval (Clopper and Pearson) of this accuracy, each end a one-sided bound at the level.
+        level: Share of models no better than chance for which `excluded` is true, at most.
+        images: Number of test images.
+    """
+
+    excluded: bool
+    label: str
+    share: float
+    accuracy: float
+    interval: Interval
+    level: float
+    images: int
+
+    def in_words(self) -> str:
+        """The accuracy with its interval and what it is held against, as a clause."""
+        low, high = self.interval
+        always = f"{self.share:.4f} that always answering {self.label!r} reaches"
+        # An end that rounds to the share must not look as if it were equal to it.
+        return (
+            f"accuracy {self.accuracy:.4f} on {self.images} test images ({100 * (1 - 2 * self.level):g} % interval "
+            f"{low:.4f} to {high:.4f}) {'is above' if self.excluded else 'is not shown to be above'} the {always}"
+        )
+
+
+def against_chance(correct: int, per_class: Mapping[str, int], level: float = LEVEL) -> Chance:
+    """Tells whether an accuracy can be had without looking at the images.
+
+    Chance is the share of the most frequent class. The test is exact and one-sided: of models that are no better, at
+    most the share `level` passes, on any number of images.
+
+    Args:
+        correct: Number of test images that the model gets right.
+        per_class: Number of test images of each class; at least one image in all.
+        level: Level of the test.
+    """
+    images = sum(per_class.values())
+    label, most = max(per_class.items(), key=lambda item: item[1])
+    interval = clopper_pearson(correct, images, 1 - 2 * level)
+    return Chance(interval[0] > most / images, label, most / images, correct / images, interval, level, images)
 
 
 def compare(

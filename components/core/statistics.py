@@ -68,6 +68,22 @@ def clopper_pearson_lower(successes: NDArray[np.int64], trials: NDArray[np.int64
     return np.where(some, bounds, 0.0)
 
 
+def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> Interval:
+    """The exact interval of a proportion; each end is a one-sided bound at the level `(1 + level) / 2`.
+
+    Source: C. J. Clopper and E. S. Pearson, Biometrika 26 (1934).
+
+    Args:
+        successes: Number of successes.
+        trials: Number of trials; 0 gives (0, 1).
+        level: Share of such intervals that hold the true proportion, at least.
+    """
+    tail = (1 - level) / 2
+    low = float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
+    high = float(betaincinv(successes + 1, trials - successes, 1 - tail)) if successes < trials else 1.0
+    return low, high
+
+
 def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
     """Exact one-sided p-values of McNemar's test: that the first is no better, and that the second is no better.
 

@@ -8,7 +8,7 @@ import numpy as np
 from headstart.components.core import page
 from headstart.components.core.calibration import scaled
 from headstart.components.core.charts import Chart
-from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
+from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE, against_chance
 from headstart.components.core.evaluation import MODELS, PICTURES, read_metrics
 from headstart.components.core.files import read_json
 from headstart.components.core.history import Epoch
@@ -46,7 +46,8 @@ def render(evaluation: Path) -> str:
     curve = read_learning_curve(evaluation / LEARNING_CURVE)
     final, champion = metrics["test"], metrics.get("champion")
     classes = metrics["classes"]
-    order = sorted(range(len(classes)), key=lambda at: (final["per_class"][classes[at]]["recall"], at))
+    evaluated = [at for at, name in enumerate(classes) if final["per_class"][name]["images"]]
+    order = sorted(evaluated, key=lambda at: (final["per_class"][classes[at]]["recall"], at))
     return page.render(
         __package__,
         "report.html.j2",
@@ -68,6 +69,7 @@ def render(evaluation: Path) -> str:
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
         confusions=final["confusions"][:_CONFUSIONS],
+        not_evaluated=[name for name in classes if not final["per_class"][name]["images"]],
         rows=[(classes[at], final["per_class"][classes[at]]) for at in order[:_CLASS_ROWS]],
         slices=metrics["slices"][:_SLICES],
         ranking=_ranking(predictions, final),
@@ -94,12 +96,11 @@ def verdict(metrics: dict[str, Any]) -> str:
     final, comparison = metrics["test"], metrics["comparison"]
     right = f"{100 * final['accuracy']:.1f} % of {final['images']:,} test pictures right"
     if comparison is None:
-        commonest = max(final["per_class"].items(), key=lambda item: item[1]["images"])
-        share = commonest[1]["images"] / final["images"]
-        if final["accuracy_interval"][0] <= share < 1:
-            return (
-                f"Not shown to be of use: {right}, and always saying {shown(commonest[0])} gets {100 * share:.1f} %"
-            )
+        sizes = {name: each["images"] for name, each in final["per_class"].items()}
+        chance = against_chance(round(final["accuracy"] * final["images"]), sizes)
+        if not chance.excluded and chance.share < 1:
+            always = f"always saying {shown(chance.label)} gets {100 * chance.share:.1f} %"
+            return f"Not shown to be of use: {right}, and {always}"
         low, high = (100 * bound for bound in final["accuracy_interval"])
         return f"{right}; on new pictures like these, expect {low:.1f} % to {high:.1f} %"
     if comparison["accuracy"] is None:
@@ -234,7 +235,8 @@ def _more(curve: LearningCurve) -> str:
 def _card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
     """The model card: what it is for, on what it was made, and what it cannot do."""
     final = metrics["test"]
-    weakest = min(final["per_class"].items(), key=lambda item: (item[1]["recall"], item[0]))
+    evaluated = [item for item in final["per_class"].items() if item[1]["images"]]
+    weakest = min(evaluated, key=lambda item: (item[1]["recall"], item[0]))
     low, high = (100 * bound for bound in weakest[1]["recall_interval"])
     calibration = metrics["calibration"]
     return {

@@ -115,7 +115,13 @@ def _limits(facts: Facts) -> list[str]:
         "It answers with one of its classes whatever the picture shows; a picture of something else gets one too.",
         "The figures hold for pictures like the test images, which came from the same source as the training images.",
     ]
-    few = [name for name, each in metrics["test"]["per_class"].items() if each["images"] < _FEW_IMAGES]
+    per_class = metrics["test"]["per_class"]
+    none = [name for name, each in per_class.items() if not each["images"]]
+    if none:
+        limits.append(
+            f"No test image shows {', '.join(map(_name, none))}: nothing is known of how well it does there."
+        )
+    few = [name for name, each in per_class.items() if 0 < each["images"] < _FEW_IMAGES]
     if few:
         limits.append(
             f"Fewer than {_FEW_IMAGES} test images each of {', '.join(map(_name, few))}: little is known of these "

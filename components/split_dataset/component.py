@@ -1,6 +1,6 @@
 """KFP interface of `split_dataset`."""
 
-from typing import List
+from typing import Any, Dict, List
 
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output
@@ -19,6 +19,8 @@ def split_dataset(
     order: str = "hash",
     seed: int = 0,
     folds: int = 0,
+    class_counts: Dict[str, Any] = {},  # noqa: B006
+    tiny_classes: str = "keep",
 ) -> None:
     """Deals a dataset out into three, each class alike, near-duplicates on one side.
 
@@ -32,18 +34,24 @@ def split_dataset(
         order: 'hash' (by content), 'name' (natural order of file names) or 'given' (the source's ready-made split).
         seed: Another seed gives another split by hash.
         folds: Cross-validation folds over train and validation, in the column `fold`; 0: none.
+        class_counts: Images for train, validation and test by class, as a JSON object: {"cat": [100, 20, 20]}; empty:
+            go by counts.
+        tiny_classes: 'keep' puts a class of fewer than three images, or groups of near-duplicates, into train alone,
+            'leave_out' leaves it out.
     """
     from pathlib import Path
 
     from headstart.components.split_dataset import step
 
-    shares = step.Shares([int(count) for count in counts], [float(part) for part in fractions])
+    shares = step.Shares(
+        [int(count) for count in counts], [float(part) for part in fractions], step.whole_counts(class_counts)
+    )
     written = step.split_dataset(
         Path(dataset.path),
         Path(train.path),
         Path(validation.path),
         Path(test.path),
-        step.Dealing(shares, order, seed, folds),
+        step.Dealing(shares, order, seed, folds, tiny_classes),
     )
     for artifact, info in zip((train, validation, test), written.values(), strict=True):
         artifact.metadata.update(images=info.images, digest=info.digest)

@@ -5,8 +5,9 @@ import dataclasses
 import hashlib
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from headstart.components.core.dataset import (
     NO_FOLD,
@@ -23,8 +24,16 @@ from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.left_out import write_left_out
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
+from headstart.components.split_dataset.apportionment import dealt_by_hash, dealt_in_order, largest_remainder
 
 ORDERS = ("hash", "name", "given")
+
+KEEP, LEAVE_OUT = "keep", "leave_out"
+TINY_CLASSES = (KEEP, LEAVE_OUT)
+"""What becomes of a class that has fewer than three images, or groups of near-duplicates."""
+
+_NAMED = 3
+"""Classes that a message names; the others it counts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,23 +43,85 @@ class Shares:
     Attributes:
         counts: Images per class in each of the three; empty: go by `fractions`.
         fractions: Parts of each class; what is missing to 1 is left out.
+        class_counts: Images in each of the three, by class; validation and test may get none. Empty: go by `counts`.
+
+    Raises:
+        HeadstartError: If the numbers are not three, are too small, or add up to more than a whole; or if there are
+            counts both for every class and by class.
     """
 
     counts: list[int]
     fractions: list[float]
+    class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, numbers in self.class_counts.items():
+            if len(numbers) != len(SPLITS) or min(numbers) < 0 or not numbers[0]:
+                raise HeadstartError(
+                    f"counts {list(numbers)} of class {name!r}: give three whole numbers, images for train, "
+                    "validation and test, of which the first is at least 1, such as 100,20,20"
+                )
+        if self.class_counts and self.counts:
+            raise HeadstartError(f"counts {self.counts} and counts by class exclude one another; give one of them")
         if self.counts:
             if len(self.counts) != len(SPLITS) or min(self.counts) < 1:
                 raise HeadstartError(
                     f"counts {self.counts}: give three numbers of at least 1, images per class for train, "
                     "validation and test, such as 1000,500,500"
                 )
-        elif len(self.fractions) != len(SPLITS) or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9:
+        elif not self.class_counts and (
+            len(self.fractions) != len(SPLITS) or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9
+        ):
             raise HeadstartError(
                 f"fractions {self.fractions}: give three numbers above 0 that add up to at most 1, for train, "
                 "validation and test, such as 0.7,0.15,0.15"
             )
+
+    def by_class(self, classes: Sequence[str]) -> list[list[int]]:
+        """Counts for train, validation and test of each class, in the order of the classes; empty: there are none.
+
+        Raises:
+            HeadstartError: If counts by class leave a class out, or name one that the data do not have.
+        """
+        if not self.class_counts:
+            return [self.counts for _ in classes] if self.counts else []
+        for name in self.class_counts:
+            if name not in classes:
+                unknown_name("class in counts", name, list(classes))
+        missing = [name for name in classes if name not in self.class_counts]
+        if missing:
+            raise HeadstartError(
+                f"counts name no {_listed('class', missing)}; give three numbers for each class of the data, or take "
+                "the pictures of the others out of the data"
+            )
+        return [list(self.class_counts[name]) for name in classes]
+
+
+def whole_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Counts by class as whole numbers: KFP and JSON make floats of them.
+
+    Args:
+        class_counts: Three numbers for each class.
+
+    Raises:
+        HeadstartError: If the value of a class is no list of whole numbers.
+    """
+    counts = {}
+    for name, numbers in class_counts.items():
+        if not isinstance(numbers, list) or not all(
+            isinstance(number, int | float) and not isinstance(number, bool) and number % 1 == 0 for number in numbers
+        ):
+            raise HeadstartError(
+                f"counts {numbers!r} of class {name!r}: give three whole numbers, such as [100,20,20]"
+            )
+        counts[name] = [int(number) for number in numbers]
+    return counts
+
+
+def _listed(noun: str, names: Sequence[str]) -> str:
+    """The first few names after their noun, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{noun} {', '.join(map(repr, names[:_NAMED]))}{more}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +133,22 @@ class Dealing:
         order: ``hash``, ``name`` or ``given``: see `split_dataset`.
         seed: Another seed gives another split, by hash, and other folds.
         folds: Cross-validation folds over train and validation together; 0: none.
+        tiny_classes: ``keep`` puts a class of fewer than three images, or groups of near-duplicates, into train
+            alone, where nothing evaluates it; ``leave_out`` leaves it out of the datasets.
+
+    Raises:
+        HeadstartError: If `order` or `tiny_classes` is unknown, or there is one fold.
     """
 
     shares: Shares
     order: str = "hash"
     seed: int = 0
     folds: int = 0
+    tiny_classes: str = KEEP
 
     def __post_init__(self) -> None:
+        if self.tiny_classes not in TINY_CLASSES:
+            unknown_name("tiny_classes", self.tiny_classes, list(TINY_CLASSES))
         if self.order not in ORDERS:
             unknown_name("order", self.order, list(ORDERS))
         if self.folds and self.folds < 2:
@@ -100,11 +179,15 @@ def split_dataset(
 ) -> dict[str, DatasetInfo]:
     """Writes three datasets, each class dealt out alike, no group in two of them.
 
-    By ``hash`` an image's place depends on the seed and its pixels alone: the same data gives the same split
-    anywhere. With fractions, adding images moves none of those that were there, near-duplicates of new ones aside.
-    With counts, an image goes where its hash points while there is room: as long as a class has more images than are
-    asked for, new ones may take an old one's place, but move hardly any to another split. Where groups would leave a
-    split short, the larger ones choose first.
+    With fractions the numbers of each class are exact, as far as its groups of near-duplicates allow; none of the
+    three is left without the class where it has three groups.
+
+    By ``hash`` an image's place depends on the seed and its pixels, and little on the other images: the same data
+    gives the same split anywhere. An image goes where its hash points while there is room. With fractions the room is
+    that of the exact numbers: what is too much for a split goes to the others, those images first whose hashes point
+    near its ends. When a class of 100 images grows by a tenth, 2 % of the old ones move, of 1,000 images 0.5 %. With
+    counts, as long as a class has more images than are asked for, new ones may take an old one's place, but move
+    hardly any to another split. Where groups would leave a split short, the larger ones choose first.
 
     By ``name`` images are taken in natural order of their paths, as the tutorial does: the first for training, the
     next for validation, the last for test.
@@ -123,8 +206,8 @@ def split_dataset(
         What each of the three holds.
 
     Raises:
-        HeadstartError: A class is smaller than what is asked of it, or would be missing from a split; or its groups
-            do not fill the counts exactly.
+        HeadstartError: If a class is smaller than what is asked of it, or its groups do not fill the counts exactly;
+            if fewer than two classes could be evaluated; or if counts by class name other classes than the data.
     """
     start_logging()
     info = read_info(dataset)
@@ -132,25 +215,32 @@ def split_dataset(
     table = read_columns(dataset, names)
     columns = (table[name].to_pylist() for name in names)
     images = [_Image(row, *values) for row, values in enumerate(zip(*columns, strict=True))]
-    groups = _groups(images, dealing)
+    tiny = _tiny_classes(images, len(info.classes))
+    left_out = sorted(tiny) if dealing.tiny_classes == LEAVE_OUT else []
+    kept = [image for image in images if image.label not in left_out]
+    groups = _groups(kept, dealing)
     if dealing.order == "given":
-        places = _deal_as_given(groups, dealing)
-    elif dealing.shares.counts:
-        places = _deal_by_count(groups, info.classes, dealing)
+        places = _deal_as_given(groups, info.classes, dealing)
+    elif counts := dealing.shares.by_class(info.classes):
+        places = _deal_by_count(groups, info.classes, counts, set(left_out), tiny, dealing)
     else:
-        places = _deal_by_fraction(groups, dealing)
-    _check_every_class_is_everywhere(images, places, info.classes, dealing)
+        places = _deal_by_fraction(groups, tiny, dealing)
+    _check_evaluated(kept, places, info.classes, tiny, left_out, dealing)
     folds = _folds(groups, places, dealing)
 
+    # Labels are indices of the classes that stay.
+    classes = [name for label, name in enumerate(info.classes) if label not in left_out]
+    labels = {label: classes.index(name) for label, name in enumerate(info.classes) if label not in left_out}
     folders = {"train": train, "validation": validation, "test": test}
     with contextlib.ExitStack() as stack:
         writers = {
-            split: stack.enter_context(DatasetWriter(folder, info.classes, info.source, info.extra, info.max_side))
+            split: stack.enter_context(DatasetWriter(folder, classes, info.source, info.extra, info.max_side))
             for split, folder in folders.items()
         }
         for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):
             if number in places:
-                writers[places[number]].add(dataclasses.replace(row, fold=folds.get(number, NO_FOLD)))
+                row = dataclasses.replace(row, label=labels[row.label], fold=folds.get(number, NO_FOLD))
+                writers[places[number]].add(row)
         # The evaluation alone reads these, and sees the test images only.
         write_left_out(test, _left_out(groups, places, "test"))
         if (dataset / HYGIENE).exists():
@@ -159,6 +249,28 @@ def split_dataset(
     written = {split: read_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(places), **{name: done.images for name, done in written.items()})
     return written
+
+
+def _tiny_classes(images: list[_Image], classes: int) -> dict[int, str]:
+    """Why a class cannot be in each of the three, by its label; those that can are absent."""
+    sizes = Counter(image.label for image in images)
+    groups: dict[int, set[str]] = defaultdict(set)
+    for image in images:
+        groups[image.label].add(image.group)
+    return {
+        label: _why_tiny(sizes[label], len(groups[label]))
+        for label in range(classes)
+        if len(groups[label]) < len(SPLITS)
+    }
+
+
+def _why_tiny(images: int, groups: int) -> str:
+    """A clause with a place for the name of the class."""
+    if images > groups == 1:
+        return f"all {images} pictures of {{name}} are near-duplicates of one another"
+    if images > groups:
+        return f"the {images} pictures of {{name}} are {groups} pictures and near-duplicates of them"
+    return f"{{name}} has {images} {'picture' if images == 1 else 'pictures'}"
 
 
 def _groups(images: list[_Image], dealing: Dealing) -> list[_Group]:
@@ -171,15 +283,22 @@ def _groups(images: list[_Image], dealing: Dealing) -> list[_Group]:
     return sorted(groups.values(), key=lambda group: _draw(group, dealing.seed))
 
 
-def _deal_by_count(groups: list[_Group], classes: list[str], dealing: Dealing) -> _Places:
-    counts = dealing.shares.counts
-    asked = ",".join(map(str, counts))
+def _deal_by_count(
+    groups: list[_Group],
+    classes: list[str],
+    counts: list[list[int]],
+    left_out: set[int],
+    tiny: Mapping[int, str],
+    dealing: Dealing,
+) -> _Places:
+    asked = [",".join(map(str, each)) for each in counts]
+    wanted = {label: each for label, each in enumerate(counts) if label not in left_out}
     images = Counter(image.label for group in groups for image in group)
-    for label, name in enumerate(classes):
-        if images[label] < sum(counts):
+    for label, each in wanted.items():
+        if images[label] < sum(each):
             raise HeadstartError(
-                f"class {name!r} has {images[label]} usable images, and counts {asked} ask for {sum(counts)}; ask "
-                "for fewer, or use fractions"
+                f"class {classes[label]!r} has {images[label]} usable images, and counts {asked[label]} ask for "
+                f"{sum(each)}; ask for fewer, give counts by class, or use fractions"
             )
 
     anywhere: list[_Offer] = [(group, SPLITS) for group in groups]
@@ -187,21 +306,25 @@ def _deal_by_count(groups: list[_Group], classes: list[str], dealing: Dealing) -
     if dealing.order == "hash":
         # Each where its hash points first, so that other images change its place as little as can be. Where single
         # images take the room that groups need, the larger ones come first.
-        pointed: list[_Offer] = [(group, [_pick(group, dealing.seed, SPLITS, counts)]) for group in groups]
+        pointed: list[_Offer] = [
+            (group, [_pick(group, dealing.seed, SPLITS, counts[group[0].label])]) for group in groups
+        ]
         ways = [
             pointed + anywhere,
             pointed + _largest_first(anywhere),
             [(group, [*splits, *SPLITS]) for group, splits in _largest_first(pointed)],
         ]
     for offers in ways:
-        room = {(label, split): n for label in range(len(classes)) for split, n in zip(SPLITS, counts, strict=True)}
+        room = {(label, split): n for label, each in wanted.items() for split, n in zip(SPLITS, each, strict=True)}
         places = _fill(room, offers)
         if not any(room.values()):
             return places
     short = min(label for (label, _), left in room.items() if left)
+    why = f" ({tiny[short].format(name=classes[short])})" if short in tiny else ""
     raise HeadstartError(
-        f"class {classes[short]!r} has enough usable images for counts {asked}, but its groups of near-duplicates, "
-        "each of which lies in one split, do not fill them exactly; ask for fewer, or use fractions"
+        f"class {classes[short]!r} has enough usable images for counts {asked[short]}, but its groups of "
+        f"near-duplicates, each of which lies in one split, do not fill them exactly{why}; ask for fewer, "
+        "or use fractions"
     )
 
 
@@ -225,39 +348,83 @@ def _fill(room: dict[tuple[int, str], int], offers: list[_Offer]) -> _Places:
     return places
 
 
-def _deal_by_fraction(groups: list[_Group], dealing: Dealing) -> _Places:
+def _deal_by_fraction(groups: list[_Group], tiny: Mapping[int, str], dealing: Dealing) -> _Places:
     fractions = dealing.shares.fractions
     nowhere = max(0.0, 1 - sum(fractions))
     names, parts = (*SPLITS, ""), (*fractions, nowhere if nowhere > 1e-9 else 0.0)
-    of_class = Counter(group[0].label for group in groups)
-    rank: Counter[int] = Counter()
     places: _Places = {}
-    for group in groups:
-        label = group[0].label
+    owners = _owners(groups)
+    for label, each in owners.items():
+        if label in tiny:
+            # What cannot be in all three is where it is of use.
+            places.update((image.row, "train") for group in each for image in group)
+    others = [group for label, each in owners.items() if label not in tiny for group in each]
+    return _apportioned(others, names, parts, dealing, places)
+
+
+def _owners(groups: list[_Group]) -> dict[int, list[_Group]]:
+    """Groups by the class that they are dealt out with: of several classes in a group the one with the fewest groups.
+
+    The classes with the fewest groups come first.
+    """
+    labels = [sorted({image.label for image in group}) for group in groups]
+    number = Counter(label for each in labels for label in each)
+    owners: dict[int, list[_Group]] = {
+        label: [] for label in sorted(number, key=lambda label: (number[label], label))
+    }
+    for group, each in zip(groups, labels, strict=True):
+        owners[min(each, key=lambda label: (number[label], label))].append(group)
+    return owners
+
+
+def _apportioned(
+    groups: list[_Group], names: Sequence[str], parts: Sequence[float], dealing: Dealing, places: _Places
+) -> _Places:
+    """Deals out class by class, in exact proportions, and adds to the places; an empty name is nowhere."""
+    required = sum(map(bool, names))
+    # Images of each class that lie somewhere because a near-duplicate of another class does.
+    taken: Counter[tuple[int, int]] = Counter()
+    for label, each in _owners(groups).items():
+        sizes = [sum(image.label == label for image in group) for group in each]
+        already = [taken[label, at] for at in range(len(names))]
         if dealing.order == "name":
-            split = _at((rank[label] + 1e-9) / of_class[label], names, parts)
-            rank[label] += 1
+            dealt = dealt_in_order(sizes, largest_remainder(sum(sizes), parts, required), required)
         else:
-            # By content, a group's place is its own draw and nobody else's: this is what new images cannot move.
-            split = _pick(group, dealing.seed, names, parts)
-        if split:
-            places.update((image.row, split) for image in group)
+            rooms = largest_remainder(sum(sizes) + sum(already), parts, required)
+            rooms = [room - full for room, full in zip(rooms, already, strict=True)]
+            dealt = dealt_by_hash(sizes, [_draw(group, dealing.seed) for group in each], parts, rooms, required)
+        for group, at in zip(each, dealt, strict=True):
+            taken.update((image.label, at) for image in group)
+            if names[at]:
+                places.update((image.row, names[at]) for image in group)
     return places
 
 
-def _deal_as_given(groups: list[_Group], dealing: Dealing) -> _Places:
+def _deal_as_given(groups: list[_Group], classes: list[str], dealing: Dealing) -> _Places:
     ready = {image.split for group in groups for image in group} - {""}
     if "train" not in ready:
         found = ", ".join(sorted(ready)) or "no ready-made split"
         raise HeadstartError(f"order 'given' needs train and test folders or a split column; the data has {found}")
     names = ["train", *(split for split in SPLITS if split not in ready)]
-    shares = dict(zip(SPLITS, dealing.shares.counts or dealing.shares.fractions, strict=True))
     places: _Places = {}
+    for_training: dict[int, list[_Group]] = defaultdict(list)
     for group in groups:
         # The split that is used last keeps its images; their like in the ones before would give them away.
         last = max((image.split for image in group if image.split), key=SPLITS.index, default="")
-        split = _pick(group, dealing.seed, names, [shares[name] for name in names]) if last == "train" else last
-        places.update((image.row, split) for image in group if last and image.split == last)
+        same = [image for image in group if last and image.split == last]
+        if last == "train":
+            for_training[same[0].label].append(same)
+        else:
+            places.update((image.row, last) for image in same)
+    counts = dealing.shares.by_class(classes)
+    for label, each in for_training.items():
+        shares = dict(zip(SPLITS, counts[label] if counts else dealing.shares.fractions, strict=True))
+        parts = [shares[name] for name in names]
+        if len(each) < len(names):
+            # Of what is too little to take from, nothing is taken.
+            places.update((image.row, "train") for group in each for image in group)
+        else:
+            _apportioned(each, names, parts, dealing, places)
     return places
 
 
@@ -272,21 +439,60 @@ def _left_out(groups: list[_Group], places: _Places, split: str) -> dict[str, st
     }
 
 
-def _check_every_class_is_everywhere(
-    images: list[_Image], places: _Places, classes: list[str], dealing: Dealing
+def _check_evaluated(
+    images: list[_Image],
+    places: _Places,
+    classes: list[str],
+    tiny: Mapping[int, str],
+    left_out: Sequence[int],
+    dealing: Dealing,
 ) -> None:
+    """Says which classes are not evaluated, or left out, and refuses to split data that leave too few of them.
+
+    Raises:
+        HeadstartError: If a class is missing from a split without being tiny or meant to be, or if fewer than two
+            classes are in all three.
+    """
     found = {(image.label, places.get(image.row)) for image in images}
     sizes = Counter(image.label for image in images)
-    for label, name in enumerate(classes):
-        missing = [split for split in SPLITS if (label, split) not in found]
-        if missing:
-            how = "the ready-made split leaves"
-            if dealing.order != "given":
-                how = f"fractions {','.join(f'{part:g}' for part in dealing.shares.fractions)} leave"
-            raise HeadstartError(
-                f"class {name!r} has {sizes[label]} usable images, and {how} none for {' and '.join(missing)}; "
-                "add images, or give counts"
-            )
+    missing = {
+        label: [split for split in SPLITS if (label, split) not in found]
+        for label in range(len(classes))
+        if label not in left_out
+    }
+    complete = [label for label, splits in missing.items() if not splits]
+    for label, splits in missing.items():
+        if not splits:
+            continue
+        meant = bool(dealing.shares.class_counts) and dealing.order != "given"
+        if (label in tiny or meant) and "train" not in splits and len(complete) > 1:
+            continue
+        how = "the ready-made split leaves"
+        if dealing.order != "given":
+            how = f"fractions {','.join(f'{part:g}' for part in dealing.shares.fractions)} leave"
+        if meant:
+            how = f"counts {','.join(map(str, dealing.shares.class_counts[classes[label]]))} leave"
+        why = ""
+        if label in tiny and "{name} has" not in tiny[label]:
+            why = f": {tiny[label].format(name=classes[label])}, which have to be in one split"
+        way_out = "add other images" if dealing.order != "given" else "add images, or let --order hash deal them out"
+        few = "" if len(complete) > 1 else "; an evaluation takes two classes that have images in all three"
+        raise HeadstartError(
+            f"class {classes[label]!r} has {sizes[label]} usable images, and {how} none for {' and '.join(splits)}"
+            f"{why}{few}; {way_out}"
+        )
+    for label in left_out:
+        event("class_left_out", label=classes[label], why=tiny[label].format(name=classes[label]))
+    if left_out and len(complete) < 2:
+        names = _listed("class", [classes[label] for label in left_out])
+        raise HeadstartError(
+            f"tiny_classes {LEAVE_OUT} leaves out {names}, and {len(complete)} of the others can be evaluated, where "
+            "it takes two; add images"
+        )
+    for label, splits in missing.items():
+        if splits:
+            why = tiny[label].format(name=classes[label]) if label in tiny else "its counts say so"
+            event("class_not_evaluated", label=classes[label], missing=" and ".join(splits), why=why)
 
 
 def _folds(groups: list[_Group], places: _Places, dealing: Dealing) -> dict[int, int]:

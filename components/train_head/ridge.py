@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from headstart.components.core.calibration import softmax
 from headstart.components.core.class_weights import ClassWeights, image_weights
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.statistics import cross_entropies
 
 COMPONENTS = 256
@@ -21,13 +22,17 @@ COMPONENTS = 256
 
 _BLOCK = 4096
 
+_RESOLUTION = 2 * float(np.finfo(np.float16).eps)
+"""Relative difference of two features below which it may be the rounding to float16 that they are recorded with."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Reduced:
     """Features by their principal components.
 
     Attributes:
-        features: (n, components), at most 256; the averaged features themselves if they are no more.
+        features: (n, components), at most 256; the averaged features less those of the first image if they
+            are no more.
         mean: What was taken from the averaged features, (channels,).
         axes: What the rest was multiplied with, (channels, components).
     """
@@ -47,31 +52,65 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int) -> Reduced:
 
     Returns:
         All of them, one after the other.
+
+    Raises:
+        HeadstartError: If features are not numbers, or are the same for all images.
     """
+    low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for array in recorded:
             for start in range(0, len(array), _BLOCK):
                 values = array[start : start + _BLOCK].astype(np.float32)
-                yield values.reshape(len(values), -1, channels).mean(axis=1)
+                block = values.reshape(len(values), -1, channels).mean(axis=1)
+                np.minimum(low, block.min(axis=0), out=low)
+                np.maximum(high, block.max(axis=0), out=high)
+                yield block
 
     images = sum(map(len, recorded))
-    mean, axes = np.zeros(channels, np.float32), np.eye(channels, dtype=np.float32)
+    # Features that hardly differ would drown in the rounding of their sums; what the first image has is taken away.
+    mean, axes = next(blocks())[0].copy(), np.eye(channels, dtype=np.float32)
     if channels > COMPONENTS:
         total = np.zeros(channels)
         products = np.zeros((channels, channels))
         for block in blocks():
+            block -= mean
             total += block.sum(axis=0, dtype=np.float64)
             products += block.T @ block
+        _raise_unless_they_tell_apart(low, high, images)
         products -= np.outer(total, total) / images
         axes = eigh(products.astype(np.float32), subset_by_index=(channels - COMPONENTS, channels - 1))[1]
-        mean = (total / images).astype(np.float32)
+        mean += (total / images).astype(np.float32)
     features = np.empty((images, axes.shape[1]), np.float32)
     start = 0
     for block in blocks():
         np.matmul(block - mean, axes, out=features[start : start + len(block)])
         start += len(block)
+    _raise_unless_they_tell_apart(low, high, images)
     return Reduced(features, mean, axes)
+
+
+def _raise_unless_they_tell_apart(low: NDArray[np.float32], high: NDArray[np.float32], images: int) -> None:
+    """Refuses features from which nothing can be learned.
+
+    Args:
+        low: Least value of each feature, (channels,); NaN if one value is.
+        high: Greatest value of each feature, (channels,).
+        images: Number of images.
+
+    Raises:
+        HeadstartError: If a value is not a number, or no feature differs by more than its rounding to float16.
+    """
+    if not np.isfinite(low).all():
+        raise HeadstartError(
+            f"the backbone gives features that are not numbers (NaN) for some of the {images} images: its weights "
+            "are damaged or expect another scaling; pass other --weights, or another --backbone"
+        )
+    if not (high - low > _RESOLUTION * np.maximum(np.abs(low), np.abs(high))).any():
+        raise HeadstartError(
+            f"the backbone gives the same features for all {images} images, and nothing can be learned from them: "
+            "look whether the pictures are all of one colour (data.html), and whether --weights are right"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +188,11 @@ def fit_one(sums: Sums, penalty: float) -> Ridge:
     """The classifier for one penalty, by Cholesky's decomposition, which is quicker."""
     products, of_classes = sums.centred()
     np.fill_diagonal(products, np.diag(products) + penalty)
-    return _ridge(sums, cho_solve(cho_factor(products), of_classes))
+    try:
+        return _ridge(sums, cho_solve(cho_factor(products), of_classes))
+    except LinAlgError:
+        # Rounding has made it indefinite: features that depend on one another, and a small penalty.
+        return fit_all(sums, np.array([penalty]))[0]
 
 
 def _ridge(sums: Sums, weights: NDArray[np.float64]) -> Ridge:

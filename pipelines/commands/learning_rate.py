@@ -120,7 +120,8 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
         )
         download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
     with _shown(display, "split-dataset"):
-        dealing = Dealing(Shares(asked.counts, asked.fractions), asked.order, asked.seed)
+        shares = Shares(asked.counts, asked.fractions, asked.class_counts)
+        dealing = Dealing(shares, asked.order, asked.seed, tiny_classes=asked.tiny_classes)
         split_dataset(dataset, train, validation, test, dealing)
     return train, validation
 

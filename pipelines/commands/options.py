@@ -9,8 +9,10 @@ import typer
 from pydantic.fields import FieldInfo
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.files import expanded
 from headstart.components.core.validation import load_yaml
 from headstart.components.core.variants import METHODS
+from headstart.components.split_dataset.step import whole_counts
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.settings import FILE, SETTINGS, Setting, load_settings
@@ -58,6 +60,9 @@ _VARIANTS = (
 FLAGS = {"settings": "set", "publish_uri": "publish", "exports": "export"}
 """Parameters that have another name on the command line."""
 
+CLASS_COUNTS = "class_counts"
+"""The parameter that `--counts` sets where it has numbers for each class."""
+
 # What a command line shows and takes as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
 
@@ -76,7 +81,13 @@ def takes_parameters(
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        values = {name: _value(name, field, given.pop(FLAGS.get(name, name))) for name, field in fields.items()}
+        values = {
+            name: _value(name, field, given.pop(FLAGS.get(name, name)))
+            for name, field in fields.items()
+            if name != CLASS_COUNTS
+        }
+        if isinstance(counts := values.get("counts"), dict):
+            values |= {"counts": [], CLASS_COUNTS: counts}
         if values.get(DETERMINISTIC) is False:
             # KFP's parameter of that name leaves it to the recipe then.
             values["settings"] |= {DETERMINISTIC: False}
@@ -86,7 +97,10 @@ def takes_parameters(
         command(parameters=parameters, **given)
 
     _replace(
-        with_options, command, "parameters", [_option(name, field, needs_data) for name, field in fields.items()]
+        with_options,
+        command,
+        "parameters",
+        [_option(name, field, needs_data) for name, field in fields.items() if name != CLASS_COUNTS],
     )
     return with_options
 
@@ -216,6 +230,8 @@ def _option(name: str, field: FieldInfo, needs_data: bool) -> inspect.Parameter:
 def _value(name: str, field: FieldInfo, given: Any) -> Any:
     if name == "settings":
         return dict(map(_setting, given))
+    if name == "counts" and (by_class := _counts_by_class(given)) is not None:
+        return by_class
     number = _NUMBERS.get(field.annotation)
     if number is None:
         return given
@@ -223,6 +239,26 @@ def _value(name: str, field: FieldInfo, given: Any) -> Any:
         return [number(part) for part in given.split(",") if part.strip()]
     except ValueError:
         raise HeadstartError(f"{name} {given!r}: give three numbers with commas between them") from None
+
+
+def _counts_by_class(given: str) -> dict[str, list[int]] | None:
+    """Counts by class, where `--counts` is a mapping, or a file of one; None where it is anything else."""
+    file = expanded(given)
+    if given.strip().startswith("{"):
+        values, where = load_yaml(given, "the value of --counts"), f"--counts {given!r}"
+    elif file.suffix in (".yaml", ".yml", ".json"):
+        try:
+            values, where = load_yaml(file.read_text(encoding="utf-8"), f"--counts {given!r}"), f"--counts {given!r}"
+        except (OSError, UnicodeDecodeError) as error:
+            raise HeadstartError(f"--counts {given!r} cannot be read ({error})") from None
+    else:
+        return None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise HeadstartError(
+            f"{where} is no mapping from classes to numbers; write {{cat: [100,20,20], dog: [300,50,50]}}, and names "
+            "of classes that are numbers, yes or no in quotes"
+        )
+    return whole_counts(values)
 
 
 def _setting(given: str) -> tuple[str, Any]:

@@ -15,9 +15,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     return draw(tmp_path_factory.mktemp("drawn"))
 
 
-def run(data: Path, uri: Path) -> tuple[Champion, str]:
+def run(data: Path, uri: Path, *options: str) -> tuple[Champion, str]:
     """Runs and publishes; returns what is in use then, and what was shown."""
-    done = headstart("run", "--data", data, *QUICK, "--output", uri.parent / "out", "--publish", uri)
+    done = headstart("run", "--data", data, *QUICK, "--output", uri.parent / "out", "--publish", uri, *options)
     assert done.returncode == 0, done.stdout + done.stderr
     found = champion(str(uri))
     assert found is not None
@@ -26,7 +26,13 @@ def run(data: Path, uri: Path) -> tuple[Champion, str]:
 
 def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) -> None:
     uri = tmp_path / "models"
-    first, shown = run(deal(drawn, tmp_path / "few", FEW, wrong=0.5), uri)
+    few = deal(drawn, tmp_path / "few", FEW, wrong=0.5)
+    refused = headstart("run", "--data", few, *QUICK, "--output", tmp_path / "out", "--publish", uri)
+    assert refused.returncode == 0, refused.stdout + refused.stderr
+    assert "verdict cannot tell: accuracy" in refused.stdout and "publish-model skipped" in refused.stdout
+    assert champion(str(uri)) is None
+
+    first, shown = run(few, uri, "--min-accuracy", "0")
     assert f"in use  {first.address}" in shown
     assert "verdict better: there is no model in use" in shown
     assert Path(first.model, "model.keras").is_file()

@@ -2,13 +2,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from headstart.components.compare_models.step import Floors, Gate, compare_models, decide
-from headstart.components.core.comparison import compare
+from headstart.components.core.comparison import against_chance, compare
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.predictions import Predictions, read_predictions, write_predictions
 
@@ -79,7 +80,7 @@ def test_predictions_of_other_images_are_refused() -> None:
         compare(predictions(right(5, range(0))), predictions(right(6, range(0))))
 
 
-def test_first_publication_needs_only_the_floors() -> None:
+def test_first_publication_needs_the_floors() -> None:
     model = predictions(right(100, range(0, 20, 2)))
     assert decide(model, None, Gate()).verdict == "better"
     assert decide(model, None, Gate(floors=Floors(min_accuracy=0.9))).verdict == "better"
@@ -87,6 +88,59 @@ def test_first_publication_needs_only_the_floors() -> None:
     assert below.verdict == "worse" and below.reasons == ["accuracy 0.9000 is below min_accuracy 0.91"]
     recall = decide(model, None, Gate(floors=Floors(min_recall=0.85)))
     assert recall.verdict == "worse" and recall.reasons == ["recall 0.8000 of cat is below min_recall 0.85"]
+
+
+def test_first_publication_has_to_be_better_than_chance_unless_any_accuracy_will_do() -> None:
+    coin = predictions(right(9, range(5)))
+    decision = decide(coin, None, Gate())
+    assert decision.verdict == "cannot tell"
+    assert decision.reasons == [
+        "accuracy 0.4444 on 9 test images (90 % interval 0.1688 to 0.7486) is not shown to be above the 0.5556 that "
+        "always answering 'cat' reaches; add test images, or publish it all the same with --min-accuracy 0"
+    ]
+    said = decide(coin, None, Gate(floors=Floors(min_accuracy=0)))
+    assert said.verdict == "better" and "is not shown to be above" in said.reasons[1]
+    # A floor above 0 is another floor, and no word on chance.
+    assert decide(coin, None, Gate(floors=Floors(min_accuracy=0.4))).verdict == "cannot tell"
+    good = decide(predictions(right(9, range(0))), None, Gate())
+    assert good.verdict == "better" and "is above the 0.5556 that always answering 'cat' reaches" in good.reasons[1]
+    assert good.chance is not None and good.chance.interval[0] == pytest.approx(0.05 ** (1 / 9))
+
+
+def test_answering_the_most_frequent_class_is_chance_however_often_it_is_right() -> None:
+    labels = np.r_[np.zeros(180, np.int64), np.ones(20, np.int64)]
+    always = dataclasses.replace(
+        predictions(right(200, range(0))), labels=labels, probabilities=np.eye(2)[labels * 0]
+    )
+    assert decide(always, None, Gate()).verdict == "cannot tell"
+    knows = dataclasses.replace(always, probabilities=np.eye(2)[labels])
+    assert decide(knows, None, Gate()).verdict == "better"
+    one_class = dataclasses.replace(always, labels=labels * 0)
+    assert decide(one_class, None, Gate()).verdict == "cannot tell", "nothing is told apart"
+
+
+@pytest.mark.parametrize(("images", "classes"), [(4, 2), (9, 2), (50, 2), (500, 2), (300, 100)])
+def test_of_models_that_guess_no_more_than_the_level_is_published(images: int, classes: int) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(images) % classes
+    most = Counter(labels.tolist()).most_common(1)[0][1]
+    per_class = {str(name): number for name, number in Counter(labels.tolist()).items()}
+    draws = 2_000
+    passed = sum(
+        against_chance(correct, per_class).excluded for correct in random.binomial(images, most / images, draws)
+    )
+    # 0.05, and three standard deviations of the simulation.
+    assert passed / draws < 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
+
+
+def test_floor_on_recall_says_of_which_classes_it_knows_nothing() -> None:
+    model = predictions(
+        right(100, range(0)), classes=["cat", "dog", "fox"], probabilities=np.eye(3)[np.arange(100) % 2]
+    )
+    decision = decide(model, None, Gate(floors=Floors(min_recall=0.5)))
+    assert decision.verdict == "better"
+    assert decision.reasons[-1] == "min_recall 0.5 could not be held against 'fox': there is no test image"
+    assert len(decide(model, None, Gate()).reasons) == 2
 
 
 def test_a_drop_on_one_slice_outweighs_a_gain_on_the_others() -> None:

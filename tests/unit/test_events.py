@@ -1,6 +1,7 @@
 import pytest
 
 from headstart.pipelines.events import (
+    ClassNoted,
     Event,
     Measured,
     Raised,
@@ -41,6 +42,14 @@ from headstart.pipelines.events import (
             Measured("head", {"images": 168, "accuracy": 0.95, "accuracy_interval": [0.9, 0.975], "log_loss": 0.125}),
         ),
         ("    event=variant variant=small method=head", VariantStarted("small")),
+        (
+            """event=class_not_evaluated label=emu missing="validation and test" why="emu has 2 pictures\"""",
+            ClassNoted("emu", False, "emu has 2 pictures"),
+        ),
+        (
+            """event=class_left_out label="a b" why="a b has 1 picture\"""",
+            ClassNoted("a b", True, "a b has 1 picture"),
+        ),
         ("    event=network parameters=3", None),
         ("anything else", None),
     ],

@@ -1,9 +1,13 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.run import given_command
 from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.parameters import Parameters
@@ -141,3 +145,55 @@ def test_what_no_data_could_make_right_is_refused_at_once(given: dict[str, objec
 
 def test_what_says_how_to_publish_is_accepted_where_it_is_said_where() -> None:
     Parameters(publish_uri="models", min_accuracy=0.9, level=0.01, exports=["onnx"], seed=2**32 - 1).check()
+
+
+@pytest.fixture
+def given() -> Callable[..., Parameters]:
+    """The parameters that a command makes of its options."""
+
+    def parse(*options: str) -> Parameters:
+        found: list[Parameters] = []
+
+        @takes_parameters
+        def command(*, parameters: Parameters) -> None:
+            found.append(parameters)
+
+        app = typer.Typer()
+        app.command()(command)
+        result = CliRunner().invoke(app, ["--data", "pets", *options])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return found[0]
+
+    return parse
+
+
+def test_counts_are_for_all_classes_or_by_class(given: Callable[..., Parameters], tmp_path: Path) -> None:
+    assert given("--counts", "10,5,5").counts == [10, 5, 5]
+    by_class = {"cat": [100, 20, 20], "a, b": [3, 1, 1], "1": [2, 0, 0]}
+    for text in ("{cat: [100,20,20], 'a, b': [3,1,1], '1': [2,0,0]}", json.dumps(by_class)):
+        assert (given("--counts", text).counts, given("--counts", text).class_counts) == ([], by_class)
+    file = tmp_path / "counts.yaml"
+    file.write_text("cat: [100, 20, 20]\n'a, b': [3, 1, 1]\n'1': [2, 0, 0]\n")
+    assert given("--counts", str(file)).class_counts == by_class
+    assert given().class_counts == {}
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ("{cat: [1, 2]}", r"counts \[1, 2\] of class 'cat': give three whole numbers"),
+        ("{cat: [1.5, 2, 3]}", r"counts \[1.5, 2, 3\] of class 'cat': give three whole numbers"),
+        ("{cat: 10}", "counts 10 of class 'cat': give three whole numbers"),
+        ("{cat: [true, 1, 1]}", "of class 'cat': give three whole numbers"),
+        ("{cat: [0, 1, 1]}", "of which the first is at least 1"),
+        ("{cat: [.nan, 1, 1]}", "of class 'cat': give three whole numbers"),
+        ("{1: [5, 1, 1]}", "is no mapping from classes to numbers; write {cat: "),
+        ("{cat: [1, 1", "the value of --counts is no YAML"),
+        ("none.yaml", "--counts 'none.yaml' cannot be read"),
+        ("ten,5,5", "counts 'ten,5,5': give three numbers with commas"),
+    ],
+)
+def test_counts_that_make_no_sense_are_refused(given: Callable[..., Parameters], counts: str, message: str) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        given("--counts", counts)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as SklearnRidge
 
+from headstart.components.core.errors import HeadstartError
 from headstart.components.core.predictions import Predictions
 from headstart.components.train_head.label_errors import find_suspects, write_label_errors
 from headstart.components.train_head.probe import FOLDS, folds_of, learning_curve, out_of_fold
@@ -53,6 +54,46 @@ def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int
     assert (theirs.predict(data.features[200:]).argmax(axis=1) == predicted).mean() > 0.98
 
 
+@pytest.mark.parametrize("channels", [30, 400])
+def test_features_from_which_nothing_can_be_learned_are_told_in_one_line(channels: int) -> None:
+    values = blobs(60, channels, 2, 0.5)[0].astype(np.float16)
+    same = np.repeat(values[:1], 60, axis=0)
+    with pytest.raises(HeadstartError, match="the same features for all 60 images"):
+        reduced([same[:40], same[40:]], channels)
+    rounded = np.where(np.arange(60)[:, None] % 2, same, np.nextafter(same, np.float16(9)))
+    with pytest.raises(HeadstartError, match="the same features for all 60 images"):
+        reduced([rounded], channels)
+    with pytest.raises(HeadstartError, match="the same features for all 60 images"):
+        reduced([same * 0], channels)
+    values[45, 3] = np.nan
+    with pytest.raises(HeadstartError, match=r"features that are not numbers \(NaN\) for some of the 60 images"):
+        reduced([values[:40], values[40:]], channels)
+
+
+@pytest.mark.parametrize("channels", [30, 400])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_features_that_hardly_differ_still_give_probabilities(channels: int, rank: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    # Large, nearly constant, and all of a few directions; what differs is the class.
+    low_rank = labels[:, None] * rng.normal(size=channels) + rng.normal(size=(60, rank)) @ rng.normal(
+        size=(rank, channels)
+    )
+    data = reduced([(1000 + low_rank).astype(np.float16)], channels)
+    probabilities, penalty, temperature = out_of_fold(data.features, labels, alone(60), 2, seed=0)
+    assert np.isfinite(probabilities).all() and penalty > 0
+    head = linear_head(data, labels, 40, 2, penalty, temperature)
+    assert np.isfinite(head.kernel).all() and np.isfinite(head.loss)
+    curve = learning_curve(data.features, labels, alone(60), 2, penalty, 60, seed=0)
+    assert np.isfinite(curve.gain)
+
+
+def test_penalty_too_small_for_the_rounding_is_survived() -> None:
+    values = np.outer(np.linspace(1, 2, 20), np.full(8, 1e3)).astype(np.float32)
+    ridge = fit_one(Sums.of(values, np.arange(20) % 2, 2), 1e-9)
+    assert np.isfinite(ridge.scores(values)).all()
+
+
 def test_sums_without_a_fold_are_those_of_the_others() -> None:
     values, labels = blobs(100, 6, 3, 1.0)
     less = Sums.of(values, labels, 3) - Sums.of(values[:40], labels[:40], 3)
@@ -71,7 +112,9 @@ def test_features_are_reduced_to_their_main_components_and_positions_averaged() 
     centred = wide.astype(float) - wide.astype(float).mean(axis=0)
     assert np.square(less).sum() == pytest.approx(np.square(centred).sum(), rel=1e-2)
     maps = rng.normal(size=(10, 4 * 3)).astype(np.float16)
-    assert np.allclose(reduced([maps], 3).features, maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1))
+    averaged = maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1)
+    few = reduced([maps], 3)
+    assert np.allclose(few.features + few.mean, averaged, atol=1e-6) and np.allclose(few.mean, averaged[0])
 
 
 def test_folds_keep_groups_together_and_spread_each_class() -> None:

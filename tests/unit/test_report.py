@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.evaluations import drawn_report
+from support.evaluations import answers, drawn_report
 from typer.testing import CliRunner
 
 from headstart.components.core.errors import HeadstartError
@@ -72,6 +72,20 @@ def test_hundred_classes_fit(tmp_path: Path) -> None:
     assert report.stat().st_size < 2e6
     assert "and 88 more" in text and "The 50 classes with the lowest recall of 100" in text
     assert 'class="matrix"' not in text
+
+
+def test_classes_without_a_test_picture_are_said_to_be_unevaluated(tmp_path: Path) -> None:
+    classes = [f"class {number}" for number in range(8)]
+    text = drawn_report(tmp_path, classes, 6, champion=False).read_text(encoding="utf-8")
+    tested = {classes[label] for label in answers(6, classes, 1).labels}
+    missing = [name for name in classes if name not in tested]
+    assert 1 < len(missing) < 7
+    named = "".join(f"<bdi>{name}</bdi>{', ' if name != missing[-1] else ''}" for name in missing)
+    assert f"Not evaluated, as no test picture shows them: {named}." in text
+    rows = re.findall('<th scope="row"><bdi>(class [0-9])</bdi></th><td>([0-9]+)</td>', text)
+    assert {name for name, _ in rows} == tested and "0" not in {images for _, images in rows}
+    (weakest,) = re.findall("(class [0-9]): recall", text)
+    assert weakest in tested
 
 
 def test_all_right_on_two_images(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from headstart.components.core.calibration import fit_temperature, logits_of, scaled
 from headstart.components.core.statistics import (
+    clopper_pearson,
     clopper_pearson_lower,
     cross_entropies,
     mcnemar,
@@ -77,6 +78,13 @@ def test_clopper_pearson(successes: int, trials: int) -> None:
     assert ours == pytest.approx(0.0 if np.isnan(theirs) else theirs, abs=1e-12)
     exact = binomtest(successes, trials, alternative="greater").proportion_ci(0.95, method="exact").low
     assert ours == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
+def test_clopper_pearson_interval(successes: int, trials: int, level: float) -> None:
+    exact = binomtest(successes, trials).proportion_ci(level, method="exact")
+    assert clopper_pearson(successes, trials, level) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
 def test_clopper_pearson_of_nothing_promises_nothing() -> None:
