@@ -94,7 +94,9 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             accelerator_type: Resource name of the accelerator that they get.
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
-        listing = list_data(data=data, corrections=corrections).set_caching_options(False)
+        listing = list_data(
+            data=data, corrections=corrections, variants=variants, checkpoint_uri=checkpoint_uri
+        ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
             labels=labels,
