@@ -25,3 +25,8 @@ def unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
         HeadstartError: Always.
     """
     raise HeadstartError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of what a library says of an error, or the error's name where it says nothing."""
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -146,7 +146,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     Raises:
         HeadstartError: The folder is no finished model artifact, or `model.keras` was changed.
     """
-    info = _read_manifest(folder)
+    info = read_manifest(folder)
     for name in (MODEL, HISTORY, SEEN):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
@@ -169,7 +169,7 @@ def check_in_use(address: str, classes: list[str]) -> None:
         HeadstartError: It does, or it cannot be read.
     """
     with local_folder(address, [MANIFEST]) as folder:
-        found = _read_manifest(folder).classes
+        found = read_manifest(folder).classes
     if sorted(found) != sorted(classes):
         raise HeadstartError(
             f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
@@ -177,7 +177,12 @@ def check_in_use(address: str, classes: list[str]) -> None:
         )
 
 
-def _read_manifest(folder: Path) -> ModelInfo:
+def read_manifest(folder: Path) -> ModelInfo:
+    """Reads `model.json` alone, see `read_model_info`.
+
+    Raises:
+        HeadstartError: If it is missing or damaged.
+    """
     values = read_json(folder / MANIFEST, "model")
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")

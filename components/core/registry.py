@@ -24,7 +24,15 @@ from headstart.components.core.evaluation import FINAL, METRICS, read_metrics
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.logs import event
 from headstart.components.core.model import ModelInfo, read_model_info
-from headstart.components.core.stores import Conflict, NotFound, Tree, open_tree
+from headstart.components.core.stores import (
+    Conflict,
+    NotFound,
+    Tree,
+    is_remote,
+    open_store,
+    open_tree,
+    without_secrets,
+)
 from headstart.components.core.stores.tree import checked
 
 CHAMPION = "champion.json"
@@ -41,6 +49,8 @@ PUBLISHED, ROLLED_BACK = "published", "rolled back"
 UNCHANGED, OVERTAKEN = "unchanged", "overtaken"
 
 _NAME_LETTERS = 16
+_VERSION_FAMILY = b"headstart-version/"
+"""In every `version.json` of ours; a file of that name may be another program's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,6 +285,36 @@ def publish_folder(folder: Path, uri: str, run: str = "", instead_of: str | None
     return Outcome(status, name, address, overtaken_by or in_use)
 
 
+def check_published(address: str, files: dict[str, Path]) -> None:
+    """Refuses files of a version that are others than those that were published.
+
+    Args:
+        address: The version's folder: a path, or an `http(s)://`, `gs://` or `s3://` address. Where it holds no
+            `version.json` of ours, there is nothing to compare with.
+        files: Copies on this machine, by their names relative to it.
+
+    Raises:
+        Damaged: If `version.json` does not list one of them, lists another checksum, or was changed itself.
+        HeadstartError: If it cannot be read.
+    """
+    content = _content_of(f"{address}/{VERSION}")
+    if content is None or _VERSION_FAMILY not in content:
+        return
+    shown = without_secrets(address)
+    try:
+        version = _parsed(content)
+    except ValueError as error:
+        raise Damaged(f"{shown}/{VERSION} is damaged: {error}; publish the model again, or use another one") from None
+    for name, copy in files.items():
+        if not copy.exists():
+            continue
+        if name not in version.files or sha256_of_file(copy) != version.files[name].sha256:
+            raise Damaged(
+                f"{shown}/{name} is not the file that was published; publish the model again, or roll back to "
+                "another version"
+            )
+
+
 def rollback(uri: str, version: str = "") -> Champion:
     """Puts an earlier version back in use.
 
@@ -344,14 +384,39 @@ def _champion(tree: Tree, state: _ChampionFile) -> Champion:
 def _read_version(tree: Tree, name: str) -> Version:
     try:
         content, _ = tree.read(checked(f"{name}/{VERSION}"))
-        found = TypeAdapter(_VersionFile).validate_json(content)
+        found = _parsed(content)
     except NotFound:
         raise _damaged(tree, name, f"{VERSION} is missing") from None
-    except ValidationError as error:
-        raise _damaged(tree, name, f"{VERSION} is not of the format {VERSION_FORMAT} ({_first(error)})") from None
+    except ValueError as error:
+        raise _damaged(tree, name, f"{VERSION} {error}") from None
     if found.version != name:
         raise _damaged(tree, name, f"{VERSION} speaks of version {found.version!r}")
-    return Version(name, found.created, found.facts, found.files)
+    return found
+
+
+def _parsed(content: bytes) -> Version:
+    """What a `version.json` says.
+
+    Raises:
+        ValueError: If it is none, or its list of files is not the one that the version is named for.
+    """
+    try:
+        found = TypeAdapter(_VersionFile).validate_json(content)
+    except ValidationError as error:
+        raise ValueError(f"is not of the format {VERSION_FORMAT} ({_first(error)})") from None
+    if _name_of(found.files) != found.version:
+        raise ValueError("lists other files or checksums than were published")
+    return Version(found.version, found.created, found.facts, found.files)
+
+
+def _content_of(address: str) -> bytes | None:
+    """The bytes of a file; None where there is none."""
+    try:
+        return open_store(address).read(address) if is_remote(address) else Path(address).read_bytes()
+    except (NotFound, FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise HeadstartError(f"{address} cannot be read ({error}); check its rights") from None
 
 
 def _damaged(tree: Tree, version: str, what: str) -> Damaged:

@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.champion import published_model
 from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, IN_USE
 from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.history import HISTORY, Epoch, read_history
+from headstart.components.core.history import Epoch, read_history
 from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.logs import event, start_logging
 from headstart.components.core.model import (
-    MANIFEST,
-    MODEL,
-    SEEN,
     ModelInfo,
     check_in_use,
     read_answers,
@@ -27,7 +25,6 @@ from headstart.components.core.model import (
 )
 from headstart.components.core.predictions import Predictions, predictions_of
 from headstart.components.core.probe import PROBE
-from headstart.components.core.stores.folder import local_folder
 from headstart.components.evaluate_model.evaluation import Evaluation, Material, Run, write_evaluation
 from headstart.components.evaluate_model.look import Heat, pictures_of
 from headstart.components.evaluate_model.report import render
@@ -132,7 +129,7 @@ class _Found:
 
 def _champion(address: str, classes: list[str]) -> _Found:
     check_in_use(address, classes)
-    with local_folder(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
+    with published_model(address) as folder:
         return _Found.of(folder, classes, read_seen(folder))
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from headstart.components.core import registry
+from headstart.components.core.champion import find_usable_champion
 from headstart.components.core.dataset import read_info
 from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import check_in_use
 from headstart.components.core.stores import without_secrets
 
 
@@ -21,12 +20,10 @@ def find_champion(test: Path, publish_uri: str, champion: str = "") -> str:
         Address of a model artifact, another one for each version; empty: there is none.
 
     Raises:
-        HeadstartError: What is published or the model cannot be read, or its classes are others than the images'.
+        HeadstartError: If what is published or the model cannot be read, was changed since it was published, cannot
+            be loaded, or has other classes than the images.
     """
     start_logging()
-    found = registry.champion(publish_uri) if publish_uri else None
-    address = found.model if found else champion
-    if address:
-        check_in_use(address, read_info(test).classes)
-    event("champion", address=without_secrets(address), published=found is not None)
+    address = find_usable_champion(publish_uri, champion, read_info(test).classes)
+    event("champion", address=without_secrets(address), published=bool(address) and address != champion)
     return address

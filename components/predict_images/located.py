@@ -5,13 +5,12 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.champion import published_files, published_model
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, temperature_of
 from headstart.components.core.files import expanded, read_json
-from headstart.components.core.history import HISTORY
-from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo
+from headstart.components.core.model import MANIFEST, ModelInfo
 from headstart.components.core.stores import NotFound, is_remote, is_web, open_store, without_secrets
-from headstart.components.core.stores.folder import local_folder
 
 _MODEL_FOLDER = "model"
 _EVALUATION_FOLDER = "evaluation"
@@ -62,9 +61,9 @@ def located(address: str, what: str = "model") -> Iterator[Located]:
     with contextlib.ExitStack() as stack:
         for folder, beside in ((place, ""), (f"{place}/{_MODEL_FOLDER}", f"{place}/{_EVALUATION_FOLDER}")):
             if _is_there(folder, MANIFEST):
-                model = stack.enter_context(local_folder(folder, [MODEL, HISTORY, SEEN, MANIFEST]))
+                model = stack.enter_context(published_model(folder))
                 evaluated = beside and _is_there(beside, METRICS)
-                evaluation = stack.enter_context(local_folder(beside, [METRICS, MODELS])) if evaluated else None
+                evaluation = stack.enter_context(published_files(beside, [METRICS, MODELS])) if evaluated else None
                 yield Located(model, evaluation)
                 return
     raise HeadstartError(

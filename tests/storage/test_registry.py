@@ -1,5 +1,6 @@
 """Publishing: on disk, in fake-gcs-server and in MinIO."""
 
+import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -246,7 +247,11 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: l
     path = uri / name / "version.json"
     manifest = json.loads(path.read_text())
     manifest["files"]["model/../../../up"] = manifest["files"]["model/model.keras"]
-    path.write_text(json.dumps(manifest))
+    # A version of its own right: its name is that of this list.
+    listed = [[each, stored["sha256"]] for each, stored in sorted(manifest["files"].items())]
+    name = manifest["version"] = hashlib.sha256(json.dumps(listed).encode()).hexdigest()[: len(name)]
+    shutil.copytree(path.parent, uri / name)
+    (uri / name / "version.json").write_text(json.dumps(manifest))
     registry.publish_folder(models[1], str(uri))
     with pytest.raises(HeadstartError, match="is no name of a file"):
         registry.rollback(str(uri), name)

@@ -1,8 +1,13 @@
-"""What is published, without a network in it."""
+"""What is published, with the file of a network that nobody has to build."""
 
 import hashlib
+import io
 import json
+import zipfile
 from pathlib import Path
+
+import h5py
+import numpy as np
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FORMAT, METRICS
@@ -19,21 +24,39 @@ def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat
         folder: To make.
         seed: Another one is another model.
         classes: The model's.
-        size: Of the model in bytes.
+        size: Of the model in bytes, at least.
     """
     model = folder / "model"
     for each in (model, folder / "evaluation", folder / "saved_model" / "1"):
         each.mkdir(parents=True)
-    (model / MODEL).write_bytes((b"%d," % seed * size)[:size])
+    write_network(model / MODEL, len(classes), seed, size)
     (model / HISTORY).write_text("epoch\n")
     (model / SEEN).write_bytes(b"ids")
     data = {"train": f"train{seed}", "validation": f"validation{seed}"}
     write_model_info(model, ModelInfo("fine_tuning", list(classes), 64, "sketchnet", {}, data, {}, {}, seed))
     test = {"images": 200, "accuracy": 0.9, "accuracy_interval": [0.85, 0.94]}
-    metrics = {"format": FORMAT, "test": test, "test_data": "test"}
+    metrics = {"format": FORMAT, "classes": list(classes), "test": test, "test_data": "test", "calibration": None}
+    metrics["abstention"] = []
     (folder / "evaluation" / METRICS).write_text(json.dumps(metrics))
     (folder / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph%d" % seed)
     return folder
+
+
+def write_network(file: Path, classes: int, seed: int, size: int) -> None:
+    """Writes what looks like a classifier of 64 pixels from outside; the same for the same seed."""
+    outputs = 1 if classes == 2 else classes
+    layers = [("Resizing", {"name": "resize", "height": 64, "width": 64}), ("Dense", {"name": "output"})]
+    layers[1][1]["units"] = outputs
+    parts = [{"module": "keras.layers", "class_name": kind, "config": config} for kind, config in layers]
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as store:
+        store["layers/dense/vars/0"] = np.full((2, outputs), seed, np.float32)
+    config = {"module": "keras.src.models.functional", "class_name": "Functional", "config": {"layers": parts}}
+    members = {"config.json": json.dumps(config).encode(), "model.weights.h5": buffer.getvalue()}
+    members["assets/padding"] = (b"%d," % seed * size)[:size]
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
 
 
 def check_version(uri: str, version: Version) -> None:

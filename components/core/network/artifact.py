@@ -1,6 +1,9 @@
 """Models to and from their artifact."""
 
 import dataclasses
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -8,9 +11,18 @@ from platform import python_version
 import keras
 import tensorflow
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.errors import HeadstartError, first_line
 from headstart.components.core.history import Epoch, write_history
-from headstart.components.core.model import MODEL, ModelInfo, write_model_info
+from headstart.components.core.model import MODEL, ModelInfo, read_manifest, write_model_info
+from headstart.components.core.network_file import NetworkFile, read_network
+
+_WAY_OUT = "train the model again, or use another one"
+
+_STATES = 10_000
+"""Numbers that layers keep beside their weights, such as the states of random generators."""
+
+_MOST_ACTIVATION_BYTES = 2**30
+"""Of one layer's output for one image; two hundred times what MobileNetV2's largest takes at 224 pixels."""
 
 
 def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[Epoch]) -> None:
@@ -27,13 +39,49 @@ def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[E
 def load_model(folder: Path) -> keras.Model:
     """Loads the network of a model artifact, which needs no code of ours.
 
+    The file is looked into before, see `core.network_file`, and the network is traced without its weights: one that
+    is larger than they are, or whose images would not fit into memory, is not built.
+
     Raises:
-        HeadstartError: Keras cannot read it.
+        HeadstartError: If Keras cannot read it, or should not.
     """
+    info = read_manifest(folder)
+    file = read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
     try:
-        return keras.models.load_model(folder / MODEL, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError) as error:
-        raise HeadstartError(f"{folder / MODEL} cannot be loaded ({error}); train the model again") from None
+        # What Keras keeps of variables without values is this thread's, and goes with it.
+        with ThreadPoolExecutor(1) as pool:
+            wrong = pool.submit(_too_large, file).result()
+        network = None if wrong else keras.models.load_model(folder / MODEL, compile=False, safe_mode=True)
+    except Exception as error:
+        # Each layer has errors of its own for settings that it cannot use.
+        raise HeadstartError(f"{folder / MODEL} cannot be loaded ({first_line(error)}); {_WAY_OUT}") from None
+    if network is None:
+        raise HeadstartError(f"{folder / MODEL} cannot be loaded: {wrong}; {_WAY_OUT}")
+    return network
+
+
+def _too_large(file: NetworkFile) -> str:
+    """Why a network would take more memory than one of its weights does; empty where it would not."""
+    with keras.StatelessScope(initialize_variables=False):
+        network = keras.saving.deserialize_keras_object(file.config, safe_mode=True)
+    if not isinstance(network, keras.Model):
+        return f"it is a {type(network).__name__}, and no network"
+    values = sum(math.prod(variable.shape) for variable in network.variables)
+    if values > file.values + _STATES:
+        return f"its layers would have {values:,} weights, and its file has {file.values:,}"
+    largest = max(_output_sizes(network), default=0)
+    if largest * 4 > _MOST_ACTIVATION_BYTES:
+        return f"a layer would give {largest:,} numbers for one image"
+    return ""
+
+
+def _output_sizes(network: keras.Model) -> Iterator[int]:
+    """Numbers that each operation gives for one image, those of nested networks among them."""
+    for operation in network.operations:
+        if isinstance(operation, keras.Model):
+            yield from _output_sizes(operation)
+        for output in keras.tree.flatten(operation.output):
+            yield math.prod(side for side in output.shape if side)
 
 
 def library_versions() -> dict[str, str]:

@@ -18,10 +18,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core import network_file
 from headstart.components.core.backbones import BACKBONES, Backbone, Head, Preprocessing
 from headstart.components.core.errors import HeadstartError
 
-RESIZE = "resize"
+RESIZE = network_file.RESIZE
 PREPROCESS = "preprocess"
 BACKBONE_END = "backbone end"
 
@@ -84,7 +85,7 @@ def build_classifier(
     if head.dropout:
         x = layers.Dropout(head.dropout, name="dropout")(x)
     units, activation = (1, "sigmoid") if classes == 2 else (classes, "softmax")
-    return keras.Model(pixels, layers.Dense(units, activation=activation, name="output")(x))
+    return keras.Model(pixels, layers.Dense(units, activation=activation, name=network_file.OUTPUT)(x))
 
 
 @dataclasses.dataclass(frozen=True)

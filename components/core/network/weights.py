@@ -16,9 +16,11 @@ from headstart.components.core.backbones import NO_WEIGHTS, Backbone
 from headstart.components.core.cache import building, cache_folder, discard, keep, make_room, touch
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded, sha256_of_file
+from headstart.components.core.hdf5 import open_hdf5, read_floats
 from headstart.components.core.logs import event
 from headstart.components.core.network.classifier import build_backbone
 from headstart.components.core.network.depthwise import depthwise
+from headstart.components.core.network_file import opened_weights
 from headstart.components.core.stores import is_remote, open_store, without_secrets
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
@@ -67,17 +69,15 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
     """Loads an HDF5 file, in Keras 3's layout or the older one, or a whole `.keras`, after checking every shape.
 
-    What the file has beyond the backbone, such as its top, is left out.
+    What the file has beyond the backbone, such as its top, is left out. Nothing is read from another file, whatever
+    it refers to: see `core.hdf5`.
 
     Raises:
-        HeadstartError: The file is neither, or it does not fit.
+        HeadstartError: If the file is neither, refers to another one, does not fit, or has a weight that is no finite
+            floating-point number.
     """
     layers = _layers_with_weights(base)
-    with contextlib.ExitStack() as opened:
-        try:
-            store = opened.enter_context(h5py.File(_hdf5(path, opened), "r"))
-        except (OSError, KeyError, zipfile.BadZipFile):
-            raise HeadstartError(f"weights {str(path)!r} is no HDF5 file, or is damaged; {_WAY_OUT}") from None
+    with _opened(path) as store:
         # A whole model in the older layout has its weights in a group of that name.
         root = store.get("model_weights", store)
         found = _by_order(root, base) if "layer_names" in root.attrs else _by_group(store, base)
@@ -89,8 +89,13 @@ def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
                     f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
                     f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone}"
                 )
-        for layer, values in zip(layers, found, strict=False):
-            layer.set_weights([value[()] for value in values])
+        # All are read before the first is set: of a file that is refused, nothing is left in the network.
+        values = [
+            [read_floats(value, f"weights {str(path)!r}, layer {layer.name!r}:") for value in layers_values]
+            for layer, layers_values in zip(layers, found, strict=False)
+        ]
+    for layer, layers_values in zip(layers, values, strict=True):
+        layer.set_weights(layers_values)
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -183,13 +188,16 @@ def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
         ) from None
 
 
-def _hdf5(path: Path, opened: contextlib.ExitStack) -> Path:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     """The file itself, or the one inside of a `.keras`, which is a Zip archive."""
-    if not zipfile.is_zipfile(path):
-        return path
-    folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="headstart-"))
-    with zipfile.ZipFile(path) as archive:
-        return Path(archive.extract("model.weights.h5", folder))
+    what = f"weights {str(path)!r}"
+    with contextlib.ExitStack() as stack:
+        if path.is_file() and zipfile.is_zipfile(path):
+            store = stack.enter_context(opened_weights(path, what, _WAY_OUT))
+        else:
+            store = stack.enter_context(open_hdf5(path, what, _WAY_OUT))
+        yield store
 
 
 def _layers_with_weights(model: keras.Model) -> list[keras.Layer]:
