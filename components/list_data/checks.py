@@ -8,16 +8,13 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headstart.components.core import registry
 from headstart.components.core.backbones import NO_WEIGHTS, Backbone, get_backbone
+from headstart.components.core.champion import find_usable_champion
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
-from headstart.components.core.history import HISTORY
 from headstart.components.core.logs import event
-from headstart.components.core.model import MANIFEST, MODEL, SEEN, read_model_info
 from headstart.components.core.recipe import Recipe
 from headstart.components.core.stores import is_remote, open_store, open_tree, without_secrets
-from headstart.components.core.stores.folder import local_folder
 from headstart.components.core.stores.transfer import patiently
 from headstart.components.publish_model.files import check_installed
 
@@ -70,10 +67,7 @@ def check_needs(needs: Needs) -> None:
             _check_writable(name, uri)
     for recipe in needs.trainings:
         _check_weights(get_backbone(recipe.backbone), recipe.weights)
-    found = registry.champion(needs.publish_uri) if needs.publish_uri else None
-    champion = found.model if found else needs.champion
-    if champion:
-        _check_champion(champion)
+    champion = find_usable_champion(needs.publish_uri, needs.champion)
     event("checked", writable=sum(map(bool, (needs.publish_uri, *needs.written.values()))), champion=bool(champion))
 
 
@@ -161,15 +155,3 @@ def _check_imagenet(backbone: Backbone) -> None:
             "http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file, or name the folder of such a "
             f"{backbone.name}.weights.h5 in the environment variable HEADSTART_WEIGHTS"
         ) from None
-
-
-def _check_champion(address: str) -> None:
-    try:
-        with local_folder(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
-            read_model_info(folder)
-
-            from headstart.components.core.network.artifact import load_model
-
-            load_model(folder)
-    except HeadstartError as error:
-        raise HeadstartError(f"the model in use, {without_secrets(address)}, cannot be used: {error}") from None

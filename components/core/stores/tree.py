@@ -137,6 +137,9 @@ class ObjectTree(Tree):
             self.replace(name, b"", self._store.no_version)
         except Conflict:
             return
+        except HeadstartError as error:
+            # Nobody has asked for a file of that name.
+            raise HeadstartError(str(error).replace(f"/{name}", "")) from None
         # A store that ignores the condition has written it.
         self.delete(name)
 
