@@ -62,12 +62,15 @@ test-containers: $(VENV)/.installed
 LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --annotation-style line --python-version 3.11 \
 	--python-platform x86_64-manylinux_2_28
 
+# What the steps can be asked for, the images can do.
+EXTRAS := --extra s3 --extra export --extra heic
+
 # Pins what the images are made of to the newest versions that go together, the same in both.
 lock: $(VENV)/.installed
 	$(LOCK) docker/build.in --upgrade --output-file docker/build.lock
-	$(LOCK) pyproject.toml docker/cpu.in --extra s3 --excludes docker/left-out.txt --upgrade \
+	$(LOCK) pyproject.toml docker/cpu.in $(EXTRAS) --excludes docker/left-out.txt --upgrade \
 		--no-emit-package tensorflow --output-file docker/cpu.lock
-	$(LOCK) pyproject.toml docker/gpu.in --extra s3 --excludes docker/left-out.txt --upgrade \
+	$(LOCK) pyproject.toml docker/gpu.in $(EXTRAS) --excludes docker/left-out.txt --upgrade \
 		--constraints docker/cpu.lock --output-file docker/gpu.lock
 
 clean:

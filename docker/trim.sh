@@ -31,12 +31,17 @@ rm -f pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* pyarrow/_flight
 find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' ! -name signin \
   -exec rm -rf {} +
 
+# LiteRT and ONNX: the data of the packages' own tests, accelerators of phones and browsers, tools that compile for
+# them, and a second copy of the ONNX runtime, for programs in other languages.
+rm -rf onnx/backend/test ai_edge_litert/libLiteRt*.so ai_edge_litert/aot ai_edge_litert/tools ai_edge_litert/vendors
+rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/transformers onnxruntime/quantization onnxruntime/tools
+
 # Commands that the packages bring, and their manuals.
 find "$environment/bin" -mindepth 1 ! -name 'python*' -exec rm -rf {} +
 rm -rf "$environment/share" "$environment/include"
 
 # Symbols that only a debugger reads; those the loader needs are kept apart from them.
-find tensorflow pyarrow -name '*.so*' -type f -exec strip --strip-unneeded {} +
+find tensorflow pyarrow onnx onnxruntime ai_edge_litert -name '*.so*' -type f -exec strip --strip-unneeded {} +
 
 # Every module is compiled, once, and never looked at again to see whether its source has changed.
 find . -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -108,7 +108,12 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
         listing = list_data(
-            data=data, corrections=corrections, image_column=image_column, label_column=label_column
+            data=data,
+            corrections=corrections,
+            variants=variants,
+            checkpoint_uri=checkpoint_uri,
+            image_column=image_column,
+            label_column=label_column,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,

@@ -16,7 +16,7 @@ from kfp import local
 
 from headstart.pipelines.compare_methods import build_comparison
 from headstart.pipelines.profile import Network, Profile, Retries
-from headstart.pipelines.stages import COMPARE_METHODS
+from headstart.pipelines.stages import COMPARE_METHODS, Uses
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         # At once they would take each other's cores, and what each costs could not be told.
         pipeline = build_comparison(once, parallelism=1)
     else:
-        pipeline = build_pipeline(once, from_scratch=request["from_scratch"])
+        pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])
 

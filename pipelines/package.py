@@ -12,18 +12,21 @@ from kfp import compiler
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.compare_methods import build_comparison
 from headstart.pipelines.profile import Profile
-from headstart.pipelines.stages import COMPARE_METHODS, TRANSFER_LEARNING
+from headstart.pipelines.stages import ANY_USE, COMPARE_METHODS, TRANSFER_LEARNING, Uses
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
-def write_package(profile: Profile, from_scratch: bool, path: Path, name: str = TRANSFER_LEARNING) -> None:
+def write_package(
+    profile: Profile, from_scratch: bool, path: Path, name: str = TRANSFER_LEARNING, uses: Uses = ANY_USE
+) -> None:
     """Compiles the pipeline; the file is there whole or not at all.
 
     Args:
         profile: What the stages ask of the cluster.
         from_scratch: Whether to train without transfer as well.
         path: The YAML file to write.
-        name: Which pipeline, of `PIPELINES`; only the first knows of `from_scratch`.
+        name: Which pipeline, of `PIPELINES`; only the first knows of `from_scratch` and `uses`.
+        uses: What its runs are for; left out: whatever their parameters say.
 
     Raises:
         HeadstartError: It cannot be written.
@@ -31,7 +34,7 @@ def write_package(profile: Profile, from_scratch: bool, path: Path, name: str = 
     partial = path.with_name(f".{path.stem}.partial.yaml")
     try:
         comparison = name == COMPARE_METHODS
-        pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch)
+        pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
         compiler.Compiler().compile(pipeline, str(partial))
         partial.write_text(_in_order(partial.read_text(encoding="utf-8")), encoding="utf-8")
         partial.replace(path)
@@ -40,7 +43,7 @@ def write_package(profile: Profile, from_scratch: bool, path: Path, name: str = 
 
 
 def pipeline_spec(
-    profile: Profile, from_scratch: bool, cache: bool = True, name: str = TRANSFER_LEARNING
+    profile: Profile, from_scratch: bool, cache: bool = True, name: str = TRANSFER_LEARNING, uses: Uses = ANY_USE
 ) -> dict[str, Any]:
     """The compiled pipeline as KFP's API takes it.
 
@@ -49,10 +52,11 @@ def pipeline_spec(
         from_scratch: Whether to train without transfer as well.
         cache: Whether stages may take the results of earlier runs; those that never may are left alone.
         name: Which pipeline, of `PIPELINES`.
+        uses: As `write_package` takes it.
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         path = Path(folder) / "pipeline.yaml"
-        write_package(profile, from_scratch, path, name)
+        write_package(profile, from_scratch, path, name, uses)
         pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     if not cache:
         for part in (pipeline["root"], *pipeline["components"].values()):

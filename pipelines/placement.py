@@ -11,7 +11,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from headstart.pipelines.profile import Profile, Stage
-from headstart.pipelines.stages import GROUPS, READING_STAGES
+from headstart.pipelines.stages import READING_STAGES
 
 _ROOT_GROUP = 0
 
@@ -25,7 +25,7 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
         profile: The profile.
         asked: Pipeline parameters, by group and field: `data_cpu`.
     """
-    group = GROUPS[stage]
+    group = profile.group_of(stage)
     own = profile.stages.get(stage, Stage())
 
     def ask(field: str) -> Any:
@@ -45,6 +45,7 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
         kubernetes.add_toleration_json(task, [each.spec() for each in own.tolerations])
     if group == "network":
         task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
+    if group == "network" or own.shared_memory:
         size = own.shared_memory or profile.network.shared_memory
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
     if disk := own.ephemeral_storage or getattr(profile, group).ephemeral_storage:

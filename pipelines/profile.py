@@ -11,7 +11,7 @@ from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.files import expanded
 from headstart.components.core.nearest import nearest
 from headstart.components.core.validation import explain, load_yaml
-from headstart.pipelines.stages import GROUPS, READING_STAGES
+from headstart.pipelines.stages import GROUPS, MAY_HAVE_ACCELERATOR, READING_STAGES
 
 DEFAULT_PROFILE = "gke-gpu"
 
@@ -70,7 +70,7 @@ class Toleration(_Strict):
 
 
 class Data(_Strict):
-    """What pods of the stages ask for that compute no network.
+    """What pods of the stages ask for that need no accelerator.
 
     Attributes:
         image: Container image; without a tag, the one of this version.
@@ -178,8 +178,8 @@ class Profile(_Strict):
     Attributes:
         description: One line for the list of profiles.
         registry: What stands before image names without a slash.
-        data: For the stages that compute no network.
-        network: For the stages that do.
+        data: For the stages that need no accelerator.
+        network: For the stages that train or evaluate a network.
         stages: For single stages, what differs from their group.
         retries: How failed stages are tried again.
         deadline_hours: How long one attempt of a stage may take; 0: for ever.
@@ -211,9 +211,8 @@ class Profile(_Strict):
     def _check(self) -> "Profile":
         _check_stages(self.stages)
         for name, stage in self.stages.items():
-            if GROUPS[name] == "data" and {"accelerator_type", "accelerator_limit", "shared_memory"} & set(
-                stage.model_fields_set
-            ):
+            lost = {"accelerator_type", "accelerator_limit", "shared_memory"} & set(stage.model_fields_set)
+            if GROUPS[name] == "data" and name not in MAY_HAVE_ACCELERATOR and lost:
                 raise ValueError(f"stage {name} computes no network; an accelerator or shared memory is lost on it")
         groups: list[Data | Stage] = [self.data, self.network, *self.stages.values()]
         nodes = [f"{each.key}={each.value}" for group in groups for each in group.tolerations or []]
@@ -223,6 +222,19 @@ class Profile(_Strict):
                 "pods may run on nodes that can be taken away, and retries.count is 0; try at least once"
             )
         return self
+
+    def group_of(self, stage: str) -> str:
+        """The group whose wishes a stage has where it has none of its own.
+
+        Args:
+            stage: Name of the stage.
+
+        Returns:
+            `network` for a stage of the group `data` as well, where this profile grants it an accelerator.
+        """
+        own = self.stages.get(stage, Stage())
+        granted = own.accelerator_limit or (own.accelerator_type and own.accelerator_limit is None)
+        return "network" if stage in MAY_HAVE_ACCELERATOR and granted else GROUPS[stage]
 
     def image_of(self, name: str) -> str:
         """The full name of an image: with the registry, and with this version where there is no tag."""
@@ -246,6 +258,11 @@ class Profile(_Strict):
         stages = {name: stage.model_copy(update={"image": None}) for name, stage in self.stages.items()}
         data, network = (group.model_copy(update={"image": image}) for group in (self.data, self.network))
         return asked.model_copy(update={"data": data, "network": network, "stages": stages})
+
+    def images(self) -> list[str]:
+        """The full names of all images, each once, in order."""
+        named = [self.data.image, self.network.image, *(stage.image for stage in self.stages.values() if stage.image)]
+        return list(dict.fromkeys(map(self.image_of, named)))
 
     def retry_deadline(self) -> str:
         """What KFP takes for the longest pause and means as the time for all attempts."""

@@ -11,6 +11,7 @@ from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
+from headstart.components.list_data.checks import ALWAYS, ASKED, NEVER
 from headstart.components.list_data.component import list_data
 from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
@@ -19,21 +20,24 @@ from headstart.components.train_head.component import train_head
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.placement import accelerators_of, place
 from headstart.pipelines.profile import Profile
+from headstart.pipelines.stages import ANY_USE, TRANSFER_LEARNING, Uses
 
 _DEFAULTS = Parameters()
+_PUBLISHES = {None: ASKED, True: ALWAYS, False: NEVER}
 
 
-def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponent:
+def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = ANY_USE) -> BaseComponent:
     """Builds the pipeline; what KFP cannot take as a parameter at run time is decided here.
 
     Args:
         profile: What the stages ask of a cluster; kfp's local runner looks at its retries only.
         from_scratch: Whether to train a small convnet without transfer as well, and show it in the report.
+        uses: What its runs are for; tasks that they have no use for are left out, since each costs two pods.
     """
     on_data, on_network = profile.data, profile.network
 
     @dsl.pipeline(
-        name="transfer-learning",
+        name=TRANSFER_LEARNING,
         description="Turns labelled pictures into an image classifier: a new head on a pretrained backbone, "
         "then fine-tuning of the backbone's top layers.",
     )
@@ -140,7 +144,25 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerator_limit: How many of them each pod gets, as text; '0': none.
         """
         listing = list_data(
-            data=data, corrections=corrections, image_column=image_column, label_column=label_column
+            data=data,
+            corrections=corrections,
+            publish_uri=publish_uri,
+            champion=champion,
+            exports=exports,
+            level=level,
+            min_accuracy=min_accuracy,
+            min_recall=min_recall,
+            max_slice_drop=max_slice_drop,
+            record_uri=record_uri,
+            checkpoint_uri=checkpoint_uri,
+            recipe=recipe,
+            settings=settings,
+            backbone=backbone,
+            weights=weights,
+            image_size=image_size,
+            publishes=_PUBLISHES[uses.publication],
+            image_column=image_column,
+            label_column=label_column,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -164,7 +186,11 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             tiny_classes=tiny_classes,
         )
         train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
-        in_use = find_champion(test=test, publish_uri=publish_uri, champion=champion).set_caching_options(False)
+        tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
+        in_use = champion
+        if uses.champion:
+            found = tasks["find_champion"] = find_champion(test=test, publish_uri=publish_uri, champion=champion)
+            in_use = found.set_caching_options(False).output
         # Stages that do not depend on one another the local runner takes in any order.
         head = train_head(
             train=train,
@@ -179,7 +205,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             deterministic=deterministic,
             checkpoint_uri=checkpoint_uri,
             accelerators=accelerators_of("train_head", profile, accelerator_limit),
-        ).after(in_use)
+        )
         tuned = fine_tune(
             head=head.outputs["model"],
             train=train,
@@ -193,8 +219,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
             accelerators=accelerators_of("fine_tune", profile, accelerator_limit),
         )
         models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
-        tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
-        tasks |= {"find_champion": in_use, "train_head": head, "fine_tune": tuned}
+        tasks |= {"train_head": head, "fine_tune": tuned}
         if from_scratch:
             scratch = train_from_scratch(
                 train=train,
@@ -207,13 +232,18 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                 deterministic=deterministic,
                 checkpoint_uri=checkpoint_uri,
                 accelerators=accelerators_of("train_from_scratch", profile, accelerator_limit),
-            ).after(in_use)
+            )
             models["from_scratch"] = scratch.outputs["model"]
             tasks["train_from_scratch"] = scratch
+        if uses.champion:
+            for stage in ("train_head", "train_from_scratch"):
+                if stage in tasks:
+                    tasks[stage].after(found)
         evaluation = tasks["evaluate_model"] = evaluate_model(
-            test=test, validation=validation, champion=in_use.output, command=command, **models
+            test=test, validation=validation, champion=in_use, command=command, **models
         )
-        with dsl.If(publish_uri != "", name="if-there-is-where"):
+
+        def publish() -> None:
             decided = tasks["compare_models"] = compare_models(
                 evaluation=evaluation.outputs["evaluation"],
                 level=level,
@@ -232,6 +262,12 @@ def build_pipeline(profile: Profile, from_scratch: bool = False) -> BaseComponen
                     exports=exports,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 ).set_caching_options(False)
+
+        if uses.publication:
+            publish()
+        elif uses.publication is None:
+            with dsl.If(publish_uri != "", name="if-there-is-where"):
+                publish()
 
         asked = {
             "data_image": data_image,

@@ -16,7 +16,7 @@ from headstart.components.core.stores.folder import local_folder
 _WAY_OUT = "roll back to another version, publish again, or compare with another model"
 
 
-def find_usable_champion(publish_uri: str, champion: str, classes: list[str]) -> str:
+def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | None = None) -> str:
     """The address of the model that a new one has to be better than, once it is sure that it can be used.
 
     Its files are read and compared with what was published, and its network is looked into without TensorFlow: a
@@ -25,7 +25,7 @@ def find_usable_champion(publish_uri: str, champion: str, classes: list[str]) ->
     Args:
         publish_uri: A folder, or a `gs://` or `s3://` address where models are published; empty: nowhere.
         champion: Address of the model in use where nothing has been published; empty: there is none.
-        classes: Class names of the images that both are to be compared on, in any order.
+        classes: Class names of the images that both are to be compared on, in any order; None: not known yet.
 
     Returns:
         Address of a model artifact, another one for each version; empty: there is none.
@@ -38,7 +38,8 @@ def find_usable_champion(publish_uri: str, champion: str, classes: list[str]) ->
     address = found.model if found else champion
     if not address:
         return ""
-    check_in_use(address, classes)
+    if classes is not None:
+        check_in_use(address, classes)
     with published_model(address) as folder:
         info = read_model_info(folder)
         try:

@@ -1,4 +1,7 @@
-"""Lists the sources of the data, so that what was made of them can be kept while they are the same."""
+"""Lists the sources of the data, so that what was made of them can be kept while they are the same.
+
+As the first task of a run it also refuses what the run's end would refuse, see `checks`.
+"""
 
 import dataclasses
 import functools
@@ -26,6 +29,7 @@ from headstart.components.core.stores.hosts import HostPatience
 from headstart.components.download_dataset.corrections import corrections_file
 from headstart.components.download_dataset.sources import Reading, is_junk, local_path, manifest, no_files
 from headstart.components.download_dataset.sources.folder import walk
+from headstart.components.list_data.checks import Needs, check_needs
 
 _LISTERS = 32
 
@@ -39,7 +43,13 @@ class _Listed:
     version: str
 
 
-def list_data(data: list[str], corrections: str = "", image_column: str = "", label_column: str = "") -> str:
+def list_data(
+    data: list[str],
+    corrections: str = "",
+    image_column: str = "",
+    label_column: str = "",
+    needs: Needs | None = None,
+) -> str:
     """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
@@ -51,14 +61,17 @@ def list_data(data: list[str], corrections: str = "", image_column: str = "", la
         corrections: Likewise: what it holds counts; empty: there are none.
         image_column: Column of manifests that names the picture; empty: by the usual names.
         label_column: Column of manifests that has the class; empty: by the usual names.
+        needs: What the run needs besides, checked before anything is listed; None: nothing that is known.
 
     Returns:
         SHA-256 in hexadecimal, the same for the same files on any machine that sees them by the same names.
 
     Raises:
-        HeadstartError: A source cannot be listed, or nothing is there.
+        HeadstartError: A source cannot be listed, or nothing is there; or the run lacks what it needs.
     """
     start_logging()
+    if needs:
+        check_needs(needs)
     digest = hashlib.sha256()
     reading = Reading(image_column, label_column)
     for source in data:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
+from headstart.pipelines.stages import ONLY_WHERE_ASKED, TRANSFER_LEARNING
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _CACHED_SECONDS = 2.0
@@ -141,8 +142,17 @@ def read_run(answer: Any) -> Run:
         pipeline_root=(config.pipeline_root if config else None) or "",
         pipeline=pipeline,
         platform=platform,
-        stages={task.name: nodes.stage(task) for task in _tasks(pipeline)},
+        stages={task.name: nodes.stage(task) for task in _tasks(pipeline)} | _left_out(pipeline),
     )
+
+
+def _left_out(pipeline: Mapping[str, Any]) -> dict[str, Stage]:
+    """The stages that the pipeline was made without, for want of use: they are told of like those of a condition."""
+    if pipeline.get("pipelineInfo", {}).get("name") != TRANSFER_LEARNING:
+        return {}
+    there = {task.name for task in _tasks(pipeline)}
+    names = [name.replace("_", "-") for name in ONLY_WHERE_ASKED]
+    return {name: Stage(name, Phase.SKIPPED) for name in names if name not in there}
 
 
 def _cancelled(history: list[str]) -> bool:

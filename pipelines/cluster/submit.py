@@ -14,7 +14,7 @@ from headstart.pipelines.package import pipeline_spec
 from headstart.pipelines.parameters import Parameters
 from headstart.pipelines.profile import load_profile
 from headstart.pipelines.settings import Settings
-from headstart.pipelines.stages import COMPARE_METHODS
+from headstart.pipelines.stages import COMPARE_METHODS, Uses
 from headstart.pipelines.variants import check_for_pods, comparison_parameters
 
 
@@ -72,7 +72,8 @@ def prepare(
     parameters.check_for_pods(profile.mounted())
     asked = profile.with_images(settings.registry, settings.image)
     if variants is None:
-        pipeline, values = pipeline_spec(asked, from_scratch, cache), parameters.model_dump()
+        values = parameters.model_dump()
+        pipeline = pipeline_spec(asked, from_scratch, cache, uses=Uses.of(values))
     else:
         check_for_pods(variants, parameters, profile.mounted())
         pipeline = pipeline_spec(asked, from_scratch, cache, COMPARE_METHODS)

@@ -37,6 +37,12 @@ def compile_pipeline(
     from headstart.pipelines.package import write_package
 
     write_package(asked, from_scratch, output, pipeline)
+    if local := [image for image in asked.images() if "/" not in image]:
+        typer.echo(
+            f"warning: no registry is named before {' and '.join(local)}: a node that does not have the image asks "
+            "Docker Hub for it; name your registry with --registry",
+            err=True,
+        )
     typer.echo(output)
 
 

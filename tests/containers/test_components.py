@@ -31,6 +31,7 @@ from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
 from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
+from headstart.components.publish_model.files import FORMS
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -69,6 +70,7 @@ def every_step(data: Path) -> None:
         train=splits["train"],
         decision=decision.outputs["decision"],
         publish_uri=str(data.parent / "models"),
+        exports=list(FORMS),
     )
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
     published, before = data.parent / "published", data.parent / "before" / "model"
@@ -144,6 +146,7 @@ def is_published(outputs: Path) -> None:
     assert made["parameterValues"] == {"Output": PUBLISHED}
     in_use = champion(str(outputs.parents[1] / "models"))
     assert in_use is not None
+    assert {"saved_model", "litert", "onnx"} <= {path.name for path in Path(in_use.address).iterdir()}
     card = (outputs / "card").read_text(encoding="utf-8")
     assert card == Path(in_use.address, "model_card.md").read_text(encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """Folders that are written to: on disk, in fake-gcs-server and in MinIO, the stores behind a proxy that spoils."""
 
+import io
 import os
 import random
 import resource
@@ -16,7 +17,8 @@ from support.faults import Fault, Request
 from support.stores import Stored
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import Conflict, NotFound, Tree, disk, open_tree, transfer
+from headstart.components.core.stores import Conflict, NotFound, ObjectTree, Tree, disk, open_tree, transfer
+from headstart.components.core.stores.s3 import S3Store
 
 MB = 2**20
 LARGE = 9 * MB
@@ -293,3 +295,49 @@ def test_what_killed_writers_left_is_hidden_and_removed(tmp_path: Path, monkeypa
     monkeypatch.setattr(disk, "_ABANDONED_SECONDS", -1.0)
     tree.write("other", b"whole")
     assert not [*tmp_path.glob(".*.partial")]
+
+
+def test_asking_whether_one_can_write_leaves_nothing_behind(tree: Tree) -> None:
+    tree.check_writable()
+    assert tree.names() == []
+    tree.write("file", b"1")
+    before = tree.read("file")
+    tree.check_writable()
+    assert tree.names() == ["file"]
+    assert tree.read("file") == before
+
+
+def test_asking_makes_no_folder(tmp_path: Path) -> None:
+    open_tree(str(tmp_path / "a" / "b")).check_writable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_not_write_is_told_so_by_the_address(spoilt: tuple[Tree, Stored]) -> None:
+    tree, stored = spoilt
+    stored.proxy.spoil(lambda request: Fault("403"), only=sends_object)
+    with pytest.raises(HeadstartError, match=rf"^cannot write {stored.uri('tree')}: 403 ") as caught:
+        tree.check_writable()
+    assert not isinstance(caught.value, Conflict)
+    stored.proxy.spoil([])
+    assert tree.names() == []
+
+
+@pytest.mark.parametrize("kind", ["gcs", "minio"])
+def test_a_bucket_that_is_not_there_cannot_be_written(kind: str, request: pytest.FixtureRequest) -> None:
+    stored: Stored = request.getfixturevalue(kind)
+    scheme = stored.uri().partition("://")[0]
+    with pytest.raises(HeadstartError, match="there is no such bucket"):
+        open_tree(f"{scheme}://no-such-bucket-at-all/tree").check_writable()
+
+
+def test_what_a_store_without_conditions_has_written_is_removed(minio: Stored) -> None:
+    class Heedless(S3Store):
+        def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
+            written.append(uri)
+            return super().put(uri, file, None)
+
+    written: list[str] = []
+    tree = ObjectTree(Heedless(), minio.uri("tree"))
+    tree.check_writable()
+    assert len(written) == 1
+    assert tree.names() == []

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from headstart.components.core.variants import DEFAULT_VARIANTS
 from headstart.pipelines.cli import app
+from headstart.pipelines.package import pipeline_spec
 from headstart.pipelines.parameters import Parameters
-from headstart.pipelines.profile import profile_names
-from headstart.pipelines.stages import COMPARE_METHODS, GROUPS, READING_STAGES, comparison_stages, stages
+from headstart.pipelines.profile import load_profile, profile_names
+from headstart.pipelines.stages import COMPARE_METHODS, GROUPS, READING_STAGES, Uses, comparison_stages, stages
 from headstart.pipelines.variants import comparison_parameters
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -196,6 +197,39 @@ def test_no_loop_no_other_task_and_two_conditions(pipeline: Compiled) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "left_out", "conditions", "publishes"),
+    [
+        ({}, {"find-champion", "compare-models", "publish-model"}, [], "never"),
+        ({"champion": "gs://b/model"}, {"compare-models", "publish-model"}, [], "never"),
+        ({"publish_uri": "gs://b/models"}, set(), ["if-it-is-better"], "always"),
+    ],
+)
+def test_a_run_has_no_task_that_it_has_no_use_for(
+    asked: dict[str, str], left_out: set[str], conditions: list[str], publishes: str
+) -> None:
+    parameters = Parameters(data=["gs://b/pictures"], **asked).model_dump()
+    spec = pipeline_spec(load_profile("cpu"), from_scratch=True, uses=Uses.of(parameters))["pipeline_spec"]
+    parts = (spec["root"], *spec["components"].values())
+    tasks = {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
+    code = {name for name in tasks if f"exec-{name}" in spec["deploymentSpec"]["executors"]}
+    assert code == set(stages(from_scratch=True)) - left_out
+    assert [task["taskInfo"]["name"] for name, task in tasks.items() if name not in code] == conditions
+    # A copy of such a run with other parameters, made on KFP's own pages, is refused by its first task.
+    given = tasks["list-data"]["inputs"]["parameters"]
+    assert given["publishes"]["runtimeValue"]["constant"] == publishes
+    assert set(spec["root"]["inputDefinitions"]["parameters"]) >= set(Parameters.model_fields)
+
+
+def test_the_first_task_is_told_of_all_that_the_last_ones_take(pipeline: Compiled) -> None:
+    first = set(pipeline.tasks["list-data"]["inputs"]["parameters"])
+    last = {"compare-models", "publish-model", "find-champion"} & set(pipeline.tasks)
+    taken = {name for stage in last for name in pipeline.tasks[stage]["inputs"]["parameters"]} - {"run"}
+    taken |= {name for name in pipeline.parameters if name.endswith("_uri")}
+    assert taken <= first
+    assert {"variants"} <= first or {"recipe", "settings", "backbone", "weights", "image_size"} <= first
+
+
 def test_what_tasks_in_a_condition_take_is_passed_on_to_it(pipeline: Compiled) -> None:
     for component in pipeline.spec["components"].values():
         for task in component.get("dag", {}).get("tasks", {}).values():
@@ -276,6 +310,28 @@ def test_compiled_pipeline_is_the_one_on_file(
         golden.parent.mkdir(exist_ok=True)
         golden.write_text(made)
     assert made == golden.read_text(), "see the difference, and run make golden if it is meant"
+
+
+def test_images_without_a_registry_are_warned_of(tmp_path: Path) -> None:
+    def warnings(*options: str) -> list[str]:
+        path = tmp_path / "pipeline.yaml"
+        result = CliRunner().invoke(app, ["compile", "--output", str(path), *options], catch_exceptions=False)
+        assert result.exit_code == 0
+        assert result.stdout.split() == [str(path)]
+        return result.stderr.splitlines()
+
+    (line,) = warnings()
+    number = version("headstart")
+    assert line.startswith(
+        f"warning: no registry is named before headstart:{number} and headstart-gpu:{number}: a node that"
+    )
+    assert line.endswith("name your registry with --registry")
+    (line,) = warnings("--profile", "cpu")
+    assert f"before headstart:{number}: " in line
+    assert warnings("--registry", "registry.example/team") == []
+    assert warnings("--image", "registry.example/team/mine:1") == []
+    (line,) = warnings("--image", "mine:1")
+    assert "before mine:1: " in line
 
 
 def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +34,30 @@ def test_the_documented_profile_names_every_key_and_stage() -> None:
     data, network = text.split("# Stages that ")[1:]
     for stage, group in GROUPS.items():
         assert re.search(rf"\b{stage}[,.]", data if group == "data" else network), stage
+
+
+def test_publishing_needs_no_accelerator_and_may_be_granted_one(tmp_path: Path) -> None:
+    def asked(text: str) -> tuple[Any, Any, list[str]]:
+        spec = pipeline_spec(own(tmp_path, text), from_scratch=False)
+        executor = spec["pipeline_spec"]["deploymentSpec"]["executors"]["exec-publish-model"]["container"]
+        wishes = spec["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-publish-model"]
+        mounted = [mount["mountPath"] for mount in wishes.get("emptyDirMounts", [])]
+        return executor["resources"].get("accelerator"), executor["image"], mounted
+
+    accelerator, image, mounted = asked("")
+    assert (accelerator, mounted) == (None, [])
+    assert "data_image" in image
+    for none in ("{accelerator_limit: 0}", "{memory: 4Gi}", "{accelerator_limit: 0, accelerator_type: amd.com/gpu}"):
+        assert asked(f"stages: {{publish_model: {none}}}")[0] is None
+    accelerator, image, mounted = asked("stages: {publish_model: {accelerator_limit: 1}}")
+    assert accelerator["resourceCount"] == "1"
+    assert "accelerator_type" in accelerator["resourceType"]
+    assert "network_image" in image
+    assert mounted == ["/dev/shm"]
+    accelerator, _, _ = asked("stages: {publish_model: {accelerator_type: amd.com/gpu}}")
+    assert accelerator["resourceType"] == "amd.com/gpu"
+    assert "accelerator_limit" in accelerator["resourceCount"]
+    assert asked("stages: {publish_model: {shared_memory: 1Gi}}")[2] == ["/dev/shm"]
 
 
 def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:

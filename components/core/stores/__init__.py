@@ -24,6 +24,7 @@ __all__ = [
     "WRITABLE_SCHEMES",
     "Conflict",
     "NotFound",
+    "ObjectTree",
     "Store",
     "StoredObject",
     "TooLarge",

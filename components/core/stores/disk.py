@@ -7,6 +7,7 @@ import io
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,12 @@ class DiskTree(Tree):
         target = self._folder / checked(name)
         with _writing(target):
             target.unlink(missing_ok=True)
+
+    def check_writable(self) -> None:
+        """Opens a file without a name in the folder, or in the nearest one above it that exists."""
+        nearest = next(each for each in (self._folder, *self._folder.parents) if os.path.lexists(each))
+        with _writing(self._folder), tempfile.TemporaryFile(dir=nearest):
+            pass
 
 
 def _is_ours(path: Path) -> bool:

@@ -48,6 +48,9 @@ class GcsStore(WritableStore):
         HeadstartError: The credentials that the environment names cannot be used.
     """
 
+    # Generations are times in microseconds.
+    no_version = "1"
+
     def __init__(self, writes: bool = False) -> None:
         credentials = _credentials(f"{_SCOPE}{'read_write' if writes else 'read_only'}")
         self._anonymous = isinstance(credentials, AnonymousCredentials)

@@ -148,7 +148,13 @@ class Store(abc.ABC):
 
 
 class WritableStore(Store):
-    """A place to write objects to as well."""
+    """A place to write objects to as well.
+
+    Attributes:
+        no_version: A version that no object has.
+    """
+
+    no_version: str
 
     @abc.abstractmethod
     def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:

@@ -1,11 +1,15 @@
 """Folders that can be read and written, wherever they are."""
 
 import abc
+import secrets
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.stores.addresses import without_secrets
-from headstart.components.core.stores.objects import Content, WritableStore
+from headstart.components.core.stores.objects import Conflict, Content, WritableStore
+
+PROBE = ".headstart-probe"
+"""Beginning of the name of a file that `check_writable` asks to write on a condition that cannot hold."""
 
 
 class Tree(abc.ABC):
@@ -79,6 +83,14 @@ class Tree(abc.ABC):
             HeadstartError: It cannot be removed.
         """
 
+    @abc.abstractmethod
+    def check_writable(self) -> None:
+        """Finds out whether files can be written, and leaves nothing behind, no new folder either.
+
+        Raises:
+            HeadstartError: If they cannot.
+        """
+
 
 class ObjectTree(Tree):
     """What is below a prefix in a store.
@@ -117,6 +129,19 @@ class ObjectTree(Tree):
     def delete(self, name: str) -> None:
         """Removes an object."""
         self._store.delete(self._of(name))
+
+    def check_writable(self) -> None:
+        """Asks to replace a version that cannot be there: who may write is told so, and nothing is written."""
+        name = f"{PROBE}-{secrets.token_hex(8)}"
+        try:
+            self.replace(name, b"", self._store.no_version)
+        except Conflict:
+            return
+        except HeadstartError as error:
+            # Nobody has asked for a file of that name.
+            raise HeadstartError(str(error).replace(f"/{name}", "")) from None
+        # A store that ignores the condition has written it.
+        self.delete(name)
 
     def _of(self, name: str) -> str:
         return f"{self._uri}/{checked(name)}"
