@@ -44,7 +44,8 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
     else:
         kubernetes.add_toleration_json(task, [each.spec() for each in own.tolerations])
     if group == "network":
-        task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
+        if own.accelerator_limit != 0:
+            task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
         size = own.shared_memory or profile.network.shared_memory
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
     if disk := own.ephemeral_storage or getattr(profile, group).ephemeral_storage:
