@@ -64,7 +64,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         network_node_selector: Dict[str, str] = on_network.node_selector,
         network_tolerations: List[Dict[str, str]] = on_network.taints,
         accelerator_type: str = on_network.accelerator_type,
-        accelerator_limit: str = str(on_network.accelerator_limit),
+        accelerator_limit: str = on_network.accelerators,
     ) -> None:
         """Trains image classifiers in several ways, and compares them.
 
@@ -105,7 +105,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             network_node_selector: Labels that a node for them must have, as a JSON object.
             network_tolerations: Taints that they put up with, as a JSON list.
             accelerator_type: Resource name of the accelerator that they get.
-            accelerator_limit: How many of them each pod gets, as text; '0': none.
+            accelerator_limit: How many of them each pod gets, as text; '' or '0': none.
         """
         listing = list_data(
             data=data,

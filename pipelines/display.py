@@ -21,6 +21,7 @@ from rich.table import Table
 
 from headstart.components.core.registry import OVERTAKEN, PUBLISHED
 from headstart.pipelines.events import (
+    AttemptFailed,
     ClassesFound,
     ClassNoted,
     Decided,
@@ -37,16 +38,18 @@ _NAMED = 5
 """Classes that a line names; it counts the others."""
 
 _EVALUATION = "evaluate-model"
+_SECONDS_BETWEEN_LINES = 60.0
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shown:
-    """A stage on the display: its title, its bar, and when it began."""
+    """A stage on the display: its title, its bar, when it began, and when a line last told how far it is."""
 
     title: str
     bar: TaskID
     started: float
+    told: float = 0.0
 
 
 class RunDisplay:
@@ -110,13 +113,22 @@ class RunDisplay:
                 named = self._shown[self._latest]
                 self._shown[self._latest] = dataclasses.replace(named, title=f"{named.title} {variant}")
                 self._progress.update(named.bar, description=_escaped(f"{named.title} {variant}"))
-            case StageProgress(what, done, total, detail):
-                bar = self._shown[self._latest].bar
+            case StageProgress(what, done, total, detail, stage):
+                bar = self._shown[stage or self._latest].bar
                 self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
-            case StageEnded(stage, succeeded, seconds, cached):
-                self._end(self._shown[stage], succeeded, seconds, cached)
+                if stage:
+                    self._tell_progress(stage, f"{what} {done} of {total} {detail}".strip())
             case ClassesFound(line):
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            case AttemptFailed(stage, attempt, attempts, reason):
+                self._console.print(
+                    f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            case StageEnded(stage, succeeded, seconds, cached, cancelled):
+                self._end(self._shown[stage], succeeded, seconds, cached, cancelled)
             case Decided() | Published():
                 self._outcome.append(in_words(event))
             case ClassNoted(left_out=left_out):
@@ -138,15 +150,25 @@ class RunDisplay:
             if stage not in self._shown:
                 self.show(StageSkipped(stage))
 
-    def _end(self, shown: "_Shown", succeeded: bool, seconds: float | None, cached: bool) -> None:
+    def _tell_progress(self, stage: str, far: str) -> None:
+        """Writes how far a stage is where no bar shows it, once a minute at most."""
+        shown, now = self._shown[stage], time.monotonic()
+        if now - (shown.told or shown.started) >= _SECONDS_BETWEEN_LINES:
+            self._shown[stage] = dataclasses.replace(shown, told=now)
+            self._line(f"{shown.title}: {far}")
+
+    def _end(
+        self, shown: "_Shown", succeeded: bool, seconds: float | None, cached: bool, cancelled: bool = False
+    ) -> None:
         if seconds is None:
             seconds = time.monotonic() - shown.started
         bar = next(task for task in self._progress.tasks if task.id == shown.bar)
         bar.start_time = self._progress.get_time() - seconds
         whole = bar.total or 1
-        mark = "cached" if cached else "" if succeeded else "[red]failed"
+        how = "cached" if cached else "done" if succeeded else "cancelled" if cancelled else "failed"
+        mark = {"done": "", "failed": "[red]failed"}.get(how, how)
         self._progress.update(shown.bar, completed=whole, total=whole, detail=mark)
-        ended = "cached" if cached else f"{'done' if succeeded else 'failed'} in {seconds:.1f} s"
+        ended = how if cached else f"{how} {'after' if cancelled else 'in'} {seconds:.1f} s"
         self._line(f"{shown.title} {ended}")
 
     def _line(self, text: str) -> None:

@@ -9,7 +9,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
 _RAISED = re.compile(r"(?P<kind>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)): (?P<message>.+)")
-_OURS = "headstart.components.core.errors.HeadstartError"
+_OURS = "headstart."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,31 @@ class StageEnded:
         succeeded: Whether all went well.
         seconds: How long it took, where somebody else has measured it.
         cached: Whether an earlier run's result was taken.
+        cancelled: Whether it did not succeed because the run was ended.
     """
 
     stage: str
     succeeded: bool
     seconds: float | None = None
     cached: bool = False
+    cancelled: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class AttemptFailed:
+    """One attempt of a task failed, and the task goes on.
+
+    Attributes:
+        stage: The task's name.
+        attempt: Number of the attempt, from 1.
+        attempts: How many there may be.
+        reason: Why it failed, in one line.
+    """
+
+    stage: str
+    attempt: int
+    attempts: int
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,12 +92,14 @@ class StageProgress:
         done: Units done.
         total: Units in all.
         detail: Figures to show beside it.
+        stage: Whose work it is; empty: the task's that began last.
     """
 
     what: str
     done: int
     total: int
     detail: str
+    stage: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +185,7 @@ class Raised:
 Event = (
     StageStarted
     | StageEnded
+    | AttemptFailed
     | StageSkipped
     | VariantStarted
     | StageProgress
@@ -205,7 +227,7 @@ def parse(line: str) -> Event | None:
     if match := _ENDED.search(text):
         return StageEnded(match["task"], match["status"] == "SUCCESS")
     if match := _RAISED.fullmatch(text):
-        expected = match["kind"] == _OURS
+        expected = match["kind"].startswith(_OURS)
         return Raised(match["message"] if expected else f"{match['kind']}: {match['message']}", expected)
     return None
 

@@ -43,7 +43,7 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
         kubernetes.add_toleration_json(task, asked[f"{group}_tolerations"])
     else:
         kubernetes.add_toleration_json(task, [each.spec() for each in own.tolerations])
-    if group == "network":
+    if group == "network" and own.accelerator_limit != 0:
         task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
     if group == "network" or own.shared_memory:
         size = own.shared_memory or profile.network.shared_memory

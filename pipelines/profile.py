@@ -109,6 +109,11 @@ class Network(Data):
     accelerator_limit: Annotated[int, Field(ge=0)] = 1
     shared_memory: Memory = "2Gi"
 
+    @property
+    def accelerators(self) -> str:
+        """How many accelerators each pod gets, as KFP takes it: '0' would stand in the pod, and '' does not."""
+        return str(self.accelerator_limit or "")
+
 
 class Stage(_Strict):
     """What one stage asks for other than its group does; what is left out is the group's."""

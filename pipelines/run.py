@@ -199,7 +199,7 @@ def _run_pipeline(request: Request, root: Path, log: Path, display: Display) -> 
                     stage = event.stage
                 # kfp's own tracebacks follow the step's, and say less.
                 if isinstance(event, Raised):
-                    if not (raised and raised.expected):
+                    if event.expected or not (raised and raised.expected):
                         raised = event
                 elif isinstance(event, StageEnded) and not event.succeeded:
                     display.show(event)

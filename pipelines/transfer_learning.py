@@ -84,7 +84,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         network_node_selector: Dict[str, str] = on_network.node_selector,
         network_tolerations: List[Dict[str, str]] = on_network.taints,
         accelerator_type: str = on_network.accelerator_type,
-        accelerator_limit: str = str(on_network.accelerator_limit),
+        accelerator_limit: str = on_network.accelerators,
     ) -> None:
         """Trains and evaluates an image classifier.
 
@@ -141,7 +141,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             network_node_selector: Labels that a node for them must have, as a JSON object.
             network_tolerations: Taints that they put up with, as a JSON list.
             accelerator_type: Resource name of the accelerator that they get.
-            accelerator_limit: How many of them each pod gets, as text; '0': none.
+            accelerator_limit: How many of them each pod gets, as text; '' or '0': none.
         """
         listing = list_data(
             data=data,

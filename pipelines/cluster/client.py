@@ -150,6 +150,53 @@ class Cluster:
         start = text.rfind('{"error_message":')
         return text if start < 0 else text[:start]
 
+    def workflow(self, run_id: str) -> dict[str, Any]:
+        """The Argo workflow of a run, whose nodes have messages that nothing else in the API has.
+
+        Returns:
+            As Kubernetes has it; empty where the server does not tell.
+        """
+        answer = self._json("/apis/v1beta1/runs/{run_id}", run_id=run_id)
+        try:
+            return dict(json.loads(answer["pipeline_runtime"]["workflow_manifest"]))
+        except (KeyError, TypeError, ValueError):
+            return {}
+
+    def made_by(self, fingerprint: str) -> Iterator[tuple[str, str]]:
+        """Who made what KFP's cache has under a fingerprint, the latest first.
+
+        Yields:
+            Ids of run and execution.
+        """
+        token = ""
+        while True:
+            query = {"filter": _same_fingerprint(fingerprint), "sort_by": "created_at desc", "page_token": token}
+            answer = self._json("/apis/v1alpha1/tasks", query)
+            for task in answer.get("tasks") or []:
+                yield str(task.get("runId", "")), str(task.get("mlmdExecutionID", ""))
+            token = str(answer.get("next_page_token") or "")
+            if not token:
+                return
+
+    def _json(self, path: str, query: dict[str, str] | None = None, **path_params: str) -> dict[str, Any]:
+        """What kfp's own client has no call for; empty where the server has no such thing."""
+        try:
+            answer = self._read(
+                self._api.call_api,
+                path,
+                "GET",
+                path_params=path_params,
+                query_params=[(name, value) for name, value in (query or {}).items() if value],
+                response_type="bytes",
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _preload_content=False,
+            )
+            found = json.loads(answer.data)
+        except (NotFound, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def submit(self, run: Any) -> str:
         """Creates a run, once: after a dropped connection it looks whether the run arrived.
 
@@ -402,6 +449,11 @@ def _equals(*pair: str, **conditions: str) -> str:
         conditions[pair[0]] = pair[1]
     predicates = [{"operation": _EQUALS, "key": key, "stringValue": value} for key, value in conditions.items()]
     return json.dumps({"predicates": predicates}) if predicates else ""
+
+
+def _same_fingerprint(fingerprint: str) -> str:
+    """The same filter as the API before v2 has it."""
+    return json.dumps({"predicates": [{"op": "EQUALS", "key": "fingerprint", "string_value": fingerprint}]})
 
 
 def _marked(description: str | None) -> tuple[str, str]:

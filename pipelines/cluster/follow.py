@@ -9,13 +9,16 @@ from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster, Unreachable
-from headstart.pipelines.cluster.outcome import failure, results
+from headstart.pipelines.cluster.outcome import Failure, failure, last_progress, results
 from headstart.pipelines.cluster.patience import Patience
-from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, read_run
+from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run, retries_of
 from headstart.pipelines.display import RunDisplay, in_words, show_metrics
-from headstart.pipelines.events import StageEnded, StageSkipped, StageStarted
+from headstart.pipelines.events import AttemptFailed, StageEnded, StageSkipped, StageStarted
 
-_ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED)
+_ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED, Phase.CANCELLED)
+_UNDER_WAY = (Phase.STARTING, Phase.RUNNING)
+_SECONDS_BETWEEN_LOOKS_AT_LOGS = 15.0
+_SECONDS_UNTIL_LOG_IS_TOLD = 120.0
 _CANCELLING_SECONDS = 120.0
 _LOOKS_AFTER_THE_END = 5
 # Where a KFP without users of its own runs its pods.
@@ -50,6 +53,7 @@ def follow(
     patience: Patience,
     namespace: str = "",
     failures_before: Mapping[str, Stage] | None = None,
+    may_end_it: bool = False,
 ) -> End:
     """Shows a run stage by stage until it ends, then its figures, or why there are none.
 
@@ -60,6 +64,8 @@ def follow(
         patience: How long to wait for what.
         namespace: Where its pods are, for what is said of looking at them.
         failures_before: Of a run that is tried again, the stages that had failed.
+        may_end_it: Whether to end the run where a stage failed by an error that its other attempts would meet again,
+            and nothing else is under way.
 
     Raises:
         NotFound: There is no such run.
@@ -68,7 +74,8 @@ def follow(
     try:
         run = _look(cluster, run_id, console, patience)
         with RunDisplay(console, stages=len(run.stages)) as display:
-            run = _Watch(cluster, console, display, patience, namespace, failures_before or {}).to_the_end(run)
+            watch = _Watch(cluster, console, display, patience, namespace, failures_before or {}, may_end_it)
+            run = watch.to_the_end(run)
     except KeyboardInterrupt:
         _say(console, f"no longer following; the run goes on: {again}", _terminate(run_id))
         return End.INTERRUPTED
@@ -81,6 +88,13 @@ def follow(
     if run.succeeded:
         _show_results(cluster, run, console)
         return End.SUCCEEDED
+    if watch.hopeless:
+        stage, why = watch.hopeless
+        _show_why(console, stage, why)
+        _say(
+            console, f"the error would come again: the run was ended rather than tried again; {_way_on(why, run_id)}"
+        )
+        return End.FAILED
     if run.cancelled:
         _say(console, f"the run was cancelled; what failed or never ran runs with: {_resume(run_id)}")
         return End.CANCELLED
@@ -119,6 +133,7 @@ class _Watch:
         patience: Patience,
         namespace: str,
         failures_before: Mapping[str, Stage],
+        may_end_it: bool,
     ) -> None:
         self._cluster = cluster
         self._console = console
@@ -126,6 +141,11 @@ class _Watch:
         self._patience = patience
         self._namespace = namespace
         self._failures_before = failures_before
+        self._may_end_it = may_end_it
+        self.hopeless: tuple[str, Failure] | None = None
+        self._attempts_told: set[str] = {node for stage in failures_before.values() for node in stage.failed}
+        self._next_look_at_log: dict[str, float] = {}
+        self._running: dict[str, float] = {}
         self._phases: dict[str, Phase] = {}
         self._starting: dict[str, float] = {}
         self._told: set[str] = set()
@@ -140,6 +160,7 @@ class _Watch:
                 return run
             if not run.ended:
                 self._look_for_stages_that_do_not_start(run)
+                self._look_at_logs(run)
             time.sleep(self._patience.interval)
             run = self._look_again(run)
 
@@ -163,8 +184,55 @@ class _Watch:
             self._display.show(StageStarted(stage.name, _seconds_since(stage.started)))
         if stage.phase in _ENDED:
             cached = stage.phase is Phase.CACHED
-            self._display.show(StageEnded(stage.name, stage.phase is not Phase.FAILED, stage.seconds, cached))
+            cancelled = stage.phase is Phase.CANCELLED
+            succeeded = stage.phase is not Phase.FAILED and not cancelled
+            self._display.show(StageEnded(stage.name, succeeded, stage.seconds, cached, cancelled))
         self._phases[stage.name] = stage.phase
+
+    def _look_at_logs(self, run: Run) -> None:
+        """Tells of attempts that have failed, and how far the others are; a log that cannot be read is no matter."""
+        for stage in run.stages.values():
+            if stage.phase not in _UNDER_WAY:
+                continue
+            try:
+                self._tell_failed_attempts(run, stage)
+                if stage.phase is Phase.RUNNING:
+                    self._tell_progress(run, stage)
+            except HeadstartError:
+                continue
+
+    def _tell_failed_attempts(self, run: Run, stage: Stage) -> None:
+        for number, node in enumerate(stage.failed, 1):
+            if node in self._attempts_told:
+                continue
+            why = failure(self._cluster, run, stage, node)
+            self._attempts_told.add(node)
+            reason = why.reason or "its log does not say why"
+            self._display.show(AttemptFailed(stage.name, number, 1 + retries_of(run, stage.name), reason))
+            if not why.is_final or self.hopeless:
+                continue
+            others = [each.name for each in run.stages.values() if each.phase in _UNDER_WAY and each is not stage]
+            if self._may_end_it and not others:
+                self._cluster.terminate(run.run_id)
+                self.hopeless = (stage.name, why)
+            else:
+                _say(self._console, f"the same would come again; to end the run: headstart cancel {run.run_id}")
+
+    def _tell_progress(self, run: Run, stage: Stage) -> None:
+        now = time.monotonic()
+        since = self._running.setdefault(stage.name, now)
+        if now < self._next_look_at_log.get(stage.name, since + _SECONDS_BETWEEN_LOOKS_AT_LOGS):
+            return
+        progress = last_progress(self._cluster, run, stage)
+        took = time.monotonic() - now
+        self._next_look_at_log[stage.name] = now + max(_SECONDS_BETWEEN_LOOKS_AT_LOGS, 20 * took)
+        if progress:
+            self._display.show(progress)
+        elif now - since > _SECONDS_UNTIL_LOG_IS_TOLD and stage.name not in self._told and stage.nodes:
+            self._told.add(stage.name)
+            pod = pod_name(run, stage.name, stage.nodes[0])
+            where = f" -n {self._namespace or _SINGLE_USER_NAMESPACE}"
+            _say(self._console, f"{stage.name} is at work; see its log with: kubectl{where} logs -f {pod} -c main")
 
     def _is_over(self, run: Run) -> bool:
         if run.ended and not run.cancelled and not run.settled:
@@ -213,28 +281,56 @@ def _show_results(cluster: Cluster, run: Run, console: Console) -> None:
     except HeadstartError as error:
         _say(console, f"the run succeeded; its figures cannot be read ({error})")
         return
-    if found.run.run_id != run.run_id:
+    if not found.run:
+        _say(
+            console,
+            "the evaluation came from the cache, and the run that made it cannot be found: it was deleted, or KFP's "
+            "driver left no log; its figures and report are unknown here. --no-cache evaluates anew",
+        )
+    elif found.run.run_id != run.run_id:
         _say(console, f"the evaluation came from the cache; it was made by run {found.run.run_id} ({found.run.name})")
     if found.metrics:
         show_metrics(console, found.metrics)
-    else:
+    elif found.run:
         _say(console, "no log holds the figures any more; they are in the evaluation's metrics.json")
-    _say(console, f"report  {found.report}", *map(in_words, found.outcome))
+    if found.report:
+        _say(console, f"report  {found.report}")
+    if found.decided_by and found.decided_by.run_id != run.run_id:
+        _say(console, f"the decision came from the cache; it was made by run {found.decided_by.run_id}")
+    if found.undecided:
+        _say(
+            console,
+            "the decision came from the cache, and the run that made it cannot be found; its verdict is unknown, "
+            "except that publish-model runs where it is better",
+        )
+    _say(console, *map(in_words, found.outcome))
 
 
 def _show_failure(cluster: Cluster, run: Run, console: Console) -> None:
     stage = run.failed_stage
     if not stage:
         _say(console, f"the run ended as {run.state}, and no stage says why; see {cluster.link(run.run_id)}")
-    else:
-        try:
-            why = failure(cluster, run, stage)
-        except HeadstartError as error:
-            _say(console, f"{stage.name} failed; its log cannot be read ({error})")
-        else:
-            reason = f": {why.reason}" if why.reason else f"; see {cluster.link(run.run_id)}"
-            _say(console, f"{stage.name} failed{reason}", *(f"  | {line}" for line in why.log))
-    _say(console, f"once mended, what failed runs again with: {_resume(run.run_id)}")
+        _say(console, f"what failed or never ran runs with: {_resume(run.run_id)}")
+        return
+    try:
+        why = failure(cluster, run, stage)
+    except HeadstartError as error:
+        _say(console, f"{stage.name} failed; its log cannot be read ({error})")
+        return
+    _show_why(console, stage.name, why, cluster.link(run.run_id))
+    _say(console, _way_on(why, run.run_id))
+
+
+def _show_why(console: Console, stage: str, why: Failure, link: str = "") -> None:
+    reason = f": {why.reason}" if why.reason else f"; see {link}" if link else ""
+    _say(console, f"{stage} failed{reason}", *(f"  | {line}" for line in why.log))
+
+
+def _way_on(why: Failure, run_id: str) -> str:
+    """What to do next: a run that is resumed keeps parameters, images and limits; it helps with some errors."""
+    if why.resumable:
+        return f"once mended, what failed runs again with: {_resume(run_id)}"
+    return "once mended, submit anew; what has finished comes from the cache"
 
 
 def _resume(run_id: str) -> str:

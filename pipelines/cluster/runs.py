@@ -31,6 +31,7 @@ class Phase(enum.Enum):
     DONE = "done"
     CACHED = "cached"
     FAILED = "failed"
+    CANCELLED = "cancelled"
     SKIPPED = "skipped"
 
 
@@ -43,8 +44,9 @@ class Stage:
         phase: How far it is.
         started: When its driver began; None before.
         ended: When it ended; None before.
-        nodes: The pods that ran its code, the last attempt first.
-        driver: The pod that prepared them.
+        nodes: Ids of the pods that ran its code, the last attempt first.
+        driver: Id of the pod that prepared them.
+        failed: Ids of the attempts that are known to have failed, the first one first.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Stage:
     ended: datetime.datetime | None = None
     nodes: tuple[str, ...] = ()
     driver: str = ""
+    failed: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float | None:
@@ -104,7 +107,7 @@ class Run:
         phases = {stage.phase for stage in self.stages.values()}
         if self.succeeded:
             return phases <= {Phase.DONE, Phase.CACHED, Phase.SKIPPED}
-        return Phase.FAILED in phases and not phases & {Phase.STARTING, Phase.RUNNING}
+        return bool(phases & {Phase.FAILED, Phase.CANCELLED}) and not phases & {Phase.STARTING, Phase.RUNNING}
 
     @property
     def failed_stage(self) -> Stage | None:
@@ -129,15 +132,16 @@ def read_run(answer: Any) -> Run:
     if not tasks:
         raise HeadstartError(f"run {answer.run_id} has no pipeline of KFP 2; look at it in KFP's user interface")
     state = str(answer.state or "PENDING")
-    history = [str(each.state) for each in answer.state_history or []]
+    history = answer.state_history or []
     config = answer.runtime_config
-    nodes = _Nodes(answer.run_details.task_details or [] if answer.run_details else [], ended=state == "SUCCEEDED")
+    details = answer.run_details.task_details or [] if answer.run_details else []
+    nodes = _Nodes(details, ended=state == "SUCCEEDED", cancelled=_cancelled_at(history))
     return Run(
         run_id=str(answer.run_id),
         name=str(answer.display_name),
         experiment_id=str(answer.experiment_id),
         state=state,
-        cancelled=state in ("CANCELING", "CANCELED") or _cancelled(history),
+        cancelled=state in ("CANCELING", "CANCELED") or _cancelled_at(history) is not None,
         parameters=(config.parameters if config else None) or {},
         pipeline_root=(config.pipeline_root if config else None) or "",
         pipeline=pipeline,
@@ -155,14 +159,15 @@ def _left_out(pipeline: Mapping[str, Any]) -> dict[str, Stage]:
     return {name: Stage(name, Phase.SKIPPED) for name in names if name not in there}
 
 
-def _cancelled(history: list[str]) -> bool:
-    """Whether the last attempt was terminated; a run that is tried again has the states of all attempts."""
-    for state in reversed(history):
-        if state in ("CANCELING", "CANCELED"):
-            return True
-        if state in ("RUNNING", "PENDING"):
-            return False
-    return False
+def _cancelled_at(history: Sequence[Any]) -> datetime.datetime | None:
+    """When the last attempt was terminated; a run that is tried again has the states of all attempts."""
+    since = None
+    for status in reversed(history):
+        if str(status.state) in ("CANCELING", "CANCELED"):
+            since = status.update_time or _EARLIEST
+        elif str(status.state) in ("RUNNING", "PENDING"):
+            break
+    return since
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,8 +218,9 @@ def _in_order(tasks: Mapping[str, Any]) -> list[str]:
 class _Nodes:
     """The nodes of a run's workflow."""
 
-    def __init__(self, details: list[Any], ended: bool) -> None:
+    def __init__(self, details: list[Any], ended: bool, cancelled: datetime.datetime | None) -> None:
         self._ended = ended
+        self._cancelled = cancelled
         # Without a state: what Argo left out because something before it failed.
         begun = [each for each in details if each.state not in (None, "RUNTIME_STATE_UNSPECIFIED")]
         # Not by `create_time`: of every node it is the run's.
@@ -238,7 +244,17 @@ class _Nodes:
         ended = _time(last.end_time) if last and phase not in (Phase.WAITING, Phase.STARTING, Phase.RUNNING) else None
         if ended and started and ended < started:
             ended = None
-        return Stage(name, phase, started, ended, tuple(reversed(attempts)), self._id(f"{task.path}-driver"))
+        failed = attempts if phase is Phase.FAILED or self._last_failed(node, len(attempts)) else attempts[:-1]
+        if phase is Phase.FAILED and self._was_cut_off(last):
+            phase = Phase.CANCELLED
+        nodes = tuple(reversed(attempts))
+        return Stage(name, phase, started, ended, nodes, self._id(f"{task.path}-driver"), tuple(failed))
+
+    def _was_cut_off(self, node: Any) -> bool:
+        """Whether a node failed because the run was terminated."""
+        if self._cancelled is None:
+            return False
+        return (_time(node.end_time) or _LATEST) >= self._cancelled
 
     def _in_loop(self, task: _Task, loop: str) -> Stage:
         """All rounds of a task as one stage, which runs from the first one's start to the loop's end.
@@ -252,7 +268,7 @@ class _Nodes:
         around = self._by_name.get(loop)
         over = self._ended or (around is not None and around.state == "SUCCEEDED")
         if failed:
-            phase = Phase.FAILED
+            phase = Phase.CANCELLED if all(map(self._was_cut_off, failed)) else Phase.FAILED
         elif over and nodes and all(map(self._was_cached, nodes)):
             phase = Phase.CACHED
         elif over:
@@ -261,9 +277,12 @@ class _Nodes:
             phase = Phase.RUNNING if begun else Phase.WAITING
         started = min((_time(node.start_time) or _LATEST for node in begun), default=None)
         ends = [_time(node.end_time) for node in failed or nodes]
-        ended = max((end for end in ends if end), default=None) if phase in (Phase.DONE, Phase.FAILED) else None
+        over = phase in (Phase.DONE, Phase.FAILED, Phase.CANCELLED)
+        ended = max((end for end in ends if end), default=None) if over else None
         attempts = [each for node in failed for each in self._attempts_in_loop(task, loop, node)]
-        return Stage(task.name, phase, started, ended, tuple(reversed(attempts)))
+        others = [self._attempts_in_loop(task, loop, node)[:-1] for node in nodes if node not in failed]
+        tried = [*attempts, *(each for round_ in others for each in round_)]
+        return Stage(task.name, phase, started, ended, tuple(reversed(attempts)), failed=tuple(tried))
 
     def _attempts_in_loop(self, task: _Task, loop: str, node: Any) -> tuple[str, ...]:
         before, after = task.path.split(f"{loop}.", 1)
@@ -316,6 +335,19 @@ class _Nodes:
         ]
         return bool(pods) and pods[0].state != "PENDING"
 
+    def _last_failed(self, node: Any, attempts: int) -> bool:
+        """Whether the latest of several attempts has failed, and the next one is waited for."""
+        if not node or not attempts or str(node.state) != "RUNNING":
+            return False
+        start = _time(node.start_time) or _EARLIEST
+        pods = [
+            each
+            for each in self._details
+            if each.display_name == f"executor({attempts - 1})" and (_time(each.start_time) or _LATEST) >= start
+        ]
+        # Of a stage at the same time it may be as well: all say it, or it is not known.
+        return bool(pods) and all(str(each.state) == "FAILED" for each in pods)
+
     def _attempts(self, path: str, node: Any) -> tuple[str, ...]:
         """Ids of the pods of a stage, in their order."""
         children = _children(node)
@@ -343,6 +375,35 @@ def fnv32a(text: str) -> int:
 def _time(moment: datetime.datetime | None) -> datetime.datetime | None:
     """A moment, or None for the API's ways to say that there is none: the years 1 and 1970."""
     return moment if moment and moment.year > 1970 else None
+
+
+def pod_name(run: Run, stage: str, node: str) -> str:
+    """The pod of an attempt, as Kubernetes and KFP's logs of what still runs know it.
+
+    Argo puts the name of the workflow's template before the hash of a node's id, and KFP calls that template by what
+    the task asks for.
+
+    Args:
+        run: The run.
+        stage: The task's name.
+        node: Id of the attempt.
+    """
+    task = next(task for task in _tasks(run.pipeline) if task.name == stage)
+    label = run.pipeline["components"][task.spec["componentRef"]["name"]]["executorLabel"]
+    metadata = _below(run.platform, "platforms", "kubernetes", "deploymentSpec", "executors", label, "podMetadata")
+    template = "system-container-impl"
+    if task.spec.get("retryPolicy"):
+        template = f"retry-{template}"
+    if metadata:
+        template = f"metadata-{len(metadata.get('annotations') or {})}-{len(metadata.get('labels') or {})}-{template}"
+    workflow, _, number = node.rpartition("-")
+    return f"{workflow}-{template}-{number}"
+
+
+def retries_of(run: Run, stage: str) -> int:
+    """How often a stage is tried again after a failure."""
+    task = next(task for task in _tasks(run.pipeline) if task.name == stage)
+    return int(_below(task.spec, "retryPolicy").get("maxRetryCount") or 0)
 
 
 def asked_for(run: Run, stage: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.submit import Order
 
 _DEFAULT_ACCOUNTS = ("pipeline-runner", "default-editor")
+_RUNS_LOOKED_THROUGH = 500
 _ACTIVE = ("PENDING", "RUNNING", "PAUSED", "CANCELING")
 
 
@@ -140,7 +141,7 @@ def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
     run_name = f"{name} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S} by hand"
     run = kfp_server_api.V2beta1Run(
         display_name=run_name,
-        description=f"Run by hand of schedule {name}.",
+        description=_by_hand(name),
         experiment_id=schedule.experiment_id,
         pipeline_spec=schedule.pipeline_spec,
         pipeline_version_reference=schedule.pipeline_version_reference,
@@ -194,8 +195,20 @@ def current(cluster: Cluster) -> list[Any]:
 
 
 def latest_run(cluster: Cluster, schedule: Any) -> Any:
-    """The latest run that a schedule started; None if there is none."""
-    return next(cluster.runs(recurring_run_id=schedule.recurring_run_id), None)
+    """The latest run of a schedule, started by itself or by hand; None if there is none."""
+    started = next(cluster.runs(recurring_run_id=schedule.recurring_run_id), None)
+    by_hand = _by_hand(schedule.display_name)
+    for count, run in enumerate(cluster.runs(experiment_id=schedule.experiment_id)):
+        if count == _RUNS_LOOKED_THROUGH or (started and run.created_at <= started.created_at):
+            break
+        if (run.description or "").startswith(by_hand):
+            return run
+    return started
+
+
+def _by_hand(name: str) -> str:
+    """How the description begins of a run that was started by hand; KFP does not know that it is a schedule's."""
+    return f"Run by hand of schedule {name}."
 
 
 def cron_of(schedule: Any) -> str:

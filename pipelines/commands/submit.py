@@ -67,7 +67,13 @@ def submit(
             show_default=False,
         ),
     ] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end.")] = False,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait",
+            help="Follow the run to its end; an error of the data or the parameters ends it at the first attempt.",
+        ),
+    ] = False,
 ) -> None:
     """Runs the pipeline on Kubeflow Pipelines.
 
@@ -110,7 +116,7 @@ def submit(
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if wait:
-        _follow(cluster, run_id, settings, console, patience, before)
+        _follow(cluster, run_id, settings, console, patience, before, may_end_it=True)
 
 
 @takes_settings
@@ -144,11 +150,12 @@ def _follow(
     console: Console,
     patience: Patience,
     before: "Run | None" = None,
+    may_end_it: bool = False,
 ) -> None:
     from headstart.pipelines.cluster.follow import follow as follow_run
 
     failed = before.stages if before else {}
-    end = follow_run(cluster, run_id, console, patience, settings.namespace, failed)
+    end = follow_run(cluster, run_id, console, patience, settings.namespace, failed, may_end_it)
     if end:
         raise typer.Exit(int(end))
 

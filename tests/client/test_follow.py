@@ -137,7 +137,7 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
     (first,) = [number for number, line in enumerate(lines) if line.startswith("split-dataset failed: ")]
     assert lines[first] == "split-dataset failed: class 'cat' has no image; add some"
     assert lines[first + 1 : first + 31] == [f"  | {line}" for line in ("line\n" * 100 + RAISED).splitlines()[-30:]]
-    assert f"headstart submit --resume {submitted} --wait" in lines[-1]
+    assert "submit anew; what has finished comes from the cache" in lines[-1]
     assert "first attempt" not in shown
 
 
