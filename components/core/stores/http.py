@@ -83,13 +83,13 @@ class _Adapter(HTTPAdapter):
     """Gives up a server whose headers come a byte now and then, each within the time that reading one may take."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
 
 class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
-        paced = _Paced(self.fp.detach())  # type: ignore[attr-defined]
+        paced = _Paced(self.fp.detach())
         self.fp = io.BufferedReader(paced)
         super().begin()
         paced.until = math.inf

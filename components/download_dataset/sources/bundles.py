@@ -14,9 +14,8 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.columns import Reading, column_of_labels, label_text
-from headstart.components.download_dataset.sources.manifest import entry_of, matched
+from headstart.components.download_dataset.sources.manifest import Matched, entry_of, matched
 from headstart.components.download_dataset.sources.packed import Packed
-from headstart.components.download_dataset.sources.parquet import split_of
 from headstart.components.download_dataset.sources.source import (
     PICTURE_SUFFIXES,
     Entry,
@@ -25,6 +24,7 @@ from headstart.components.download_dataset.sources.source import (
     Unreadable,
     is_sidecar,
     shown,
+    split_of_path,
 )
 from headstart.components.download_dataset.sources.tables import JSON_SUFFIXES, TEXT_SUFFIXES, Row, read_table
 
@@ -182,11 +182,10 @@ def _json_object(content: bytes) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Table:
-    """A table in a source, with the row of each picture that it names and the rows whose picture is not there."""
+    """A table in a source, and the pictures that it names."""
 
     path: str
-    rows: dict[str, Row]
-    lost: list[Row]
+    pictures: Matched
 
 
 def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Source | None:
@@ -205,9 +204,9 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
         except HeadstartError as error:
             problems.append(error)
             continue
-        found, lost = matched([row for row in rows if row.image], pictures, str(PurePosixPath(path).parent))
-        if len(found) > len(lost):
-            tables.append(_Table(path, found, lost))
+        found = matched(rows, pictures, path.rpartition("/")[0], split_of_path(path.rpartition("/")[2]))
+        if len(found.rows) > len(found.lost):
+            tables.append(_Table(path, found))
     by_folder = _classes_by_folder(pictures)
     if not tables:
         if problems and len(by_folder) < 2 and reading.labels == "given":
@@ -218,18 +217,23 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
     event("table", data=source.name, tables=len(tables), first=tables[0].path, pictures=len(rows_of))
     entries = {place: _entry(path, *rows_of[path]) for place, path in enumerate(paths) if path in rows_of}
     left_out = set(range(len(paths))) - set(entries)
-    not_there = [
+    unusable = [
         Quarantined(shown(row.image), "missing", f"{table.path} names it, and it is not there")
         for table in tables
-        for row in table.lost
+        for row in table.pictures.lost
+    ]
+    unusable += [
+        Quarantined(path, "conflict", f"{table.path} gives it the classes {first!r} and {second!r}")
+        for table in tables
+        for path, (first, second) in table.pictures.contradicted.items()
     ]
     chosen = _chosen(source, entries, left_out)
-    return dataclasses.replace(chosen, unusable=(*chosen.unusable, *not_there))
+    return dataclasses.replace(chosen, unusable=(*chosen.unusable, *unusable))
 
 
 def _entry(path: str, row: Row, table: str) -> Entry:
     entry = entry_of(row, path)
-    return entry if entry.split else dataclasses.replace(entry, split=split_of(PurePosixPath(table).name))
+    return entry if entry.split else dataclasses.replace(entry, split=split_of_path(table.rpartition("/")[2]))
 
 
 def _places_of_tables(paths: list[str]) -> set[int]:
@@ -250,7 +254,7 @@ def _places_of_tables(paths: list[str]) -> set[int]:
 def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]:
     rows: dict[str, tuple[Row, str]] = {}
     for table in tables:
-        for path, row in table.rows.items():
+        for path, row in table.pictures.rows.items():
             before = rows.setdefault(path, (row, table.path))
             if before[0].label != row.label:
                 raise HeadstartError(
@@ -263,7 +267,7 @@ def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]
 def _classes_by_folder(paths: Iterable[str]) -> set[str]:
     """Names of the folders that files lie in, those that speak of a split left out."""
     folders = {PurePosixPath(path).parent for path in paths}
-    return {folder.name for folder in folders if folder.name and not split_of(f"{folder.name}/x")}
+    return {folder.name for folder in folders if folder.name and not split_of_path(f"{folder.name}/x")}
 
 
 def _check_folders_agree(name: str, tables: list[_Table], rows: dict[str, tuple[Row, str]], reading: Reading) -> None:

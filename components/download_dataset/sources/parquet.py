@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +31,7 @@ from headstart.components.download_dataset.sources.source import (
     Source,
     Unreadable,
     shown,
+    split_of_path,
     too_large,
 )
 
@@ -43,7 +43,6 @@ SUFFIXES = (".parquet", ".arrow")
 
 _ROWS = 16
 _ROWS_OF_FACTS = 4096
-_SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
 # What `datasets` leaves in a folder that it has saved beside the data.
 _CACHED = "cache-"
 
@@ -129,7 +128,7 @@ class _Table:
         columns = [each for each in (self._label, image, self._split) if each]
         # A table of pictures alone has to be read for the number of its rows.
         columns = columns or [self._image]
-        split_of_file = split_of(self._file)
+        split_of_file = split_of_path(self._file)
         number = 0
         for batch in self._batches(columns, _ROWS_OF_FACTS):
             nothing = [None] * len(batch)
@@ -229,19 +228,6 @@ class _Table:
 
     def _damaged(self, error: Exception) -> HeadstartError:
         return HeadstartError(f"{self._where} is damaged ({error}); download or write it again")
-
-
-def split_of(file: str) -> str:
-    """The ready-made split that a file's name or folder speaks of, as on Hugging Face's hub; empty: none.
-
-    `train.parquet`, `pets-train-00000-of-00002.parquet` and `train/0000.parquet` are all of `train`.
-    """
-    path = PurePosixPath(file.lower())
-    for part in (path.stem, *reversed(path.parts[:-1])):
-        words = [word for word in re.split(r"[^a-z]+", part) if word in _SPLIT_WORDS]
-        if len(set(words)) == 1:
-            return words[0]
-    return ""
 
 
 def _record_batches(reader: Any) -> Iterator[pa.RecordBatch]:
