@@ -232,6 +232,14 @@ def test_parquet_that_names_pictures_beside_it(tmp_path: Path) -> None:
         assert told(f"{address}/data.parquet") == RIGHT
 
 
+def test_parquet_of_metadata_lies_beside_the_pictures_of_each_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        pack(tmp_path / split, {name: split.encode() + content for name, content in CONTENTS.items()})
+        write_parquet(tmp_path / split / "metadata.parquet", {"file_name": list(CONTENTS), "label": LABELS})
+    assert told(tmp_path) == {f"{split}{text}": label for split in ("train", "test") for text, label in RIGHT.items()}
+    assert splits(tmp_path)["test", "cat"] == 4
+
+
 @pytest.mark.parametrize(
     "names",
     [

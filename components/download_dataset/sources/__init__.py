@@ -205,6 +205,8 @@ class _Opening:
         pictures = [path for path in paths if os.path.splitext(path.lower())[1] in PICTURE_SUFFIXES]  # noqa: PTH122
         if not columns or not pictures or self._reading.labels == "given" or CARD in map(str.lower, paths):
             return columns
+        if all(PurePosixPath(paths[place].lower()).stem == bundles.HUGGING_FACE_TABLE for place in columns):
+            return columns
         if self._reading.labels != "auto" or not self._reading.labelled:
             return []
         if len({path.rpartition("/")[0] for path in pictures}) > 1:

@@ -33,8 +33,10 @@ ARCHIVE_SUFFIXES = (
     *(".tar.zstd", ".tzst"),
 )
 
-_HUGGING_FACE_TABLE = "metadata"
-_TABLE_NAMES = (_HUGGING_FACE_TABLE, "labels", "_classes", "annotations", "train", "index", "data", "manifest")
+HUGGING_FACE_TABLE = "metadata"
+"""Name of the table beside pictures that `datasets` reads."""
+
+_TABLE_NAMES = (HUGGING_FACE_TABLE, "labels", "_classes", "annotations", "train", "index", "data", "manifest")
 # Kaggle's form for answers, whose classes are made up.
 _NO_TABLE = "submission"
 _MOST_TABLES = 16
@@ -59,13 +61,13 @@ def interpreted(source: Source, reading: Reading, is_tar: bool = False) -> Sourc
     """
     paths = [entry.path for entry in source.entries]
     if not any(_is_picture(path) for path in paths):
-        return _without_sidecars(source, paths)
+        return _without_sidecars(source, paths, reading)
     asked = reading.labelled and reading.labels in ("auto", "given")
     if asked and is_tar and (labels := _labels_of_samples(source, paths)):
         return _labelled(source, labels)
     if asked and (rows := _rows_of_tables(source, paths, reading)):
         return rows
-    return _without_sidecars(source, paths)
+    return _without_sidecars(source, paths, reading)
 
 
 def joined(name: str, parts: Sequence[tuple[str, Source]], ignored: int) -> Source:
@@ -112,9 +114,16 @@ def _is_picture(path: str) -> bool:
     return os.path.splitext(path.lower())[1] in PICTURE_SUFFIXES  # noqa: PTH122 - a hundred thousand of them
 
 
-def _without_sidecars(source: Source, paths: list[str]) -> Source:
-    """A source without what lies beside pictures, unless it holds nothing else."""
-    places = {place for place, path in enumerate(paths) if is_sidecar(path)}
+def _without_sidecars(source: Source, paths: list[str], reading: Reading) -> Source:
+    """A source without what lies beside pictures, unless it holds nothing else.
+
+    A table that may tell classes stays where there have to be some: that it was not taken has to be noticed.
+    """
+    places = {
+        place
+        for place, path in enumerate(paths)
+        if is_sidecar(path) or (not reading.labelled and path.lower().endswith((*TEXT_SUFFIXES, *JSON_SUFFIXES)))
+    }
     return _chosen(source, {}, places) if 0 < len(places) < len(paths) else source
 
 
@@ -272,7 +281,7 @@ def _classes_by_folder(paths: Iterable[str]) -> set[str]:
 
 def _check_folders_agree(name: str, tables: list[_Table], rows: dict[str, tuple[Row, str]], reading: Reading) -> None:
     """Refuses to choose between a table and folders that both look like classes, and differ."""
-    if reading.labels != "auto" or PurePosixPath(tables[0].path).stem.lower() == _HUGGING_FACE_TABLE:
+    if reading.labels != "auto" or PurePosixPath(tables[0].path).stem.lower() == HUGGING_FACE_TABLE:
         return
     folders = _classes_by_folder(rows)
     classes = {row.label for row, _ in rows.values()} - {""}

@@ -146,8 +146,13 @@ class Pictures:
         """Whether reading some of them waits for a network."""
         return is_remote(self._base) or any(is_remote(row.image) for row in rows)
 
-    def image(self, named: str) -> _Image:
-        """Where a picture lies, as a whole address or path."""
+    def image(self, named: str, folder: str = "") -> _Image:
+        """Where a picture lies, as a whole address or path.
+
+        Args:
+            named: The picture as the table names it.
+            folder: Where the table lies, relative to the base; empty: there.
+        """
         if not named:
             return _Image("", "missing", "the manifest names no file")
         if is_remote(named):
@@ -157,12 +162,15 @@ class Pictures:
                 )
             except ValueError as error:
                 return _Image("", "unreadable", f"this is no address: {error}")
+        if scheme_of(named) not in ("", "file"):
+            return _Image("", "unreadable", f"there is no store for {scheme_of(named)}:// addresses")
         if is_remote(self._base):
             if named.startswith("/") or scheme_of(named):
                 return _Image("", "unreadable", "a manifest from elsewhere may not name files of this machine")
             relative = named.replace("\\", "/") if "/" not in named else named
+            relative = f"{folder}/{relative}" if folder else relative
             return _Image(f"{self._base}/{quote(relative) if is_web(self._base) else relative}")
-        return self._on_disk(named)
+        return self._on_disk(named, folder)
 
     def loader(self, image: _Image) -> Loader:
         """Reads a picture's bytes, on any thread; what is wrong with its address concerns that picture alone."""
@@ -180,9 +188,12 @@ class Pictures:
         except HeadstartError as error:
             raise Unreadable("unreadable", str(error)) from None
 
-    def _on_disk(self, named: str) -> _Image:
+    def _on_disk(self, named: str, folder: str) -> _Image:
         """The file itself, or the only one that can be meant: with other slashes, an ending, or a folder above it."""
         path = _local(named)
+        beside = os.path.join(self._base, folder, path)  # noqa: PTH118
+        if folder and os.path.lexists(beside):
+            return _Image(beside)
         direct = os.path.join(self._base, expanded(path))  # noqa: PTH118 - a hundred thousand of them
         if os.path.lexists(direct) or "\0" in direct:
             return _Image(direct)
