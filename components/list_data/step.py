@@ -43,8 +43,9 @@ def list_data(data: list[str], corrections: str = "", image_column: str = "", la
     """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
-    without ETag, local files). The pictures that a manifest names are listed as well, and those of Parquet on disk that
-    has paths alone. A server that tells no version gives another digest every time, so that nothing stale is ever kept.
+    without ETag, local files). The pictures that a manifest names are listed as well, and those of Parquet on disk
+    that has paths alone. A server that tells no version gives another digest every time, so that nothing stale is
+    ever kept.
 
     Args:
         data: Sources, as `download_dataset` takes them.

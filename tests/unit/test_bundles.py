@@ -304,3 +304,16 @@ def test_a_table_in_a_zip_becomes_a_dataset(tmp_path: Path) -> None:
     info = read_info(tmp_path / "out")
     assert (info.classes, info.counts, info.extra) == (["cat", "dog"], [3, 3], ["site"])
     assert np.unique([row.extra[0] for row in read_rows(tmp_path / "out")]).tolist() == ["0", "1", "2"]
+
+
+def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()}
+    data = pack(tmp_path / "pets", files | {"labels.csv": TABLE.replace("label", "breed")})
+    assert set(told(data).values()) == {""}, "the table lacks a label, and the folders tell"
+    with pytest.raises(
+        HeadstartError, match="no column 'bread', which label_column names; its columns are image, breed"
+    ):
+        read(data, label_column="bread")
+    assert told(data, label_column="breed") == RIGHT
+    with pytest.raises(HeadstartError, match=r"of 8 pictures that list\.csv names, 0 are there"):
+        read(pack(tmp_path / "other", {"1.jpg": b"", "list.csv": TABLE}), labels="given")

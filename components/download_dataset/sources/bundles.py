@@ -216,9 +216,16 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
         found = matched(rows, pictures, path.rpartition("/")[0], split_of_path(path.rpartition("/")[2]))
         if len(found.rows) > len(found.lost):
             tables.append(_Table(path, found))
-    by_folder = _classes_by_folder(pictures)
+        else:
+            named = len(found.rows) + len(found.lost)
+            problems.append(
+                HeadstartError(
+                    f"data {source.name!r}: of {named:,} pictures that {path} names, {len(found.rows):,} are there; "
+                    "mend its paths, or pass labels 'folders' or 'names'"
+                )
+            )
     if not tables:
-        if problems and len(by_folder) < 2 and reading.labels == "given":
+        if problems and (reading.labels == "given" or reading.image_column or reading.label_column):
             raise problems[0]
         return None
     rows_of = _one_row_each(source.name, tables)
