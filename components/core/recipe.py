@@ -246,8 +246,11 @@ def recipe_text(recipe: str) -> str:
     if _is_yaml(recipe):
         return recipe
     if recipe.endswith((".yaml", ".yml")):
+        path = expanded(recipe)
         try:
-            return expanded(recipe).read_text(encoding="utf-8")
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise HeadstartError(f"recipe {recipe!r} is a pipe, a socket or a device; pass a file")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
             raise HeadstartError(f"recipe {recipe!r} cannot be read ({reason})") from None

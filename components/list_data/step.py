@@ -27,7 +27,7 @@ from headstart.components.core.stores import (
 )
 from headstart.components.core.stores.hosts import HostPatience
 from headstart.components.download_dataset.corrections import corrections_file
-from headstart.components.download_dataset.sources import Reading, is_junk, local_path, manifest, no_files
+from headstart.components.download_dataset.sources import Reading, is_junk, local_path, manifest, no_files, parquet
 from headstart.components.download_dataset.sources.folder import walk
 from headstart.components.list_data.checks import Needs, check_needs
 
@@ -53,8 +53,9 @@ def list_data(
     """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
-    without ETag, local files). Of a manifest the pictures that it names are listed as well. A server that tells no
-    version gives another digest every time, so that nothing stale is ever kept.
+    without ETag, local files). The pictures that a manifest names are listed as well, and those of Parquet on disk
+    that has paths alone. A server that tells no version gives another digest every time, so that nothing stale is
+    ever kept.
 
     Args:
         data: Sources, as `download_dataset` takes them.
@@ -121,6 +122,8 @@ def _local_files(source: str, path: Path, reading: Reading) -> Iterator[_Listed]
         yield from _of_path(source, path)
         if path.is_file() and manifest.is_manifest(source):
             yield from _referenced(manifest.references(source, path, str(path.parent), reading))
+        elif path.is_file() and parquet.is_columns(source):
+            yield from _referenced(parquet.references(source, path, str(path.parent), reading))
 
 
 def _referenced(addresses: Iterable[str]) -> Iterator[_Listed]:

@@ -24,6 +24,7 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
+from headstart.components.core.stores.hosts import HostPatience
 from headstart.components.download_dataset.sources import Loader, Reading, Unreadable, is_junk, open_source
 from headstart.components.download_dataset.sources.bundles import is_archive
 from headstart.components.download_dataset.sources.folder import find
@@ -78,6 +79,7 @@ def named(
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     stores: dict[str, Store] = {}
+    hosts = HostPatience()
     reading = Reading(image_column, labelled=False)
     for path in paths:
         try:
@@ -89,7 +91,7 @@ def named(
                 scheme = scheme_of(path)
                 if scheme not in stores:
                     stores[scheme] = open_store(path)
-                yield from _in_store(stores[scheme], path)
+                yield from _in_store(stores[scheme], path, hosts)
         except HeadstartError as error:
             yield _not_found(path, "unreadable", str(error))
         except OSError as error:
@@ -167,23 +169,24 @@ def _in_dataset(folder: Path) -> Iterator[Named]:
         yield Named(row.path, functools.partial(bytes, row.image))
 
 
-def _in_store(store: Store, uri: str) -> Iterator[Named]:
+def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[Named]:
     if is_web(uri):
-        yield Named(printable(without_secrets(uri)), functools.partial(_read_object, store, uri), remote=True)
+        yield Named(printable(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True)
         return
     found = False
     for each in store.list(uri):
         if each.uri == uri or not (is_junk(each.path) or is_sidecar(each.path) or is_table(each.path)):
             found = True
-            load = functools.partial(_read_object, store, each.uri, each.version)
+            load = functools.partial(_read_object, store, hosts, each.uri, each.version)
             yield Named(printable(without_secrets(each.uri)), load, remote=True)
     if not found:
         yield _not_found(uri, "missing", "there is no such object, and none below it")
 
 
-def _read_object(store: Store, uri: str, version: str = "") -> bytes:
+def _read_object(store: Store, hosts: HostPatience, uri: str, version: str = "") -> bytes:
     try:
-        return read_stored(store, uri, version)
+        with hosts.bounded(uri):
+            return read_stored(store, uri, version)
     except HeadstartError as error:
         raise Unreadable("unreadable", str(error)) from None
 

@@ -3,6 +3,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.servers import serving
 
@@ -130,3 +132,11 @@ def test_corrections_count_by_what_they_hold(pictures: Path, tmp_path: Path) -> 
     assert len({without, first, list_data([str(pictures)], str(file))}) == 3
     with pytest.raises(HeadstartError, match="cannot be read"):
         list_data([str(pictures)], str(tmp_path / "none.csv"))
+
+
+def test_parquet_changes_with_the_pictures_it_names(folder: Path) -> None:
+    pq.write_table(pa.table({"image": ["cats/1.jpg"], "label": ["cat"]}), folder / "pets.parquet")
+    before = of(str(folder / "pets.parquet"))
+    assert of(str(folder / "pets.parquet")) == before
+    (folder / "cats" / "1.jpg").write_bytes(b"another picture")
+    assert of(str(folder / "pets.parquet")) != before

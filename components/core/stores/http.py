@@ -4,14 +4,20 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import http.client
+import io
+import math
 import re
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
@@ -69,8 +75,60 @@ class HttpStore(Store):
 def pooled(session: requests.Session) -> requests.Session:
     """Lets a session hold as many connections as there are threads that read."""
     for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=transfer.CONNECTIONS))
+        session.mount(scheme, _Adapter(pool_maxsize=transfer.CONNECTIONS))
     return session
+
+
+class _Adapter(HTTPAdapter):
+    """Gives up a server whose headers come a byte now and then, each within the time that reading one may take."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+class _Response(http.client.HTTPResponse):
+    def begin(self) -> None:
+        paced = _Paced(self.fp.detach())
+        self.fp = io.BufferedReader(paced)
+        super().begin()
+        paced.until = math.inf
+
+
+class _Paced(io.RawIOBase):
+    """Reads a socket until some moment."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.until = time.monotonic() + transfer.SLOW_START_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self.until:
+            raise TimeoutError("its headers did not end in time")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 def send(

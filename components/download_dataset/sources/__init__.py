@@ -38,6 +38,7 @@ _ANY = Reading()
 CARD = "readme.md"
 """A data set's description, which Hugging Face's hub shows, with its pictures."""
 
+_TAR_AT, _TAR = 257, b"ustar"
 _GZIP = b"\x1f\x8b"
 _ARCHIVES_AT_MOST = 10_000
 
@@ -164,7 +165,11 @@ class _Opening:
         return self._several(Source(name, entries, loaders, ignored, remote=True, copy=copy), base=uri.rstrip("/"))
 
     def _archive(self, name: str, path: Path, is_nested: bool = False) -> Source:
-        if zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+        # A tar archive that ends with a zip archive would pass for one.
+        is_tar = start[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR
+        if not is_tar and zipfile.is_zipfile(path):
             source = open_zip(name, path, self._stack)
             if found := foreign_zip(path):
                 raise _foreign(name, found)
@@ -199,6 +204,8 @@ class _Opening:
         columns = [place for place, path in enumerate(paths) if parquet.is_columns(path)]
         pictures = [path for path in paths if os.path.splitext(path.lower())[1] in PICTURE_SUFFIXES]  # noqa: PTH122
         if not columns or not pictures or self._reading.labels == "given" or CARD in map(str.lower, paths):
+            return columns
+        if all(PurePosixPath(paths[place].lower()).stem == bundles.HUGGING_FACE_TABLE for place in columns):
             return columns
         if self._reading.labels != "auto" or not self._reading.labelled:
             return []

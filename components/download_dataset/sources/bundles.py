@@ -14,9 +14,8 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.logs import event
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.columns import Reading, column_of_labels, label_text
-from headstart.components.download_dataset.sources.manifest import entry_of, matched
+from headstart.components.download_dataset.sources.manifest import Matched, entry_of, matched
 from headstart.components.download_dataset.sources.packed import Packed
-from headstart.components.download_dataset.sources.parquet import split_of
 from headstart.components.download_dataset.sources.source import (
     PICTURE_SUFFIXES,
     Entry,
@@ -25,6 +24,7 @@ from headstart.components.download_dataset.sources.source import (
     Unreadable,
     is_sidecar,
     shown,
+    split_of_path,
 )
 from headstart.components.download_dataset.sources.tables import JSON_SUFFIXES, TEXT_SUFFIXES, Row, read_table
 
@@ -33,8 +33,10 @@ ARCHIVE_SUFFIXES = (
     *(".tar.zstd", ".tzst"),
 )
 
-_HUGGING_FACE_TABLE = "metadata"
-_TABLE_NAMES = (_HUGGING_FACE_TABLE, "labels", "_classes", "annotations", "train", "index", "data", "manifest")
+HUGGING_FACE_TABLE = "metadata"
+"""Name of the table beside pictures that `datasets` reads."""
+
+_TABLE_NAMES = (HUGGING_FACE_TABLE, "labels", "_classes", "annotations", "train", "index", "data", "manifest")
 # Kaggle's form for answers, whose classes are made up.
 _NO_TABLE = "submission"
 _MOST_TABLES = 16
@@ -59,13 +61,13 @@ def interpreted(source: Source, reading: Reading, is_tar: bool = False) -> Sourc
     """
     paths = [entry.path for entry in source.entries]
     if not any(_is_picture(path) for path in paths):
-        return _without_sidecars(source, paths)
+        return _without_sidecars(source, paths, reading)
     asked = reading.labelled and reading.labels in ("auto", "given")
     if asked and is_tar and (labels := _labels_of_samples(source, paths)):
         return _labelled(source, labels)
     if asked and (rows := _rows_of_tables(source, paths, reading)):
         return rows
-    return _without_sidecars(source, paths)
+    return _without_sidecars(source, paths, reading)
 
 
 def joined(name: str, parts: Sequence[tuple[str, Source]], ignored: int) -> Source:
@@ -112,9 +114,16 @@ def _is_picture(path: str) -> bool:
     return os.path.splitext(path.lower())[1] in PICTURE_SUFFIXES  # noqa: PTH122 - a hundred thousand of them
 
 
-def _without_sidecars(source: Source, paths: list[str]) -> Source:
-    """A source without what lies beside pictures, unless it holds nothing else."""
-    places = {place for place, path in enumerate(paths) if is_sidecar(path)}
+def _without_sidecars(source: Source, paths: list[str], reading: Reading) -> Source:
+    """A source without what lies beside pictures, unless it holds nothing else.
+
+    A table that may tell classes stays where there have to be some: that it was not taken has to be noticed.
+    """
+    places = {
+        place
+        for place, path in enumerate(paths)
+        if is_sidecar(path) or (not reading.labelled and path.lower().endswith((*TEXT_SUFFIXES, *JSON_SUFFIXES)))
+    }
     return _chosen(source, {}, places) if 0 < len(places) < len(paths) else source
 
 
@@ -182,11 +191,10 @@ def _json_object(content: bytes) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class _Table:
-    """A table in a source, with the row of each picture that it names and the rows whose picture is not there."""
+    """A table in a source, and the pictures that it names."""
 
     path: str
-    rows: dict[str, Row]
-    lost: list[Row]
+    pictures: Matched
 
 
 def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Source | None:
@@ -205,12 +213,19 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
         except HeadstartError as error:
             problems.append(error)
             continue
-        found, lost = matched([row for row in rows if row.image], pictures, str(PurePosixPath(path).parent))
-        if len(found) > len(lost):
-            tables.append(_Table(path, found, lost))
-    by_folder = _classes_by_folder(pictures)
+        found = matched(rows, pictures, path.rpartition("/")[0], split_of_path(path.rpartition("/")[2]))
+        if len(found.rows) > len(found.lost):
+            tables.append(_Table(path, found))
+        else:
+            named = len(found.rows) + len(found.lost)
+            problems.append(
+                HeadstartError(
+                    f"data {source.name!r}: of {named:,} pictures that {path} names, {len(found.rows):,} are there; "
+                    "mend its paths, or pass labels 'folders' or 'names'"
+                )
+            )
     if not tables:
-        if problems and len(by_folder) < 2 and reading.labels == "given":
+        if problems and (reading.labels == "given" or reading.image_column or reading.label_column):
             raise problems[0]
         return None
     rows_of = _one_row_each(source.name, tables)
@@ -218,18 +233,23 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
     event("table", data=source.name, tables=len(tables), first=tables[0].path, pictures=len(rows_of))
     entries = {place: _entry(path, *rows_of[path]) for place, path in enumerate(paths) if path in rows_of}
     left_out = set(range(len(paths))) - set(entries)
-    not_there = [
+    unusable = [
         Quarantined(shown(row.image), "missing", f"{table.path} names it, and it is not there")
         for table in tables
-        for row in table.lost
+        for row in table.pictures.lost
+    ]
+    unusable += [
+        Quarantined(path, "conflict", f"{table.path} gives it the classes {first!r} and {second!r}")
+        for table in tables
+        for path, (first, second) in table.pictures.contradicted.items()
     ]
     chosen = _chosen(source, entries, left_out)
-    return dataclasses.replace(chosen, unusable=(*chosen.unusable, *not_there))
+    return dataclasses.replace(chosen, unusable=(*chosen.unusable, *unusable))
 
 
 def _entry(path: str, row: Row, table: str) -> Entry:
     entry = entry_of(row, path)
-    return entry if entry.split else dataclasses.replace(entry, split=split_of(PurePosixPath(table).name))
+    return entry if entry.split else dataclasses.replace(entry, split=split_of_path(table.rpartition("/")[2]))
 
 
 def _places_of_tables(paths: list[str]) -> set[int]:
@@ -250,7 +270,7 @@ def _places_of_tables(paths: list[str]) -> set[int]:
 def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]:
     rows: dict[str, tuple[Row, str]] = {}
     for table in tables:
-        for path, row in table.rows.items():
+        for path, row in table.pictures.rows.items():
             before = rows.setdefault(path, (row, table.path))
             if before[0].label != row.label:
                 raise HeadstartError(
@@ -263,12 +283,12 @@ def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]
 def _classes_by_folder(paths: Iterable[str]) -> set[str]:
     """Names of the folders that files lie in, those that speak of a split left out."""
     folders = {PurePosixPath(path).parent for path in paths}
-    return {folder.name for folder in folders if folder.name and not split_of(f"{folder.name}/x")}
+    return {folder.name for folder in folders if folder.name and not split_of_path(f"{folder.name}/x")}
 
 
 def _check_folders_agree(name: str, tables: list[_Table], rows: dict[str, tuple[Row, str]], reading: Reading) -> None:
     """Refuses to choose between a table and folders that both look like classes, and differ."""
-    if reading.labels != "auto" or PurePosixPath(tables[0].path).stem.lower() == _HUGGING_FACE_TABLE:
+    if reading.labels != "auto" or PurePosixPath(tables[0].path).stem.lower() == HUGGING_FACE_TABLE:
         return
     folders = _classes_by_folder(rows)
     classes = {row.label for row, _ in rows.values()} - {""}

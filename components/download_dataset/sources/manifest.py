@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -36,6 +36,7 @@ from headstart.components.download_dataset.sources.source import (
     read_file,
     read_stored,
     shown,
+    split_of_path,
 )
 from headstart.components.download_dataset.sources.tables import Row, is_table, read_table
 
@@ -81,7 +82,7 @@ def open_manifest(name: str, path: Path, base: str, reading: Reading) -> Source:
         HeadstartError: If it is no such file, lacks a column, or a label is none.
     """
     rows = _rows(name, path, reading)
-    pictures = Pictures(base)
+    pictures = Pictures(base, PurePosixPath(name).name)
     images = Packed(_Image, (pictures.image(row.image) for row in rows))
     entries = Packed(Entry, (entry_of(row) for row in rows))
     return Source(name, entries, lambda: map(pictures.loader, images), remote=pictures.are_remote(rows))
@@ -113,7 +114,7 @@ def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[s
     Raises:
         HeadstartError: If it is no such file, lacks a column, or a label is none.
     """
-    pictures = Pictures(base)
+    pictures = Pictures(base, PurePosixPath(name).name)
     for row in _rows(name, path, reading):
         image = pictures.image(row.image)
         if not image.reason:
@@ -131,20 +132,27 @@ class Pictures:
 
     Args:
         base: Folder or address that relative paths start from.
+        name: The table's name; a split that it speaks of has to be that of the pictures that are looked for.
     """
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, name: str = "") -> None:
         self._base = base
         self._store = functools.lru_cache(maxsize=None)(lambda scheme: open_store(f"{scheme}://"))
         self._hosts = HostPatience()
-        self._beside = functools.cache(lambda: _Index(_files_below(Path(base))))
+        self._split = split_of_path(name)
+        self._beside = functools.cache(lambda: _Index(_files_below(Path(base)), Path(base).absolute().parts))
 
     def are_remote(self, rows: Iterable[Row]) -> bool:
         """Whether reading some of them waits for a network."""
         return is_remote(self._base) or any(is_remote(row.image) for row in rows)
 
-    def image(self, named: str) -> _Image:
-        """Where a picture lies, as a whole address or path."""
+    def image(self, named: str, folder: str = "") -> _Image:
+        """Where a picture lies, as a whole address or path.
+
+        Args:
+            named: The picture as the table names it.
+            folder: Where the table lies, relative to the base; empty: there.
+        """
         if not named:
             return _Image("", "missing", "the manifest names no file")
         if is_remote(named):
@@ -154,12 +162,15 @@ class Pictures:
                 )
             except ValueError as error:
                 return _Image("", "unreadable", f"this is no address: {error}")
+        if scheme_of(named) not in ("", "file"):
+            return _Image("", "unreadable", f"there is no store for {scheme_of(named)}:// addresses")
         if is_remote(self._base):
             if named.startswith("/") or scheme_of(named):
                 return _Image("", "unreadable", "a manifest from elsewhere may not name files of this machine")
             relative = named.replace("\\", "/") if "/" not in named else named
+            relative = f"{folder}/{relative}" if folder else relative
             return _Image(f"{self._base}/{quote(relative) if is_web(self._base) else relative}")
-        return self._on_disk(named)
+        return self._on_disk(named, folder)
 
     def loader(self, image: _Image) -> Loader:
         """Reads a picture's bytes, on any thread; what is wrong with its address concerns that picture alone."""
@@ -177,14 +188,17 @@ class Pictures:
         except HeadstartError as error:
             raise Unreadable("unreadable", str(error)) from None
 
-    def _on_disk(self, named: str) -> _Image:
+    def _on_disk(self, named: str, folder: str) -> _Image:
         """The file itself, or the only one that can be meant: with other slashes, an ending, or a folder above it."""
         path = _local(named)
+        beside = os.path.join(self._base, folder, path)  # noqa: PTH118
+        if folder and os.path.lexists(beside):
+            return _Image(beside)
         direct = os.path.join(self._base, expanded(path))  # noqa: PTH118 - a hundred thousand of them
         if os.path.lexists(direct) or "\0" in direct:
             return _Image(direct)
         with contextlib.suppress(HeadstartError):
-            found = self._beside().find(path)
+            found = self._beside().find(path, self._split)
             if len(found) == 1:
                 return _Image(os.path.join(self._base, found[0]))  # noqa: PTH118
             if found:
@@ -209,10 +223,12 @@ class _Index:
 
     Args:
         paths: Their paths with forward slashes.
+        above: Names of the folders above them, the outermost first.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], above: Sequence[str] = ()) -> None:
         self._paths = set(paths)
+        self._above = list(above)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self._paths:
             name = path.rpartition("/")[2]
@@ -221,24 +237,31 @@ class _Index:
             if suffix.lower() in PICTURE_SUFFIXES:
                 self._by_name[stem.casefold()].append(path)
 
-    def find(self, named: str) -> list[str]:
-        """Paths that can be meant, sorted: those that share most folders with the name, whatever its ending."""
+    def find(self, named: str, split: str = "") -> list[str]:
+        """Paths that can be meant, sorted: those that share most folders with the name, whatever its ending.
+
+        A relative path has to share all its folders, and one of another machine its last: `cats/5.jpg` must not
+        become `dogs/5.jpg`. Those of another split than the table's are not meant.
+
+        Args:
+            named: The picture as the table names it.
+            split: Ready-made split that the table's name speaks of; empty: none.
+        """
         if named in self._paths:
             return [named]
-        parts = _parts(named)
-        if not parts:
+        # As Windows or any other system writes it, from its drive or root on.
+        windows = PureWindowsPath(named)
+        parts = windows.parts[1:] if windows.anchor else windows.parts
+        if not parts or ".." in parts:
             return []
-        candidates = self._by_name.get(parts[-1].casefold(), [])
-        shared = {path: _common_end(parts[:-1], path.split("/")[:-1]) for path in candidates}
-        most = max(shared.values(), default=0)
+        *folders, name = parts
+        candidates = self._by_name.get(name.casefold(), [])
+        if split:
+            candidates = [path for path in candidates if split_of_path(path) in ("", split)]
+        shared = {path: _common_end(folders, [*self._above, *path.split("/")[:-1]]) for path in candidates}
+        least = min(1, len(folders)) if windows.anchor else len(folders)
+        most = max(least, *shared.values(), 0)
         return sorted(path for path, count in shared.items() if count == most)
-
-
-def _parts(named: str) -> list[str]:
-    """Folders and name of a path as Windows or any other system writes it, from its drive or root on."""
-    windows = PureWindowsPath(named)
-    parts = windows.parts[1:] if windows.anchor else windows.parts
-    return [part for part in parts if part not in (".", "..")]
 
 
 def _common_end(first: list[str], second: list[str]) -> int:
@@ -246,25 +269,43 @@ def _common_end(first: list[str], second: list[str]) -> int:
     return len(list(itertools.takewhile(lambda pair: pair[0].casefold() == pair[1].casefold(), pairs)))
 
 
-def matched(rows: Iterable[Row], paths: Iterable[str], folder: str = "") -> tuple[dict[str, Row], list[Row]]:
-    """Finds the pictures of a table among the files of its own folder or archive.
+@dataclasses.dataclass(frozen=True)
+class Matched:
+    """The pictures of a table among the files of its own folder or archive.
+
+    Attributes:
+        rows: The row of each path that the table names.
+        lost: The rows whose picture is not there, or could be several.
+        contradicted: Paths that the table gives two classes, with both.
+    """
+
+    rows: dict[str, Row]
+    lost: list[Row]
+    contradicted: dict[str, tuple[str, str]]
+
+
+def matched(rows: Iterable[Row], paths: Iterable[str], folder: str, split: str) -> Matched:
+    """Finds the pictures of a table among the files below its folder.
 
     Args:
         rows: The table's rows.
         paths: Paths of all files, with forward slashes.
         folder: Where the table lies among them; empty: at the top.
-
-    Returns:
-        The row of each path that is named, the last where it is named twice; and the rows whose picture is not there.
+        split: Ready-made split that the table's name speaks of; empty: none.
     """
-    index = _Index(paths)
+    below = f"{folder}/" if folder else ""
+    index = _Index(path.removeprefix(below) for path in paths if path.startswith(below))
     found: dict[str, Row] = {}
     lost = []
+    contradicted = {}
     for row in rows:
-        here = str(PurePosixPath(folder, row.image.replace("\\", "/"))) if row.image else ""
-        candidates = index.find(here) if here and not is_remote(row.image) else []
-        if len(candidates) == 1:
-            found[candidates[0]] = row
-        else:
+        named = shown(_local(row.image))
+        candidates = index.find(named.replace("\\", "/"), split) or index.find(named, split)
+        if not row.image or is_remote(row.image) or len(candidates) != 1:
             lost.append(row)
-    return found, lost
+            continue
+        path = below + candidates[0]
+        before = found.setdefault(path, row)
+        if before.label != row.label:
+            contradicted[path] = (before.label, row.label)
+    return Matched({path: row for path, row in found.items() if path not in contradicted}, lost, contradicted)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,6 +31,7 @@ from headstart.components.download_dataset.sources.source import (
     Source,
     Unreadable,
     shown,
+    split_of_path,
     too_large,
 )
 
@@ -43,7 +43,6 @@ SUFFIXES = (".parquet", ".arrow")
 
 _ROWS = 16
 _ROWS_OF_FACTS = 4096
-_SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing")
 # What `datasets` leaves in a folder that it has saved beside the data.
 _CACHED = "cache-"
 
@@ -96,6 +95,21 @@ def open_parquet(
     return Source(name, entries, loaders, ignored, remote=remote)
 
 
+def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[str]:
+    """The addresses of the pictures that a file names whose column has no bytes at all; see `open_parquet`.
+
+    Raises:
+        HeadstartError: If it is no Parquet, is damaged, or lacks a column or has two that could be meant.
+    """
+    pictures = Pictures(base)
+    table = _Table(name, PurePosixPath(name).name, path, reading, pictures)
+    if table.has_only_paths:
+        for entry in table.entries():
+            image = pictures.image(entry.path)
+            if not image.reason:
+                yield image.address
+
+
 class _Table:
     def __init__(self, name: str, file: str, path: Path, reading: Reading, pictures: Pictures | None) -> None:
         self._where = f"Parquet {name!r}"
@@ -123,13 +137,14 @@ class _Table:
         self._has_path = self._in_struct and kind.get_field_index("path") >= 0
         self._is_path = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
         self.has_paths = self._has_path or self._is_path
+        self.has_only_paths = self._is_path or (self._has_path and _lacks_bytes(kind))
 
     def entries(self) -> Iterator[Entry]:
         image = f"{self._image}.path" if self._has_path else self._image if self._is_path else ""
         columns = [each for each in (self._label, image, self._split) if each]
         # A table of pictures alone has to be read for the number of its rows.
         columns = columns or [self._image]
-        split_of_file = split_of(self._file)
+        split_of_file = split_of_path(self._file)
         number = 0
         for batch in self._batches(columns, _ROWS_OF_FACTS):
             nothing = [None] * len(batch)
@@ -148,7 +163,7 @@ class _Table:
     def loaders(self) -> Iterator[Loader]:
         for batch in self._batches([self._image], _ROWS):
             for value in batch.column(self._image).to_pylist():
-                yield functools.partial(_content, value, self._pictures)
+                yield functools.partial(_content, value, self._pictures, self._file.rpartition("/")[0])
 
     def _read_schema(self) -> pa.Schema:
         if not self._is_arrow:
@@ -231,19 +246,6 @@ class _Table:
         return HeadstartError(f"{self._where} is damaged ({error}); download or write it again")
 
 
-def split_of(file: str) -> str:
-    """The ready-made split that a file's name or folder speaks of, as on Hugging Face's hub; empty: none.
-
-    `train.parquet`, `pets-train-00000-of-00002.parquet` and `train/0000.parquet` are all of `train`.
-    """
-    path = PurePosixPath(file.lower())
-    for part in (path.stem, *reversed(path.parts[:-1])):
-        words = [word for word in re.split(r"[^a-z]+", part) if word in _SPLIT_WORDS]
-        if len(set(words)) == 1:
-            return words[0]
-    return ""
-
-
 def _record_batches(reader: Any) -> Iterator[pa.RecordBatch]:
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
         return (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -264,20 +266,25 @@ def _class_names(feature: Any) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
+def _lacks_bytes(kind: pa.StructType) -> bool:
+    at = kind.get_field_index("bytes")
+    return at < 0 or bool(pa.types.is_null(kind.field(at).type))
+
+
 def _holds_pictures(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index("bytes") >= 0)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _content(value: Any, pictures: Pictures | None) -> bytes:
+def _content(value: Any, pictures: Pictures | None, folder: str) -> bytes:
     content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
     if isinstance(content, str):
         content, path = None, content
     if content is None:
         if not path or pictures is None:
             raise Unreadable("missing", "the row has no bytes" + (", only a path" if path else ""))
-        return pictures.loader(pictures.image(path))()
+        return pictures.loader(pictures.image(path, folder))()
     if not isinstance(content, bytes):
         raise Unreadable("not an image", f"the column holds {type(content).__name__}, not bytes")
     if len(content) > MAX_FILE_BYTES:

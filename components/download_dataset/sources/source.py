@@ -27,6 +27,11 @@ _SIDECAR_SUFFIXES = {
 }
 _JUNK_NAMES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
+_SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 _READ_BYTES = 2**20
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -104,6 +109,19 @@ def is_junk(path: str) -> bool:
 def is_sidecar(path: str) -> bool:
     """Whether a file lies beside pictures without being one, by its name: metadata, films, read-me files."""
     return os.path.splitext(path.lower())[1] in _SIDECAR_SUFFIXES  # noqa: PTH122 - a hundred thousand of them
+
+
+def split_of_path(file: str) -> str:
+    """The ready-made split that a file's name or folder speaks of, as on Hugging Face's hub; empty: none.
+
+    `train.parquet`, `pets-train-00000-of-00002.parquet` and `train/0000.parquet` are all of `train`.
+    """
+    path = PurePosixPath(file.lower())
+    for part in (path.stem, *reversed(path.parts[:-1])):
+        splits = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", part) if word in _SPLIT_WORDS}
+        if len(splits) == 1:
+            return splits.pop()
+    return ""
 
 
 def member_name(name: str, archive: str) -> str:
