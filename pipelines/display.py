@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from headstart.components.core.registry import OVERTAKEN, PUBLISHED
+from headstart.components.core.visible import visible
 from headstart.pipelines.events import (
     AttemptFailed,
     ClassesFound,
@@ -115,14 +116,14 @@ class RunDisplay:
                 self._progress.update(named.bar, description=_escaped(f"{named.title} {variant}"))
             case StageProgress(what, done, total, detail, stage):
                 bar = self._shown[stage or self._latest].bar
-                self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
+                self._progress.update(bar, completed=done, total=total, detail=_escaped(f"{what} {detail}"))
                 if stage:
                     self._tell_progress(stage, f"{what} {done} of {total} {detail}".strip())
             case ClassesFound(line):
-                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
             case AttemptFailed(stage, attempt, attempts, reason):
                 self._console.print(
-                    f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}",
+                    visible(f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}"),
                     markup=False,
                     highlight=False,
                     soft_wrap=True,
@@ -130,7 +131,7 @@ class RunDisplay:
             case StageEnded(stage, succeeded, seconds, cached, cancelled):
                 self._end(self._shown[stage], succeeded, seconds, cached, cancelled)
             case Decided() | Published():
-                self._outcome.append(in_words(event))
+                self._outcome.append(visible(in_words(event)))
             case ClassNoted(left_out=left_out):
                 self._noted[left_out].append(event)
 
@@ -173,7 +174,7 @@ class RunDisplay:
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
@@ -183,7 +184,7 @@ def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
 
 
 def _escaped(title: str) -> str:
-    return title.replace("[", r"\[")
+    return visible(title).replace("[", r"\[")
 
 
 def in_words(event: Decided | Published) -> str:
@@ -226,7 +227,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         low, high = row["accuracy_interval"]
         difference = row["difference"]
         table.add_row(
-            row["name"],
+            _escaped(row["name"]),
             f"{row['accuracy']:.3f}",
             f"{low:.3f} to {high:.3f}",
             f"{row['log_loss']:.3f}",
@@ -268,6 +269,9 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
             figures = metrics[key]
             low, high = figures["accuracy_interval"]
             table.add_row(
-                title, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['log_loss']:.3f}"
+                _escaped(title),
+                f"{figures['accuracy']:.3f}",
+                f"{low:.3f} to {high:.3f}",
+                f"{figures['log_loss']:.3f}",
             )
     console.print(table)

@@ -113,7 +113,7 @@ def _unidentified(content: bytes) -> Rejected:
     if found := foreign_file(content[:START_BYTES]):
         kind, way_out = found
         return Rejected(GIT_LFS if kind == GIT_LFS else "unsupported", f"{kind}: {way_out}")
-    return Rejected("not an image", f"starts with {content[:8]!r}; read are {', '.join(FORMATS)}")
+    return Rejected("not an image", f"its first bytes are no known picture's; read are {', '.join(FORMATS)}")
 
 
 def _decoded(image: Image.Image, content: bytes, max_side: int) -> Decoded | Rejected:

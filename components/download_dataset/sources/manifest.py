@@ -16,12 +16,11 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
 from headstart.components.core.stores import (
     Store,
-    has_credentials,
+    distinct_without_secrets,
     is_remote,
     is_web,
     open_store,
     scheme_of,
-    without_secrets,
 )
 from headstart.components.core.stores.hosts import HostPatience
 from headstart.components.download_dataset.sources.columns import Reading
@@ -101,11 +100,11 @@ def entry_of(row: Row, path: str = "") -> Entry:
 def shown_image(named: str) -> str:
     """How a table names a picture, as it may be shown: an address without what gives access to it."""
     try:
-        secret = is_remote(named) and has_credentials(named)
+        remote = is_remote(named)
     except ValueError:
         # It is no address, and whatever stands in it cannot be told apart.
-        secret = True
-    return shown(without_secrets(named) if secret else named)
+        remote = True
+    return shown(distinct_without_secrets(named) if remote else named)
 
 
 def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[str]:
