@@ -33,6 +33,7 @@ def main() -> None:
         pipeline = build_comparison(once, parallelism=1)
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
+    subprocess_task_handler.run_local_subprocess = run_step
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])
 
