@@ -8,8 +8,10 @@ from typing import Any
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
-_RAISED = re.compile(r"(?P<kind>[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)): (?P<message>.+)")
 _OURS = "headstart."
+_RAISED = re.compile(
+    r"(?P<kind>headstart\.[\w.]+|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)): (?P<message>.+)"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -166,6 +166,208 @@ def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, subm
     assert "the run ended as FAILED, and no stage says why" in shown
 
 
+HOPELESS = "headstart.components.core.errors.HeadstartError: class 'cat' has no image; add some\n"
+MAY_PASS = "headstart.components.core.errors.HeadstartError: cannot read s3://b/c: 503, again and again; try later\n"
+
+
+@pytest.mark.parametrize("phase", ["pausing", "retrying"])
+def test_a_failed_attempt_is_told_with_its_reason_while_the_next_one_is_waited_for(
+    on_cluster: Command, api: KfpApi, submitted: str, phase: str
+) -> None:
+    log(api, submitted, "split-dataset", MAY_PASS)
+    running = ("RUNNING", *done(*STAGES[:2]), ("split-dataset", phase))
+    api.see(submitted, running, running, ("SUCCEEDED", *done(*STAGES)))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0, shown
+    told = f"[3/{ALL}] split-dataset attempt 1 of 3 failed: cannot read s3://b/c: 503, again and again; try later"
+    assert shown.count(told) == 1, shown
+    assert "to end the run" not in shown
+
+
+def test_an_error_that_would_come_again_ends_what_was_submitted_to_be_waited_for(
+    on_cluster: Command, api: KfpApi
+) -> None:
+    api.next_looks = [("RUNNING", *done(*STAGES[:2]), ("split-dataset", "pausing"))]
+    writing = threading.Thread(target=lambda: write_log(api, "split-dataset", HOPELESS), daemon=True)
+    writing.start()
+    status, shown = on_cluster("submit", *DATA, *ROOT, "--wait", "--interval", "0.2")
+    (run_id,) = api.runs
+    assert status == 1, shown
+    assert api.terminated == [run_id]
+    assert f"[3/{ALL}] split-dataset attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
+    assert "split-dataset failed: class 'cat' has no image; add some" in shown
+    assert "submit anew; what has finished comes from the cache" in shown.splitlines()[-1]
+
+
+def test_an_error_that_would_come_again_does_not_end_other_work(on_cluster: Command, api: KfpApi) -> None:
+    # With another stage at work, which attempt has failed is known once the next one has begun.
+    both = ("RUNNING", *done(*STAGES[:4]), ("train-head", "retrying"), ("train-from-scratch", "running"))
+    api.next_looks = [both, both, both, both, ("SUCCEEDED", *done(*STAGES), ("train-from-scratch", "done"))]
+    threading.Thread(target=lambda: write_log(api, "train-head", HOPELESS), daemon=True).start()
+    status, shown = on_cluster("submit", *DATA, *ROOT, "--from-scratch", "--wait", "--interval", "0.2")
+    assert status == 0, shown
+    assert "train-head attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
+    assert "the same would come again; to end the run: headstart cancel" in shown
+    assert not api.terminated
+
+
+def write_log(api: KfpApi, stage: str, text: str) -> None:
+    while not api.runs:
+        time.sleep(0.005)
+    log(api, next(iter(api.runs)), stage, text)
+
+
+def test_following_ends_no_run(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    log(api, submitted, "split-dataset", HOPELESS)
+    running = ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "pausing"))
+    api.see(submitted, running, running, ("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 1
+    assert f"the same would come again; to end the run: headstart cancel {submitted}" in shown
+    assert not api.terminated
+
+
+KILLED = (
+    "E1124 06:08:02.779068      16 launcher_v2.go:449] Component failed to execute successfully: signal: killed\n"
+)
+NOT_THERE = "headstart.components.core.stores.transfer.NotFound: cannot read gs://b/w.h5: no such object; check\n"
+LIMIT = "it wanted more memory than its limit of 24Gi; raise stages.train_head.memory, or network.memory in the"
+LATE = "Pod was active on the node longer than the specified deadline"
+
+
+@pytest.mark.parametrize(
+    ("message", "log_text", "reason", "way_on"),
+    [
+        ("main: OOMKilled (exit code 137)", "", LIMIT, "submit anew"),
+        ("", KILLED, "exit code 137", "submit anew"),
+        ("pod deleted", "", "its pod vanished (pod deleted)", "submit --resume"),
+        (LATE, "", "it took longer than the profile's deadline_hours allow", "submit anew"),
+        ("main: Error (exit code 1)", "ValueError: shapes differ\n", "ValueError: shapes differ", "submit anew"),
+        ("", NOT_THERE, "train-head failed: cannot read gs://b/w.h5: no such object", "submit --resume"),
+    ],
+)
+def test_a_failure_names_its_cause_and_the_way_on_that_helps(
+    on_cluster: Command, api: KfpApi, message: str, log_text: str, reason: str, way_on: str
+) -> None:
+    assert on_cluster("submit", *DATA, *ROOT, "--profile", "gke-gpu")[0] == 0
+    (run_id,) = api.runs
+    if log_text:
+        log(api, run_id, "train-head", log_text, attempt=1)
+    api.messages[node_id(api.runs[run_id], "root.train-head.executor(1)")] = message
+    api.see(run_id, ("FAILED", *done(*STAGES[:4]), ("train-head", "failed")))
+    status, shown = on_cluster("follow", run_id)
+    assert status == 1
+    assert reason in shown, shown
+    assert way_on in shown.splitlines()[-1]
+    assert ("--resume" in shown) is (way_on == "submit --resume")
+
+
+def test_what_kfp_writes_for_itself_is_not_shown(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    theirs = (
+        LAUNCHERS + "I1124 06:08:02.779068      16 launcher_v2.go:1230] ExecutorOutput: {\n"
+        '  "artifacts": {\n    "model }": {}\n  }\n}\n'
+        "[KFP Executor 2026-11-29 13:00:00,123 INFO]: Got executor_input:\n{\n"
+        '    "inputs": {"parameterValues": {"text": "}{"}}\n}\n'
+    )
+    log(api, submitted, "list-data", theirs + "event=listed sources=1\n{own: json}\n" + RAISED, attempt=1)
+    api.see(submitted, ("FAILED", ("list-data", "failed")))
+    _, shown = on_cluster("follow", submitted)
+    quoted = [line.removeprefix("  | ") for line in shown.splitlines() if line.startswith("  | ")]
+    assert quoted == ["event=listed sources=1", "{own: json}", *RAISED.splitlines()]
+
+
+def test_a_running_stage_tells_how_far_it_is(
+    on_cluster: Command, api: KfpApi, submitted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("cluster.follow._SECONDS_BETWEEN_LOOKS_AT_LOGS", "display._SECONDS_BETWEEN_LINES"):
+        monkeypatch.setattr(f"headstart.pipelines.{place}", 0.0)
+    run = api.runs[submitted]
+    workflow, _, number = node_id(run, "root.train-head.executor(0)").rpartition("-")
+    # Of what still runs the server has the log under the pod's name alone.
+    pod = f"{workflow}-metadata-0-1-retry-system-container-impl-{number}"
+    api.logs[pod] = "event=progress what=epoch unit=epochs done=3 total=10 loss=0.21\nanything\n"
+    running = ("RUNNING", *done(*STAGES[:4]), ("train-head", "running"))
+    api.see(submitted, running, running, running, ("SUCCEEDED", *done(*STAGES)))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0
+    assert f"[5/{ALL}] train-head: epoch 3 of 10 loss 0.21" in shown, shown
+
+
+def test_a_log_that_cannot_be_read_is_told_how_to_read(
+    on_cluster: Command, api: KfpApi, submitted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_SECONDS_BETWEEN_LOOKS_AT_LOGS", "_SECONDS_UNTIL_LOG_IS_TOLD"):
+        monkeypatch.setattr(f"headstart.pipelines.cluster.follow.{name}", 0.0)
+    running = ("RUNNING", *done(*STAGES[:4]), ("train-head", "running"))
+    api.see(submitted, running, running, running, ("SUCCEEDED", *done(*STAGES)))
+    _, shown = on_cluster("follow", submitted)
+    assert len(re.findall(r"kubectl -n kubeflow logs -f \S+-retry-system-container-impl-\d+ -c main", shown)) == 1
+
+
+CREATED = (
+    'I1124 06:08:02.779068 1 container.go:205] Created execution: id:7 custom_properties:{{key:"cache_fingerprint" '
+    'value:{{string_value:"{0}"}}}} custom_properties:{{key:"cached_execution_id"  value:{{string_value:"{1}"}}}}\n'
+)
+
+
+def test_what_came_from_the_cache_is_found_under_other_parameters(
+    on_cluster: Command, api: KfpApi, submitted: str
+) -> None:
+    published = ("--publish", "s3://bucket/models")
+    for option in (published, (*published, "--level", "0.1")):
+        assert on_cluster("submit", *DATA, *ROOT, *option)[0] == 0
+    measured, repeated = list(api.runs)[1:]
+    log(api, measured, "evaluate-model", METRICS)
+    gate = "condition-1.compare-models"
+    log(api, measured, gate, 'event=decision verdict=worse why="0.90 is less than 0.95"\n')
+    api.set(measured, "SUCCEEDED", *done(*STAGES), (gate, "done"))
+    for stage, fingerprint in (("evaluate-model", "f1"), (gate, "f2")):
+        api.logs[node_id(api.runs[repeated], f"root.{stage}-driver")] = CREATED.format(fingerprint, "42")
+        # Another one made the same later.
+        api.cached += [(fingerprint, submitted, "43"), (fingerprint, measured, "42")]
+    api.see(repeated, ("SUCCEEDED", *done("list-data"), *done("evaluate-model", gate, phase="cached")))
+    status, shown = on_cluster("follow", repeated)
+    assert status == 0, shown
+    assert f"the evaluation came from the cache; it was made by run {measured}" in shown
+    assert f"report  s3://bucket/runs/transfer-learning/{measured}/evaluate-model/*/report" in shown
+    assert re.search(r"fine-tuned +│ +0.950", shown)
+    assert f"the decision came from the cache; it was made by run {measured}" in shown
+    assert "verdict worse: 0.90 is less than 0.95" in shown
+
+
+def test_what_came_from_the_cache_and_cannot_be_found_is_said_to_be_unknown(
+    on_cluster: Command, api: KfpApi, submitted: str
+) -> None:
+    cached = done("evaluate-model", "condition-1.compare-models", phase="cached")
+    api.logs[node_id(api.runs[submitted], "root.evaluate-model-driver")] = CREATED.format("f1", "42")
+    api.cached = [("f1", "deleted", "42")]
+    api.see(submitted, ("SUCCEEDED", *done("list-data"), *cached))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0, shown
+    assert "the evaluation came from the cache, and the run that made it cannot be found" in shown
+    assert "the decision came from the cache, and the run that made it cannot be found" in shown
+    assert "report  " not in shown and "metrics.json" not in shown
+
+
+def test_a_stage_that_was_cancelled_did_not_fail(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.cancelled_after = 150
+    before = done(*STAGES[:2])
+    api.see(submitted, ("CANCELING", *before, ("split-dataset", "running")))
+    api.looks[submitted].append(("FAILED", *before, ("split-dataset", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 3
+    assert f"[3/{ALL}] split-dataset cancelled after 47.0 s" in shown
+    assert "split-dataset failed" not in shown
+
+
+def test_a_stage_that_failed_before_it_was_cancelled_failed(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.cancelled_after = 150
+    api.see(submitted, ("CANCELING", ("list-data", "failed")), ("FAILED", ("list-data", "failed")))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 3
+    assert f"[1/{ALL}] list-data failed in 47.0 s" in shown
+
+
 @pytest.mark.parametrize("last", ["FAILED", "CANCELED"])
 def test_a_cancelled_run(on_cluster: Command, api: KfpApi, submitted: str, last: str) -> None:
     api.see(submitted, ("RUNNING", ("list-data", "running")), ("CANCELING", ("list-data", "running")))

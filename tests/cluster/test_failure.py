@@ -1,6 +1,7 @@
 """Runs that do not go well: each ends as it should, says why, and can be taken up again."""
 
 import re
+import time
 from pathlib import Path
 
 import yaml
@@ -9,17 +10,29 @@ from support.objects import Objects, save
 
 from headstart.components.core.model import read_model_info
 
+KILL_AFTER_SECONDS = 12
 WEIGHTS = Path(__file__).parents[2] / "components" / "core" / "network" / "pretrained" / "sketchnet.weights.h5"
 
 
 def test_a_pod_that_is_killed_is_tried_again(cluster: Cluster, data: str, tmp_path: Path) -> None:
-    run = cluster.submit("--seed", "21", data=data).run_id
-    cluster.wait_for("train-head runs", lambda: cluster.pod_of(run, "train-head"))
+    # End to end, and long enough to be killed at work.
+    work = ("--set", "head.augmented_views=0", "--set", "head.epochs=60", "--set", "head.patience=0")
+    run = cluster.submit("--seed", "21", *work, data=data).run_id
+
+    def at_work() -> str:
+        pod = cluster.pod_of(run, "train-head")
+        name = pod["metadata"]["name"] if pod else ""
+        return name if name and "event=progress" in cluster.kubectl("logs", name, "-c", "main") else ""
+
+    cluster.wait_for("train-head is at work", at_work)
+    # Argo answers the end of a pod that has just started with a new one of the same name.
+    time.sleep(KILL_AFTER_SECONDS)
     pod = cluster.pod_of(run, "train-head")
-    assert pod
+    assert pod, "its work was done too soon"
     cluster.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=1", "--wait=false")
     followed = cluster.run("follow", run)
     assert followed.status == 0, followed.shown
+    assert re.search(r"train-head attempt 1 of 3 failed: .*(killed|exit code|SIGTERM|143|137)", followed.shown)
     attempts = {
         each["metadata"]["annotations"]["workflows.argoproj.io/node-name"]
         for each in cluster.pods(run)
@@ -87,4 +100,8 @@ def test_wrong_data_fail_in_one_line(cluster: Cluster, objects: Objects) -> None
     address = objects.put("here.txt", b"").removesuffix("here.txt") + "nowhere"
     failed = cluster.submit("--wait", data=address)
     assert failed.status == 1
-    assert "list-data" in failed.shown and "nothing is there; check the address" in failed.shown
+    assert "list-data failed: " in failed.shown and "nothing is there; check the address" in failed.shown
+    # It would be the same with every attempt: there is one.
+    assert "list-data attempt 1 of 3 failed" in failed.shown, failed.shown
+    assert "attempt 2" not in failed.shown
+    assert failed.seconds < 90

@@ -3,6 +3,8 @@
 import datetime
 import http.server
 import logging
+import re
+import socket
 import ssl
 import threading
 import time
@@ -173,3 +175,36 @@ def _own_certificate(path: Path) -> Path:
         key.private_bytes(serialization.Encoding.PEM, *plain) + certificate.public_bytes(serialization.Encoding.PEM)
     )
     return path
+
+
+def nobody(host: str, *more: object, **others: object) -> None:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        (
+            "https://u:s3cret@pictures.invalid/a.zip",
+            "the name 'pictures.invalid' does not resolve; check the address",
+        ),
+        (
+            "s3://bucket/a.zip",
+            "the name 'store.invalid' does not resolve; check AWS_ENDPOINT_URL_S3, which is http://store.invalid:9000",
+        ),
+    ],
+)
+def test_a_name_that_does_not_resolve_is_named_at_once(
+    uri: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://store.invalid:9000")
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    start = time.monotonic()
+    with pytest.raises(HeadstartError, match=re.escape(expected)) as raised:
+        open_store(uri).download(uri, tmp_path / "file")
+    assert "s3cret" not in str(raised.value)
+    assert time.monotonic() - start < 10

@@ -25,6 +25,12 @@ QUICK = (
     "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
 )  # fmt: skip
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
+TRAINING = (
+    "list-data", "download-dataset", "split-dataset", "train-head", "train-from-scratch", "fine-tune",
+    "evaluate-model",
+)  # fmt: skip
+"""What runs with `--from-scratch` in every case; there may be stages that look at the model in use, or publish."""
+NEVER_CACHED = {"list-data", "find-champion"}
 
 
 def needed(name: str) -> str:

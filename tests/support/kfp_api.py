@@ -83,6 +83,9 @@ class KfpApi:
         logs: By node's id.
         health: What it says of itself.
         looks: By run, what the next looks at it see; the last stays.
+        messages: By node's id, what Argo says of its end.
+        cached: What KFP's cache has: pairs of a fingerprint and the ids of run and execution.
+        cancelled_after: Seconds after a run's start in which it is cancelled.
     """
 
     def __init__(self) -> None:
@@ -95,6 +98,9 @@ class KfpApi:
         self.health: dict[str, Any] = {"commit_sha": "c0ffee", "tag_name": "2.17.0", "multi_user": False}
         self.looks: dict[str, list[Sequence[Any]]] = {}
         self.next_looks: list[Sequence[Any]] = []
+        self.messages: dict[str, str] = {}
+        self.cached: list[tuple[str, str, str]] = []
+        self.cancelled_after = 0
         self.terminated: list[str] = []
         self.retried: list[str] = []
         self.deleted: list[str] = []
@@ -190,7 +196,10 @@ class KfpApi:
         history = [each.state for each in run.state_history or []]
         if state not in history[-1:]:
             history.append(state)
-        run.state_history = [models.V2beta1RuntimeStatus(state=each, update_time=START) for each in history]
+        begun = {"CANCELING": START + datetime.timedelta(seconds=self.cancelled_after)}
+        run.state_history = [
+            models.V2beta1RuntimeStatus(state=each, update_time=begun.get(each, START)) for each in history
+        ]
         run.finished_at = (
             START if state in ("SUCCEEDED", "FAILED") else datetime.datetime.fromtimestamp(0, datetime.UTC)
         )
@@ -230,6 +239,17 @@ class KfpApi:
         if node in self.logs:
             return self.logs[node]
         return json.dumps({"error_message": f"Failed to read logs for run {run_id}", "error_details": "no such pod"})
+
+    def _get_workflow(self, run_id: str, query: dict[str, str], body: Any) -> Any:
+        self._run(run_id)
+        nodes = {node: {"message": message} for node, message in self.messages.items()}
+        return {"pipeline_runtime": {"workflow_manifest": json.dumps({"status": {"nodes": nodes}})}}
+
+    def _list_tasks(self, query: dict[str, str], body: Any) -> Any:
+        (predicate,) = json.loads(query["filter"])["predicates"]
+        assert (predicate["op"], predicate["key"]) == ("EQUALS", "fingerprint")
+        found = [each for each in self.cached if each[0] == predicate["string_value"]]
+        return {"tasks": [{"runId": run, "mlmdExecutionID": execution} for _, run, execution in found]}
 
     def _create_schedule(self, query: dict[str, str], body: Any) -> Any:
         schedule = read(body, "V2beta1RecurringRun")
@@ -277,6 +297,8 @@ _ROUTES: list[tuple[str, Any]] = [
     (f"GET /apis/v2beta1/runs/{_ID}", KfpApi._get_run),
     (f"POST /apis/v2beta1/runs/{_ID}:terminate", KfpApi._terminate_run),
     (f"POST /apis/v2beta1/runs/{_ID}:retry", KfpApi._retry_run),
+    (f"GET /apis/v1beta1/runs/{_ID}", KfpApi._get_workflow),
+    ("GET /apis/v1alpha1/tasks", KfpApi._list_tasks),
     (f"GET /apis/v1alpha1/runs/{_ID}/nodes/{_ID}/log", KfpApi._log),
     ("POST /apis/v2beta1/recurringruns", KfpApi._create_schedule),
     ("GET /apis/v2beta1/recurringruns", KfpApi._list_schedules),
@@ -338,6 +360,8 @@ def node_id(run: Any, path: str) -> str:
 def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
     """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed.
 
+    With a first attempt that failed, a stage is pausing before the next one, or retrying.
+
     What is in a loop is called by its path, such as `for-loop-1.iteration-iterations(0:0).iteration-item.train-head`.
     """
     made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5, node_id(run, "root"))]
@@ -355,13 +379,14 @@ def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
             made.append(_node(stage, "SUCCEEDED", ready, ready, executor))
             made.append(_node("executor", "SKIPPED", ready, ready))
             continue
-        state = {"starting": "RUNNING", "running": "RUNNING", "done": "SUCCEEDED", "failed": "FAILED"}[phase]
+        state = {"done": "SUCCEEDED", "failed": "FAILED"}.get(phase, "RUNNING")
         inner = "PENDING" if phase == "starting" else state
         last = 0 if state == "RUNNING" else end
-        tries = attempts if phase == "failed" else attempts[:1]
+        tries = attempts if phase in ("failed", "retrying") else attempts[:1]
         made.append(_node(stage, state, ready, last, executor))
         made.append(_node("executor", state, ready, last, *tries))
-        made += [_node(f"executor({attempt})", inner, ready, last) for attempt in range(len(tries))]
+        ended = {"pausing": ["FAILED"], "retrying": ["FAILED", "RUNNING"]}.get(phase, [inner] * len(tries))
+        made += [_node(f"executor({attempt})", each, ready, last) for attempt, each in enumerate(ended)]
     if any(phase.endswith("failed") for _, phase in stages):
         # What Argo leaves out because of a failure is listed, without a state.
         left_out = set(run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]) - {stage for stage, _ in stages}

@@ -7,7 +7,9 @@ import hashlib
 import http.client
 import io
 import math
+import os
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,8 @@ from headstart.components.core.stores.objects import NotFound, Store, StoredObje
 from headstart.components.core.stores.transfer import Changed, Interrupted, Part
 
 _GONE = (404, 410)
+_ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": ("STORAGE_EMULATOR_HOST",)}
+"""Variables that name the server of a scheme's addresses, the one that counts first."""
 _PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -220,9 +224,26 @@ def interruption(error: BaseException, url: str, doing: str = "read") -> Excepti
             f"cannot {doing} {without_secrets(url)}: {error.verify_message}; set REQUESTS_CA_BUNDLE or AWS_CA_BUNDLE "
             "to the certificates to trust"
         )
+    if isinstance(error, socket.gaierror):
+        name, way_out = _server_of(url)
+        if error.errno == socket.EAI_NONAME:
+            return HeadstartError(f"cannot {doing} {without_secrets(url)}: {name} does not resolve; {way_out}")
+        return Interrupted(f"{name} does not resolve")
     if isinstance(error, TimeoutError):
         return Interrupted("it did not answer in time")
     return Interrupted(getattr(error, "strerror", None) or type(error).__name__)
+
+
+def _server_of(url: str) -> tuple[str, str]:
+    """What an address's server is called, and where its name comes from."""
+    parts = urlsplit(url)
+    for variable in _ENDPOINTS.get(parts.scheme, ()):
+        if endpoint := os.environ.get(variable):
+            host = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").hostname or endpoint
+            return f"the name {host!r}", f"check {variable}, which is {without_secrets(endpoint)}"
+    if parts.scheme in _ENDPOINTS:
+        return f"the name of the server of {parts.scheme}:// addresses", "check the network, and the region's name"
+    return f"the name {parts.hostname!r}", "check the address"
 
 
 def _below(error: BaseException) -> BaseException | None:
