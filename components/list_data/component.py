@@ -79,4 +79,4 @@ def list_data(
         written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri},
         publishes=publishes,
     )
-    return step.list_data(data, corrections, needs)
+    return step.list_data(data, corrections, needs=needs)
