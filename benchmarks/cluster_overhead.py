@@ -2,10 +2,12 @@
 
     headstart sample build/sample
     python benchmarks/cluster_overhead.py build/sample
+    python benchmarks/cluster_overhead.py build/sample --publish
 
 needs the variables that tests/cluster/conftest.py lists, and uses their store for the pictures. Both runs compute
-everything: the cluster's with `--no-cache`, on one image, then once more with the cache. Seconds of a stage on the
-cluster include its driver; they are KFP's own, to the second.
+everything: the cluster's with `--no-cache`, on one image, then once more with the cache. With `--publish` all of them
+publish, and what is unchanged is compared with itself. Seconds of a stage on the cluster include its driver; they are
+KFP's own, to the second.
 """
 
 import argparse
@@ -17,12 +19,14 @@ import tempfile
 import time
 import uuid
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from headstart.pipelines.cluster.client import Cluster
-from headstart.pipelines.cluster.runs import Run, read_run
+from headstart.pipelines.cluster.runs import Run, Stage, read_run
 from headstart.pipelines.settings import load_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -41,10 +45,10 @@ def zipped(folder: Path) -> bytes:
     return file.getvalue()
 
 
-def on_this_machine(data: Path, folder: Path) -> tuple[dict[str, float], float]:
+def on_this_machine(data: Path, folder: Path, *options: str | Path) -> tuple[dict[str, float], float]:
     """Seconds of each stage, and of the whole command."""
     start = time.monotonic()
-    done = headstart("run", "--data", data, *TRAINING, "--output", folder / "out")
+    done = headstart("run", "--data", data, *TRAINING, "--output", folder / "out", *options)
     whole = time.monotonic() - start
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -53,15 +57,40 @@ def on_this_machine(data: Path, folder: Path) -> tuple[dict[str, float], float]:
     }, whole
 
 
-def on_the_cluster(data: str, *options: str) -> tuple[Run, float]:
-    """The run, and the seconds of the whole command."""
+def on_the_cluster(data: str, *options: str) -> tuple[Run, int, float]:
+    """The run, how many pods it had, and the seconds of the whole command."""
     start = time.monotonic()
     done = headstart("submit", "--data", data, *TRAINING, "--wait", "--interval", "1", *options)
     whole = time.monotonic() - start
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     (run_id,) = re.findall(r"^run +(\S+)", done.stdout, re.MULTILINE)
-    return read_run(Cluster(load_settings({})).run(run_id)), whole
+    answer = Cluster(load_settings({})).run(run_id)
+    return read_run(answer), pods(answer.run_details.task_details), whole
+
+
+def pods(nodes: list[Any]) -> int:
+    """How many nodes of a run were pods: the drivers, and the attempts at running code."""
+    ran = [node for node in nodes if str(node.state) in ("SUCCEEDED", "FAILED")]
+    drivers = [node for node in ran if node.display_name.endswith("-driver")]
+    attempts = [node for node in ran if re.fullmatch(r"executor(\(\d+\))?", node.display_name)]
+    return len(drivers) + sum(not node.child_tasks for node in attempts)
+
+
+def table(local: Mapping[str, float], stages: Mapping[str, Stage]) -> list[str]:
+    """A line for each stage that ran, on the laptop or on the cluster."""
+    lines = [f"{'stage':20}  laptop  cluster   more"]
+    for name, stage in stages.items():
+        here, there = local.get(name), stage.seconds
+        if here is None and there is None:
+            continue
+        shown = [
+            f"{value:6.{digits}f} s" if value is not None else f"{'-':>8}"
+            for value, digits in ((here, 1), (there, 0))
+        ]
+        more = f"{there - here:5.0f} s" if here is not None and there is not None else ""
+        lines.append(f"{name:20} {' '.join(shown)} {more}".rstrip())
+    return lines
 
 
 def artifacts(objects: Objects, run: Run) -> dict[str, tuple[int, int]]:
@@ -81,7 +110,9 @@ def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, help="a folder of pictures")
-    pictures = parser.parse_args().pictures.resolve()
+    parser.add_argument("--publish", action="store_true", help="publish what is trained")
+    asked = parser.parse_args()
+    pictures = asked.pictures.resolve()
 
     objects = open_objects(os.environ["HEADSTART_PIPELINE_ROOT"], f"headstart-benchmarks/{uuid.uuid4().hex}")
     try:
@@ -91,17 +122,17 @@ def main() -> None:
             profile = objects.profile() | {"network": {"accelerator_limit": 0}}
             Path("profile.yaml").write_text(yaml.safe_dump(profile))
             os.environ["HEADSTART_PROFILE"] = str(Path(scratch, "profile.yaml"))
-            local, local_whole = on_this_machine(pictures, Path(scratch))
-            run, whole = on_the_cluster(data, "--no-cache")
-            on_the_cluster(data)
-            cached, cached_whole = on_the_cluster(data)
-        print("stage                 laptop  cluster  more")
-        for name, stage in run.stages.items():
-            seconds = stage.seconds or 0
-            print(f"{name:20} {local[name]:6.1f} s {seconds:6.0f} s {seconds - local[name]:5.0f} s")
-        print(f"{'whole command':20} {local_whole:6.1f} s {whole:6.0f} s {whole - local_whole:5.0f} s")
+            here = ["--publish", Path(scratch, "models")] if asked.publish else []
+            there = ["--publish", f"{data.rpartition('/')[0]}/models"] if asked.publish else []
+            local, local_whole = on_this_machine(pictures, Path(scratch), *here)
+            run, count, whole = on_the_cluster(data, "--no-cache", *there)
+            # The first of these fills the cache, or is compared with what is in use by now.
+            on_the_cluster(data, *there)
+            cached, cached_count, cached_whole = on_the_cluster(data, *there)
+        print(*table(local, run.stages), sep="\n")
+        print(f"{'whole command':20} {local_whole:6.1f} s {whole:6.0f} s {whole - local_whole:5.0f} s ({count} pods)")
         how = ", ".join(f"{name} {stage.phase.value}" for name, stage in cached.stages.items())
-        print(f"again, unchanged:    {cached_whole:6.0f} s ({how})")
+        print(f"again, unchanged: {cached_whole:.0f} s, {cached_count} pods ({how})")
         for name, (count, size) in artifacts(objects, run).items():
             print(f"{name:40} {count:3} objects {size / 1e6:8.2f} MB")
     finally:

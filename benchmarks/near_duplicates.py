@@ -36,7 +36,6 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -46,6 +45,14 @@ from headstart.components.download_dataset.images import Picture, check
 from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, near_duplicates
 
 PHASH_BITS = 8
+
+
+def imagehash_of(image: Image.Image) -> int:
+    """What ImageHash makes of an image."""
+    # It is no dependency of the project: only who runs this needs it.
+    import imagehash
+
+    return int(str(imagehash.phash(image)), 16)
 
 
 def recompressed(image: Image.Image, quality: int) -> Image.Image:
@@ -108,7 +115,7 @@ def main() -> None:
         names = [name for name in archive.namelist() if name.lower().endswith(".jpg")]
         images = [Image.open(io.BytesIO(archive.read(name))).convert("RGB") for name in names]
     sketches = [sketch(image) for image in images]
-    phashes = np.array([int(str(imagehash.phash(image)), 16) for image in images], np.uint64)
+    phashes = np.array([imagehash_of(image) for image in images], np.uint64)
 
     numbers = grouped(sketches)
     for group in np.flatnonzero(np.bincount(numbers) > 1):
@@ -125,7 +132,7 @@ def main() -> None:
         copies = [copy(images[row]) for row in some]
         found = grouped(sketches + [sketch(each) for each in copies])
         recall = np.mean([found[len(images) + place] == found[row] for place, row in enumerate(some)])
-        theirs = np.array([int(str(imagehash.phash(each)), 16) for each in copies], np.uint64)
+        theirs = np.array([imagehash_of(each) for each in copies], np.uint64)
         phash = np.mean(np.bitwise_count(theirs ^ phashes[list(some)]) <= PHASH_BITS)
         print(f"{what:36s} {recall:6.3f} {phash:6.3f}  {alone - len(set(found[: len(images)]))}")
 

@@ -45,9 +45,10 @@ def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any
         kubernetes.add_toleration_json(task, [each.spec() for each in own.tolerations])
     if group == "network" and own.accelerator_limit != 0:
         task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
-    if group == "network" or own.shared_memory:
         size = own.shared_memory or profile.network.shared_memory
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
+    elif own.shared_memory:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=own.shared_memory)  # noqa: S108
     if disk := own.ephemeral_storage or getattr(profile, group).ephemeral_storage:
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=disk)  # noqa: S108
     if stage in READING_STAGES:

@@ -150,15 +150,6 @@ def read_run(answer: Any) -> Run:
     )
 
 
-def _left_out(pipeline: Mapping[str, Any]) -> dict[str, Stage]:
-    """The stages that the pipeline was made without, for want of use: they are told of like those of a condition."""
-    if pipeline.get("pipelineInfo", {}).get("name") != TRANSFER_LEARNING:
-        return {}
-    there = {task.name for task in _tasks(pipeline)}
-    names = [name.replace("_", "-") for name in ONLY_WHERE_ASKED]
-    return {name: Stage(name, Phase.SKIPPED) for name in names if name not in there}
-
-
 def _cancelled_at(history: Sequence[Any]) -> datetime.datetime | None:
     """When the last attempt was terminated; a run that is tried again has the states of all attempts."""
     since = None
@@ -203,6 +194,15 @@ def _tasks(pipeline: Mapping[str, Any]) -> list[_Task]:
                 yield _Task(name, tasks[name], around)
 
     return list(below(pipeline["root"], {}))
+
+
+def _left_out(pipeline: Mapping[str, Any]) -> dict[str, Stage]:
+    """The stages that the pipeline was made without, for want of use: they are told of like those of a condition."""
+    if pipeline.get("pipelineInfo", {}).get("name") != TRANSFER_LEARNING:
+        return {}
+    there = {task.name for task in _tasks(pipeline)}
+    names = [name.replace("_", "-") for name in ONLY_WHERE_ASKED]
+    return {name: Stage(name, Phase.SKIPPED) for name in names if name not in there}
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:

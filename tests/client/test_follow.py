@@ -17,10 +17,10 @@ Stages = tuple[tuple[str, str], ...]
 DATA = ("--data", "gs://bucket/pictures")
 ROOT = ("--pipeline-root", "s3://bucket/runs")
 STAGES = (
-    "list-data", "download-dataset", "split-dataset", "find-champion", "train-head", "fine-tune", "evaluate-model"
+    "list-data", "download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model"
 )  # fmt: skip
 ALL = 9
-"""With what a condition leaves out."""
+"""With what the run has no use for."""
 
 METRICS = """starting
 event=metrics model=test accuracy=0.95 low=0.9 high=0.98 log_loss=0.12 images=168
@@ -56,9 +56,9 @@ def test_a_run_is_shown_stage_by_stage_and_ends_with_its_figures(on_cluster: Com
         ("RUNNING", ("list-data", "driver")),
         ("RUNNING", ("list-data", "running")),
         ("RUNNING", *done(*STAGES[:1]), ("download-dataset", "running")),
-        ("RUNNING", *done(*STAGES[:5]), ("fine-tune", "running")),
+        ("RUNNING", *done(*STAGES[:4]), ("fine-tune", "running")),
         # At the very end a task may still say that it is running.
-        ("SUCCEEDED", *done(*STAGES[:6]), ("evaluate-model", "running")),
+        ("SUCCEEDED", *done(*STAGES[:5]), ("evaluate-model", "running")),
         ("SUCCEEDED", *done(*STAGES)),
     ]
     every_log = threading.Thread(target=lambda: write_metrics(api), daemon=True)
@@ -100,7 +100,7 @@ def test_cached_stages_are_said_to_be_cached_and_figures_are_those_of_the_run_th
     for run_id in (measured, other_data):
         log(api, run_id, "evaluate-model", METRICS.replace("0.95", "0.77" if run_id == other_data else "0.95"))
         api.set(run_id, "SUCCEEDED", *done(*STAGES))
-    never = ("list-data", "find-champion")
+    never = ("list-data",)
     others = [name for name in STAGES if name not in never]
     cached = ("SUCCEEDED", *done(*never), *done(*others, phase="cached"))
     api.see(repeated, cached)
@@ -392,11 +392,11 @@ def test_resume_runs_what_failed(
 ) -> None:
     # What holds for new runs is no matter to this one.
     monkeypatch.setenv("HEADSTART_PROFILE", "cpu")
-    failed = (*done(*STAGES[:4]), ("train-head", "failed"))
+    failed = (*done(*STAGES[:3]), ("train-head", "failed"))
     api.see(submitted, ("FAILED", *failed))
     log(api, submitted, "evaluate-model", METRICS)
     # The failure of before is not shown again while the workflow takes up its work.
-    api.next_looks = [("RUNNING", *failed), ("RUNNING", *done(*STAGES[:4]), ("train-head", "running"))]
+    api.next_looks = [("RUNNING", *failed), ("RUNNING", *done(*STAGES[:3]), ("train-head", "running"))]
     api.next_looks.append(("SUCCEEDED", *done(*STAGES)))
     status, shown = on_cluster("submit", "--resume", submitted, "--wait")
     assert status == 0, shown
@@ -434,7 +434,7 @@ def test_resume_of_what_did_not_fail(
 
 
 def test_a_stage_that_does_not_start(on_cluster: Command, api: KfpApi) -> None:
-    api.next_looks = [("RUNNING", *done(*STAGES[:4]), ("train-head", "starting"))]
+    api.next_looks = [("RUNNING", *done(*STAGES[:3]), ("train-head", "starting"))]
     status, shown = on_cluster(
         "submit", *DATA, "--wait", "--namespace", "pets", "--start-notice", "0.05", "--start-timeout", "0.3"
     )

@@ -66,6 +66,15 @@ def test_from_scratch_adds_its_stage(on_cluster: Command, api: KfpApi) -> None:
     assert "train-from-scratch" in run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]
 
 
+def test_only_a_run_that_publishes_has_the_tasks_for_it(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA)[0] == 0
+    assert on_cluster("submit", *DATA, "--publish", "gs://bucket/models")[0] == 0
+    without, publishing = (run.pipeline_spec["pipeline_spec"] for run in api.runs.values())
+    more = {"find-champion", "compare-models", "condition-1"}
+    assert set(publishing["root"]["dag"]["tasks"]) == set(without["root"]["dag"]["tasks"]) | more
+    assert publishing["root"]["inputDefinitions"] == without["root"]["inputDefinitions"]
+
+
 def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_TOKEN", "s3cret")
     status, shown = on_cluster("submit", *DATA)

@@ -1,9 +1,16 @@
 """Listings of real stores: they tell every change, and no picture is transferred for them."""
 
+from pathlib import Path
+
 import pytest
+from support.published import version_folder
 from support.stores import Stored
 
+from headstart.components.core import registry
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.recipe import load_recipe
+from headstart.components.core.stores import open_tree
+from headstart.components.list_data.checks import Needs, check_needs
 from headstart.components.list_data.step import list_data
 
 
@@ -47,3 +54,24 @@ def test_a_manifest_is_read_and_the_pictures_it_names_are_looked_up(bucket: Stor
 def test_a_prefix_with_nothing_below_it_is_told(listed: Stored) -> None:
     with pytest.raises(HeadstartError, match="nothing is there; check the address"):
         list_data([listed.uri("nothing")])
+
+
+def test_what_a_run_needs_is_looked_for_in_every_store(bucket: Stored, tmp_path: Path) -> None:
+    recipe = load_recipe()
+    bucket.upload("mine.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(20_000_000))
+    bucket.upload("page.h5", b"<!doctype html>")
+    check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("mine.weights.h5"))]))
+    with pytest.raises(HeadstartError, match="begins as no HDF5"):
+        check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("page.h5"))]))
+    with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*none\.h5"):
+        check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("none.h5"))]))
+
+
+def test_what_is_published_is_looked_into_wherever_it_is(folder: str, tmp_path: Path) -> None:
+    registry.publish_folder(version_folder(tmp_path / "version"), folder)
+    before = open_tree(folder).names()
+    check_needs(Needs(publish_uri=folder, written={"checkpoint_uri": folder}))
+    assert open_tree(folder).names() == before
+    open_tree(folder).write(next(name for name in before if name.endswith("model.keras")), b"another")
+    with pytest.raises(HeadstartError, match="is not the file that"):
+        check_needs(Needs(publish_uri=folder))
