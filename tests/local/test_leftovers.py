@@ -51,7 +51,9 @@ def test_killed_run_leaves_the_results_before_and_the_next_one_tidies_up(
         assert eventually(lambda run=run: not run.survivors())  # type: ignore[misc]
         left += len(list(temporary.iterdir()))
     assert left, "no run was killed while it had temporary files"
-    # The next run fails at once; what was left before goes all the same.
+    # The next run fails in its first tasks; what was left before goes all the same.
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "readme.txt").write_text("no picture")
     failed = headstart("run", "--data", tmp_path / "none", *QUICK, "--output", output)
     assert failed.returncode == 1
     assert list(temporary.iterdir()) == [] and not (output / ".work").exists()
