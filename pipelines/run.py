@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import full_disk_in_one_line, read_json
+from headstart.components.core.files import full_disk_in_one_line, read_json, write_json
 from headstart.components.core.model import read_model_info
 from headstart.components.core.recipe import dump_recipe
 from headstart.pipelines.events import Event, Raised, StageEnded, StageStarted, parse
@@ -22,6 +22,7 @@ from headstart.pipelines.interruption import ignore_signals, interruptible
 from headstart.pipelines.masking import masked, secrets_of
 from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.stages import TRANSFER_LEARNING
+from headstart.pipelines.temporary import temporary_folder
 
 LOG = "run.log"
 METRICS = "metrics.json"
@@ -35,6 +36,10 @@ _COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
 """Which command's results a folder holds, by the last file to appear."""
 
 _WORK = ".work"
+_PREVIOUS = "previous"
+"""In the work folder: the results before, while new ones take their place."""
+_SWAP = "swap.json"
+"""In the work folder while results are swapped: names in the output folder, and which of them there were before."""
 _GRACE_SECONDS = 5
 _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
@@ -130,7 +135,8 @@ def run(request: Request, display: Display) -> dict[str, Any]:
 
     Until then the output folder holds `run.log`, a hidden work folder, and whatever an earlier run left there.
     The last of the products, `metrics.json`, is the last file to appear, and the first of an earlier run's to go: a
-    folder that has it is complete.
+    folder that has it is complete. What an earlier run left is moved aside, not deleted, until all of the new
+    products are there: where a run is killed in between, the next one puts it back before it does anything else.
 
     Args:
         request: What to run.
@@ -145,7 +151,12 @@ def run(request: Request, display: Display) -> dict[str, Any]:
         Interrupted: SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
     """
     _check_output(request)
-    with full_disk_in_one_line(request.output), interruptible(), _work_folder(request.output) as work:
+    with (
+        full_disk_in_one_line(request.output),
+        interruptible(),
+        _work_folder(request.output) as work,
+        temporary_folder(),
+    ):
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
         _publish(root, work, request)
@@ -250,14 +261,42 @@ def _publish(root: Path, work: Path, request: Request) -> None:
     (ready / products.text).write_text(products.write(ready), encoding="utf-8")
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
     ignore_signals()
-    for name in reversed(products.names):
-        target = output / name
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)
-    for name in products.names:
+    _swap(ready, output, work, products.names)
+
+
+def _swap(ready: Path, output: Path, work: Path, names: Sequence[str]) -> None:
+    """Moves new results into the place of those before, which `_undo_swap` can put back until the last is there."""
+    (work / _PREVIOUS).mkdir()
+    write_json(work / _SWAP, {name: os.path.lexists(output / name) for name in names})
+    for name in reversed(names):
+        if os.path.lexists(output / name):
+            (output / name).rename(work / _PREVIOUS / name)
+    for name in names:
         (ready / name).rename(output / name)
+
+
+def _undo_swap(output: Path, work: Path) -> None:
+    """Puts back the results that a run moved aside which was killed before its own were all there."""
+    if not (work / _SWAP).exists():
+        return
+    names = read_json(work / _SWAP, "output folder of a run that was killed")
+    last = next(reversed(names))
+    # It was moved aside first, and its successor arrives last: where there is one, all there is belongs together.
+    if os.path.lexists(output / last):
+        return
+    for name, was_there in names.items():
+        kept = work / _PREVIOUS / name
+        if os.path.lexists(kept) or not was_there:
+            _remove(output / name)
+        if os.path.lexists(kept):
+            kept.rename(output / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -274,8 +313,10 @@ def _work_folder(output: Path) -> Iterator[Path]:
             raise HeadstartError(
                 f"output {str(output)!r} is in use by another run; wait for it, or name another folder"
             ) from None
-        for leftover in work.iterdir():
-            shutil.rmtree(leftover)
+        _undo_swap(output, work)
+        # The list of what was swapped goes last: without it nothing could be put back.
+        for leftover in sorted(work.iterdir(), key=lambda path: path.name == _SWAP):
+            _remove(leftover)
         try:
             yield work
         finally:

@@ -28,6 +28,7 @@ ABOVE_CHANCE = -1.0
 """`min_accuracy` that was not given: a first publication has to be better than chance, by a test."""
 
 _ROUNDING = 1e-9
+_REASONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ def decide(candidate: Predictions, champion: Predictions | None, gate: Gate) -> 
         return _decide_on_first(candidate, gate, below, untested)
     comparison = compare(candidate, champion, gate.level, gate.min_images)
     if below:
-        return Decision(WORSE, below, below, comparison, gate)
+        return Decision(WORSE, _first_of(below), below, comparison, gate)
     return Decision(comparison.verdict, [comparison.reason, *untested], below, comparison, gate)
 
 
@@ -156,12 +157,18 @@ def _decide_on_first(candidate: Predictions, gate: Gate, below: list[str], untes
     sizes = np.bincount(candidate.labels, minlength=len(candidate.classes)).tolist()
     chance = against_chance(int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level)
     if below:
-        return Decision(WORSE, below, below, None, gate, chance)
+        return Decision(WORSE, _first_of(below), below, None, gate, chance)
     if chance.excluded or gate.floors.min_accuracy == 0:
         reasons = ["there is no model in use, and the floors are met", chance.in_words(), *untested]
         return Decision(BETTER, reasons, below, None, gate, chance)
     way_out = "add test images, or publish it all the same with --min-accuracy 0"
     return Decision(CANNOT_TELL, [f"{chance.in_words()}; {way_out}", *untested], below, None, gate, chance)
+
+
+def _first_of(below: list[str]) -> list[str]:
+    """The floors that are missed, in as many sentences as one reads."""
+    more = len(below) - _REASONS
+    return [*below[:_REASONS], f"{more} more floors are missed"] if more > 1 else below
 
 
 def _untested(candidate: Predictions, floors: Floors) -> list[str]:

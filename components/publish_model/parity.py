@@ -1,5 +1,6 @@
 """The parity gate: what is published has to answer as the model did that was evaluated."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -185,6 +187,37 @@ def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
     return parity
 
 
+def _run_served(order: dict[str, Any], errors: Path) -> int:
+    """Runs the other process to its end and returns its status; where this one ends before, that one does, too.
+
+    Args:
+        order: What to do, as `served` reads it.
+        errors: The file that its standard error goes to.
+    """
+    with (
+        errors.open("wb") as file,
+        subprocess.Popen(  # noqa: S603 - our own script
+            [sys.executable, "-I", "-S", served.__file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            # An accelerator is this process's; a server may have none.
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        ) as process,
+    ):
+        assert process.stdin is not None  # noqa: S101 - for the type checker
+        try:
+            # One that is gone already says why in its output. The pipe stays open, for it ends with the pipe.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(order).encode() + b"\n")
+                process.stdin.flush()
+            return process.wait()
+        finally:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+
+
 def ask_served(saved_model: Path, sample: Sample) -> Answers:
     """Asks a SavedModel, in a process that has nothing of ours, about the bytes of the images.
 
@@ -206,16 +239,10 @@ def ask_served(saved_model: Path, sample: Sample) -> Answers:
             "batch": _BATCH,
             "answers": str(answers),
         }
-        done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, "-I", "-S", served.__file__],
-            input=json.dumps(order),
-            capture_output=True,
-            text=True,
-            # An accelerator is this process's; a server may have none.
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
-        )
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"]
+        errors = Path(folder) / "stderr"
+        status = _run_served(order, errors)
+        if status:
+            lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with status {status}"]
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
         table = pq.read_table(answers)
     if table["id"].to_pylist() != sample.ids:

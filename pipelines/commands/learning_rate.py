@@ -4,7 +4,6 @@ import contextlib
 import functools
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,7 @@ from headstart.pipelines.events import ClassesFound, StageEnded, StageProgress, 
 from headstart.pipelines.interruption import interruptible, interruption_told
 from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.parameters import Parameters
+from headstart.pipelines.temporary import temporary_folder
 from headstart.pipelines.variants import DATA, TRAINING
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def learning_rate(
     with (
         interruption_told(console, output),
         interruptible(),
-        tempfile.TemporaryDirectory(prefix="headstart-") as folder,
+        temporary_folder() as folder,
     ):
-        test, about = _find(parameters, stage, steps, Path(folder), console)
+        test, about = _find(parameters, stage, steps, folder, console)
 
     from headstart.components.core.learning_rate import PAGE, write_range_test
 

@@ -133,8 +133,9 @@ def _predict(
     from headstart.components.predict_images.inputs import named
     from headstart.components.predict_images.located import located
     from headstart.components.predict_images.output import FORMATS, Tally
+    from headstart.pipelines.temporary import temporary_folder
 
-    with located(address) as found, contextlib.ExitStack() as opened:
+    with temporary_folder(), located(address) as found, contextlib.ExitStack() as opened:
         model = open_model(found, precision)
         if not model.trust.calibrated:
             typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)

@@ -36,6 +36,7 @@ def publish(
     from headstart.components.publish_model.files import check_installed
     from headstart.components.publish_model.step import Inputs, publish_model
     from headstart.pipelines.run import TEST, TRAIN
+    from headstart.pipelines.temporary import temporary_folder
 
     check_installed(export or [])
     for part in ("model", "evaluation", TEST):
@@ -50,7 +51,8 @@ def publish(
         exports=export or [],
         tolerance=tolerance,
     )
-    outcome = publish_model(inputs, uri)
+    with temporary_folder():
+        outcome = publish_model(inputs, uri)
     if outcome.status == OVERTAKEN:
         raise HeadstartError(
             f"{outcome.replaced} came into use at {uri} in the meantime, and stays; see headstart models show {uri}"

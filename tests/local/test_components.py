@@ -89,6 +89,13 @@ def test_split_dataset(root: Path, dataset: Path) -> None:
     assert set(folds) == {0, 1, 2, 3}
 
 
+def test_split_dataset_by_class(root: Path, dataset: Path) -> None:
+    counts = {"dog": [20, 5, 5], "cat": [30, 10, 20]}
+    run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, class_counts=counts, tiny_classes="leave_out")
+    sizes = [read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")]
+    assert sizes == [[30, 20], [10, 5], [20, 5]]
+
+
 def test_train_head(root: Path, splits: dict[str, Path]) -> None:
     settings = {"head.epochs": 2}
     run(train_head, as_data(splits, "train", "validation"), backbone="sketchnet", settings=settings)

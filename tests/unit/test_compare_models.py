@@ -143,6 +143,16 @@ def test_floor_on_recall_says_of_which_classes_it_knows_nothing() -> None:
     assert len(decide(model, None, Gate()).reasons) == 2
 
 
+def test_of_a_hundred_classes_below_a_floor_the_first_are_named() -> None:
+    names = [f"class {number}" for number in range(100)]
+    model = predictions(right(200, range(200)), classes=names, labels=np.arange(200) // 2)
+    model = dataclasses.replace(model, probabilities=np.eye(100)[(np.arange(200) // 2 + 1) % 100])
+    decision = decide(model, None, Gate(floors=Floors(min_recall=0.5)))
+    assert len(decision.below) == 100
+    assert decision.reasons[0] == "recall 0.0000 of class 0 is below min_recall 0.5"
+    assert len(decision.reasons) == 6 and decision.reasons[-1] == "95 more floors are missed"
+
+
 def test_a_drop_on_one_slice_outweighs_a_gain_on_the_others() -> None:
     sites = {"site": ["north"] * 100 + ["south"] * 400}
     candidate = predictions(right(500, range(30)), slices=sites)

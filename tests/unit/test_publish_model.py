@@ -16,6 +16,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from support.commands import eventually
 from support.published import check_version, version_folder
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
@@ -334,3 +335,43 @@ def test_decision_against_a_model_keeps_it_from_being_published(inputs: Inputs, 
             dataclasses.replace(inputs, decision=decision(tmp_path / "decision.json", "worse")), str(tmp_path / "uri")
         )
     assert not (tmp_path / "uri").exists()
+
+
+def hanging(folder: Path, code: str) -> str:
+    """An order for `served`, whose first import writes the process' id into a file and then never ends."""
+    (folder / "pyarrow.py").write_text(
+        f"import os; open({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\n{code}\n"
+    )
+    return json.dumps({"path": [str(folder)], "package": "headstart", "saved_model": "", "answers": ""})
+
+
+def is_running(folder: Path) -> bool:
+    """Whether the process is there, and not just waiting for its parent to take note of its end."""
+    pid = (folder / "pid").read_text() if (folder / "pid").exists() else ""
+    status = Path(f"/proc/{pid}/stat")
+    return bool(pid) and status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+# A match that takes years and lets no other thread run meanwhile, as TensorFlow does where it loads a model.
+@pytest.mark.parametrize("code", ["import time; time.sleep(600)", "import re; re.match('(a+)+$', 'a' * 60 + 'b')"])
+def test_process_that_serves_does_not_outlive_the_one_that_asks(code: str, tmp_path: Path) -> None:
+    order = hanging(tmp_path, code)
+    parent = (
+        "import json, sys; from pathlib import Path; from headstart.components.publish_model import parity\n"
+        "parity._run_served(json.loads(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, order, str(tmp_path / "stderr")]) as process:
+        assert eventually(lambda: is_running(tmp_path), 60)
+        process.kill()
+    assert eventually(lambda: not is_running(tmp_path), 2)
+
+
+def test_process_that_serves_ends_when_its_standard_input_closes(tmp_path: Path) -> None:
+    order = hanging(tmp_path, "import time; time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-I", "-S", served.__file__], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(order.encode() + b"\n")
+        process.stdin.flush()
+        assert eventually(lambda: is_running(tmp_path))
+        process.stdin.close()
+        assert process.wait(10) == 1
