@@ -25,7 +25,7 @@ AUTO = "auto"
 LEFT_OUT = "left out"
 """The reason of a file that lies where no class is, and is none of the bad ones."""
 
-RULES_IN_WORDS = {"given": "what the source says", "folders": "folders", "names": "file names"}
+RULES_IN_WORDS = {"given": "the labels", "folders": "the folders", "names": "the file names"}
 _HOW = {
     "given": "the source says the class of each file",
     "folders": "the class is the folder that a file lies in",

@@ -128,7 +128,8 @@ class _Intake:
         extra: Names of the columns that sources say beyond class and split.
         corrections: The right class of some pictures by their ids; empty for one to leave out.
         max_side: Longest side that is kept, in pixels.
-        told: Where the classes come from, in a word or two.
+        told: Where the classes come from, in words.
+        notes: What is to be known of how sources were read and classes told, a sentence each.
     """
 
     name: str
@@ -139,6 +140,7 @@ class _Intake:
     corrections: Mapping[str, str]
     max_side: int
     told: str
+    notes: list[str]
 
 
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
@@ -148,16 +150,18 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     if len(classes) < 2:
         raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
     counts = Counter(label for labelling in labelled for label in labelling.labels if label)
-    told = " / ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled))
+    told = " and ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled)) + f" of {name}"
     event("classes", number=len(classes), classes=classes_in_words(counts), told=told, data=name)
-    for note in dict.fromkeys(note for labelling in labelled for note in labelling.notes):
+    notes = [note for source in sources for note in source.notes]
+    notes = list(dict.fromkeys([*notes, *(note for labelling in labelled for note in labelling.notes)]))
+    for note in notes:
         event("classes_note", text=note)
     for alike in classes_alike(classes):
         event("classes_note", text=alike_in_words(alike))
     total = sum(len(source.entries) for source in sources)
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)
-    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told)
+    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told, notes)
     bad = _check(sources, intake, spool, settings)
     return _write(sources, intake, spool, bad, dataset, hygiene)
 
@@ -257,7 +261,7 @@ def _write(
             sources=[source.name for source in sources],
             classes=intake.classes,
             told=intake.told,
-            notes=list(dict.fromkeys(note for labelling in intake.labelled for note in labelling.notes)),
+            notes=intake.notes,
             labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
             facts=spool.facts(HYGIENE_FACTS, kept),
             quarantined=quarantined,

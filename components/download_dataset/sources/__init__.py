@@ -23,8 +23,8 @@ from headstart.components.download_dataset.sources.source import (
     Source,
     Unreadable,
     is_junk,
+    printable,
     read_stored,
-    shown,
     too_large,
 )
 
@@ -124,7 +124,7 @@ def _open_remote(uri: str, sha256: str, stack: contextlib.ExitStack) -> Source:
     objects = [each for each in objects if not is_junk(each.path)]
     objects.sort(key=lambda each: natural_key(each.path))
     wanted = Packed(StoredObject, objects)
-    entries = Packed(Entry, (Entry(shown(each.path)) for each in objects))
+    entries = Packed(Entry, (Entry(printable(each.path)) for each in objects))
     if _is_parquet(each.path for each in wanted):
         tables = [each for each in wanted if each.path.endswith(parquet.SUFFIX)]
         files = [

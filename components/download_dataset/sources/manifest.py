@@ -27,6 +27,7 @@ from headstart.components.download_dataset.sources.source import (
     Loader,
     Source,
     Unreadable,
+    printable,
     read_file,
     read_stored,
     shown,
@@ -87,7 +88,7 @@ def open_manifest(name: str, path: Path, base: str) -> Source:
 
 
 def _shown(image: str) -> str:
-    return shown(without_secrets(image) if is_remote(image) and has_credentials(image) else image)
+    return printable(without_secrets(image) if is_remote(image) and has_credentials(image) else image)
 
 
 def _extra(row: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from headstart.components.download_dataset.sources.source import (
     Loader,
     Source,
     Unreadable,
+    printable,
     shown,
     too_large,
 )
@@ -77,7 +78,9 @@ class _Table:
             paths = batch.column(self._image).field("path").to_pylist() if has_path else [None] * len(batch)
             splits = batch.column("split").to_pylist() if has_split else [None] * len(batch)
             for label, path, split in zip(batch.column(self._label).to_pylist(), paths, splits, strict=True):
-                yield Entry(shown(path or f"{self._file}#{number}"), self._label_name(label), split or split_of_file)
+                yield Entry(
+                    printable(path or f"{self._file}#{number}"), self._label_name(label), split or split_of_file
+                )
                 number += 1
 
     def loaders(self) -> Iterator[Loader]:
