@@ -21,6 +21,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.checking import Checked, File, check_all
 from headstart.components.download_dataset.corrections import read_corrections
 from headstart.components.download_dataset.findings import FACTS, hexadecimal
@@ -148,7 +149,9 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
-        raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
+        raise HeadstartError(
+            f"data {name!r} show only one class, {quoted(classes[0])}; a classifier needs two or more"
+        )
     counts = Counter(label for labelling in labelled for label in labelling.labels if label)
     told = " and ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled)) + f" of {name}"
     event("classes", number=len(classes), classes=classes_in_words(counts), told=told, data=name)
@@ -337,8 +340,8 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
     for label, count in zip(intake.classes, counts, strict=True):
         if not count:
             raise HeadstartError(
-                f"data {intake.name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or "
-                "take the class out"
+                f"data {intake.name!r}: no file of class {quoted(label)} can be used: {_head(quarantined)}; mend them, "
+                "or take the class out"
             )
 
 

@@ -118,23 +118,26 @@ def _lines(paths: list[str]) -> Iterator[str]:
                 yield name
 
 
-class _Terminal(io.RawIOBase):
+class Terminal(io.RawIOBase):
     """Writes to a terminal what it can show, line by line."""
 
     def writable(self) -> bool:
+        """Always."""
         return True
 
     def write(self, content: Any) -> int:
+        """Writes UTF-8 text, what cannot be shown escaped; returns the number of bytes that were taken."""
         lines = bytes(content).decode("utf-8", "replace").split("\n")
         sys.stdout.buffer.write("\n".join(map(visible, lines)).encode())
         return len(content)
 
     def flush(self) -> None:
+        """Passes on what has been written."""
         sys.stdout.buffer.flush()
 
 
 def _standard_output() -> BinaryIO:
-    return cast(BinaryIO, _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
+    return cast(BinaryIO, Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
 def _predict(address: str, paths: Iterable[str], precision: float, form: str, output: Path | None) -> bool:

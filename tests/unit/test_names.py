@@ -19,6 +19,7 @@ from headstart.components.core.visible import visible
 from headstart.components.download_dataset.sources import folder, open_source
 from headstart.components.download_dataset.sources.source import printable, true_name
 from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.pipelines.commands.predict import Terminal
 from headstart.pipelines.events import ClassesFound, parse
 
 NAMES = ["柴\u3000犬", "👨\u200d👩\u200d👧", "a\u00a0b", "Zoë", "\u202egpj.exe", "a\nb", "a\x1b[31m"]
@@ -229,3 +230,10 @@ def test_a_class_folder_that_is_a_link_is_found_in_any_order_of_the_disk(
 
     monkeypatch.setattr(os, "scandir", scan)
     assert folder.find(data).files == ["birds/small/1.jpg", "cats/1.jpg", "dogs/1.jpg"]
+
+
+def test_what_predict_writes_to_a_terminal_is_what_it_can_show(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    terminal = Terminal()
+    terminal.write('{"file": "柴\u3000犬\x1b[31m\u202e.jpg"}\n'.encode())
+    terminal.flush()
+    assert capfdbinary.readouterr().out.decode() == '{"file": "柴\u3000犬\\x1b[31m\\u202e.jpg"}\n'
