@@ -340,8 +340,8 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
     for label, count in zip(intake.classes, counts, strict=True):
         if not count:
             raise HeadstartError(
-                f"data {intake.name!r}: no file of class {quoted(label)} can be used: {_head(quarantined)}; mend them, "
-                "or take the class out"
+                f"data {intake.name!r}: no file of class {quoted(label)} can be used: {_head(quarantined)}; "
+                "mend them, or take the class out"
             )
 
 
