@@ -3,6 +3,8 @@
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from headstart.components.core.natural import natural_key
+
 _ALL = 12
 _FIRST = 5
 
@@ -17,7 +19,7 @@ def classes_in_words(counts: Mapping[str, int]) -> str:
         >>> classes_in_words({"dog": 1200, "cat": 3})
         '2 classes: cat (3), dog (1,200)'
     """
-    ordered = sorted(counts.items())
+    ordered = sorted(counts.items(), key=lambda each: natural_key(each[0]))
     shown = ordered if len(ordered) <= _ALL else ordered[:_FIRST]
     words = f"{len(ordered)} class{'es' if len(ordered) != 1 else ''}: " + ", ".join(map(_counted, shown))
     if len(shown) < len(ordered):

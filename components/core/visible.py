@@ -9,6 +9,11 @@ _UNSHOWN = re.compile(
 )
 
 
+def quoted(name: str) -> str:
+    """A name in quotes for a message, as it is but for what cannot be shown."""
+    return f"'{visible(name)}'"
+
+
 def visible(text: str) -> str:
     r"""Escapes what cannot be shown, or changes how the rest is shown; all else, blanks of any width too, stays.
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.layouts import (
     SPLIT_NAMES,
     Ambiguous,
@@ -25,7 +26,7 @@ AUTO = "auto"
 LEFT_OUT = "left out"
 """The reason of a file that lies where no class is, and is none of the bad ones."""
 
-RULES_IN_WORDS = {"given": "what the source says", "folders": "folders", "names": "file names"}
+RULES_IN_WORDS = {"given": "the labels", "folders": "the folders", "names": "the file names"}
 _HOW = {
     "given": "the source says the class of each file",
     "folders": "the class is the folder that a file lies in",
@@ -144,7 +145,7 @@ def _too_few(
     entries: Iterable[Entry], source: str, rule: str, level: int, tried: dict[str, list[str]]
 ) -> HeadstartError:
     only = next((label for labels in tried.values() for label in labels if label), "")
-    found = f"only one class, {only!r}" if only else "no classes"
+    found = f"only one class, {quoted(only)}" if only else "no classes"
     files = len(next(iter(tried.values())))
     how = f" by class_level={level}" if level else "" if rule == AUTO else f" by labels={rule}"
     start = f"data {source!r} shows {found} in {files} files{how}"
@@ -171,7 +172,7 @@ def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: li
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     if len(names) > 1 and len(classes) == 1:
         raise HeadstartError(
-            f"data {source!r}: by its folder every file is of class {classes[0]!r}, by their names they are of "
+            f"data {source!r}: by its folder every file is of class {quoted(classes[0])}, by their names they are of "
             f"{shown}; pass labels 'folders' or 'names'"
         )
     if len(names) > 1 and any(map(split_of, classes)) and len(names) < 100:

@@ -311,6 +311,7 @@ class _Reader:
             ((name, child),) = children.items()
             self.read([(folder, split or split_of(name)) for folder, split in child], level + 1)
             return
+        children = self._without_copies(children)
         plain = {name: child for name, child in children.items() if not _tells_no_class(name)}
         if not plain:
             self._look_through(children, level)
@@ -325,6 +326,20 @@ class _Reader:
 
     def _known(self, folder: _Folder) -> Iterator[_Folder]:
         return (each for each in folder.all() if each.path in self._layout.classes)
+
+    def _without_copies(self, children: dict[str, _Group]) -> dict[str, _Group]:
+        """The folders, with the content of one that holds folders of the same names put into these."""
+        plain = {name: child for name, child in children.items() if not _tells_no_class(name)}
+        within = {name: _merged(child) for name, child in plain.items() if not _own(child)}
+        copies = [name for name, names in within.items() if names and names.keys() <= plain.keys() - {name}]
+        if not copies or len(plain) - len(copies) < 2:
+            return children
+        kept = {name: child for name, child in children.items() if name not in copies}
+        for copy in copies:
+            for name, group in within[copy].items():
+                kept[name] = [*kept.get(name, []), *group]
+            self._layout.notes.append(f"{copy} holds the same class folders as lie beside it, and is read with them")
+        return kept
 
     def read_single(self, root: _Folder) -> None:
         """Makes all pictures one class, where they lie in one folder, or in folders within one another."""
@@ -482,6 +497,9 @@ class _Reader:
         if doubtful:
             if not self._decided or len(classes) < 2:
                 without = [Reading("--labels folders", _counts(classes))] if len(classes) > 1 else []
+                below = _counts(_merged([each for child in children.values() for each in child]))
+                if len(below) > 1:
+                    without.append(Reading(f"--class-level {level + 1}", below))
                 whose = "its" if len(doubtful) == 1 else "their"
                 raise Ambiguous(
                     f"{_listed(sorted(doubtful))} may be no class, by {whose} name",
@@ -528,9 +546,9 @@ class _Reader:
                     Reading(f"--class-level {depth}", _counts(deeper)),
                 ],
             )
-        elif sessions and shared and not all(map(is_session, names)):
+        elif sessions and (found := self._below_sessions([each for group in inside.values() for each in group])):
             self._layout.notes.append(f"{_listed(classes)} are named as sessions, and hold the same folders")
-            self.read([each for group in inside.values() for each in group], depth)
+            self.read(found, depth + max(found[0][0].path.count("/") + 2 - depth, 0))
             return
         elif not self._are_sessions(names, below) and not (
             not sessions and all(len(each) == 1 for each in below.values())
@@ -556,6 +574,14 @@ class _Reader:
             )
         for name, group in classes.items():
             self._give(name, group)
+
+    def _below_sessions(self, group: _Group) -> _Group:
+        """The folders that hold the same folders, sessions within sessions looked through; empty if not so."""
+        while children := _merged(group):
+            if not all(is_session(name) or _NUMBERED.fullmatch(name) for name in children):
+                return group if max(map(len, children.values())) > 1 else []
+            group = [each for child in children.values() for each in child]
+        return []
 
     def _are_sessions(self, names: Iterable[str], below: Mapping[str, Mapping[str, _Group]]) -> bool:
         """Whether folders below classes tell only when, or of whom, a picture is."""

@@ -21,6 +21,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.checking import Checked, File, check_all
 from headstart.components.download_dataset.corrections import read_corrections
 from headstart.components.download_dataset.findings import FACTS, hexadecimal
@@ -136,7 +137,8 @@ class _Intake:
         extra: Names of the columns that sources say beyond class and split.
         corrections: The right class of some pictures by their ids; empty for one to leave out.
         max_side: Longest side that is kept, in pixels.
-        told: Where the classes come from, in a word or two.
+        told: Where the classes come from, in words.
+        notes: What is to be known of how sources were read and classes told, a sentence each.
     """
 
     name: str
@@ -147,6 +149,7 @@ class _Intake:
     corrections: Mapping[str, str]
     max_side: int
     told: str
+    notes: list[str]
 
 
 def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, settings: Settings) -> DatasetInfo:
@@ -154,18 +157,22 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     classes = sorted({label for labelling in labelled for label in labelling.labels} - {""})
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
-        raise HeadstartError(f"data {name!r} show only one class, {classes[0]!r}; a classifier needs two or more")
+        raise HeadstartError(
+            f"data {name!r} show only one class, {quoted(classes[0])}; a classifier needs two or more"
+        )
     counts = Counter(label for labelling in labelled for label in labelling.labels if label)
-    told = " / ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled))
+    told = " and ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled)) + f" of {name}"
     event("classes", number=len(classes), classes=classes_in_words(counts), told=told, data=name)
-    for note in dict.fromkeys(note for labelling in labelled for note in labelling.notes):
+    notes = [note for source in sources for note in source.notes]
+    notes = list(dict.fromkeys([*notes, *(note for labelling in labelled for note in labelling.notes)]))
+    for note in notes:
         event("classes_note", text=note)
     for alike in classes_alike(classes):
         event("classes_note", text=alike_in_words(alike))
     total = sum(len(source.entries) for source in sources)
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)
-    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told)
+    intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told, notes)
     bad = _check(sources, intake, spool, settings)
     return _write(sources, intake, spool, bad, dataset, hygiene)
 
@@ -265,7 +272,7 @@ def _write(
             sources=[source.name for source in sources],
             classes=intake.classes,
             told=intake.told,
-            notes=list(dict.fromkeys(note for labelling in intake.labelled for note in labelling.notes)),
+            notes=intake.notes,
             labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
             facts=spool.facts(HYGIENE_FACTS, kept),
             quarantined=quarantined,
@@ -341,8 +348,8 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
     for label, count in zip(intake.classes, counts, strict=True):
         if not count:
             raise HeadstartError(
-                f"data {intake.name!r}: no file of class {label!r} can be used: {_head(quarantined)}; mend them, or "
-                "take the class out"
+                f"data {intake.name!r}: no file of class {quoted(label)} can be used: {_head(quarantined)}; "
+                "mend them, or take the class out"
             )
 
 

@@ -36,6 +36,7 @@ from headstart.components.download_dataset.sources.source import (
     printable,
     read_file,
     read_stored,
+    true_name,
 )
 from headstart.components.download_dataset.sources.tables import is_table
 
@@ -139,6 +140,9 @@ def _on_disk(name: str) -> Iterator[Named]:
             yield _not_found(name, "missing", "no file has such a name")
         for each in sorted(found, key=natural_key):
             yield _file(Path(each))
+    elif not os.path.lexists(path) and os.path.lexists(true_name(str(path))):
+        # The name as it was told, of a file whose own is no UTF-8.
+        yield _file(Path(true_name(str(path))))
     else:
         yield _file(path)
 

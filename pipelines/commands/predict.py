@@ -1,16 +1,18 @@
 """`headstart predict`."""
 
 import contextlib
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
 from headstart.components.core.errors import HeadstartError, unknown_name
+from headstart.components.core.visible import visible
 from headstart.pipelines.commands.quiet import import_tensorflow
 from headstart.pipelines.output import written_file
 
@@ -124,6 +126,28 @@ def _lines(paths: list[str]) -> Iterator[str]:
                 yield name
 
 
+class Terminal(io.RawIOBase):
+    """Writes to a terminal what it can show, line by line."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Writes UTF-8 text, what cannot be shown escaped; returns the number of bytes that were taken."""
+        lines = bytes(content).decode("utf-8", "replace").split("\n")
+        sys.stdout.buffer.write("\n".join(map(visible, lines)).encode())
+        return len(content)
+
+    def flush(self) -> None:
+        """Passes on what has been written."""
+        sys.stdout.buffer.flush()
+
+
+def _standard_output() -> BinaryIO:
+    return cast(BinaryIO, Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
+
+
 def _predict(
     address: str, paths: Iterable[str], precision: float, form: str, output: Path | None, image_column: str
 ) -> bool:
@@ -142,7 +166,7 @@ def _predict(
         import_tensorflow()
         tally = Tally()
         write = write_table if form == _TABLE else FORMATS[form]
-        with written_file(expanded(output)) if output else contextlib.nullcontext(sys.stdout.buffer) as file:
+        with written_file(expanded(output)) if output else contextlib.nullcontext(_standard_output()) as file:
             images = named(paths, opened, image_column)
             write(tally.count(answers(model, images)), model.schema, file)
     if tally.unreadable:
@@ -172,8 +196,10 @@ def write_table(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema", file: 
     for batch in batches:
         for row in batch.to_pylist():
             if row["reason"]:
-                text = line("", "", f"{row['file']}: {row['reason']}: {row['detail']}")
+                text = line("", "", f"{visible(row['file'])}: {row['reason']}: {row['detail']}")
             else:
-                text = line(row["label"] or "?", f"{max(row[name] for name in columns):.3f}", row["file"])
+                text = line(
+                    visible(row["label"] or "?"), f"{max(row[name] for name in columns):.3f}", visible(row["file"])
+                )
             file.write(text.encode())
         file.flush()

@@ -89,6 +89,29 @@ def _in_folder(change: Callable[[Path], object]) -> Callable[[Path], str]:
     return make
 
 
+def _breeds(pets: Path) -> None:
+    """Each class folder holds folders that could be classes themselves."""
+    for seed, breed in enumerate(("tabby", "pug", "siamese", "boxer", "tabby", "pug")):
+        place = pets / ("cats", "dogs")[seed % 2]
+        (place / breed).mkdir(exist_ok=True)
+        (place / f"{seed}.jpg").rename(place / breed / f"{seed}.jpg")
+
+
+def _days(folder: Path) -> str:
+    """The class folders lie in a folder of each day."""
+    shutil.move(folder / "pets", folder / "2024-05-01")
+    (folder / "2024-05-02" / "cats").mkdir(parents=True)
+    (folder / "2024-05-02" / "cats" / "x.jpg").write_bytes(JPEG)
+    return str(folder)
+
+
+def _kaggle(folder: Path) -> str:
+    (folder / "pets" / "cats").rename(folder / "pets" / "train_images")
+    (folder / "pets" / "dogs").rename(folder / "pets" / "test_images")
+    (folder / "pets" / "train.csv").write_text("image_id,label\n0.jpg,0\n")
+    return str(folder / "pets")
+
+
 def _zip(change: Callable[[zipfile.ZipFile], object] = lambda archive: None, spoil: Callable[[bytes], bytes] = bytes):
     def make(folder: Path) -> str:
         path = folder / "pets.zip"
@@ -362,10 +385,11 @@ CASES = [
     Case("EXIF that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
     Case("colour profile that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), icc_profile=b"nonsense")),
     Case("photograph of 3,000 x 2,000", ACCEPTED, "reduced to 512 x 341", _image("JPEG", picture(9, 3000, 2000))),
-    Case("file name with a line break and quotes", ACCEPTED, "name escaped", _file(JPEG, 'cats/a\n"b",c.jpg')),
+    Case("file name with a line break and quotes", ACCEPTED, "as it is, but on a terminal", _file(JPEG, 'cats/a\n"b",c.jpg')),
     Case("file name that a spreadsheet would run", ACCEPTED, "as it is", _file(JPEG, "cats/=1+1.jpg")),
     Case("file name that is HTML", ACCEPTED, "name escaped", _file(JPEG, "cats/<script>alert(1)<&>.jpg")),
-    Case("file name that is no UTF-8", ACCEPTED, "name escaped", _file(JPEG, os.fsdecode(b"cats/caf\xe9.jpg"))),
+    Case("file name with wide blanks and joined emoji", ACCEPTED, "as it is", _file(JPEG, "cats/写真\u3000👨\u200d👩\u200d👧.jpg")),
+    Case("file name that is no UTF-8", ACCEPTED, "those bytes as \\xe9", _file(JPEG, os.fsdecode(b"cats/caf\xe9.jpg"))),
     Case("file name of 250 characters", ACCEPTED, "as it is", _file(JPEG, f"cats/{'x' * 246}.jpg")),
     # What lies about.
     Case(".DS_Store", IGNORED, "counted", _file(b"Bud1", "cats/.DS_Store")),
@@ -382,6 +406,15 @@ CASES = [
     Case("a link to nowhere", QUARANTINED, "broken link", _in_folder(lambda pets: (pets / "cats/x.jpg").symlink_to("nowhere"))),
     Case("a link to a folder above", IGNORED, "each folder is read once", _in_folder(lambda pets: (pets / "cats/loop").symlink_to(pets))),
     Case("a named pipe", QUARANTINED, "not a file", _in_folder(lambda pets: os.mkfifo(pets / "cats/x.jpg"))),
+    Case("a link to the class folder beside it", IGNORED, "each folder is read once", _in_folder(lambda pets: (pets / "a_cats").symlink_to(pets / "cats"))),
+    Case("a folder within a class folder", ACCEPTED, "of that class", _file(JPEG, "cats/kittens/x.jpg")),
+    Case("class folders within class folders", REFUSED, "--class-level 1 takes 2 classes: cats (3), dogs (3); --class-level 2 takes 4 classes", _in_folder(_breeds)),
+    Case("class folders within folders of days", ACCEPTED, "the class folders", _days),
+    Case("a folder test with one file beside class folders", QUARANTINED, "left out", _file(JPEG, "test/x.jpg")),
+    Case("a folder test with more beside class folders", REFUSED, "test may be no class, by its name; --class-level 1 takes 3 classes", _in_folder(lambda pets: shutil.copytree(pets / "cats", pets / "test"))),
+    Case("a folder examples beside class folders", REFUSED, "examples may be no class, by its name", _file(JPEG, "examples/x.jpg")),
+    Case("a folder masks beside class folders", REFUSED, "masks may be no class, by its name", _file(JPEG, "masks/x.jpg")),
+    Case("train_images and test_images beside train.csv", REFUSED, "train.csv may list the classes", _kaggle),
     Case("an empty folder", IGNORED, "no class", _in_folder(lambda pets: (pets / "birds").mkdir())),
     Case("a class with broken files only", REFUSED, "no file of class 'birds' can be used: birds/x.jpg: empty", _file(b"", "birds/x.jpg")),
     Case("one class only", REFUSED, "only one class, 'cats'", _in_folder(lambda pets: shutil.rmtree(pets / "dogs"))),
@@ -392,6 +425,7 @@ CASES = [
     Case("zip with a member /tmp/x.jpg", REFUSED, "points out of it", _zip(lambda archive: archive.writestr("/tmp/x.jpg", JPEG))),
     Case("zip with a member C:\\x.jpg", REFUSED, "points out of it", _zip(lambda archive: archive.writestr("C:\\x.jpg", JPEG))),
     Case("zip with names in Windows' manner", ACCEPTED, "with slashes", _zip(lambda archive: archive.writestr("pets\\cats\\x.jpg", JPEG))),
+    Case("zip with names in a Chinese code page", ACCEPTED, "decoded, and said", _zip(lambda archive: archive.writestr("pets/cats/ABCD.jpg", JPEG), lambda content: content.replace(b"ABCD", "猫狗".encode("gbk")))),
     Case("zip with a link to /etc/passwd", QUARANTINED, "link", _zip(_zip_link)),
     Case("zip with a member of 300 MB", QUARANTINED, "too large", _zip(_zip_zeros)),
     Case("zip with a damaged member", QUARANTINED, "damaged", _zip(spoil=_flip)),

@@ -174,6 +174,48 @@ UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
         {"cats": 8, "dogs": 4},
         {},
     ),
+    "year and month, then class": (
+        {"2021/06/cats": 5, "2021/07/dogs": 4, "2022/06/cats": 3},
+        {"cats": 8, "dogs": 4},
+        {},
+    ),
+    "the same once more in a folder": (
+        {"yes": 5, "no": 4, "brain_tumor_dataset/yes": 5, "brain_tumor_dataset/no": 4},
+        {"yes": 10, "no": 8},
+        {},
+    ),
+    "the same once more in a folder of its name": (
+        {"pv/PlantVillage/a": 5, "pv/PlantVillage/b": 4, "pv/a": 5, "pv/b": 4},
+        {"a": 10, "b": 8},
+        {},
+    ),
+    "ImageNet": (
+        {
+            "ILSVRC/Data/CLS-LOC/train/n01": 5,
+            "ILSVRC/Data/CLS-LOC/train/n02": 4,
+            "ILSVRC/Data/CLS-LOC/val": 9,
+            "ILSVRC/Data/CLS-LOC/test": 9,
+            "ILSVRC/Annotations/CLS-LOC/train/n01/*.xml": 5,
+            "ILSVRC/ImageSets/CLS-LOC/train_cls.txt": 1,
+        },
+        {"n01": 5, "n02": 4},
+        {},
+    ),
+    "CUB-200-2011": (
+        {
+            "CUB/images/001.Black_footed_Albatross/*.jpg": 5,
+            "CUB/images/002.Laysan_Albatross/*.jpg": 4,
+            "CUB/segmentations/001.Black_footed_Albatross/*.png": 5,
+            "CUB/parts/parts.txt": 1,
+        },
+        {"001.Black_footed_Albatross": 5, "002.Laysan_Albatross": 4},
+        {},
+    ),
+    "STL-10": (
+        {"train_images/1": 5, "train_images/2": 4, "test_images/1": 3, "test_images/2": 2, "unlabeled": 9},
+        {"1": 8, "2": 6},
+        {"train": 9, "test": 5},
+    ),
     "batch, then class": ({"batch_1/cats": 5, "batch_1/dogs": 4, "batch_2/dogs": 3}, {"cats": 5, "dogs": 7}, {}),
     "split, then class, then session": (
         {"train/cats/mon": 5, "train/cats/tue": 4, "train/dogs/mon": 3, "test/cats/mon": 2, "test/dogs/mon": 2},
@@ -293,6 +335,33 @@ ASKED: dict[str, tuple[Files, list[str]]] = {
     "other folders in test": (
         {"train/cat": 5, "train/dog": 4, "test/a": 3, "test/b": 3},
         ["--class-level 2 takes 4 classes", "--labels folders takes 2 classes: cat (5), dog (4)"],
+    ),
+    "a copy in a folder data": (
+        {
+            "natural_images/cat": 5,
+            "natural_images/dog": 4,
+            "data/natural_images/cat": 5,
+            "data/natural_images/dog": 4,
+        },
+        ["data may be no class", "--class-level 1", "--class-level 2"],
+    ),
+    "Kaggle's single_prediction": (
+        {
+            "training_set/cats": 5,
+            "training_set/dogs": 4,
+            "test_set/cats": 3,
+            "test_set/dogs": 2,
+            "single_prediction": 2,
+        },
+        ["single_prediction beside them is none of these classes", "--labels folders takes 2 classes: cats (8)"],
+    ),
+    "Fruits-360": (
+        {"Training/Apple": 5, "Training/Fig": 4, "Test/Apple": 3, "Test/Fig": 2, "test-multiple_images": 3},
+        ["test-multiple_images", "--labels folders takes 2 classes: Apple (8), Fig (6)"],
+    ),
+    "horse-or-human": (
+        {"hoh/horses": 5, "hoh/humans": 4, "validation-hoh/horses": 3, "validation-hoh/humans": 2},
+        ["--class-level 1 takes 2 classes: hoh (9)", "--class-level 2 takes 2 classes: horses (8), humans (6)"],
     ),
     "splits without classes": ({"train": 5, "test": 4}, ["no classes", "--class-level 1 takes 2 classes"]),
     "a list beside": ({"train_images": 5, "test_images": 4, "train.csv": 1}, ["train.csv may list the classes"]),

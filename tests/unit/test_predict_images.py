@@ -293,8 +293,19 @@ def test_a_file_is_named_as_it_is_on_disk(tmp_path: Path) -> None:
     decomposed.write_bytes(b"a cat")
     for path in (tmp_path, decomposed, tmp_path / "*.jpg"):
         (found,) = named([str(path)])
-        assert found.file == f"{tmp_path}/Cafe\u0301 \\u202e.jpg"
+        assert found.file == str(decomposed)
         assert found.load() == b"a cat"
+
+
+def test_a_file_whose_name_is_no_utf_8_is_found_by_the_name_that_is_told(tmp_path: Path) -> None:
+    latin, spelled = tmp_path / os.fsdecode(b"caf\xe9.jpg"), tmp_path / r"caf\xe9.jpg"
+    latin.write_bytes(b"a cat")
+    spelled.write_bytes(b"a dog")
+    told = {found.file: found.load() for found in named([str(tmp_path)])}
+    assert told == {rf"{tmp_path}/caf\xe9.jpg": b"a cat", rf"{tmp_path}/caf\x5cxe9.jpg": b"a dog"}
+    spelled.rename(tmp_path / "dog.jpg")
+    (found,) = named([rf"{tmp_path}/caf\xe9.jpg"])
+    assert found.load() == b"a cat"
 
 
 def test_an_output_is_blamed_for_what_is_its_own(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from headstart.components.download_dataset.sources.source import (
     Source,
     Unreadable,
     is_junk,
+    printable,
     read_stored,
-    shown,
     too_large,
 )
 
@@ -153,7 +153,7 @@ class _Opening:
         objects = [each for each in objects if not is_junk(each.path)]
         objects.sort(key=lambda each: natural_key(each.path))
         wanted = Packed(StoredObject, objects)
-        entries = Packed(Entry, (Entry(shown(each.path)) for each in objects))
+        entries = Packed(Entry, (Entry(printable(each.path)) for each in objects))
 
         def loaders() -> Iterator[Loader]:
             return (functools.partial(_read_object, store, each) for each in wanted)

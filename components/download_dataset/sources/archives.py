@@ -27,9 +27,10 @@ from headstart.components.download_dataset.sources.source import (
     Unreadable,
     is_junk,
     member_name,
-    shown,
+    printable,
     too_large,
 )
+from headstart.components.download_dataset.sources.zip_names import decoded_names
 
 MAX_TOTAL_BYTES = 2**40
 """What an archive may unpack to."""
@@ -132,8 +133,10 @@ def open_zip(name: str, path: Path, stack: contextlib.ExitStack) -> Source:
         raise _damaged(name, str(error)) from None
     members, unusable, ignored = [], [], 0
     size = _Size(name, path.stat().st_size)
-    for info in archive.infolist():
-        file = member_name(info.filename, name)
+    infos = archive.infolist()
+    decoded, note = decoded_names(infos)
+    for info, decoded_name in zip(infos, decoded, strict=True):
+        file = member_name(decoded_name, name)
         kind = stat.S_IFMT(info.external_attr >> 16)
         if is_junk(file):
             ignored += not info.is_dir()
@@ -147,10 +150,10 @@ def open_zip(name: str, path: Path, stack: contextlib.ExitStack) -> Source:
             size.add(info.file_size)
             members.append((file, info))
     members.sort(key=lambda member: natural_key(member[0]))
-    entries = Packed(Entry, (Entry(shown(file)) for file, _ in members))
+    entries = Packed(Entry, (Entry(printable(file)) for file, _ in members))
     packed = Packed(_Member, (_Member.of(info) for _, info in members))
     # The library's own list takes ten times the memory, and reading a member does not need it.
-    archive.filelist.clear()
+    infos.clear()
     archive.NameToInfo.clear()
 
     def loaders() -> Iterator[Loader]:
@@ -165,7 +168,7 @@ def open_zip(name: str, path: Path, stack: contextlib.ExitStack) -> Source:
             raise _damaged(name, str(error)) from None
         return target
 
-    return Source(name, entries, loaders, ignored, tuple(unusable), copy=copy)
+    return Source(name, entries, loaders, ignored, tuple(unusable), copy=copy, notes=(note,) if note else ())
 
 
 def open_tar(name: str, path: Path) -> Source:
@@ -191,7 +194,7 @@ def open_tar(name: str, path: Path) -> Source:
                     ignored += not info.isdir()
                 elif info.isfile():
                     started = True
-                    yield Entry(shown(file))
+                    yield Entry(printable(file))
                 elif not info.isdir():
                     unusable.append(_not_a_file(file, "link" if info.issym() or info.islnk() else "device"))
 
@@ -262,7 +265,7 @@ def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def _not_a_file(name: str, kind: str) -> Quarantined:
-    return Quarantined(shown(name), kind, f"a {kind} in an archive is not followed")
+    return Quarantined(printable(name), kind, f"a {kind} in an archive is not followed")
 
 
 def _damaged(name: str, why: str) -> HeadstartError:

@@ -12,7 +12,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.natural import natural_key
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.packed import Packed
-from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, read_file, shown
+from headstart.components.download_dataset.sources.source import Entry, Loader, Source, is_junk, printable, read_file
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -25,6 +25,9 @@ def _refuse(error: OSError) -> NoReturn:
 def walk(root: Path, closed: Callable[[OSError], object] = _refuse) -> Iterator[tuple[Path, list[str]]]:
     """Walks through a folder, folders of junk left out; links to folders are followed, each folder once.
 
+    A folder that lies below the root by its own name is found under that, whatever links lead to it; of several links
+    to a folder elsewhere the first in natural order is followed. So the disk's own order does not matter.
+
     Args:
         root: The folder.
         closed: What to do about a folder that may not be read; it is passed over where that does not raise.
@@ -36,19 +39,39 @@ def walk(root: Path, closed: Callable[[OSError], object] = _refuse) -> Iterator[
         HeadstartError: A folder may not be read, and nothing else is to be done about it.
     """
     seen = {_identity(root)}
-    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=closed):
-        kept = []
-        for subfolder in subfolders:
+    waiting = [str(root)]
+    while waiting:
+        links: list[str] = []
+        for top in waiting:
+            for folder, subfolders, files in os.walk(top, onerror=closed):
+                kept = []
+                for subfolder in subfolders:
+                    path = f"{folder}{os.sep}{subfolder}"
+                    if is_junk(subfolder):
+                        continue
+                    if os.path.islink(path):  # noqa: PTH114 - Path's own raises where it may not look
+                        links.append(path)
+                        continue
+                    try:
+                        identity = _identity(Path(path))
+                    except OSError as error:
+                        closed(error)
+                        continue
+                    if identity not in seen:
+                        seen.add(identity)
+                        kept.append(subfolder)
+                subfolders[:] = kept
+                yield Path(folder), files
+        waiting = []
+        for link in sorted(links, key=natural_key):
             try:
-                identity = _identity(Path(folder, subfolder))
+                identity = _identity(Path(link))
             except OSError as error:
                 closed(error)
                 continue
-            if identity not in seen and not is_junk(subfolder):
+            if identity not in seen:
                 seen.add(identity)
-                kept.append(subfolder)
-        subfolders[:] = kept
-        yield Path(folder), files
+                waiting.append(link)
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -106,13 +129,13 @@ class _File:
 def open_folder(name: str, root: Path) -> Source:
     """Opens a folder as a source; see `find`."""
     found = find(root)
-    entries = Packed(Entry, (Entry(shown(each)) for each in found.files))
+    entries = Packed(Entry, (Entry(printable(each)) for each in found.files))
     stored = Packed(_File, map(_File, found.files))
 
     def loaders() -> Iterator[Loader]:
         return (functools.partial(read_file, f"{root}{os.sep}{each.path}") for each in stored)
 
-    unusable = tuple(dataclasses.replace(each, file=shown(each.file)) for each in found.unusable)
+    unusable = tuple(dataclasses.replace(each, file=printable(each.file)) for each in found.unusable)
 
     def copy(place: int, _: Path) -> Path:
         return root / next(itertools.islice(stored, place, None)).path

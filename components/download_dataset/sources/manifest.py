@@ -32,6 +32,7 @@ from headstart.components.download_dataset.sources.source import (
     Loader,
     Source,
     Unreadable,
+    printable,
     read_file,
     read_stored,
     shown,
@@ -104,7 +105,7 @@ def shown_image(named: str) -> str:
     except ValueError:
         # It is no address, and whatever stands in it cannot be told apart.
         remote = True
-    return shown(distinct_without_secrets(named) if remote else named)
+    return printable(distinct_without_secrets(named) if remote else named)
 
 
 def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[str]:

@@ -30,6 +30,7 @@ from headstart.components.download_dataset.sources.source import (
     Loader,
     Source,
     Unreadable,
+    printable,
     shown,
     split_of_path,
     too_large,
@@ -156,7 +157,7 @@ class _Table:
             labels = batch.column(self._label).to_pylist() if self._label else nothing
             splits = batch.column(self._split).to_pylist() if self._split else nothing
             for label, path, split in zip(labels, paths, splits, strict=True):
-                named = shown_image(path) if isinstance(path, str) and path else f"{shown(self._file)}#{number}"
+                named = shown_image(path) if isinstance(path, str) and path else f"{printable(self._file)}#{number}"
                 yield Entry(named, self._label_of(label, number), self._split_text(split) or split_of_file)
                 number += 1
 

@@ -33,6 +33,8 @@ _SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _READ_BYTES = 2**20
+_ESCAPED = re.compile(r"[\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
+_ESCAPE = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -84,6 +86,7 @@ class Source:
         remote: Whether reading a file waits for a network.
         copy: Puts the file at some place among `entries` on disk, whatever its size, and says where it lies: at the
             path that is given, or where it was already. None: only `loaders` read.
+        notes: What a reader should know of how it was read, a sentence each.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Source:
     unusable: tuple[Quarantined, ...] = ()
     remote: bool = False
     copy: Callable[[int, Path], Path] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def is_junk(path: str) -> bool:
@@ -140,15 +144,28 @@ def member_name(name: str, archive: str) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name as text that can be stored and printed: what cannot is escaped, all else stays as it is."""
-    text = name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    r"""A file's name as text that every file can hold; it stays as it is where it is text.
+
+    Bytes that are no UTF-8, which the system's names may have, become `\xe9`; so that two files never get one name,
+    the backslash of a name that has such letters already becomes `\x5c`. `true_name` turns it back.
+    """
+    if not _ESCAPED.search(name):
+        return name
+    return _ESCAPED.sub(_escape, name)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}" if code > 0xFF else "\\x5c"
+
+
+def true_name(text: str) -> str:
+    """The name that `printable` had, as the system takes it."""
+    return _ESCAPE.sub(lambda found: chr(code + 0xDC00 if (code := int(found[1], 16)) > 0x7F else code), text)
 
 
 def shown(name: str) -> str:
-    """A file's name as `printable` has it, in composed Unicode: one text, however a system writes its accents."""
+    """A class's name, or another text, as `printable` has it, in composed Unicode."""
     return printable(unicodedata.normalize("NFC", name))
 
 
