@@ -211,7 +211,7 @@ class _Opening:
             return []
         if len({path.rpartition("/")[0] for path in pictures}) > 1:
             raise HeadstartError(
-                f"data {name!r} holds {len(pictures):,} pictures in folders, and {shown(paths[columns[0]])}, which "
+                f"data {name!r} holds {len(pictures):,} pictures in folders, and {paths[columns[0]]}, which "
                 "may hold or name some; pass labels 'folders' for the pictures, or 'given' for the table"
             )
         return columns

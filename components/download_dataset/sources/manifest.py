@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -233,9 +234,9 @@ class _Index:
         for path in self._paths:
             name = path.rpartition("/")[2]
             stem, suffix = os.path.splitext(name)  # noqa: PTH122
-            self._by_name[name.casefold()].append(path)
+            self._by_name[_folded(name)].append(path)
             if suffix.lower() in PICTURE_SUFFIXES:
-                self._by_name[stem.casefold()].append(path)
+                self._by_name[_folded(stem)].append(path)
 
     def find(self, named: str, split: str = "") -> list[str]:
         """Paths that can be meant, sorted: those that share most folders with the name, whatever its ending.
@@ -255,7 +256,7 @@ class _Index:
         if not parts or ".." in parts:
             return []
         *folders, name = parts
-        candidates = self._by_name.get(name.casefold(), [])
+        candidates = self._by_name.get(_folded(name), [])
         if split:
             candidates = [path for path in candidates if split_of_path(path) in ("", split)]
         shared = {path: _common_end(folders, [*self._above, *path.split("/")[:-1]]) for path in candidates}
@@ -266,7 +267,12 @@ class _Index:
 
 def _common_end(first: list[str], second: list[str]) -> int:
     pairs = zip(reversed(first), reversed(second), strict=False)
-    return len(list(itertools.takewhile(lambda pair: pair[0].casefold() == pair[1].casefold(), pairs)))
+    return len(list(itertools.takewhile(lambda pair: _folded(pair[0]) == _folded(pair[1]), pairs)))
+
+
+def _folded(name: str) -> str:
+    """A name without what systems write differently: capitals, and accents as a letter of their own."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +305,7 @@ def matched(rows: Iterable[Row], paths: Iterable[str], folder: str, split: str) 
     lost = []
     contradicted = {}
     for row in rows:
-        named = shown(_local(row.image))
+        named = printable(_local(row.image))
         candidates = index.find(named.replace("\\", "/"), split) or index.find(named, split)
         if not row.image or is_remote(row.image) or len(candidates) != 1:
             lost.append(row)
