@@ -14,7 +14,7 @@ A dataset or model without the key `ranges` was made before there were any; its 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ MIN_OWN_BITS = 8
 """Bits that the white of a single picture has at least, so that a dark picture is not taken for one of few bits."""
 
 _BINS = 2**16
+_SAMPLES_AT_ONCE = 2**20
 # ImageJ's "Enhance Contrast" saturates 0.35 % of the pixels by default; here only what is out of place may be lost.
 _OUTLIERS = 1e-3
 _OUTLYING_BITS = 2
@@ -88,11 +89,28 @@ def to_8_bits(samples: NDArray[np.generic], black: float, white: float) -> NDArr
         black: Sample value of black.
         white: Sample value of white, above `black`.
     """
-    # 32-bit integers and large floats need the wider type.
-    wide = np.float32 if samples.dtype.itemsize <= 2 else np.float64
+    if samples.dtype in (np.uint16, np.int16):
+        # One lookup a sample, in a tenth of the time.
+        levels = _levels(np.arange(_BINS).astype(np.uint16).view(samples.dtype), black, white)
+        found: NDArray[np.uint8] = levels[samples.view(np.uint16)]
+        return found
+    levels = np.empty(samples.shape, np.uint8)
+    for rows, done in zip(_parts(samples), _parts(levels), strict=True):
+        done[...] = _levels(rows, black, white)
+    return levels
+
+
+def _levels(samples: NDArray[np.generic], black: float, white: float) -> NDArray[np.uint8]:
     with np.errstate(over="ignore", invalid="ignore"):
-        levels = (samples.astype(wide) - wide(black)) * wide(255 / (white - black)) + wide(0.5)
-        return np.nan_to_num(levels.clip(0, 255), nan=0).astype(np.uint8)
+        levels = (samples.astype(np.float64) - black) * (255 / (white - black)) + 0.5
+        rounded: NDArray[np.uint8] = np.nan_to_num(levels.clip(0, 255), nan=0).astype(np.uint8)
+        return rounded
+
+
+def _parts(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Rows of an array, some at once, so that what is made of them takes little memory."""
+    rows = max(1, _SAMPLES_AT_ONCE // max(1, samples[:1].size))
+    return (samples[at : at + rows] for at in range(0, len(samples), rows))
 
 
 def significant_range(samples: NDArray[np.uint16], bits: int) -> Range:
@@ -143,17 +161,21 @@ class Histogram:
     @classmethod
     def of(cls, samples: NDArray[np.generic]) -> "Histogram":
         """Counts the samples of a picture; what is no finite number does not count."""
-        whole = samples.dtype.kind in "iu"
-        values = samples.ravel() if whole else samples[np.isfinite(samples)]
-        if not values.size:
-            return cls(whole=whole)
+        found = cls(whole=samples.dtype.kind in "iu")
+        for part in _parts(samples):
+            found._count(part)
+        return found
+
+    def _count(self, samples: NDArray[np.generic]) -> None:
+        values = samples.ravel() if self.whole else samples[np.isfinite(samples)]
         if values.dtype == np.uint16:
             # Ten times as fast as to find the bin of each sample.
-            found = np.bincount(values, minlength=_BINS)
-            counts = np.bincount(_bins(np.arange(_BINS)), found, _BINS).astype(np.int64)
-        else:
-            counts = np.bincount(_bins(values), minlength=_BINS).astype(np.int64)
-        return cls(counts, float(values.min()), float(values.max()), whole)
+            numbers = np.bincount(values, minlength=_BINS)
+            self.counts += np.bincount(_bins(np.arange(_BINS)), numbers, _BINS).astype(np.int64)
+        elif values.size:
+            self.counts += np.bincount(_bins(values), minlength=_BINS)
+        if values.size:
+            self.least, self.most = min(self.least, float(values.min())), max(self.most, float(values.max()))
 
     def add(self, other: "Histogram") -> None:
         """Counts what another one has counted, too."""
