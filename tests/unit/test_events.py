@@ -8,6 +8,7 @@ from headstart.pipelines.events import (
     StageProgress,
     StageStarted,
     VariantStarted,
+    Warned,
     parse,
 )
 
@@ -42,6 +43,7 @@ from headstart.pipelines.events import (
         ),
         ("    event=variant variant=small method=head", VariantStarted("small")),
         ("    event=network parameters=3", None),
+        ('event=warning text="3 of 5 are dark"', Warned("3 of 5 are dark")),
         ("anything else", None),
     ],
 )
