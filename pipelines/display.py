@@ -33,6 +33,7 @@ from headstart.pipelines.events import (
     StageSkipped,
     StageStarted,
     VariantStarted,
+    Warned,
 )
 
 _NAMED = 5
@@ -130,6 +131,8 @@ class RunDisplay:
                 )
             case StageEnded(stage, succeeded, seconds, cached, cancelled):
                 self._end(self._shown[stage], succeeded, seconds, cached, cancelled)
+            case Warned(text):
+                self._console.print(visible(f"note: {text}"), markup=False, highlight=False, soft_wrap=True)
             case Decided() | Published():
                 self._outcome.append(visible(in_words(event)))
             case ClassNoted(left_out=left_out):

@@ -184,6 +184,17 @@ class Raised:
     expected: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Warned:
+    """Something that a step wants people to look at.
+
+    Attributes:
+        text: In words.
+    """
+
+    text: str
+
+
 Event = (
     StageStarted
     | StageEnded
@@ -197,6 +208,7 @@ Event = (
     | Published
     | ClassNoted
     | Raised
+    | Warned
 )
 
 
@@ -224,6 +236,8 @@ def parse(line: str) -> Event | None:
         if text.startswith(f"event={name} "):
             fields = _fields(text)
             return ClassNoted(fields["label"], left_out, fields["why"])
+    if text.startswith("event=warning "):
+        return Warned(_fields(text)["text"])
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):

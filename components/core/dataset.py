@@ -22,6 +22,7 @@ from pydantic import Field
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, fresh_folder, write_json
 from headstart.components.core.manifests import Count, Names, read_manifest
+from headstart.components.core.ranges import CheckedRange, Ranges
 
 MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
@@ -81,6 +82,8 @@ class DatasetInfo:
         shards: File names of the Parquet shards, in reading order.
         extra: Names of columns beyond our own, text, by which figures are told apart: camera, site, year.
         max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
+        ranges: Black and white of each form of deep pictures among the files, see `core.ranges`; None: the dataset
+            was made before there were any.
     """
 
     classes: Names
@@ -90,6 +93,7 @@ class DatasetInfo:
     shards: list[ShardName]
     extra: Names = dataclasses.field(default_factory=list)
     max_side: Count = 0
+    ranges: dict[str, CheckedRange] | None = None
 
     @property
     def images(self) -> int:
@@ -137,16 +141,24 @@ class DatasetWriter:
         source: Where the images came from.
         extra: Names of the extra columns.
         max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
+        ranges: Black and white of each form of deep pictures; None: not known.
     """
 
     def __init__(
-        self, folder: Path, classes: list[str], source: str, extra: Sequence[str] = (), max_side: int = 0
+        self,
+        folder: Path,
+        classes: list[str],
+        source: str,
+        extra: Sequence[str] = (),
+        max_side: int = 0,
+        ranges: Ranges | None = None,
     ) -> None:
         self._folder = fresh_folder(folder)
         self._classes = classes
         self._source = source
         self._extra = list(extra)
         self._max_side = max_side
+        self._ranges = None if ranges is None else dict(ranges)
         self._schema = schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
@@ -171,7 +183,10 @@ class DatasetWriter:
             keys = pa.Table.from_batches(self._keys, _KEYS)
             counts = np.bincount(keys["label"].to_numpy(), minlength=len(self._classes)).tolist()
             digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
-            info = DatasetInfo(self._classes, counts, digest, self._source, self._shards, self._extra, self._max_side)
+            info = DatasetInfo(
+                *(self._classes, counts, digest, self._source, self._shards),
+                *(self._extra, self._max_side, self._ranges),
+            )
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:

@@ -17,6 +17,7 @@ from headstart.components.core.files import WAY_OUT_OF_CACHE, sha256_of_file, wr
 from headstart.components.core.history import HISTORY
 from headstart.components.core.manifests import Count, Finite, Names
 from headstart.components.core.predictions import probabilities_in, probability_columns
+from headstart.components.core.ranges import CheckedRange
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 
@@ -56,6 +57,8 @@ class ModelInfo:
         seconds: That training it took, with the models it started from and epochs that were taken over.
         accelerators: That the process which trained it saw, at work or not.
         parameters: Weights of the network, those that are not trained among them.
+        ranges: Black and white of each form of deep pictures, as the training set has them, see `core.ranges`; None:
+            the model was trained before there were any.
     """
 
     stage: str
@@ -74,6 +77,7 @@ class ModelInfo:
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
     accelerators: Count = 0
     parameters: Count = 0
+    ranges: dict[str, CheckedRange] | None = None
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:

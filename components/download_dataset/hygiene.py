@@ -17,13 +17,16 @@ from headstart.components.core import page
 from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words
 from headstart.components.core.dataset import SPLITS
 from headstart.components.core.hygiene import Finding, HygieneSummary
+from headstart.components.core.images import FAINT
 from headstart.components.core.page import shown
+from headstart.components.core.ranges import Ranges
 from headstart.components.download_dataset.measures import LOOKS, Look, Measures
 from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
 
 FACTS = (
     *("path", "label", "split", "format", "exif", "file_bytes", "width", "height", "stored_width", "stored_height"),
+    *("form", "black", "white"),
     *(field.name for field in dataclasses.fields(Measures)),
 )
 """Columns that the page is made from."""
@@ -76,7 +79,8 @@ class Hygiene:
         labels_from: A sentence on how classes were told, and why so.
         facts: One row a picture that is used: `path`, `label` (index into `classes`), `format`, `file_bytes`, `exif`
             (camera), `width` and `height` of the file, `stored_width` and `stored_height` of what is kept, `split`
-            (empty if none was ready-made), and the fields of `Measures`.
+            (empty if none was ready-made), `form`, `black` and `white` (of deep pictures, null for others), and the
+            fields of `Measures`.
         quarantined: Files that are left out.
         ignored: Files passed over, such as `.DS_Store`.
         groups: Rows of near-duplicates, two or more each.
@@ -84,6 +88,7 @@ class Hygiene:
         thumbnail: Gives the picture of a row.
         told: Where the classes come from, in words: ``the folders of /data/pets``.
         notes: What is to be known of how classes were told, a sentence each.
+        ranges: Black and white of each form of deep pictures, as the data set has decided.
     """
 
     sources: Sequence[str]
@@ -97,6 +102,7 @@ class Hygiene:
     thumbnail: Callable[[int], Image.Image]
     told: str = ""
     notes: Sequence[str] = ()
+    ranges: Ranges = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +154,17 @@ class Sizes:
     ticks: list[tuple[int, float]]
 
 
+@dataclasses.dataclass(frozen=True)
+class DeepForm:
+    """Deep pictures of one form: how many, their ranges and whose they are, and how many came out faint."""
+
+    name: str
+    number: int
+    ranges: list[str]
+    source: str
+    faint: int
+
+
 class HygienePage:
     """The page and its summary; what several sections speak of is worked out once."""
 
@@ -164,6 +181,7 @@ class HygienePage:
         )
         self._odd = {look.name: _odd_rows(self._facts[look.measure].to_numpy(), look) for look in LOOKS}
         self._shortcuts = find_shortcuts(self._facts, self._classes)
+        self._deep = _deep_forms(self._facts, hygiene.ranges)
         self._notes = self._find()
 
     def summary(self) -> HygieneSummary:
@@ -206,6 +224,7 @@ class HygienePage:
             sizes=_sizes(self._facts),
             formats=_bars(_counted(self._facts["format"])),
             cameras=_bars({name or "not recorded": n for name, n in _counted(self._facts["exif"]).items()}),
+            deep=self._deep,
             shortcuts=self._shortcuts,
             judged=MIN_IMAGES,
             made=self._made(),
@@ -225,6 +244,7 @@ class HygienePage:
                 self._imbalance(),
                 self._bad_files(),
                 self._odd_looks(),
+                _note(bool(self.faint()), "Hardly any contrast", " ".join(self.faint()), "depth"),
             )
             if note
         ]
@@ -242,6 +262,15 @@ class HygienePage:
         return _note(
             bool(self._hygiene.notes), "How classes were told", f"{'; '.join(self._hygiene.notes)}.", "classes"
         )
+
+    def faint(self) -> list[str]:
+        """A sentence on each form of deep pictures some of which came out with hardly any contrast."""
+        return [
+            f"{each.faint:,} of {each.number:,} pictures of the form {each.name} have hardly any contrast, with "
+            f"{each.ranges[0]} as black to white: look whether that is what their samples mean."
+            for each in self._deep
+            if each.faint
+        ]
 
     def _conflicts(self) -> Note | None:
         number = sum(each.reason == "conflict" for each in self._hygiene.quarantined)
@@ -425,6 +454,20 @@ def _bars(found: Mapping[str, int]) -> list[Bar]:
     if tail:
         head.append((f"{len(tail):,} others", sum(number for _, number in tail)))
     return [Bar(name, number, number / total, number / max(n for _, n in head)) for name, number in head]
+
+
+def _deep_forms(facts: pa.Table, ranges: Ranges) -> list[DeepForm]:
+    forms = facts["form"].to_numpy(zero_copy_only=False)
+    black, white, contrast = (facts[name].to_numpy() for name in ("black", "white", "contrast"))
+    found = []
+    for name, number in sorted(_counted(facts["form"].drop_null()).items()):
+        rows = forms == name
+        said = Counter(zip(black[rows].tolist(), white[rows].tolist(), strict=True))
+        own = said.pop(ranges[name], 0) if name in ranges else 0
+        shown_ranges = [f"{low:g} to {high:g}" for low, high in [*([ranges[name]] if own else []), *said]]
+        source = "the files and the data set" if own and said else "the data set" if own else "the files"
+        found.append(DeepForm(name, number, shown_ranges, source, int((contrast[rows] < FAINT).sum())))
+    return found
 
 
 def _balance(counts: list[int]) -> str:

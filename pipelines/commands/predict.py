@@ -1,6 +1,7 @@
 """`headstart predict`."""
 
 import contextlib
+import functools
 import io
 import os
 import sys
@@ -168,7 +169,8 @@ def _predict(
         write = write_table if form == _TABLE else FORMATS[form]
         with written_file(expanded(output)) if output else contextlib.nullcontext(_standard_output()) as file:
             images = named(paths, opened, image_column)
-            write(tally.count(answers(model, images)), model.schema, file)
+            told = functools.partial(typer.echo, err=True)
+            write(tally.count(answers(model, images, told)), model.schema, file)
     if tally.unreadable:
         typer.echo(tally.in_words(), err=True)
     return bool(tally.unreadable)

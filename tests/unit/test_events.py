@@ -9,6 +9,7 @@ from headstart.pipelines.events import (
     StageProgress,
     StageStarted,
     VariantStarted,
+    Warned,
     parse,
 )
 
@@ -51,6 +52,7 @@ from headstart.pipelines.events import (
             ClassNoted("a b", True, "a b has 1 picture"),
         ),
         ("    event=network parameters=3", None),
+        ('event=warning text="3 of 5 are dark"', Warned("3 of 5 are dark")),
         ("anything else", None),
     ],
 )
