@@ -3,7 +3,7 @@
     PYTHONPATH=tests python benchmarks/fuzz_saved_model.py out/published/VERSION/saved_model/1 --files 20000 --seed 0
 
 The files are JPEG, PNG, GIF, BMP and WebP in equal parts, of every form that `tests/support/forms.py` makes, damaged
-by `tests/support/mutations.py`: also within chunks whose checksums are right, and before compression. Where a batch
+by `tests/support/fuzzed.py`: also within chunks whose checksums are right, and before compression. Where a batch
 ends the process, the files of that batch are asked of one by one; those that end it again are written to `--keep`.
 """
 
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.mutations import mutated, picture
+from support.fuzzed import mutated, picture
 from support.served import ServedModel
 
 

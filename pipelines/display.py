@@ -29,6 +29,7 @@ from headstart.pipelines.events import (
     StageSkipped,
     StageStarted,
     VariantStarted,
+    Warned,
 )
 
 _EVALUATION = "evaluate-model"
@@ -104,6 +105,8 @@ class RunDisplay:
                 self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
             case StageEnded(stage, succeeded, seconds, cached):
                 self._end(self._shown[stage], succeeded, seconds, cached)
+            case Warned(text):
+                self._console.print(f"note: {text}", markup=False, highlight=False, soft_wrap=True)
             case Decided() | Published():
                 self.outcome.append(in_words(event))
 

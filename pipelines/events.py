@@ -135,6 +135,17 @@ class Raised:
     expected: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Warned:
+    """Something that a step wants people to look at.
+
+    Attributes:
+        text: In words.
+    """
+
+    text: str
+
+
 Event = (
     StageStarted
     | StageEnded
@@ -145,6 +156,7 @@ Event = (
     | Decided
     | Published
     | Raised
+    | Warned
 )
 
 
@@ -163,6 +175,8 @@ def parse(line: str) -> Event | None:
     if text.startswith("event=publication "):
         fields = _fields(text)
         return Published(fields["status"], fields["address"], fields["in_use"])
+    if text.startswith("event=warning "):
+        return Warned(_fields(text)["text"])
     if match := _STARTED.search(text):
         return StageStarted(match["task"])
     if match := _ENDED.search(text):

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, fresh_folder, read_json, write_json
+from headstart.components.core.ranges import Range, Ranges, checked_ranges
 
 MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
@@ -75,6 +76,8 @@ class DatasetInfo:
         shards: File names of the Parquet shards, in reading order.
         extra: Names of columns beyond our own, text, by which figures are told apart: camera, site, year.
         max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
+        ranges: Black and white of each form of deep pictures among the files, see `core.ranges`; None: the dataset
+            was made before there were any.
     """
 
     classes: list[str]
@@ -84,6 +87,7 @@ class DatasetInfo:
     shards: list[str]
     extra: list[str] = dataclasses.field(default_factory=list)
     max_side: int = 0
+    ranges: dict[str, Range] | None = None
 
     @property
     def images(self) -> int:
@@ -131,16 +135,24 @@ class DatasetWriter:
         source: Where the images came from.
         extra: Names of the extra columns.
         max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
+        ranges: Black and white of each form of deep pictures; None: not known.
     """
 
     def __init__(
-        self, folder: Path, classes: list[str], source: str, extra: Sequence[str] = (), max_side: int = 0
+        self,
+        folder: Path,
+        classes: list[str],
+        source: str,
+        extra: Sequence[str] = (),
+        max_side: int = 0,
+        ranges: Ranges | None = None,
     ) -> None:
         self._folder = fresh_folder(folder)
         self._classes = classes
         self._source = source
         self._extra = list(extra)
         self._max_side = max_side
+        self._ranges = None if ranges is None else dict(ranges)
         self._schema = schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
@@ -165,7 +177,10 @@ class DatasetWriter:
             keys = pa.Table.from_batches(self._keys, _KEYS)
             counts = np.bincount(keys["label"].to_numpy(), minlength=len(self._classes)).tolist()
             digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
-            info = DatasetInfo(self._classes, counts, digest, self._source, self._shards, self._extra, self._max_side)
+            info = DatasetInfo(
+                *(self._classes, counts, digest, self._source, self._shards),
+                *(self._extra, self._max_side, self._ranges),
+            )
             write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:
@@ -241,6 +256,7 @@ def read_info(folder: Path) -> DatasetInfo:
     values = read_json(folder / MANIFEST, "dataset")
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; make the dataset again")
+    values["ranges"] = checked_ranges(values.get("ranges"), folder / MANIFEST)
     try:
         info = DatasetInfo(**values)
     except TypeError as error:

@@ -14,6 +14,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.predictions import probabilities_in, probability_columns
+from headstart.components.core.ranges import Range, checked_ranges
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
 
@@ -50,6 +51,8 @@ class ModelInfo:
         seconds: That training it took, with the models it started from and epochs that were taken over.
         accelerators: That the process which trained it saw, at work or not.
         parameters: Weights of the network, those that are not trained among them.
+        ranges: Black and white of each form of deep pictures, as the training set has them, see `core.ranges`; None:
+            the model was trained before there were any.
     """
 
     stage: str
@@ -68,6 +71,7 @@ class ModelInfo:
     seconds: float = 0.0
     accelerators: int = 0
     parameters: int = 0
+    ranges: dict[str, Range] | None = None
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
@@ -181,6 +185,7 @@ def _read_manifest(folder: Path) -> ModelInfo:
     values = read_json(folder / MANIFEST, "model")
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")
+    values["ranges"] = checked_ranges(values.get("ranges"), folder / MANIFEST)
     try:
         return ModelInfo(**values)
     except TypeError as error:

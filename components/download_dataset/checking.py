@@ -7,6 +7,7 @@ the step says so in a line. Threads would also wait for each other, since a thir
 import contextlib
 import dataclasses
 import itertools
+import json
 import os
 import queue
 import signal
@@ -23,6 +24,7 @@ from headstart.components.core.cores import cores
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.images import Rejected
 from headstart.components.core.ordered import in_order, parts
+from headstart.components.core.ranges import Ranges
 from headstart.components.download_dataset.findings import findings
 from headstart.components.download_dataset.sources import Loader, Unreadable
 from headstart.components.download_dataset.worker import FILES
@@ -65,7 +67,7 @@ class Checked:
 
 
 def check_all(
-    files: Iterable[File], remote: bool, max_side: int, processes: int = 0
+    files: Iterable[File], remote: bool, max_side: int, processes: int = 0, ranges: Ranges | None = None
 ) -> Generator[Checked, None, None]:
     """Reads and checks files on all cores, in order, with a bounded number of them in memory.
 
@@ -74,6 +76,8 @@ def check_all(
         remote: Whether reading waits for a network, so that many threads should.
         max_side: Longest side that is kept, in pixels.
         processes: How many check at once; 0: one for each core. The results are the same with any number.
+        ranges: Black and white of deep pictures by their forms; None: such a picture is only measured, unless it
+            states its range, and is to be checked once more when the ranges are known.
 
     Raises:
         HeadstartError: A process was ended from outside, or crashed.
@@ -81,7 +85,7 @@ def check_all(
     processes = processes or cores()
     readers, at_once = (_REMOTE_READERS, 1) if remote else (_LOCAL_READERS, _FILES_READ_AT_ONCE)
     with (
-        _Checkers(max_side) as checkers,
+        _Checkers(max_side, ranges) as checkers,
         ThreadPoolExecutor(processes) as checking,
         ThreadPoolExecutor(readers) as reading,
     ):
@@ -127,8 +131,9 @@ class _Killed(Exception):
 class _Checkers:
     """Processes that check pictures; each starts when it is needed, and none outlives the `with` block."""
 
-    def __init__(self, max_side: int) -> None:
+    def __init__(self, max_side: int, ranges: Ranges | None) -> None:
         self._max_side = max_side
+        self._ranges = ranges
         self._all: list[_Checker] = []
         self._idle: queue.LifoQueue[_Checker] = queue.LifoQueue()
 
@@ -168,16 +173,16 @@ class _Checkers:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            checker = _Checker(self._max_side)
+            checker = _Checker(self._max_side, self._ranges)
             self._all.append(checker)
             return checker
 
 
 class _Checker:
-    def __init__(self, max_side: int) -> None:
+    def __init__(self, max_side: int, ranges: Ranges | None) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             # What lies in the working folder must not stand for a package.
-            [sys.executable, "-P", "-m", _WORKER, str(max_side)],
+            [sys.executable, "-P", "-m", _WORKER, str(max_side), json.dumps(ranges and dict(ranges))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_ENVIRONMENT | os.environ,

@@ -1,12 +1,14 @@
 """What the check of pictures finds, as columns: what a process that checks hands over, and the spool keeps."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from headstart.components.core.images import Rejected
+from headstart.components.core.images import Rejected, Undecided
+from headstart.components.core.ranges import Histogram
 from headstart.components.download_dataset.images import Picture
 from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, sketch
 from headstart.components.download_dataset.measures import Measures, measure
@@ -22,12 +24,16 @@ FACTS = pa.schema(
         ("stored_width", pa.int32()),
         ("stored_height", pa.int32()),
         *((field.name, pa.float32()) for field in dataclasses.fields(Measures)),
+        ("form", pa.string()),
+        ("black", pa.float64()),
+        ("white", pa.float64()),
         ("hash", pa.uint64()),
         ("mirrored", pa.uint64()),
         ("flat", pa.bool_()),
     ]
 )
-"""Of a picture: `width` and `height` are the file's own, `exif` is the camera; the last three are of `Hashes`."""
+"""Of a picture: `width` and `height` are the file's own, `exif` is the camera; `form`, `black` and `white` are null
+but for deep pictures; the last three are of `Hashes`."""
 
 FINDINGS = pa.schema(
     [
@@ -36,13 +42,18 @@ FINDINGS = pa.schema(
         ("encoded", pa.large_binary()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("least", pa.float64()),
+        ("most", pa.float64()),
+        ("bins", pa.list_(pa.int32())),
+        ("counts", pa.list_(pa.int64())),
     ]
 )
-"""One row a file: `reason` and `detail` where it is rejected, everything else where it is not; `encoded` where the
-bytes to store are not the file's own."""
+"""One row a file: `reason` and `detail` where it is rejected, everything before them where it is not; `encoded` where
+the bytes to store are not the file's own. A deep picture whose range is not known yet has only `form` and the last
+four: the histogram of its samples, without the empty bins."""
 
 
-def findings(checked: Sequence[tuple[bytes, Picture | Rejected]]) -> pa.RecordBatch:
+def findings(checked: Sequence[tuple[bytes, Picture | Rejected | Undecided]]) -> pa.RecordBatch:
     """Files' bytes and what came of them, as a batch by `FINDINGS`.
 
     All samples are looked at together: between one decoding and the next it takes half as long again, since the
@@ -56,7 +67,11 @@ def findings(checked: Sequence[tuple[bytes, Picture | Rejected]]) -> pa.RecordBa
     hashed = zip(hashes.own.tolist(), hashes.mirrored.tolist(), hashes.flat.tolist(), strict=True)
     looks = zip(measures, hashed, sketches, strict=True)
     rows = [
-        _rejected(each) if isinstance(each, Rejected) else _picture(content, each, *next(looks))
+        _picture(content, each, *next(looks))
+        if isinstance(each, Picture)
+        else _rejected(each)
+        if isinstance(each, Rejected)
+        else _undecided(each)
         for content, each in checked
     ]
     columns = zip(*rows, strict=True)
@@ -77,17 +92,37 @@ def _picture(
         picture.width,
         picture.height,
         *(getattr(measures, name) for name in Measures.__slots__),
+        *((picture.form, *picture.range) if picture.range else (None, None, None)),
         *hashed,
         sketched,
         None if picture.encoded is content else picture.encoded,
-        None,
-        None,
+        *[None] * 6,
     )
 
 
 def _rejected(rejected: Rejected) -> tuple[object, ...]:
     detail = rejected.detail.encode("utf-8", "backslashreplace").decode()
-    return (*[None] * (len(FINDINGS) - 2), rejected.reason, detail)
+    return (*[None] * (len(FINDINGS) - 6), rejected.reason, detail, *[None] * 4)
+
+
+def _undecided(undecided: Undecided) -> tuple[object, ...]:
+    histogram = undecided.histogram
+    bins = np.flatnonzero(histogram.counts)
+    found = {
+        "form": undecided.form,
+        "least": histogram.least,
+        "most": histogram.most,
+        "bins": bins,
+        "counts": histogram.counts[bins],
+    }
+    return tuple(found.get(name) for name in FINDINGS.names)
+
+
+def histogram_of(row: Mapping[str, Any]) -> Histogram:
+    """The histogram that a row of a deep picture holds whose range is not known yet."""
+    histogram = Histogram(least=row["least"], most=row["most"], whole="float" not in row["form"])
+    histogram.counts[row["bins"]] = row["counts"]
+    return histogram
 
 
 def hexadecimal(ids: pa.Array) -> pa.Array:

@@ -16,13 +16,16 @@ from PIL import Image
 from headstart.components.core import page
 from headstart.components.core.dataset import SPLITS
 from headstart.components.core.hygiene import Finding, HygieneSummary
+from headstart.components.core.images import FAINT
 from headstart.components.core.page import shown
+from headstart.components.core.ranges import Ranges
 from headstart.components.download_dataset.measures import LOOKS, Look, Measures
 from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
 
 FACTS = (
     *("path", "label", "split", "format", "exif", "file_bytes", "width", "height", "stored_width", "stored_height"),
+    *("form", "black", "white"),
     *(field.name for field in dataclasses.fields(Measures)),
 )
 """Columns that the page is made from."""
@@ -74,12 +77,14 @@ class Hygiene:
         labels_from: A sentence on how classes were told, and why so.
         facts: One row a picture that is used: `path`, `label` (index into `classes`), `format`, `file_bytes`, `exif`
             (camera), `width` and `height` of the file, `stored_width` and `stored_height` of what is kept, `split`
-            (empty if none was ready-made), and the fields of `Measures`.
+            (empty if none was ready-made), `form`, `black` and `white` (of deep pictures, null for others), and the
+            fields of `Measures`.
         quarantined: Files that are left out.
         ignored: Files passed over, such as `.DS_Store`.
         groups: Rows of near-duplicates, two or more each.
         digest: Of the dataset.
         thumbnail: Gives the picture of a row.
+        ranges: Black and white of each form of deep pictures, as the data set has decided.
     """
 
     sources: Sequence[str]
@@ -91,6 +96,7 @@ class Hygiene:
     groups: Sequence[Sequence[int]]
     digest: str
     thumbnail: Callable[[int], Image.Image]
+    ranges: Ranges = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,6 +148,17 @@ class Sizes:
     ticks: list[tuple[int, float]]
 
 
+@dataclasses.dataclass(frozen=True)
+class DeepForm:
+    """Deep pictures of one form: how many, their ranges and whose they are, and how many came out faint."""
+
+    name: str
+    number: int
+    ranges: list[str]
+    source: str
+    faint: int
+
+
 class HygienePage:
     """The page and its summary; what several sections speak of is worked out once."""
 
@@ -158,6 +175,7 @@ class HygienePage:
         )
         self._odd = {look.name: _odd_rows(self._facts[look.measure].to_numpy(), look) for look in LOOKS}
         self._shortcuts = find_shortcuts(self._facts, self._classes)
+        self._deep = _deep_forms(self._facts, hygiene.ranges)
         self._notes = self._find()
 
     def summary(self) -> HygieneSummary:
@@ -197,6 +215,7 @@ class HygienePage:
             sizes=_sizes(self._facts),
             formats=_bars(_counted(self._facts["format"])),
             cameras=_bars({name or "not recorded": n for name, n in _counted(self._facts["exif"]).items()}),
+            deep=self._deep,
             shortcuts=self._shortcuts,
             judged=MIN_IMAGES,
             made=self._made(),
@@ -214,8 +233,18 @@ class HygienePage:
                 self._imbalance(),
                 self._bad_files(),
                 self._odd_looks(),
+                _note(bool(self.faint()), "Hardly any contrast", " ".join(self.faint()), "depth"),
             )
             if note
+        ]
+
+    def faint(self) -> list[str]:
+        """A sentence on each form of deep pictures some of which came out with hardly any contrast."""
+        return [
+            f"{each.faint:,} of {each.number:,} pictures of the form {each.name} have hardly any contrast, with "
+            f"{each.ranges[0]} as black to white: look whether that is what their samples mean."
+            for each in self._deep
+            if each.faint
         ]
 
     def _conflicts(self) -> Note | None:
@@ -400,6 +429,20 @@ def _bars(found: Mapping[str, int]) -> list[Bar]:
     if tail:
         head.append((f"{len(tail):,} others", sum(number for _, number in tail)))
     return [Bar(name, number, number / total, number / max(n for _, n in head)) for name, number in head]
+
+
+def _deep_forms(facts: pa.Table, ranges: Ranges) -> list[DeepForm]:
+    forms = facts["form"].to_numpy(zero_copy_only=False)
+    black, white, contrast = (facts[name].to_numpy() for name in ("black", "white", "contrast"))
+    found = []
+    for name, number in sorted(_counted(facts["form"].drop_null()).items()):
+        rows = forms == name
+        said = Counter(zip(black[rows].tolist(), white[rows].tolist(), strict=True))
+        own = said.pop(ranges[name], 0) if name in ranges else 0
+        shown_ranges = [f"{low:g} to {high:g}" for low, high in [*([ranges[name]] if own else []), *said]]
+        source = "the files and the data set" if own and said else "the data set" if own else "the files"
+        found.append(DeepForm(name, number, shown_ranges, source, int((contrast[rows] < FAINT).sum())))
+    return found
 
 
 def _balance(counts: list[int]) -> str:

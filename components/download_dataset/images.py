@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from headstart.components.core.images import Rejected, decode, image_of
+from headstart.components.core.ranges import Range, Ranges
 
 _SAMPLE_SIDE = 128
 
@@ -23,12 +24,14 @@ class Picture:
             255 each; 16 bytes.
         width: Of `encoded`, in pixels.
         height: Likewise.
-        format: What the file was: one of `FORMATS`.
+        format: What the file was: see `core.images.Decoded`.
         original_bytes: Of the file.
         original_width: Of the file, upright, in pixels.
         original_height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
         sample: Some of the pixels, RGB with a fourth byte, longest side at most 128 of them.
+        form: Of a deep picture: see `core.ranges.form_of`; empty for any other.
+        range: The sample values that became black and white; None where `form` is empty.
     """
 
     encoded: bytes
@@ -41,9 +44,11 @@ class Picture:
     original_height: int
     camera: str
     sample: Image.Image
+    form: str = ""
+    range: Range | None = None
 
 
-def check(content: bytes, max_side: int) -> Picture | Rejected:
+def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Picture | Rejected:
     """Decodes a file's bytes, see `core.images.decode`, and names the picture by its pixels.
 
     What has no bytes of its own to be stored in is stored as PNG.
@@ -51,8 +56,9 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
     Args:
         content: The file's bytes.
         max_side: Longest side that is kept, in pixels.
+        ranges: See `core.images.decode`.
     """
-    decoded = decode(content, max_side)
+    decoded = decode(content, max_side, ranges)
     if isinstance(decoded, Rejected):
         return decoded
     height, width, _ = decoded.pixels.shape
@@ -67,6 +73,8 @@ def check(content: bytes, max_side: int) -> Picture | Rejected:
         original_height=decoded.height,
         camera=decoded.camera,
         sample=_sample(decoded.pixels),
+        form=decoded.form,
+        range=decoded.range,
     )
 
 

@@ -6,12 +6,14 @@ import functools
 import io
 import itertools
 import json
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,9 +22,10 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.core.ranges import Histogram, Range
 from headstart.components.download_dataset.checking import Checked, File, check_all
 from headstart.components.download_dataset.corrections import read_corrections
-from headstart.components.download_dataset.findings import FACTS, hexadecimal
+from headstart.components.download_dataset.findings import FACTS, hexadecimal, histogram_of
 from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
 from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
 from headstart.components.download_dataset.labels import AUTO, Labelling, check_rule, labels_of
@@ -78,6 +81,8 @@ class Settings:
 
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
     """Writes the pictures of all sources as one dataset artifact, in the order in which the sources name them.
+
+    Those of more than 8 bits a sample whose files do not say what is black and white come last: see `core.ranges`.
 
     A file that does not decode, has no class, or repeats the pixels of another is left out and listed in
     `quarantine.csv` beside the shards; where the same pixels have two classes, all of those files are. Pictures
@@ -137,20 +142,42 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)
     intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side)
-    bad = _check(sources, intake, spool, settings)
-    return _write(sources, intake, spool, bad, dataset, hygiene)
+    bad, ranges = _check(sources, intake, spool, settings)
+    return _write(sources, intake, spool, bad, ranges, dataset, hygiene)
 
 
-def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Settings) -> list[Quarantined]:
-    """Puts the good pictures into the spool; the files that are left out."""
+def _check(
+    sources: list[Source], intake: _Intake, spool: Spool, settings: Settings
+) -> tuple[list[Quarantined], dict[str, Range]]:
+    """Puts the good pictures into the spool; the files that are left out, and the ranges of deep pictures.
+
+    Deep pictures whose files state no range are read twice: measured with all others, and taken in after them, when
+    the range of each form is decided.
+    """
     quarantined = [each for source in sources for each in source.unusable]
     unusable = len(quarantined)
-    files = itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
     remote = any(source.remote for source in sources)
     numbers = {label: number for number, label in enumerate(intake.classes)}
     changed = 0
-    with contextlib.closing(check_all(files, remote, settings.max_side)) as batches:
-        for checked in tracked(batches, "check", intake.files, lambda checked: len(checked.files)):
+    waiting = _Waiting()
+
+    def all_files() -> Iterator[File]:
+        return itertools.chain.from_iterable(map(_files, sources, intake.labelled, _prefixes(sources)))
+
+    def all_checked() -> Generator[Checked, None, None]:
+        with contextlib.closing(check_all(all_files(), remote, settings.max_side)) as batches:
+            for checked in tracked(batches, "check", intake.files, lambda checked: len(checked.files)):
+                yield waiting.without(checked)
+        if waiting.rows:
+            ranges = waiting.ranges()
+            for form, (black, white) in ranges.items():
+                event("range", form=form, black=black, white=white)
+            deep = check_all(waiting.files(all_files()), remote, settings.max_side, ranges=ranges)
+            with contextlib.closing(deep) as batches:
+                yield from tracked(batches, "check deep", len(waiting.rows), lambda checked: len(checked.files))
+
+    with contextlib.closing(all_checked()) as batches:
+        for checked in batches:
             labels = _corrected(checked, intake.corrections)
             changed += sum(label not in ("", file.label) for file, label in zip(checked.files, labels, strict=True))
             spool.add(*_good(checked, labels, numbers))
@@ -166,7 +193,55 @@ def _check(sources: list[Source], intake: _Intake, spool: Spool, settings: Setti
     spool.finish()
     if intake.corrections:
         event("corrections", listed=len(intake.corrections), changed=changed)
-    return quarantined
+    return quarantined, waiting.ranges()
+
+
+class _Waiting:
+    """Deep pictures that wait for the range of their form.
+
+    Attributes:
+        rows: Their numbers among all files, ascending.
+    """
+
+    def __init__(self) -> None:
+        self.rows = array("q")
+        self._histograms: dict[str, Histogram] = {}
+        self._seen = 0
+
+    def without(self, checked: Checked) -> Checked:
+        """Takes note of those among some files; the others."""
+        found = checked.findings
+        undecided = pc.and_(pc.is_valid(found["form"]), pc.is_null(found["id"])).to_numpy(zero_copy_only=False)
+        rows = np.flatnonzero(undecided)
+        self.rows.extend((self._seen + rows).tolist())
+        self._seen += len(checked.files)
+        if not len(rows):
+            return checked
+        for row in found.take(pa.array(rows)).to_pylist():
+            new = histogram_of(row)
+            if row["form"] in self._histograms:
+                self._histograms[row["form"]].add(new)
+            else:
+                self._histograms[row["form"]] = new
+        others = np.flatnonzero(~undecided)
+        return Checked(
+            [checked.files[row] for row in others],
+            [checked.contents[row] for row in others],
+            found.take(pa.array(others)),
+        )
+
+    def ranges(self) -> dict[str, Range]:
+        """The range of each form."""
+        return {form: histogram.range() for form, histogram in sorted(self._histograms.items())}
+
+    def files(self, every: Iterable[File]) -> Iterator[File]:
+        """Those that wait, out of all files."""
+        rows = iter(self.rows)
+        wanted = next(rows, None)
+        for number, file in enumerate(every):
+            if number == wanted:
+                yield file
+                wanted = next(rows, None)
 
 
 def _corrected(checked: Checked, corrections: Mapping[str, str]) -> list[str]:
@@ -206,7 +281,13 @@ def _bad(checked: Checked, labels: list[str]) -> list[Quarantined]:
 
 
 def _write(
-    sources: list[Source], intake: _Intake, spool: Spool, bad: list[Quarantined], dataset: Path, hygiene: Path
+    sources: list[Source],
+    intake: _Intake,
+    spool: Spool,
+    bad: list[Quarantined],
+    ranges: dict[str, Range],
+    dataset: Path,
+    hygiene: Path,
 ) -> DatasetInfo:
     """Writes the dataset, and then the page on it."""
     kept, repeated = without_repeats(spool, intake.classes)
@@ -214,7 +295,7 @@ def _write(
     _check_no_class_is_empty(spool.facts(["label"], kept), intake, quarantined)
     leaders = leaders_of(spool, kept)
     ids = spool.facts(["id"], kept)["id"].combine_chunks()
-    with DatasetWriter(dataset, intake.classes, intake.name, intake.extra, intake.max_side) as writer:
+    with DatasetWriter(dataset, intake.classes, intake.name, intake.extra, intake.max_side, ranges) as writer:
         for places in _row_groups(spool.sizes()[kept]):
             rows = kept[places]
             facts = spool.facts(["path", "label", "stored_width", "stored_height", "split"], rows)
@@ -240,12 +321,15 @@ def _write(
             ignored=sum(source.ignored for source in sources),
             groups=groups,
             digest=info.digest,
+            ranges=ranges,
             thumbnail=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
         )
     )
     hygiene.parent.mkdir(parents=True, exist_ok=True)
     hygiene.write_text(page.render(), encoding="utf-8")
     write_hygiene(dataset, page.summary())
+    for text in page.faint():
+        event("warning", text=text)
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
     event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])

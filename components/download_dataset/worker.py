@@ -4,6 +4,7 @@ It ends when its input does, so it cannot outlive the process that started it.
 """
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -11,8 +12,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from headstart.components.core.images import Rejected, Undecided, undecided
+from headstart.components.core.ranges import Ranges
 from headstart.components.download_dataset.findings import FINDINGS, findings
-from headstart.components.download_dataset.images import check
+from headstart.components.download_dataset.images import Picture, check
 
 FILES = pa.schema([("content", pa.large_binary())])
 """Of what comes in."""
@@ -28,8 +31,12 @@ class _NoPandas:
 
 
 def main() -> None:
-    """Checks until the input ends; the argument is the longest side that is kept, in pixels."""
-    max_side = int(sys.argv[1])
+    """Checks until the input ends.
+
+    The arguments are the longest side that is kept, in pixels, and the ranges as JSON; null: deep pictures whose
+    range is not stated are measured, and nothing else.
+    """
+    max_side, ranges = int(sys.argv[1]), json.loads(sys.argv[2])
     # Ctrl-C reaches the whole group of processes; the one that started this one decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.meta_path.insert(0, _NoPandas())
@@ -38,8 +45,14 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     with contextlib.suppress(BrokenPipeError), pa.ipc.new_stream(output, FINDINGS) as results:
         for contents in _batches():
-            results.write_batch(findings([(content, check(content, max_side)) for content in contents]))
+            results.write_batch(findings([(content, _found(content, max_side, ranges)) for content in contents]))
             output.flush()
+
+
+def _found(content: bytes, max_side: int, ranges: Ranges | None) -> Picture | Rejected | Undecided:
+    if ranges is None:
+        return undecided(content) or check(content, max_side, {})
+    return check(content, max_side, ranges)
 
 
 def _batches() -> Iterator[list[bytes]]:

@@ -101,6 +101,7 @@ def fine_tune(
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
         max_side=work.learn.max_side,
+        ranges=work.learn.ranges,
     )
     if tensorboard:
         write_event_files(tensorboard, plan.stage, epochs)

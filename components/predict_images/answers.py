@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import itertools
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from headstart.components.core.calibration import scaled
 from headstart.components.core.cores import cores
 from headstart.components.core.images import Rejected, decode, resized
+from headstart.components.core.logs import event
 from headstart.components.core.model import ModelInfo, read_model_info
 from headstart.components.core.ordered import in_order, parts
 from headstart.components.core.predictions import PROBABILITY
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from headstart.components.core.network.inference import Ask
 
 _BATCH = 16
+_FAINT_NAMED = 5
 _REMOTE_READERS = 32
 
 
@@ -79,7 +81,14 @@ def open_model(found: Located, precision: float) -> Model:
     return Model(found, info, trust(found, info, precision))
 
 
-def answers(model: Model, images: Iterable[Named]) -> Iterator[pa.RecordBatch]:
+def log_warning(text: str) -> None:
+    """Logs what people should look at."""
+    event("warning", text=text)
+
+
+def answers(
+    model: Model, images: Iterable[Named], warn: Callable[[str], None] = log_warning
+) -> Iterator[pa.RecordBatch]:
     """Asks a model of images.
 
     A few are not worth the time that it takes to make a graph of the network; it runs layer by layer then.
@@ -87,6 +96,7 @@ def answers(model: Model, images: Iterable[Named]) -> Iterator[pa.RecordBatch]:
     Args:
         model: The model.
         images: What to ask it of.
+        warn: Told, in words, of the first pictures that are read with hardly any contrast.
 
     Yields:
         Batches by the model's schema, in the order of the images.
@@ -97,7 +107,7 @@ def answers(model: Model, images: Iterable[Named]) -> Iterator[pa.RecordBatch]:
     with contextlib.ExitStack() as stack:
         batches = parts(stack.enter_context(contextlib.closing(_read_ahead(images))), _BATCH)
         first = list(itertools.islice(batches, 2))
-        asking = _Asking(model, _open_network(model.found.model, traced=len(first) > 1))
+        asking = _Asking(model, _open_network(model.found.model, traced=len(first) > 1), warn)
         pool = stack.enter_context(ThreadPoolExecutor(cores()))
         every = in_order(pool, asking.answer, itertools.chain(first, batches), 2 * cores())
         yield from stack.enter_context(contextlib.closing(every))
@@ -133,8 +143,10 @@ class _Asking:
     process for some networks, `sketchnet` at 32 pixels among them.
     """
 
-    def __init__(self, model: Model, ask: "Ask") -> None:
+    def __init__(self, model: Model, ask: "Ask", warn: Callable[[str], None]) -> None:
         self._model = model
+        self._warn = warn
+        self._faint = itertools.count(1)
         self._ask = ask
         self._free = threading.Lock()
 
@@ -151,10 +163,19 @@ class _Asking:
     def _pixels(self, image: Named) -> NDArray[np.float32] | Rejected:
         info = self._model.info
         try:
-            decoded = decode(image.load(), info.max_side)
+            decoded = decode(image.load(), info.max_side, info.ranges)
         except Unreadable as error:
             return Rejected(error.reason, error.detail)
-        return decoded if isinstance(decoded, Rejected) else resized(decoded.pixels, info.image_size)
+        if isinstance(decoded, Rejected):
+            return decoded
+        if decoded.range and decoded.is_faint() and (number := next(self._faint)) <= _FAINT_NAMED:
+            black, white = decoded.range
+            more = "; others like it are not named" if number == _FAINT_NAMED else ""
+            self._warn(
+                f"{image.file} has hardly any contrast, with {black:g} to {white:g} as black to white, the range of "
+                f"{decoded.form} here{more}"
+            )
+        return resized(decoded.pixels, info.image_size)
 
     def _batch(
         self, images: list[Named], pixels: list[NDArray[np.float32] | Rejected], found: NDArray[np.float64]

@@ -145,7 +145,9 @@ def split_dataset(
     folders = {"train": train, "validation": validation, "test": test}
     with contextlib.ExitStack() as stack:
         writers = {
-            split: stack.enter_context(DatasetWriter(folder, info.classes, info.source, info.extra, info.max_side))
+            split: stack.enter_context(
+                DatasetWriter(folder, info.classes, info.source, info.extra, info.max_side, info.ranges)
+            )
             for split, folder in folders.items()
         }
         for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):

@@ -71,6 +71,7 @@ def train_from_scratch(
         seed=seed,
         seconds=time.monotonic() - started + work.seconds_before,
         max_side=work.learn.max_side,
+        ranges=work.learn.ranges,
     )
     if tensorboard:
         write_event_files(tensorboard, work.plan.stage, epochs)

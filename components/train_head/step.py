@@ -88,6 +88,7 @@ def train_head(
         seed=seed,
         seconds=time.monotonic() - started + work.seconds_before,
         max_side=work.learn.max_side,
+        ranges=work.learn.ranges,
         backbone_sha256=weights_digest(work.network.get_layer(recipe.backbone)),
     )
     if tensorboard:

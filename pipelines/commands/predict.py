@@ -1,6 +1,7 @@
 """`headstart predict`."""
 
 import contextlib
+import functools
 import os
 import sys
 import warnings
@@ -132,7 +133,8 @@ def _predict(address: str, paths: Iterable[str], precision: float, form: str, ou
         tally = Tally()
         write = write_table if form == _TABLE else FORMATS[form]
         with written_file(expanded(output)) if output else contextlib.nullcontext(sys.stdout.buffer) as file:
-            write(tally.count(answers(model, named(paths))), model.schema, file)
+            told = functools.partial(typer.echo, err=True)
+            write(tally.count(answers(model, named(paths), told)), model.schema, file)
     if tally.unreadable:
         typer.echo(tally.in_words(), err=True)
     return bool(tally.unreadable)

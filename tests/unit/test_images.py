@@ -214,8 +214,8 @@ def test_jpeg_without_end_marker_is_stored_anew() -> None:
 def test_arithmetic_coding_is_stored_anew() -> None:
     plain = encoded(Image.fromarray(SMOOTH), "JPEG")
     frame = plain.index(b"\xff\xc0")
-    assert not images._is_arithmetic(plain)
-    assert images._is_arithmetic(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :])
+    assert not images._frame(plain).arithmetic
+    assert images._frame(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :]).arithmetic
 
 
 def plain_jpegs() -> Iterator[bytes]:

@@ -19,7 +19,7 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 from support.forms import forms
-from support.mutations import mutated, picture
+from support.fuzzed import mutated, picture
 from support.published import check_version, version_folder
 from support.served import ServedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
