@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from support.forms import forms
 
+from headstart.components.core import images
+from headstart.components.core.images import Rejected
 from headstart.components.core.network.images import decode
 from headstart.components.download_dataset.images import Picture, check
 from headstart.components.publish_model.decoding import decode_batch
@@ -104,6 +107,28 @@ def test_kind(served: Callable, kind: str) -> None:
     np.testing.assert_allclose(pixels, trained(KINDS[kind]), atol=1e-3)
 
 
+ONLY_PILLOW_READS = {"JPEG arithmetic", "BMP 8, run lengths"}
+"""Forms to which a served model gives an empty label where predictions are made."""
+
+FORMS = forms()
+
+
+@pytest.fixture(scope="module")
+def forms_served(served: Callable) -> dict[str, tuple[bytes, np.ndarray, bool]]:
+    files = {name: encode(drawn(91)) for name, encode in FORMS.items()}
+    pixels, readable = served(list(files.values()))
+    return {name: each for name, *each in zip(files, files.values(), pixels, readable, strict=True)}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_form_is_read_as_predictions_read_it(forms_served: dict, form: str) -> None:
+    content, pixels, readable = forms_served[form]
+    decoded = images.decode(content, 0)
+    assert readable == (not isinstance(decoded, Rejected) and form not in ONLY_PILLOW_READS)
+    if readable:
+        np.testing.assert_allclose(pixels, images.resized(decoded.pixels, SIZE), atol=0.5)
+
+
 def with_run_lengths(bitmap: bytes) -> bytes:
     return bitmap[:30] + b"\1" + bitmap[31:]
 
@@ -118,7 +143,6 @@ DAMAGED = {
     "a cut PNG": file(drawn(), "PNG")[:200],
     "a cut BMP": KINDS["palette BMP"][:900],
     "a BMP of run lengths": with_run_lengths(KINDS["palette BMP"]),
-    "a BMP of 1 bit": file(drawn(mode="1"), "BMP"),
 }
 
 

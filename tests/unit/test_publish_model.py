@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import io
 import json
 import shutil
 import subprocess
@@ -12,12 +13,16 @@ from urllib.request import url2pathname
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
 from support.commands import eventually
+from support.forms import forms
+from support.fuzzed import mutated, picture
 from support.published import check_version, version_folder
+from support.served import ServedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from headstart.components.core import registry
@@ -25,11 +30,16 @@ from headstart.components.core.calibration import scaled
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import read_metrics, temperature_of
+from headstart.components.core.images import MAX_PIXELS
 from headstart.components.core.model import MODEL
-from headstart.components.core.predictions import PREDICTIONS, read_predictions
+from headstart.components.core.predictions import PREDICTIONS, probabilities_in, read_predictions
 from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, champion
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.predict_images.answers import answers as predicted
+from headstart.components.predict_images.answers import open_model
+from headstart.components.predict_images.inputs import named
+from headstart.components.predict_images.located import located
 from headstart.components.publish_model import served
 from headstart.components.publish_model.exports import check_exports, export_forms
 from headstart.components.publish_model.files import SAVED_MODEL
@@ -114,6 +124,57 @@ def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
         assert said[name][0] == labels[:2]
         np.testing.assert_allclose(said[name][1], probabilities[:2], atol=1e-5)
     np.testing.assert_allclose(np.sum(probabilities[:2], axis=1), 1, atol=1e-6)
+
+
+DAMAGED_FILES = 320
+
+
+def test_damaged_files_neither_end_the_process_nor_fill_its_memory(version: Path) -> None:
+    files = [content for _, content in mutated(picture(), DAMAGED_FILES, seed=1)]
+    with ServedModel(version / SAVED_MODEL) as server:
+        labels, held = [], []
+        for at in range(0, len(files), 32):
+            answered = server.ask(files[at : at + 32])
+            assert answered is not None, f"one of {[file[:200] for file in files[at : at + 32]]} ended the process"
+            labels += answered.labels
+            held.append(answered.bytes_held)
+    assert 0 < sum(label != b"" for label in labels) < DAMAGED_FILES
+    assert held[-1] - held[len(held) // 4] < 100e6
+
+
+def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
+    """A picture just within the limit holds 1.7 GB while it is decoded in this form; two would hold it twice."""
+    side = int(MAX_PIXELS**0.5)
+    buffer = io.BytesIO()
+    Image.new("LA", (side, side)).save(buffer, "PNG", compress_level=1)
+    with ServedModel(version / SAVED_MODEL) as server:
+        before = server.ask([buffer.getvalue()[:100]])
+        answered = server.ask([buffer.getvalue()] * 2)
+    assert before is not None and answered is not None and b"" not in answered.labels
+    assert answered.most_bytes_held - before.bytes_held < 2.5e9
+
+
+ONLY_PREDICTIONS_READ = {"JPEG arithmetic", "BMP 8, run lengths"}
+
+
+def test_each_form_gets_the_answer_of_predict(version: Path, inputs: Inputs, tmp_path: Path) -> None:
+    photo = Image.open(io.BytesIO(next(iter(read_rows(inputs.test))).image)).convert("RGB")
+    files = {name: encode(photo) for name, encode in forms().items()}
+    with ServedModel(version / SAVED_MODEL) as server:
+        answered = server.ask(list(files.values()))
+    assert answered is not None
+    for number, content in enumerate(files.values()):
+        (tmp_path / f"{number:03d}").write_bytes(content)
+    paths = [str(tmp_path / f"{number:03d}") for number in range(len(files))]
+    with located(str(version)) as found:
+        model = open_model(found, 0)
+        wanted = probabilities_in(pa.Table.from_batches(predicted(model, named(paths))), model.info.classes)
+    for name, label, said, right in zip(files, answered.labels, answered.probabilities, wanted, strict=True):
+        if name in ONLY_PREDICTIONS_READ or np.isnan(right).all():
+            assert label == b"" and not said.any(), name
+        else:
+            assert label.decode() == model.info.classes[right.argmax()], name
+            np.testing.assert_allclose(said, right, atol=0.01, err_msg=name)
 
 
 def test_warm_up_requests_are_what_serving_reads_and_the_model_takes(version: Path) -> None:
