@@ -157,7 +157,7 @@ def _no_label(value: Any, where: str) -> HeadstartError:
     if isinstance(value, (list, tuple)) and len(value) > 1:
         way_out = "one class for each picture is what can be learned, not several"
     elif isinstance(value, (bool, float)):
-        way_out += "; write it as a text, and leave it out where there is none"
+        way_out += "; make the column one of these, empty where there is no class"
     return HeadstartError(f"{where}: the label {said} is no class; {way_out}")
 
 
