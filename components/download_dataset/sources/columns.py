@@ -1,6 +1,7 @@
 """Which column of a table names the picture, which the class, and which values are classes."""
 
 import dataclasses
+import functools
 import numbers
 import re
 from collections.abc import Iterable, Mapping
@@ -161,6 +162,7 @@ def _no_label(value: Any, where: str) -> HeadstartError:
     return HeadstartError(f"{where}: the label {said} is no class; {way_out}")
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     return name.strip().lstrip("\ufeff").casefold().replace(" ", "_").replace("-", "_")
 
