@@ -2,7 +2,7 @@
 
 import struct
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import google_crc32c
 
@@ -22,6 +22,20 @@ _SIGNATURES = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("spreadsheet or document of Microsoft Office", "save the table as CSV"),
     b"%PDF-": ("PDF", "export its pages or pictures as JPEG or PNG"),
     b"\x80\x04\x95": ("Python pickle", "save each picture as PNG, in a folder for each class"),
+}
+_SPREADSHEET = ("spreadsheet", "save the sheet as CSV with the columns image and label")
+_PICTURES_TO_FILES = "write each picture to a file, in a folder for each class"
+_SUFFIXES = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), _SPREADSHEET),
+    **{suffix: (f"{suffix} file", _PICTURES_TO_FILES) for suffix in (".npz", ".npy", ".h5", ".hdf5", ".mat")},
+    **{suffix: (f"{suffix} file", _PICTURES_TO_FILES) for suffix in (".pkl", ".pickle", ".tfrecord", ".tfrecords")},
+    **{
+        suffix: (f"{suffix} archive", "unpack it and pass the folder, or pack it as .zip or .tar")
+        for suffix in (".7z", ".rar")
+    },
+    **dict.fromkeys(
+        (".dcm", ".dicom"), ("DICOM", "convert it to PNG or JPEG, with the window that shows what matters")
+    ),
 }
 _DICOM_AT, _DICOM = 128, b"DICM"
 _TIFF_BANDS, _MOST_BANDS = 277, 4
@@ -50,6 +64,16 @@ def foreign_file(start: bytes) -> tuple[str, str] | None:
     if _is_tfrecord(start):
         return "TFRecord", "write its pictures to files in a folder for each class, or as Parquet"
     return None
+
+
+def foreign_name(name: str) -> tuple[str, str] | None:
+    """Likewise by a file's name, which may end in .gz as well."""
+    return _SUFFIXES.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
+
+
+def is_spreadsheet(name: str) -> bool:
+    """Whether a file's name is that of a spreadsheet, which may be a table of pictures."""
+    return foreign_name(name) == _SPREADSHEET
 
 
 def foreign_zip(path: Path) -> tuple[str, str] | None:

@@ -317,3 +317,26 @@ def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None
     assert told(data, label_column="breed") == RIGHT
     with pytest.raises(HeadstartError, match=r"of 8 pictures that list\.csv names, 0 are there"):
         read(pack(tmp_path / "other", {"1.jpg": b"", "list.csv": TABLE}), labels="given")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"pets.npz": b"x"}, r"holds pets\.npz, .* kind \.npz file; write each picture to a file"),
+        ({"a/pets.tfrecord": b"x", "README.md": b"x"}, r"holds a/pets\.tfrecord"),
+        ({"images/1.jpg": b"1", "images/2.jpg": b"2", "labels.xlsx": b"x"}, r"labels\.xlsx, .*save the sheet as CSV"),
+        ({"data/train.parquet": b"version https://git-lfs.github.com/spec/v1\n"}, "run `git lfs pull`"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folder", "pets.zip"])
+def test_what_is_not_read_is_named(tmp_path: Path, files: dict[str, bytes | str], message: str, kind: str) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        read(pack(tmp_path / kind, files))
+
+
+def test_arrow_files_are_read(tmp_path: Path) -> None:
+    table = pa.table({"image": IMAGES, "label": LABELS})
+    for name, new in (("file.arrow", pa.ipc.new_file), ("stream.arrow", pa.ipc.new_stream)):
+        with new(str(tmp_path / name), table.schema) as writer:
+            writer.write_table(table)
+        assert told(tmp_path / name) == RIGHT

@@ -184,3 +184,15 @@ def test_a_picture_that_is_not_there_is_not_another_of_its_name(tmp_path: Path, 
     (tmp_path / "dogs" / "5.jpg").write_bytes(b"a dog")
     found = loaded(write("cats/5.jpg", "C:\\data\\cats\\5.jpg", "../dogs/6.jpg", "data/dogs/5.jpg"))
     assert set(found.values()) == {"missing: no such file"}
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "image,label\n"])
+def test_a_table_without_rows_says_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(HeadstartError, match="it lists no picture; write one a line"):
+        loaded(tmp_path / "a.csv")
+
+
+def test_utf_16_is_read_without_a_byte_order_mark() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert read("a.csv", "image;label\nx.jpg;Käfer\n".encode(encoding)) == [("x.jpg", "Käfer", "")]

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded, sha256_of_file
-from headstart.components.core.foreign import START_BYTES, foreign_file, foreign_zip
+from headstart.components.core.foreign import START_BYTES, foreign_file, foreign_name, foreign_zip
 from headstart.components.core.natural import natural_key
 from headstart.components.core.stores import Store, StoredObject, is_local, is_remote, open_store, without_secrets
 from headstart.components.download_dataset.sources import bundles, manifest, parquet
@@ -122,7 +122,7 @@ class _Opening:
                 )
         with path.open("rb") as file:
             start = file.read(START_BYTES)
-        if found := foreign_file(start):
+        if found := foreign_file(start) or (None if zipfile.is_zipfile(path) else foreign_name(name)):
             raise _foreign(name, found)
         if start.startswith(_GZIP) and manifest.is_manifest(PurePosixPath(name).stem):
             raise _foreign(name, ("compressed table", f"unpack it with `gunzip {PurePosixPath(name).name}`"))

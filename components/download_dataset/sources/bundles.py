@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.foreign import foreign_name, is_spreadsheet
 from headstart.components.core.logs import event
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.columns import Reading, column_of_labels, label_text
@@ -57,16 +58,20 @@ def interpreted(source: Source, reading: Reading, is_tar: bool = False) -> Sourc
         is_tar: Whether it is a tar archive, in which `1.jpg` and `1.cls` may be one sample (WebDataset).
 
     Raises:
-        HeadstartError: If a table and the folders each tell classes, and other ones.
+        HeadstartError: If a table and the folders each tell classes, and other ones; or there are no pictures, or no
+            classes of them, but files of a kind that is not read.
     """
     paths = [entry.path for entry in source.entries]
     if not any(_is_picture(path) for path in paths):
+        _refuse_foreign(source.name, paths)
         return _without_sidecars(source, paths, reading)
     asked = reading.labelled and reading.labels in ("auto", "given")
     if asked and is_tar and (labels := _labels_of_samples(source, paths)):
         return _labelled(source, labels)
     if asked and (rows := _rows_of_tables(source, paths, reading)):
         return rows
+    if asked and len(_classes_by_folder(filter(_is_picture, paths))) < 2:
+        _refuse_foreign(source.name, filter(is_spreadsheet, paths))
     return _without_sidecars(source, paths, reading)
 
 
@@ -108,6 +113,15 @@ def contents(source: Source, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         if place in wanted:
             with contextlib.suppress(Unreadable):
                 yield place, load()
+
+
+def _refuse_foreign(name: str, paths: Iterable[str]) -> None:
+    for path in paths:
+        if found := foreign_name(path):
+            kind, way_out = found
+            raise HeadstartError(
+                f"data {name!r} holds {path}, which cannot be read, as it is of the kind {kind}; {way_out}"
+            )
 
 
 def _is_picture(path: str) -> bool:

@@ -1,6 +1,7 @@
 """Which column of a table names the picture, which the class, and which values are classes."""
 
 import dataclasses
+import functools
 import numbers
 import re
 from collections.abc import Iterable, Mapping
@@ -157,10 +158,11 @@ def _no_label(value: Any, where: str) -> HeadstartError:
     if isinstance(value, (list, tuple)) and len(value) > 1:
         way_out = "one class for each picture is what can be learned, not several"
     elif isinstance(value, (bool, float)):
-        way_out += "; write it as a text, and leave it out where there is none"
+        way_out += "; make the column one of these, empty where there is no class"
     return HeadstartError(f"{where}: the label {said} is no class; {way_out}")
 
 
+@functools.lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     return name.strip().lstrip("\ufeff").casefold().replace(" ", "_").replace("-", "_")
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import unicodedata
+import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
+from headstart.components.core.foreign import foreign_zip
 from headstart.components.core.stores import (
     Store,
     distinct_without_secrets,
@@ -125,7 +127,13 @@ def references(name: str, path: Path, base: str, reading: Reading) -> Iterator[s
 def _rows(name: str, path: Path, reading: Reading) -> list[Row]:
     if path.stat().st_size > _MAX_BYTES:
         raise HeadstartError(f"manifest {name!r} has more than {_MAX_BYTES:,} bytes; split it")
-    return read_table(name, path.read_bytes(), reading)
+    if zipfile.is_zipfile(path):
+        kind, way_out = foreign_zip(path) or ("zip archive", "give it the ending .zip")
+        raise HeadstartError(f"manifest {name!r} cannot be read, as it is of the kind {kind}; {way_out}")
+    rows = read_table(name, path.read_bytes(), reading)
+    if not rows:
+        raise HeadstartError(f"manifest {name!r} holds no files: it lists no picture; write one a line")
+    return rows
 
 
 class Pictures:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.foreign import START_BYTES, foreign_file
 from headstart.components.core.stores import is_remote
 from headstart.components.download_dataset.sources.columns import (
     Reading,
@@ -119,7 +120,11 @@ class _Table:
         self._pictures = pictures
         try:
             with path.open("rb") as start:
-                self._is_arrow = start.read(4) != MAGIC
+                begins = start.read(START_BYTES)
+            if found := foreign_file(begins):
+                kind, way_out = found
+                raise HeadstartError(f"{self._where} cannot be read, as it is of the kind {kind}; {way_out}")
+            self._is_arrow = not begins.startswith(MAGIC)
             self._schema = self._read_schema()
         except (pa.ArrowException, OSError) as error:
             raise self._damaged(error) from None

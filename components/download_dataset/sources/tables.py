@@ -104,6 +104,9 @@ def _decoded(content: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if content.startswith(mark):
             return content.decode(encoding)
+    if b"\0" in content[:2]:
+        # Every other byte of what is plain ASCII.
+        return content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be")
     return content.decode()
 
 
