@@ -197,7 +197,7 @@ def is_session(name: str) -> bool:
     return _SESSION.fullmatch(name.strip()) is not None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _split_of(name: str) -> str:
     words = [word.lower() for word in _WORDS.findall(_CAMEL.sub(" ", name))]
     words = [word.removesuffix("set") if word.removesuffix("set") in SPLIT_NAMES else word for word in words]
@@ -213,6 +213,7 @@ def _is_exact(name: str) -> bool:
     return name.lower() in SPLIT_NAMES
 
 
+@lru_cache(maxsize=65536)
 def _tells_no_class(name: str) -> bool:
     return bool(split_of(name)) or _joined(name) in _HOLDERS | _BESIDE | _SAMPLES
 
