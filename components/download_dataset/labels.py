@@ -168,6 +168,8 @@ def _too_few(
 
 def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: list[str]) -> None:
     """Refuses to guess whether a lone folder, or one named like a split, is a class, where names tell more."""
+    if len(classes) > 1 and not any(map(split_of, classes)):
+        return
     names = sorted(set(_kaggle_names(entry.path for entry in entries)) - {""})
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     if len(names) > 1 and len(classes) == 1:
@@ -175,7 +177,7 @@ def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: li
             f"data {source!r}: by its folder every file is of class {quoted(classes[0])}, by their names they are of "
             f"{shown}; pass labels 'folders' or 'names'"
         )
-    if len(names) > 1 and any(map(split_of, classes)) and len(names) < 100:
+    if 1 < len(names) < 100 and len(classes) > 1:
         raise HeadstartError(
             f"data {source!r}: by their folders files are of class {', '.join(classes[:3])}, by their names of "
             f"{shown}; pass labels 'folders' or 'names'"
@@ -186,7 +188,8 @@ def _tell(entries: Iterable[Entry], source: str, rule: str, asked: str, level: i
     """The classes by a rule; one string for all files of a class, which a hundred thousand of them notice."""
     if rule == "given":
         labels = [sys.intern(_composed(entry.label)) for entry in entries]
-        return _Told(labels, _splits(entries, labels, {}), [], [])
+        splits = _splits(entries, labels, {}) if any(labels) else [""] * len(labels)
+        return _Told(labels, splits, [], [])
     if rule == "folders":
         return _by_folders(entries, source, asked, level)
     labels = _kaggle_names(entry.path for entry in entries)
@@ -198,10 +201,12 @@ def _tell(entries: Iterable[Entry], source: str, rule: str, asked: str, level: i
 
 
 def _by_folders(entries: Iterable[Entry], source: str, asked: str, level: int) -> _Told:
-    folders = [sys.intern(_folder_of(entry.path)) for entry in entries]
-    pictures = dict.fromkeys(folders, 0)
-    for folder, entry in zip(folders, entries, strict=True):
-        pictures[folder] += _may_be_picture(entry.path)
+    folders: list[str] = []
+    pictures: dict[str, int] = {}
+    for entry in entries:
+        folder = sys.intern(_folder_of(entry.path))
+        folders.append(folder)
+        pictures[folder] = pictures.get(folder, 0) + _may_be_picture(entry.path)
     if not any(pictures.values()):
         pictures = dict(Counter(folders))
     try:

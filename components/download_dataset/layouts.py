@@ -197,7 +197,7 @@ def is_session(name: str) -> bool:
     return _SESSION.fullmatch(name.strip()) is not None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _split_of(name: str) -> str:
     words = [word.lower() for word in _WORDS.findall(_CAMEL.sub(" ", name))]
     words = [word.removesuffix("set") if word.removesuffix("set") in SPLIT_NAMES else word for word in words]
@@ -213,6 +213,7 @@ def _is_exact(name: str) -> bool:
     return name.lower() in SPLIT_NAMES
 
 
+@lru_cache(maxsize=65536)
 def _tells_no_class(name: str) -> bool:
     return bool(split_of(name)) or _joined(name) in _HOLDERS | _BESIDE | _SAMPLES
 
@@ -308,8 +309,8 @@ class _Reader:
         if not children:
             return
         if len(children) == 1:
-            ((name, child),) = children.items()
-            self.read([(folder, split or split_of(name)) for folder, split in child], level + 1)
+            (child,) = children.values()
+            self.read(child, level + 1)
             return
         children = self._without_copies(children)
         plain = {name: child for name, child in children.items() if not _tells_no_class(name)}
@@ -516,12 +517,21 @@ class _Reader:
 
     def _divide(self, classes: dict[str, _Group], level: int) -> None:
         """Takes folders for the classes if none below them could be meant; otherwise asks."""
+        classes = {
+            name: [(self._without_beside(folder), split) for folder, split in group]
+            for name, group in classes.items()
+        }
         inside = {
             name: [each for folder, split in group for each in _looked_through(folder, split)]
             for name, group in classes.items()
         }
         below = {name: _merged(group) for name, group in inside.items()}
         names = Counter(name for each in below.values() for name in each)
+        while len(names) == 1 and all(below.values()) and not any(map(split_of, names)):
+            # A folder of one name in each class divides nothing; those in it might.
+            inside = {name: [each for group in parts.values() for each in group] for name, parts in below.items()}
+            below = {name: _merged(group) for name, group in inside.items()}
+            names = Counter(name for each in below.values() for name in each)
         if names and all(map(split_of, names)):
             self._read_swapped(classes, below, level)
             return
@@ -533,7 +543,7 @@ class _Reader:
             (folder.path.count("/") + 2 for group in inside.values() for folder, _ in group), default=level + 1
         )
         if not covered or len(names) < 2:
-            if sessions and not self._decided and not covered:
+            if sessions and not self._decided:
                 raise Ambiguous(
                     "the folders are named as sessions, not as classes",
                     [Reading(f"--class-level {level}", _counts(classes))],
@@ -582,6 +592,17 @@ class _Reader:
                 return group if max(map(len, children.values())) > 1 else []
             group = [each for child in children.values() for each in child]
         return []
+
+    def _without_beside(self, folder: _Folder) -> _Folder:
+        """A class folder without what lies beside its pictures: masks, annotations."""
+        beside = [name for name in folder.below if _joined(name) in _BESIDE]
+        if not beside or not (folder.own or len(folder.below) > len(beside)):
+            return folder
+        for name in beside:
+            self._leave_out(f"{folder.path}/{name}", [(folder.below[name], "")], "it lies beside the pictures")
+        return dataclasses.replace(
+            folder, below={name: each for name, each in folder.below.items() if name not in beside}
+        )
 
     def _are_sessions(self, names: Iterable[str], below: Mapping[str, Mapping[str, _Group]]) -> bool:
         """Whether folders below classes tell only when, or of whom, a picture is."""

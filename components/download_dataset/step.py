@@ -352,7 +352,7 @@ def _write(
         Hygiene(
             sources=[source.name for source in sources],
             classes=intake.classes,
-            told=intake.told,
+            told=_without_place(intake.told, sources),
             notes=intake.notes,
             labels_from=" / ".join(dict.fromkeys(labelling.why for labelling in intake.labelled)),
             facts=spool.facts(HYGIENE_FACTS, kept),
@@ -373,6 +373,13 @@ def _write(
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
     event("dataset", images=info.images, bad=len(bad), groups_of_several=len(groups), digest=info.digest[:16])
     return info
+
+
+def _without_place(told: str, sources: list[Source]) -> str:
+    """Where classes come from, without the folders that lead there: a report may be published."""
+    for source in sources:
+        told = told.replace(source.name, PurePosixPath(source.name).name or source.name)
+    return told
 
 
 def _extra(spool: Spool, rows: NDArray[np.int64], names: list[str]) -> dict[str, pa.Array]:

@@ -14,6 +14,7 @@ from support.comparisons import VARIANTS, drawn_comparison, drawn_evaluation
 from headstart.components.compare_variants.page import duration
 from headstart.components.compare_variants.step import compare_variants
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.hygiene import HygieneSummary, write_hygiene
 from headstart.components.core.predictions import PREDICTIONS, VALIDATION, read_predictions
 from headstart.components.core.variants import DEFAULT_VARIANTS, read_variants
 
@@ -174,3 +175,13 @@ def test_variants_that_came_through_json_have_whole_numbers() -> None:
     assert not math.isnan(variant.training().head.learning_rate)
     assert [each.method for each in read_variants(DEFAULT_VARIANTS)] == ["from_scratch", "head", "fine_tuned"]
     assert VARIANTS == DEFAULT_VARIANTS
+
+
+def test_page_begins_with_the_classes_where_the_data_are_known(tmp_path: Path) -> None:
+    evaluations = [drawn_evaluation(tmp_path / str(at), 1.0 + at, at) for at in range(2)]
+    summary = HygieneSummary(400, 400, {}, 0, [], "2 classes: <cat> (200), dog (200)", "the folders of pets")
+    write_hygiene(evaluations[0], summary)
+    page = tmp_path / "comparison.html"
+    compare_variants(evaluations, [{"name": "a"}, {"name": "b"}], tmp_path / "comparison.json", page)
+    first = page.read_text(encoding="utf-8").partition("<main>")[2].strip()
+    assert first.startswith("<p>2 classes: &lt;cat&gt; (200), dog (200); from the folders of pets</p>")

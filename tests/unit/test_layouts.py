@@ -189,6 +189,21 @@ UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
         {"a": 10, "b": 8},
         {},
     ),
+    "masks within each class": (
+        {"cats/images": 5, "cats/masks": 5, "dogs/images": 4, "dogs/masks": 4},
+        {"cats": 5, "dogs": 4},
+        {},
+    ),
+    "annotations beside the pictures of each class": (
+        {"cats": 5, "cats/annotations": 5, "dogs": 4, "dogs/annotations": 4},
+        {"cats": 5, "dogs": 4},
+        {},
+    ),
+    "splits in a folder train": (
+        {"train/train/cat": 5, "train/train/dog": 4, "train/test/cat": 3},
+        {"cat": 8, "dog": 4},
+        {"train": 9, "test": 3},
+    ),
     "ImageNet": (
         {
             "ILSVRC/Data/CLS-LOC/train/n01": 5,
@@ -362,6 +377,14 @@ ASKED: dict[str, tuple[Files, list[str]]] = {
     "horse-or-human": (
         {"hoh/horses": 5, "hoh/humans": 4, "validation-hoh/horses": 3, "validation-hoh/humans": 2},
         ["--class-level 1 takes 2 classes: hoh (9)", "--class-level 2 takes 2 classes: horses (8), humans (6)"],
+    ),
+    "days that hold the same single class": (
+        {"monday/cat": 5, "tuesday/cat": 4},
+        ["named as sessions", "--class-level 1 takes 2 classes"],
+    ),
+    "breeds in a folder of one name": (
+        {"cats/all/tabby": 5, "cats/all/siamese": 4, "dogs/all/pug": 3, "dogs/all/boxer": 2},
+        ["--class-level 1 takes 2 classes: cats (9), dogs (5)", "--class-level 3 takes 4 classes"],
     ),
     "splits without classes": ({"train": 5, "test": 4}, ["no classes", "--class-level 1 takes 2 classes"]),
     "a list beside": ({"train_images": 5, "test_images": 4, "train.csv": 1}, ["train.csv may list the classes"]),
