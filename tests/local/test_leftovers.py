@@ -190,4 +190,4 @@ def test_temporary_folder_that_cannot_be_written_is_one_line(monkeypatch: pytest
         capture_output=True,
         text=True,
     )  # fmt: skip
-    assert "HeadstartError: the temporary folder '/proc/none' cannot be written" in done.stderr
+    assert "HeadstartError: the temporary folder '/proc/none' cannot be written to (" in done.stderr
