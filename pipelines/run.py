@@ -320,6 +320,9 @@ def _work_folder(output: Path) -> Iterator[Path]:
         try:
             yield work
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            # Where a move has failed, results wait to be put back; where that fails, too, the next run tries again.
+            with contextlib.suppress(OSError):
+                _undo_swap(output, work)
+                shutil.rmtree(work, ignore_errors=True)
     finally:
         os.close(lock)

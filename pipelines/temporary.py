@@ -25,8 +25,16 @@ def temporary_folder() -> Iterator[Path]:
         HeadstartError: If the temporary folder cannot be written.
     """
     before, set_before = os.environ.get("TMPDIR"), tempfile.tempdir
-    _remove_abandoned(Path(tempfile.gettempdir()))
-    folder, lock = _make_locked()
+    try:
+        place = Path(tempfile.gettempdir())
+        _remove_abandoned(place)
+        folder, lock = _make_locked(place)
+    except OSError as error:
+        where = f"the temporary folder {tempfile.tempdir!r}" if tempfile.tempdir else "no temporary folder"
+        can = "cannot" if tempfile.tempdir else "can"
+        raise HeadstartError(
+            f"{where} {can} be written to ({error.strerror}); name a folder with room in TMPDIR"
+        ) from None
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     try:
         yield folder
@@ -40,16 +48,10 @@ def temporary_folder() -> Iterator[Path]:
         os.close(lock)
 
 
-def _make_locked() -> tuple[Path, int]:
+def _make_locked(place: Path) -> tuple[Path, int]:
     """A new folder, and the open file that locks it."""
     while True:
-        try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        except OSError as error:
-            raise HeadstartError(
-                f"the temporary folder {tempfile.gettempdir()!r} cannot be written ({error.strerror}); name another "
-                "one in TMPDIR"
-            ) from None
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         try:
             lock = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from headstart.components.core.comparison import against_chance
 from headstart.components.core.dataset import DatasetInfo
 from headstart.components.core.files import write_json
 from headstart.components.core.hygiene import HygieneSummary
@@ -116,6 +117,15 @@ def _limits(facts: Facts) -> list[str]:
         "The figures hold for pictures like the test images, which came from the same source as the training images.",
     ]
     per_class = metrics["test"]["per_class"]
+    chance = against_chance(
+        round(metrics["test"]["accuracy"] * metrics["test"]["images"]),
+        {name: each["images"] for name, each in per_class.items()},
+    )
+    if not chance.excluded:
+        limits.append(
+            f"It is not shown to be better than always answering {_name(chance.label)}, which is right on "
+            f"{_percent(chance.share)} of the test images."
+        )
     none = [name for name, each in per_class.items() if not each["images"]]
     if none:
         limits.append(

@@ -154,13 +154,16 @@ def _predict(
 ) -> bool:
     """Whether some images could not be read."""
     from headstart.components.core.files import expanded
+    from headstart.components.core.stores import is_remote
     from headstart.components.predict_images.answers import answers, open_model
     from headstart.components.predict_images.inputs import named
     from headstart.components.predict_images.located import located
     from headstart.components.predict_images.output import FORMATS, Tally
     from headstart.pipelines.temporary import temporary_folder
 
-    with temporary_folder(), located(address) as found, contextlib.ExitStack() as opened:
+    # A model of this machine needs no copy, and predicting no place to write to.
+    copies = temporary_folder() if is_remote(address) else contextlib.nullcontext()
+    with copies, located(address) as found, contextlib.ExitStack() as opened:
         model = open_model(found, precision)
         if not model.trust.calibrated:
             typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from support.commands import QUICK, Started, eventually, headstart
 
+from headstart.pipelines.run import _swap, _work_folder
+
 PRODUCTS = ("recipe.yaml", "model", "splits", "report.html", "metrics.json")
 
 
@@ -45,7 +47,8 @@ def test_killed_run_leaves_the_results_before_and_the_next_one_tidies_up(
     left = 0
     for _ in range(3):
         run = Started("run", "--data", pictures, *QUICK, "--seed", "1", "--output", output)
-        time.sleep(draws.uniform(2, 15))
+        run.wait_for_line(f"] {draws.choice(['download-dataset', 'train-head', 'fine-tune'])} ...")
+        time.sleep(draws.uniform(0, 1))
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait(30)
         assert eventually(lambda run=run: not run.survivors())  # type: ignore[misc]
@@ -138,6 +141,18 @@ def test_results_are_those_before_wherever_swap_and_recovery_are_killed(tmp_path
         assert after == (before if killed else new | {"notes.txt": "mine"}), moves
 
 
+def test_results_are_those_before_where_a_new_one_cannot_be_moved(tmp_path: Path) -> None:
+    names = ["recipe.yaml", "report.html", "metrics.json"]
+    for name in names[1:]:
+        (tmp_path / name).write_text("old")
+    with pytest.raises(FileNotFoundError), _work_folder(tmp_path) as work:
+        (work / "ready").mkdir()
+        for name in names[:-1]:
+            (work / "ready" / name).write_text("new")
+        _swap(work / "ready", tmp_path, work, names)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names[1:], "old")
+
+
 def test_folder_of_a_command_that_lives_stays_and_others_go(temporary: Path) -> None:
     code = (
         "import tempfile, sys; from headstart.pipelines.temporary import temporary_folder\n"
@@ -175,4 +190,4 @@ def test_temporary_folder_that_cannot_be_written_is_one_line(monkeypatch: pytest
         capture_output=True,
         text=True,
     )  # fmt: skip
-    assert "HeadstartError: the temporary folder '/proc/none' cannot be written" in done.stderr
+    assert "HeadstartError: the temporary folder '/proc/none' cannot be written to (" in done.stderr

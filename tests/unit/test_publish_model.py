@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -31,7 +32,7 @@ from headstart.components.core.dataset import read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import read_metrics, temperature_of
 from headstart.components.core.images import MAX_PIXELS
-from headstart.components.core.model import MODEL
+from headstart.components.core.model import MODEL, ModelInfo
 from headstart.components.core.predictions import PREDICTIONS, probabilities_in, read_predictions
 from headstart.components.core.registry import PUBLISHED, UNCHANGED, Outcome, champion
 from headstart.components.evaluate_model.step import Inputs as Evaluated
@@ -41,6 +42,7 @@ from headstart.components.predict_images.answers import open_model
 from headstart.components.predict_images.inputs import named
 from headstart.components.predict_images.located import located
 from headstart.components.publish_model import served
+from headstart.components.publish_model.card import Facts, _limits
 from headstart.components.publish_model.exports import check_exports, export_forms
 from headstart.components.publish_model.files import SAVED_MODEL
 from headstart.components.publish_model.parity import Answers, Sample, ask_served, compared, sample_of
@@ -436,3 +438,18 @@ def test_process_that_serves_ends_when_its_standard_input_closes(tmp_path: Path)
         assert eventually(lambda: is_running(tmp_path))
         process.stdin.close()
         assert process.wait(10) == 1
+
+
+def test_limits_name_what_the_test_images_do_not_show() -> None:
+    per_class = {"cat": {"images": 60}, "dog": {"images": 40}, "fox": {"images": 0}}
+    metrics = {"calibration": None, "abstention": []}
+    model = ModelInfo("head", [*per_class], 64, "sketchnet", {}, {}, {}, {}, 0)
+    nothing: Any = None
+    found = {}
+    for accuracy in (0.6, 0.9):
+        measured = metrics | {"test": {"images": 100, "per_class": per_class, "accuracy": accuracy}}
+        found[accuracy] = _limits(Facts(model, measured, nothing, None, None, None, nothing, {}))
+    chance = "It is not shown to be better than always answering cat, which is right on 60.0 % of the test images."
+    assert chance in found[0.6] and chance not in found[0.9]
+    assert "No test image shows fox: nothing is known of how well it does there." in found[0.9]
+    assert not [limit for limit in found[0.9] if "Fewer than" in limit]
