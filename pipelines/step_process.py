@@ -5,6 +5,7 @@ password or a signature in it. `python -m headstart.pipelines.step_process` take
 for the inputs themselves.
 """
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -36,8 +37,10 @@ def run_step(full_command: list[str], env_vars: Mapping[str, str] | None = None)
         env={**environ, **(env_vars or {})},
     ) as process:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101 - for the type checker
-        process.stdin.write(inputs)
-        process.stdin.close()
+        # A process that is gone already says why in its output.
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(inputs)
+            process.stdin.close()
         for line in process.stdout:
             print(line, end="")
         print("\n")
