@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.visible import visible
 from headstart.pipelines.commands.compare import compare
 from headstart.pipelines.commands.compile import compile_pipeline, profiles
 from headstart.pipelines.commands.config import config
@@ -51,5 +52,7 @@ def main() -> None:
     try:
         app()
     except HeadstartError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"error: {visible(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
         sys.exit(1)

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from headstart.components.core.registry import OVERTAKEN, PUBLISHED
+from headstart.components.core.visible import visible
 from headstart.pipelines.events import (
     Decided,
     Event,
@@ -101,11 +102,11 @@ class RunDisplay:
                 self._progress.update(named.bar, description=_escaped(f"{named.title} {variant}"))
             case StageProgress(what, done, total, detail):
                 bar = self._shown[self._latest].bar
-                self._progress.update(bar, completed=done, total=total, detail=f"{what} {detail}")
+                self._progress.update(bar, completed=done, total=total, detail=_escaped(f"{what} {detail}"))
             case StageEnded(stage, succeeded, seconds, cached):
                 self._end(self._shown[stage], succeeded, seconds, cached)
             case Decided() | Published():
-                self.outcome.append(in_words(event))
+                self.outcome.append(visible(in_words(event)))
 
     def _add(self, stage: str, ago: float = 0.0) -> "_Shown":
         self._begun += 1
@@ -136,11 +137,11 @@ class RunDisplay:
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _escaped(title: str) -> str:
-    return title.replace("[", r"\[")
+    return visible(title).replace("[", r"\[")
 
 
 def in_words(event: Decided | Published) -> str:
@@ -183,7 +184,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         low, high = row["accuracy_interval"]
         difference = row["difference"]
         table.add_row(
-            row["name"],
+            _escaped(row["name"]),
             f"{row['accuracy']:.3f}",
             f"{low:.3f} to {high:.3f}",
             f"{row['log_loss']:.3f}",
@@ -225,6 +226,9 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
             figures = metrics[key]
             low, high = figures["accuracy_interval"]
             table.add_row(
-                title, f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['log_loss']:.3f}"
+                _escaped(title),
+                f"{figures['accuracy']:.3f}",
+                f"{low:.3f} to {high:.3f}",
+                f"{figures['log_loss']:.3f}",
             )
     console.print(table)

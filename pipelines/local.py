@@ -13,10 +13,12 @@ import threading
 from pathlib import Path
 
 from kfp import local
+from kfp.local import subprocess_task_handler
 
 from headstart.pipelines.compare_methods import build_comparison
 from headstart.pipelines.profile import Network, Profile, Retries
 from headstart.pipelines.stages import COMPARE_METHODS, Uses
+from headstart.pipelines.step_process import run_step
 from headstart.pipelines.transfer_learning import build_pipeline
 
 
@@ -33,6 +35,7 @@ def main() -> None:
         pipeline = build_comparison(once, parallelism=1)
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
+    subprocess_task_handler.run_local_subprocess = run_step
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from headstart.components.core.comparison import compare
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, MODELS, read_metrics
-from headstart.components.core.files import read_json
+from headstart.components.core.evaluation import FINAL, read_metrics, read_models
 from headstart.components.core.predictions import PREDICTIONS, VALIDATION, Predictions, read_predictions
 from headstart.components.core.statistics import LEVEL, Interval, cross_entropies
 from headstart.components.core.variants import Variant
@@ -145,7 +144,7 @@ def read_entrant(variant: Variant, evaluation: Path) -> Entrant:
     return Entrant(
         variant,
         metrics,
-        read_json(evaluation / MODELS, "evaluation")["models"][FINAL],
+        read_models(evaluation)["models"][FINAL],
         read_predictions(evaluation / PREDICTIONS),
         read_predictions(evaluation / VALIDATION),
     )

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.special import softmax as scipy_softmax
 
-_LOWEST_TEMPERATURE, _HIGHEST_TEMPERATURE = 1e-3, 1e3
+from headstart.components.core.evaluation import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -46,5 +46,5 @@ def fit_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> 
         right = logs[np.arange(images), labels]
         return float(-((1 - doubt) * right + doubt * (logs.sum(axis=1) - right) / (classes - 1)).mean())
 
-    bounds = (np.log(_LOWEST_TEMPERATURE), np.log(_HIGHEST_TEMPERATURE))
+    bounds = (np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x))

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import threading
+import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.errors import HeadstartError, first_line
+from headstart.components.core.files import parse_json
 from headstart.components.core.history import Epoch, steps_of, table_of
 from headstart.components.core.logs import event
 from headstart.components.core.stores import NotFound, open_tree
@@ -142,19 +144,38 @@ def _packed(state: State, key: str) -> bytes:
 
 
 def _unpacked(content: bytes, key: str) -> State | None:
-    """The state; None if the file is damaged or belongs to other work."""
+    """The state; None if the file is damaged or belongs to other work.
+
+    Whoever can write the file can write its digest, too, so nothing of it is taken on trust.
+    """
     digest, _, content = content.partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != digest:
         return None
+    try:
+        return _read(content, key)
+    except Exception as error:
+        # Whatever NumPy, Zip and JSON say of an archive that `_packed` has not made.
+        event("damaged_checkpoint", reason=first_line(error))
+        return None
+
+
+def _read(content: bytes, key: str) -> State | None:
+    with zipfile.ZipFile(io.BytesIO(content)) as members:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members.infolist()):
+            raise ValueError("it is compressed")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        about = json.loads(archive["about"].tobytes())
+        about = parse_json(archive["about"].tobytes())
         if about["key"] != key:
             return None
         epochs = [
             Epoch(**{**each, "steps": steps_of(steps)})
             for each, steps in zip(about["epochs"], _numbered(archive, "steps"), strict=True)
         ]
-        return State(epochs, **{name: _numbered(archive, name) for name in _ARRAYS})
+        state = State(epochs, **{name: _numbered(archive, name) for name in _ARRAYS})
+    for each in (*state.best, *state.network, *state.optimizer):
+        if each.dtype.kind == "f" and not np.isfinite(each).all():
+            raise ValueError("it has NaN or infinite values")
+    return state
 
 
 def _numbered(archive: Mapping[str, NDArray[Any]], name: str) -> Arrays:

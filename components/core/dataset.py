@@ -11,14 +11,17 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import WAY_OUT_OF_CACHE, fresh_folder, read_json, write_json
+from headstart.components.core.files import WAY_OUT_OF_CACHE, fresh_folder, write_json
+from headstart.components.core.manifests import Count, Names, read_manifest
 
 MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
@@ -32,6 +35,9 @@ ROW_GROUP_BYTES = 8 * 2**20
 _SHARD_BYTES = 256 * 2**20
 _KEYS = pa.schema([("id", pa.string()), ("label", pa.int64())])
 _LINES_AT_ONCE = 4096
+
+ShardName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+"""Of a file in the dataset's own folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,13 +83,13 @@ class DatasetInfo:
         max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
     """
 
-    classes: list[str]
-    counts: list[int]
+    classes: Names
+    counts: list[Count]
     digest: str
     source: str
-    shards: list[str]
-    extra: list[str] = dataclasses.field(default_factory=list)
-    max_side: int = 0
+    shards: list[ShardName]
+    extra: Names = dataclasses.field(default_factory=list)
+    max_side: Count = 0
 
     @property
     def images(self) -> int:
@@ -238,13 +244,12 @@ def read_info(folder: Path) -> DatasetInfo:
     Raises:
         HeadstartError: The folder is no finished dataset artifact, or a shard is missing.
     """
-    values = read_json(folder / MANIFEST, "dataset")
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; make the dataset again")
-    try:
-        info = DatasetInfo(**values)
-    except TypeError as error:
-        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); make the dataset again") from None
+    info, _ = read_manifest(folder / MANIFEST, "dataset", DatasetInfo, FORMAT)
+    if len(info.counts) != len(info.classes):
+        raise HeadstartError(
+            f"{folder / MANIFEST} is damaged ({len(info.classes)} classes, {len(info.counts)} counts); make the "
+            "dataset again"
+        )
     for shard in info.shards:
         if not (folder / shard).is_file():
             raise HeadstartError(f"{folder} lacks its shard {shard}; make the dataset again; {WAY_OUT_OF_CACHE}")

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,9 +135,16 @@ _COLUMNS = ["stage", "epoch", "step", *_OF_A_STEP, *_OF_AN_EPOCH]
 def _epochs(rows: Iterable[dict[str, str]]) -> Iterator[Epoch]:
     for (stage, number), group in itertools.groupby(rows, lambda row: (row["stage"], int(row["epoch"]))):
         lines = list(group)
-        steps = tuple(Step(*(float(line[name]) for name in _OF_A_STEP)) for line in lines)
-        whole = {own: float(lines[-1][name]) for name, own in _OF_AN_EPOCH.items()}
+        steps = tuple(Step(*(_finite(line[name]) for name in _OF_A_STEP)) for line in lines)
+        whole = {own: _finite(lines[-1][name]) for name, own in _OF_AN_EPOCH.items()}
         yield Epoch(stage, number, learning_rate=steps[-1].learning_rate, steps=steps, **whole)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} among its figures")
+    return value
 
 
 def _means(steps: Sequence[Step], most: int) -> tuple[Step, ...]:

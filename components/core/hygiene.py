@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import read_json, write_json
+from headstart.components.core.files import write_json
+from headstart.components.core.manifests import Count, read_manifest
 
 HYGIENE = "hygiene.json"
 
@@ -29,10 +29,10 @@ class HygieneSummary:
         findings: What there is to look at.
     """
 
-    files: int
-    used: int
-    left_out: dict[str, int]
-    near_duplicates: int
+    files: Count
+    used: Count
+    left_out: dict[str, Count]
+    near_duplicates: Count
     findings: list[Finding]
 
 
@@ -49,8 +49,4 @@ def read_hygiene(dataset: Path) -> HygieneSummary | None:
     """
     if not (dataset / HYGIENE).exists():
         return None
-    values = read_json(dataset / HYGIENE, "dataset")
-    try:
-        return HygieneSummary(**values | {"findings": [Finding(**each) for each in values["findings"]]})
-    except (TypeError, KeyError) as error:
-        raise HeadstartError(f"{dataset / HYGIENE} is damaged ({error}); make the dataset again") from None
+    return read_manifest(dataset / HYGIENE, "dataset", HygieneSummary)[0]

@@ -108,7 +108,7 @@ def _wrong_size(image: Image.Image) -> Rejected | None:
 def _unidentified(content: bytes) -> Rejected:
     if content[4:12] in _HEIF_BRANDS:
         return Rejected("unsupported", "HEIF or AVIF; convert it to JPEG")
-    return Rejected("not an image", f"starts with {content[:8]!r}; read are {', '.join(FORMATS)}")
+    return Rejected("not an image", f"its first bytes are no known picture's; read are {', '.join(FORMATS)}")
 
 
 def _decoded(image: Image.Image, content: bytes, max_side: int) -> Decoded | Rejected:

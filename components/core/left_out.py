@@ -5,7 +5,8 @@ A model in use may have learned from them, which gives those near-duplicates awa
 
 from pathlib import Path
 
-from headstart.components.core.files import read_json, write_json
+from headstart.components.core.files import write_json
+from headstart.components.core.manifests import read_manifest
 
 LEFT_OUT = "left_out.json"
 
@@ -26,4 +27,6 @@ def read_left_out(dataset: Path) -> dict[str, str]:
     Raises:
         HeadstartError: The file is damaged.
     """
-    return dict(read_json(dataset / LEFT_OUT, "dataset")) if (dataset / LEFT_OUT).exists() else {}
+    if not (dataset / LEFT_OUT).exists():
+        return {}
+    return read_manifest(dataset / LEFT_OUT, "dataset", dict[str, str])[0]

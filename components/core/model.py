@@ -2,17 +2,20 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pydantic import Field
 
+from headstart.components.core import manifests
 from headstart.components.core.dataset import read_columns, read_info
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import WAY_OUT_OF_CACHE, read_json, sha256_of_file, write_json
+from headstart.components.core.files import WAY_OUT_OF_CACHE, sha256_of_file, write_json
 from headstart.components.core.history import HISTORY
+from headstart.components.core.manifests import Count, Finite, Names
 from headstart.components.core.predictions import probabilities_in, probability_columns
 from headstart.components.core.stores import without_secrets
 from headstart.components.core.stores.folder import local_folder
@@ -26,6 +29,9 @@ ANSWERS = "answers.parquet"
 """What the model says of the images that chose it: `id`, and `probability_NAME` (float64) for each class."""
 
 FORMAT = "headstart-model/2"
+
+LARGEST_IMAGE = 8_192
+"""Side in pixels that a network may resize images to: one image is 800 MB then."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +59,21 @@ class ModelInfo:
     """
 
     stage: str
-    classes: list[str]
-    image_size: int
+    classes: Annotated[Names, Field(min_length=2)]
+    image_size: Annotated[int, Field(ge=1, le=LARGEST_IMAGE)]
     backbone: str
     recipe: dict[str, Any]
     dataset: dict[str, str]
-    metrics: dict[str, float]
+    metrics: dict[str, Finite]
     versions: dict[str, str]
     seed: int
     backbone_sha256: str = ""
     parent: str = ""
     sha256: str = ""
-    max_side: int = 0
-    seconds: float = 0.0
-    accelerators: int = 0
-    parameters: int = 0
+    max_side: Count = 0
+    seconds: Annotated[Finite, Field(ge=0)] = 0.0
+    accelerators: Count = 0
+    parameters: Count = 0
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
@@ -94,7 +100,7 @@ def read_seen(folder: Path) -> frozenset[str]:
     """
     try:
         return frozenset(pq.read_table(folder / SEEN)["id"].to_pylist())
-    except (KeyError, OSError, pa.ArrowException) as error:
+    except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
         raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
 
 
@@ -130,7 +136,7 @@ def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
         if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
             return None
         return probabilities_in(table, read_info(dataset).classes)
-    except (KeyError, pa.ArrowException) as error:
+    except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
         raise HeadstartError(f"{folder / ANSWERS} is damaged ({error}); train the model again") from None
 
 
@@ -181,12 +187,6 @@ def read_manifest(folder: Path) -> ModelInfo:
     """Reads `model.json` alone, see `read_model_info`.
 
     Raises:
-        HeadstartError: If it is missing or damaged.
+        HeadstartError: If it is missing, damaged or of another format.
     """
-    values = read_json(folder / MANIFEST, "model")
-    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise HeadstartError(f"{folder / MANIFEST} is not in the format {FORMAT}; train the model again")
-    try:
-        return ModelInfo(**values)
-    except TypeError as error:
-        raise HeadstartError(f"{folder / MANIFEST} is damaged ({error}); train the model again") from None
+    return manifests.read_manifest(folder / MANIFEST, "model", ModelInfo, FORMAT)[0]

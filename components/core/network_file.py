@@ -30,8 +30,17 @@ RESIZE, OUTPUT = "resize", "output"
 _MOST_CONFIG_BYTES = 8 * 2**20
 """EfficientNetV2S, the longest configuration that the table of backbones has, takes half a megabyte."""
 
-_MODULES = ("keras", "keras.activations", "keras.constraints", "keras.dtype_policies", "keras.initializers")
-_MODULES += ("keras.layers", "keras.models", "keras.ops", "keras.regularizers")
+_MODULES = (
+    "keras",
+    "keras.activations",
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.initializers",
+    "keras.layers",
+    "keras.models",
+    "keras.ops",
+    "keras.regularizers",
+)
 _INNER_MODULES = ("applications", "dtype_policies", "initializers", "layers", "models", "ops")
 """Parts of `keras.src` that saved networks name: operations, models and layers of `keras.applications`."""
 

@@ -21,6 +21,7 @@ PROBABILITY = "probability_"
 """Before the name of a class: the column of its probability."""
 
 _SLICE = "slice_"
+_ROUNDING = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +111,12 @@ def probabilities_in(table: pa.Table, classes: list[str]) -> NDArray[np.float64]
     """Probabilities (n, classes) from the columns of a table, in the order of `classes`.
 
     Raises:
-        KeyError: A class has no column.
+        KeyError: If a class has no column, or two.
+        ValueError: If a value is missing, NaN, no number or outside [0, 1].
     """
-    columns = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes])
+    columns = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes], np.float64)
+    if not ((columns >= 0) & (columns <= 1 + _ROUNDING)).all():
+        raise ValueError("a probability is missing, NaN or outside 0 to 1")
     return columns.T.reshape(len(table), len(classes))
 
 
@@ -146,12 +150,15 @@ def read_predictions(path: Path) -> Predictions:
     try:
         table = pq.read_table(path)
         classes = [name.removeprefix(PROBABILITY) for name in table.column_names if name.startswith(PROBABILITY)]
+        labels = np.asarray(table["label"].to_numpy(), np.int64)
+        if not ((labels >= 0) & (labels < len(classes))).all():
+            raise ValueError("a label is none of its classes")
         return Predictions(
             classes=classes,
             ids=table["id"].to_pylist(),
             groups=table["group"].to_pylist(),
             paths=table["path"].to_pylist(),
-            labels=table["label"].to_numpy(),
+            labels=labels,
             probabilities=probabilities_in(table, classes),
             slices={
                 name.removeprefix(_SLICE): table[name].to_pylist()
@@ -162,5 +169,5 @@ def read_predictions(path: Path) -> Predictions:
         )
     except FileNotFoundError:
         raise HeadstartError(f"{path} does not exist; evaluate the model again") from None
-    except (KeyError, pa.ArrowException) as error:
+    except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
         raise HeadstartError(f"{path} holds no predictions ({error}); evaluate the model again") from None

@@ -7,9 +7,8 @@ It holds `out_of_fold.parquet` (predictions, each by a classifier that had not s
 import dataclasses
 from pathlib import Path
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import read_json, write_json
-from headstart.components.core.statistics import Interval
+from headstart.components.core.files import write_json
+from headstart.components.core.manifests import Count, Finite, read_manifest
 
 PROBE = "probe"
 OUT_OF_FOLD = "out_of_fold.parquet"
@@ -28,9 +27,9 @@ class CurvePoint:
         band: Where 95 % of such draws lie.
     """
 
-    images: int
-    accuracy: float
-    band: Interval
+    images: Count
+    accuracy: Finite
+    band: tuple[Finite, Finite]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +45,10 @@ class LearningCurve:
     """
 
     points: list[CurvePoint]
-    draws: int
-    images: int
-    gain: float
-    gain_interval: Interval
+    draws: Count
+    images: Count
+    gain: Finite
+    gain_interval: tuple[Finite, Finite]
 
 
 def write_learning_curve(path: Path, curve: LearningCurve) -> None:
@@ -65,9 +64,4 @@ def read_learning_curve(path: Path) -> LearningCurve | None:
     """
     if not path.exists():
         return None
-    values = read_json(path, "learning curve")
-    try:
-        points = [CurvePoint(**each | {"band": tuple(each["band"])}) for each in values["points"]]
-        return LearningCurve(**values | {"points": points, "gain_interval": tuple(values["gain_interval"])})
-    except (TypeError, KeyError) as error:
-        raise HeadstartError(f"{path} is damaged ({error}); train the head again") from None
+    return read_manifest(path, "learning curve", LearningCurve)[0]

@@ -23,6 +23,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.evaluation import FINAL, METRICS, read_metrics
 from headstart.components.core.files import sha256_of_file
 from headstart.components.core.logs import event
+from headstart.components.core.manifests import Count, Finite, Names, Share, first_error
 from headstart.components.core.model import ModelInfo, read_model_info
 from headstart.components.core.stores import (
     Conflict,
@@ -68,12 +69,12 @@ class Facts:
     """
 
     model: str
-    classes: list[str]
+    classes: Names
     data: dict[str, str]
     run: str
-    images: int
-    accuracy: float
-    accuracy_interval: tuple[float, float]
+    images: Count
+    accuracy: Share
+    accuracy_interval: tuple[Finite, Finite]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,8 +362,8 @@ def _read_state(tree: Tree) -> tuple[_ChampionFile | None, str]:
         state = TypeAdapter(_ChampionFile).validate_json(content)
     except ValidationError as error:
         raise HeadstartError(
-            f"{where} is not of the format {CHAMPION_FORMAT} ({_first(error)}); publish to another address, or move "
-            "the file away"
+            f"{where} is not of the format {CHAMPION_FORMAT} ({first_error(error)}); publish to another address, or "
+            "move the file away"
         ) from None
     if not state.history or state.history[-1].version != state.version:
         raise HeadstartError(f"{where} is damaged: its history does not end with {state.version!r}; restore it")
@@ -403,7 +404,7 @@ def _parsed(content: bytes) -> Version:
     try:
         found = TypeAdapter(_VersionFile).validate_json(content)
     except ValidationError as error:
-        raise ValueError(f"is not of the format {VERSION_FORMAT} ({_first(error)})") from None
+        raise ValueError(f"is not of the format {VERSION_FORMAT} ({first_error(error)})") from None
     if _name_of(found.files) != found.version:
         raise ValueError("lists other files or checksums than were published")
     return Version(found.version, found.created, found.facts, found.files)
@@ -424,11 +425,6 @@ def _damaged(tree: Tree, version: str, what: str) -> Damaged:
         f"version {version} at {tree.address} is damaged: {what}; publish the model again, or roll back to another "
         "version"
     )
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}".strip(": ")
 
 
 def _files_of(folder: Path) -> dict[str, Stored]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
+from headstart.components.core.spreadsheet import text_of_cell
 from headstart.components.core.stores import is_remote, open_store, without_secrets
 
 _NEEDED = ("id", "label")
@@ -34,8 +35,8 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
 
     Args:
         address: A CSV file with the columns `id` (of the pixels, as in the dataset) and `label`, and any others: the
-            evaluation's `label_errors.csv` is one. A path, or an `http(s)://`, `gs://` or `s3://` address; empty for
-            no corrections.
+            evaluation's `label_errors.csv` is one, also after a spreadsheet has saved it. A path, or an
+            `http(s)://`, `gs://` or `s3://` address; empty for no corrections.
         classes: Class names; a label has to be one of them.
 
     Raises:
@@ -55,7 +56,7 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
             )
         corrections: dict[str, str] = {}
         for row in rows:
-            image, label = row["id"].strip(), row["label"].strip()
+            image, label = row["id"].strip(), _class_of(row["label"].strip(), classes)
             if label and label not in classes:
                 raise HeadstartError(
                     f"corrections {name!r} call picture {image} {label!r}; the classes are {', '.join(classes)}"
@@ -67,3 +68,9 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise HeadstartError(f"corrections {name!r} are no UTF-8 CSV ({error}); save the table as such") from None
     return corrections
+
+
+def _class_of(cell: str, classes: list[str]) -> str:
+    """The class that a cell names, which may be in the form that `core.spreadsheet` writes."""
+    text = text_of_cell(cell)
+    return text if text in classes else cell

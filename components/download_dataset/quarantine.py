@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+from headstart.components.core.spreadsheet import safe_cell
+
 QUARANTINE = "quarantine.csv"
 CORRECTED = "corrected"
 """The reason of a picture that is left out because the user wants it so."""
@@ -26,8 +28,8 @@ class Quarantined:
 
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
-    """Writes a CSV file with the columns `file`, `reason` and `detail`."""
+    """Writes a CSV file with the columns `file`, `reason` and `detail`, safe to open: see `core.spreadsheet`."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "reason", "detail"])
-        rows.writerows(dataclasses.astuple(each) for each in quarantined)
+        rows.writerows(map(safe_cell, dataclasses.astuple(each)) for each in quarantined)

@@ -9,8 +9,7 @@ from headstart.components.core import page
 from headstart.components.core.calibration import scaled
 from headstart.components.core.charts import Chart
 from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
-from headstart.components.core.evaluation import MODELS, PICTURES, read_metrics
-from headstart.components.core.files import read_json
+from headstart.components.core.evaluation import PICTURES, read_metrics, read_models
 from headstart.components.core.history import Epoch
 from headstart.components.core.hygiene import read_hygiene
 from headstart.components.core.page import shown
@@ -40,7 +39,7 @@ def render(evaluation: Path) -> str:
         HeadstartError: It is none, or a file of it is damaged.
     """
     metrics = read_metrics(evaluation)
-    made = read_json(evaluation / MODELS, "evaluation")
+    made = read_models(evaluation)
     models = made["models"]
     predictions = read_predictions(evaluation / PREDICTIONS)
     curve = read_learning_curve(evaluation / LEARNING_CURVE)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from headstart.components.core.champion import published_files, published_model
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, temperature_of
-from headstart.components.core.files import expanded, read_json
+from headstart.components.core.evaluation import FINAL, METRICS, MODELS, read_metrics, read_models, temperature_of
+from headstart.components.core.files import expanded
 from headstart.components.core.model import MANIFEST, ModelInfo
 from headstart.components.core.stores import NotFound, is_remote, is_web, open_store, without_secrets
 
@@ -126,7 +126,7 @@ def trust(found: Located, info: ModelInfo, precision: float) -> Trust:
 
 
 def _check_is_of(evaluation: Path, info: ModelInfo) -> None:
-    models = read_json(evaluation / MODELS, "evaluation")
+    models = read_models(evaluation)
     if models["models"][FINAL]["sha256"] != info.sha256:
         raise HeadstartError(f"{evaluation} is of another model than the one beside it; evaluate the model again")
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
+
+from headstart.components.core.spreadsheet import FORMULA
 
 _ROWS_OF_A_GROUP = 16_384
 
@@ -52,11 +55,19 @@ def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
 
 
 def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:
-    """Writes a header and a line an image, each batch as soon as it is there; what is null is empty."""
+    """Writes a header and a line an image, each batch as soon as it is there; what is null is empty.
+
+    It is safe to open in a spreadsheet, see `core.spreadsheet`; the other formats hold texts as they are.
+    """
     with CSVWriter(file, schema) as writer:
         for batch in batches:
-            writer.write(batch)
+            columns = [_safe(column) if pa.types.is_string(column.type) else column for column in batch.columns]
+            writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
             file.flush()
+
+
+def _safe(texts: pa.StringArray) -> pa.StringArray:
+    return pc.replace_substring_regex(texts, f"^{FORMULA}", r"'\1", max_replacements=1)
 
 
 def write_parquet(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 from headstart.components.core.comparison import BETTER
 from headstart.components.core.dataset import DatasetInfo, read_info
 from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, IN_USE, METRICS, MODELS, read_metrics, temperature_of
+from headstart.components.core.evaluation import (
+    FINAL,
+    IN_USE,
+    METRICS,
+    MODELS,
+    read_metrics,
+    read_models,
+    temperature_of,
+)
 from headstart.components.core.files import fresh_folder, full_disk_in_one_line, read_json
 from headstart.components.core.history import HISTORY
 from headstart.components.core.hygiene import HYGIENE, read_hygiene
@@ -89,7 +97,7 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
         if card:
             card.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(version / CARD, card)
-        command = read_json(inputs.evaluation / MODELS, "evaluation")["command"]
+        command = read_models(inputs.evaluation)["command"]
         return publish_folder(version, uri, run or command, instead_of)
 
 
@@ -98,7 +106,7 @@ def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
     verdict = read_json(decision, "decision")["verdict"]
     if verdict != BETTER:
         raise HeadstartError(f"{decision} says {verdict!r}; leave it out to publish the model all the same")
-    models = read_json(evaluation / MODELS, "evaluation")["models"]
+    models = read_models(evaluation)["models"]
     compared = models[IN_USE]["sha256"] if IN_USE in models else ""
     in_use = champion(uri)
     if in_use is None:
@@ -156,7 +164,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
 def _check_one_run(
     inputs: Inputs, info: ModelInfo, metrics: dict[str, Any], evaluated: Predictions, test: DatasetInfo
 ) -> None:
-    made = read_json(inputs.evaluation / MODELS, "evaluation")
+    made = read_models(inputs.evaluation)
     if made["models"][FINAL]["sha256"] != info.sha256 or evaluated.classes != info.classes:
         raise HeadstartError(f"{inputs.evaluation} is not the evaluation of {inputs.model}; pass those of one run")
     if metrics["test_data"] != test.digest:

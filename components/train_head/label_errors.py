@@ -12,6 +12,7 @@ from PIL import Image
 from headstart.components.core.dataset import read_rows
 from headstart.components.core.pictures import Shown, jpeg, small
 from headstart.components.core.predictions import Predictions
+from headstart.components.core.spreadsheet import safe_cell
 
 SUSPECTED = "suspected label errors"
 
@@ -61,6 +62,7 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
 
     Columns: `id`; `label`, the class that it shall have, another one only where that is confident; `given`, the class
     that it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the last two.
+    The file is safe to open in a spreadsheet: see `core.spreadsheet`.
 
     Args:
         path: The file to write.
@@ -79,14 +81,17 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
             names = predictions.classes[given], predictions.classes[likely]
             probabilities = (f"{predictions.probabilities[row, label]:.4f}" for label in (given, likely))
             table.writerow(
-                [
-                    predictions.ids[row],
-                    names[confident],
-                    *names,
-                    predictions.paths[row],
-                    splits[row],
-                    *probabilities,
-                ]
+                map(
+                    safe_cell,
+                    [
+                        predictions.ids[row],
+                        names[confident],
+                        *names,
+                        predictions.paths[row],
+                        splits[row],
+                        *probabilities,
+                    ],
+                )
             )
 
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.components.core import registry
+from headstart.components.core.visible import visible
 
 app = typer.Typer(
     help="What is published at an address, and what of it is in use.", no_args_is_help=True, rich_markup_mode="rich"
@@ -40,12 +41,12 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
     table = _table("version", "in use", "published (UTC)", *_FACTS)
     for each in reversed(found.versions):
         mark = "yes" if each.version == found.in_use else ""
-        table.add_row(*map(escape, (each.version, mark, _when(each.created), *_facts(each.facts))))
+        table.add_row(*map(_cell, (each.version, mark, _when(each.created), *_facts(each.facts))))
     for name in found.damaged:
-        table.add_row(escape(name), "yes" if name == found.in_use else "", "damaged")
+        table.add_row(_cell(name), "yes" if name == found.in_use else "", "damaged")
     console.print(table)
     for why in found.damaged.values():
-        console.print(why, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(why), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -64,11 +65,11 @@ def show(uri: Uri, as_json: AsJson = False) -> None:
     lines += [f"classes  {', '.join(facts.classes)}", f"sha256   {facts.model} (model.keras)"]
     lines += [f"data     {digest} ({split})" for split, digest in facts.data.items()]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     table = _table("when (UTC)", "version", "how", "replaced", *_FACTS)
     for change in reversed(in_use.history):
         row = (_when(change.when), change.version, change.how, change.replaced or "-", *_facts(change.facts))
-        table.add_row(*map(escape, row))
+        table.add_row(*map(_cell, row))
     console.print(table)
 
 
@@ -110,4 +111,11 @@ def _without_files(version: registry.Version) -> dict[str, Any]:
 
 
 def _show_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # What a terminal would obey is written as JSON can write it, too.
+    typer.echo("".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text))
+
+
+def _cell(text: str) -> str:
+    """Text that may come from elsewhere, for a cell of a table."""
+    return escape(visible(text))

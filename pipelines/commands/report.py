@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.components.core.errors import HeadstartError, first_line
 from headstart.pipelines.output import written
 
 
@@ -19,7 +20,13 @@ def report(
 
     evaluation = folder / "evaluation" if (folder / "evaluation").is_dir() else folder
     page = folder / "report.html"
-    content = render(evaluation).encode()
+    try:
+        content = render(evaluation).encode()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # What the page is made of is this folder alone, and somebody else may have written it.
+        raise HeadstartError(
+            f"{evaluation} is damaged ({type(error).__name__}: {first_line(error)}); evaluate the model again"
+        ) from None
     with written(page, "folder", option=""), whole_file(page) as file:
         file.write(content)
     typer.echo(page)

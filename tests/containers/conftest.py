@@ -1,6 +1,8 @@
 """The engine, and the image of the present source; without an engine these tests skip."""
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -30,9 +32,24 @@ def engine() -> docker.DockerClient:
 
 
 @pytest.fixture(scope="session")
-def image(engine: docker.DockerClient) -> Image:
+def base(engine: docker.DockerClient) -> str:
+    """The base image: the one that BASE names, or a local one by its tag, or the one that the Dockerfile pins."""
+    pinned = re.search(r"^ARG BASE=(\S+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    assert pinned
+    named = os.environ.get("BASE", "")
+    tag = pinned[1].partition("@")[0]
+    if named:
+        return named
+    with contextlib.suppress(docker.errors.ImageNotFound):
+        engine.images.get(tag)
+        return tag
+    return pinned[1]
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient, base: str) -> Image:
     """The cpu image. It is built each time: the builder's cache knows best what is unchanged."""
-    built = subprocess.run(["make", "image"], cwd=ROOT, capture_output=True, text=True)
+    built = subprocess.run(["make", "image", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
     return engine.images.get(IMAGE)
 

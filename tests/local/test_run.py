@@ -1,5 +1,6 @@
 """`headstart run` on drawn pictures, from the command to the results."""
 
+import contextlib
 import csv
 import json
 import os
@@ -8,6 +9,8 @@ import re
 import select
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,6 +29,9 @@ from headstart.components.core.registry import champion
 from headstart.pipelines.events import Measured, parse
 
 WEIGHTS = Path(str(files("headstart.components.core.network") / "pretrained" / "sketchnet.weights.h5"))
+SECRET = "hunter4hunter5"
+"""The value of a parameter whose name says nothing of a secret."""
+
 PRODUCTS = {
     "metrics.json", "model", "predictions.parquet", "label_errors.csv", "evaluation", "quarantine.csv", "report.html",
     "data.html", "recipe.yaml", "splits", "tensorboard", "run.log",
@@ -195,6 +201,39 @@ def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(pictures: Path, 
     assert f'"weights": "{shown}"' in (tmp_path / "out" / "run.log").read_text()
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert [path for path in left if b"hunter" in path.read_bytes()] == []
+
+
+@contextlib.contextmanager
+def arguments_of_all_processes() -> Iterator[set[bytes]]:
+    """Whatever any user of the machine could read of processes' arguments meanwhile."""
+    seen: set[bytes] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(file.read_bytes())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watching.join()
+
+
+def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(pictures: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    with serving(WEIGHTS.parent) as address, arguments_of_all_processes() as seen:
+        recipe.write_text(f"weights: {address}/{WEIGHTS.name}?download={SECRET}\n")
+        done = headstart("run", "--data", pictures, "--recipe", recipe, *QUICK, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any(b"train_head" in each for each in seen)
+    assert [each for each in seen if SECRET.encode() in each] == []
+    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert [path for path in left if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:

@@ -194,3 +194,144 @@ ODD: dict[str, tuple[Change, str]] = {
     "far too large": (far_too_large, "more than"),
 }
 """Each with what the message says."""
+
+
+def deep(levels: int) -> bytes:
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+def setting(name: str, **settings: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda config: layer(config, name).update(settings)
+
+
+def in_the_backbone(**settings: Any) -> Callable[[dict[str, Any]], object]:
+    """Of the first layer within that has the first of these settings."""
+
+    def change(config: dict[str, Any]) -> None:
+        (first, *_) = settings
+        layers = layer(config, "sketchnet")["layers"]
+        next(each for each in layers if first in each["config"])["config"].update(settings)
+
+    return change
+
+
+def renamed(module: str, name: str) -> Callable[[dict[str, Any]], object]:
+    def change(config: dict[str, Any]) -> None:
+        config["config"]["layers"][-1] |= {"module": module, "class_name": name}
+
+    return change
+
+
+DAMAGED_NETWORKS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no archive": (lambda file: file.write_bytes(b"\x00" * 5000), "is no Keras file, or is damaged"),
+    "empty": (lambda file: file.write_bytes(b""), "is no Keras file, or is damaged"),
+    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-3000]), "is no Keras file, or is damaged"),
+    "no configuration": (lambda file: with_member(file, "config.json", None), r"it has no config\.json"),
+    "no weights": (lambda file: with_member(file, "model.weights.h5", None), r"it has no model\.weights"),
+    "configuration that is no JSON": (
+        lambda file: with_member(file, "config.json", b"{"),
+        r"config\.json cannot be read",
+    ),
+    "configuration that is a list": (lambda file: with_member(file, "config.json", b"[]"), "is no network's"),
+    "configuration of 200 levels": (
+        lambda file: with_member(file, "config.json", deep(200)),
+        "nested more than 64 deep",
+    ),
+    "configuration of 100,000 levels": (
+        lambda file: with_member(file, "config.json", deep(100_000)),
+        "nested more than 64 deep",
+    ),
+    "configuration of a gigabyte": (
+        lambda file: with_member(file, "config.json", bytes(2**30), zipfile.ZIP_DEFLATED),
+        r"config\.json has more than 8,388,608 bytes",
+    ),
+    "weights that are no HDF5": (
+        lambda file: with_member(file, "model.weights.h5", b"nothing"),
+        "is no HDF5 file",
+    ),
+    "weights of another network": (
+        lambda file: altered(file, lambda store, at: store.pop(at.split("/vars")[0])),
+        "would have|cannot be loaded",
+    ),
+    "no weights of the last layer": (
+        lambda file: altered(file, lambda store, at: store.pop("layers/dense")),
+        "would have|cannot be loaded",
+    ),
+    "no weights of a layer, and others in their place": (
+        lambda file: altered(file, lambda store, at: store.move(at.split("/vars")[0], "elsewhere")),
+        "cannot be loaded",
+    ),
+    **{
+        f"weights by {name}": (lambda file, change=change: altered(file, change), "reaches outside of itself")
+        for name, change in REACHING_OUTSIDE.items()
+    },
+    "NaN weights": (
+        lambda file: altered(file, replaced(lambda values: values * np.nan)),
+        "NaN or infinite values",
+    ),
+}
+
+
+WRONG_CONFIGURATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "2e9 outputs": (setting("output", units=2_000_000_000), "2000000000 outputs"),
+    "another number of outputs": (setting("output", units=5), "it has 5 outputs"),
+    "images of another size": (setting("resize", height=20_000, width=20_000), "resizes images to 20000x20000"),
+    "2e9 filters": (in_the_backbone(filters=2_000_000_000), "would have|cannot be loaded"),
+    "a kernel of 1e5": (in_the_backbone(kernel_size=[100_000, 100_000]), "would have|cannot be loaded"),
+    "a border of 1e5": (in_the_backbone(padding=[[100_000, 100_000]] * 2), "would give|cannot be loaded"),
+    "a lambda": (renamed("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is no layer"),
+    "a SavedModel": (renamed("keras.layers", "TFSMLayer"), r"names keras\.layers\.TFSMLayer"),
+    "a vocabulary": (renamed("keras.layers", "StringLookup"), r"names keras\.layers\.StringLookup"),
+    "a function": (renamed("os", "system"), r"names os\.system, which is no layer"),
+    "a download": (renamed("keras.utils", "get_file"), r"names keras\.utils\.get_file"),
+    "an unknown layer": (renamed("keras.layers", "NoSuchLayer"), "cannot be loaded"),
+    "layers that are none": (lambda config: config["config"].update(layers=7), "resizes images to NonexNone"),
+    "a setting of another type": (setting("output", units=[1]), r"it has \[1\] outputs"),
+}
+
+
+WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a class twice": ({"classes": ["cat", "cat"]}, "classes: 'cat' is there twice"),
+    "a class that is null": ({"classes": ["cat", None]}, "classes.1: Input should be a valid string"),
+    "a class without a name": ({"classes": ["cat", ""]}, "classes.1: String should have at least 1 character"),
+    "one class": ({"classes": ["cat"]}, "classes: Value should have at least 2 items"),
+    "classes that are a text": ({"classes": "catdog"}, "classes: Input should be a valid"),
+    "no classes": ({"classes": None}, "classes: Input should be a valid"),
+    "size 0": ({"image_size": 0}, "image_size: Input should be greater than"),
+    "size 1e6": ({"image_size": 1_000_000}, "image_size: Input should be less than"),
+    "size as text": ({"image_size": "64"}, "image_size: Input should be a valid integer"),
+    "side below 0": ({"max_side": -1}, "max_side: Input should be greater than"),
+    "side as fraction": ({"max_side": 0.5}, "max_side: Input should be a valid integer"),
+    "figures that are none": ({"metrics": {"validation_loss": "low"}}, "metrics.validation_loss: Input should be"),
+    "recipe that is a list": ({"recipe": []}, "recipe: Input should be"),
+    "another format": ({"format": "headstart-model/9"}, "is not in the format headstart-model/2"),
+}
+
+
+def table() -> list[str]:
+    """The cases as Markdown, for the page of all hostile inputs."""
+    refused = [
+        *(f"weights: {what}, also where no layer asks for it" for what in REACHING_OUTSIDE if "nobody" not in what),
+        *(f"weights: {what} in a layer" for what in ODD),
+        *(f"model: {what}" for what in DAMAGED_NETWORKS if not what.startswith("weights by")),
+        *(f"model: {what} in its configuration" for what in WRONG_CONFIGURATIONS),
+        *(f"model.json: {what}" for what in WRONG_MANIFESTS),
+        "metrics.json: a temperature that is 0, negative, infinite, no number or beyond 0.001 to 1,000",
+        "a published version with an altered file, checksum or list of files",
+        "a checkpoint that is damaged or that somebody else has sealed",
+    ]
+    lines = [
+        "",
+        "## Weights and models",
+        "",
+        "What `--weights`, `--champion`, `--publish` and `predict` make of files that somebody else has written. A",
+        "refusal is one line, before anything is built. Each row is a test: `tests/unit/test_foreign_weights.py`,",
+        "`tests/unit/test_foreign_models.py`, `tests/unit/test_checkpoint.py`.",
+        "",
+        "| input | what comes of it |",
+        "| --- | --- |",
+    ]
+    return [
+        *lines,
+        *(f"| {each} | {'ignored, with a line' if 'checkpoint' in each else 'refused'} |" for each in refused),
+    ]

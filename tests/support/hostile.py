@@ -21,6 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
+if __package__:
+    from support import foreign
+else:
+    import foreign  # run by itself, for the table
+
 ACCEPTED, IGNORED, QUARANTINED, REFUSED = "accepted", "ignored", "quarantined", "refused"
 
 
@@ -300,6 +305,7 @@ CASES = [
     Case("colour profile that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), icc_profile=b"nonsense")),
     Case("photograph of 3,000 x 2,000", ACCEPTED, "reduced to 512 x 341", _image("JPEG", picture(9, 3000, 2000))),
     Case("file name with a line break and quotes", ACCEPTED, "name escaped", _file(JPEG, 'cats/a\n"b",c.jpg')),
+    Case("file name that a spreadsheet would run", ACCEPTED, "as it is", _file(JPEG, "cats/=1+1.jpg")),
     Case("file name that is HTML", ACCEPTED, "name escaped", _file(JPEG, "cats/<script>alert(1)<&>.jpg")),
     Case("file name that is no UTF-8", ACCEPTED, "name escaped", _file(JPEG, os.fsdecode(b"cats/caf\xe9.jpg"))),
     Case("file name of 250 characters", ACCEPTED, "as it is", _file(JPEG, f"cats/{'x' * 246}.jpg")),
@@ -349,6 +355,7 @@ CASES = [
     Case("CSV in Latin-1", REFUSED, "is no UTF-8 text", _manifest([["pets/cats/0.jpg", "caf\xe9"]], "latin-1")),
     Case("CSV with a byte order mark", ACCEPTED, "as it is", _manifest([], "utf-8-sig")),
     Case("CSV that names a file that is not there", QUARANTINED, "missing", _manifest([["pets/nowhere.jpg", "cat"]])),
+    Case("CSV that names a text of this machine", QUARANTINED, "not an image", _manifest([["/etc/passwd", "cat"]])),
     Case("CSV that names a folder", QUARANTINED, "unreadable", _manifest([["pets/cats", "cat"]])),
     Case("CSV that leaves the class out", QUARANTINED, "no class", _manifest([["pets/cats/0.jpg", ""]])),
     Case("CSV that lists a picture twice", QUARANTINED, "duplicate", _manifest([["pets/cats/0.jpg", "cat"]])),
@@ -379,7 +386,7 @@ def table() -> str:
     for case in CASES:
         how = {ACCEPTED: ", ", IGNORED: ": ", QUARANTINED: ": ", REFUSED: ": … "}[case.outcome]
         lines.append(f"| {case.what.replace('|', '/')} | {case.outcome}{how}{case.why} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + foreign.table()) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import errno
+import hashlib
+import io
 import logging
 import os
 from pathlib import Path
@@ -97,6 +99,34 @@ def test_a_damaged_file_is_ignored_with_a_line(tmp_path: Path, damage: str, line
     assert "reason=damaged" in lines.text
     save(tmp_path)
     assert read(tmp_path) is not None
+
+
+@pytest.mark.parametrize("kind", ["text", "compressed", "objects", "no arrays", "NaN", "deep"])
+def test_a_file_that_somebody_else_has_sealed_is_ignored_with_a_line(
+    tmp_path: Path, kind: str, lines: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path)
+    file = file_in(tmp_path)
+    with np.load(io.BytesIO(file.read_bytes().partition(b"\n")[2])) as archive:
+        arrays = dict(archive)
+    buffer = io.BytesIO()
+    match kind:
+        case "text":
+            buffer.write(b"no archive")
+        case "compressed":
+            np.savez_compressed(buffer, **arrays | {"best.0": np.zeros(2**27, np.float32)})
+        case "objects":
+            np.savez(buffer, **arrays | {"best.0": np.array([{}], object)})
+        case "no arrays":
+            np.savez(buffer, about=arrays["about"])
+        case "NaN":
+            np.savez(buffer, **arrays | {"best.1": np.float32(np.nan)})
+        case "deep":
+            np.savez(buffer, **arrays | {"about": np.frombuffer(b"[" * 100_000 + b"]" * 100_000, np.uint8)})
+    content = buffer.getvalue()
+    file.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    assert read(tmp_path) is None
+    assert "reason=damaged" in lines.text
 
 
 def test_a_full_disk_costs_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:

@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import keras
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -86,3 +88,27 @@ def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path
     refused = check_weights(tmp_path)
     assert refused.returncode == 1
     assert "weights 'sketchnet.weights.h5' do not fit backbone sketchnet: layer" in refused.stderr.splitlines()[-1]
+
+
+def test_base_image_and_actions_are_pinned() -> None:
+    """By what cannot be moved: a digest, and commits."""
+    bases = re.findall(r"^ARG BASE=(\S+)$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(bases) == 1 and re.fullmatch(r"python:3\.11-slim@sha256:[0-9a-f]{64}", bases[0])
+    used = [
+        line.partition("uses:")[2].strip()
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v[\d.]+", each) for each in used), used
+
+
+def test_floors_leave_out_versions_with_known_holes() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {each.name: each.specifier for each in map(Requirement, project["dependencies"])}
+    assert "3.13.2" not in needed["keras"] and "3.14.0" in needed["keras"]
+    allowed = next(each for each in map(Requirement, requires("tensorflow") or []) if each.name == "h5py")
+    newest = next(each.version for each in allowed.specifier if each.operator == "<")
+    floor = next(each.version for each in needed["h5py"])
+    assert Version(floor).release[:2] == (3, Version(newest).minor - 1)

@@ -125,3 +125,14 @@ def test_event_files_say_what_the_history_says(tmp_path: Path) -> None:
                 wanted = [getattr(epoch, prefix + name) for epoch in epochs]
                 assert [number for number, _ in told[f"epoch_{name}"]] == list(range(1, len(epochs) + 1))
                 assert [value for _, value in told[f"epoch_{name}"]] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_figure_that_is_not_finite_is_refused(value: str, tmp_path: Path) -> None:
+    write_history(tmp_path, EPOCHS)
+    path = tmp_path / "history.csv"
+    lines = path.read_text().splitlines()
+    cells = lines[1].split(",")
+    path.write_text("\n".join([lines[0], ",".join([*cells[:4], value, *cells[5:]]), *lines[2:]]))
+    with pytest.raises(HeadstartError, match=rf"history\.csv cannot be read \('{value}' among its figures\)"):
+        read_history(tmp_path)

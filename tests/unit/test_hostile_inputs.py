@@ -41,6 +41,7 @@ def test_hostile_input(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         reasons = quarantine(out / "dataset")
         images = read_info(out / "dataset").images
         assert "<script>alert" not in (out / "page.html").read_text(encoding="utf-8")
+        assert not [path for path in out.rglob("*") if path.is_file() and b"root:x" in path.read_bytes()]
         if case.outcome == QUARANTINED:
             assert set(reasons) == {case.why}
             assert images >= GOOD - 1

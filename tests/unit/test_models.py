@@ -72,3 +72,18 @@ def test_an_empty_place_is_none(tmp_path: Path) -> None:
     assert json.loads(models("show", str(tmp_path)).output) is None
     with pytest.raises(HeadstartError, match=r"nothing is published at .*; check the address"):
         models("rollback", str(tmp_path))
+
+
+def test_class_of_a_model_from_elsewhere_commands_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = str(tmp_path / "published")
+    name = "\x1b[2J\x9b31m\N{RIGHT-TO-LEFT OVERRIDE}dog"
+    registry.publish_folder(version_folder(tmp_path / "0", classes=("cat", name)), uri, f"run {name}")
+    asked = [models("list", uri).output, models("show", uri).output]
+    assert json.loads(asked[0])[0]["facts"]["classes"] == ["cat", name]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    asked += [models("list", uri).output, models("show", uri).output]
+    for each in asked:
+        assert "\x1b[2J" not in each and "\x9b" not in each and "\N{RIGHT-TO-LEFT OVERRIDE}" not in each
+        assert "dog" in each

@@ -71,6 +71,16 @@ def test_secrets_are_neither_in_the_command_of_a_run_nor_in_its_log(
     assert logged.count(SHOWN) == 1 and json.loads(logged)
 
 
+@pytest.mark.parametrize("address", ["https://host/w.h5?code=hunter2", "https://me:hunter2@host/w.h5?v=1"])
+def test_parts_of_an_address_are_masked_by_themselves(address: str) -> None:
+    """As libraries put them into their own messages."""
+    secrets = secrets_of({"data": [address], "recipe": "tutorial"})
+    for said in (address, "GET /w.h5?code=hunter2", "code=hunter2", "Basic me:hunter2", f"of {address}, 404"):
+        if "hunter2" in said and ("code" in said) == ("code" in address):
+            assert "hunter2" not in masked(said, secrets)
+    assert masked("v=1 of 3", secrets) == "v=1 of 3"
+
+
 def test_addresses_without_secrets_and_what_is_no_address_stay() -> None:
     parameters = Parameters(data=["https://host/a.zip", "pets?key=1"], settings={"head.epochs": 3}).model_dump()
     assert secrets_of(parameters) == {}

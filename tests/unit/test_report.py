@@ -1,5 +1,6 @@
 """What the report says, from evaluations without a network."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,14 @@ def test_report_is_made_again_or_a_line_says_why_not(tmp_path: Path) -> None:
     assert isinstance(done.exception, HeadstartError)
     assert str(done.exception).endswith("report.html' cannot be written (Is a directory); name another folder")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("per_class", [{}, None, [1], {"cat": 3, "dog": 4}])
+def test_report_of_an_evaluation_from_elsewhere_is_one_line(tmp_path: Path, per_class: object) -> None:
+    drawn_report(tmp_path, ["cat", "dog"], 20).unlink()
+    (file,) = tmp_path.rglob("metrics.json")
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps(metrics | {"test": metrics["test"] | {"per_class": per_class}}))
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(done.exception, HeadstartError)
+    assert "is damaged (" in str(done.exception)

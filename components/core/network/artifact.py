@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -51,7 +52,7 @@ def load_model(folder: Path) -> keras.Model:
         # What Keras keeps of variables without values is this thread's, and goes with it.
         with ThreadPoolExecutor(1) as pool:
             wrong = pool.submit(_too_large, file).result()
-        network = None if wrong else keras.models.load_model(folder / MODEL, compile=False, safe_mode=True)
+        network = None if wrong else _load(folder / MODEL)
     except Exception as error:
         # Each layer has errors of its own for settings that it cannot use.
         raise HeadstartError(f"{folder / MODEL} cannot be loaded ({first_line(error)}); {_WAY_OUT}") from None
@@ -60,15 +61,25 @@ def load_model(folder: Path) -> keras.Model:
     return network
 
 
+def _load(file: Path) -> keras.Model:
+    with warnings.catch_warnings():
+        # Keras only warns of layers that the file has no weights for, and leaves them as chance has made them.
+        warnings.filterwarnings("error", "Skipping nested container")
+        warnings.filterwarnings("error", "A total of .* objects could not be loaded")
+        return keras.models.load_model(file, compile=False, safe_mode=True)
+
+
 def _too_large(file: NetworkFile) -> str:
     """Why a network would take more memory than one of its weights does; empty where it would not."""
     with keras.StatelessScope(initialize_variables=False):
         network = keras.saving.deserialize_keras_object(file.config, safe_mode=True)
     if not isinstance(network, keras.Model):
         return f"it is a {type(network).__name__}, and no network"
-    values = sum(math.prod(variable.shape) for variable in network.variables)
-    if values > file.values + _STATES:
-        return f"its layers would have {values:,} weights, and its file has {file.values:,}"
+    weights, all_values = (
+        sum(math.prod(variable.shape) for variable in variables) for variables in (network.weights, network.variables)
+    )
+    if weights > file.values or all_values > file.values + _STATES:
+        return f"its layers would have {all_values:,} weights, and its file has {file.values:,}"
     largest = max(_output_sizes(network), default=0)
     if largest * 4 > _MOST_ACTIVATION_BYTES:
         return f"a layer would give {largest:,} numbers for one image"

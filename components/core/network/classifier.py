@@ -31,6 +31,9 @@ ALL, TOP, TOP_THIRD = "all", "top", "top_third"
 
 STEM = "stem"
 
+_ROUNDING = 1e-2
+"""How far probabilities may be from adding up to 1: ten times what sixteen bits lose over a thousand classes."""
+
 # keras.applications.imagenet_utils: mode "caffe", blue, green, red; mode "torch", red, green, blue.
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 _IMAGENET_MEAN_RGB = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -210,9 +213,23 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
 
 
 def probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
-    """One probability per class, (n, classes), from a sigmoid's (n, 1) or a softmax's (n, classes)."""
+    """One probability per class, (n, classes), from a sigmoid's (n, 1) or a softmax's (n, classes).
+
+    Raises:
+        HeadstartError: If a row has NaN, a value outside [0, 1], or does not add up to 1.
+    """
     wide = output.astype(np.float64)
-    return np.concatenate([1 - wide, wide], axis=1) if wide.shape[1] == 1 else wide
+    if wide.shape[1] == 1:
+        wide = np.concatenate([1 - wide, wide], axis=1)
+    with np.errstate(invalid="ignore"):
+        # What is no number is within nothing.
+        right = (wide >= -_ROUNDING) & (np.abs(wide.sum(axis=1, keepdims=True) - 1) <= _ROUNDING)
+    if not right.all():
+        raise HeadstartError(
+            "the network gives no probabilities for an image, but NaN or numbers that do not add up to 1: its "
+            "weights are damaged, or it is no classifier of ours; train the model again, or use another one"
+        )
+    return wide
 
 
 def freeze_batch_norm(model: keras.Model) -> None:

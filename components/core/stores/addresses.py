@@ -4,6 +4,7 @@
 stand for themselves.
 """
 
+import hashlib
 import re
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -17,11 +18,22 @@ WRITABLE_SCHEMES = ("", "gs", "s3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?=[^/])", re.IGNORECASE)
 _CREDENTIAL = re.compile(
-    r"(?:^|[-_.])(?:sig|signature|token|secret|password|credential|auth|authorization)$"
+    r"(?:^|[-_.])(?:sig|signature|token|secret|password|passwd|pwd|credential|auth|authorization|bearer|jwt|sas)$"
     r"|^key$|(?:api|access)[-_.]?key(?:[-_.]?id)?$|(?:access|auth|security)token$",
     re.IGNORECASE,
 )
-"""The name of a query's parameter that holds one, alone or at the end: `sig`, `X-Amz-Signature`, `api_key`."""
+"""The name of a query's parameter that holds one, alone or at the end: `sig`, `X-Amz-Signature`, `api_key`.
+
+Only for what is refused: whatever is shown is without the value of any parameter, see `without_secrets`.
+"""
+
+_SIGNS = re.compile(
+    r"x-(?:amz|goog)-.*|expires?|policy|key-pair-id|awsaccesskeyid|googleaccessid|se|st|sp|sv|sr|spr|sk[a-z]{1,3}",
+    re.IGNORECASE,
+)
+"""The name of a parameter that goes with a signature, and is another one when the address is signed again."""
+
+_DIGEST_LETTERS = 8
 
 
 def scheme_of(text: str) -> str:
@@ -93,6 +105,25 @@ def without_secrets(url: str) -> str:
     except ValueError:
         return f"{scheme_of(url)}://…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def distinct_without_secrets(url: str) -> str:
+    """The address as `without_secrets` has it, and another one for each picture where a query says which it is.
+
+    Of each parameter its name stays, and of their values together a short digest, in the place of a fragment:
+    `https://host/image?id=…#5f2b9c01`. What signs an address is left out of both, so that the same picture is called
+    the same when it is signed again.
+    """
+    plain = without_secrets(url)
+    try:
+        given = parse_qsl(urlsplit(url).query, keep_blank_values=True) if is_web(url) else []
+    except ValueError:
+        return plain
+    named = [(name, value) for name, value in given if not (_CREDENTIAL.search(name) or _SIGNS.fullmatch(name))]
+    if not named:
+        return plain
+    digest = hashlib.sha256(repr(named).encode(errors="backslashreplace")).hexdigest()[:_DIGEST_LETTERS]
+    return f"{plain}?{'&'.join(f'{name}=…' for name, _ in named)}#{digest}"
 
 
 def split_address(uri: str) -> tuple[str, str]:

@@ -14,12 +14,11 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
 from headstart.components.core.stores import (
     Store,
-    has_credentials,
+    distinct_without_secrets,
     is_remote,
     is_web,
     open_store,
     scheme_of,
-    without_secrets,
 )
 from headstart.components.download_dataset.sources.packed import Packed
 from headstart.components.download_dataset.sources.source import (
@@ -87,7 +86,7 @@ def open_manifest(name: str, path: Path, base: str) -> Source:
 
 
 def _shown(image: str) -> str:
-    return shown(without_secrets(image) if is_remote(image) and has_credentials(image) else image)
+    return shown(distinct_without_secrets(image) if is_remote(image) else image)
 
 
 def _extra(row: dict[str, str]) -> str:
