@@ -324,6 +324,39 @@ def test_what_passes_of_other_formats_is_read_alike(kind: str) -> None:
             assert (tensorflow_pixels(found.encoded) == pixels(found)).all()
 
 
+def interlaced_png(pixels: np.ndarray, colour_type: int) -> bytes:
+    """A PNG of uint8 or uint16 (height, width, channels), in Adam7's seven passes."""
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, colour_type, 0, 0, 1)
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    big = pixels.astype(pixels.dtype.newbyteorder(">"))
+    parts = [big[top::down, left::across] for top, left, down, across in starts]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part if row.size)
+    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+
+@pytest.mark.parametrize("size", [(60, 40), (9, 8), (13, 17), (8, 33)])
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_whole_pngs_of_any_form_pass(size: tuple[int, int], colour_type: int, channels: int) -> None:
+    colours = np.asarray(Image.fromarray(SMOOTH).resize(size))
+    opaque = np.full((*colours.shape[:2], 1), 255, np.uint8)
+    values = np.dstack([colours[..., : 3 if channels > 2 else 1], *([] if channels % 2 else [opaque])])
+    expected = colours if channels > 2 else np.stack([colours[..., 0]] * 3, -1)
+    for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
+        picture = check(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
+        assert (pixels(picture) == expected).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_whole_pngs_of_few_bits_pass(bits: int) -> None:
+    for width in (8, 9, 13, 15):
+        image = Image.fromarray(SMOOTH).resize((width, 20)).quantize(2**bits)
+        shown = pixels(check(encoded(image, "PNG", bits=bits), 512))
+        assert (shown == np.asarray(image.convert("RGB"))).all()
+        black = image.convert("1")
+        assert (pixels(check(encoded(black, "PNG"), 512)) == np.asarray(black.convert("RGB"))).all()
+
+
 def deep_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes]) -> bytes:
     height, width = samples.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
