@@ -44,6 +44,9 @@ MAX_COEFFICIENT_BYTES = 2**30
 """Memory for the coefficients of a JPEG in several scans, a progressive one above all: two bytes a sample, which the
 decoder keeps until the last scan. Enough for 178,956,970 pixels of three colours, the double of `MAX_PIXELS`."""
 
+MOST_PIXELS_A_BYTE = 8 * 64
+"""Pixels that a byte of a JPEG can hold: Huffman coding spends at least a bit on each block of 8 x 8."""
+
 FAINT = 30
 """Gray levels between the darkest 1 % of the pixels and the brightest 1 % below which nearly all is of one shade."""
 
@@ -67,8 +70,6 @@ _UPRIGHT = {
 # Chunks of a PNG that no decoder lets change the pixels, or refuses a picture for.
 _PLAIN_CHUNKS = (b"tEXt", b"tIME", b"pHYs", b"gAMA", b"cHRM", b"sRGB", b"iTXt", b"zTXt", b"eXIf", b"iCCP")
 _UNPACKED_AT_ONCE = 2**20
-# Huffman coding spends at least a bit on each block of 8 x 8.
-_MOST_PIXELS_A_BYTE = 8 * 64
 _MOST_HALVED = 8
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # First column and row, and steps, of Adam7's passes.
@@ -227,7 +228,7 @@ def _wrong_size(image: Image.Image, content: bytes) -> Rejected | None:
     if image.format in _JPEGS and pixels > MAX_PIXELS:
         frame = _frame(content)
         most = MAX_COEFFICIENT_BYTES // (2 * frame.components) if frame.scans else MAX_JPEG_PIXELS
-        if pixels <= most and not frame.arithmetic and len(content) < pixels // _MOST_PIXELS_A_BYTE:
+        if pixels <= most and not frame.arithmetic and len(content) < pixels // MOST_PIXELS_A_BYTE:
             return Rejected("truncated", f"{size}, of which {len(content):,} bytes can hold a part at most")
     if pixels > most:
         return Rejected("too large", f"{size}; the most is {most:,} in all")
@@ -258,6 +259,7 @@ def _decoded(image: ImageFile.ImageFile, content: bytes, max_side: int, ranges: 
         damage = _png_damage(content)
         if damage:
             return damage
+        _scale_transparent_gray(image, content)
     width, height = image.size
     max_side = max_side or max(width, height)
     small = max(width, height) <= max_side and width * height <= MAX_PIXELS
@@ -417,6 +419,14 @@ def _png_is_plain(content: bytes) -> bool:
     together = kinds[first : first + number] == [b"IDAT"] * number
     plain = all(kind in _PLAIN_CHUNKS for kind in others[1:-1])
     return together and plain and len(set(others)) == len(others)
+
+
+def _scale_transparent_gray(image: Image.Image, content: bytes) -> None:
+    """Has Pillow compare the transparent gray of a PNG with what it makes of 1, 2 or 4 bits: values of 8."""
+    depth, colour_type = content[24], content[25]
+    transparent = image.info.get("transparency")
+    if colour_type == 0 and depth < 8 and isinstance(transparent, int):
+        image.info["transparency"] = transparent * 255 // (2**depth - 1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

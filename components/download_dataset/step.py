@@ -23,6 +23,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
 from headstart.components.core.hygiene import write_hygiene
 from headstart.components.core.logs import event, start_logging, tracked
+from headstart.components.core.originals import Originals
 from headstart.components.core.ranges import Histogram, Range
 from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.checking import Checked, File, check_all
@@ -178,12 +179,15 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)
     intake = _Intake(name, classes, labelled, total, extra, corrections, settings.max_side, told, notes)
-    bad, ranges = _check(sources, intake, spool, settings)
-    return _write(sources, intake, spool, bad, ranges, dataset, hygiene)
+    originals = Originals()
+    bad, ranges = _check(sources, intake, spool, originals, settings)
+    info = _write(sources, intake, spool, bad, ranges, dataset, hygiene)
+    originals.write(dataset)
+    return info
 
 
 def _check(
-    sources: list[Source], intake: _Intake, spool: Spool, settings: Settings
+    sources: list[Source], intake: _Intake, spool: Spool, originals: Originals, settings: Settings
 ) -> tuple[list[Quarantined], dict[str, Range]]:
     """Puts the good pictures into the spool; the files that are left out, and the ranges of deep pictures.
 
@@ -218,6 +222,8 @@ def _check(
             labels = _corrected(checked, intake.corrections)
             changed += sum(label not in ("", file.label) for file, label in zip(checked.files, labels, strict=True))
             spool.add(*_good(checked, labels, numbers))
+            every = zip(checked.files, checked.contents, labels, strict=True)
+            originals.add((file.path, content) for file, content, label in every if label)
             bad = _bad(checked, labels)
             quarantined += bad
             unusable += sum(each.reason not in (CORRECTED, LEFT_OUT) for each in bad)

@@ -151,10 +151,14 @@ def _limits(facts: Facts) -> list[str]:
             "the SavedModel resizes them in one step, which moves its probabilities a little."
         )
     limits.append(
-        "The SavedModel turns pictures as the EXIF data of JPEG say, and reads JPEG, PNG, GIF and BMP of 8 bits or "
-        "more without run lengths; WebP where the server's TensorFlow does (2.21 does, 2.18 does not); no other "
-        "format. The transparent colour of a GIF does not become white."
+        "The SavedModel reads JPEG, PNG, GIF and BMP; WebP where the server's TensorFlow does (2.21 does, 2.18 does "
+        "not); no other format, no JPEG with arithmetic coding, and no BMP with run lengths. What it does not read "
+        "gets an empty label."
     )
+    unread = {form: each for form, each in facts.parity.forms.items() if each.read < each.asked}
+    if unread:
+        listed = ", ".join(f"{_name(form)} ({each.files:,})" for form, each in unread.items())
+        limits.append(f"Of the forms in which the files of the data come, the SavedModel does not read: {listed}.")
     return limits
 
 

@@ -9,7 +9,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from headstart.components.core.images import MAX_JPEG_PIXELS, MAX_PIXELS
 from headstart.components.core.network.images import decode, resize
+from headstart.components.core.ranges import MIN_OWN_BITS, PNG_GRAY, PNG_RGB, Ranges
 from headstart.components.publish_model import headers
 from headstart.components.publish_model.headers import Header, bmp_stride, number, octets, part, read_header
 
@@ -45,7 +47,7 @@ _MASKS_AT = 54
 _HEADER_WITH_OPACITY = 56
 
 
-def decode_any(encoded: tf.Tensor, header: Header, size: int) -> tf.Tensor:
+def decode_any(encoded: tf.Tensor, header: Header, size: int, ranges: Ranges | None = None) -> tf.Tensor:
     """Decodes a picture, turns it upright and resizes it as in training.
 
     JPEG, PNG, GIF, BMP without run lengths, and WebP where the TensorFlow that runs the graph reads it: 2.21 does,
@@ -55,13 +57,14 @@ def decode_any(encoded: tf.Tensor, header: Header, size: int) -> tf.Tensor:
         encoded: A string scalar.
         header: What `read_header` says of it; not `UNREADABLE`.
         size: Side of the result in pixels.
+        ranges: Black and white of deep pictures by their forms, see `core.ranges`; None: they keep their upper byte.
 
     Returns:
         float32 (size, size, 3), RGB 0-255. The op fails on what is damaged.
     """
     of_kind = {
         headers.JPEG: lambda: _decode_jpeg(encoded, header, size),
-        headers.PNG: lambda: resize(_decode_png(encoded, header), size),
+        headers.PNG: lambda: resize(_decode_png(encoded, header, ranges), size),
         headers.GIF: lambda: resize(_decode_gif(encoded, header), size),
         headers.BMP: lambda: resize(_decode_bmp(encoded, header), size),
         headers.WEBP: lambda: resize(_decode_webp(encoded, header), size),
@@ -72,12 +75,13 @@ def decode_any(encoded: tf.Tensor, header: Header, size: int) -> tf.Tensor:
     return _upright(tf.ensure_shape(pixels, (size, size, 3)), header.orientation)
 
 
-def decode_batch(encoded: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_batch(encoded: tf.Tensor, size: int, ranges: Ranges | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes pictures in parallel, large ones by themselves; what is no picture does not stop the others.
 
     Args:
         encoded: Strings (n,).
         size: Side of the result in pixels.
+        ranges: See `decode_any`.
 
     Returns:
         float32 (n, size, size, 3), RGB 0-255, zeros for what is no picture; and bool (n,), whether it is one.
@@ -94,7 +98,7 @@ def decode_batch(encoded: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
         return (
             files.filter(wanted)
             .map(
-                lambda position, content, header: (position, decode_any(content, header, size)),
+                lambda position, content, header: (position, decode_any(content, header, size, ranges)),
                 num_parallel_calls=at_once,
             )
             .ignore_errors()
@@ -113,19 +117,77 @@ def decode_batch(encoded: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
 def _decode_jpeg(encoded: tf.Tensor, header: Header, size: int) -> tf.Tensor:
     components, has_adobe = header.details[0], header.details[1]
     inverted = tf.strings.join([part(encoded, 0, 2), _ADOBE, part(encoded, 2, tf.strings.length(encoded))])
-    return decode(tf.where((components == 4) & (has_adobe == 0), inverted, encoded), size)
-
-
-def _decode_png(encoded: tf.Tensor, header: Header) -> tf.Tensor:
-    depth, colour_type, transparency = (header.details[at] for at in range(3))
-    deep_gray = (colour_type == 0) & (depth == 16)
-    # Of gray of 16 bits, training leaves out the transparent value. Without any, the op's fourth byte is no opacity.
-    transparent = (colour_type >= 4) | ((transparency > 0) & ~deep_gray)
-    return tf.cond(
-        transparent,
-        lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
-        lambda: tf.io.decode_png(encoded, channels=3),
+    file = tf.where((components == 4) & (has_adobe == 0), inverted, encoded)
+    pixels = header.width * header.height
+    return tf.case(
+        [
+            (pixels <= MAX_PIXELS * ratio**2, functools.partial(decode, file, size, ratio))
+            for ratio in (1, 2, 4, 8)
+            if MAX_PIXELS * ratio**2 < 4 * MAX_JPEG_PIXELS
+        ]
     )
+
+
+def _decode_png(encoded: tf.Tensor, header: Header, ranges: Ranges | None) -> tf.Tensor:
+    depth, colour_type, transparency = (header.details[at] for at in range(3))
+    # Before there were ranges, training left out what is transparent of 16 bits without an opacity of their own.
+    # Where nothing is transparent, the op's fourth byte is no opacity.
+    transparent = (colour_type >= 4) | ((transparency > 0) & (depth < 16))
+
+    def shallow() -> tf.Tensor:
+        return tf.cond(
+            transparent,
+            lambda: _on_white(tf.io.decode_png(encoded, channels=4)),
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
+
+    if ranges is None:
+        return shallow()
+    return tf.cond(depth == 16, lambda: _deep_png(encoded, header, ranges), shallow)
+
+
+def _deep_png(encoded: tf.Tensor, header: Header, ranges: Ranges) -> tf.Tensor:
+    """A PNG of 16 bits in 8, as `core.deep` and `core.ranges` have it."""
+    colour_type, transparency, significant = (header.details[at] for at in range(1, 4))
+    is_gray = (colour_type == 0) | (colour_type == 4)
+    samples = tf.io.decode_png(encoded, channels=4, dtype=tf.uint16)
+    most = tf.cast(tf.reduce_max(samples[..., :3]), tf.int64)
+    one = tf.constant(1, tf.int64)
+    powers = tf.bitwise.left_shift(one, tf.range(17, dtype=tf.int64)) - 1
+    # The least of 2^n - 1 that no sample exceeds, n at least 8.
+    own = tf.reduce_min(tf.where((powers >= most) & (powers >= 2**MIN_OWN_BITS - 1), powers, 2**16 - 1))
+    black, white = tf.constant(0.0, tf.float64), tf.cast(own, tf.float64)
+    for form, of_form in ((PNG_GRAY, is_gray), (PNG_RGB, ~is_gray)):
+        if form in ranges:
+            black = tf.where(of_form, tf.constant(ranges[form][0], tf.float64), black)
+            white = tf.where(of_form, tf.constant(ranges[form][1], tf.float64), white)
+    named = tf.cast(octets(encoded, significant, 3), tf.int64)
+    colours = tf.minimum(number(encoded, significant - 8, 4), tf.where(is_gray, one, 3))
+    named = named[: tf.where(significant > 0, colours, 0)]
+    bits = tf.reduce_max(tf.concat([named, [0]], 0))
+    states = (bits >= 1) & (bits <= 16) & tf.reduce_all(named >= 1)
+    bits = tf.where(states, bits, 16)
+    lower = tf.cast(tf.bitwise.left_shift(one, 16 - bits) - 1, tf.uint16)
+    varies = tf.reduce_any(tf.bitwise.bitwise_and(samples[..., :3], lower) > 0)
+    unscaled = (most < tf.bitwise.left_shift(one, bits)) & varies
+    whole = tf.constant(2**16 - 1, tf.int64)
+    of_bits = tf.cast(tf.where(unscaled, tf.bitwise.left_shift(one, bits) - 1, whole), tf.float64)
+    black, white = tf.where(states, tf.zeros_like(black), black), tf.where(states, of_bits, white)
+    colours_of_8 = tf.gather(_to_8_bits(black, white), tf.cast(samples[..., :3], tf.int32))
+
+    def on_white() -> tf.Tensor:
+        full = _to_8_bits(tf.constant(0.0, tf.float64), tf.cast(whole, tf.float64))
+        return _on_white(tf.concat([colours_of_8, tf.gather(full, tf.cast(samples[..., 3:], tf.int32))], -1))
+
+    return tf.cond((colour_type >= 4) | (transparency > 0), on_white, lambda: colours_of_8)
+
+
+def _to_8_bits(black: tf.Tensor, white: tf.Tensor) -> tf.Tensor:
+    """What `core.ranges.to_8_bits` makes of each value of 16 bits, uint8 (65,536,)."""
+    levels = (tf.range(2**16, dtype=tf.float32) - tf.cast(black, tf.float32)) * tf.cast(
+        255 / (white - black), tf.float32
+    )
+    return tf.cast(tf.clip_by_value(levels + 0.5, 0, 255), tf.uint8)
 
 
 def _decode_gif(encoded: tf.Tensor, header: Header) -> tf.Tensor:

@@ -10,7 +10,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from headstart.components.core.images import MAX_ASPECT, MAX_PIXELS, MIN_SIDE
+from headstart.components.core.images import (
+    MAX_ASPECT,
+    MAX_COEFFICIENT_BYTES,
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    MIN_SIDE,
+    MOST_PIXELS_A_BYTE,
+)
 
 UNREADABLE, JPEG, PNG, GIF, BMP, WEBP = range(6)
 """Kinds of files."""
@@ -37,7 +44,8 @@ _MOST_STEPS = 2**16
 _APP1, _APP14, _START_OF_SCAN, _FILL = 0xE1, 0xEE, 0xDA, 0xFF
 _FRAMES = range(0xC0, 0xD0)
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)
-_DECODED_FRAMES = (0xC0, 0xC1, 0xC2)
+_PROGRESSIVE = 0xC2
+_DECODED_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
 _WITHOUT_LENGTH = (0x00, 0x01, *range(0xD0, 0xD9))
 
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -91,8 +99,9 @@ def read_header(encoded: tf.Tensor) -> Header:
         default=lambda: _header(UNREADABLE, False, 0, 0),
     )
     shorter, longer = tf.minimum(found.width, found.height), tf.maximum(found.width, found.height)
+    most = tf.where(found.kind == JPEG, _long(MAX_JPEG_PIXELS), _long(MAX_PIXELS))
     # Each side alone first: the product of two that fit into 32 bits fits into 64.
-    fits = (shorter >= MIN_SIDE) & (longer <= MAX_PIXELS) & (shorter * longer <= MAX_PIXELS)
+    fits = (shorter >= MIN_SIDE) & (longer <= most) & (shorter * longer <= most)
     fits &= longer <= MAX_ASPECT * shorter
     return found._replace(kind=tf.where(fits, found.kind, _long(UNREADABLE)))
 
@@ -182,12 +191,15 @@ def _jpeg(encoded: tf.Tensor) -> Header:
         & (number(encoded, frame + 4, 1) == 8)
         & _any_of(components, (1, 3, 4))
     )
+    width, height = number(encoded, frame + 7, 2), number(encoded, frame + 5, 2)
+    # Of a large one the decoder makes a smaller picture; what it keeps until the last of several scans has to fit.
+    scans = (number(encoded, frame + 1, 1) == _PROGRESSIVE) | (number(encoded, at + 4, 1) < components)
+    coefficients = tf.where(scans, 2 * components * width * height, _long(0))
+    plausible = (coefficients <= MAX_COEFFICIENT_BYTES) & (_length(encoded) >= width * height // MOST_PIXELS_A_BYTE)
+    readable &= (width * height <= MAX_PIXELS) | plausible
     packet = part(encoded, xmp + 4 + len(_XMP), number(encoded, xmp + 2, 2) - 2 - len(_XMP))
     orientation = _orientation(encoded, exif > 0, exif + 4 + len(_EXIF), tf.where(xmp > 0, packet, ""))
-    return _header(
-        JPEG, readable, number(encoded, frame + 7, 2), number(encoded, frame + 5, 2), orientation,
-        (components, adobe > 0),
-    )  # fmt: skip
+    return _header(JPEG, readable, width, height, orientation, (components, adobe > 0))
 
 
 def _png(encoded: tf.Tensor) -> Header:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,9 +17,15 @@ from numpy.typing import NDArray
 from headstart.components.core.calibration import scaled
 from headstart.components.core.dataset import read_info
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.images import Decoded, decode, resized
 from headstart.components.core.logs import event
+from headstart.components.core.model import ModelInfo
+from headstart.components.core.originals import ORIGINALS, read_originals
 from headstart.components.core.predictions import Predictions
 from headstart.components.publish_model import served
+
+if TYPE_CHECKING:
+    import keras
 
 MOST_IMAGES = 4_000
 """Test images that are asked about, at most: a sample of that size finds what goes wrong with one image in a thousand
@@ -50,6 +56,23 @@ class Agreement:
 
 
 @dataclasses.dataclass(frozen=True)
+class FormParity:
+    """What the SavedModel says of files as they came, of one form.
+
+    Attributes:
+        files: Files of that form in the data.
+        asked: Those of them that it was asked of.
+        read: Those of these that it reads: of the others it gives an empty label, where predictions answer.
+        largest_difference: Of all probabilities from those of predictions, on files that it reads.
+    """
+
+    files: int
+    asked: int
+    read: int
+    largest_difference: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Parity:
     """What the gate found.
 
@@ -60,6 +83,7 @@ class Parity:
             tolerance of each other: it does not decide between them.
         test_images: Test images there are.
         seed: Of the sample, where not all were asked about.
+        forms: What it says of original files, by their forms; empty for a dataset that holds none.
     """
 
     saved_model: Agreement
@@ -67,6 +91,7 @@ class Parity:
     on_the_boundary: int
     test_images: int
     seed: int
+    forms: dict[str, FormParity] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +243,68 @@ def _run_served(order: dict[str, Any], errors: Path) -> int:
                 process.stdin.close()
 
 
+def compare_forms(
+    saved_model: Path, dataset: Path, model: "keras.Model", info: ModelInfo, temperature: float, tolerance: float
+) -> dict[str, FormParity]:
+    """Asks a SavedModel, and the model that predictions are made with, of files as they came.
+
+    Pictures above the dataset's `max_side` are not reduced on their way: that is another difference, which the card
+    states.
+
+    Args:
+        saved_model: Its folder.
+        dataset: A dataset with `originals.parquet`, or without.
+        model: The classifier that it was made of.
+        info: What `model.json` says of that.
+        temperature: Of the calibration.
+        tolerance: How far a probability may be from that of a prediction.
+
+    Returns:
+        What was found, by form; nothing for a dataset without original files.
+
+    Raises:
+        HeadstartError: If it gives another label or a probability beyond the tolerance.
+    """
+    from headstart.components.core.network.classifier import after_resize, probabilities
+
+    originals = read_originals(dataset)
+    # One after the other: at their own sizes they would fill the memory.
+    pixels = {row: seen for row, each in enumerate(originals) if (seen := _seen(each.content, info)) is not None}
+    if not pixels:
+        return {}
+    network = after_resize(model)
+    wanted = scaled(probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature)
+    _, answers = _ask(saved_model, [dataset / ORIGINALS], list(pixels))
+    largest = np.abs(answers.probabilities - wanted).max(axis=1)
+    ordered = np.sort(wanted, axis=1)
+    unsure = ordered[:, -1] - ordered[:, -2] <= 2 * tolerance
+    names = np.array(info.classes, object)[wanted.argmax(axis=1)]
+    found: dict[str, FormParity] = {}
+    for at, row in enumerate(pixels):
+        original, label = originals[row], answers.labels[at]
+        if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
+            raise HeadstartError(
+                f"nothing is published: the exported model says {label!r} of {original.path} ({original.form}) where "
+                f"predictions say {names[at]!r}; a probability is off by {largest[at]:.4f} (tolerance {tolerance})"
+            )
+        before = found.get(original.form, FormParity(original.files, 0, 0, 0.0))
+        found[original.form] = FormParity(
+            files=original.files,
+            asked=before.asked + 1,
+            read=before.read + bool(label),
+            largest_difference=max(before.largest_difference, float(largest[at]) if label else 0.0),
+        )
+    unread = [form for form, each in found.items() if each.read < each.asked]
+    event("forms", forms=len(found), unread=", ".join(unread))
+    return found
+
+
+def _seen(content: bytes, info: ModelInfo) -> NDArray[np.float32] | None:
+    """A file as predictions see it, but for `max_side`; None where they cannot read it here."""
+    decoded = decode(content, 0, info.ranges)
+    return resized(decoded.pixels, info.image_size) if isinstance(decoded, Decoded) else None
+
+
 def ask_served(saved_model: Path, sample: Sample) -> Answers:
     """Asks a SavedModel, in a process that has nothing of ours, about the bytes of the images.
 
@@ -228,14 +315,23 @@ def ask_served(saved_model: Path, sample: Sample) -> Answers:
     Raises:
         HeadstartError: It does not answer, or the sample is of another test set.
     """
+    shards = [sample.dataset / shard for shard in read_info(sample.dataset).shards]
+    ids, answers = _ask(saved_model, shards, sample.rows.tolist())
+    if ids != sample.ids:
+        raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
+    return answers
+
+
+def _ask(saved_model: Path, shards: list[Path], rows: list[int]) -> tuple[list[str], Answers]:
+    """Asks of rows of Parquet files, see `served`; their ids, and the answers."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         answers = Path(folder) / "answers.parquet"
         order = {
             "path": [path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir()],
             "package": _PACKAGE,
             "saved_model": str(saved_model),
-            "shards": [str(sample.dataset / shard) for shard in read_info(sample.dataset).shards],
-            "rows": sample.rows.tolist(),
+            "shards": list(map(str, shards)),
+            "rows": rows,
             "batch": _BATCH,
             "answers": str(answers),
         }
@@ -245,7 +341,5 @@ def ask_served(saved_model: Path, sample: Sample) -> Answers:
             lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with status {status}"]
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
         table = pq.read_table(answers)
-    if table["id"].to_pylist() != sample.ids:
-        raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
     probabilities = np.array(table["probabilities"].to_pylist(), np.float64).reshape(len(table), -1)
-    return Answers(np.array(table["label"].to_pylist(), object), probabilities)
+    return table["id"].to_pylist(), Answers(np.array(table["label"].to_pylist(), object), probabilities)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from headstart.components.core.network.classifier import RESIZE, after_resize
 from headstart.components.core.network.images import resize
+from headstart.components.core.ranges import Ranges
 from headstart.components.publish_model.decoding import decode_batch
 from headstart.components.publish_model.files import LABELS, SAVED_MODEL
 from headstart.components.publish_model.warmup import write_warmup
@@ -16,7 +17,9 @@ EXTRA = "assets.extra"
 """TensorFlow's name for what lies beside a graph that does not use it."""
 
 
-def export_saved_model(version: Path, model: keras.Model, classes: list[str], temperature: float) -> None:
+def export_saved_model(
+    version: Path, model: keras.Model, classes: list[str], temperature: float, ranges: Ranges | None = None
+) -> None:
     """Writes a SavedModel with three signatures, its class names, and requests that warm a server up.
 
     Each signature returns `label`, text (n,), and `probabilities`, float32 (n, classes), scaled by the temperature.
@@ -31,6 +34,7 @@ def export_saved_model(version: Path, model: keras.Model, classes: list[str], te
         model: A classifier as it was saved.
         classes: Names of its classes.
         temperature: Of the calibration; 1 leaves the probabilities as they are.
+        ranges: Black and white of deep pictures, as the model has them; None: it has none.
     """
     folder = version / SAVED_MODEL
     # Not folded: a server that asks such a graph twice at once can crash in oneDNN (TensorFlow 2.21).
@@ -43,7 +47,7 @@ def export_saved_model(version: Path, model: keras.Model, classes: list[str], te
         return {"label": label, "probabilities": tf.cast(_scaled(probabilities, temperature), tf.float32)}
 
     def of_files(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        resized, readable = decode_batch(image_bytes, size)
+        resized, readable = decode_batch(image_bytes, size, ranges)
         given = answers(resized)
         return {
             "label": tf.where(readable, given["label"], ""),

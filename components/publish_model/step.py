@@ -129,7 +129,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     from headstart.components.core.network.classifier import calibrated
     from headstart.components.publish_model.card import Facts, write_card
     from headstart.components.publish_model.exports import check_exports, export_forms
-    from headstart.components.publish_model.parity import ask_served, compared, sample_of
+    from headstart.components.publish_model.parity import ask_served, compare_forms, compared, sample_of
     from headstart.components.publish_model.saved_model import export_saved_model
 
     check_exports(inputs.exports, inputs.train)
@@ -143,9 +143,10 @@ def build_version(inputs: Inputs, version: Path) -> None:
     _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
     temperature = temperature_of(metrics)
     model = load_model(inputs.model)
-    export_saved_model(version, model, info.classes, temperature)
+    export_saved_model(version, model, info.classes, temperature, info.ranges)
     sample = sample_of(inputs.test, evaluated, temperature)
     parity = compared(sample, ask_served(version / SAVED_MODEL, sample), inputs.tolerance)
+    forms = compare_forms(version / SAVED_MODEL, inputs.test, model, info, temperature, inputs.tolerance)
     facts = Facts(
         model=info,
         metrics=metrics,
@@ -153,7 +154,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
         train=read_info(inputs.train) if inputs.train else None,
         hygiene=read_hygiene(inputs.evaluation),
         decision=read_json(inputs.decision, "decision") if inputs.decision else None,
-        parity=parity,
+        parity=dataclasses.replace(parity, forms=forms),
         exports=export_forms(
             inputs.exports, version, calibrated(model, temperature), sample, inputs.train, inputs.tolerance
         ),

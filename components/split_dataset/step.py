@@ -24,6 +24,7 @@ from headstart.components.core.hygiene import HYGIENE
 from headstart.components.core.left_out import write_left_out
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
+from headstart.components.core.originals import ORIGINALS
 from headstart.components.split_dataset.apportionment import dealt_by_hash, dealt_in_order, largest_remainder
 
 ORDERS = ("hash", "name", "given")
@@ -247,6 +248,9 @@ def split_dataset(
         write_left_out(test, _left_out(groups, places, "test"))
         if (dataset / HYGIENE).exists():
             shutil.copyfile(dataset / HYGIENE, test / HYGIENE)
+        # Publishing asks a model of them.
+        if (dataset / ORIGINALS).exists():
+            shutil.copyfile(dataset / ORIGINALS, test / ORIGINALS)
     _check_no_leak(folders)
     written = {split: read_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(places), **{name: done.images for name, done in written.items()})

@@ -128,6 +128,22 @@ def _pngs() -> Iterator[tuple[str, Encoder]]:
                 lambda image, form=(colours, depth, transparent, interlaced): png(image, *form),
             )
     yield "PNG gray 2, another value transparent", lambda image: png(image, GRAY, 2, value=2)
+    yield "PNG gray 1, white transparent", lambda image: png(image, GRAY, 1, value=1)
+    for bits, colours in itertools.product((8, 10, 12, 16), (GRAY, RGB)):
+        name = f"PNG {names[colours]} 16 of {bits} bits"
+        yield name, lambda image, bits=bits, colours=colours: png(image, colours, 16, bits=bits)
+        yield (
+            f"{name}, as it states",
+            lambda image, bits=bits, colours=colours: png(
+                image, colours, 16, bits=bits, before=[(b"sBIT", bytes([bits] * _SAMPLES[colours]))]
+            ),
+        )
+        yield (
+            f"{name}, scaled as it states",
+            lambda image, bits=bits, colours=colours: png(
+                image, colours, 16, before=[(b"sBIT", bytes([bits] * _SAMPLES[colours]))]
+            ),
+        )
     yield "PNG palette 8 of three colours", lambda image: _saved(image.quantize(3), "PNG")
     for after in (False, True):
         for orientation in (3, 6):
@@ -158,6 +174,8 @@ def png(
     value: int | None = None,
     chunks: list[tuple[bytes, bytes]] | None = None,
     after: bool = False,
+    bits: int = 16,
+    before: list[tuple[bytes, bytes]] | None = None,
 ) -> bytes:
     """Encodes a picture as PNG.
 
@@ -170,10 +188,14 @@ def png(
         value: The transparent one of gray, as it is stored.
         chunks: More chunks, name and data each.
         after: Whether these come after the pixels.
+        bits: Those of 16 that are used, the lower ones.
+        before: Chunks that come before the palette.
     """
     samples, palette = _samples(image, colours, depth)
+    if depth == 16:
+        samples = samples >> (16 - bits)
     height, width = samples.shape[:2]
-    more = []
+    more = list(before or [])
     if palette is not None:
         more.append((b"PLTE", palette.tobytes()))
     if transparent or value is not None:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from support.forms import forms
+from support.forms import forms, png_chunk
 
 from headstart.components.core import images
 from headstart.components.core.images import Rejected
 from headstart.components.core.network.images import decode
 from headstart.components.download_dataset.images import Picture, check
 from headstart.components.publish_model.decoding import decode_batch
+from headstart.components.publish_model.headers import UNREADABLE, read_header
 
 SIZE = 32
 
@@ -113,20 +114,86 @@ ONLY_PILLOW_READS = {"JPEG arithmetic", "BMP 8, run lengths"}
 FORMS = forms()
 
 
-@pytest.fixture(scope="module")
-def forms_served(served: Callable) -> dict[str, tuple[bytes, np.ndarray, bool]]:
+RANGES = {"PNG gray uint16": (100.0, 4095.0)}
+
+
+@pytest.fixture(scope="module", params=[None, RANGES], ids=["before ranges", "with ranges"])
+def forms_served(request: pytest.FixtureRequest) -> dict[str, tuple]:
     files = {name: encode(drawn(91)) for name, encode in FORMS.items()}
-    pixels, readable = served(list(files.values()))
-    return {name: each for name, *each in zip(files, files.values(), pixels, readable, strict=True)}
+    pixels, readable = tf.function(lambda encoded: decode_batch(encoded, SIZE, request.param))(
+        tf.constant(list(files.values()))
+    )
+    answers = zip(files.values(), pixels.numpy(), readable.numpy(), strict=True)
+    return {name: (*each, request.param) for name, each in zip(files, answers, strict=True)}
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_form_is_read_as_predictions_read_it(forms_served: dict, form: str) -> None:
-    content, pixels, readable = forms_served[form]
-    decoded = images.decode(content, 0)
+    content, pixels, readable, ranges = forms_served[form]
+    decoded = images.decode(content, 0, ranges)
     assert readable == (not isinstance(decoded, Rejected) and form not in ONLY_PILLOW_READS)
     if readable:
         np.testing.assert_allclose(pixels, images.resized(decoded.pixels, SIZE), atol=0.5)
+
+
+def resized_header(content: bytes, width: int, height: int) -> bytes:
+    """The same file, which says that it is so large."""
+
+    def put(at: int, form: str, *values: int) -> bytes:
+        new = struct.pack(form, *values)
+        return content[:at] + new + content[at + len(new) :]
+
+    if content.startswith(b"\x89PNG"):
+        header = content[12:16] + struct.pack(">II", width, height) + content[24:29]
+        return content[:8] + png_chunk(header[:4], header[4:]) + content[33:]
+    if content.startswith(b"\xff\xd8"):
+        return put(content.index(b"\xff\xc0") + 5, ">HH", height % 2**16, width % 2**16)
+    if content.startswith(b"GIF"):
+        return put(6, "<HH", width % 2**16, height % 2**16)
+    if content.startswith(b"BM"):
+        return put(18, "<ii", width - 2**32 * (width >= 2**31), height - 2**32 * (height >= 2**31))
+    width, height = min(width, 2**24), min(height, 2**24)
+    return put(24, "<I", width - 1)[:27] + (height - 1).to_bytes(3, "little") + content[30:]
+
+
+SIZED = {
+    "PNG": KINDS["transparent PNG"],
+    "JPEG": KINDS["CMYK JPEG"],
+    "GIF": KINDS["GIF"],
+    "BMP": KINDS["BMP"],
+    "WebP": FORMS["WebP transparent"](drawn()),
+}
+HUGE = [
+    (16_000, 16_000), (65_535, 65_535), (65_536, 65_536), (46_341, 46_341), (2**31 - 1, 2**31 - 1), (2**31, 2**31),
+    (2**32 - 1, 2**32 - 1), (2**32 - 1, 1), (2**16, 2**16 + 1), (3, 2**30), (9, 0), (0, 0), (0, 2**32 - 1),
+    (30_000, 2_983),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SIZED)
+def test_sizes_are_judged_before_anything_is_decoded(kind: str) -> None:
+    assert read_header(tf.constant(SIZED[kind])).kind.numpy() != UNREADABLE
+    for width, height in HUGE:
+        assert read_header(tf.constant(resized_header(SIZED[kind], width, height))).kind.numpy() == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    "name", ["PNG RGB 8", "JPEG RGB", "JPEG L", "GIF 16", "BMP 24, header of 40", "WebP lossless"]
+)
+@pytest.mark.parametrize("size", [(8, 8), (7, 8), (8, 7), (8, 160), (8, 161), (161, 8), (160, 8)])
+def test_limits_are_those_of_predictions(served: Callable, name: str, size: tuple[int, int]) -> None:
+    content = FORMS[name](drawn(*size))
+    _, (readable,) = served([content])
+    assert readable == (not isinstance(images.decode(content, 0), Rejected)) == (min(size) >= 8 and max(size) <= 160)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_above_the_limit_is_reduced_by_its_decoder(served: Callable, progressive: bool) -> None:
+    content = file(drawn(96, 96).resize((9600, 9600)), "JPEG", progressive=progressive)
+    (pixels,), (readable,) = served([content])
+    decoded = images.decode(content, 512)
+    assert readable and not isinstance(decoded, Rejected)
+    np.testing.assert_allclose(pixels, images.resized(decoded.pixels, SIZE), atol=3)
 
 
 def with_run_lengths(bitmap: bytes) -> bytes:

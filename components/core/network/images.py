@@ -14,18 +14,19 @@ from headstart.components.core.recipe import Augmentation
 AUGMENTATION = "augmentation"
 
 
-def decode(encoded: tf.Tensor, size: int) -> tf.Tensor:
+def decode(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tensor:
     """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
 
     Args:
         encoded: A string scalar.
         size: Side of the result in pixels.
+        ratio: 1, 2, 4 or 8, by which the decoder itself reduces each side of a JPEG.
 
     Returns:
         float32 (size, size, 3), RGB 0-255.
     """
     # The accurate inverse DCT is Pillow's too, so both read the same pixels. The op reads PNG as well.
-    return resize(tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE"), size)
+    return resize(tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"), size)
 
 
 def resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
