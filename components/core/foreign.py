@@ -1,5 +1,6 @@
 """Files that are often passed for pictures or data and cannot be read, with what to do about each."""
 
+import re
 import struct
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,7 @@ _SUFFIXES = {
         (".dcm", ".dicom"), ("DICOM", "convert it to PNG or JPEG, with the window that shows what matters")
     ),
 }
+_SHARD = re.compile(r"-\d+-of-\d+$")
 _DICOM_AT, _DICOM = 128, b"DICM"
 _TIFF_BANDS, _MOST_BANDS = 277, 4
 _CRC_SHIFT, _CRC_ADDED, _WORD = 15, 0xA282EAD8, 0xFFFFFFFF
@@ -67,8 +69,8 @@ def foreign_file(start: bytes) -> tuple[str, str] | None:
 
 
 def foreign_name(name: str) -> tuple[str, str] | None:
-    """Likewise by a file's name, which may end in .gz as well."""
-    return _SUFFIXES.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
+    """Likewise by a file's name, which may end in .gz as well, or in the number of a shard: ``-00000-of-00010``."""
+    return _SUFFIXES.get(PurePosixPath(_SHARD.sub("", name.lower()).removesuffix(".gz")).suffix)
 
 
 def is_spreadsheet(name: str) -> bool:

@@ -324,6 +324,7 @@ def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None
     [
         ({"pets.npz": b"x"}, r"holds pets\.npz, .* kind \.npz file; write each picture to a file"),
         ({"a/pets.tfrecord": b"x", "README.md": b"x"}, r"holds a/pets\.tfrecord"),
+        ({"a/pets.tfrecord-00000-of-00002": b"x", "README.md": b"x"}, r"holds a/pets\.tfrecord-00000-of-00002"),
         ({"images/1.jpg": b"1", "images/2.jpg": b"2", "labels.xlsx": b"x"}, r"labels\.xlsx, .*save the sheet as CSV"),
         ({"data/train.parquet": b"version https://git-lfs.github.com/spec/v1\n"}, "run `git lfs pull`"),
     ],
