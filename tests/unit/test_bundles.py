@@ -161,6 +161,17 @@ def test_archives_in_an_archive(tmp_path: Path, kind: str) -> None:
     assert found == named | {"test1/1.jpg": b"a test", "test1/2.jpg": b"another"}
 
 
+def test_archives_are_opened_two_deep(tmp_path: Path) -> None:
+    inner = pack(tmp_path / "train.zip", {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()})
+    middle = pack(tmp_path / "dogs-vs-cats.zip", {"train.zip": inner.read_bytes()})
+    outer = pack(tmp_path / "folder", {"dogs-vs-cats.zip": middle.read_bytes()})
+    paths = {entry.path for entry, _ in read(outer)}
+    assert paths == {f"dogs-vs-cats/train/{name[:3]}/{name}" for name in CONTENTS}
+    whole = pack(tmp_path / "all.zip", {"dogs-vs-cats.zip": middle.read_bytes()})
+    with pytest.raises(HeadstartError, match="archives in archives in archives; unpack the outer ones"):
+        read(pack(tmp_path / "deep", {"all.zip": whole.read_bytes()}))
+
+
 def test_what_lies_beside_pictures_is_counted(tmp_path: Path) -> None:
     endings = (".jpg.json", ".AAE", ".MOV", ".xml", ".txt")
     files: dict[str, bytes | str] = {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()}

@@ -41,6 +41,7 @@ CARD = "readme.md"
 _TAR_AT, _TAR = 257, b"ustar"
 _GZIP = b"\x1f\x8b"
 _ARCHIVES_AT_MOST = 10_000
+_DEEPEST = 2
 
 
 @contextlib.contextmanager
@@ -164,7 +165,7 @@ class _Opening:
 
         return self._several(Source(name, entries, loaders, ignored, remote=True, copy=copy), base=uri.rstrip("/"))
 
-    def _archive(self, name: str, path: Path, is_nested: bool = False) -> Source:
+    def _archive(self, name: str, path: Path, depth: int = 0) -> Source:
         with path.open("rb") as file:
             start = file.read(START_BYTES)
         # A tar archive that ends with a zip archive would pass for one.
@@ -173,23 +174,33 @@ class _Opening:
             source = open_zip(name, path, self._stack)
             if found := foreign_zip(path):
                 raise _foreign(name, found)
-            return self._several(source, is_nested=is_nested)
-        return self._several(open_tar(name, path), is_nested=is_nested, is_tar=True)
+            return self._several(source, depth=depth)
+        return self._several(open_tar(name, path), depth=depth, is_tar=True)
 
-    def _several(self, source: Source, base: str = "", is_nested: bool = False, is_tar: bool = False) -> Source:
-        """Reads several files as what they are together."""
+    def _several(self, source: Source, base: str = "", depth: int = 0, is_tar: bool = False) -> Source:
+        """Reads several files as what they are together.
+
+        Args:
+            source: All of them.
+            base: Folder or address that they lie in; empty: they lie in an archive.
+            depth: Number of archives or folders around theirs.
+            is_tar: Whether they lie in a tar archive.
+        """
         paths = [entry.path for entry in source.entries]
-        if not is_nested and (columns := self._columns(source.name, paths)):
+        if columns := self._columns(source.name, paths):
             files = [(paths[place], self._on_disk(source, place)) for place in columns]
             ignored = source.ignored + len(paths) - len(columns)
             return parquet.open_parquet(source.name, files, self._reading, base, ignored)
-        archives = [] if is_nested else bundles.nested(source.name, paths)
-        if archives:
+        if archives := bundles.nested(paths):
+            if depth == _DEEPEST:
+                raise HeadstartError(
+                    f"data {source.name!r} are archives in archives in archives; unpack the outer ones"
+                )
             if len(archives) > _ARCHIVES_AT_MOST:
                 raise HeadstartError(f"data {source.name!r} holds {len(archives):,} archives; pack fewer ones")
             parts = [
                 (bundles.folder_of(paths[place]),
-                 self._archive(f"{source.name}: {paths[place]}", self._on_disk(source, place), is_nested=True))
+                 self._archive(f"{source.name}: {paths[place]}", self._on_disk(source, place), depth + 1))
                 for place in archives
             ]  # fmt: skip
             return bundles.joined(source.name, parts, source.ignored + len(paths) - len(archives))

@@ -316,7 +316,7 @@ def _check_folders_agree(name: str, tables: list[_Table], rows: dict[str, tuple[
     )
 
 
-def nested(name: str, paths: list[str]) -> list[int]:
+def nested(paths: list[str]) -> list[int]:
     """Places of the archives in a source that holds no pictures itself."""
     if any(_is_picture(path) for path in paths):
         return []
