@@ -115,7 +115,8 @@ def _samples(
     if _COLOURS.fullmatch(raw):
         _read_as(image, _byte_order(image))
         _read_as(again, _OTHER_ORDER[_byte_order(again)])
-        # Pillow keeps the upper byte of each sample; told of the other byte order, the lower one.
+        # Pillow keeps the upper byte of each sample; told of the other byte order, the lower one. Of planes that are
+        # compressed it gives the upper byte either way: eight bits, stretched over sixteen, are all there is.
         both = np.asarray(image).astype(np.uint16) << 8 | np.asarray(again)
         return both[..., :3], both[..., 3] if both.shape[-1] == 4 else None
     if image.mode.startswith("I;16"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from support.disks import small_disk
@@ -16,6 +17,7 @@ from support.pictures import PER_CLASS
 from headstart.components.core.dataset import DatasetInfo, read_info, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 
 
 def quarantine(dataset: Path) -> dict[str, str]:
@@ -168,3 +170,90 @@ def test_full_disk_is_one_line(pictures: Path, tmp_path: Path) -> None:
         with pytest.raises(HeadstartError, match="no space left on the disk of"):
             download(pictures, small / "out")
         assert not (small / "out" / "dataset.json").exists()
+
+
+def gray_levels(pictures: Path) -> dict[str, np.ndarray]:
+    """Some drawn pictures in gray, by the names of their files, without suffix."""
+    names = [f"{kind}.{number}" for kind in ("cat", "dog") for number in range(1, 7)]
+    return {name: np.asarray(Image.open(pictures / f"{name}.jpg").convert("L")).astype(np.int64) for name in names}
+
+
+def stored(dataset: Path) -> dict[str, np.ndarray]:
+    rows = read_rows(dataset)
+    return {row.path.rpartition(".")[0]: np.asarray(Image.open(io.BytesIO(row.image)))[..., 0] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("factor", "dtype", "suffix", "form", "white"),
+    [
+        (16, np.uint16, "png", "PNG gray uint16", 4095),
+        (4, np.uint16, "png", "PNG gray uint16", 1023),
+        (1, np.uint16, "png", "PNG gray uint16", 255),
+        (257, np.uint16, "png", "PNG gray uint16", 65_535),
+        (1, np.int32, "tiff", "TIFF gray int32", 255),
+        (10_000 / 255, np.float32, "tiff", "TIFF gray float32", 10_000),
+    ],
+)
+def test_deep_pictures_share_the_range_of_their_form(
+    pictures: Path, tmp_path: Path, factor: float, dtype: type, suffix: str, form: str, white: float
+) -> None:
+    (tmp_path / "data").mkdir()
+    levels = gray_levels(pictures)
+    for name, gray in levels.items():
+        # A dark picture stays a dark one: the range is that of all of them.
+        shades = gray // 4 if name == "cat.1" else gray
+        Image.fromarray((shades * factor).astype(dtype)).save(tmp_path / "data" / f"{name}.{suffix}")
+    info = download(tmp_path / "data", tmp_path / "out")
+    assert info.ranges is not None
+    assert list(info.ranges) == [form]
+    assert info.ranges[form] == pytest.approx((0, white), rel=0.03 if suffix == "tiff" else 0)
+    shown = stored(tmp_path / "out")
+    assert shown.keys() == levels.keys()
+    for name, gray in levels.items():
+        shades = gray // 4 if name == "cat.1" else gray
+        assert np.abs(shown[name] - shades * factor * 255 / info.ranges[form][1]).max() <= 0.51
+    page = (tmp_path / "hygiene.html").read_text(encoding="utf-8")
+    assert "More than 8 bits" in page and form in page
+    folders = {name: tmp_path / name for name in ("train", "validation", "test")}
+    split_dataset(tmp_path / "out", **folders, dealing=Dealing(Shares([2, 1, 1], [])))
+    assert all(read_info(folder).ranges == info.ranges for folder in folders.values())
+
+
+def test_ordinary_pictures_come_before_deep_ones_and_have_no_range(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, gray in gray_levels(pictures).items():
+        if name[-1] in "15":
+            Image.fromarray((gray * 16).astype(np.uint16)).save(tmp_path / "data" / f"{name}.png")
+        elif name[-1] == "2":
+            stated = tmp_path / "data" / f"{name}.tiff"
+            Image.fromarray((gray * 3).astype(np.uint16)).save(stated, tiffinfo={341: 765})
+        else:
+            shutil.copy(pictures / f"{name}.jpg", tmp_path / "data")
+    (tmp_path / "data" / "cat.7.png").write_bytes((tmp_path / "data" / "cat.1.png").read_bytes()[:200])
+    info = download(tmp_path / "data", tmp_path / "out")
+    assert info.ranges == {"PNG gray uint16": (0, 4095)}
+    assert [row.path for row in read_rows(tmp_path / "out")][-4:] == [
+        "cat.1.png",
+        "cat.5.png",
+        "dog.1.png",
+        "dog.5.png",
+    ]
+    assert quarantine(tmp_path / "out") == {"cat.7.png": "truncated"}
+    shown, levels = stored(tmp_path / "out"), gray_levels(pictures)
+    assert (shown["dog.2"] == levels["dog.2"]).all(), "the file says its range"
+
+
+def test_ordinary_pictures_are_read_once(pictures: Path, dataset: Path) -> None:
+    assert read_info(dataset).ranges == {}
+
+
+def test_collapsed_contrast_is_said(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "data").mkdir()
+    for name, gray in gray_levels(pictures).items():
+        # One picture of another sensor among them: what is right for it is dark for the others.
+        factor = 257 if name == "cat.1" else 1
+        Image.fromarray((gray * factor).astype(np.uint16)).save(tmp_path / "data" / f"{name}.png")
+    caplog.set_level("INFO", "headstart")
+    download(tmp_path / "data", tmp_path / "out", max_bad_fraction=1)
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("event=warning")]
+    assert "pictures of the form PNG gray uint16 have hardly any contrast, with 0 to 65535 as black to white" in line

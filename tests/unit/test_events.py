@@ -1,5 +1,9 @@
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from headstart.pipelines.display import RunDisplay
 from headstart.pipelines.events import (
     Event,
     Measured,
@@ -8,6 +12,7 @@ from headstart.pipelines.events import (
     StageProgress,
     StageStarted,
     VariantStarted,
+    Warned,
     parse,
 )
 
@@ -42,8 +47,16 @@ from headstart.pipelines.events import (
         ),
         ("    event=variant variant=small method=head", VariantStarted("small")),
         ("    event=network parameters=3", None),
+        ('event=warning text="3 of 5 are dark"', Warned("3 of 5 are dark")),
         ("anything else", None),
     ],
 )
 def test_line_is_read(line: str, event: Event | None) -> None:
     assert parse(line) == event
+
+
+def test_warnings_reach_the_terminal() -> None:
+    output = io.StringIO()
+    with RunDisplay(Console(file=output), 1) as display:
+        display.show(Warned("3 of 5 pictures [all] have hardly any contrast"))
+    assert output.getvalue() == "note: 3 of 5 pictures [all] have hardly any contrast\n"

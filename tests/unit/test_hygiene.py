@@ -34,6 +34,9 @@ def facts(counts: Sequence[int], **columns: Any) -> pa.Table:
         "split": [""] * images,
         "format": ["JPEG"] * images,
         "exif": [""] * images,
+        "form": pa.nulls(images, pa.string()),
+        "black": pa.nulls(images, pa.float64()),
+        "white": pa.nulls(images, pa.float64()),
         "file_bytes": random.integers(10_000, 90_000, images),
         "width": random.choice([320, 400, 500, 640], images),
         "height": random.choice([300, 375, 480], images),
@@ -264,3 +267,21 @@ def test_page_stays_small() -> None:
         hygiene(table, [f"class {number}" for number in range(10)], groups=groups, thumbnail=lambda row: noise.copy())
     )
     assert len(text) < 3e6
+
+
+def test_deep_pictures_are_shown_with_their_ranges() -> None:
+    assert "More than 8 bits" not in render(hygiene(facts([60, 60])))
+    table = facts(
+        [60, 60],
+        form=["PNG gray uint16"] * 60 + ["TIFF gray float32"] * 50 + [None] * 10,
+        black=[0.0] * 110 + [None] * 10,
+        white=[4095.0] * 60 + [1.0] * 20 + [300.0] * 30 + [None] * 10,
+        contrast=np.array([200.0] * 100 + [5.0] * 20),
+    )
+    page = HygienePage(hygiene(table, ranges={"PNG gray uint16": (0.0, 4095.0), "TIFF gray float32": (0.0, 1.0)}))
+    text = Page(page.render()).text
+    assert "PNG gray uint16 60 0 to 4095 the data set 0" in text
+    assert "TIFF gray float32 50 0 to 1; 0 to 300 the files and the data set 10" in text
+    (sentence,) = page.faint()
+    assert sentence.startswith("10 of 50 pictures of the form TIFF gray float32 have hardly any contrast")
+    assert any(each.title == "Hardly any contrast" for each in page.summary().findings)

@@ -1,5 +1,8 @@
 import io
 import itertools
+import struct
+import sys
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +11,7 @@ import simplejpeg
 import tensorflow as tf
 import xxhash
 from PIL import Image, ImageFile
+from support.mutations import damaged_pngs, flipped, png_of
 
 from headstart.components.core import images
 from headstart.components.core.images import Rejected
@@ -292,3 +296,253 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
         assert isinstance(seen, images.Decoded)
         assert (seen.pixels[..., :3] == pixels(check(content, 512))).all()
         assert (seen.pixels[..., 3] == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_behind_checksums_is_found_or_read_alike(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    kept = rejected = 0
+    for picture in (Image.fromarray(SMOOTH), Image.fromarray(NOISE)):
+        whole = encoded(picture, "PNG")
+        for content in damaged_pngs(whole, draw, 300):
+            found = check(content, 512)
+            if isinstance(found, Rejected):
+                rejected += 1
+            else:
+                kept += found.encoded == content
+                assert (tensorflow_pixels(found.encoded) == pixels(found)).all()
+    assert kept > 50 and rejected > 200
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP", "TIFF", "AVIF"])
+def test_what_passes_of_other_formats_is_read_alike(kind: str) -> None:
+    whole = encoded(Image.fromarray(SMOOTH), kind)
+    draw = np.random.default_rng(4)
+    for _ in range(100):
+        found = check(flipped(whole, draw), 512)
+        if isinstance(found, Picture):
+            assert (tensorflow_pixels(found.encoded) == pixels(found)).all()
+
+
+def interlaced_png(pixels: np.ndarray, colour_type: int) -> bytes:
+    """A PNG of uint8 or uint16 (height, width, channels), in Adam7's seven passes."""
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixels.dtype.itemsize, colour_type, 0, 0, 1)
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    big = pixels.astype(pixels.dtype.newbyteorder(">"))
+    parts = [big[top::down, left::across] for top, left, down, across in starts]
+    rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part if row.size)
+    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+
+@pytest.mark.parametrize("size", [(60, 40), (9, 8), (13, 17), (8, 33)])
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_whole_pngs_of_any_form_pass(size: tuple[int, int], colour_type: int, channels: int) -> None:
+    colours = np.asarray(Image.fromarray(SMOOTH).resize(size))
+    opaque = np.full((*colours.shape[:2], 1), 255, np.uint8)
+    values = np.dstack([colours[..., : 3 if channels > 2 else 1], *([] if channels % 2 else [opaque])])
+    expected = colours if channels > 2 else np.stack([colours[..., 0]] * 3, -1)
+    for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
+        picture = check(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
+        assert (pixels(picture) == expected).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_whole_pngs_of_few_bits_pass(bits: int) -> None:
+    for width in (8, 9, 13, 15):
+        image = Image.fromarray(SMOOTH).resize((width, 20)).quantize(2**bits)
+        shown = pixels(check(encoded(image, "PNG", bits=bits), 512))
+        assert (shown == np.asarray(image.convert("RGB"))).all()
+        black = image.convert("1")
+        assert (pixels(check(encoded(black, "PNG"), 512)) == np.asarray(black.convert("RGB"))).all()
+
+
+def deep_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes]) -> bytes:
+    height, width = samples.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    return png_of([(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+
+
+def deep_tiff(samples: np.ndarray, order: str = "<", photometric: int = 1) -> bytes:
+    """A TIFF of one strip, without compression; of RGB if there are three samples a pixel."""
+    height, width = samples.shape[:2]
+    bands = samples.shape[2] if samples.ndim == 3 else 1
+    data = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    depths = struct.pack(f"{order}{bands}H", *[8 * samples.dtype.itemsize] * bands)
+    kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
+    bits = struct.pack(f"{order}I", 8) if bands > 1 else depths.ljust(4, b"\0")
+
+    def short(value: int) -> bytes:
+        return struct.pack(f"{order}Hxx", value)
+
+    def long(value: int) -> bytes:
+        return struct.pack(f"{order}I", value)
+
+    entries = [(256, 4, 1, long(width)), (257, 4, 1, long(height)), (258, 3, bands, bits), (259, 3, 1, short(1))]
+    entries += [(262, 3, 1, short(2 if bands > 1 else photometric)), (273, 4, 1, long(8 + len(depths)))]
+    entries += [(277, 3, 1, short(bands)), (278, 4, 1, long(height)), (279, 4, 1, long(len(data)))]
+    entries += [(339, 3, 1, short(kind))]
+    directory = b"".join(struct.pack(f"{order}HHI", *entry[:3]) + entry[3] for entry in entries)
+    start = (b"II*\0" if order == "<" else b"MM\0*") + long(8 + len(depths) + len(data))
+    return start + depths + data + struct.pack(f"{order}H", len(entries)) + directory + bytes(4)
+
+
+GRAY = np.asarray(Image.fromarray(SMOOTH).convert("L")).astype(np.int64)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_deep_pngs_have_the_pixels_of_eight_bits(bits: int) -> None:
+    def deep(levels: np.ndarray) -> np.ndarray:
+        return np.round(levels / 255 * (2**bits - 1)).astype(np.uint16)
+
+    opacity = np.full((40, 60, 1), 65_535, np.uint16)
+    opacity[0, 0] = 0
+    colours = SMOOTH.astype(np.int64)
+    ranges = {"PNG gray uint16": (0.0, 2.0**bits - 1), "PNG RGB uint16": (0.0, 2.0**bits - 1)}
+    for content, expected in (
+        (deep_png(deep(GRAY), 0), np.stack([GRAY] * 3, -1)),
+        (deep_png(deep(colours), 2), colours),
+        (deep_png(np.dstack([deep(GRAY), opacity]), 4), np.stack([GRAY] * 3, -1)),
+        (deep_png(np.dstack([deep(colours), opacity]), 6), colours),
+    ):
+        expected = expected.copy()
+        if content[25] in (4, 6):
+            expected[0, 0] = 255
+        picture = check(content, 512, ranges)
+        assert isinstance(picture, Picture)
+        assert picture.range == (0, 2**bits - 1)
+        assert (pixels(picture) == expected).all()
+
+
+def test_transparent_sample_of_a_deep_png_is_white() -> None:
+    samples = (GRAY * 16).astype(np.uint16)
+    content = deep_png(samples, 0, (b"tRNS", struct.pack(">H", samples[5, 5])))
+    shown = pixels(check(content, 512, {"PNG gray uint16": (0, 4080)}))[..., 0]
+    assert (shown == np.where(samples == samples[5, 5], 255, GRAY)).all()
+    colours = np.stack([samples] * 3, -1)
+    content = deep_png(colours, 2, (b"tRNS", struct.pack(">HHH", *colours[5, 5])))
+    shown = pixels(check(content, 512, {"PNG RGB uint16": (0, 4080)}))[..., 1]
+    assert (shown == np.where(samples == samples[5, 5], 255, GRAY)).all()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", ["u2", "i2", "i4", "f4"])
+def test_deep_tiffs_have_the_pixels_of_eight_bits(dtype: str, order: str) -> None:
+    samples = (GRAY * 16 - (500 if dtype[0] != "u" else 0)).astype(dtype)
+    ranges = {f"TIFF gray {samples.dtype.name}": (float(samples.min()), float(samples.max()))}
+    picture = check(deep_tiff(samples, order), 512, ranges)
+    assert isinstance(picture, Picture)
+    levels = (GRAY - GRAY.min()) / (GRAY.max() - GRAY.min()) * 255
+    assert np.abs(pixels(picture)[..., 0] - levels).max() <= 0.5
+    assert (picture.form, picture.range) == (*ranges, *ranges.values())
+    if dtype == "f4" or (dtype, order) == ("u2", "<"):
+        inverted = check(deep_tiff(samples, order, photometric=0), 512, ranges)
+        assert np.abs(255 - pixels(inverted)[..., 0] - levels).max() <= 0.5, "white is 0"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_deep_colours_of_a_tiff_keep_their_lower_bytes(order: str) -> None:
+    samples = (SMOOTH.astype(np.uint16)) * 4
+    picture = check(deep_tiff(samples, order), 512, {"TIFF RGB uint16": (0, 1020)})
+    assert (pixels(picture) == SMOOTH).all()
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_compressed_deep_tiffs_are_read(compression: str) -> None:
+    image = Image.fromarray((GRAY * 16).astype(np.uint16))
+    picture = check(encoded(image, "TIFF", compression=compression), 512, {"TIFF gray uint16": (0, 4080)})
+    assert (pixels(picture)[..., 0] == GRAY).all()
+
+
+def test_what_a_file_states_goes_before_the_data_set() -> None:
+    ranges = {"PNG gray uint16": (0.0, 65_535.0), "TIFF gray uint16": (0.0, 65_535.0)}
+    samples = (GRAY * 3).astype(np.uint16)
+    image = Image.fromarray(samples)
+    ome = '<OME><Image><Pixels ID="1" SignificantBits="10" Type="uint16"/></Image></OME>'
+    for content, expected in (
+        (encoded(image, "TIFF", tiffinfo={341: 765}), (0, 765)),
+        (encoded(image, "TIFF", tiffinfo={340: 3, 341: 765}), (3, 765)),
+        (encoded(image, "TIFF", tiffinfo={340: 800, 341: 765}), (0, 65_535)),
+        (encoded(image, "TIFF", description="ImageJ=1.53\nunit=pixel\nmin=0.0\nmax=765.0\n"), (0, 765)),
+        (encoded(image, "TIFF", description="a cat, max=30"), (0, 65_535)),
+        (encoded(image, "TIFF", description=ome), (0, 1023)),
+        (deep_png(samples, 0, (b"sBIT", bytes([10]))), (0, 1023)),
+        (deep_png(samples, 0, (b"sBIT", bytes([99]))), (0, 65_535)),
+    ):
+        picture = check(content, 512, ranges)
+        assert isinstance(picture, Picture), picture
+        assert picture.range == expected
+        stated = expected != (0, 65_535)
+        assert (images.undecided(content) is None) == stated
+
+
+def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_picture() -> None:
+    picture = check(deep_png((GRAY * 16).astype(np.uint16), 0), 512, {})
+    assert isinstance(picture, Picture)
+    assert picture.range == (0, 4095)
+
+
+def test_before_there_were_ranges_the_upper_byte_was_kept() -> None:
+    assert (pixels(check(deep_png((GRAY * 16).astype(np.uint16), 0), 512))[..., 0] == GRAY // 16).all()
+
+
+def test_eight_bits_are_never_undecided() -> None:
+    for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"):
+        assert images.undecided(encoded(Image.fromarray(SMOOTH), kind)) is None
+    assert images.undecided(b"") is None
+    assert images.undecided(deep_png(GRAY.astype(np.uint16), 0)[:200]) is None
+
+
+def test_avif_is_read_upright() -> None:
+    for side, shape in ((512, (60, 40, 3)), (30, (30, 20, 3))):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture = check(encoded(Image.fromarray(SMOOTH), "AVIF", quality=95, exif=exif), side)
+        assert isinstance(picture, Picture), picture
+        assert picture.format == "AVIF"
+        assert pixels(picture).shape == shape
+        expected = Image.fromarray(np.ascontiguousarray(TURNED[6])).resize(shape[1::-1])
+        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 6
+
+
+def test_heic_is_read_where_its_package_is_there() -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    heif.register_heif_opener()
+    for side, shape in ((512, (40, 60, 3)), (30, (20, 30, 3))):
+        picture = check(encoded(Image.fromarray(SMOOTH), "HEIF", quality=95), side)
+        assert isinstance(picture, Picture), picture
+        assert picture.format == "HEIC"
+        expected = Image.fromarray(SMOOTH).resize(shape[1::-1])
+        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 6
+
+
+def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    images._heif.cache_clear()
+    try:
+        rejected = check(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
+    finally:
+        images._heif.cache_clear()
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == "unsupported"
+    assert "pip install 'headstart[heic]'" in rejected.detail
+
+
+def test_jpeg_above_the_limit_is_reduced_while_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    big = Image.fromarray(SMOOTH).resize((1500, 1000), Image.Resampling.BICUBIC)
+    content = encoded(big, "JPEG", quality=95)
+    monkeypatch.setattr(images, "MAX_PIXELS", 200_000)
+    for side, size in ((200, (200, 133)), (1200, (375, 250)), (0, (375, 250))):
+        seen = images.decode(content, side)
+        assert isinstance(seen, images.Decoded), seen
+        assert (seen.width, seen.height) == (1500, 1000)
+        assert seen.pixels.shape == (*size[::-1], 4)
+        assert np.abs(seen.pixels[..., :3].astype(int) - np.asarray(big.resize(size))).mean() < 4
+    assert isinstance(images.decode(encoded(big, "PNG"), 200), Rejected)
+    monkeypatch.setattr(images, "MAX_COEFFICIENT_BYTES", 2**20)
+    progressive = images.decode(encoded(big, "JPEG", progressive=True), 200)
+    assert isinstance(progressive, Rejected) and progressive.reason == "too large"
+    assert isinstance(images.decode(content, 200), images.Decoded), "one scan needs no memory for coefficients"
+    monkeypatch.setattr(images, "MAX_JPEG_PIXELS", 10**6)
+    assert isinstance(images.decode(content, 200), Rejected)

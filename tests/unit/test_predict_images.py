@@ -308,3 +308,24 @@ def test_an_output_is_blamed_for_what_is_its_own(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"cannot be written \(Is a directory\)"), written_file(target) as file:
         file.write(b"all of it")
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_deep_pictures_are_read_by_the_ranges_of_the_model(run_output: Path, pictures: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(run_output / "model", model)
+    info = json.loads((model / "model.json").read_text())
+    assert info["ranges"] == {}, "the model saw ordinary pictures only"
+    (model / "model.json").write_text(json.dumps(info | {"ranges": {"PNG gray uint16": [0, 16_383]}}))
+    gray = np.asarray(Image.open(pictures / "cat.1.jpg").convert("L")).astype(np.float64)
+    Image.fromarray(gray.astype(np.uint8)).save(tmp_path / "8.png")
+    Image.fromarray(np.round(gray / 255 * 16_383).astype(np.uint16)).save(tmp_path / "14.png")
+    Image.fromarray(np.round(gray / 255 * 1023).astype(np.uint16)).save(tmp_path / "10.png")
+    result = run(model, tmp_path / "8.png", tmp_path / "14.png", tmp_path / "10.png")
+    shallow, deep, dark = probabilities(lines(result))
+    assert np.abs(shallow - deep).max() < 1e-4
+    assert np.abs(shallow - dark).max() > 1e-4
+    warned = [line for line in result.stderr.splitlines() if "hardly any contrast" in line]
+    assert len(warned) == 1
+    assert str(tmp_path / "10.png") in warned[0] and "0 to 16383 as black to white" in warned[0]
+    (own,) = probabilities(lines(run(run_output / "model", tmp_path / "14.png")))
+    assert np.abs(shallow - own).max() < 1e-4, "of a form that the data did not have, the picture's own range"

@@ -30,7 +30,7 @@ from headstart.components.download_dataset.sources.source import (
 
 __all__ = ["Entry", "Loader", "Source", "Unreadable", "is_junk", "local_path", "no_files", "open_source"]
 
-_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff"}
+_PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
 
 
 @contextlib.contextmanager
