@@ -195,6 +195,7 @@ def test_an_error_that_would_come_again_ends_what_was_submitted_to_be_waited_for
     assert status == 1, shown
     assert api.terminated == [run_id]
     assert f"[3/{ALL}] split-dataset attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
+    assert f"[3/{ALL}] split-dataset failed in" in shown
     assert "split-dataset failed: class 'cat' has no image; add some" in shown
     assert "submit anew; what has finished comes from the cache" in shown.splitlines()[-1]
 
