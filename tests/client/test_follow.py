@@ -241,6 +241,8 @@ LATE = "Pod was active on the node longer than the specified deadline"
     [
         ("main: OOMKilled (exit code 137)", "", LIMIT, "submit anew"),
         ("", KILLED, "exit code 137", "submit anew"),
+        ("main: Error (exit code 137)", "", "most likely as it wanted more memory than its limit", "submit anew"),
+        ("main: Error (exit code 143)", "", "its pod was deleted, or its node taken away", "submit --resume"),
         ("pod deleted", "", "its pod vanished (pod deleted)", "submit --resume"),
         (LATE, "", "it took longer than the profile's deadline_hours allow", "submit anew"),
         ("main: Error (exit code 1)", "ValueError: shapes differ\n", "ValueError: shapes differ", "submit anew"),
