@@ -184,8 +184,9 @@ class _Watch:
             self._display.show(StageStarted(stage.name, _seconds_since(stage.started)))
         if stage.phase in _ENDED:
             cached = stage.phase is Phase.CACHED
-            cancelled = stage.phase is Phase.CANCELLED
-            succeeded = stage.phase is not Phase.FAILED and not cancelled
+            # What was ended because of its own error has failed.
+            cancelled = stage.phase is Phase.CANCELLED and not (self.hopeless and self.hopeless[0] == stage.name)
+            succeeded = stage.phase in (Phase.DONE, Phase.CACHED)
             self._display.show(StageEnded(stage.name, succeeded, stage.seconds, cached, cancelled))
         self._phases[stage.name] = stage.phase
 

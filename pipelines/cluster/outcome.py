@@ -27,6 +27,7 @@ _EARLIER_RUNS = 200
 # What a container's process leaves that was killed for memory, or by somebody else: 128 and SIGKILL.
 _KILLED = re.compile(r"exit code 137|exit status 137|signal: killed|OOMKilled")
 _GONE = re.compile(r"pod deleted|node (is )?(lost|shutdown|not ready)|imminent node shutdown", re.I)
+_STOPPED = re.compile(r"exit code 143")
 _TOO_LATE = re.compile(r"active on the node longer than the specified deadline|DeadlineExceeded")
 # Errors about what lies elsewhere, which may be mended without another word in the run's own parameters.
 _ELSEWHERE = re.compile(
@@ -177,6 +178,8 @@ def failure(cluster: Cluster, run: Run, stage: Stage, attempt: str = "") -> Fail
     ended = _end_of_pod(cluster, run, attempt or stage.nodes[0])
     if _GONE.search(ended):
         return Failure(f"its pod vanished ({ended}): its node was lost, or somebody deleted it", own, resumable=True)
+    if _STOPPED.search(ended):
+        return Failure(f"it was stopped ({ended}): its pod was deleted, or its node taken away", own, resumable=True)
     if _TOO_LATE.search(ended):
         return Failure("it took longer than the profile's deadline_hours allow", own)
     if _KILLED.search(ended) or (not raised and _KILLED.search(_fatal(lines))):
@@ -194,11 +197,12 @@ def _out_of_memory(run: Run, stage: Stage, ended: str) -> str:
     limit = asked_for(run, stage.name).get("memory", "")
     name = stage.name.replace("-", "_")
     keys = f"stages.{name}.memory, or {GROUPS[name]}.memory" if name in GROUPS else "memory"
-    if limit:
-        why = f"it wanted more memory than its limit of {limit}; raise {keys} in the profile"
+    why = f"it wanted more memory than its limit of {limit}; raise {keys} in the profile"
+    if not limit:
+        why = f"its node had no more memory; it has no limit of its own: give it one by {keys} in the profile"
+    if "OOMKilled" in ended:
         return f"it was killed (exit code 137): {why}"
-    why = "for want of memory" if "OOMKilled" in ended else "most likely for want of memory on its node"
-    return f"it was killed (exit code 137), {why}; it has no limit of its own: give it one by {keys} in the profile"
+    return f"it was killed (exit code 137), most likely as {why}; else its pod was deleted, or its node taken away"
 
 
 def _fatal(lines: list[str]) -> str:

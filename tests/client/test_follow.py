@@ -195,6 +195,7 @@ def test_an_error_that_would_come_again_ends_what_was_submitted_to_be_waited_for
     assert status == 1, shown
     assert api.terminated == [run_id]
     assert f"[3/{ALL}] split-dataset attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
+    assert f"[3/{ALL}] split-dataset failed in" in shown
     assert "split-dataset failed: class 'cat' has no image; add some" in shown
     assert "submit anew; what has finished comes from the cache" in shown.splitlines()[-1]
 
@@ -240,6 +241,8 @@ LATE = "Pod was active on the node longer than the specified deadline"
     [
         ("main: OOMKilled (exit code 137)", "", LIMIT, "submit anew"),
         ("", KILLED, "exit code 137", "submit anew"),
+        ("main: Error (exit code 137)", "", "most likely as it wanted more memory than its limit", "submit anew"),
+        ("main: Error (exit code 143)", "", "its pod was deleted, or its node taken away", "submit --resume"),
         ("pod deleted", "", "its pod vanished (pod deleted)", "submit --resume"),
         (LATE, "", "it took longer than the profile's deadline_hours allow", "submit anew"),
         ("main: Error (exit code 1)", "ValueError: shapes differ\n", "ValueError: shapes differ", "submit anew"),

@@ -258,10 +258,10 @@ def test_the_list_knows_runs_started_by_hand(on_cluster: Command, api: KfpApi, w
     assert on_cluster("schedule", "weekly-too", "--cron", "@daily", *DATA)[0] == 0
     assert on_cluster("schedule", "weekly-too", "--run-now")[0] == 0
     shown = on_cluster("schedule", "weekly")[1]
-    assert re.search(rf"^weekly .* {by_hand} +PENDING$", shown, re.M), shown
+    assert re.search(rf"^weekly .* {by_hand} +PENDING *$", shown, re.M), shown
     api.runs[by_hand].state = "SUCCEEDED"
     later = start_run(api, weekly)
-    assert re.search(rf"^weekly .* {later} +RUNNING$", on_cluster("schedule", "weekly")[1], re.M)
+    assert re.search(rf"^weekly .* {later} +RUNNING *$", on_cluster("schedule", "weekly")[1], re.M)
 
 
 def test_more_schedules_than_a_page_holds(on_cluster: Command, api: KfpApi, weekly: str) -> None:

@@ -220,7 +220,10 @@ class KfpApi:
         if run.state not in ("PENDING", "RUNNING", "PAUSED"):
             raise _Refused(400, f"Failed to terminate a run {run_id}. Row not found")
         self.terminated.append(run_id)
-        self.looks[run_id] = [("CANCELING",), ("FAILED",)]
+        # What is under way fails by it.
+        stages = [*self.looks.get(run_id, [()])[0][1:]]
+        over = [(name, phase if phase in ("done", "cached") else "failed") for name, phase in stages]
+        self.looks[run_id] = [("CANCELING", *stages), ("FAILED", *over)]
         self.set(run_id, "CANCELING")
         return {}
 
