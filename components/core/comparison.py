@@ -16,6 +16,7 @@ from headstart.components.core.statistics import (
     percentiles,
     resamples_of,
 )
+from headstart.components.core.visible import quoted
 
 BETTER = "better"
 WORSE = "worse"
@@ -94,7 +95,7 @@ class Chance:
     def in_words(self) -> str:
         """The accuracy with its interval and what it is held against, as a clause."""
         low, high = self.interval
-        always = f"{self.share:.4f} that always answering {self.label!r} reaches"
+        always = f"{self.share:.4f} that always answering {quoted(self.label)} reaches"
         # An end that rounds to the share must not look as if it were equal to it.
         return (
             f"accuracy {self.accuracy:.4f} on {self.images} test images ({100 * (1 - 2 * self.level):g} % interval "

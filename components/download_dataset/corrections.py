@@ -8,6 +8,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import expanded
 from headstart.components.core.spreadsheet import text_of_cell
 from headstart.components.core.stores import is_remote, open_store, without_secrets
+from headstart.components.core.visible import quoted
 
 _NEEDED = ("id", "label")
 _MAX_BYTES = 64 * 2**20
@@ -66,11 +67,12 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
             image, label = row["id"].strip(), _class_of(row["label"].strip(), classes)
             if label and label not in classes:
                 raise HeadstartError(
-                    f"corrections {name!r} call picture {image} {label!r}; the classes are {', '.join(classes)}"
+                    f"corrections {name!r} call picture {image} {quoted(label)}; the classes are {', '.join(classes)}"
                 )
             if corrections.setdefault(image, label) != label:
                 raise HeadstartError(
-                    f"corrections {name!r} call picture {image} both {corrections[image]!r} and {label!r}; keep one"
+                    f"corrections {name!r} call picture {image} both {quoted(corrections[image])} and "
+                    f"{quoted(label)}; keep one"
                 )
     except (UnicodeDecodeError, csv.Error) as error:
         raise HeadstartError(f"corrections {name!r} are no UTF-8 CSV ({error}); save the table as such") from None

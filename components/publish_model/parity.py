@@ -22,6 +22,7 @@ from headstart.components.core.logs import event
 from headstart.components.core.model import ModelInfo
 from headstart.components.core.originals import ORIGINALS, read_originals
 from headstart.components.core.predictions import Predictions
+from headstart.components.core.visible import quoted
 from headstart.components.publish_model import served
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
         at = int(np.abs(probabilities[worst] - sample.probabilities[worst]).argmax())
         raise HeadstartError(
             f"nothing is published: the exported model disagrees with the evaluated one on {wrong.sum()} of "
-            f"{len(wrong)} test images, most on {sample.paths[worst]}: label {labels[worst] or 'none'!r} and "
+            f"{len(wrong)} test images, most on {sample.paths[worst]}: label {quoted(labels[worst] or 'none')} and "
             f"probability {probabilities[worst, at]:.4f} of {names[at]!r} where {names[sample.predicted[worst]]!r} "
             f"and {sample.probabilities[worst, at]:.4f} were evaluated (tolerance {tolerance}); pass the model, "
             "evaluation and test set of one run"
@@ -284,8 +285,8 @@ def compare_forms(
         original, label = originals[row], answers.labels[at]
         if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
             raise HeadstartError(
-                f"nothing is published: the exported model says {label!r} of {original.path} ({original.form}) where "
-                f"predictions say {names[at]!r}; a probability is off by {largest[at]:.4f} (tolerance {tolerance})"
+                f"nothing is published: the exported model says {quoted(label)} of {original.path} ({original.form}) "
+                f"where predictions say {quoted(names[at])}; a probability is off by {largest[at]:.4f} (tolerance {tolerance})"
             )
         before = found.get(original.form, FormParity(original.files, 0, 0, 0.0))
         found[original.form] = FormParity(

@@ -25,6 +25,7 @@ from headstart.components.core.left_out import write_left_out
 from headstart.components.core.logs import event, start_logging, tracked
 from headstart.components.core.natural import natural_key
 from headstart.components.core.originals import ORIGINALS
+from headstart.components.core.visible import quoted
 from headstart.components.split_dataset.apportionment import dealt_by_hash, dealt_in_order, largest_remainder
 
 ORDERS = ("hash", "name", "given")
@@ -59,7 +60,7 @@ class Shares:
         for name, numbers in self.class_counts.items():
             if len(numbers) != len(SPLITS) or min(numbers) < 0 or not numbers[0]:
                 raise HeadstartError(
-                    f"counts {list(numbers)} of class {name!r}: give three whole numbers, images for train, "
+                    f"counts {list(numbers)} of class {quoted(name)}: give three whole numbers, images for train, "
                     "validation and test, of which the first is at least 1, such as 100,20,20"
                 )
         if self.class_counts and self.counts:
@@ -113,7 +114,7 @@ def whole_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
             isinstance(number, int | float) and not isinstance(number, bool) and number % 1 == 0 for number in numbers
         ):
             raise HeadstartError(
-                f"counts {numbers!r} of class {name!r}: give three whole numbers, such as [100,20,20]"
+                f"counts {numbers!r} of class {quoted(name)}: give three whole numbers, such as [100,20,20]"
             )
         counts[name] = [int(number) for number in numbers]
     return counts
@@ -303,8 +304,8 @@ def _deal_by_count(
     for label, each in wanted.items():
         if images[label] < sum(each):
             raise HeadstartError(
-                f"class {classes[label]!r} has {images[label]} usable images, and counts {asked[label]} ask for "
-                f"{sum(each)}; ask for fewer, give counts by class, or use fractions"
+                f"class {quoted(classes[label])} has {images[label]} usable images, and counts {asked[label]} ask "
+                f"for {sum(each)}; ask for fewer, give counts by class, or use fractions"
             )
 
     anywhere: list[_Offer] = [(group, SPLITS) for group in groups]
@@ -328,7 +329,7 @@ def _deal_by_count(
     short = min(label for (label, _), left in room.items() if left)
     why = f" ({tiny[short].format(name=classes[short])})" if short in tiny else ""
     raise HeadstartError(
-        f"class {classes[short]!r} has enough usable images for counts {asked[short]}, but its groups of "
+        f"class {quoted(classes[short])} has enough usable images for counts {asked[short]}, but its groups of "
         f"near-duplicates, each of which lies in one split, do not fill them exactly{why}; ask for fewer, "
         "or use fractions"
     )
@@ -484,8 +485,8 @@ def _check_evaluated(
         way_out = "add other images" if dealing.order != "given" else "add images, or let --order hash deal them out"
         few = "" if len(complete) > 1 else "; an evaluation takes two classes that have images in all three"
         raise HeadstartError(
-            f"class {classes[label]!r} has {sizes[label]} usable images, and {how} none for {' and '.join(splits)}"
-            f"{why}{few}; {way_out}"
+            f"class {quoted(classes[label])} has {sizes[label]} usable images, and {how} none for "
+            f"{' and '.join(splits)}{why}{few}; {way_out}"
         )
     for label in left_out:
         event("class_left_out", label=classes[label], why=tiny[label].format(name=classes[label]))

@@ -13,6 +13,7 @@ from typing import Any
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.foreign import foreign_name, is_spreadsheet
 from headstart.components.core.logs import event
+from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.quarantine import Quarantined
 from headstart.components.download_dataset.sources.columns import Reading, column_of_labels, label_text
 from headstart.components.download_dataset.sources.manifest import Matched, entry_of, matched
@@ -253,7 +254,7 @@ def _rows_of_tables(source: Source, paths: list[str], reading: Reading) -> Sourc
         for row in table.pictures.lost
     ]
     unusable += [
-        Quarantined(path, "conflict", f"{table.path} gives it the classes {first!r} and {second!r}")
+        Quarantined(path, "conflict", f"{table.path} gives it the classes {quoted(first)} and {quoted(second)}")
         for table in tables
         for path, (first, second) in table.pictures.contradicted.items()
     ]
@@ -288,8 +289,8 @@ def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]
             before = rows.setdefault(path, (row, table.path))
             if before[0].label != row.label:
                 raise HeadstartError(
-                    f"data {name!r}: {path} is {before[0].label!r} by {before[1]} and {row.label!r} by {table.path}; "
-                    "pass the right one of these tables as data, or remove the other"
+                    f"data {name!r}: {path} is {quoted(before[0].label)} by {before[1]} and {quoted(row.label)} by "
+                    f"{table.path}; pass the right one of these tables as data, or remove the other"
                 )
     return rows
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from headstart.components.core.dataset import schema
 from headstart.components.core.errors import HeadstartError
+from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.sources.source import shown
 
 SPLIT = "split"
@@ -146,8 +147,8 @@ def check_labels_are_no_numbers_twice(labels: Iterable[str], where: str) -> None
     for label in sorted(classes):
         if _FLOAT.fullmatch(label) and float(label).is_integer() and str(int(float(label))) in classes:
             raise HeadstartError(
-                f"{where} has the labels {str(int(float(label)))!r} and {label!r}, which are one number; write it "
-                "in one way"
+                f"{where} has the labels {quoted(str(int(float(label))))} and {quoted(label)}, which are one number; "
+                "write it in one way"
             )
 
 
