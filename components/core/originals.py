@@ -1,7 +1,9 @@
 """Some files of a data set as they came, of each form: a published model gets such files, and a dataset holds none.
 
-`originals.parquet` lies beside the shards. Columns: `id`, the row's number; `form`, see `core.forms`; `files`, the
-number of files of that form in all splits; `image`, `bytes` and `path`, as the shards have it.
+`originals.table` lies beside the shards. It is Parquet under an ending of its own, so that whoever reads all Parquet
+files of a dataset's folder, as `--data` does, gets the dataset alone. Columns: `id`, the row's number; `form`, see
+`core.forms`; `files`, the number of files of that form in all splits; `image`, `bytes` and `path`, as the shards have
+it.
 """
 
 import dataclasses
@@ -16,7 +18,7 @@ from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import WAY_OUT_OF_CACHE
 from headstart.components.core.forms import form_of
 
-ORIGINALS = "originals.parquet"
+ORIGINALS = "originals.table"
 
 _FILES_OF_A_FORM = 2
 _MOST_BYTES = 2**23
@@ -67,7 +69,7 @@ class Originals:
                 kept.append((path, content))
 
     def write(self, dataset: Path) -> None:
-        """Writes `originals.parquet` into a dataset's folder."""
+        """Writes `originals.table` into a dataset's folder."""
         rows = [
             {"form": form, "files": self._files[form], "image": {"bytes": content, "path": path}}
             for form, kept in sorted(self._kept.items())
@@ -78,7 +80,7 @@ class Originals:
 
 
 def read_originals(dataset: Path) -> list[Original]:
-    """Reads `originals.parquet` of a dataset; none for one that was made before there were any.
+    """Reads `originals.table` of a dataset; none for one that was made before there were any.
 
     Raises:
         HeadstartError: If the file is damaged.

@@ -254,7 +254,7 @@ def compare_forms(
 
     Args:
         saved_model: Its folder.
-        dataset: A dataset with `originals.parquet`, or without.
+        dataset: A dataset with `originals.table`, or without.
         model: The classifier that it was made of.
         info: What `model.json` says of that.
         temperature: Of the calibration.
@@ -286,7 +286,8 @@ def compare_forms(
         if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
             raise HeadstartError(
                 f"nothing is published: the exported model says {quoted(label)} of {original.path} ({original.form}) "
-                f"where predictions say {quoted(names[at])}; a probability is off by {largest[at]:.4f} (tolerance {tolerance})"
+                f"where predictions say {quoted(names[at])}; a probability is off by {largest[at]:.4f} "
+                f"(tolerance {tolerance})"
             )
         before = found.get(original.form, FormParity(original.files, 0, 0, 0.0))
         found[original.form] = FormParity(

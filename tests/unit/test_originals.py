@@ -126,7 +126,7 @@ def test_dataset_without_originals_is_compared_by_its_stored_pictures_alone(run:
 
 def test_damaged_originals_are_one_line(tmp_path: Path) -> None:
     (tmp_path / ORIGINALS).write_bytes(b"PAR1 no more")
-    with pytest.raises(HeadstartError, match=r"originals\.parquet is damaged"):
+    with pytest.raises(HeadstartError, match=r"originals\.table is damaged"):
         read_originals(tmp_path)
 
 
