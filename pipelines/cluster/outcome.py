@@ -126,7 +126,7 @@ def _source(cluster: Cluster, run: Run, name: str) -> Run | None:
 
 
 def _cached_from(cluster: Cluster, run: Run, stage: Stage) -> str:
-    """Id of the run that made what a stage took from the cache, as KFP's cache has it; empty where it does not tell."""
+    """Id of the run that made what a stage took from the cache, by KFP's cache; empty where that does not tell."""
     log = cluster.log(run.run_id, stage.driver)
     fingerprint, execution = _FINGERPRINT.search(log), _CACHED_EXECUTION.search(log)
     if not fingerprint or not execution:
