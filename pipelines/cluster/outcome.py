@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headstart.components.core.errors import HeadstartError
-from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.client import Cluster, NotFound
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run
 from headstart.pipelines.events import Decided, Measured, Published, Raised, StageProgress, parse
 from headstart.pipelines.stages import GROUPS
@@ -115,23 +115,23 @@ def _source(cluster: Cluster, run: Run, name: str) -> Run | None:
     stage = run.stages.get(name)
     if not stage or stage.phase is not Phase.CACHED:
         return run
-    return _cached_from(cluster, run, stage) or _same_before(cluster, run, name)
+    run_id = _cached_from(cluster, run, stage)
+    if not run_id:
+        return _same_before(cluster, run, name)
+    try:
+        return read_run(cluster.run(run_id))
+    except NotFound:
+        # It was deleted; its objects may be there, but another run's would not be these.
+        return None
 
 
-def _cached_from(cluster: Cluster, run: Run, stage: Stage) -> Run | None:
-    """The run that made what a stage took from the cache, as KFP's cache has it."""
+def _cached_from(cluster: Cluster, run: Run, stage: Stage) -> str:
+    """Id of the run that made what a stage took from the cache, by KFP's cache; empty where that does not tell."""
     log = cluster.log(run.run_id, stage.driver)
     fingerprint, execution = _FINGERPRINT.search(log), _CACHED_EXECUTION.search(log)
     if not fingerprint or not execution:
-        return None
-    for run_id, made in cluster.made_by(fingerprint[1]):
-        if made == execution[1]:
-            try:
-                return read_run(cluster.run(run_id))
-            except HeadstartError:
-                # It was deleted; its objects may be there, but nobody knows where.
-                return None
-    return None
+        return ""
+    return next((run_id for run_id, made in cluster.made_by(fingerprint[1]) if made == execution[1]), "")
 
 
 def _same_before(cluster: Cluster, run: Run, name: str) -> Run | None:
