@@ -88,7 +88,7 @@ def read_header(encoded: tf.Tensor) -> Header:
     def starts_with(magic: bytes, at: int = 0) -> tf.Tensor:
         return part(encoded, at, len(magic)) == magic
 
-    found = tf.case(
+    found: Header = tf.case(
         [
             (starts_with(_JPEG), lambda: _jpeg(encoded)),
             (starts_with(_PNG), lambda: _png(encoded)),
@@ -355,7 +355,7 @@ def _webp(encoded: tf.Tensor) -> Header:
     Details: whether it is animated; whether its transparency counts; where its first frame's chunk begins; whether
     the pixels of that have an opacity.
     """
-    return tf.case(
+    found: Header = tf.case(
         [
             (part(encoded, 12, 4) == b"VP8X", lambda: _extended_webp(encoded)),
             (part(encoded, 12, 4) == b"VP8L", lambda: _still_webp(encoded, 12)),
@@ -363,6 +363,7 @@ def _webp(encoded: tf.Tensor) -> Header:
         ],
         default=lambda: _header(UNREADABLE, False, 0, 0),
     )
+    return found
 
 
 def _still_webp(encoded: tf.Tensor, at: int) -> Header:
