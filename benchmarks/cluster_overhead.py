@@ -70,11 +70,14 @@ def on_the_cluster(data: str, *options: str) -> tuple[Run, int, float]:
 
 
 def pods(nodes: list[Any]) -> int:
-    """How many nodes of a run were pods: the drivers, and the attempts at running code."""
-    ran = [node for node in nodes if str(node.state) in ("SUCCEEDED", "FAILED")]
-    drivers = [node for node in ran if node.display_name.endswith("-driver")]
-    attempts = [node for node in ran if re.fullmatch(r"executor(\(\d+\))?", node.display_name)]
-    return len(drivers) + sum(not node.child_tasks for node in attempts)
+    """How many nodes of a run were pods: the drivers, and the attempts at running code.
+
+    Where tasks may be tried again each attempt is a node of its own, below one that is no pod.
+    """
+    names = [str(node.display_name) for node in nodes if str(node.state) in ("SUCCEEDED", "FAILED")]
+    attempts = [name for name in names if re.fullmatch(r"executor\(\d+\)", name)]
+    drivers = [name for name in names if name.endswith("-driver")]
+    return len(drivers) + (len(attempts) or names.count("executor"))
 
 
 def table(local: Mapping[str, float], stages: Mapping[str, Stage]) -> list[str]:

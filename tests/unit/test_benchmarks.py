@@ -46,11 +46,10 @@ def test_the_table_of_a_cluster_has_only_stages_that_ran() -> None:
 def test_pods_are_drivers_and_attempts() -> None:
     pods = runpy.run_path(str(FOLDER / "cluster_overhead.py"))["pods"]
 
-    def node(name: str, state: str = "SUCCEEDED", children: int = 0) -> SimpleNamespace:
-        return SimpleNamespace(display_name=name, state=state, child_tasks=[None] * children)
+    def node(name: str | None, state: str = "SUCCEEDED") -> SimpleNamespace:
+        return SimpleNamespace(display_name=name, state=state)
 
-    assert pods([node("root", children=1), node("root-driver")]) == 1
-    assert pods([node("a-driver"), node("a", children=1), node("executor", children=2)]) == 1
-    assert pods([node("executor(0)", "FAILED"), node("executor(1)")]) == 2
+    assert pods([node("root"), node("root-driver"), node(None), node("a-driver"), node("a"), node("executor")]) == 3
+    assert pods([node("a-driver"), node("executor"), node("executor(0)", "FAILED"), node("executor(1)")]) == 3
     # A cached task has a driver alone, and so does a condition; what is skipped has neither.
     assert pods([node("b-driver"), node("b"), node("executor", "SKIPPED"), node("c-driver", "SKIPPED")]) == 1
