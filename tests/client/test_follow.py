@@ -293,7 +293,7 @@ def test_a_running_stage_tells_how_far_it_is(
     api.see(submitted, running, running, running, ("SUCCEEDED", *done(*STAGES)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0
-    assert f"[5/{ALL}] train-head: epoch 3 of 10 loss 0.21" in shown, shown
+    assert f"[4/{ALL}] train-head: epoch 3 of 10 loss 0.21" in shown, shown
 
 
 def test_a_log_that_cannot_be_read_is_told_how_to_read(
@@ -321,7 +321,7 @@ def test_what_came_from_the_cache_is_found_under_other_parameters(
         assert on_cluster("submit", *DATA, *ROOT, *option)[0] == 0
     measured, repeated = list(api.runs)[1:]
     log(api, measured, "evaluate-model", METRICS)
-    gate = "condition-1.compare-models"
+    gate = "compare-models"
     log(api, measured, gate, 'event=decision verdict=worse why="0.90 is less than 0.95"\n')
     api.set(measured, "SUCCEEDED", *done(*STAGES), (gate, "done"))
     for stage, fingerprint in (("evaluate-model", "f1"), (gate, "f2")):
@@ -338,14 +338,14 @@ def test_what_came_from_the_cache_is_found_under_other_parameters(
     assert "verdict worse: 0.90 is less than 0.95" in shown
 
 
-def test_what_came_from_the_cache_and_cannot_be_found_is_said_to_be_unknown(
-    on_cluster: Command, api: KfpApi, submitted: str
-) -> None:
-    cached = done("evaluate-model", "condition-1.compare-models", phase="cached")
-    api.logs[node_id(api.runs[submitted], "root.evaluate-model-driver")] = CREATED.format("f1", "42")
+def test_what_came_from_the_cache_and_cannot_be_found_is_said_to_be_unknown(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA, *ROOT, "--publish", "s3://bucket/models")[0] == 0
+    (repeated,) = api.runs
+    cached = done("evaluate-model", "compare-models", phase="cached")
+    api.logs[node_id(api.runs[repeated], "root.evaluate-model-driver")] = CREATED.format("f1", "42")
     api.cached = [("f1", "deleted", "42")]
-    api.see(submitted, ("SUCCEEDED", *done("list-data"), *cached))
-    status, shown = on_cluster("follow", submitted)
+    api.see(repeated, ("SUCCEEDED", *done("list-data"), *cached))
+    status, shown = on_cluster("follow", repeated)
     assert status == 0, shown
     assert "the evaluation came from the cache, and the run that made it cannot be found" in shown
     assert "the decision came from the cache, and the run that made it cannot be found" in shown
