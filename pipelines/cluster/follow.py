@@ -19,6 +19,7 @@ _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED, Phase.CANCELLED)
 _UNDER_WAY = (Phase.STARTING, Phase.RUNNING)
 _SECONDS_BETWEEN_LOOKS_AT_LOGS = 15.0
 _SECONDS_UNTIL_LOG_IS_TOLD = 120.0
+_SECONDS_FOR_LOG_TO_BE_STORED = 20.0
 _CANCELLING_SECONDS = 120.0
 _LOOKS_AFTER_THE_END = 5
 # Where a KFP without users of its own runs its pods.
@@ -144,6 +145,7 @@ class _Watch:
         self._may_end_it = may_end_it
         self.hopeless: tuple[str, Failure] | None = None
         self._attempts_told: set[str] = {node for stage in failures_before.values() for node in stage.failed}
+        self._failed_at: dict[str, float] = {}
         self._next_look_at_log: dict[str, float] = {}
         self._running: dict[str, float] = {}
         self._phases: dict[str, Phase] = {}
@@ -207,6 +209,10 @@ class _Watch:
             if node in self._attempts_told:
                 continue
             why = failure(self._cluster, run, stage, node)
+            since = self._failed_at.setdefault(node, time.monotonic())
+            if not why.reason and time.monotonic() - since < _SECONDS_FOR_LOG_TO_BE_STORED:
+                # Right after its end an attempt's log may not lie in the store yet.
+                continue
             self._attempts_told.add(node)
             reason = why.reason or "its log does not say why"
             self._display.show(AttemptFailed(stage.name, number, 1 + retries_of(run, stage.name), reason))
