@@ -26,7 +26,11 @@ def backbone() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def baked(
-    engine: docker.DockerClient, image: Image, backbone: keras.Model, tmp_path_factory: pytest.TempPathFactory
+    engine: docker.DockerClient,
+    image: Image,
+    base: str,
+    backbone: keras.Model,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """An image with these weights, built from copies of what the Dockerfile takes and nothing else."""
     context = tmp_path_factory.mktemp("context")
@@ -36,7 +40,8 @@ def baked(
         shutil.copytree(ROOT / name, context / name)
     (context / "weights").mkdir()
     backbone.save_weights(context / "weights" / "mobilenet_v2.weights.h5")
-    arguments = ["--file", "docker/Dockerfile", "--target", "cpu", "--build-arg", "WEIGHTS=weights", "--tag", TAG]
+    arguments = ["--file", "docker/Dockerfile", "--target", "cpu", "--tag", TAG]
+    arguments += ["--build-arg", "WEIGHTS=weights", "--build-arg", f"BASE={base}"]
     built = subprocess.run(["docker", "build", *arguments, "."], cwd=context, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
     yield TAG
