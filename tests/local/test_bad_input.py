@@ -62,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
             "image size 8 is too small for backbone sketchnet: it needs at least",
         ),
         (["--data", "{good}", "--weights", "{bad}/none.h5"], "none.h5' of backbone sketchnet: no such file; pass"),
-        (["--data", "{good}", "--weights", "{bad}/file"], "is no HDF5 file"),
+        (["--data", "{good}", "--weights", "{bad}/file"], "is no HDF5 file and no .keras file by its first bytes"),
         (
             ["--data", "{good}", "--weights", "{bad}/other.weights.h5"],
             "do not fit backbone sketchnet: layer 'stem_conv' needs",

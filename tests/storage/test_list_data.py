@@ -61,7 +61,7 @@ def test_what_a_run_needs_is_looked_for_in_every_store(bucket: Stored, tmp_path:
     bucket.upload("mine.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(20_000_000))
     bucket.upload("page.h5", b"<!doctype html>")
     check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("mine.weights.h5"))]))
-    with pytest.raises(HeadstartError, match="begins as no HDF5"):
+    with pytest.raises(HeadstartError, match="this is no HDF5 file"):
         check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("page.h5"))]))
     with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*none\.h5"):
         check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("none.h5"))]))

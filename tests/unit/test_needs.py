@@ -101,7 +101,7 @@ def test_weights_that_are_none_are_refused_wherever_they_are(tmp_path: Path) -> 
     (pages / "empty.h5").touch()
     with serving(pages) as address:
         for weights in (str(pages / "login.h5"), str(pages / "empty.h5"), f"{address}/login.h5"):
-            with pytest.raises(HeadstartError, match=r"^weights '.*' of backbone sketchnet: it begins as no HDF5"):
+            with pytest.raises(HeadstartError, match=r"^weights '.*' of backbone sketchnet: this is no HDF5 file"):
                 check_needs(Needs(trainings=[trained_with(weights)]))
         with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*: 404"):
             check_needs(Needs(trainings=[trained_with(f"{address}/none.h5")]))
