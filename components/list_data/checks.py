@@ -101,8 +101,8 @@ def _check_weights(backbone: Backbone, weights: str) -> None:
         start = _beginning(weights)
         if not start.startswith(_ZIP) and not any(start.startswith(_HDF5, place) for place in _BEGINNINGS):
             raise HeadstartError(
-                f"weights {without_secrets(weights)!r} of backbone {backbone.name}: this is no HDF5 file and no .keras "
-                "file by its first bytes; pass a .weights.h5, .h5 or .keras file, or the address of one"
+                f"weights {without_secrets(weights)!r} of backbone {backbone.name}: this is no HDF5 file and no "
+                ".keras file by its first bytes; pass a .weights.h5, .h5 or .keras file, or the address of one"
             )
 
 
