@@ -222,8 +222,6 @@ def parse(line: str) -> Event | None:
     if text.startswith("event=classes "):
         fields = _fields(text)
         return ClassesFound(f"{fields['classes']}; from {fields['told']}")
-    if text.startswith("event=classes_note "):
-        return ClassesFound(f"note: {_fields(text)['text']}")
     if text.startswith("event=metrics "):
         return _measured(_fields(text))
     if text.startswith("event=decision "):

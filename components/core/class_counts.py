@@ -1,5 +1,6 @@
 """How many pictures each class has, in a line for people."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -7,6 +8,7 @@ from headstart.components.core.natural import natural_key
 
 _ALL = 12
 _FIRST = 5
+_BETWEEN = re.compile(r"[|;,]")
 
 
 def classes_in_words(counts: Mapping[str, int]) -> str:
@@ -51,6 +53,27 @@ def classes_alike(classes: Iterable[str]) -> list[list[str]]:
 def alike_in_words(alike: Iterable[str]) -> str:
     """Names classes of one group of `classes_alike` so that what differs can be seen."""
     return f"classes that differ in case, blanks or Unicode form only: {', '.join(map(_seen, alike))}"
+
+
+def several_at_once(classes: Iterable[str]) -> list[str]:
+    """A sentence where classes look like lists of other classes, as tables of pictures with several labels have them."""
+    names = set(classes)
+    lists = [name for name in sorted(names) if _parts(name) & names]
+    if not lists:
+        return []
+    shown = ", ".join(map(_seen, lists[:_FIRST])) + (
+        f" and {len(lists) - _FIRST} more" if len(lists) > _FIRST else ""
+    )
+    return [
+        f"classes that may be lists of classes: {shown}; each is taken for one, as one class for each picture is what "
+        "can be learned"
+    ]
+
+
+def _parts(name: str) -> set[str]:
+    """What a name would hold if it were a list; nothing where it is one word."""
+    parts = {part.strip() for part in _BETWEEN.split(name)}
+    return parts if len(parts) > 1 else set()
 
 
 def _seen(name: str) -> str:

@@ -17,7 +17,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words
+from headstart.components.core.class_counts import (
+    alike_in_words,
+    classes_alike,
+    classes_in_words,
+    several_at_once,
+)
 from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.files import full_disk_in_one_line
@@ -171,10 +176,9 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     event("classes", number=len(classes), classes=classes_in_words(counts), told=told, data=name)
     notes = [note for source in sources for note in source.notes]
     notes = list(dict.fromkeys([*notes, *(note for labelling in labelled for note in labelling.notes)]))
-    for note in notes:
-        event("classes_note", text=note)
-    for alike in classes_alike(classes):
-        event("classes_note", text=alike_in_words(alike))
+    notes += several_at_once(classes)
+    for note in (*notes, *map(alike_in_words, classes_alike(classes))):
+        event("warning", text=note)
     total = sum(len(source.entries) for source in sources)
     extra = list(dict.fromkeys(key for source in sources for entry in source.entries for key in _said(entry.extra)))
     corrections = read_corrections(settings.corrections, classes)

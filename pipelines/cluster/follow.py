@@ -1,5 +1,6 @@
 """Follows a run on a cluster to its end, as a local run is shown."""
 
+import contextlib
 import datetime
 import enum
 import time
@@ -9,12 +10,13 @@ from rich.console import Console
 
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster, Unreachable
-from headstart.pipelines.cluster.outcome import Failure, failure, last_progress, results
+from headstart.pipelines.cluster.outcome import Failure, failure, last_progress, results, told_of_data
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run, retries_of
 from headstart.pipelines.display import RunDisplay, in_words, show_metrics
 from headstart.pipelines.events import AttemptFailed, StageEnded, StageSkipped, StageStarted
 
+_READING = "download-dataset"
 _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED, Phase.CANCELLED)
 _UNDER_WAY = (Phase.STARTING, Phase.RUNNING)
 _SECONDS_BETWEEN_LOOKS_AT_LOGS = 15.0
@@ -190,6 +192,10 @@ class _Watch:
             cancelled = stage.phase is Phase.CANCELLED and not (self.hopeless and self.hopeless[0] == stage.name)
             succeeded = stage.phase in (Phase.DONE, Phase.CACHED)
             self._display.show(StageEnded(stage.name, succeeded, stage.seconds, cached, cancelled))
+            if stage.name == _READING and stage.phase is Phase.DONE:
+                with contextlib.suppress(HeadstartError):
+                    for event in told_of_data(self._cluster, run, stage):
+                        self._display.show(event)
         self._phases[stage.name] = stage.phase
 
     def _look_at_logs(self, run: Run) -> None:

@@ -9,7 +9,16 @@ from typing import Any
 from headstart.components.core.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster, NotFound
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run
-from headstart.pipelines.events import Decided, Measured, Published, Raised, StageProgress, parse
+from headstart.pipelines.events import (
+    ClassesFound,
+    Decided,
+    Measured,
+    Published,
+    Raised,
+    StageProgress,
+    Warned,
+    parse,
+)
 from headstart.pipelines.stages import GROUPS
 
 _LISTING = "list-data"
@@ -260,6 +269,11 @@ def stage_log(cluster: Cluster, run: Run, stage: Stage) -> str:
         if log := cluster.log(run.run_id, node):
             return log
     return ""
+
+
+def told_of_data(cluster: Cluster, run: Run, stage: Stage) -> list[ClassesFound | Warned]:
+    """What the stage that reads the pictures says of them: the classes with their counts, and what looks wrong."""
+    return [event for event in map(parse, _lines(cluster, run, stage)) if isinstance(event, ClassesFound | Warned)]
 
 
 def _metrics(cluster: Cluster, run: Run, stage: Stage) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from headstart.components.core.files import expanded, full_disk_in_one_line
 from headstart.components.core.recipe import Recipe
 from headstart.pipelines.commands.options import takes_parameters
 from headstart.pipelines.commands.quiet import import_tensorflow
-from headstart.pipelines.events import ClassesFound, StageEnded, StageProgress, StageStarted, parse
+from headstart.pipelines.events import ClassesFound, StageEnded, StageProgress, StageStarted, Warned, parse
 from headstart.pipelines.interruption import interruptible, interruption_told
 from headstart.pipelines.output import check_outside, written
 from headstart.pipelines.parameters import Parameters
@@ -165,7 +165,7 @@ def _told(display: "RunDisplay") -> Iterator[None]:
     class Show(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event = parse(record.getMessage())
-            if isinstance(event, StageProgress | ClassesFound):
+            if isinstance(event, StageProgress | ClassesFound | Warned):
                 display.show(event)
 
     logger, handler = logging.getLogger("headstart"), Show()

@@ -314,6 +314,15 @@ CREATED = (
 )
 
 
+def test_the_classes_are_told_once_the_pictures_are_read(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    said = 'event=classes number=2 classes="2 classes: cat (3), dog (4)" told="the folders of gs://b/pets" data=gs://b/pets'
+    log(api, submitted, "download-dataset", f'{said}\nevent=warning text="3 of 7 are dark"\n')
+    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    _, shown = on_cluster("follow", submitted)
+    told = "2 classes: cat (3), dog (4); from the folders of gs://b/pets\nnote: 3 of 7 are dark\n"
+    assert f"[2/{ALL}] download-dataset done in 47.0 s\n{told}[3/{ALL}]" in shown, shown
+
+
 def test_what_came_from_the_cache_is_found_under_other_parameters(
     on_cluster: Command, api: KfpApi, submitted: str
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words
+from headstart.components.core.class_counts import alike_in_words, classes_alike, classes_in_words, several_at_once
 from headstart.components.core.dataset import read_info, read_rows
 from headstart.components.core.errors import HeadstartError
 from headstart.components.core.hygiene import read_hygiene
@@ -107,7 +107,7 @@ def test_files_hold_true_names_and_pages_say_the_classes_first(
     assert "Classes that look alike" in page and "left out: test (10 files)" in page
     summary = read_hygiene(tmp_path / "out")
     assert summary is not None and summary.first_line == first
-    notes = [each for each in logged.messages if each.startswith("event=classes_note")]
+    notes = [each for each in logged.messages if each.startswith("event=warning")]
     assert any("differ in case, blanks or Unicode form only" in each for each in notes)
 
 
@@ -237,3 +237,9 @@ def test_what_predict_writes_to_a_terminal_is_what_it_can_show(capfdbinary: pyte
     terminal.write('{"file": "柴\u3000犬\x1b[31m\u202e.jpg"}\n'.encode())
     terminal.flush()
     assert capfdbinary.readouterr().out.decode() == '{"file": "柴\u3000犬\\x1b[31m\\u202e.jpg"}\n'
+
+
+def test_classes_that_look_like_lists_of_classes_are_named() -> None:
+    assert several_at_once(["cat", "dog", "big|small", "Rock, Paper"]) == []
+    (note,) = several_at_once(["cat", "cat|outdoor", "dog", "dog; cat", "outdoor,dog"])
+    assert "'cat|outdoor', 'dog; cat', 'outdoor,dog'" in note
