@@ -56,17 +56,16 @@ def alike_in_words(alike: Iterable[str]) -> str:
 
 
 def several_at_once(classes: Iterable[str]) -> list[str]:
-    """A sentence where classes look like lists of other classes, as tables of pictures with several labels have them."""
+    """A sentence where classes look like lists of other classes, as in tables of pictures with several labels."""
     names = set(classes)
     lists = [name for name in sorted(names) if _parts(name) & names]
     if not lists:
         return []
-    shown = ", ".join(map(_seen, lists[:_FIRST])) + (
-        f" and {len(lists) - _FIRST} more" if len(lists) > _FIRST else ""
-    )
+    shown = ", ".join(map(_seen, lists[:_FIRST]))
+    more = f" and {len(lists) - _FIRST} more" if len(lists) > _FIRST else ""
     return [
-        f"classes that may be lists of classes: {shown}; each is taken for one, as one class for each picture is what "
-        "can be learned"
+        f"classes that may be lists of classes: {shown}{more}; each is taken for one, as one class for each picture "
+        "is what can be learned"
     ]
 
 
