@@ -109,7 +109,7 @@ def _days(folder: Path) -> str:
 def _kaggle(folder: Path) -> str:
     (folder / "pets" / "cats").rename(folder / "pets" / "train_images")
     (folder / "pets" / "dogs").rename(folder / "pets" / "test_images")
-    (folder / "pets" / "train.csv").write_text("image_id,label\n0.jpg,0\n")
+    (folder / "pets" / "train.csv").write_text("id_code,diagnosis\n0,1\n")
     return str(folder / "pets")
 
 
@@ -481,7 +481,7 @@ CASES = [
     Case("a folder test with more beside class folders", REFUSED, "test may be no class, by its name; --class-level 1 takes 3 classes", _in_folder(lambda pets: shutil.copytree(pets / "cats", pets / "test"))),
     Case("a folder examples beside class folders", REFUSED, "examples may be no class, by its name", _file(JPEG, "examples/x.jpg")),
     Case("a folder masks beside class folders", REFUSED, "masks may be no class, by its name", _file(JPEG, "masks/x.jpg")),
-    Case("train_images and test_images beside train.csv", REFUSED, "train.csv may list the classes", _kaggle),
+    Case("train_images and test_images beside a table of unknown columns", REFUSED, "train.csv may list the classes", _kaggle),
     Case("an empty folder", IGNORED, "no class", _in_folder(lambda pets: (pets / "birds").mkdir())),
     Case("a class with broken files only", REFUSED, "no file of class 'birds' can be used: birds/x.jpg: empty", _file(b"", "birds/x.jpg")),
     Case("one class only", REFUSED, "only one class, 'cats'", _in_folder(lambda pets: shutil.rmtree(pets / "dogs"))),
