@@ -45,7 +45,7 @@ from headstart.components.publish_model import served
 from headstart.components.publish_model.card import Facts, _limits
 from headstart.components.publish_model.exports import check_exports, export_forms
 from headstart.components.publish_model.files import SAVED_MODEL
-from headstart.components.publish_model.parity import Answers, Sample, ask_served, compared, sample_of
+from headstart.components.publish_model.parity import Answers, Parity, Sample, ask_served, compared, sample_of
 from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
 
 # ONNX first, since the other formats leave the network as it needs it.
@@ -447,10 +447,11 @@ def test_limits_name_what_the_test_images_do_not_show() -> None:
     metrics = {"calibration": None, "abstention": []}
     model = ModelInfo("head", [*per_class], 64, "sketchnet", {}, {}, {}, {}, 0)
     nothing: Any = None
+    parity = Parity(nothing, 0.01, 0, 100, 0)
     found = {}
     for accuracy in (0.6, 0.9):
         measured = metrics | {"test": {"images": 100, "per_class": per_class, "accuracy": accuracy}}
-        found[accuracy] = _limits(Facts(model, measured, nothing, None, None, None, nothing, {}))
+        found[accuracy] = _limits(Facts(model, measured, nothing, None, None, None, parity, {}))
     chance = "It is not shown to be better than always answering cat, which is right on 60.0 % of the test images."
     assert chance in found[0.6] and chance not in found[0.9]
     assert "No test image shows fox: nothing is known of how well it does there." in found[0.9]
