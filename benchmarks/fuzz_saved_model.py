@@ -45,8 +45,8 @@ def fuzz(saved_model: Path, files: int, seed: int, batch: int) -> Tally:
 
     Args:
         saved_model: Folder of the SavedModel.
-        files: How many.
-        seed: What is damaged, and how.
+        files: Number of files.
+        seed: Random seed of the damage.
         batch: Files in a request.
     """
     tally = Tally()

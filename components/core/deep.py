@@ -31,7 +31,7 @@ class Deep:
         samples: Gray (height, width) or RGB (height, width, 3), of the type that the file has.
         opacity: uint16 (height, width); None where there is no transparency.
         inverted: Whether the least value is white.
-        stated: What the file says of its range; None where it says nothing.
+        stated: Black and white as the file states them; None where it does not.
     """
 
     form: str

@@ -41,7 +41,7 @@ def most_unpacked(size: int) -> int:
     """Bytes that a compressed file of weights may unpack to.
 
     Args:
-        size: Of the file in bytes.
+        size: Bytes of the file.
     """
     return min(MOST_BYTES, max(_FREELY_UNPACKED, _MOST_UNPACKED * size))
 
@@ -81,7 +81,7 @@ def read_floats(dataset: Any, what: str) -> np.ndarray[Any, np.dtype[np.float32]
     """The values of a dataset as float32, whatever floats they are stored as.
 
     Args:
-        dataset: What lies at the place of the values.
+        dataset: Object that lies at the place of the values.
         what: Names them in the message.
 
     Raises:

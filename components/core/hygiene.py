@@ -28,7 +28,7 @@ class HygieneSummary:
         near_duplicates: Pictures that have a near-duplicate.
         findings: What there is to look at.
         classes: The classes with their counts, in words; empty where an earlier version wrote the summary.
-        told: Where the classes come from: `the folders of pets`; likewise.
+        told: Source of the classes in words: `the folders of pets`; likewise.
     """
 
     files: Count

@@ -91,7 +91,7 @@ class Decoded:
         width: Of the file, upright, in pixels.
         height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
-        form: Of a deep picture that was read by its range: see `core.ranges.form_of`; empty for any other.
+        form: Form of a deep picture that was read by its range, see `core.ranges.form_of`; empty for any other.
         range: The sample values that became black and white; None where `form` is empty.
     """
 

@@ -86,7 +86,7 @@ class Hygiene:
         groups: Rows of near-duplicates, two or more each.
         digest: Of the dataset.
         thumbnail: Gives the picture of a row.
-        told: Where the classes come from, in words: ``the folders of pets``.
+        told: Source of the classes, in words: ``the folders of pets``.
         notes: What is to be known of how classes were told, a sentence each.
         ranges: Black and white of each form of deep pictures, as the data set has decided.
     """

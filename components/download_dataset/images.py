@@ -30,7 +30,7 @@ class Picture:
         original_height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
         sample: Some of the pixels, RGB with a fourth byte, longest side at most 128 of them.
-        form: Of a deep picture: see `core.ranges.form_of`; empty for any other.
+        form: Form of a deep picture, see `core.ranges.form_of`; empty for any other.
         range: The sample values that became black and white; None where `form` is empty.
     """
 

@@ -148,7 +148,7 @@ class _Intake:
         extra: Names of the columns that sources say beyond class and split.
         corrections: The right class of some pictures by their ids; empty for one to leave out.
         max_side: Longest side that is kept, in pixels.
-        told: Where the classes come from, in words.
+        told: Source of the classes, in words.
         notes: What is to be known of how sources were read and classes told, a sentence each.
     """
 

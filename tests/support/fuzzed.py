@@ -31,7 +31,7 @@ def mutated(image: Image.Image, count: int, seed: int) -> Iterator[tuple[str, by
     Args:
         image: RGB, what the files show before they are damaged; small, so that many are tried in little time.
         count: How many.
-        seed: What is damaged, and how.
+        seed: Random seed of the damage.
     """
     chance = random.Random(seed)
     whole: dict[str, list[tuple[str, bytes]]] = {}
