@@ -12,14 +12,13 @@ from pathlib import PurePosixPath
 from headstart.components.core.errors import HeadstartError, unknown_name
 from headstart.components.core.visible import quoted
 from headstart.components.download_dataset.layouts import (
-    SPLIT_NAMES,
     Ambiguous,
     Reading,
     is_beside,
     read_layout,
     split_of,
 )
-from headstart.components.download_dataset.sources.source import Entry
+from headstart.components.download_dataset.sources.source import SPLIT_NAMES, Entry
 
 RULES = ("given", "folders", "names")
 AUTO = "auto"

@@ -12,17 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from headstart.components.core.class_counts import classes_in_words
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from headstart.components.download_dataset.sources.source import SPLIT_NAMES
 
 _FEW = 3
 """Pictures that a class needs to have one in each split."""
@@ -273,11 +263,6 @@ def _counts(children: Mapping[str, _Group]) -> dict[str, int]:
 
 def _own(group: _Group) -> int:
     return sum(folder.own for folder, _ in group)
-
-
-def _within(group: _Group, split: Callable[[str], str]) -> _Group:
-    """A group with the splits that a folder's name says where none is known; holders within are looked through."""
-    return [each for folder, known in group for each in _unwrapped(folder, known, split)]
 
 
 def _unwrapped(folder: _Folder, split: str, told: Callable[[str], str] = split_of) -> _Group:

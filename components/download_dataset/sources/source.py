@@ -27,11 +27,13 @@ _SIDECAR_SUFFIXES = {
 }
 _JUNK_NAMES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 _JUNK_FOLDERS = {"__macosx", "@eadir", "$recycle.bin"}
-_SPLIT_WORDS = {
+SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+"""Words that folders and tables of ready-made splits are called by, and the split that each means."""
+
 _READ_BYTES = 2**20
 _ESCAPED = re.compile(r"[\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
 _ESCAPE = re.compile(r"\\x([89a-f][0-9a-f]|5c)")
@@ -122,7 +124,7 @@ def split_of_path(file: str) -> str:
     """
     path = PurePosixPath(file.lower())
     for part in (path.stem, *reversed(path.parts[:-1])):
-        splits = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", part) if word in _SPLIT_WORDS}
+        splits = {SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", part) if word in SPLIT_NAMES}
         if len(splits) == 1:
             return splits.pop()
     return ""
