@@ -30,7 +30,7 @@ from typing import Any
 
 import pytest
 
-from headstart.components.core.logs import start_logging
+from headstart.components.core.util.logs import start_logging
 from headstart.components.download_dataset import step
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))

@@ -28,8 +28,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import BACKBONES, NO_WEIGHTS, Backbone
-from headstart.components.core.network.classifier import (
+from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, Backbone
+from headstart.components.core.networks.batchnorm_folding import folded
+from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     STEM,
     blocks_of,
@@ -38,8 +39,7 @@ from headstart.components.core.network.classifier import (
     cut,
     unfreeze,
 )
-from headstart.components.core.network.folding import folded
-from headstart.components.core.network.weights import pretrained_backbone
+from headstart.components.core.networks.pretrained_weights import pretrained_backbone
 
 _BATCH = 8
 _LOADED = """

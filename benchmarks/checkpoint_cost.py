@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.checkpoint import Checkpoint, State
-from headstart.components.core.network.classifier import build_backbone, build_classifier, unfreeze
-from headstart.components.core.network.record import Record
-from headstart.components.core.network.training import fit
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.features.compute import Record
+from headstart.components.core.networks.classifier import build_backbone, build_classifier, unfreeze
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.checkpoint import Checkpoint, State
+from headstart.components.core.training.fit import fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support import stores

@@ -27,7 +27,7 @@ import yaml
 
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import Run, Stage, read_run
-from headstart.pipelines.settings import load_settings
+from headstart.pipelines.cluster.settings import load_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.commands import headstart

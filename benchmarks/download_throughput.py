@@ -67,11 +67,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from headstart.components.core.cores import cores
-from headstart.components.core.logs import start_logging
+from headstart.components.core.sources.source import read_file
+from headstart.components.core.util.logs import start_logging
+from headstart.components.core.util.resources import cores
 from headstart.components.download_dataset import step
-from headstart.components.download_dataset.checking import File, check_all
-from headstart.components.download_dataset.sources.source import read_file
+from headstart.components.download_dataset.image_checks import File, check_all
 
 _SIZE = (500, 375)
 _QUALITY = 85

@@ -26,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.components.core.evaluation import FINAL, IN_USE
-from headstart.components.core.model import ModelInfo
-from headstart.components.core.predictions import Predictions
-from headstart.components.evaluate_model.evaluation import Material, Run, write_evaluation
+from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.evaluate_model.assembly import Material, Run, write_evaluation
 from headstart.components.evaluate_model.report import render
 
 

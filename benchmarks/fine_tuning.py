@@ -35,26 +35,26 @@ import keras
 import numpy as np
 import tensorflow as tf
 import yaml
+from drawings.things import CLASSES
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.dataset import read_info
-from headstart.components.core.history import best_epoch
-from headstart.components.core.network.batches import PlainBatches
-from headstart.components.core.network.best_epoch import assign, values_of
-from headstart.components.core.network.classifier import build_classifier, probabilities, unfreeze
-from headstart.components.core.network.optimizer import block_paces
-from headstart.components.core.network.record import Record, Recorder, load_record
-from headstart.components.core.network.training import fit
-from headstart.components.core.network.weights import pretrained_backbone
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import DEFAULT_RECIPE, Recipe, load_recipe, recipe_text
-from headstart.components.core.statistics import cross_entropies
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.history import best_epoch
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.features.compute import Record, Recorder, load_record
+from headstart.components.core.metrics.statistics import cross_entropies
+from headstart.components.core.networks.classifier import build_classifier, probabilities, unfreeze
+from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, recipe_text
+from headstart.components.core.training.batches import PlainBatches
+from headstart.components.core.training.best_epoch import assign, values_of
+from headstart.components.core.training.fit import fit
+from headstart.components.core.training.optimizers import block_paces
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.train_head.probe import out_of_fold
 from headstart.components.train_head.ridge import linear_head, reduced
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
-from headstart.pipelines.sample.things import CLASSES
 
 _TEST = 1000
 

@@ -38,9 +38,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from headstart.components.core.comparison import BETTER, LEVEL, against_chance, compare
-from headstart.components.core.predictions import Predictions
-from headstart.components.core.statistics import mcnemar
+from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.metrics.comparison import BETTER, LEVEL, against_chance, compare
+from headstart.components.core.metrics.statistics import mcnemar
 
 _ACCURACY = 0.95
 _IMAGES = (500, 1_000, 5_000)

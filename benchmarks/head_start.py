@@ -27,16 +27,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.dataset import read_info
-from headstart.components.core.history import best_epoch
-from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, cut
-from headstart.components.core.network.record import Record, Recorder
-from headstart.components.core.network.training import fit
-from headstart.components.core.network.weights import pretrained_backbone
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import load_recipe
-from headstart.components.core.statistics import cross_entropies
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.history import best_epoch
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.metrics.statistics import cross_entropies
+from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut
+from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.fit import fit
 from headstart.components.train_head.probe import out_of_fold
 from headstart.components.train_head.ridge import LinearHead, linear_head, reduced
 

@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import stats
 
-from headstart.components.core.cache import CACHE
-from headstart.components.core.statistics import wilson
+from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.storage.cache import CACHE
 
 _HERE = Path(__file__).parent
 _SIZES = {"train": 1000, "validation": 500, "test": 500}

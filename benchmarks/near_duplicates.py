@@ -40,9 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from headstart.components.download_dataset import lookalikes
-from headstart.components.download_dataset.images import Picture, check
-from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, near_duplicates
+from headstart.components.download_dataset import near_duplicates
+from headstart.components.download_dataset.checked_image import Picture, check
+from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES, find_near_duplicates, hashes_of
 
 PHASH_BITS = 8
 
@@ -98,13 +98,13 @@ def sketch(image: Image.Image) -> bytes:
     picture = check(buffer.getvalue(), 512)
     if not isinstance(picture, Picture):
         raise SystemExit(f"no picture: {picture}")
-    return lookalikes.sketch(picture.sample.convert("L"))
+    return near_duplicates.sketch(picture.sample.convert("L"))
 
 
 def grouped(sketches: list[bytes]) -> NDArray[np.int64]:
     """The group of each sketch."""
     together = np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, SKETCH_BYTES)
-    return near_duplicates(hashes_of(together), together.__getitem__)
+    return find_near_duplicates(hashes_of(together), together.__getitem__)
 
 
 def main() -> None:
@@ -143,7 +143,7 @@ def main() -> None:
         one, other = (known[draw.integers(0, len(known), count)].astype(np.uint16) for _ in range(2))
         blends = ((one + np.roll(other, 7, axis=1)) // 2).astype(np.uint8).reshape(count, SKETCH_BYTES)
         start = time.perf_counter()
-        near_duplicates(hashes_of(blends), blends.__getitem__)
+        find_near_duplicates(hashes_of(blends), blends.__getitem__)
         print(f"{count:,} sketches: {time.perf_counter() - start:.1f} s")
 
 

@@ -21,14 +21,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.calibration import scaled
-from headstart.components.core.dataset import read_rows
-from headstart.components.core.evaluation import read_metrics, temperature_of
-from headstart.components.core.network.artifact import load_model
-from headstart.components.core.network.classifier import after_resize, probabilities
-from headstart.components.core.network.images import decode
-from headstart.components.core.predictions import PREDICTIONS, read_predictions
-from headstart.components.core.statistics import wilson
+from headstart.components.core.artifacts.dataset import read_rows
+from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
+from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
+from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.networks.classifier import after_resize, probabilities
+from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.saving import load_model
 from headstart.components.publish_model.exports import open_litert, open_onnx
 from headstart.components.publish_model.step import Inputs, build_version
 

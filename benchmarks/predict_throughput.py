@@ -41,16 +41,16 @@ from unittest import mock
 
 import numpy as np
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.cores import cores
-from headstart.components.core.model import ModelInfo, write_seen
-from headstart.components.core.network.artifact import library_versions, load_model, save_model
-from headstart.components.core.network.classifier import after_resize, build_backbone, build_classifier
-from headstart.components.core.network.images import decode
-from headstart.components.core.network.inference import open_classifier
-from headstart.components.predict_images import answers as answering
+from headstart.components.core.artifacts.model import ModelInfo, write_seen
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.networks.classifier import after_resize, build_backbone, build_classifier
+from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.inference import open_classifier
+from headstart.components.core.networks.saving import library_versions, load_model, save_model
+from headstart.components.core.util.resources import cores
+from headstart.components.predict_images import predict as answering
 from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.located import Located
+from headstart.components.predict_images.model_location import Located
 
 _CLASSES = ["cat", "dog"]
 
@@ -128,7 +128,7 @@ def main() -> None:
         print(f"{len(files)} JPEGs, {cores()} cores")
         # Each network is loaded and traced once: what long runs do is what is measured.
         opened = functools.cache(open_classifier)
-        with mock.patch("headstart.components.core.network.inference.open_classifier", opened):
+        with mock.patch("headstart.components.core.networks.inference.open_classifier", opened):
             for size in args.sizes:
                 model = make_model(root / f"model-{size}", "mobilenet_v2", size)
                 report(size, len(files), measure(work_of(model, size, files), args.rounds))

@@ -18,13 +18,13 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from drawings.things import CLASSES
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.network.sketchnet import build_sketchnet
-from headstart.components.core.statistics import wilson
+from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.networks.sketchnet import build_sketchnet
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
-from headstart.pipelines.sample.things import CLASSES
 
 _SIDE = 64
 _SHIFT = 5

@@ -40,18 +40,24 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.cache import CACHE
-from headstart.components.core.dataset import DatasetWriter, ImageRow
-from headstart.components.core.network.classifier import BACKBONE_END, Parts, build_backbone, build_classifier, cut
-from headstart.components.core.network.end_to_end import end_to_end
-from headstart.components.core.network.images import augmentation, image_batches
-from headstart.components.core.network.precision import BFLOAT16, FLOAT32, computed_in
-from headstart.components.core.network.record import Recorder
-from headstart.components.core.network.record_cache import recorded
-from headstart.components.core.network.training import fit
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.artifacts.dataset import DatasetWriter, ImageRow
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.features.cache import recorded
+from headstart.components.core.features.compute import Recorder
+from headstart.components.core.networks.classifier import (
+    BACKBONE_END,
+    Parts,
+    build_backbone,
+    build_classifier,
+    cut,
+)
+from headstart.components.core.networks.image_batches import augmentation, image_batches
+from headstart.components.core.networks.precision import BFLOAT16, FLOAT32, computed_in
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.storage.cache import CACHE
+from headstart.components.core.training.end_to_end import end_to_end
+from headstart.components.core.training.fit import fit
 from headstart.components.train_head.step import train_head
 
 _BATCH = 64

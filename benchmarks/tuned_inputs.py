@@ -4,7 +4,7 @@
 
 A layer of 960 convolutions is trained on activations as fine-tuning's record has them, for eight epochs of 63 batches
 of 32: through `keras.utils.PyDataset`, which Keras turns into a tf.data pipeline that tunes itself, and through
-`core/network/batches.py`, in turns. `waited` is the time from the end of an epoch to the first batch of the next,
+`core/training/batches.py`, in turns. `waited` is the time from the end of an epoch to the first batch of the next,
 beyond what that takes at its least. The figures are in README.md.
 """
 
@@ -14,10 +14,10 @@ import time
 import keras
 import numpy as np
 
-from headstart.components.core.network.batches import TrainingBatches, stream
-from headstart.components.core.network.record import Record
-from headstart.components.core.network.training import compile_classifier
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.features.compute import Record
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.batches import TrainingBatches, stream
+from headstart.components.core.training.fit import compile_classifier
 
 _IMAGES, _SHAPE = 2_000, (10, 10, 96)
 

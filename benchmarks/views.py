@@ -23,13 +23,13 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from headstart.components.core.cache import empty_cache
-from headstart.components.core.dataset import SPLITS, read_columns
-from headstart.components.core.logs import start_logging
-from headstart.components.core.model import read_model_info
-from headstart.components.core.network.artifact import load_model
-from headstart.components.core.network.predict import predict
-from headstart.components.core.recipe import END_TO_END, load_recipe
+from headstart.components.core.artifacts.dataset import SPLITS, read_columns
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.networks.dataset_predictions import predict
+from headstart.components.core.networks.saving import load_model
+from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
+from headstart.components.core.storage.cache import empty_cache
+from headstart.components.core.util.logs import start_logging
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_head.step import train_head

@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.util.errors import HeadstartError
 
 SUFFIX = ".weights.h5"
 
@@ -18,7 +18,7 @@ def main() -> None:
     for file in files:
         backbone = get_backbone(file.name.removesuffix(SUFFIX))
 
-        from headstart.components.core.network.weights import pretrained_backbone
+        from headstart.components.core.networks.pretrained_weights import pretrained_backbone
 
         pretrained_backbone(backbone, backbone.image_size, str(file))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.pictures import PER_CLASS
 
-from headstart.components.core.cache import CACHE
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.storage.cache import CACHE
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs, evaluate_model
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.components.core import slices
-from headstart.components.core.comparison import (
+from headstart.components.core.artifacts.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.metrics import slices
+from headstart.components.core.metrics.comparison import (
     BETTER,
     CANNOT_TELL,
     LEVEL,
@@ -17,10 +18,9 @@ from headstart.components.core.comparison import (
     against_chance,
     compare,
 )
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import full_disk_in_one_line, write_json
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.storage.files import full_disk_in_one_line, write_json
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
 
 FORMAT = "headstart-decision/1"
 

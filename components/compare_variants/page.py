@@ -3,8 +3,8 @@
 import math
 
 from headstart.components.compare_variants.table import Row, Table
-from headstart.components.core import page
-from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE
+from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE
+from headstart.components.core.reports import page
 
 METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tuned": "fine-tuned"}
 

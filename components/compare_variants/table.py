@@ -6,12 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from headstart.components.core.comparison import compare
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, read_metrics, read_models
-from headstart.components.core.predictions import PREDICTIONS, VALIDATION, Predictions, read_predictions
-from headstart.components.core.statistics import LEVEL, Interval, cross_entropies
-from headstart.components.core.variants import Variant
+from headstart.components.core.artifacts.evaluation import FINAL, read_metrics, read_models
+from headstart.components.core.artifacts.predictions import (
+    PREDICTIONS,
+    VALIDATION,
+    Predictions,
+    read_predictions,
+)
+from headstart.components.core.metrics.comparison import compare
+from headstart.components.core.metrics.statistics import LEVEL, Interval, cross_entropies
+from headstart.components.core.recipes.variants import Variant
+from headstart.components.core.util.errors import HeadstartError
 
 FORMAT = "headstart-comparison/1"
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headstart.components.core.images import Rejected, Undecided
-from headstart.components.core.ranges import Histogram
-from headstart.components.download_dataset.images import Picture
-from headstart.components.download_dataset.lookalikes import SKETCH_BYTES, hashes_of, sketch
-from headstart.components.download_dataset.measures import Measures, measure
+from headstart.components.core.images.decoding import Rejected, Undecided
+from headstart.components.core.images.sample_ranges import Histogram
+from headstart.components.download_dataset.checked_image import Picture
+from headstart.components.download_dataset.image_measures import Measures, measure
+from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES, hashes_of, sketch
 
 FACTS = pa.schema(
     [

@@ -9,16 +9,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from headstart.components.core.errors import HeadstartError, unknown_name
-from headstart.components.core.visible import quoted
-from headstart.components.download_dataset.layouts import (
-    Ambiguous,
-    Reading,
-    is_beside,
-    read_layout,
-    split_of,
-)
-from headstart.components.download_dataset.sources.source import SPLIT_NAMES, Entry
+from headstart.components.core.sources.source import SPLIT_NAMES, Entry
+from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.printable import quoted
+from headstart.components.download_dataset.layouts import Ambiguous, Reading, is_beside, read_layout, split_of
 
 RULES = ("given", "folders", "names")
 AUTO = "auto"

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from headstart.components.core.class_counts import classes_in_words
-from headstart.components.download_dataset.sources.source import SPLIT_NAMES
+from headstart.components.core.sources.source import SPLIT_NAMES
+from headstart.components.download_dataset.class_counts import classes_in_words
 
 _FEW = 3
 """Pictures that a class needs to have one in each split."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headstart.components.download_dataset.findings import FACTS
-from headstart.components.download_dataset.lookalikes import SKETCH_BYTES
+from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES
 
 SCHEMA = pa.schema(
     [("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string()), *FACTS]

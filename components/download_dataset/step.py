@@ -17,25 +17,28 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.class_counts import (
+from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
+from headstart.components.core.artifacts.hygiene import write_hygiene
+from headstart.components.core.artifacts.originals import Originals
+from headstart.components.core.images.sample_ranges import Histogram, Range
+from headstart.components.core.sources import Reading, Source, Unreadable, open_source
+from headstart.components.core.sources.corrections import read_corrections
+from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
+from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging, tracked
+from headstart.components.core.util.printable import quoted
+from headstart.components.download_dataset.class_counts import (
     alike_in_words,
     classes_alike,
     classes_in_words,
     several_at_once,
 )
-from headstart.components.core.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.hygiene import write_hygiene
-from headstart.components.core.logs import event, start_logging, tracked
-from headstart.components.core.originals import Originals
-from headstart.components.core.ranges import Histogram, Range
-from headstart.components.core.visible import quoted
-from headstart.components.download_dataset.checking import Checked, File, check_all
-from headstart.components.download_dataset.corrections import read_corrections
+from headstart.components.download_dataset.duplicates import leaders_of, several, without_repeats
 from headstart.components.download_dataset.findings import FACTS, hexadecimal, histogram_of
-from headstart.components.download_dataset.hygiene import FACTS as HYGIENE_FACTS
-from headstart.components.download_dataset.hygiene import Hygiene, HygienePage
+from headstart.components.download_dataset.hygiene_report import FACTS as HYGIENE_FACTS
+from headstart.components.download_dataset.hygiene_report import Hygiene, HygienePage
+from headstart.components.download_dataset.image_checks import Checked, File, check_all
 from headstart.components.download_dataset.labels import (
     AUTO,
     LEFT_OUT,
@@ -45,9 +48,6 @@ from headstart.components.download_dataset.labels import (
     check_rule,
     labels_of,
 )
-from headstart.components.download_dataset.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
-from headstart.components.download_dataset.repeats import leaders_of, several, without_repeats
-from headstart.components.download_dataset.sources import Reading, Source, Unreadable, open_source
 from headstart.components.download_dataset.spool import SCHEMA, Spool
 
 _HEAD = 5
@@ -105,7 +105,8 @@ class Settings:
 def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Settings | None = None) -> DatasetInfo:
     """Writes the pictures of all sources as one dataset artifact, in the order in which the sources name them.
 
-    Those of more than 8 bits a sample whose files do not say what is black and white come last: see `core.ranges`.
+    Those of more than 8 bits a sample whose files do not say what is black and white come last: see
+    `core.images.sample_ranges`.
 
     A file that does not decode, has no class, or repeats the pixels of another is left out and listed in
     `quarantine.csv` beside the shards; where the same pixels have two classes, all of those files are. Pictures

@@ -7,9 +7,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from headstart.components.core.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
-from headstart.components.core.history import Epoch, Step
-from headstart.components.core.probe import LearningCurve
+from headstart.components.core.artifacts.history import Epoch, Step
+from headstart.components.core.artifacts.probe import LearningCurve
+from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
 from headstart.components.evaluate_model.ranking import Curve
 
 _TRAINING, _VALIDATION = ORANGE, BLUE

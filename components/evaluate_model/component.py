@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-from headstart.components.image import IMAGE
+from headstart.components.container_image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
@@ -38,7 +38,7 @@ def evaluate_model(
     """
     from pathlib import Path
 
-    from headstart.components.evaluate_model import show, step
+    from headstart.components.evaluate_model import kfp_metrics, step
 
     inputs = step.Inputs(
         model=Path(model.path),
@@ -49,4 +49,4 @@ def evaluate_model(
         command=command,
     )
     result = step.evaluate_model(inputs, Path(evaluation.path), Path(report.path))
-    show.show(result, metrics, classification)
+    kfp_metrics.show(result, metrics, classification)

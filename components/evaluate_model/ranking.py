@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from headstart.components.core.statistics import resamples_of
+from headstart.components.core.metrics.statistics import resamples_of
 
 _CELLS_AT_ONCE = 4_000_000
 

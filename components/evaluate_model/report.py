@@ -5,18 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from headstart.components.core import page
-from headstart.components.core.calibration import scaled
-from headstart.components.core.charts import Chart
-from headstart.components.core.comparison import BETTER, CANNOT_TELL, WORSE, against_chance
-from headstart.components.core.evaluation import PICTURES, read_metrics, read_models
-from headstart.components.core.history import Epoch
-from headstart.components.core.hygiene import read_hygiene
-from headstart.components.core.page import shown
-from headstart.components.core.pictures import Shown, read_pictures
-from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.probe import LABEL_ERRORS, LEARNING_CURVE, LearningCurve, read_learning_curve
-from headstart.components.core.statistics import clopper_pearson_lower
+from headstart.components.core.artifacts.evaluation import PICTURES, read_metrics, read_models
+from headstart.components.core.artifacts.history import Epoch
+from headstart.components.core.artifacts.hygiene import read_hygiene
+from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.artifacts.probe import (
+    LABEL_ERRORS,
+    LEARNING_CURVE,
+    LearningCurve,
+    read_learning_curve,
+)
+from headstart.components.core.artifacts.thumbnails import Shown, read_pictures
+from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, against_chance
+from headstart.components.core.metrics.statistics import clopper_pearson_lower
+from headstart.components.core.reports import page
+from headstart.components.core.reports.charts import Chart
+from headstart.components.core.reports.page import shown
 from headstart.components.evaluate_model import charts
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.champion import published_model
-from headstart.components.core.dataset import read_info
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FINAL, IN_USE
-from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.history import Epoch, read_history
-from headstart.components.core.hygiene import HYGIENE
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import (
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.history import Epoch, read_history
+from headstart.components.core.artifacts.hygiene import HYGIENE
+from headstart.components.core.artifacts.model import (
     ModelInfo,
     check_in_use,
     read_answers,
     read_model_info,
     read_seen,
 )
-from headstart.components.core.predictions import Predictions, predictions_of
-from headstart.components.core.probe import PROBE
-from headstart.components.evaluate_model.evaluation import Evaluation, Material, Run, write_evaluation
-from headstart.components.evaluate_model.look import Heat, pictures_of
+from headstart.components.core.artifacts.predictions import Predictions, predictions_of
+from headstart.components.core.artifacts.probe import PROBE
+from headstart.components.core.registry.champion import published_model
+from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
+from headstart.components.evaluate_model.assembly import Evaluation, Material, Run, write_evaluation
+from headstart.components.evaluate_model.examples import Heat, pictures_of
 from headstart.components.evaluate_model.report import render
 
 
@@ -122,7 +122,7 @@ class _Found:
         if sorted(info.classes) != sorted(classes):
             raise HeadstartError(f"model {folder} has classes {info.classes}, the test images {classes}; pass a pair")
 
-        from headstart.components.core.network.artifact import load_model
+        from headstart.components.core.networks.saving import load_model
 
         return cls(info, read_history(folder), load_model(folder), seen)
 
@@ -154,7 +154,7 @@ def _of_validation(final: _Found, model: Path, validation: Path, classes: list[s
 
 
 def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
-    from headstart.components.core.network.predict import predict
+    from headstart.components.core.networks.dataset_predictions import predict
 
     said = predict([each.network for each in found], data, what)
     # Of a champion the order may be another one.
@@ -166,8 +166,8 @@ def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> 
 
 def _heat(final: _Found) -> Heat:
     def heat(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        from headstart.components.core.network.gradcam import grad_cam
-        from headstart.components.core.network.images import decode
+        from headstart.components.core.networks.grad_cam import grad_cam
+        from headstart.components.core.networks.image_batches import decode
 
         pixels = np.stack([decode(each, final.info.image_size).numpy() for each in encoded])
         return grad_cam(final.network, final.info.backbone, pixels, labels)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from headstart.components.core.champion import find_usable_champion
-from headstart.components.core.dataset import read_info
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.stores import without_secrets
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.registry.champion import find_usable_champion
+from headstart.components.core.storage.stores import without_secrets
+from headstart.components.core.util.logs import event, start_logging
 
 
 def find_champion(test: Path, publish_uri: str, champion: str = "") -> str:

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.components.core.class_weights import class_weights
-from headstart.components.core.dataset import read_training_infos
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import fresh_folder, full_disk_in_one_line
-from headstart.components.core.history import read_history
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, read_model_info, write_answers, write_seen
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import Recipe
+from headstart.components.core.artifacts.dataset import read_training_infos
+from headstart.components.core.artifacts.history import read_history
+from headstart.components.core.artifacts.model import ModelInfo, read_model_info, write_answers, write_seen
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
 
 if TYPE_CHECKING:
-    from headstart.components.core.network.training import Work
+    from headstart.components.core.training.fit import Work
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
@@ -66,11 +66,11 @@ def fine_tune(
     before = read_model_info(head)
     recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
 
-    from headstart.components.core.network.artifact import library_versions, save_model
-    from headstart.components.core.network.best_epoch import values_of
-    from headstart.components.core.network.mixing import best_mixture
-    from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import NoEpoch, fit
+    from headstart.components.core.networks.saving import library_versions, save_model
+    from headstart.components.core.training.best_epoch import values_of
+    from headstart.components.core.training.fit import NoEpoch, fit
+    from headstart.components.core.training.tensorboard import write_event_files
+    from headstart.components.core.training.weight_interpolation import best_mixture
 
     with fine_tuning_work(head, train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators) as work:
         plan, start = work.plan, values_of(work.tail.trainable_variables)
@@ -144,14 +144,14 @@ def fine_tuning_work(
             f"{train} has classes {learn.classes}, the model {classes}; pass the data it was trained on"
         )
 
-    from headstart.components.core.network.artifact import load_model
-    from headstart.components.core.network.classifier import unfreeze
-    from headstart.components.core.network.devices import prepare
-    from headstart.components.core.network.end_to_end import end_to_end
-    from headstart.components.core.network.optimizer import block_paces
-    from headstart.components.core.network.record_cache import recorded, with_room
-    from headstart.components.core.network.resuming import open_checkpoint
-    from headstart.components.core.network.training import Work
+    from headstart.components.core.features.cache import recorded, with_room
+    from headstart.components.core.networks.classifier import unfreeze
+    from headstart.components.core.networks.devices import prepare
+    from headstart.components.core.networks.saving import load_model
+    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.fit import Work
+    from headstart.components.core.training.optimizers import block_paces
+    from headstart.components.core.training.resume import open_checkpoint
 
     prepare(plan, accelerators)
     network = load_model(head)

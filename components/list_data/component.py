@@ -4,7 +4,7 @@ from typing import Any, Dict, List
 
 from kfp import dsl
 
-from headstart.components.image import IMAGE
+from headstart.components.container_image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
@@ -61,9 +61,9 @@ def list_data(
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
     """
-    from headstart.components.core.recipe import load_recipe
-    from headstart.components.core.variants import read_variants
-    from headstart.components.list_data import checks, step
+    from headstart.components.core.recipes.recipe import load_recipe
+    from headstart.components.core.recipes.variants import read_variants
+    from headstart.components.list_data import preflight, step
 
     if publish_uri:
         from headstart.components.compare_models.step import Floors, Gate
@@ -75,7 +75,7 @@ def list_data(
         trainings.append(
             load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=int(image_size))
         )
-    needs = checks.Needs(
+    needs = preflight.Needs(
         trainings=trainings,
         publish_uri=publish_uri,
         champion=champion,

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.stores import (
+from headstart.components.core.sources import Reading, is_junk, local_path, manifest, no_files, parquet
+from headstart.components.core.sources.corrections import corrections_file
+from headstart.components.core.sources.folder import walk
+from headstart.components.core.storage.stores import (
     Store,
     StoredObject,
     is_local,
@@ -25,11 +26,10 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
-from headstart.components.core.stores.hosts import HostPatience
-from headstart.components.download_dataset.corrections import corrections_file
-from headstart.components.download_dataset.sources import Reading, is_junk, local_path, manifest, no_files, parquet
-from headstart.components.download_dataset.sources.folder import walk
-from headstart.components.list_data.checks import Needs, check_needs
+from headstart.components.core.storage.stores.hosts import HostPatience
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
+from headstart.components.list_data.preflight import Needs, check_needs
 
 _LISTERS = 32
 

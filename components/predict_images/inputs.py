@@ -11,11 +11,23 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from headstart.components.core.dataset import MANIFEST, read_rows
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import expanded
-from headstart.components.core.natural import natural_key
-from headstart.components.core.stores import (
+from headstart.components.core.artifacts.dataset import MANIFEST, read_rows
+from headstart.components.core.sources import Loader, Reading, Unreadable, is_junk, open_source
+from headstart.components.core.sources.bundles import is_archive
+from headstart.components.core.sources.folder import find
+from headstart.components.core.sources.manifest import is_manifest
+from headstart.components.core.sources.parquet import MAGIC, is_columns
+from headstart.components.core.sources.source import (
+    PICTURE_SUFFIXES,
+    is_sidecar,
+    printable,
+    read_file,
+    read_stored,
+    true_name,
+)
+from headstart.components.core.sources.tables import is_table
+from headstart.components.core.storage.files import expanded
+from headstart.components.core.storage.stores import (
     Store,
     is_local,
     is_remote,
@@ -24,21 +36,9 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
-from headstart.components.core.stores.hosts import HostPatience
-from headstart.components.download_dataset.sources import Loader, Reading, Unreadable, is_junk, open_source
-from headstart.components.download_dataset.sources.bundles import is_archive
-from headstart.components.download_dataset.sources.folder import find
-from headstart.components.download_dataset.sources.manifest import is_manifest
-from headstart.components.download_dataset.sources.parquet import MAGIC, is_columns
-from headstart.components.download_dataset.sources.source import (
-    PICTURE_SUFFIXES,
-    is_sidecar,
-    printable,
-    read_file,
-    read_stored,
-    true_name,
-)
-from headstart.components.download_dataset.sources.tables import is_table
+from headstart.components.core.storage.stores.hosts import HostPatience
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.natural_sort import natural_key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow.csv import CSVWriter
 
-from headstart.components.core.spreadsheet import FORMULA
+from headstart.components.core.util.spreadsheet import FORMULA
 
 _ROWS_OF_A_GROUP = 16_384
 
@@ -63,7 +63,7 @@ def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
 def write_csv(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:
     """Writes a header and a line an image, each batch as soon as it is there; what is null is empty.
 
-    It is safe to open in a spreadsheet, see `core.spreadsheet`; the other formats hold texts as they are.
+    It is safe to open in a spreadsheet, see `core.util.spreadsheet`; the other formats hold texts as they are.
     """
     with CSVWriter(file, schema) as writer:
         for batch in batches:

@@ -5,13 +5,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import full_disk_in_one_line, whole_file
-from headstart.components.core.logs import event, start_logging
-from headstart.components.predict_images.answers import answers, open_model
+from headstart.components.core.storage.files import full_disk_in_one_line, whole_file
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.inputs import check_paths, named
-from headstart.components.predict_images.located import Located, located
+from headstart.components.predict_images.model_location import Located, located
 from headstart.components.predict_images.output import Tally, write_parquet
+from headstart.components.predict_images.predict import answers, open_model
 
 
 @dataclasses.dataclass(frozen=True)

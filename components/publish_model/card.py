@@ -7,14 +7,14 @@ from typing import Any
 
 import jinja2
 
-from headstart.components.core.comparison import against_chance
-from headstart.components.core.dataset import DatasetInfo
-from headstart.components.core.files import write_json
-from headstart.components.core.hygiene import HygieneSummary
-from headstart.components.core.model import ModelInfo
-from headstart.components.core.page import shown
+from headstart.components.core.artifacts.dataset import DatasetInfo
+from headstart.components.core.artifacts.hygiene import HygieneSummary
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.metrics.comparison import against_chance
+from headstart.components.core.registry.version_files import CARD, CARD_JSON
+from headstart.components.core.reports.page import shown
+from headstart.components.core.storage.files import write_json
 from headstart.components.publish_model.exports import Export
-from headstart.components.publish_model.files import CARD, CARD_JSON
 from headstart.components.publish_model.parity import Parity
 
 FORMAT = "headstart-model-card/1"

@@ -15,12 +15,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.cores import cores
-from headstart.components.core.dataset import read_info, read_rows
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.logs import event
-from headstart.components.core.network.images import decode
-from headstart.components.publish_model.files import (
+from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.registry.version_files import (
     LABELS,
     LITERT,
     LITERT_INT8,
@@ -28,6 +25,9 @@ from headstart.components.publish_model.files import (
     SAVED_MODEL_ALONE,
     check_installed,
 )
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event
+from headstart.components.core.util.resources import cores
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
 
 _CALIBRATION_IMAGES = 200

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headstart.components.core.calibration import scaled
-from headstart.components.core.dataset import read_info
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.images import Decoded, decode, resized
-from headstart.components.core.logs import event
-from headstart.components.core.model import ModelInfo
-from headstart.components.core.originals import ORIGINALS, read_originals
-from headstart.components.core.predictions import Predictions
-from headstart.components.core.visible import quoted
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
+from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.images.decoding import Decoded, decode, resized
+from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event
+from headstart.components.core.util.printable import quoted
 from headstart.components.publish_model import served
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def compare_forms(
     Raises:
         HeadstartError: If it gives another label or a probability beyond the tolerance.
     """
-    from headstart.components.core.network.classifier import after_resize, probabilities
+    from headstart.components.core.networks.classifier import after_resize, probabilities
 
     originals = read_originals(dataset)
     # One after the other: at their own sizes they would fill the memory.

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.components.core.network.classifier import RESIZE, after_resize
-from headstart.components.core.network.images import resize
-from headstart.components.core.ranges import Ranges
-from headstart.components.publish_model.decoding import decode_batch
-from headstart.components.publish_model.files import LABELS, SAVED_MODEL
+from headstart.components.core.images.sample_ranges import Ranges
+from headstart.components.core.networks.classifier import RESIZE, after_resize
+from headstart.components.core.networks.image_batches import resize
+from headstart.components.core.registry.version_files import LABELS, SAVED_MODEL
+from headstart.components.publish_model.graph_decoding import decode_batch
 from headstart.components.publish_model.warmup import write_warmup
 
 EXTRA = "assets.extra"
@@ -80,6 +80,6 @@ def _probabilities(output: tf.Tensor) -> tf.Tensor:
 
 
 def _scaled(probabilities: tf.Tensor, temperature: float) -> tf.Tensor:
-    """As `core.calibration.scaled`, inside a graph."""
+    """As `core.metrics.calibration.scaled`, inside a graph."""
     logits = tf.math.log(tf.clip_by_value(probabilities, np.finfo(np.float32).eps, 1.0))
     return tf.nn.softmax(logits / temperature)

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.comparison import BETTER
-from headstart.components.core.dataset import DatasetInfo, read_info
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import (
+from headstart.components.core.artifacts.dataset import DatasetInfo, read_info
+from headstart.components.core.artifacts.evaluation import (
     FINAL,
     IN_USE,
     METRICS,
@@ -19,13 +17,12 @@ from headstart.components.core.evaluation import (
     read_models,
     temperature_of,
 )
-from headstart.components.core.files import fresh_folder, full_disk_in_one_line, read_json
-from headstart.components.core.history import HISTORY
-from headstart.components.core.hygiene import HYGIENE, read_hygiene
-from headstart.components.core.logs import start_logging
-from headstart.components.core.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
-from headstart.components.core.predictions import PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.registry import (
+from headstart.components.core.artifacts.history import HISTORY
+from headstart.components.core.artifacts.hygiene import HYGIENE, read_hygiene
+from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
+from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.metrics.comparison import BETTER
+from headstart.components.core.registry.registry import (
     EVALUATION,
     MODEL_FOLDER,
     Outcome,
@@ -34,9 +31,12 @@ from headstart.components.core.registry import (
     publish_folder,
     version_of,
 )
-from headstart.components.core.stores import open_tree
-from headstart.components.publish_model.files import CARD, SAVED_MODEL
-from headstart.components.publish_model.serving import write_inference_service
+from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
+from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line, read_json
+from headstart.components.core.storage.stores import open_tree
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import start_logging
+from headstart.components.publish_model.kserve import write_inference_service
 
 TOLERANCE = 0.01
 """How far a served probability may be from the evaluated one.
@@ -125,8 +125,8 @@ def build_version(inputs: Inputs, version: Path) -> None:
     Raises:
         HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
     """
-    from headstart.components.core.network.artifact import load_model
-    from headstart.components.core.network.classifier import calibrated
+    from headstart.components.core.networks.classifier import calibrated
+    from headstart.components.core.networks.saving import load_model
     from headstart.components.publish_model.card import Facts, write_card
     from headstart.components.publish_model.exports import check_exports, export_forms
     from headstart.components.publish_model.parity import ask_served, compare_forms, compared, sample_of

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.dataset import (
+from headstart.components.core.artifacts.dataset import (
     NO_FOLD,
     SPLITS,
     DatasetInfo,
@@ -18,14 +18,14 @@ from headstart.components.core.dataset import (
     read_info,
     read_rows,
 )
-from headstart.components.core.errors import HeadstartError, unknown_name
-from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.hygiene import HYGIENE
-from headstart.components.core.left_out import write_left_out
-from headstart.components.core.logs import event, start_logging, tracked
-from headstart.components.core.natural import natural_key
-from headstart.components.core.originals import ORIGINALS
-from headstart.components.core.visible import quoted
+from headstart.components.core.artifacts.hygiene import HYGIENE
+from headstart.components.core.artifacts.left_out import write_left_out
+from headstart.components.core.artifacts.originals import ORIGINALS
+from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.logs import event, start_logging, tracked
+from headstart.components.core.util.natural_sort import natural_key
+from headstart.components.core.util.printable import quoted
 from headstart.components.split_dataset.apportionment import dealt_by_hash, dealt_in_order, largest_remainder
 
 ORDERS = ("hash", "name", "given")

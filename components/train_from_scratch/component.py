@@ -5,7 +5,7 @@ from typing import Any, Dict
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from headstart.components.image import IMAGE
+from headstart.components.container_image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
@@ -43,7 +43,7 @@ def train_from_scratch(
     """
     from pathlib import Path
 
-    from headstart.components.core.recipe import load_recipe
+    from headstart.components.core.recipes.recipe import load_recipe
     from headstart.components.train_from_scratch import step
 
     asked = load_recipe(recipe, settings).changed(

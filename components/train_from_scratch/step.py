@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.components.core.backbones import Head
-from headstart.components.core.dataset import read_training_infos
-from headstart.components.core.files import fresh_folder, full_disk_in_one_line
-from headstart.components.core.history import best_epoch
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, write_answers, write_seen
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import Recipe
+from headstart.components.core.artifacts.dataset import read_training_infos
+from headstart.components.core.artifacts.history import best_epoch
+from headstart.components.core.artifacts.model import ModelInfo, write_answers, write_seen
+from headstart.components.core.backbones.table import Head
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.util.logs import event, start_logging
 
 if TYPE_CHECKING:
-    from headstart.components.core.network.training import Work
+    from headstart.components.core.training.fit import Work
 
 
 @full_disk_in_one_line()
@@ -49,11 +49,11 @@ def train_from_scratch(
     started = time.monotonic()
     recipe = recipe.resolved()
 
-    from headstart.components.core.network.answers import answers
-    from headstart.components.core.network.artifact import library_versions, save_model
-    from headstart.components.core.network.convnet import CONVNET
-    from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import fit
+    from headstart.components.core.networks.convnet import CONVNET
+    from headstart.components.core.networks.saving import library_versions, save_model
+    from headstart.components.core.training.feature_predictions import answers
+    from headstart.components.core.training.fit import fit
+    from headstart.components.core.training.tensorboard import write_event_files
 
     with from_scratch_work(train, validation, recipe, seed, checkpoint_uri, accelerators) as work:
         epochs = fit(work.tail, work.train, work.validation, work.plan, checkpoint=work.checkpoint)
@@ -101,13 +101,13 @@ def from_scratch_work(
     size, shape = recipe.image_size, recipe.from_scratch
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.classifier import ALL, build_classifier, cut
-    from headstart.components.core.network.convnet import CONVNET, build_convnet
-    from headstart.components.core.network.devices import prepare
-    from headstart.components.core.network.end_to_end import end_to_end
-    from headstart.components.core.network.record_cache import recorded
-    from headstart.components.core.network.resuming import open_checkpoint
-    from headstart.components.core.network.training import Work
+    from headstart.components.core.features.cache import recorded
+    from headstart.components.core.networks.classifier import ALL, build_classifier, cut
+    from headstart.components.core.networks.convnet import CONVNET, build_convnet
+    from headstart.components.core.networks.devices import prepare
+    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.fit import Work
+    from headstart.components.core.training.resume import open_checkpoint
 
     prepare(plan, accelerators)
     head = Head("flatten", shape.hidden_units, feature_dropout=shape.dropout)

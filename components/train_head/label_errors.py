@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.dataset import read_rows
-from headstart.components.core.pictures import Shown, jpeg, small
-from headstart.components.core.predictions import Predictions
-from headstart.components.core.spreadsheet import safe_cell
+from headstart.components.core.artifacts.dataset import read_rows
+from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.artifacts.thumbnails import Shown, jpeg, small
+from headstart.components.core.util.spreadsheet import safe_cell
 
 SUSPECTED = "suspected label errors"
 
@@ -62,7 +62,7 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
 
     Columns: `id`; `label`, the class that it shall have, another one only where that is confident; `given`, the class
     that it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the last two.
-    The file is safe to open in a spreadsheet: see `core.spreadsheet`.
+    The file is safe to open in a spreadsheet: see `core.util.spreadsheet`.
 
     Args:
         path: The file to write.

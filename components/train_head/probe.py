@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from headstart.components.core.calibration import fit_temperature, softmax
-from headstart.components.core.class_weights import class_weights
-from headstart.components.core.dataset import SPLITS, read_columns, read_info
-from headstart.components.core.logs import event
-from headstart.components.core.pictures import Shown, write_pictures
-from headstart.components.core.predictions import Predictions, joined, predictions_of, write_predictions
-from headstart.components.core.probe import (
+from headstart.components.core.artifacts.dataset import SPLITS, read_columns, read_info
+from headstart.components.core.artifacts.predictions import (
+    Predictions,
+    joined,
+    predictions_of,
+    write_predictions,
+)
+from headstart.components.core.artifacts.probe import (
     LABEL_ERRORS,
     LEARNING_CURVE,
     OUT_OF_FOLD,
@@ -26,9 +27,18 @@ from headstart.components.core.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.core.recipe import Training
-from headstart.components.core.statistics import LEVEL
-from headstart.components.train_head.label_errors import Suspects, find_suspects, suspect_pictures, write_label_errors
+from headstart.components.core.artifacts.thumbnails import Shown, write_pictures
+from headstart.components.core.metrics.calibration import fit_temperature, softmax
+from headstart.components.core.metrics.statistics import LEVEL
+from headstart.components.core.recipes.recipe import Training
+from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.util.logs import event
+from headstart.components.train_head.label_errors import (
+    Suspects,
+    find_suspects,
+    suspect_pictures,
+    write_label_errors,
+)
 from headstart.components.train_head.ridge import LinearHead, Sums, fit_all, fit_one, linear_head, reduced
 
 FOLDS = 5

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
-from headstart.components.core.calibration import softmax
-from headstart.components.core.class_weights import ClassWeights, image_weights
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.statistics import cross_entropies
+from headstart.components.core.metrics.calibration import softmax
+from headstart.components.core.metrics.statistics import cross_entropies
+from headstart.components.core.training.class_weights import ClassWeights, image_weights
+from headstart.components.core.util.errors import HeadstartError
 
 COMPONENTS = 256
 """Principal components that are kept of the features; what lies beyond, a ridge presses to nothing anyway."""

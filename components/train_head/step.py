@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.dataset import read_training_infos
-from headstart.components.core.files import fresh_folder, full_disk_in_one_line
-from headstart.components.core.history import best_epoch
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo, write_answers, write_seen
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import Recipe
+from headstart.components.core.artifacts.dataset import read_training_infos
+from headstart.components.core.artifacts.history import best_epoch
+from headstart.components.core.artifacts.model import ModelInfo, write_answers, write_seen
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.util.logs import event, start_logging
 from headstart.components.train_head.probe import Probed, probe_data, write_probe
 
 if TYPE_CHECKING:
-    from headstart.components.core.network.training import Work
+    from headstart.components.core.training.fit import Work
 
 
 @full_disk_in_one_line()
@@ -59,11 +59,11 @@ def train_head(
     started = time.monotonic()
     recipe = recipe.resolved()
 
-    from headstart.components.core.network.answers import answers
-    from headstart.components.core.network.artifact import library_versions, save_model
-    from headstart.components.core.network.tensorboard import write_event_files
-    from headstart.components.core.network.training import fit
-    from headstart.components.core.network.weights import weights_digest
+    from headstart.components.core.networks.pretrained_weights import weights_digest
+    from headstart.components.core.networks.saving import library_versions, save_model
+    from headstart.components.core.training.feature_predictions import answers
+    from headstart.components.core.training.fit import fit
+    from headstart.components.core.training.tensorboard import write_event_files
 
     asked = (train, validation, recipe, seed, record_uri, checkpoint_uri, accelerators, to_be_tuned)
     with head_work(*asked) as (work, probed):
@@ -130,13 +130,13 @@ def head_work(
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
     learn, choose = read_training_infos(train, validation)
 
-    from headstart.components.core.network.classifier import BACKBONE_END, build_classifier, by_way_of, cut
-    from headstart.components.core.network.devices import prepare
-    from headstart.components.core.network.end_to_end import end_to_end
-    from headstart.components.core.network.record_cache import InPassing, recorded, with_room
-    from headstart.components.core.network.resuming import open_checkpoint
-    from headstart.components.core.network.training import Work
-    from headstart.components.core.network.weights import pretrained_backbone
+    from headstart.components.core.features.cache import InPassing, recorded, with_room
+    from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, by_way_of, cut
+    from headstart.components.core.networks.devices import prepare
+    from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.fit import Work
+    from headstart.components.core.training.resume import open_checkpoint
 
     prepare(plan, accelerators)
     base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)

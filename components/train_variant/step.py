@@ -4,12 +4,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.cache import empty_cache
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import full_disk_in_one_line
-from headstart.components.core.logs import event, start_logging
-from headstart.components.core.model import ModelInfo
-from headstart.components.core.variants import Variant, read_variant
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.recipes.variants import Variant, read_variant
+from headstart.components.core.storage.cache import empty_cache
+from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, start_logging
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head

@@ -16,10 +16,10 @@ import kfp_server_api
 import tenacity
 import urllib3
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.files import expanded
-from headstart.components.core.nearest import nearest
-from headstart.pipelines.settings import Settings
+from headstart.components.core.storage.files import expanded
+from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cluster.settings import Settings
 
 OLDEST_SERVER = (2, 17)
 """Older servers drop, without a word, most of what pods are asked for at run time."""

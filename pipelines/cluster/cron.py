@@ -10,7 +10,7 @@ import datetime
 import re
 from typing import Protocol
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError
 
 _MONTHS = {
     name: number

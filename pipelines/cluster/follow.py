@@ -8,13 +8,13 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster, Unreachable
 from headstart.pipelines.cluster.outcome import Failure, failure, last_progress, results, told_of_data
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run, retries_of
-from headstart.pipelines.display import RunDisplay, in_words, show_metrics
-from headstart.pipelines.events import AttemptFailed, StageEnded, StageSkipped, StageStarted
+from headstart.pipelines.progress.display import RunDisplay, in_words, show_metrics
+from headstart.pipelines.progress.events import AttemptFailed, StageEnded, StageSkipped, StageStarted
 
 _READING = "download-dataset"
 _ENDED = (Phase.DONE, Phase.CACHED, Phase.FAILED, Phase.CANCELLED)

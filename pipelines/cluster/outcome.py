@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster, NotFound
 from headstart.pipelines.cluster.runs import Phase, Run, Stage, asked_for, pod_name, read_run
-from headstart.pipelines.events import (
+from headstart.pipelines.definitions.tasks import GROUPS
+from headstart.pipelines.progress.events import (
     ClassesFound,
     Decided,
     Measured,
@@ -19,7 +20,6 @@ from headstart.pipelines.events import (
     Warned,
     parse,
 )
-from headstart.pipelines.stages import GROUPS
 
 _LISTING = "list-data"
 # The stages that measure; of a comparison the one that lays all side by side.

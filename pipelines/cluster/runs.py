@@ -14,8 +14,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from headstart.components.core.errors import HeadstartError
-from headstart.pipelines.stages import ONLY_WHERE_ASKED, TRANSFER_LEARNING
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.definitions.tasks import ONLY_WHERE_ASKED, TRANSFER_LEARNING
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 _CACHED_SECONDS = 2.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import kfp_server_api
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.cron import Schedule
 from headstart.pipelines.cluster.patience import Patience
@@ -229,7 +229,7 @@ def is_paused(schedule: Any) -> bool:
 def _get(cluster: Cluster, name: str) -> Any:
     found = _of_name(cluster, name)
     if not found:
-        from headstart.components.core.nearest import nearest
+        from headstart.components.core.util.did_you_mean import nearest
 
         names = sorted({each.display_name for each in cluster.schedules()})
         raise HeadstartError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")

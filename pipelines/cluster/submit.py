@@ -6,16 +6,16 @@ from typing import Any
 
 import kfp_server_api
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.variants import Variant
+from headstart.components.core.recipes.variants import Variant
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import Run, read_run
-from headstart.pipelines.package import pipeline_spec
-from headstart.pipelines.parameters import Parameters
-from headstart.pipelines.profile import load_profile
-from headstart.pipelines.settings import Settings
-from headstart.pipelines.stages import COMPARE_METHODS, Uses
-from headstart.pipelines.variants import check_for_pods, comparison_parameters
+from headstart.pipelines.cluster.settings import Settings
+from headstart.pipelines.definitions.compilation import pipeline_spec
+from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.definitions.profile import load_profile
+from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
+from headstart.pipelines.definitions.variant_options import check_for_pods, comparison_parameters
 
 
 @dataclasses.dataclass(frozen=True)

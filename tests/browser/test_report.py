@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FrameLocator, Page
 
-from headstart.components.core.calibration import scaled
-from headstart.components.core.files import read_json
-from headstart.components.core.predictions import read_predictions
+from headstart.components.core.artifacts.predictions import read_predictions
+from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.storage.files import read_json
 
 DESK, PHONE = 1040, 400
 

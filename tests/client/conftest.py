@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.kfp_api import KfpApi, kfp_serving
 
-from headstart.pipelines import cli
+from headstart.pipelines.cli import main
 
 Command = Callable[..., tuple[int, str]]
 
@@ -40,7 +40,7 @@ def headstart(monkeypatch: pytest.MonkeyPatch) -> Command:
         written = io.StringIO()
         with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
             try:
-                cli.main()
+                main.main()
             except SystemExit as end:
                 return int(end.code or 0), written.getvalue()
         return 0, written.getvalue()

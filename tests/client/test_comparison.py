@@ -108,7 +108,7 @@ def test_variant_that_fails_is_named(on_cluster: Command, api: KfpApi) -> None:
     assert on_cluster("submit", *COMPARISON, "--methods", "head,fine_tuned")[0] == 0
     (run_id,) = api.runs
     api.logs[node_id(api.runs[run_id], f"root.{inside(1, 'train-variant')}.executor(1)")] = (
-        "headstart.components.core.errors.HeadstartError: variant 'fine_tuned': the loss is not a number\n"
+        "headstart.components.core.util.errors.HeadstartError: variant 'fine_tuned': the loss is not a number\n"
     )
     ended = rounds(("done", "done"), ("failed", ""))
     api.see(run_id, ("FAILED", *BEFORE, ("for-loop-1", "failed"), *ended))

@@ -4,7 +4,7 @@ import datetime
 
 import pytest
 
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.cron import parse_cron
 
 NOW = datetime.datetime(2026, 11, 24, 5, 21, 29, tzinfo=datetime.UTC)

@@ -29,7 +29,7 @@ event=metrics model=head accuracy=0.9 low=0.84 high=0.94 log_loss=0.21 images=16
 LAUNCHERS = "I1124 06:08:02.779068      16 main.go:67] Setting log level to: '1'\n"
 RAISED = """Traceback (most recent call last):
   File "step.py", line 1, in <module>
-headstart.components.core.errors.HeadstartError: class 'cat' has no image; add some
+headstart.components.core.util.errors.HeadstartError: class 'cat' has no image; add some
 Traceback (most recent call last):
 RuntimeError: the step failed
 """
@@ -166,8 +166,10 @@ def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, subm
     assert "the run ended as FAILED, and no stage says why" in shown
 
 
-HOPELESS = "headstart.components.core.errors.HeadstartError: class 'cat' has no image; add some\n"
-MAY_PASS = "headstart.components.core.errors.HeadstartError: cannot read s3://b/c: 503, again and again; try later\n"
+HOPELESS = "headstart.components.core.util.errors.HeadstartError: class 'cat' has no image; add some\n"
+MAY_PASS = (
+    "headstart.components.core.util.errors.HeadstartError: cannot read s3://b/c: 503, again and again; try later\n"
+)
 
 
 @pytest.mark.parametrize("phase", ["pausing", "retrying"])
@@ -231,7 +233,9 @@ def test_following_ends_no_run(on_cluster: Command, api: KfpApi, submitted: str)
 KILLED = (
     "E1124 06:08:02.779068      16 launcher_v2.go:449] Component failed to execute successfully: signal: killed\n"
 )
-NOT_THERE = "headstart.components.core.stores.transfer.NotFound: cannot read gs://b/w.h5: no such object; check\n"
+NOT_THERE = (
+    "headstart.components.core.storage.stores.transfer.NotFound: cannot read gs://b/w.h5: no such object; check\n"
+)
 LIMIT = "it wanted more memory than its limit of 24Gi; raise stages.train_head.memory, or network.memory in the"
 LATE = "Pod was active on the node longer than the specified deadline"
 
@@ -282,7 +286,7 @@ def test_what_kfp_writes_for_itself_is_not_shown(on_cluster: Command, api: KfpAp
 def test_a_running_stage_tells_how_far_it_is(
     on_cluster: Command, api: KfpApi, submitted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("cluster.follow._SECONDS_BETWEEN_LOOKS_AT_LOGS", "display._SECONDS_BETWEEN_LINES"):
+    for place in ("cluster.follow._SECONDS_BETWEEN_LOOKS_AT_LOGS", "progress.display._SECONDS_BETWEEN_LINES"):
         monkeypatch.setattr(f"headstart.pipelines.{place}", 0.0)
     run = api.runs[submitted]
     workflow, _, number = node_id(run, "root.train-head.executor(0)").rpartition("-")

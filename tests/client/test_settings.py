@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.pipelines.settings import SETTINGS, load_settings
+from headstart.pipelines.cluster.settings import SETTINGS, load_settings
 
 Command = Callable[..., tuple[int, str]]
 

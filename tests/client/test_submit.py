@@ -271,6 +271,7 @@ def test_reads_are_tried_again(on_cluster: Command, api: KfpApi) -> None:
 
 def test_the_commands_that_need_no_cluster_do_not_load_kfps_client() -> None:
     code = (
-        "import sys, headstart.pipelines.cli; assert not {'kfp', 'kfp_server_api', 'kubernetes'} & set(sys.modules)"
+        "import sys, headstart.pipelines.cli.main\n"
+        "assert not {'kfp', 'kfp_server_api', 'kubernetes'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 
 import yaml
+from support import ROOT
 from support.cluster import Cluster
 from support.objects import Objects, save
 
-from headstart.components.core.model import read_model_info
+from headstart.components.core.artifacts.model import read_model_info
 
 KILL_AFTER_SECONDS = 12
-WEIGHTS = Path(__file__).parents[2] / "components" / "core" / "network" / "pretrained" / "sketchnet.weights.h5"
+WEIGHTS = ROOT / "components" / "core" / "backbones" / "pretrained" / "sketchnet.weights.h5"
 KILL = """
 import os, signal
 for pid in filter(str.isdecimal, os.listdir("/proc")):

@@ -7,7 +7,7 @@ from support.cluster import Cluster
 from support.gate import gated, predictions
 from support.objects import Objects
 
-from headstart.components.core.predictions import write_predictions
+from headstart.components.core.artifacts.predictions import write_predictions
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from support.cluster import NEVER_CACHED, TRAINING, Cluster, Finished
 from support.objects import Objects, save
 from support.pictures import packed
 
-from headstart.components.core.dataset import read_info, read_rows
-from headstart.components.core.model import read_model_info
-from headstart.pipelines.stages import GROUPS
+from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.pipelines.definitions.tasks import GROUPS
 
 
 def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Finished) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import docker
 import pytest
 from docker.models.images import Image
-from support.containers import ROOT
+from support import ROOT
 
-from headstart.components.image import IMAGE
+from headstart.components.container_image import IMAGE
 
 
 @pytest.fixture(scope="session")

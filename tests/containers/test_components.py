@@ -20,9 +20,10 @@ from support.published import version_folder
 import headstart.components
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
-from headstart.components.core.dataset import read_info
-from headstart.components.core.model import read_model_info
-from headstart.components.core.registry import PUBLISHED, champion
+from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry.registry import PUBLISHED, champion
+from headstart.components.core.registry.version_files import FORMS
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -31,7 +32,6 @@ from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
 from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
-from headstart.components.publish_model.files import FORMS
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head

@@ -8,9 +8,10 @@ import docker
 import pytest
 from docker.errors import ContainerError
 from docker.models.images import Image
-from support.containers import RESTRICTED, ROOT
+from support import ROOT
+from support.containers import RESTRICTED
 
-from headstart.components.image import IMAGE
+from headstart.components.container_image import IMAGE
 from headstart.components.split_dataset.component import split_dataset
 
 VERSION = version("headstart")

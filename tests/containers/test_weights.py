@@ -9,11 +9,12 @@ import docker
 import keras
 import pytest
 from docker.models.images import Image
-from support.containers import RESTRICTED, ROOT
+from support import ROOT
+from support.containers import RESTRICTED
 
-from headstart.components.core.backbones import get_backbone
-from headstart.components.core.network.classifier import build_backbone
-from headstart.components.core.network.weights import weights_digest
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.networks.classifier import build_backbone
+from headstart.components.core.networks.pretrained_weights import weights_digest
 
 TAG = "headstart:with-weights"
 SIZE = 64
@@ -50,8 +51,8 @@ def baked(
 
 def test_baked_weights_are_the_backbone_s_own(baked: str, backbone: keras.Model, inside: Callable[..., str]) -> None:
     code = (
-        "from headstart.components.core.backbones import get_backbone\n"
-        "from headstart.components.core.network.weights import pretrained_backbone, weights_digest\n"
+        "from headstart.components.core.backbones.table import get_backbone\n"
+        "from headstart.components.core.networks.pretrained_weights import pretrained_backbone, weights_digest\n"
         f"print(weights_digest(pretrained_backbone(get_backbone('mobilenet_v2'), {SIZE}, '')))\n"
     )
     assert inside("python3", "-c", code, image=baked, **RESTRICTED) == weights_digest(backbone)

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from support import ROOT
 from support.commands import headstart
 
-from headstart.components.core.model import read_model_info
-from headstart.components.core.predictions import read_predictions
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.artifacts.predictions import read_predictions
 
-SCHEMA = Path(__file__).parents[2] / "docs" / "comparison.schema.json"
+SCHEMA = ROOT / "docs" / "comparison.schema.json"
 QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10")
 VARIANTS = """
 - {name: slow, method: head, settings: {head.learning_rate: 0.00001}}

@@ -11,9 +11,9 @@ from kfp import dsl, local
 from support.published import version_folder
 
 from headstart.components.compare_models.component import compare_models
-from headstart.components.core import registry
-from headstart.components.core.dataset import read_columns, read_info
-from headstart.components.core.model import read_model_info
+from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry import registry
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion

@@ -7,7 +7,7 @@ import pytest
 from kfp import compiler, local
 from support.gate import gated, predictions
 
-from headstart.components.core.predictions import write_predictions
+from headstart.components.core.artifacts.predictions import write_predictions
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -6,8 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from support import ROOT
 
 
 def test_foreign_components_folder_does_no_harm(tmp_path: Path) -> None:
@@ -56,8 +55,8 @@ def test_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
         "import sys\n"
         "sys.meta_path = [finder for finder in sys.meta_path if 'editable' not in str(finder)]\n"
         f"sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
-        "from headstart.pipelines.cli import app\n"
-        "import headstart.components.core.dataset as module\n"
+        "from headstart.pipelines.cli.main import app\n"
+        "import headstart.components.core.artifacts.dataset as module\n"
         f"assert module.__file__.startswith({str(tmp_path / 'site')!r}), module.__file__\n"
         f"app(['compile', '--output', {str(tmp_path / 'pipeline.yaml')!r}])\n"
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.components.core.dataset import read_columns
-from headstart.components.core.predictions import read_predictions
-from headstart.components.core.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.artifacts.dataset import read_columns
+from headstart.components.core.artifacts.predictions import read_predictions
+from headstart.components.core.artifacts.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
+from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_head.step import train_head

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.commands import QUICK, Started, eventually, headstart
 
-from headstart.pipelines.run import _swap, _work_folder
+from headstart.pipelines.local.run import _swap, _work_folder
 
 PRODUCTS = ("recipe.yaml", "model", "splits", "report.html", "metrics.json")
 
@@ -155,7 +155,7 @@ def test_results_are_those_before_where_a_new_one_cannot_be_moved(tmp_path: Path
 
 def test_folder_of_a_command_that_lives_stays_and_others_go(temporary: Path) -> None:
     code = (
-        "import tempfile, sys; from headstart.pipelines.temporary import temporary_folder\n"
+        "import tempfile, sys; from headstart.pipelines.local.temporary_folder import temporary_folder\n"
         "with temporary_folder() as folder:\n"
         "    tempfile.mkdtemp(); print(folder, flush=True); sys.stdin.read()"
     )
@@ -185,7 +185,7 @@ def test_folder_of_a_command_that_lives_stays_and_others_go(temporary: Path) -> 
 def test_temporary_folder_that_cannot_be_written_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import tempfile; tempfile.tempdir = '/proc/none'\n"
-         "from headstart.pipelines.temporary import temporary_folder\n"
+         "from headstart.pipelines.local.temporary_folder import temporary_folder\n"
          "with temporary_folder(): pass"],
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ from support.commands import headstart
 from support.published import version_folder
 from support.retraining import FEW, MORE, QUICK, Drawn, deal, draw
 
-from headstart.components.core.registry import Champion, champion, listing, publish_folder
+from headstart.components.core.registry.registry import Champion, champion, listing, publish_folder
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,12 @@ from PIL import Image
 from support.commands import QUICK, headstart
 from support.servers import serving
 
-from headstart.components.core.cache import CACHE
-from headstart.components.core.recipe import Recipe, load_recipe
-from headstart.components.core.registry import champion
-from headstart.pipelines.events import Measured, parse
+from headstart.components.core.recipes.recipe import Recipe, load_recipe
+from headstart.components.core.registry.registry import champion
+from headstart.components.core.storage.cache import CACHE
+from headstart.pipelines.progress.events import Measured, parse
 
-WEIGHTS = Path(str(files("headstart.components.core.network") / "pretrained" / "sketchnet.weights.h5"))
+WEIGHTS = Path(str(files("headstart.components.core.backbones") / "pretrained" / "sketchnet.weights.h5"))
 SECRET = "hunter4hunter5"
 """The value of a parameter whose name says nothing of a secret."""
 

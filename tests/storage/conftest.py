@@ -15,7 +15,7 @@ from support.stores import (
     stored,
 )
 
-from headstart.components.core.stores import transfer
+from headstart.components.core.storage.stores import transfer
 
 
 @pytest.fixture(autouse=True)

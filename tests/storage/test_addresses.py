@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import (
+from headstart.components.core.storage.stores import (
     check_address,
     distinct_without_secrets,
     has_credentials,
@@ -14,6 +13,7 @@ from headstart.components.core.stores import (
     scheme_of,
     without_secrets,
 )
+from headstart.components.core.util.errors import HeadstartError
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_credentials_are_told_from_other_parameters(url: str, has: bool) -> None
 def test_clients_are_imported_when_a_store_is_opened() -> None:
     code = (
         "import sys\n"
-        "import headstart.components.core.stores\n"
+        "import headstart.components.core.storage.stores\n"
         "print({'google.cloud', 'boto3', 'requests', 'kfp', 'tensorflow'} & {*sys.modules})\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
@@ -110,7 +110,7 @@ def test_clients_are_imported_when_a_store_is_opened() -> None:
 
 def test_missing_boto3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    monkeypatch.delitem(sys.modules, "headstart.components.core.stores.s3", raising=False)
+    monkeypatch.delitem(sys.modules, "headstart.components.core.storage.stores.s3", raising=False)
     with pytest.raises(HeadstartError, match=r"install it with pip install 'headstart\[s3\]'"):
         open_store("s3://bucket")
 

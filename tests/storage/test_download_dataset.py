@@ -15,8 +15,8 @@ from support.faults import Fault, Request
 from support.hostile import encoded, picture
 from support.stores import Stored
 
-from headstart.components.core.dataset import DatasetInfo, read_rows
-from headstart.components.core.errors import HeadstartError
+from headstart.components.core.artifacts.dataset import DatasetInfo, read_rows
+from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.list_data.step import list_data
 

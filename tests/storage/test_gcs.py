@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from support.faults import Fault
 from support.stores import Stored
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import open_store, transfer
+from headstart.components.core.storage.stores import open_store, transfer
+from headstart.components.core.util.errors import HeadstartError
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ import pytest
 from support.hostile import encoded, picture
 from support.servers import serving
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import hosts, open_store, transfer
-from headstart.components.core.stores.hosts import HostPatience
+from headstart.components.core.storage.stores import hosts, open_store, transfer
+from headstart.components.core.storage.stores.hosts import HostPatience
+from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.list_data.step import list_data
 

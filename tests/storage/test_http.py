@@ -19,8 +19,8 @@ from support.faults import Fault, Proxy, proxying
 from support.servers import serving
 from support.stores import Stored
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import NotFound, StoredObject, TooLarge, open_store, transfer
+from headstart.components.core.storage.stores import NotFound, StoredObject, TooLarge, open_store, transfer
+from headstart.components.core.util.errors import HeadstartError
 
 CONTENT = bytes(range(256)) * 2000
 

@@ -6,11 +6,11 @@ import pytest
 from support.published import version_folder
 from support.stores import Stored
 
-from headstart.components.core import registry
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.recipe import load_recipe
-from headstart.components.core.stores import open_tree
-from headstart.components.list_data.checks import Needs, check_needs
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.registry import registry
+from headstart.components.core.storage.stores import open_tree
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.list_data.preflight import Needs, check_needs
 from headstart.components.list_data.step import list_data
 
 

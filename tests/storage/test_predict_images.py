@@ -5,11 +5,11 @@ from pathlib import Path
 from support.servers import serving
 from support.stores import Stored
 
-from headstart.components.core.model import read_model_info
-from headstart.components.core.registry import publish_folder
-from headstart.components.predict_images.answers import answers, open_model
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry.registry import publish_folder
 from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.located import Located, located
+from headstart.components.predict_images.model_location import Located, located
+from headstart.components.predict_images.predict import answers, open_model
 
 
 def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_output: Path, pictures: Path) -> None:

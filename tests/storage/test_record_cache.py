@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from headstart.components.core.cache import CACHE
-from headstart.components.core.network.record_cache import recorded
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import load_recipe
-from headstart.components.core.stores import open_tree
+from headstart.components.core.features.cache import recorded
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.storage.cache import CACHE
+from headstart.components.core.storage.stores import open_tree
 
 
 def test_machines_share_records_on_every_kind_of_store(
@@ -24,7 +24,7 @@ def test_machines_share_records_on_every_kind_of_store(
             made.append([np.array(record.activations) for record in records])
     assert all(np.array_equal(*pair) for pair in zip(*made, strict=True))
     assert len(open_tree(folder).names()) == 4
-    monkeypatch.setattr("headstart.components.core.network.record.Recorder.record", None)
+    monkeypatch.setattr("headstart.components.core.features.compute.Recorder.record", None)
     monkeypatch.setenv(CACHE, str(tmp_path / "third"))
     with recorded(front, splits["train"], splits["validation"], plan, folder) as records:
         assert np.array_equal(records[0].activations, made[0][0])

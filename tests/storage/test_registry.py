@@ -12,10 +12,10 @@ from support.faults import Fault, Request
 from support.published import check_version, version_folder
 from support.stores import Stored
 
-from headstart.components.core import registry
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.registry import OVERTAKEN, PUBLISHED, ROLLED_BACK, UNCHANGED
-from headstart.components.core.stores import open_tree
+from headstart.components.core.registry import registry
+from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED, ROLLED_BACK, UNCHANGED
+from headstart.components.core.storage.stores import open_tree
+from headstart.components.core.util.errors import HeadstartError
 
 
 @pytest.fixture

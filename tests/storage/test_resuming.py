@@ -13,8 +13,8 @@ from support.faults import Fault, Request
 from support.interrupted import start_training
 from support.stores import Stored
 
-from headstart.components.core.network.artifact import load_model
-from headstart.components.core.stores import open_tree
+from headstart.components.core.networks.saving import load_model
+from headstart.components.core.storage.stores import open_tree
 
 KILLS = 10
 PATIENCE_SECONDS = 120

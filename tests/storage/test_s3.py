@@ -10,8 +10,8 @@ from botocore.config import Config
 from support.faults import Fault
 from support.stores import PASSWORD, USER, Stored
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import open_store
+from headstart.components.core.storage.stores import open_store
+from headstart.components.core.util.errors import HeadstartError
 
 CONTENT = bytes(range(256)) * 2000
 

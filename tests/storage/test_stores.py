@@ -9,8 +9,8 @@ import pytest
 from support.faults import Fault, Request
 from support.stores import Stored
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import NotFound, TooLarge, open_store, transfer
+from headstart.components.core.storage.stores import NotFound, TooLarge, open_store, transfer
+from headstart.components.core.util.errors import HeadstartError
 
 MB = 2**20
 ODD_NAMES = ("a b.jpg", "100%.jpg", "%41.jpg", "what?.jpg", "#1.jpg", "a+b&c=d.jpg", "Kätzchen/猫 🐈.jpg", "it's.jpg")

@@ -16,9 +16,17 @@ import pytest
 from support.faults import Fault, Request
 from support.stores import Stored
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import Conflict, NotFound, ObjectTree, Tree, disk, open_tree, transfer
-from headstart.components.core.stores.s3 import S3Store
+from headstart.components.core.storage.stores import (
+    Conflict,
+    NotFound,
+    ObjectTree,
+    Tree,
+    disk,
+    open_tree,
+    transfer,
+)
+from headstart.components.core.storage.stores.s3 import S3Store
+from headstart.components.core.util.errors import HeadstartError
 
 MB = 2**20
 LARGE = 9 * MB

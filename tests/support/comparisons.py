@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from headstart.components.compare_variants.step import compare_variants
-from headstart.components.core.history import Epoch
-from headstart.components.core.model import ModelInfo
-from headstart.components.evaluate_model.evaluation import FINAL, Material, Run, write_evaluation
+from headstart.components.core.artifacts.history import Epoch
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.evaluate_model.assembly import FINAL, Material, Run, write_evaluation
 from support.evaluations import answers
 
 CLASSES = ["cat", "dog"]

@@ -1,9 +1,6 @@
 """How strict a cluster can be with the container of a step."""
 
-from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).parents[2]
 
 # As strict as a cluster can be: a user that no file knows, nothing writable but /tmp, no rights, no network.
 RESTRICTED: dict[str, Any] = {

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.components.core.network.devices import prepare
-from headstart.components.core.network.optimizer import Pace
-from headstart.components.core.network.record import Record
-from headstart.components.core.network.training import fit
-from headstart.components.core.plan import Plan
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.features.compute import Record
+from headstart.components.core.networks.devices import prepare
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.fit import fit
+from headstart.components.core.training.optimizers import Pace
 
 IMAGES = 33
 

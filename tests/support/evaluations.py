@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.components.core.evaluation import FINAL, IN_USE
-from headstart.components.core.history import Epoch, Step
-from headstart.components.core.hygiene import Finding, HygieneSummary, write_hygiene
-from headstart.components.core.model import ModelInfo
-from headstart.components.core.pictures import Shown, jpeg, write_pictures
-from headstart.components.core.predictions import Predictions
-from headstart.components.core.probe import (
+from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.history import Epoch, Step
+from headstart.components.core.artifacts.hygiene import Finding, HygieneSummary, write_hygiene
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.artifacts.probe import (
     LABEL_ERRORS,
     LEARNING_CURVE,
     SUSPECTS,
@@ -20,8 +19,9 @@ from headstart.components.core.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.evaluate_model.evaluation import Material, Run, write_evaluation
-from headstart.components.evaluate_model.look import galleries_of
+from headstart.components.core.artifacts.thumbnails import Shown, jpeg, write_pictures
+from headstart.components.evaluate_model.assembly import Material, Run, write_evaluation
+from headstart.components.evaluate_model.examples import galleries_of
 from headstart.components.evaluate_model.report import render
 
 

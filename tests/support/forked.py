@@ -3,4 +3,4 @@
 import multiprocessing
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["keras", "headstart.components.core.network.training"])
+FORKED.set_forkserver_preload(["keras", "headstart.components.core.training.fit"])

@@ -6,7 +6,7 @@ from kfp.dsl import Artifact, Input, Output
 from kfp.dsl.base_component import BaseComponent
 
 from headstart.components.compare_models.component import compare_models
-from headstart.components.core.predictions import Predictions
+from headstart.components.core.artifacts.predictions import Predictions
 
 
 @dsl.component(base_image="python:3.11", packages_to_install=[], install_kfp_package=False)

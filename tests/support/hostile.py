@@ -569,7 +569,7 @@ def table() -> str:
         "# Hostile inputs",
         "",
         "What `download_dataset` makes of files, archives, manifests and Parquet that are broken, strange or made to do",
-        "harm. Each row is a test: `tests/unit/test_hostile_inputs.py`. What is quarantined stands in `quarantine.csv`",
+        "harm. Each row is a test: `tests/unit/components/download_dataset/test_hostile_inputs.py`. What is quarantined stands in `quarantine.csv`",
         "with this reason; a refusal is one line that ends the run before anything is written.",
         "",
         "| input | what comes of it |",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from headstart.components.core.recipe import load_recipe
+from headstart.components.core.recipes.recipe import load_recipe
 from support.forked import FORKED
 
 HEAD_EPOCHS, TUNING_EPOCHS = 8, 24

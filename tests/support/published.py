@@ -9,12 +9,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.evaluation import FORMAT, METRICS
-from headstart.components.core.history import HISTORY
-from headstart.components.core.model import MODEL, SEEN, ModelInfo, write_model_info
-from headstart.components.core.registry import Version
-from headstart.components.core.stores import open_tree
+from headstart.components.core.artifacts.evaluation import FORMAT, METRICS
+from headstart.components.core.artifacts.history import HISTORY
+from headstart.components.core.artifacts.model import MODEL, SEEN, ModelInfo, write_model_info
+from headstart.components.core.registry.registry import Version
+from headstart.components.core.storage.stores import open_tree
+from headstart.components.core.util.errors import HeadstartError
 
 
 def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat", "dog"), size: int = 1000) -> Path:

@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core import registry
-from headstart.components.core.errors import HeadstartError
-from headstart.components.core.stores import transfer
+from headstart.components.core.registry import registry
+from headstart.components.core.storage.stores import transfer
+from headstart.components.core.util.errors import HeadstartError
 from support.faults import Fault, Proxy
 from support.published import check_version
 
@@ -93,7 +93,7 @@ def storm(
     if proxy:
         proxy.spoil(lambda request: _fault(random.Random(rng.random()), tally), only=lambda request: True)
     context = multiprocessing.get_context("forkserver")
-    clients = [f"headstart.components.core.stores.{name}" for name in ("gcs", "s3")]
+    clients = [f"headstart.components.core.storage.stores.{name}" for name in ("gcs", "s3")]
     context.set_forkserver_preload(["__main__", "support.storm", *clients])
     known: list[registry.Change] = []
     longest = 1.0

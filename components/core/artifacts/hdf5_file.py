@@ -1,0 +1,145 @@
+"""HDF5 files from elsewhere, checked before anything of them is read.
+
+HDF5 can take its values from other files: by an external link, by external storage of a dataset, by a virtual
+dataset that is a view of others. Whoever wrote the file then chooses what is read on this machine, and it ends up in
+a network that is published. A filter that HDF5 itself lacks makes it look for a library to load. Files of weights
+need none of these, so a file that has one is refused, whether or not the part is used.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5g, h5l, h5o, h5z
+
+from headstart.components.core.util.errors import HeadstartError, first_line
+
+MOST_BYTES = 4 * 2**30
+"""Of a file of weights, and of all values in it; the largest network of `keras.applications` has 1.4 GB."""
+
+_MOST_OBJECTS = 100_000
+
+_MOST_UNPACKED = 20
+_FREELY_UNPACKED = 64 * 2**20
+"""Floats hardly shrink when they are compressed; what unpacks to far more than the file was made to fill memory."""
+
+_BUILT_IN_FILTERS = {
+    h5z.FILTER_DEFLATE,
+    h5z.FILTER_SHUFFLE,
+    h5z.FILTER_FLETCHER32,
+    h5z.FILTER_SZIP,
+    h5z.FILTER_NBIT,
+    h5z.FILTER_SCALEOFFSET,
+    h5z.FILTER_LZF,
+}
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that a compressed file of weights may unpack to.
+
+    Args:
+        size: Bytes of the file.
+    """
+    return min(MOST_BYTES, max(_FREELY_UNPACKED, _MOST_UNPACKED * size))
+
+
+@contextlib.contextmanager
+def open_hdf5(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
+    """Opens an HDF5 file to read it, once it is sure that it is closed in itself.
+
+    Whatever goes wrong in the `with` block because the file is not what was expected becomes one line, too.
+
+    Args:
+        path: The file.
+        what: Names it in the message.
+        way_out: The end of the message.
+
+    Raises:
+        HeadstartError: If it is no HDF5 file or damaged, refers to another file, needs a filter that HDF5 lacks, or
+            is larger than `MOST_BYTES`, as it is or unpacked.
+    """
+    try:
+        if not path.is_file():
+            raise HeadstartError(f"{what} is no file")
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise HeadstartError(f"{what} is larger than {MOST_BYTES // 2**30} GiB")
+        with h5py.File(path, "r") as store:
+            _check_closed(store, what, most_unpacked(size))
+            yield store
+    except HeadstartError as error:
+        raise HeadstartError(f"{error}; {way_out}") from None
+    except Exception as error:
+        # libhdf5's own errors come as OSError, RuntimeError, KeyError and others, by the place that is odd.
+        raise HeadstartError(f"{what} is no HDF5 file, or is damaged ({first_line(error)}); {way_out}") from None
+
+
+def read_floats(dataset: Any, what: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The values of a dataset as float32, whatever floats they are stored as.
+
+    Args:
+        dataset: Object that lies at the place of the values.
+        what: Names them in the message.
+
+    Raises:
+        HeadstartError: If it is no dataset of floats, or a value is NaN or infinite.
+    """
+    if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
+        kind = dataset.dtype if isinstance(dataset, h5py.Dataset) else "a group"
+        raise HeadstartError(f"{what} should be floating-point numbers, and is {kind}")
+    with np.errstate(over="ignore"):
+        values = np.asarray(dataset[()], np.float32)
+    if not np.isfinite(values).all():
+        raise HeadstartError(f"{what} has NaN or infinite values")
+    return values
+
+
+def _check_closed(store: h5py.File, what: str, most: int) -> None:
+    """Looks at every object that hard links lead to, each once. Soft links name a path that begins among these."""
+    waiting, seen, size = [("", h5o.open(store.id, b"/"))], set(), 0
+    while waiting:
+        name, item = waiting.pop()
+        where = h5o.get_info(item).addr
+        if where in seen:
+            continue
+        seen.add(where)
+        if len(seen) > _MOST_OBJECTS:
+            raise HeadstartError(f"{what} has more than {_MOST_OBJECTS:,} objects")
+        if isinstance(item, h5d.DatasetID):
+            size += _checked_size(item, name, what)
+        elif isinstance(item, h5g.GroupID):
+            waiting += _hard_linked(item, name, what)
+        if size > most:
+            raise HeadstartError(f"{what} has values of more than {most:,} bytes, far more than its own size")
+
+
+def _hard_linked(group: Any, name: str, what: str) -> list[tuple[str, Any]]:
+    found = []
+    for each in group:
+        path = f"{name}/{each.decode(errors='replace')}"
+        kind = group.links.get_info(each).type
+        if kind == h5l.TYPE_HARD:
+            found.append((path, h5o.open(group, each)))
+        elif kind != h5l.TYPE_SOFT:
+            raise _reaches_outside(what, path, "is a link out of it")
+    return found
+
+
+def _checked_size(dataset: Any, name: str, what: str) -> int:
+    """Bytes of a dataset's values as they are in memory, unless they come from elsewhere."""
+    made = dataset.get_create_plist()
+    if made.get_external_count():
+        raise _reaches_outside(what, name, "has its values in another file")
+    if made.get_layout() == h5d.VIRTUAL:
+        raise _reaches_outside(what, name, "is a view of other datasets")
+    for number in range(made.get_nfilters()):
+        if (code := made.get_filter(number)[0]) not in _BUILT_IN_FILTERS:
+            raise _reaches_outside(what, name, f"needs a library for filter {code}")
+    return int(dataset.get_space().get_simple_extent_npoints()) * int(dataset.get_type().get_size())
+
+
+def _reaches_outside(what: str, name: str, why: str) -> HeadstartError:
+    return HeadstartError(f"{what} reaches outside of itself: {name!r} {why}; nothing of it is read")

@@ -1,0 +1,96 @@
+"""Some files of a data set as they came, of each form: a published model gets such files, and a dataset holds none.
+
+`originals.table` lies beside the shards. It is Parquet under an ending of its own, so that whoever reads all Parquet
+files of a dataset's folder, as `--data` does, gets the dataset alone. Columns: `id`, the row's number; `form`, see
+`core.images.file_forms`; `files`, the number of files of that form in all splits; `image`, `bytes` and `path`, as the
+shards have it.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.components.core.images.file_forms import form_of
+from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
+from headstart.components.core.util.errors import HeadstartError
+
+ORIGINALS = "originals.table"
+
+_FILES_OF_A_FORM = 2
+_MOST_BYTES = 2**23
+_MOST_FORMS = 128
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("form", pa.string()),
+        ("files", pa.int64()),
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Original:
+    """A file as it came.
+
+    Attributes:
+        form: Its form, see `core.images.file_forms.form_of`.
+        files: Files of that form in all.
+        path: Its path in the data.
+        content: Its bytes.
+    """
+
+    form: str
+    files: int
+    path: str
+    content: bytes
+
+
+class Originals:
+    """Counts files by their forms and keeps the first two of each of no more than 8 MiB."""
+
+    def __init__(self) -> None:
+        self._files: Counter[str] = Counter()
+        self._kept: dict[str, list[tuple[str, bytes]]] = {}
+
+    def add(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Adds files that a decoder has read, path and bytes each."""
+        for path, content in files:
+            form = form_of(content)
+            self._files[form] += 1
+            if form not in self._kept and len(self._kept) == _MOST_FORMS:
+                continue
+            kept = self._kept.setdefault(form, [])
+            if len(kept) < _FILES_OF_A_FORM and len(content) <= _MOST_BYTES:
+                kept.append((path, content))
+
+    def write(self, dataset: Path) -> None:
+        """Writes `originals.table` into a dataset's folder."""
+        rows = [
+            {"form": form, "files": self._files[form], "image": {"bytes": content, "path": path}}
+            for form, kept in sorted(self._kept.items())
+            for path, content in kept
+        ]
+        numbered = [{"id": str(number), **row} for number, row in enumerate(rows)]
+        pq.write_table(pa.Table.from_pylist(numbered, _SCHEMA), dataset / ORIGINALS, compression="none")
+
+
+def read_originals(dataset: Path) -> list[Original]:
+    """Reads `originals.table` of a dataset; none for one that was made before there were any.
+
+    Raises:
+        HeadstartError: If the file is damaged.
+    """
+    if not (dataset / ORIGINALS).is_file():
+        return []
+    try:
+        rows = pq.read_table(dataset / ORIGINALS, schema=_SCHEMA).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise HeadstartError(
+            f"{dataset / ORIGINALS} is damaged ({error}); make the dataset again; {WAY_OUT_OF_CACHE}"
+        ) from None
+    return [Original(row["form"], row["files"], row["image"]["path"], row["image"]["bytes"]) for row in rows]

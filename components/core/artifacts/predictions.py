@@ -1,0 +1,173 @@
+"""Predictions: Parquet with `id`, `label` and one probability per class, which is all that figures need."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.left_out import read_left_out
+from headstart.components.core.util.errors import HeadstartError
+
+PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+CHAMPION = "champion.parquet"
+
+PROBABILITY = "probability_"
+"""Before the name of a class: the column of its probability."""
+
+_SLICE = "slice_"
+_ROUNDING = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model says of some images.
+
+    Attributes:
+        classes: Class names.
+        ids: (n,), hashes of the pixels.
+        groups: (n,), shared by near-duplicates.
+        paths: (n,), where the images came from.
+        labels: (n,), indices into `classes`.
+        probabilities: (n, classes), each row adding up to 1.
+        slices: The dataset's extra columns, (n,) each, as text.
+        seen: (n,), whether the model was trained or tuned on the image or a near-duplicate of it.
+    """
+
+    classes: list[str]
+    ids: list[str]
+    groups: list[str]
+    paths: list[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    slices: dict[str, list[str]]
+    seen: NDArray[np.bool_]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """The likeliest class of each image, (n,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether that is its class, (n,)."""
+        return np.asarray(self.predicted == self.labels)
+
+
+def predictions_of(
+    dataset: Path, probabilities: NDArray[np.float64], seen: frozenset[str] = frozenset()
+) -> Predictions:
+    """Puts a model's answers beside the images that it was asked of.
+
+    Args:
+        dataset: The dataset artifact that was predicted.
+        probabilities: (images, classes), in the dataset's order.
+        seen: Ids of the images that the model was trained or tuned on.
+    """
+    info = read_info(dataset)
+    extra = list(info.extra)
+    rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
+    ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
+    # A group is called after one of its members; any member that was seen gives the others away.
+    members = itertools.chain(zip(ids, groups, strict=True), read_left_out(dataset).items())
+    known = seen | {group for image, group in members if image in seen}
+    return Predictions(
+        classes=info.classes,
+        ids=ids,
+        groups=groups,
+        paths=rows["image.path"].to_pylist(),
+        labels=rows["label"].to_numpy(),
+        probabilities=probabilities,
+        slices={name: ["" if value is None else str(value) for value in rows[name].to_pylist()] for name in extra},
+        seen=np.array([image in known or group in known for image, group in zip(ids, groups, strict=True)], bool),
+    )
+
+
+def joined(parts: list[Predictions]) -> Predictions:
+    """Predictions of several datasets of the same classes, one after the other, without their slices."""
+    return Predictions(
+        classes=parts[0].classes,
+        ids=[each for part in parts for each in part.ids],
+        groups=[each for part in parts for each in part.groups],
+        paths=[each for part in parts for each in part.paths],
+        labels=np.concatenate([part.labels for part in parts]),
+        probabilities=np.concatenate([part.probabilities for part in parts]),
+        slices={},
+        seen=np.concatenate([part.seen for part in parts]),
+    )
+
+
+def probability_columns(classes: list[str], probabilities: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Columns `probability_NAME`, (n,) each, of probabilities (n, classes)."""
+    return {f"{PROBABILITY}{name}": probabilities[:, at] for at, name in enumerate(classes)}
+
+
+def probabilities_in(table: pa.Table, classes: list[str]) -> NDArray[np.float64]:
+    """Probabilities (n, classes) from the columns of a table, in the order of `classes`.
+
+    Raises:
+        KeyError: If a class has no column, or two.
+        ValueError: If a value is missing, NaN, no number or outside [0, 1].
+    """
+    columns = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes], np.float64)
+    if not ((columns >= 0) & (columns <= 1 + _ROUNDING)).all():
+        raise ValueError("a probability is missing, NaN or outside 0 to 1")
+    return columns.T.reshape(len(table), len(classes))
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Writes one row an image.
+
+    Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the likeliest
+    class), `seen`, `probability_NAME` (float64) for each class, and `slice_NAME` for each extra column.
+    """
+    names = predictions.classes
+    columns = {
+        "id": pa.array(predictions.ids, pa.string()),
+        "group": pa.array(predictions.groups, pa.string()),
+        "path": pa.array(predictions.paths, pa.string()),
+        "label": pa.array(predictions.labels, pa.int64()),
+        "label_name": pa.array([names[label] for label in predictions.labels], pa.string()),
+        "predicted": pa.array([names[label] for label in predictions.predicted], pa.string()),
+        "seen": pa.array(predictions.seen, pa.bool_()),
+        **probability_columns(names, predictions.probabilities),
+        **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
+    }
+    pq.write_table(pa.table(columns), path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Reads what `write_predictions` wrote.
+
+    Raises:
+        HeadstartError: The file is missing, damaged, or holds something else.
+    """
+    try:
+        table = pq.read_table(path)
+        classes = [name.removeprefix(PROBABILITY) for name in table.column_names if name.startswith(PROBABILITY)]
+        labels = np.asarray(table["label"].to_numpy(), np.int64)
+        if not ((labels >= 0) & (labels < len(classes))).all():
+            raise ValueError("a label is none of its classes")
+        return Predictions(
+            classes=classes,
+            ids=table["id"].to_pylist(),
+            groups=table["group"].to_pylist(),
+            paths=table["path"].to_pylist(),
+            labels=labels,
+            probabilities=probabilities_in(table, classes),
+            slices={
+                name.removeprefix(_SLICE): table[name].to_pylist()
+                for name in table.column_names
+                if name.startswith(_SLICE)
+            },
+            seen=table["seen"].to_numpy(),
+        )
+    except FileNotFoundError:
+        raise HeadstartError(f"{path} does not exist; evaluate the model again") from None
+    except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
+        raise HeadstartError(f"{path} holds no predictions ({error}); evaluate the model again") from None

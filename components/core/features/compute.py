@@ -1,0 +1,148 @@
+"""The record: what the frozen part of a network says of each image, computed once and trained on many times."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.networks.batchnorm_folding import folded
+from headstart.components.core.networks.devices import images_at_once
+from headstart.components.core.networks.image_batches import augmentation, image_batches
+from headstart.components.core.networks.input_wait import waited_for
+from headstart.components.core.networks.precision import BFLOAT16, bfloat16_pays, computed_in
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.util.logs import tracked
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """Recorded activations.
+
+    Attributes:
+        activations: float16 (views, n, …), on disk. View 0 is the plain image, the others are augmented.
+        labels: int64 (n,).
+    """
+
+    activations: NDArray[np.float16]
+    labels: NDArray[np.int64]
+
+    @property
+    def views(self) -> int:
+        """Views of each image."""
+        return int(self.activations.shape[0])
+
+    @property
+    def images(self) -> int:
+        """Images."""
+        return int(self.activations.shape[1])
+
+
+class Recorder:
+    """Runs the frozen part of a network over datasets; it is traced once, whatever their number.
+
+    It goes over to bfloat16 where that pays, unless it is to say the same each time.
+
+    Args:
+        fronts: What is recorded: activations that the first makes of resized pixels (n, size, size, 3), 0-255, and
+            those that each other makes of what the one before it says.
+        plan: Its augmentation, seed and determinism.
+    """
+
+    def __init__(self, fronts: Sequence[keras.Model], plan: Plan) -> None:
+        self._fronts = [folded(front) for front in fronts]
+        self._size = fronts[0].input.shape[1]
+        self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
+        augment = augmentation(plan.augmentation, plan.seed)
+        self._augment = tf.function(lambda images: augment(images, training=True), self._signature)
+        self._precision_is_chosen = plan.deterministic
+        self._run: Callable[[tf.Tensor], list[tf.Tensor]] = self._function()
+
+    def _function(self) -> tf.types.experimental.PolymorphicFunction:
+        limit = np.finfo(np.float16).max
+
+        @functools.partial(tf.function, input_signature=self._signature)
+        def run(images: tf.Tensor) -> list[tf.Tensor]:
+            values, all_values = images, []
+            for front in self._fronts:
+                values = tf.cast(front(values, training=False), tf.float32)
+                all_values.append(tf.cast(tf.clip_by_value(values, -limit, limit), tf.float16))
+            return all_values
+
+        return run
+
+    def _choose_precision(self, images: tf.Tensor, runs: int) -> None:
+        """Goes over to bfloat16 where that pays for the batches to come, and in the end says nearly the same."""
+        self._precision_is_chosen = True
+
+        @functools.cache
+        def reduced() -> tf.types.experimental.ConcreteFunction:
+            with contextlib.ExitStack() as stack:
+                for front in self._fronts:
+                    stack.enter_context(computed_in(front, BFLOAT16))
+                return self._function().get_concrete_function()
+
+        if bfloat16_pays(
+            lambda batch: self._run(batch)[-1], lambda: lambda batch: reduced()(batch)[-1], images, runs
+        ):
+            self._run = reduced()
+
+    def record(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Record]:
+        """Records every image of a dataset, decoding each once.
+
+        Args:
+            dataset: A dataset artifact.
+            views: 1: plain images only; N: N - 1 augmented views besides.
+            paths: The file to keep each front's record in; float16, so it takes two bytes a number.
+            what: Name of the work in the log.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        images, at_once = read_info(dataset).images, images_at_once()
+        batches = tracked(image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
+        with contextlib.ExitStack() as stack:
+            files = [
+                _File(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))
+                for path, front in zip(paths, self._fronts, strict=True)
+            ]
+            start = 0
+            for number, pixels in enumerate(waited_for(batches, what, "decoded images", images)):
+                if number == 1 and not self._precision_is_chosen:
+                    self._choose_precision(pixels, views * math.ceil((images - start) / at_once))
+                for view in range(views):
+                    seen = self._augment(pixels) if view else pixels
+                    for file, values in zip(files, self._run(seen), strict=True):
+                        file.write(view, start, values.numpy())
+                start += len(pixels)
+        return [load_record(path, dataset) for path in paths]
+
+
+class _File:
+    """An array in a .npy file that is written piece by piece.
+
+    Not a memory map: a page of one that finds no room on the disk ends the process.
+    """
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
+        header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        self._file, self._begin = file, file.tell()
+        self._view, self._image = (2 * math.prod(shape[at:]) for at in (1, 2))
+
+    def write(self, view: int, start: int, values: NDArray[np.float16]) -> None:
+        self._file.seek(self._begin + view * self._view + start * self._image)
+        self._file.write(values.data)
+
+
+def load_record(path: Path, dataset: Path) -> Record:
+    """The record in a file, which stays on disk, with the labels of the dataset that it was made of."""
+    return Record(np.load(path, mmap_mode="r"), read_columns(dataset, ["label"])["label"].to_numpy())

@@ -1,0 +1,69 @@
+"""Classifiers that begin alike, such as one before and after its top layers were tuned: the beginning runs once."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from headstart.components.core.networks.classifier import BACKBONE_END, Parts, cut
+from headstart.components.core.networks.identity import model_digest
+
+
+@dataclasses.dataclass(frozen=True)
+class Alike:
+    """Classifiers whose lower layers say the same.
+
+    Attributes:
+        members: Their places in the sequence that they come from.
+        front: Resized pixels (n, size, size, 3), 0-255, to the last activations that they have in common.
+        tails: Those to the output of each, in the order of `members`.
+    """
+
+    members: list[int]
+    front: keras.Model
+    tails: list[keras.Model]
+
+
+def alike(models: Sequence[keras.Model]) -> list[Alike]:
+    """Groups classifiers by how they begin; one that begins like no other is a group by itself.
+
+    Args:
+        models: From `build_classifier`, or loaded.
+    """
+    groups: list[tuple[list[int], list[Parts]]] = []
+    for at, model in enumerate(models):
+        for place, (members, _) in enumerate(groups):
+            if parts := _parted([*(models[member] for member in members), model]):
+                groups[place] = ([*members, at], parts)
+                break
+        else:
+            groups.append(([at], [cut(model, _backbone(model).name, BACKBONE_END)]))
+    return [Alike(members, parts[0].front, [each.tail for each in parts]) for members, parts in groups]
+
+
+def _parted(models: list[keras.Model]) -> list[Parts] | None:
+    """Classifiers cut where the first of them goes its own way; None where that is before any weight."""
+    bases = [_backbone(model) for model in models]
+    side_by_side = zip(*(base.operations for base in bases), strict=False)
+    with_weights = [each for each in side_by_side if any(getattr(one, "weights", []) for one in each)]
+    own = next((each for each in with_weights if _differ(each)), None)
+    if own is with_weights[0]:
+        return None
+    parts = [
+        cut(model, base.name, own[at].name if own else BACKBONE_END)
+        for at, (model, base) in enumerate(zip(models, bases, strict=True))
+    ]
+    return parts if len({model_digest(each.front) for each in parts}) == 1 else None
+
+
+def _differ(operations: tuple[keras.Operation, ...]) -> bool:
+    first, *others = ([weight.numpy() for weight in getattr(each, "weights", [])] for each in operations)
+    return any(
+        len(first) != len(other) or not all(np.array_equal(*pair) for pair in zip(first, other, strict=True))
+        for other in others
+    )
+
+
+def _backbone(model: keras.Model) -> keras.Model:
+    return next(operation for operation in model.operations if isinstance(operation, keras.Model))

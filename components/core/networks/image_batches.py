@@ -1,0 +1,72 @@
+"""From encoded images to batches of resized pixels, decoded on all cores."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from headstart.components.core.artifacts.dataset import read_rows
+from headstart.components.core.networks.tf_data import read_ahead
+from headstart.components.core.recipes.recipe import Augmentation
+from headstart.components.core.util.resources import cores
+
+AUGMENTATION = "augmentation"
+
+
+def decode(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tensor:
+    """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
+
+    Args:
+        encoded: A string scalar.
+        size: Side of the result in pixels.
+        ratio: 1, 2, 4 or 8, by which the decoder itself reduces each side of a JPEG.
+
+    Returns:
+        float32 (size, size, 3), RGB 0-255.
+    """
+    # The accurate inverse DCT is Pillow's too, so both read the same pixels. The op reads PNG as well.
+    return resize(tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"), size)
+
+
+def resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes (height, width, 3) as the classifier's own resizing does, to float32 (size, size, 3)."""
+    return tf.image.resize(pixels, (size, size), antialias=True)
+
+
+def image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
+    """Batches of float32 (batch, size, size, 3), RGB 0-255, in the dataset's order."""
+
+    def encoded() -> Iterator[bytes]:
+        return (row.image for row in read_rows(dataset))
+
+    images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
+    images = images.map(lambda content: decode(content, size), num_parallel_calls=cores())
+    return read_ahead(images.batch(batch))
+
+
+def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
+    """Random views of images, float32 (n, size, size, 3), RGB 0-255; nothing happens outside training.
+
+    Args:
+        settings: Which changes, and how large.
+        seed: Of all of them.
+    """
+    layers = keras.layers
+    fill = {"fill_mode": settings.fill}
+    changes: list[keras.Layer] = []
+    if settings.horizontal_flip:
+        changes.append(layers.RandomFlip("horizontal", seed=seed))
+    if settings.rotation:
+        changes.append(layers.RandomRotation(settings.rotation / 360, **fill, seed=seed + 1))
+    if settings.width_shift or settings.height_shift:
+        changes.append(layers.RandomTranslation(settings.height_shift, settings.width_shift, **fill, seed=seed + 2))
+    if settings.shear:
+        changes.append(layers.RandomShear(settings.shear, **fill, seed=seed + 4))
+    if any(settings.zoom):
+        zoom = tuple(settings.zoom)
+        width = None if settings.keep_aspect else zoom
+        changes.append(layers.RandomZoom(zoom, width, **fill, seed=seed + 3))
+    if settings.rand_augment:
+        changes.append(layers.RandAugment((0, 255), factor=settings.rand_augment, seed=seed + 5))
+    return keras.Sequential(changes, name=AUGMENTATION)

@@ -1,0 +1,38 @@
+"""A classifier that is asked of one batch of pictures after the other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from headstart.components.core.networks.batchnorm_folding import folded
+from headstart.components.core.networks.classifier import after_resize, probabilities
+from headstart.components.core.networks.saving import load_model
+
+Ask = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread, one at a time."""
+
+
+def open_classifier(folder: Path, *, traced: bool) -> Ask:
+    """Loads the network of a model artifact.
+
+    Args:
+        folder: Of the artifact.
+        traced: Whether TensorFlow is to make a graph of it, which takes seconds and pays from some dozen images on.
+
+    Raises:
+        HeadstartError: Keras cannot read it.
+    """
+    network = after_resize(load_model(folder))
+    if traced:
+        # Half a second, which pays where tracing does.
+        network = folded(network)
+
+    def run(pixels: tf.Tensor) -> tf.Tensor:
+        return network(pixels, training=False)
+
+    if traced:
+        run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))])
+    return lambda pixels: probabilities(run(pixels).numpy())

@@ -1,0 +1,252 @@
+"""Pretrained weights for a backbone: where they come from, and whether they fit."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import h5py
+import keras
+
+from headstart.components.core.artifacts.hdf5_file import open_hdf5, read_floats
+from headstart.components.core.artifacts.keras_file import opened_weights
+from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
+from headstart.components.core.networks.classifier import build_backbone
+from headstart.components.core.networks.depthwise import depthwise
+from headstart.components.core.storage.cache import building, cache_folder, discard, keep, make_room, touch
+from headstart.components.core.storage.files import expanded, sha256_of_file
+from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event
+
+WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
+"""The environment variable that names a folder of `BACKBONE.weights.h5` files; empty: there is none."""
+
+_CACHE_BYTES = 10 * 2**30
+_PRETRAINED = Path(str(files("headstart.components.core.backbones"))) / "pretrained"
+_WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file"
+
+
+def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
+    """Builds a backbone, see `depthwise`, with its weights. Those from an address are kept for the next time.
+
+    Args:
+        backbone: A row of the table.
+        image_size: Side of the input in pixels.
+        weights: Empty for the file of this backbone in the folder that HEADSTART_WEIGHTS names, and where there is
+            none, for the backbone's own; their name; ``none`` for random ones; a file, or an `http(s)://`, `gs://`
+            or `s3://` address of one.
+        sha256: What the file or what is at the address must have, in hexadecimal; empty: anything. With it, a copy
+            from an earlier run is found without asking at the address.
+
+    Raises:
+        HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
+    """
+    backbone.check_weights(weights)
+    sha256 = sha256.lower()
+    weights = weights or _at_hand(backbone) or backbone.pretrained
+    if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
+        raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
+    if weights == backbone.pretrained == "imagenet":
+        return depthwise(_with_imagenet(backbone, image_size))
+    base = build_backbone(backbone, image_size)
+    if weights == NO_WEIGHTS:
+        return depthwise(base)
+    if weights == backbone.pretrained:
+        load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
+    elif is_remote(weights):
+        with _downloaded(weights, sha256) as file:
+            load_weights(base, file, backbone.name)
+    else:
+        load_weights(base, _checked(expanded(weights), sha256, weights), backbone.name)
+    return depthwise(base)
+
+
+def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
+    """Loads an HDF5 file, in Keras 3's layout or the older one, or a whole `.keras`, after checking every shape.
+
+    What the file has beyond the backbone, such as its top, is left out. Nothing is read from another file, whatever
+    it refers to: see `core.artifacts.hdf5_file`.
+
+    Raises:
+        HeadstartError: If the file is neither, refers to another one, does not fit, or has a weight that is no finite
+            floating-point number.
+    """
+    layers = _layers_with_weights(base)
+    with _opened(path) as store:
+        # A whole model in the older layout has its weights in a group of that name.
+        root = store.get("model_weights", store)
+        found = _by_order(root, base) if "layer_names" in root.attrs else _by_group(store, base)
+        for number, layer in enumerate(layers):
+            wanted = [tuple(weight.shape) for weight in layer.weights]
+            there = [value.shape for value in found[number]] if number < len(found) else []
+            if there != wanted:
+                raise HeadstartError(
+                    f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
+                    f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone}"
+                )
+        # All are read before the first is set: of a file that is refused, nothing is left in the network.
+        values = [
+            [read_floats(value, f"weights {str(path)!r}, layer {layer.name!r}:") for value in layers_values]
+            for layer, layers_values in zip(layers, found, strict=False)
+        ]
+    for layer, layers_values in zip(layers, values, strict=True):
+        layer.set_weights(layers_values)
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over the shapes and values of a model's weights, in hexadecimal.
+
+    Not over names: ConvNeXt's layer scales are numbered through a process.
+    """
+    digest = hashlib.sha256()
+    for weight in model.weights:
+        digest.update(str(tuple(weight.shape)).encode())
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()
+
+
+def _at_hand(backbone: Backbone) -> str:
+    """The backbone's file in the folder that the environment names; empty where there is none."""
+    named = os.environ.get(WEIGHTS_FOLDER, "")
+    if not named:
+        return ""
+    folder = expanded(named)
+    if not folder.is_dir():
+        raise HeadstartError(
+            f"{WEIGHTS_FOLDER} is {named!r}, which is no folder; name one of BACKBONE.weights.h5 files, or unset it"
+        )
+    file = folder / f"{backbone.name}.weights.h5"
+    if not file.is_file():
+        return ""
+    event("weights", backbone=backbone.name, file=file)
+    return str(file)
+
+
+@contextlib.contextmanager
+def _downloaded(weights: str, sha256: str) -> Iterator[Path]:
+    """The file at an address: from the cache where it is there in that version, or with that digest."""
+    folder = cache_folder("weights")
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
+            yield _download(weights, place / "weights", sha256)
+            return
+        version = "" if sha256 else _version(weights)
+        key = hashlib.sha256(f"{weights}\n{version}".encode()).hexdigest()
+        pattern = f"*-{sha256}" if sha256 else f"{key}-*"
+        for kept in folder.glob(pattern) if sha256 or version else ():
+            if sha256_of_file(kept) == kept.name.rpartition("-")[2]:
+                touch(kept)
+                event("weights_from_cache", file=kept)
+                yield kept
+                return
+            discard(kept)
+        place = stack.enter_context(building(folder))
+        file = _download(weights, place / "weights", sha256)
+        kept = keep(file, folder / f"{key}-{sha256_of_file(file)}")
+        make_room(folder, _CACHE_BYTES, kept)
+        yield kept
+
+
+def _download(weights: str, target: Path, sha256: str) -> Path:
+    try:
+        open_store(weights).download(weights, target)
+    except HeadstartError as error:
+        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
+    return _checked(target, sha256, without_secrets(weights))
+
+
+def _version(weights: str) -> str:
+    try:
+        return next((found.version for found in open_store(weights).list(weights)), "")
+    except HeadstartError as error:
+        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
+
+
+def _checked(file: Path, sha256: str, name: str) -> Path:
+    if sha256 and (there := sha256_of_file(file)) != sha256:
+        raise HeadstartError(f"weights {name!r} have sha256 {there}, not {sha256}; check the file, or the digest")
+    return file
+
+
+def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
+    try:
+        with warnings.catch_warnings():
+            # MobileNetV2 warns that there are weights for a few sizes only and loads those of 224: they fit.
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+            return build_backbone(backbone, image_size, weights="imagenet")
+    except Exception as error:
+        # keras.utils.get_file raises a bare Exception for whatever went wrong on the way.
+        raise HeadstartError(
+            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}, or name the folder of "
+            f"such a {backbone.name}.weights.h5 in the environment variable {WEIGHTS_FOLDER}"
+        ) from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The file itself, or the one inside of a `.keras`, which is a Zip archive."""
+    what = f"weights {str(path)!r}"
+    with contextlib.ExitStack() as stack:
+        if path.is_file() and zipfile.is_zipfile(path):
+            store = stack.enter_context(opened_weights(path, what, _WAY_OUT))
+        else:
+            store = stack.enter_context(open_hdf5(path, what, _WAY_OUT))
+        yield store
+
+
+def _layers_with_weights(model: keras.Model) -> list[keras.Layer]:
+    """Layers that have weights of their own, in order, those of nested models among them."""
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found += _layers_with_weights(layer)
+        elif layer.weights:
+            found.append(layer)
+    return found
+
+
+def _by_group(store: h5py.File, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Values of each layer in Keras 3's layout, found in the group where Keras itself would save that layer."""
+    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        saved = Path(folder) / "backbone.weights.h5"
+        base.save_weights(saved)
+        with h5py.File(saved, "r") as own:
+            group_of = {group.attrs["name"]: name for name, group in _groups_with_name(own)}
+    names = [group_of[layer.name] for layer in _layers_with_weights(base)]
+    # The backbone is the whole model, or a layer of it.
+    roots = [store, *(group for group in store.get("layers", {}).values() if "layers" in group)]
+    root = max(roots, key=lambda root: sum(name in root for name in names))
+    groups = [root.get(name, {}) for name in names]
+    return [[group[key] for key in sorted(group, key=int)] for group in groups]
+
+
+def _groups_with_name(store: h5py.File) -> list[tuple[str, h5py.Group]]:
+    found: list[tuple[str, h5py.Group]] = []
+    store.visititems(lambda name, item: found.append((name, item)) if "name" in item.attrs else None)
+    return found
+
+
+def _by_order(root: h5py.Group, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Values of each layer in the older layout, where layers are matched in order, and a nested model is one."""
+    groups = [
+        [group[name] for name in group.attrs["weight_names"]] for group in map(root.get, root.attrs["layer_names"])
+    ]
+    found: list[list[h5py.Dataset]] = []
+    for layer, values in zip((layer for layer in base.layers if layer.weights), filter(None, groups), strict=False):
+        rest = values
+        for inner in _layers_with_weights(layer)[:-1] if isinstance(layer, keras.Model) else ():
+            found.append(rest[: len(inner.weights)])
+            rest = rest[len(inner.weights) :]
+        found.append(rest)
+    return found
+
+
+def _shapes(shapes: list[tuple[int, ...]]) -> str:
+    return " and ".join("x".join(map(str, shape)) or "a scalar" for shape in shapes) or "nothing"

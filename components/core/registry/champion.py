@@ -1,0 +1,82 @@
+"""The model in use, as other steps need it: whole, as it was published, and of the classes of today's images."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from headstart.components.core.artifacts.history import HISTORY
+from headstart.components.core.artifacts.keras_file import read_network
+from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_in_use, read_model_info
+from headstart.components.core.registry import registry
+from headstart.components.core.storage.files import expanded
+from headstart.components.core.storage.stores import is_remote, without_secrets
+from headstart.components.core.storage.stores.folder import local_folder
+from headstart.components.core.util.errors import HeadstartError
+
+_WAY_OUT = "roll back to another version, publish again, or compare with another model"
+
+
+def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | None = None) -> str:
+    """The address of the model that a new one has to be better than, once it is sure that it can be used.
+
+    Its files are read and compared with what was published, and its network is looked into without TensorFlow: a
+    champion that cannot be loaded is found before anything is trained.
+
+    Args:
+        publish_uri: A folder, or a `gs://` or `s3://` address where models are published; empty: nowhere.
+        champion: Address of the model in use where nothing has been published; empty: there is none.
+        classes: Class names of the images that both are to be compared on, in any order; None: not known yet.
+
+    Returns:
+        Address of a model artifact, another one for each version; empty: there is none.
+
+    Raises:
+        HeadstartError: If what is published or the model cannot be read, was changed since it was published, cannot
+            be loaded, or has other classes.
+    """
+    found = registry.champion(publish_uri) if publish_uri else None
+    address = found.model if found else champion
+    if not address:
+        return ""
+    if classes is not None:
+        check_in_use(address, classes)
+    with published_model(address) as folder:
+        info = read_model_info(folder)
+        try:
+            read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
+        except HeadstartError as error:
+            raise HeadstartError(f"the model in use, {without_secrets(address)}: {error}") from None
+    return address
+
+
+@contextlib.contextmanager
+def published_model(address: str) -> Iterator[Path]:
+    """The folder of a model artifact, or a copy of it that is there until the `with` block ends.
+
+    Args:
+        address: A path, or an `http(s)://`, `gs://` or `s3://` address.
+
+    Raises:
+        HeadstartError: If a file cannot be read, or is another one than was published, see `published_files`.
+    """
+    with published_files(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def published_files(address: str, files: list[str]) -> Iterator[Path]:
+    """Files of a folder, checked against the checksums of the published version that the folder is a part of.
+
+    Args:
+        address: The folder: a path, or an `http(s)://`, `gs://` or `s3://` address.
+        files: Names of the files to copy.
+
+    Raises:
+        HeadstartError: If one of them cannot be read, or is another one than was published.
+    """
+    place = address.rstrip("/") if is_remote(address) else str(expanded(address).absolute())
+    with local_folder(place, files) as folder:
+        version, _, part = place.rpartition("/")
+        if part in (registry.MODEL_FOLDER, registry.EVALUATION):
+            registry.check_published(version, {f"{part}/{name}": folder / name for name in files})
+        yield folder

@@ -1,0 +1,77 @@
+"""How long hosts are waited for that many addresses are read from, of which some may be dead."""
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from headstart.components.core.storage.stores import transfer
+from headstart.components.core.storage.stores.addresses import scheme_of, without_secrets
+from headstart.components.core.storage.stores.transfer import NotFound, TooLarge
+from headstart.components.core.util.errors import HeadstartError
+
+ADDRESS_SECONDS = 20.0
+"""How long one address is tried again without a new byte."""
+
+HOST_SECONDS = 60.0
+"""How long failing addresses of one host may take, all together, before each is tried only once."""
+
+GIVEN_UP_SECONDS = 120.0
+"""Likewise, before the host is not asked any more; one that has never answered is given up after `HOST_SECONDS`."""
+
+
+@dataclasses.dataclass
+class _Host:
+    waited: float = 0.0
+    until: float = 0.0
+    answered: bool = False
+
+
+class HostPatience:
+    """Bounds the time that the addresses of each host are waited for; may be used by several threads at once.
+
+    Time in which several addresses fail at once counts once.
+    """
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, _Host] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def bounded(self, address: str) -> Iterator[None]:
+        """Reads an address in a `with` block, with what patience is left for its host.
+
+        Raises:
+            HeadstartError: If the host has been given up.
+        """
+        with self._lock:
+            host = self._hosts.setdefault(_host_of(address), _Host())
+        if host.waited >= (GIVEN_UP_SECONDS if host.answered else HOST_SECONDS):
+            raise HeadstartError(
+                f"cannot read {without_secrets(address)}: addresses of that host failed for {host.waited:.0f} s, so "
+                "it was not asked again; check the host and the network"
+            )
+        started = time.monotonic()
+        try:
+            with transfer.patience(max(0.0, min(ADDRESS_SECONDS, HOST_SECONDS - host.waited))):
+                yield
+        except (NotFound, TooLarge):
+            host.answered = True
+            raise
+        except HeadstartError:
+            with self._lock:
+                now = time.monotonic()
+                host.waited += now - max(started, host.until)
+                host.until = now
+            raise
+        host.answered = True
+
+
+def _host_of(address: str) -> str:
+    """Scheme and host of an address, or bucket; what is no address has none."""
+    try:
+        return f"{scheme_of(address)}://{urlsplit(address).netloc.rpartition('@')[2].lower()}"
+    except ValueError:
+        return ""

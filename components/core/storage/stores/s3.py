@@ -1,0 +1,254 @@
+"""Objects in Amazon S3, and in stores that speak its language: MinIO, SeaweedFS, Ceph and others."""
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from urllib3.exceptions import HTTPError
+
+from headstart.components.core.storage.stores import transfer
+from headstart.components.core.storage.stores.addresses import split_address
+from headstart.components.core.storage.stores.http import content_range, interruption, retry_after
+from headstart.components.core.storage.stores.objects import NotFound, StoredObject, WritableStore
+from headstart.components.core.storage.stores.transfer import Changed, Damaged, Interrupted, Part
+from headstart.components.core.util.errors import HeadstartError
+
+try:
+    import boto3
+    import botocore
+    from botocore.config import Config
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        FlexibleChecksumError,
+        HTTPClientError,
+        IncompleteReadError,
+        ParamValidationError,
+    )
+    from botocore.exceptions import ConnectionError as BotoConnectionError
+    from botocore.parsers import ResponseParserError
+except ModuleNotFoundError:
+    raise HeadstartError("s3:// needs boto3; install it with pip install 'headstart[s3]'") from None
+
+_CHECKSUMS = {
+    "ChecksumSHA512": "sha512",
+    "ChecksumSHA256": "sha256",
+    "ChecksumCRC32C": "crc32c",
+    "ChecksumCRC32": "crc32",
+    "ChecksumSHA1": "sha1",
+}
+_TOO_BUSY = {"SlowDown", "RequestTimeout", "ServiceUnavailable", "InternalError", "ConditionalRequestConflict"}
+_DAMAGED = {"BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
+_PARTS = 10_000
+
+
+class S3Store(WritableStore):
+    """`s3://` addresses, with the environment's AWS credentials, or anonymously where there are none.
+
+    `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names a store other than Amazon's.
+
+    Raises:
+        HeadstartError: The AWS settings of the environment cannot be used.
+    """
+
+    # No MD5 that anybody has seen; the ETags of objects in parts end with their number.
+    no_version = f'"{"0" * 32}"'
+
+    def __init__(self) -> None:
+        try:
+            session = boto3.Session()
+            self._anonymous = session.get_credentials() is None
+            self._client = session.client(
+                "s3",
+                config=Config(
+                    signature_version=botocore.UNSIGNED if self._anonymous else None,
+                    max_pool_connections=transfer.CONNECTIONS,
+                    connect_timeout=transfer.CONNECT_SECONDS,
+                    read_timeout=transfer.READ_SECONDS,
+                    # Ours go on for as long as bytes come.
+                    retries={"total_max_attempts": 1},
+                    response_checksum_validation="when_required",
+                ),
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise HeadstartError(
+                f"the environment's AWS settings cannot be used ({type(error).__name__}); check AWS_PROFILE, "
+                "AWS_ENDPOINT_URL_S3 and what else begins with AWS_"
+            ) from None
+
+    def list(self, uri: str) -> Iterator[StoredObject]:
+        """Lists by ETag."""
+        bucket, name = split_address(uri)
+        if name and not name.endswith("/"):
+            try:
+                head = self._patiently(uri, self._client.head_object, Bucket=bucket, Key=name)
+            except NotFound:
+                name += "/"
+            else:
+                yield StoredObject(uri, name.rpartition("/")[2], head["ContentLength"], head.get("ETag", ""))
+                return
+        where = {"Bucket": bucket, "Prefix": name}
+        while True:
+            page = self._patiently(uri, self._client.list_objects_v2, **where)
+            for found in page.get("Contents", ()):
+                key = found["Key"]
+                if not key.endswith("/"):
+                    yield StoredObject(f"s3://{bucket}/{key}", key[len(name) :], found["Size"], found.get("ETag", ""))
+            if not page.get("IsTruncated"):
+                return
+            where["ContinuationToken"] = page["NextContinuationToken"]
+
+    def open_part(self, uri: str, start: int, version: str) -> Part:
+        """Asks for the bytes of one ETag."""
+        bucket, name = split_address(uri)
+        if not name:
+            raise HeadstartError(f"{uri} is a bucket; write s3://BUCKET/NAME for an object")
+        wanted = {"IfMatch": version} if version else {}
+        # A checksum is the whole object's, so only an answer from the first byte on can be held against it.
+        wanted |= {"Range": f"bytes={start}-"} if start else {"ChecksumMode": "ENABLED"}
+        answer = self._ask(uri, self._client.get_object, Bucket=bucket, Key=name, **wanted)
+        body = answer["Body"]
+        first, size = 0, answer["ContentLength"]
+        if "ContentRange" in answer:
+            first, size = content_range(answer["ContentRange"])
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                yield from body.iter_chunks(transfer.CHUNK_BYTES)
+            except FlexibleChecksumError:
+                raise Damaged("its checksum is wrong") from None
+            except (HTTPClientError, IncompleteReadError, HTTPError, OSError) as error:
+                raise interruption(error, uri) from None
+
+        return Part(first, size, answer.get("ETag", ""), _digest(answer), chunks(), body.close)
+
+    def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
+        """Sends an object with its SHA-256; a large one in parts, each with its own."""
+        bucket, name = split_address(uri)
+        if not name:
+            raise HeadstartError(f"{uri} is a bucket; write s3://BUCKET/NAME for an object")
+        where = {"Bucket": bucket, "Key": name}
+        condition = {} if version is None else {"IfMatch": version} if version else {"IfNoneMatch": "*"}
+        size = file.seek(0, io.SEEK_END)
+        try:
+            if size <= transfer.PART_BYTES:
+                file.seek(0)
+                sent = self._send(uri, self._client.put_object, file.read(), **where, **condition)
+                return str(sent["ETag"])
+            return self._put_parts(uri, where, file, max(transfer.PART_BYTES, -(-size // _PARTS)), condition)
+        except NotFound:
+            # What was to be replaced is gone.
+            if version and self._is_there(bucket):
+                raise Changed from None
+            raise
+
+    def _put_parts(
+        self, uri: str, where: dict[str, str], file: io.BufferedIOBase, part_bytes: int, condition: dict[str, str]
+    ) -> str:
+        upload = where | {"UploadId": self._patiently(uri, self._client.create_multipart_upload, "write", **where,
+                                                      ChecksumAlgorithm="SHA256")["UploadId"]}  # fmt: skip
+        parts: list[dict[str, Any]] = []
+        try:
+            file.seek(0)
+            while data := file.read(part_bytes):
+                number = {"PartNumber": len(parts) + 1}
+                sent = transfer.patiently(
+                    uri,
+                    lambda: self._send(uri, self._client.upload_part, data, **upload, **number),  # noqa: B023
+                    "write",
+                )
+                parts.append(number | {key: sent[key] for key in ("ETag", "ChecksumSHA256") if key in sent})
+            done = self._ask(
+                uri, self._client.complete_multipart_upload, "write", **upload, **condition,
+                MultipartUpload={"Parts": parts},
+            )  # fmt: skip
+        except BaseException:
+            with contextlib.suppress(HeadstartError, Interrupted, Changed):
+                self._ask(uri, self._client.abort_multipart_upload, "write", **upload)
+            raise
+        if "ETag" not in done:
+            raise Interrupted("the answer broke off")
+        return str(done["ETag"])
+
+    def _send(self, uri: str, operation: Callable[..., Any], data: bytes, **arguments: Any) -> Any:
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        return self._ask(uri, operation, "write", Body=data, ChecksumSHA256=checksum, **arguments)
+
+    def _is_there(self, bucket: str) -> bool:
+        try:
+            self._patiently(f"s3://{bucket}", self._client.head_bucket, "write", Bucket=bucket)
+        except NotFound:
+            return False
+        return True
+
+    def delete(self, uri: str) -> None:
+        """Removes the object; in a bucket with versions it stays as an old one."""
+        bucket, name = split_address(uri)
+        with contextlib.suppress(NotFound):
+            self._patiently(uri, self._client.delete_object, "write", Bucket=bucket, Key=name)
+
+    def _patiently(self, uri: str, operation: Callable[..., Any], doing: str = "read", **arguments: Any) -> Any:
+        return transfer.patiently(uri, lambda: self._ask(uri, operation, doing, **arguments), doing)
+
+    def _ask(self, uri: str, operation: Callable[..., Any], doing: str = "read", **arguments: Any) -> Any:
+        try:
+            return operation(**arguments)
+        except ClientError as error:
+            raise self._failure(uri, error.response, doing) from None
+        except (BotoConnectionError, HTTPClientError, ResponseParserError) as error:
+            raise interruption(error, uri, doing) from None
+        except ParamValidationError:
+            raise HeadstartError(f"cannot {doing} {uri}: no bucket can have such a name; check it") from None
+        except BotoCoreError as error:
+            raise HeadstartError(
+                f"cannot {doing} {uri}: the environment's AWS credentials cannot be used ({type(error).__name__}); "
+                "renew them, or unset them for anonymous access"
+            ) from None
+
+    def _failure(self, uri: str, answer: dict[str, Any], doing: str) -> Exception:
+        code = answer["Error"].get("Code", "")
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        reason = f"{status}" if code == f"{status}" else f"{status} {code}"
+        if status in transfer.PASSING or code in _TOO_BUSY | _DAMAGED:
+            return Interrupted(reason, retry_after(answer["ResponseMetadata"]["HTTPHeaders"].get("retry-after")))
+        if code == "NoSuchBucket":
+            return NotFound(f"cannot {doing} {uri}: there is no such bucket; check its name, and the endpoint")
+        match status:
+            case 412 | 416:
+                return Changed()
+            case 404:
+                return NotFound(f"cannot {doing} {uri}: there is no such object; check bucket and name")
+            case 401 | 403 if self._anonymous:
+                return HeadstartError(
+                    f"cannot {doing} {uri}: {reason} for anonymous access, as there are no credentials; set "
+                    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+                )
+            case 401 | 403:
+                rights = "list and read" if doing == "read" else "list, read and write"
+                return HeadstartError(
+                    f"cannot {doing} {uri}: {reason} for the environment's AWS credentials; check that they are "
+                    f"right, and that they may {rights} the bucket"
+                )
+        return HeadstartError(f"cannot {doing} {uri}: {reason}; check bucket, endpoint, region and credentials")
+
+
+def _digest(answer: dict[str, Any]) -> tuple[str, bytes] | None:
+    """The whole object's checksum: the one it was stored with, or the ETag where that is its MD5."""
+    if answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+        for field, algorithm in _CHECKSUMS.items():
+            # A composite checksum ends with the number of its parts, after a dash.
+            if "-" not in answer.get(field, "-"):
+                try:
+                    return algorithm, base64.b64decode(answer[field], validate=True)
+                except binascii.Error:
+                    continue
+    tag = answer.get("ETag", "").strip('"')
+    encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
+    if re.fullmatch("[0-9a-f]{32}", tag) and not encrypted:
+        return "md5", bytes.fromhex(tag)
+    return None

@@ -1,0 +1,311 @@
+"""Transfers that arrive whole: interrupted reads resume, and bytes of two versions are never put together."""
+
+import contextlib
+import contextvars
+import dataclasses
+import hashlib
+import io
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import tenacity
+
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 60.0
+"""How long to try again without one new byte."""
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 20.0
+"""Between two attempts, also where the server asks for more."""
+
+STARTS = 3
+"""How often to begin with the first byte, when the checksum was wrong or the object changed underway."""
+
+SLOW_START_SECONDS = 120.0
+LEAST_BYTES_PER_SECOND = 2**15
+"""An object has to arrive within the one, and as long besides as its bytes take at the other."""
+
+CHUNK_BYTES = 64 * 2**10
+PART_BYTES = 8 * 2**20
+"""A larger object is written in parts of this size."""
+
+CONNECTIONS = 32
+PASSING = {408, 429, 500, 502, 503, 504}
+"""Answers that a later attempt may not get."""
+
+
+_patience_seconds: contextvars.ContextVar[float | None] = contextvars.ContextVar("patience_seconds", default=None)
+
+
+class NotFound(HeadstartError):
+    """There is no such object, or no such bucket."""
+
+
+class TooLarge(HeadstartError):
+    """The object has more bytes than were to be accepted."""
+
+
+class Interrupted(Exception):
+    """A failure that may pass.
+
+    Args:
+        reason: What happened, without any address.
+        pause: How long the server asks us to wait, in seconds; 0 where it does not say.
+    """
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+class Changed(Exception):
+    """The object is there in another version."""
+
+
+class Damaged(Exception):
+    """What came is not what was stored."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A server's answer: an object's bytes from some byte to the end.
+
+    Attributes:
+        start: The first byte.
+        size: Of the whole object in bytes; -1 where the server does not say.
+        version: The object's; empty where the server does not say.
+        digest: Name and value of a checksum of the whole object, where the answer has one and starts at byte 0.
+        chunks: The bytes; `Interrupted` where they break off.
+        close: Drops whatever has not been read.
+    """
+
+    start: int
+    size: int
+    version: str
+    digest: tuple[str, bytes] | None
+    chunks: Iterator[bytes]
+    close: Callable[[], object]
+
+
+def transfer(
+    name: str,
+    open_part: Callable[[int, str], Part],
+    file: io.BufferedIOBase,
+    version: str = "",
+    max_bytes: int | None = None,
+) -> str:
+    """Writes a whole object to a file.
+
+    Args:
+        name: The object as errors name it.
+        open_part: Asks the server for the bytes from some byte on, in some version.
+        file: Empty, writable and seekable.
+        version: The only one to accept; empty for whichever is there.
+        max_bytes: The largest object to accept, in bytes.
+
+    Returns:
+        Its version; empty where the server does not say.
+
+    Raises:
+        TooLarge: The object has more than `max_bytes`.
+        HeadstartError: It cannot be read, or is no longer in that version.
+        OSError: The file cannot be written.
+    """
+    for _ in range(STARTS):
+        try:
+            return _Transfer(name, open_part, file, version, max_bytes).run()
+        except Changed:
+            if version:
+                raise HeadstartError(f"{name} changed while it was read; start again") from None
+            reason, way_out = "it changed while it was read", "start again when nothing writes to it"
+        except Damaged as error:
+            reason, way_out = str(error), "check the network, or store the object anew"
+        event("read_again", address=name, reason=reason)
+    raise HeadstartError(f"cannot read {name}: {reason}, {STARTS} times in a row; {way_out}")
+
+
+@contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Sets how long this thread tries again without a new byte, in a `with` block, in place of `PATIENCE_SECONDS`.
+
+    Args:
+        seconds: 0: everything is tried once.
+    """
+    token = _patience_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        _patience_seconds.reset(token)
+
+
+def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
+    """Calls until it is not interrupted, with growing pauses, for as long as our patience lasts.
+
+    Args:
+        name: What is read or written, for the error.
+        call: One attempt; raises `Interrupted` where another is worth while.
+        doing: ``read`` or ``write``, for the error.
+
+    Raises:
+        HeadstartError: The last attempt was interrupted as well.
+    """
+    seconds = _patience_seconds.get()
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Interrupted),
+        stop=tenacity.stop_before_delay(PATIENCE_SECONDS if seconds is None else seconds),
+        wait=_pause,
+        before_sleep=lambda state: event(
+            "retry", address=name, reason=_outcome(state), attempt=state.attempt_number, pause=state.upcoming_sleep
+        ),
+        reraise=True,
+    )
+    try:
+        return attempts(call)
+    except Interrupted as error:
+        again = "" if seconds == 0 else ", again and again"
+        raise HeadstartError(
+            f"cannot {doing} {name}: {error}{again}; check the address and the network, or try later"
+        ) from None
+
+
+def _outcome(state: tenacity.RetryCallState) -> Interrupted:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, Interrupted)  # noqa: S101
+    return error
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    growing = tenacity.wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)(state)
+    return max(growing, min(_outcome(state).pause, LONGEST_PAUSE_SECONDS))
+
+
+class _Transfer:
+    """One transfer from the first byte to the last."""
+
+    def __init__(
+        self,
+        name: str,
+        open_part: Callable[[int, str], Part],
+        file: io.BufferedIOBase,
+        version: str,
+        max_bytes: int | None,
+    ) -> None:
+        self._name = name
+        self._open_part = open_part
+        self._file = file
+        self._version = version
+        self._max_bytes = max_bytes
+        self._furthest = 0
+        self._started = time.monotonic()
+        self._rewind()
+
+    def run(self) -> str:
+        while not patiently(self._name, self._advance):
+            pass
+        if self._hash and self._hash.digest() != self._digest:
+            raise Damaged("its checksum is wrong")
+        return self._version
+
+    def _rewind(self) -> None:
+        if self._file.tell():
+            self._file.seek(0)
+            self._file.truncate()
+        self._position = 0
+        self._size = -1
+        self._digest = b""
+        self._hash: _Hash | None = None
+
+    def _advance(self) -> bool:
+        """Takes one answer as far as it comes; whether that was the rest.
+
+        Raises:
+            Interrupted: Not one byte came that had not come before.
+        """
+        furthest = self._furthest
+        try:
+            # What has no version cannot be continued: it might be another object by now.
+            start = self._position if self._version else 0
+            with contextlib.closing(self._open_part(start, self._version)) as part:
+                self._begin(part)
+                for chunk in part.chunks:
+                    self._write(chunk)
+            if self._position < self._size:
+                raise Interrupted("the connection ended early")
+        except Interrupted as error:
+            if self._furthest == furthest:
+                raise
+            event("interrupted", address=self._name, reason=error, bytes=self._position, of=self._size)
+            return False
+        return True
+
+    def _begin(self, part: Part) -> None:
+        if self._version and part.version and part.version != self._version:
+            raise Changed
+        if part.start == 0:
+            self._rewind()
+            self._size = part.size
+            self._version = part.version or self._version
+            if part.digest:
+                algorithm, self._digest = part.digest
+                self._hash = _new_hash(algorithm)
+        elif (part.start, part.size) != (self._position, self._size):
+            raise Damaged("the server sent other bytes than it was asked for")
+        self._check_size(self._size)
+
+    def _write(self, chunk: bytes) -> None:
+        self._position += len(chunk)
+        self._check_size(self._position)
+        self._check_pace()
+        if 0 <= self._size < self._position:
+            raise Damaged("more bytes came than were announced")
+        self._file.write(chunk)
+        if self._hash:
+            self._hash.update(chunk)
+        self._furthest = max(self._furthest, self._position)
+
+    def _check_size(self, size: int) -> None:
+        if self._max_bytes is not None and size > self._max_bytes:
+            raise TooLarge(f"{self._name} has {size} bytes or more, over the limit of {self._max_bytes}")
+
+    def _check_pace(self) -> None:
+        """Gives up an object that comes so slowly that somebody seems to mean it so."""
+        seconds = time.monotonic() - self._started
+        if seconds > SLOW_START_SECONDS + max(self._size, self._position) / LEAST_BYTES_PER_SECOND:
+            raise HeadstartError(
+                f"cannot read {self._name}: after {seconds:.0f} s only {self._position:,} bytes have come; check the "
+                "server and the network"
+            )
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> object: ...
+    def digest(self) -> bytes: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+def _new_hash(algorithm: str) -> _Hash:
+    if algorithm == "crc32":
+        return _Crc32()
+    if algorithm == "crc32c":
+        import google_crc32c
+
+        return google_crc32c.Checksum()  # type: ignore[no-any-return]
+    return hashlib.new(algorithm, usedforsecurity=False)

@@ -1,0 +1,66 @@
+"""Log lines of `key=value`, which a cluster's log viewer can search and the command line can follow."""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from headstart.components.core.util.printable import visible
+
+T = TypeVar("T")
+
+_LOGGER = logging.getLogger("headstart")
+_SECONDS_BETWEEN_PROGRESS_LINES = 1.0
+# Other blanks, such as the wide one of Japanese, belong to a name.
+_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
+_QUOTED = re.compile(r"[\s\"'\\]")
+
+
+def start_logging() -> None:
+    """Sends this package's log lines to standard error, once, whatever the root logger does."""
+    if not _LOGGER.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        _LOGGER.addHandler(handler)
+        _LOGGER.setLevel(logging.INFO)
+        _LOGGER.propagate = False
+
+
+def event(name: str, **fields: object) -> None:
+    """Logs `event=name key=value …`; text with spaces is quoted, floats keep six significant digits."""
+    words = [f"event={name}", *(f"{key}={_format(value)}" for key, value in fields.items())]
+    _LOGGER.info(" ".join(words))
+
+
+def progress(what: str, done: int, total: int, **fields: object) -> None:
+    """Logs how far a piece of work is: `event=progress what=… done=… total=… …`."""
+    event("progress", what=what, done=done, total=total, **fields)
+
+
+def tracked(items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
+    """Passes `items` on and logs the progress about once a second, and at the end.
+
+    Args:
+        items: What is done one after the other.
+        what: The kind of work, for the log.
+        total: How much there is in all.
+        size: How much of it an item is.
+    """
+    last, done = time.monotonic(), 0
+    for item in items:
+        yield item
+        done += size(item)
+        if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_PROGRESS_LINES:
+            last = time.monotonic()
+            progress(what, done, total)
+
+
+def _format(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = visible(_BLANKS.sub(" ", str(value)).strip(" "))
+    if not text or _QUOTED.search(text):
+        return '"' + text.replace("\\", "\\\\").replace('"', "'") + '"'
+    return text

@@ -1,0 +1,184 @@
+"""`headstart learning-rate`."""
+
+import contextlib
+import functools
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.storage.files import expanded, full_disk_in_one_line
+from headstart.components.core.util.errors import unknown_name
+from headstart.pipelines.cli.options import takes_parameters
+from headstart.pipelines.cli.quiet import import_tensorflow
+from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.definitions.variant_options import DATA, TRAINING
+from headstart.pipelines.local.interruption import interruptible, interruption_told
+from headstart.pipelines.local.output import check_outside, written
+from headstart.pipelines.local.temporary_folder import temporary_folder
+from headstart.pipelines.progress.events import (
+    ClassesFound,
+    StageEnded,
+    StageProgress,
+    StageStarted,
+    Warned,
+    parse,
+)
+
+if TYPE_CHECKING:
+    from headstart.components.core.reports.learning_rate import About, RangeTest
+    from headstart.components.core.training.fit import Work
+    from headstart.pipelines.progress.display import RunDisplay
+
+HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
+_STAGES = (HEAD, FINE_TUNING, FROM_SCRATCH)
+
+
+@functools.partial(takes_parameters, names={*DATA, *TRAINING, "record_uri"} - {"checkpoint_uri"})
+def learning_rate(
+    *,
+    parameters: Parameters,
+    stage: Annotated[
+        str, typer.Option(help=f"What would be trained: {', '.join(_STAGES)}. Before fine-tuning a head is trained.")
+    ] = HEAD,
+    steps: Annotated[
+        int,
+        typer.Option(help="Steps from the lowest rate to the highest; more give a clearer curve.", min=20),
+    ] = 100,
+    output: Annotated[
+        Path, typer.Option(help="Folder that receives learning_rate.html, the plot, and learning_rate.csv.")
+    ] = Path("learning-rate"),
+) -> None:
+    """Looks for a learning rate: trains for some steps with a rate that grows, and shows what the loss does.
+
+    Everything but the rate is as `headstart run` has it with the same options; nothing that is trained is kept, what
+    the frozen layers say of the pictures is, for the run.
+    """
+    if stage not in _STAGES:
+        unknown_name("stage", stage, list(_STAGES))
+    parameters = parameters.on_this_machine()
+    output = expanded(output).absolute()
+    check_outside(output, parameters.data)
+    with written(output, "folder"):
+        output.mkdir(parents=True, exist_ok=True)
+    # TensorFlow's own chatter; a user's setting goes before.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    console = Console()
+    with (
+        interruption_told(console, output),
+        interruptible(),
+        temporary_folder() as folder,
+    ):
+        test, about = _find(parameters, stage, steps, folder, console)
+
+    from headstart.components.core.reports.learning_rate import PAGE, write_range_test
+
+    with written(output, "folder"):
+        write_range_test(output, test, about)
+    console.print(test.in_words(), highlight=False, soft_wrap=True)
+    console.print(f"plot    {output / PAGE}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"to take it    --set {about.setting(test)}", markup=False, highlight=False, soft_wrap=True)
+
+
+@full_disk_in_one_line()
+def _find(
+    parameters: Parameters, stage: str, steps: int, folder: Path, console: Console
+) -> tuple["RangeTest", "About"]:
+    from headstart.components.core.reports.learning_rate import About, judged
+    from headstart.components.train_head.step import train_head
+    from headstart.pipelines.progress.display import RunDisplay
+
+    recipe, seed = parameters.training().resolved(), parameters.seed
+    with RunDisplay(console, stages=4 if stage == FINE_TUNING else 3) as display, _told(display):
+        data = _data(parameters, folder, display)
+        import_tensorflow()
+        if stage == FINE_TUNING:
+            with _shown(display, "train-head"):
+                train_head(*data, folder / HEAD, recipe, seed, parameters.record_uri)
+        with _shown(display, "learning-rate"), _work(stage, folder / HEAD, data, recipe, parameters) as work:
+            from headstart.components.core.training.range_test import range_test
+
+            made = range_test(work.tail, work.train, work.plan, work.paces, steps)
+    return judged(made), About(stage, work.learn.images, work.plan.training.batch_size, seed)
+
+
+def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
+    """The training and the validation set, as a run has them."""
+    from headstart.components.download_dataset.step import Settings, download_dataset
+    from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+
+    dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
+    asked = parameters
+    with _shown(display, "download-dataset"):
+        settings = Settings(
+            asked.labels,
+            asked.max_side,
+            asked.max_bad_fraction,
+            asked.sha256,
+            asked.corrections,
+            asked.class_level,
+            asked.image_column,
+            asked.label_column,
+        )
+        download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
+    with _shown(display, "split-dataset"):
+        shares = Shares(asked.counts, asked.fractions, asked.class_counts)
+        dealing = Dealing(shares, asked.order, asked.seed, tiny_classes=asked.tiny_classes)
+        split_dataset(dataset, train, validation, test, dealing)
+    return train, validation
+
+
+@contextlib.contextmanager
+def _work(
+    stage: str, head: Path, data: tuple[Path, Path], recipe: Recipe, parameters: Parameters
+) -> Iterator["Work"]:
+    from headstart.components.fine_tune.step import fine_tuning_work
+    from headstart.components.train_from_scratch.step import from_scratch_work
+    from headstart.components.train_head.step import head_work
+
+    seed, record_uri = parameters.seed, parameters.record_uri
+    if stage == HEAD:
+        with head_work(*data, recipe, seed, record_uri) as (work, _):
+            yield work
+    elif stage == FINE_TUNING:
+        with fine_tuning_work(head, *data, recipe, seed, record_uri) as work:
+            yield work
+    else:
+        with from_scratch_work(*data, recipe, seed) as work:
+            yield work
+
+
+@contextlib.contextmanager
+def _shown(display: "RunDisplay", stage: str) -> Iterator[None]:
+    """Shows that a stage begins, and how it ends."""
+    display.show(StageStarted(stage))
+    try:
+        yield
+    except BaseException:
+        display.show(StageEnded(stage, False))
+        raise
+    display.show(StageEnded(stage, True))
+
+
+@contextlib.contextmanager
+def _told(display: "RunDisplay") -> Iterator[None]:
+    """Shows the progress that the steps log."""
+
+    class Show(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = parse(record.getMessage())
+            if isinstance(event, StageProgress | ClassesFound | Warned):
+                display.show(event)
+
+    logger, handler = logging.getLogger("headstart"), Show()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

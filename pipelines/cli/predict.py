@@ -1,0 +1,210 @@
+"""`headstart predict`."""
+
+import contextlib
+import functools
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+
+import typer
+
+from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.printable import visible
+from headstart.pipelines.cli.quiet import import_tensorflow
+from headstart.pipelines.local.output import written_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXIT_STATUSES = (
+    "Exit status: 0 every image was read; 1 the model cannot be used, or nothing can be written; 2 wrong options; "
+    "3 some images could not be read; 130 Ctrl-C; 141 whoever read the output has gone."
+)
+
+_TABLE = "table"
+_STDIN = "-"
+_UNREADABLE, _INTERRUPTED, _BROKEN_PIPE = 3, 130, 141
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Output folder of a run, a model's folder, or where models are published: a path, or an "
+            "http(s)://, gs:// or s3:// address.",
+            show_default=False,
+        ),
+    ],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, patterns such as 'new/**/*.jpg', archives, manifests, Parquet, and addresses of "
+            "any of these or of prefixes; -: read such paths from standard input, one a line.",
+            show_default=False,
+        ),
+    ],
+    precision: Annotated[
+        float,
+        typer.Option(
+            help="Share of right answers that is wanted: 0.95 or 0.99; where the model is less sure it says nothing. "
+            "0: an answer for every image.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write, whole or not at all: .jsonl, .csv or .parquet.", show_default=False),
+    ] = None,
+    image_column: Annotated[
+        str,
+        typer.Option(
+            help="Column of manifests and Parquet that names or holds the image; 'image' and other usual names are "
+            "known.",
+            show_default=False,
+        ),
+    ] = "",
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="'table', 'jsonl', 'csv' or 'parquet'; left out: by the file's suffix; a table on a terminal.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Says what images show, with the probability of each class; one that cannot be read stops no other."""
+    from headstart.components.predict_images.inputs import check_paths
+
+    form = _form(form, output)
+    check_paths(paths)
+    # TensorFlow's own chatter; a user's setting goes before.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What libraries think of an image is told as the reason, if it is one.
+    warnings.simplefilter("ignore")
+    try:
+        unreadable = _predict(model, _lines(paths), precision, form, output, image_column)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    except BrokenPipeError:
+        # The interpreter writes what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_BROKEN_PIPE) from None
+    if unreadable:
+        raise typer.Exit(_UNREADABLE)
+
+
+def _form(form: str, output: Path | None) -> str:
+    from headstart.components.predict_images.output import FORMATS
+
+    if not form:
+        if output is None:
+            return _TABLE if sys.stdout.isatty() else "jsonl"
+        form = output.suffix.lower().removeprefix(".")
+        if form not in FORMATS:
+            raise HeadstartError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in FORMATS)}")
+    if form not in (_TABLE, *FORMATS):
+        unknown_name("format", form, [_TABLE, *FORMATS])
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise HeadstartError("Parquet is not for a terminal; name a file with --output")
+    return form
+
+
+def _lines(paths: list[str]) -> Iterator[str]:
+    for path in paths:
+        if path != _STDIN:
+            yield path
+            continue
+        for line in sys.stdin.buffer:
+            if b"\0" in line:
+                raise HeadstartError("standard input holds no paths; put the image into a file, and name that")
+            if name := os.fsdecode(line.rstrip(b"\r\n")):
+                yield name
+
+
+class Terminal(io.RawIOBase):
+    """Writes to a terminal what it can show, line by line."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Writes UTF-8 text, what cannot be shown escaped; returns the number of bytes that were taken."""
+        lines = bytes(content).decode("utf-8", "replace").split("\n")
+        sys.stdout.buffer.write("\n".join(map(visible, lines)).encode())
+        return len(content)
+
+    def flush(self) -> None:
+        """Passes on what has been written."""
+        sys.stdout.buffer.flush()
+
+
+def _standard_output() -> BinaryIO:
+    return cast(BinaryIO, Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
+
+
+def _predict(
+    address: str, paths: Iterable[str], precision: float, form: str, output: Path | None, image_column: str
+) -> bool:
+    """Whether some images could not be read."""
+    from headstart.components.core.storage.files import expanded
+    from headstart.components.core.storage.stores import is_remote
+    from headstart.components.predict_images.inputs import named
+    from headstart.components.predict_images.model_location import located
+    from headstart.components.predict_images.output import FORMATS, Tally
+    from headstart.components.predict_images.predict import answers, open_model
+    from headstart.pipelines.local.temporary_folder import temporary_folder
+
+    # A model of this machine needs no copy, and predicting no place to write to.
+    copies = temporary_folder() if is_remote(address) else contextlib.nullcontext()
+    with copies, located(address) as found, contextlib.ExitStack() as opened:
+        model = open_model(found, precision)
+        if not model.trust.calibrated:
+            typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)
+        import_tensorflow()
+        tally = Tally()
+        write = write_table if form == _TABLE else FORMATS[form]
+        with written_file(expanded(output)) if output else contextlib.nullcontext(_standard_output()) as file:
+            images = named(paths, opened, image_column)
+            told = functools.partial(typer.echo, err=True)
+            write(tally.count(answers(model, images, told)), model.schema, file)
+    if tally.unreadable:
+        typer.echo(tally.in_words(), err=True)
+    return bool(tally.unreadable)
+
+
+def write_table(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema", file: BinaryIO) -> None:
+    """Writes lines for people, each batch as soon as it is there: label, its probability, file.
+
+    Args:
+        batches: Answers.
+        schema: Their columns.
+        file: Where to.
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    from headstart.components.core.artifacts.predictions import PROBABILITY
+
+    columns = [name for name in schema.names if name.startswith(PROBABILITY)]
+    width = max(cell_len(text) for text in ("label", *(name.removeprefix(PROBABILITY) for name in columns)))
+
+    def line(label: str, probability: str, rest: str) -> str:
+        return f"{set_cell_size(label, width)}  {probability:>11}  {rest}\n"
+
+    file.write(line("label", "probability", "file").encode())
+    for batch in batches:
+        for row in batch.to_pylist():
+            if row["reason"]:
+                text = line("", "", f"{visible(row['file'])}: {row['reason']}: {row['detail']}")
+            else:
+                text = line(
+                    visible(row["label"] or "?"), f"{max(row[name] for name in columns):.3f}", visible(row["file"])
+                )
+            file.write(text.encode())
+        file.flush()

@@ -1,0 +1,61 @@
+"""`headstart publish`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.components.core.util.errors import HeadstartError
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(help="Output folder of a run.", show_default=False)],
+    uri: Annotated[
+        str,
+        typer.Argument(
+            help="Where models of this kind are published: a folder, or a gs:// or s3:// address.", show_default=False
+        ),
+    ],
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A form to make beside the SavedModel: 'litert', 'litert_int8' or 'onnx'. Give it several times for "
+            "several.",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="How far a probability may be from the evaluated one.", min=0, max=1)
+    ] = 0.01,
+) -> None:
+    """Publishes the model of a run in the forms that servers take, and puts it in the place of the one in use.
+
+    Before that it is loaded without this package, and has to answer the test images as it was evaluated.
+    """
+    from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
+    from headstart.components.core.registry.version_files import check_installed
+    from headstart.components.publish_model.step import Inputs, publish_model
+    from headstart.pipelines.local.run import TEST, TRAIN
+    from headstart.pipelines.local.temporary_folder import temporary_folder
+
+    check_installed(export or [])
+    for part in ("model", "evaluation", TEST):
+        if not (run / part).is_dir():
+            raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has ended well")
+    train = run / TRAIN
+    inputs = Inputs(
+        run / "model",
+        run / "evaluation",
+        run / TEST,
+        train if train.is_dir() else None,
+        exports=export or [],
+        tolerance=tolerance,
+    )
+    with temporary_folder():
+        outcome = publish_model(inputs, uri)
+    if outcome.status == OVERTAKEN:
+        raise HeadstartError(
+            f"{outcome.replaced} came into use at {uri} in the meantime, and stays; see headstart models show {uri}"
+        )
+    what = "is in use already" if outcome.status == UNCHANGED else "is in use"
+    typer.echo(f"{outcome.version} {what}: {outcome.address}")

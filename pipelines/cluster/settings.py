@@ -1,0 +1,207 @@
+"""What the commands that talk to a cluster need to know of it: from a file, the environment and flags."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from headstart.components.core.storage.files import expanded
+from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.definitions.profile import DEFAULT_PROFILE, profile_names
+
+FILE = "headstart.yaml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        meaning: What it says, for help and listings.
+        variable: The environment variable that sets it.
+        default: What holds when nothing sets it.
+        secret: Whether its value must never be shown.
+    """
+
+    meaning: str
+    variable: str
+    default: str = ""
+    secret: bool = False
+
+
+SETTINGS = {
+    "host": Setting(
+        "Address of KFP, https://…; left out: as kfp finds it, in the cluster or by kubectl's configuration.",
+        "HEADSTART_KFP_HOST",
+    ),
+    "namespace": Setting("Namespace of the runs, on a KFP of several users.", "HEADSTART_NAMESPACE"),
+    "experiment": Setting("Experiment that the runs belong to.", "HEADSTART_EXPERIMENT", "Default"),
+    "token": Setting("Bearer token for KFP, if kfp's own ways to sign in do not do.", "HEADSTART_TOKEN", secret=True),
+    "pipeline_root": Setting(
+        "Where artifacts go: gs://, s3:// or minio://; left out: where the cluster puts them.",
+        "HEADSTART_PIPELINE_ROOT",
+    ),
+    "service_account": Setting(
+        "Kubernetes service account of the pods; left out: the cluster's own.", "HEADSTART_SERVICE_ACCOUNT"
+    ),
+    "profile": Setting(
+        f"What pods ask for: {', '.join(profile_names())}, or a file.", "HEADSTART_PROFILE", DEFAULT_PROFILE
+    ),
+    "registry": Setting("What stands before the images' names: registry.example/team.", "HEADSTART_REGISTRY"),
+    "image": Setting("Container image of every stage, in place of the profile's.", "HEADSTART_IMAGE"),
+    "timeout": Setting("Seconds that KFP may take to answer one request.", "HEADSTART_TIMEOUT", "60"),
+}
+"""Every setting by its name in the file; the flag is the same with dashes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings in force; an empty text stands for what is left out.
+
+    Attributes:
+        host: Address of KFP.
+        namespace: Namespace of the runs.
+        experiment: Name of an experiment.
+        token: Bearer token.
+        pipeline_root: Where artifacts go.
+        service_account: Service account of the pods.
+        profile: Name or file of a cluster profile.
+        registry: What stands before names of images.
+        image: Image of every stage.
+        timeout: Seconds for one request.
+        sources: By name, where the value came from.
+    """
+
+    host: str
+    namespace: str
+    experiment: str
+    token: str = dataclasses.field(repr=False)
+    pipeline_root: str
+    service_account: str
+    profile: str
+    registry: str
+    image: str
+    timeout: str
+    sources: Mapping[str, str]
+
+    @property
+    def seconds(self) -> float:
+        """How long a request may take.
+
+        Raises:
+            HeadstartError: The setting is no number above 0.
+        """
+        try:
+            seconds = float(self.timeout)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < math.inf:
+            raise HeadstartError(
+                f"timeout {self.timeout!r} (from {self.sources['timeout']}): give seconds, more than 0"
+            )
+        return seconds
+
+    def check_pipeline_root(self) -> None:
+        """Refuses a place for artifacts that pods cannot reach.
+
+        Raises:
+            HeadstartError: It is a path of this machine, or has a scheme that KFP does not write to.
+        """
+        root = self.pipeline_root
+        if not root:
+            return
+        scheme, _, rest = root.partition("://")
+        named = f"pipeline_root {root!r} (from {self.sources['pipeline_root']})"
+        if not rest or scheme == "file":
+            raise HeadstartError(
+                f"{named} is a path of this machine, which pods do not see; pass gs://, s3:// or minio://"
+            )
+        if scheme in ("http", "https"):
+            raise HeadstartError(f"{named}: KFP cannot write there; pass gs://, s3:// or minio://")
+        if scheme not in ("gs", "s3", "minio"):
+            raise HeadstartError(f"{named}: unknown scheme {scheme!r}; KFP writes to gs://, s3:// and minio://")
+        if not rest.split("/")[0]:
+            raise HeadstartError(f"{named} names no bucket")
+
+    def check_host(self) -> None:
+        """Refuses an address that is none.
+
+        Raises:
+            HeadstartError: It is no http(s) address, or has a password in it.
+        """
+        if not self.host:
+            return
+        if "@" in self.host:
+            raise HeadstartError("host has a password in it, which logs would show; pass a token by HEADSTART_TOKEN")
+        named = f"host {self.host!r} (from {self.sources['host']})"
+        try:
+            parts = urlsplit(self.host)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            valid = False
+        if not valid or any(character.isspace() for character in self.host):
+            raise HeadstartError(f"{named} is no address; pass one such as https://kfp.example.com/pipeline")
+
+
+def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings:
+    """Gathers the settings: defaults, then the file, the environment, and flags, of which the later wins.
+
+    Args:
+        flags: By name, what the command line says; None or absent where it says nothing.
+        config: A file to read in place of `headstart.yaml` in the working folder.
+
+    Raises:
+        HeadstartError: The file cannot be read, has an unknown key, or a value that is no text.
+    """
+    values = {name: (setting.default, "default") for name, setting in SETTINGS.items()}
+    path = expanded(config or FILE)
+    if config or path.exists():
+        values |= {name: (value, str(path)) for name, value in _read(path).items()}
+    for name, setting in SETTINGS.items():
+        if (value := os.environ.get(setting.variable)) is not None:
+            values[name] = (value, setting.variable)
+        if (flag := flags.get(name)) is not None:
+            values[name] = (flag, f"--{name.replace('_', '-')}")
+    return Settings(
+        **{name: value for name, (value, _) in values.items()},
+        sources={name: source for name, (_, source) in values.items()},
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise HeadstartError(f"{str(path)!r} cannot be read ({reason})") from None
+    # Of a date that there is not it raises a bare ValueError.
+    except (yaml.YAMLError, ValueError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        # Not the parser's own words: they quote the line, which may be the token's.
+        raise HeadstartError(f"{str(path)!r} is no YAML{line}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise HeadstartError(f"{str(path)!r} must have lines of `name: value`; known: {', '.join(SETTINGS)}")
+    return {_known(path, name): _text(path, name, value) for name, value in content.items()}
+
+
+def _known(path: Path, name: Any) -> str:
+    if name not in SETTINGS:
+        raise HeadstartError(f"{str(path)!r}: unknown key {name!r}; {nearest(str(name), list(SETTINGS))}")
+    return str(name)
+
+
+def _text(path: Path, name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise HeadstartError(f"{str(path)!r}: {name} must be one text, not {type(value).__name__}")
+    return str(value)

@@ -1,0 +1,62 @@
+"""The process that runs the pipeline with kfp's local runner; `headstart run` starts it and reads its output.
+
+Its standard input carries one line of JSON, and then stays open for as long as the parent lives: when it closes,
+whatever the reason, this process ends itself and every step with it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from kfp import local
+from kfp.local import subprocess_task_handler
+
+from headstart.pipelines.definitions.compare_methods import build_comparison
+from headstart.pipelines.definitions.profile import Network, Profile, Retries
+from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
+from headstart.pipelines.definitions.transfer_learning import build_pipeline
+from headstart.pipelines.local.step_process import run_step
+
+
+def main() -> None:
+    """Reads the request, `root`, `pipeline`, `from_scratch` and the pipeline's `parameters`, and runs it."""
+    request = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _keep_python3_in_arguments()
+    # Trying again costs a cluster's user nothing and a laptop's user minutes: here the first failure is told.
+    # And whatever this machine computes on will do.
+    once = Profile(retries=Retries(count=0), network=Network(accelerator_limit=0))
+    if request["pipeline"] == COMPARE_METHODS:
+        # At once they would take each other's cores, and what each costs could not be told.
+        pipeline = build_comparison(once, parallelism=1)
+    else:
+        pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
+    subprocess_task_handler.run_local_subprocess = run_step
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
+    pipeline(**request["parameters"])
+
+
+def _end_with_parent() -> None:
+    # The descriptor itself, not sys.stdin: a thread that waits inside its buffer blocks the interpreter's exit.
+    while os.read(0, 1024):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def _keep_python3_in_arguments() -> None:
+    """Makes kfp's replacement of "python3" by the interpreter's path, done in every argument, change nothing.
+
+    A folder that is called `python3-pictures` would not be found otherwise.
+    """
+    folder = Path(sys.executable).parent
+    if shutil.which("python3", path=str(folder)):
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
+        sys.executable = "python3"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Files are kept as they came, of each form, and a published model is asked of them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import DEALING, HEAD_RECIPE
+from PIL import Image
+from support.forms import GRAY, PALETTE, RGB, forms, png
+from support.fuzzed import picture
+
+from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
+from headstart.components.core.images.file_forms import form_of
+from headstart.components.core.networks.saving import load_model
+from headstart.components.core.registry.version_files import SAVED_MODEL
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.download_dataset.step import download_dataset
+from headstart.components.evaluate_model.step import Inputs as Evaluated
+from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.publish_model.parity import compare_forms
+from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version
+from headstart.components.split_dataset.step import split_dataset
+from headstart.components.train_head.step import train_head
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("JPEG RGB", "JPEG colour"),
+        ("JPEG L progressive", "JPEG gray progressive"),
+        ("JPEG arithmetic", "JPEG colour arithmetic"),
+        ("JPEG orientation 6 <", "JPEG colour EXIF"),
+        ("PNG palette 2 transparent interlaced", "PNG palette 2 interlaced transparent"),
+        ("PNG RGBA 16", "PNG RGBA 16"),
+        ("GIF 16 transparent", "GIF transparent"),
+        ("GIF whose frame is a part of the canvas", "GIF part of the canvas"),
+        ("BMP 8, run lengths", "BMP 8 run lengths"),
+        ("BMP 24, header of 12", "BMP 24"),
+        ("WebP animated transparent", "WebP animated transparent"),
+        ("WebP lossless", "WebP lossless"),
+    ],
+)
+def test_form_is_named(name: str, form: str) -> None:
+    assert form_of(forms()[name](picture())) == form
+
+
+def test_cut_files_have_some_form() -> None:
+    """Only files that a decoder has read are asked about; none may raise all the same."""
+    for encode in forms().values():
+        content = encode(picture())
+        for kept in (0, 1, 3, 11, 17, 29, 33, 34, 35, 60, 800):
+            assert form_of(content[:kept])
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run makes of pictures of which some are of other forms than most."""
+    root = tmp_path_factory.mktemp("run")
+    shutil.copytree(pictures, root / "data")
+    cats = sorted((root / "data").glob("cat.*.jpg"))[:6]
+    for path, kind in zip(cats, ("tiff", "palette", "palette", "palette", "deep", "runs"), strict=True):
+        image = Image.open(path).convert("RGB")
+        path.unlink()
+        match kind:
+            case "tiff":
+                image.save(path.with_suffix(".tif"))
+            case "palette":
+                path.with_suffix(".png").write_bytes(png(image, PALETTE, 4))
+            case "deep":
+                path.with_suffix(".png").write_bytes(png(image, GRAY, 16, bits=12))
+            case "runs":
+                path.with_suffix(".bmp").write_bytes(forms()["BMP 8, run lengths"](image))
+    download_dataset([str(root / "data")], root / "dataset", root / "hygiene.html")
+    splits = {name: root / name for name in ("train", "validation", "test")}
+    split_dataset(root / "dataset", **splits, dealing=DEALING)
+    train_head(splits["train"], splits["validation"], root / "model", HEAD_RECIPE, seed=0)
+    evaluate_model(
+        Evaluated(root / "model", splits["test"], splits["validation"]), root / "evaluation", root / "report.html"
+    )
+    build_version(Inputs(root / "model", root / "evaluation", splits["test"]), root / "version")
+    return root
+
+
+def test_two_files_of_each_form_go_along_with_the_test_set(run: Path) -> None:
+    kept: dict[str, list[int]] = {}
+    for each in read_originals(run / "test"):
+        kept.setdefault(each.form, []).append(each.files)
+        assert (run / "data" / each.path).read_bytes() == each.content
+    assert kept["TIFF"] == [1] and kept["PNG palette 4"] == [3, 3] and kept["PNG gray 16"] == [1]
+    assert not (run / "train" / ORIGINALS).exists()
+
+
+def test_card_says_which_forms_the_saved_model_does_not_read(run: Path) -> None:
+    card = json.loads((run / "version" / "model_card.json").read_text())
+    found = card["parity"]["forms"]
+    assert {form for form, each in found.items() if not each["read"]} == {"TIFF", "BMP 8 run lengths"}
+    assert found["PNG palette 4"] == found["PNG palette 4"] | {"files": 3, "asked": 2, "read": 2}
+    assert max(each["largest_difference"] for each in found.values()) < 1e-4
+    text = (run / "version" / "model_card.md").read_text()
+    assert "the SavedModel does not read: BMP 8 run lengths (1), TIFF (1)." in text
+    assert not list((run / "version").rglob(ORIGINALS)), "no pictures of the user"
+
+
+def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
+    info = read_model_info(run / "model")
+    assert info.ranges is not None and info.ranges["PNG gray uint16"] == (0, 4095)
+    info.ranges["PNG gray uint16"] = (0, 65535)
+    temperature = temperature_of(read_metrics(run / "evaluation"))
+    with pytest.raises(
+        HeadstartError, match=r"nothing is published: .* of cat.*png \(PNG gray 16\) where predictions"
+    ):
+        compare_forms(
+            run / "version" / SAVED_MODEL, run / "test", load_model(run / "model"), info, temperature, 0.0005
+        )
+
+
+def test_dataset_without_originals_is_compared_by_its_stored_pictures_alone(run: Path, tmp_path: Path) -> None:
+    info = read_model_info(run / "model")
+    assert (
+        compare_forms(run / "version" / SAVED_MODEL, tmp_path, load_model(run / "model"), info, 1.0, TOLERANCE) == {}
+    )
+
+
+def test_damaged_originals_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / ORIGINALS).write_bytes(b"PAR1 no more")
+    with pytest.raises(HeadstartError, match=r"originals\.table is damaged"):
+        read_originals(tmp_path)
+
+
+def test_rgb_needs_no_form_of_its_own() -> None:
+    assert form_of(png(picture(), RGB, 8)) == "PNG RGB 8"

@@ -1,0 +1,265 @@
+"""Every statistic against an independent implementation, on random and on degenerate input."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, bootstrap
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from headstart.components.core.metrics.calibration import fit_temperature, logits_of, scaled
+from headstart.components.core.metrics.statistics import (
+    clopper_pearson,
+    clopper_pearson_lower,
+    cross_entropies,
+    mcnemar,
+    mean_of_proportions,
+    percentiles,
+    resamples_of,
+    wilson,
+)
+from headstart.components.evaluate_model.classification_metrics import figures_of
+from headstart.components.evaluate_model.reliability import BINS, abstentions, reliability
+
+PROPORTIONS = [(965, 1000), (0, 10), (10, 10), (1, 2), (1, 1), (0, 1), (2, 2), (99_000, 100_000)]
+
+
+def random_predictions(images: int, classes: int, seed: int, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    logits = rng.normal(size=(images, classes))
+    logits[np.arange(images), labels] += 1.5
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    if ties:
+        probabilities = np.round(probabilities, 1) + 1e-3
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return labels, probabilities
+
+
+def one_hot(labels: list[int], predicted: list[int], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.array(labels), np.eye(classes)[predicted]
+
+
+CASES = {
+    "two classes": random_predictions(500, 2, 0),
+    "two classes, ties": random_predictions(500, 2, 1, ties=True),
+    "ten classes": random_predictions(800, 10, 2),
+    "ten classes, ties": random_predictions(800, 10, 3, ties=True),
+    "a thousand classes": random_predictions(1500, 1000, 4),
+    "one class only in the test": (np.zeros(30, int), random_predictions(30, 3, 5)[1]),
+    "all right": one_hot([0, 1, 2] * 9, [0, 1, 2] * 9, 3),
+    "all wrong": one_hot([0, 1, 2] * 9, [1, 2, 0] * 9, 3),
+    "two images": random_predictions(2, 2, 6),
+    "one image": random_predictions(1, 2, 7),
+    "all alike": (np.array([0, 1] * 10), np.full((20, 2), 0.5)),
+}
+each_case = pytest.mark.parametrize(("labels", "probabilities"), CASES.values(), ids=CASES.keys())
+
+
+@pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
+def test_wilson(successes: int, trials: int) -> None:
+    assert wilson(successes, trials) == pytest.approx(
+        proportion_confint(successes, trials, method="wilson"), abs=1e-9
+    )
+
+
+@pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
+def test_clopper_pearson(successes: int, trials: int) -> None:
+    (ours,) = clopper_pearson_lower(np.array([successes]), np.array([trials]))
+    # A one-sided bound at 95 % is the lower end of the two-sided interval at 90 %.
+    theirs, _ = proportion_confint(successes, trials, alpha=0.1, method="beta")
+    assert ours == pytest.approx(0.0 if np.isnan(theirs) else theirs, abs=1e-12)
+    exact = binomtest(successes, trials, alternative="greater").proportion_ci(0.95, method="exact").low
+    assert ours == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+@pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
+def test_clopper_pearson_interval(successes: int, trials: int, level: float) -> None:
+    exact = binomtest(successes, trials).proportion_ci(level, method="exact")
+    assert clopper_pearson(successes, trials, level) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
+def test_clopper_pearson_of_nothing_promises_nothing() -> None:
+    assert clopper_pearson_lower(np.array([0]), np.array([0])).tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 5), (5, 0), (7, 7), (30, 12), (3, 400)])
+def test_mcnemar(first: int, second: int) -> None:
+    p_first, p_second = mcnemar(first, second)
+    both = statsmodels_mcnemar([[10, first], [second, 10]], exact=True).pvalue
+    assert min(1.0, 2 * min(p_first, p_second)) == pytest.approx(min(1.0, both))
+    if first + second:
+        assert p_first == pytest.approx(binomtest(first, first + second, alternative="greater").pvalue)
+
+
+def test_mean_of_proportions_of_one_is_wilson_and_of_several_covers_as_it_says() -> None:
+    assert mean_of_proportions([7], [9]) == pytest.approx(wilson(7, 9))
+    assert mean_of_proportions([], []) == (0.0, 1.0)
+    low, high = mean_of_proportions([10, 10], [10, 10])
+    assert low < 0.9 and high == 1.0, "all right is no proof of perfection"
+    rng = np.random.default_rng(0)
+    shares, trials = np.array([0.95, 0.8, 0.99]), np.array([40, 25, 60])
+    covered = 0
+    for successes in rng.binomial(trials, shares, (600, 3)):
+        low, high = mean_of_proportions(successes.tolist(), trials.tolist())
+        covered += low <= shares.mean() <= high
+    assert 0.925 <= covered / 600 <= 0.985
+
+
+@pytest.mark.parametrize("images", [2, 50, 400])
+def test_bootstrap_of_a_mean(images: int) -> None:
+    values = np.random.default_rng(images).exponential(size=images)
+    means = [float(values.mean()), *(float(weights @ values / images) for weights in resamples_of(images, 0, 4000))]
+    theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
+    assert percentiles(np.array(means)) == pytest.approx((theirs.low, theirs.high), abs=0.02 + 0.1 * values.std())
+
+
+def test_percentiles_hold_the_value_and_pass_over_what_does_not_exist() -> None:
+    assert percentiles(np.array([0.1, 0.2, 0.3, np.nan])) == pytest.approx((0.1, 0.2975))
+    assert percentiles(np.array([0.5, np.nan])) == (0.5, 0.5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@each_case
+def test_figures_are_those_of_scikit_learn(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    classes = probabilities.shape[1]
+    names = [str(label) for label in range(classes)]
+    figures = figures_of(labels, probabilities, names)
+    predicted = probabilities.argmax(axis=1)
+    there = np.unique(labels)
+    bounded = np.clip(probabilities, np.finfo(np.float32).eps, 1)
+    bounded /= bounded.sum(axis=1, keepdims=True)
+    assert figures.accuracy == pytest.approx((labels == predicted).mean())
+    assert figures.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert figures.log_loss == pytest.approx(log_loss(labels, bounded, labels=range(classes)))
+    each = precision_recall_fscore_support(labels, predicted, labels=range(classes), zero_division=0.0)
+    for name, ours in (("precision", 0), ("recall", 1), ("f1", 2)):
+        values = [getattr(figures.per_class[label], name) for label in names]
+        assert values == pytest.approx(each[ours].tolist())
+    for average, ours in (("macro", figures.macro), ("weighted", figures.weighted)):
+        theirs = precision_recall_fscore_support(labels, predicted, labels=there, average=average, zero_division=0.0)
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx(theirs[:3])
+    areas = []
+    for label in range(min(classes, 40)):
+        of_class, scores = labels == label, probabilities[:, label]
+        found = figures.per_class[str(label)]
+        if of_class.any() and not of_class.all():
+            areas.append(roc_auc_score(of_class, scores))
+            assert found.roc_auc == pytest.approx(areas[-1])
+            assert found.average_precision == pytest.approx(average_precision_score(of_class, scores))
+        else:
+            assert found.roc_auc is None and found.roc_auc_interval is None
+    if areas and classes <= 40:
+        assert figures.macro.roc_auc == pytest.approx(np.mean(areas))
+
+
+@each_case
+def test_every_interval_holds_its_figure(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    def check(values: dict[str, object]) -> None:
+        for name, value in values.items():
+            if isinstance(value, dict):
+                check(value)
+            interval = values.get(f"{name}_interval")
+            if interval is not None and name != "log_loss":
+                low, high = interval  # type: ignore[misc]
+                assert 0 <= low <= value + 1e-12 and value - 1e-12 <= high <= 1, name  # type: ignore[operator]
+
+    check(figures_of(labels, probabilities, [str(label) for label in range(probabilities.shape[1])]).as_json())
+
+
+def test_interval_of_an_area_is_about_that_of_scipys_bootstrap() -> None:
+    labels, probabilities = CASES["two classes"]
+    figures = figures_of(labels, probabilities, ["a", "b"])
+    theirs = bootstrap(
+        (labels == 1, probabilities[:, 1]),
+        lambda truth, scores: roc_auc_score(truth, scores),
+        paired=True,
+        vectorized=False,
+        n_resamples=600,
+        method="percentile",
+        random_state=3,
+    ).confidence_interval
+    assert figures.per_class["b"].roc_auc_interval == pytest.approx((theirs.low, theirs.high), abs=0.006)
+
+
+def test_figures_are_the_same_every_time() -> None:
+    labels, probabilities = CASES["ten classes"]
+    names = [str(label) for label in range(10)]
+    assert figures_of(labels, probabilities, names) == figures_of(labels, probabilities, names)
+
+
+@each_case
+def test_brier_score_and_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> None:
+    found = reliability(labels, probabilities)
+    classes = probabilities.shape[1]
+    truth = labels if classes == 2 else np.eye(classes)[labels]
+    given = probabilities[:, 1] if classes == 2 else probabilities
+    if classes == 2:
+        theirs = np.mean((given - truth) ** 2)
+    else:
+        theirs = np.mean([((row - right) ** 2).sum() for row, right in zip(given, truth, strict=True)])
+    assert found.brier == pytest.approx(theirs)
+    if len(np.unique(labels)) == classes:
+        assert found.brier == pytest.approx(brier_score_loss(labels, given, labels=range(classes)))
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    error = 0.0
+    for number in range(BINS):
+        low, high = number / BINS, (number + 1) / BINS
+        inside = (confidence > low) & (confidence <= high)
+        if inside.any():
+            error += inside.sum() * abs(right[inside].mean() - confidence[inside].mean())
+    assert found.ece == pytest.approx(error / len(labels), abs=1e-9)
+    assert sum(each.images for each in found.bins) == len(labels)
+
+
+def test_temperature_undoes_one() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(20_000, 4)) * 2
+    probabilities = scaled(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), 1.0)
+    labels = (rng.random((20_000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    for wrong in (0.4, 1.0, 2.5):
+        logits_said = logits_of(scaled(probabilities, wrong))
+        assert fit_temperature(labels, logits_said) == pytest.approx(1 / wrong, rel=0.05)
+
+
+def test_temperature_stays_where_all_is_right_and_where_there_is_little() -> None:
+    labels, probabilities = one_hot([0, 1] * 50, [0, 1] * 50, 2)
+    after = scaled(probabilities, fit_temperature(labels, logits_of(probabilities)))
+    assert 0.95 < after.max() < 0.999, "as sure as a hundred right answers allow"
+    labels, probabilities = CASES["one image"]
+    assert np.isfinite(fit_temperature(labels, logits_of(probabilities)))
+
+
+def test_cross_entropy_is_finite_where_the_truth_has_no_probability() -> None:
+    assert np.isfinite(cross_entropies(np.array([0]), np.array([[0.0, 1.0]]))).all()
+
+
+def test_abstention_keeps_what_it_promises_more_often_than_not() -> None:
+    kept, promised = 0, 0
+    for seed in range(60):
+        validation, test = random_predictions(600, 3, 100 + seed), random_predictions(4000, 3, 900 + seed)
+        row = abstentions(validation, test)[0]
+        if row.threshold is None:
+            continue
+        promised += 1
+        assert row.precision is not None and row.share is not None and row.precision_lower is not None
+        kept += row.precision >= row.wanted
+        assert row.precision_lower < row.precision
+    assert promised >= 25 and kept / promised >= 0.8
+
+
+def test_abstention_says_how_many_images_a_promise_takes() -> None:
+    few = one_hot([0, 1] * 20, [0, 1] * 20, 2)
+    first, second = abstentions(few, few)
+    assert (first.threshold, first.validation_needed, second.validation_needed) == (None, 59, 299)
+    enough = one_hot([0, 1] * 30, [0, 1] * 30, 2)
+    first, second = abstentions(enough, few)
+    assert first.threshold is not None and first.share == 1.0 and second.threshold is None

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.components.core.backbones.table import Head, get_backbone
+from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.networks import precision
+from headstart.components.core.networks.classifier import (
+    BACKBONE_END,
+    build_backbone,
+    build_classifier,
+    cut,
+    unfreeze,
+)
+from headstart.components.core.networks.devices import images_at_once
+from headstart.components.core.networks.precision import computed_in
+from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.batches import PlainBatches, stream
+from headstart.components.core.training.end_to_end import end_to_end
+from headstart.components.core.training.fit import fit
+
+
+@pytest.fixture(scope="module")
+def front() -> keras.Model:
+    backbone = get_backbone("sketchnet")
+    base = pretrained_backbone(backbone, 64, "")
+    return cut(build_classifier(base, backbone.preprocessing, backbone.head, 2, 64), base.name, BACKBONE_END).front
+
+
+def test_the_backbone_computes_in_bfloat16_and_what_is_around_it_in_float32(front: keras.Model) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype(np.float32)
+    inner = front.get_layer("sketchnet")
+    wanted = np.asarray(front(pixels, training=False), np.float32)
+    with computed_in(front, "bfloat16"):
+        said = np.asarray(front(pixels, training=False), np.float32)
+        assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
+        assert front.get_layer("preprocess").compute_dtype == front.get_layer("pool").compute_dtype == "float32"
+    assert not np.array_equal(wanted, said)
+    assert np.sqrt(np.square(wanted - said).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
+    assert np.array_equal(front(pixels, training=False), wanted)
+    assert {weight.dtype for weight in front.weights} == {"float32"}
+
+
+@pytest.mark.parametrize("cut_at", ["pixels", "inside"])
+def test_what_losses_and_records_are_made_of_keeps_its_digits(cut_at: str) -> None:
+    """Also where the last layer lies in a network inside the network: end to end, and below a cut in the backbone."""
+    base = build_backbone(get_backbone("sketchnet"), 32)
+    parts = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4")
+    plan = Plan.of(load_recipe(), "head", 0)
+    model = end_to_end(parts, plan).tail if cut_at == "pixels" else parts.front
+    with computed_in(model, "bfloat16"):
+        said = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
+        assert said.dtype == "float32"
+        assert "bfloat16" in {layer.compute_dtype for layer in base.layers[1:]}
+
+
+@pytest.mark.parametrize(
+    ("gain", "harmless", "deterministic", "chosen"),
+    [(0.0, 1.0, False, True), (1e9, 1.0, False, False), (0.0, 1e-9, False, False), (0.0, 1.0, True, False)],
+)
+def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_be_repeatable(
+    gain: float,
+    harmless: float,
+    deterministic: bool,
+    chosen: bool,
+    front: keras.Model,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = Plan.of(load_recipe(settings={"deterministic": deterministic}), "head", 0)
+    plain = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "plain.npy"])[0].activations)
+    for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", gain), ("_HARMLESS", harmless)):
+        monkeypatch.setattr(precision, name, value)
+    tried = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "tried.npy"])[0].activations)
+    assert np.array_equal(plain[:, : images_at_once()], tried[:, : images_at_once()])
+    assert np.array_equal(plain, tried) != chosen
+    assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
+
+
+def trained(asked: str, deterministic: bool = False) -> tuple[keras.Model, Record, float]:
+    base = build_backbone(get_backbone("sketchnet"), 32)
+    tail = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4").tail
+    inputs = np.random.default_rng(0).normal(size=(1, 32, *tail.input.shape[1:])).astype(np.float16)
+    record = Record(inputs, np.arange(32) % 2)
+    settings = {"head.precision": asked, "head.epochs": 1, "deterministic": deterministic}
+    (epoch,) = fit(tail, record, record, Plan.of(load_recipe(settings=settings), "head", 0))
+    return tail, record, epoch.validation_loss
+
+
+@pytest.mark.parametrize(
+    ("asked", "deterministic", "reduced"),
+    [("bfloat16", False, True), ("auto", False, True), ("auto", True, False)],
+)
+def test_training_in_bfloat16_leaves_a_network_of_float32(
+    asked: str, deterministic: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", 0.0), ("_HARMLESS", 1.0)):
+        monkeypatch.setattr(precision, name, value)
+    tail, record, said = trained(asked, deterministic)
+    loss, _ = tail.evaluate(stream(PlainBatches(record, units=1)), verbose=0)
+    assert loss == pytest.approx(said, rel=0.02) and (loss != said) == reduced
+    assert {weight.dtype for weight in tail.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in tail.layers[1].layers} == {"float32"}

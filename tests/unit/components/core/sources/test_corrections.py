@@ -1,0 +1,89 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from headstart.components.core.artifacts.dataset import read_columns, read_info, read_rows
+from headstart.components.core.sources.corrections import read_corrections
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+
+
+def written(path: Path, *rows: tuple[str, ...]) -> str:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return str(path)
+
+
+def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset: Path, tmp_path: Path) -> None:
+    before = list(read_rows(dataset))
+    wrong, gone = before[0], before[-1]
+    names = read_info(dataset).classes
+    other = names[1 - wrong.label]
+    file = written(
+        tmp_path / "c.csv", ("id", "label", "note"), (wrong.id, other, "x"), (gone.id, "", ""), ("ff" * 16, "cat", "")
+    )
+    download_dataset([str(pictures)], tmp_path / "data", tmp_path / "data.html", Settings(corrections=file))
+    after = {row.id: row for row in read_rows(tmp_path / "data")}
+    assert gone.id not in after
+    assert names[after[wrong.id].label] == other
+    assert all(after[row.id].label == row.label for row in before[1:-1])
+    quarantine = (tmp_path / "data" / "quarantine.csv").read_text()
+    assert f"{gone.path},corrected,the corrections leave it out" in quarantine
+
+
+def test_pictures_that_the_corrections_leave_out_are_no_bad_files(
+    pictures: Path, dataset: Path, tmp_path: Path
+) -> None:
+    rows = list(read_rows(dataset))
+    file = written(tmp_path / "c.csv", ("id", "label"), *((row.id, "") for row in rows[::2]))
+    data, out, page = [str(pictures)], tmp_path / "data", tmp_path / "data.html"
+    assert download_dataset(data, out, page, Settings(corrections=file)).images == len(rows) // 2
+    with pytest.raises(HeadstartError, match=r"more than 1% of 125 files cannot be used: (?!.*corrected)"):
+        download_dataset(data, out, page, Settings(corrections=file, max_bad_fraction=0.01))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("label",), ("cat",)], "lack the column id"),
+        ([("id", "label"), ("a", "wolf")], "call picture a 'wolf'; the classes are cat, dog"),
+        ([("id", "label"), ("a", "cat"), ("a", "dog")], "call picture a both 'cat' and 'dog'; keep one"),
+    ],
+)
+def test_wrong_corrections_are_refused(rows: list[tuple[str, ...]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        read_corrections(written(tmp_path / "c.csv", *rows), ["cat", "dog"])
+
+
+def test_corrections_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"none\.csv' cannot be read"):
+        read_corrections(str(tmp_path / "none.csv"), ["cat", "dog"])
+    (tmp_path / "c.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(HeadstartError, match="are no UTF-8 CSV"):
+        read_corrections(str(tmp_path / "c.csv"), ["cat", "dog"])
+
+
+def test_further_columns_of_a_manifest_go_along_with_the_pictures(pictures: Path, tmp_path: Path) -> None:
+    rows = [("image", "label", "site", "width", "path")]
+    rows += [
+        (str(pictures / f"{label}.{number}.jpg"), label, ("north", "")[number % 2], "7", "x")
+        for label in ("cat", "dog")
+        for number in range(1, 21)
+    ]
+    manifest = written(tmp_path / "pets.csv", *rows)
+    download_dataset([manifest], tmp_path / "data", tmp_path / "data.html")
+    folders = {name: tmp_path / name for name in ("train", "validation", "test")}
+    split_dataset(tmp_path / "data", **folders, dealing=Dealing(Shares([10, 4, 4], [])))
+    assert read_info(folders["test"]).extra == ["site"], "width and path are columns of our own"
+    table = read_columns(folders["test"], ["site", "image.path"])
+    for site, path in zip(table["site"].to_pylist(), table["image.path"].to_pylist(), strict=True):
+        assert site == ("north", "")[int(Path(path).stem.split(".")[1]) % 2]
+
+
+def test_summary_of_the_hygiene_goes_along_with_the_test_images(dataset: Path, splits: dict[str, Path]) -> None:
+    text = (dataset / "hygiene.json").read_text()
+    assert '"files": 125' in text
+    assert {name for name, folder in splits.items() if (folder / "hygiene.json").exists()} == {"test"}
+    assert (splits["test"] / "hygiene.json").read_text() == text

@@ -1,0 +1,53 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from headstart.components.core.storage.cache import CACHE, building, cache_folder, discard, keep, make_room
+
+
+def test_folder_is_the_named_one_or_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "mine"))
+    assert cache_folder("weights") == tmp_path / "mine" / "weights"
+    monkeypatch.setenv(CACHE, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
+    assert cache_folder("records") == tmp_path / "users" / "headstart" / "records"
+    assert (tmp_path / "users" / "headstart" / "records").is_dir()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(CACHE, str(tmp_path / "file"))
+    assert cache_folder("weights") is None
+
+
+def test_the_first_of_two_that_build_the_same_stays(tmp_path: Path) -> None:
+    with building(tmp_path) as one, building(tmp_path) as other:
+        for place in (one, other):
+            (place / "made").mkdir()
+            (place / "made" / "by").write_text(place.name)
+        assert keep(one / "made", tmp_path / "entry") == keep(other / "made", tmp_path / "entry")
+        first = one.name
+    assert [entry.name for entry in tmp_path.iterdir()] == ["entry"]
+    assert (tmp_path / "entry" / "by").read_text() == first
+
+
+def test_what_killed_processes_left_goes_and_what_is_being_built_stays(tmp_path: Path) -> None:
+    for name, mtime in ((".partial-old", 1), (".partial-new", None)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+        if mtime:
+            os.utime(tmp_path / name, (mtime, mtime))
+    with building(tmp_path):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == [".partial-new"]
+
+
+def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
+    for number, name in enumerate("abcd"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(100))
+        os.utime(tmp_path / name, (number, number))
+    make_room(tmp_path, 250, tmp_path / "a")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "d"]
+    discard(tmp_path / "d")
+    discard(tmp_path / "gone")
+    make_room(tmp_path, 0, tmp_path / "a")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]

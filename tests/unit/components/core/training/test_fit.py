@@ -1,0 +1,436 @@
+import logging
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from headstart.components.core.artifacts.history import best_epoch
+from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.networks.image_batches import augmentation, image_batches
+from headstart.components.core.networks.sketchnet import build_sketchnet
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream, targets_of
+from headstart.components.core.training.best_epoch import values_of
+from headstart.components.core.training.checkpoint import State
+from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.training.fit import NoEpoch, compile_classifier, fit
+from headstart.components.core.training.optimizers import (
+    Pace,
+    block_paces,
+    build_optimizer,
+    learning_rates,
+    schedule_of,
+)
+from headstart.components.core.training.resume import restore
+from headstart.components.core.training.weight_interpolation import best_mixture
+
+
+def planned(**changes: object) -> Plan:
+    """A plan of the head, short and quick to learn."""
+    settings = {"epochs": 12, "learning_rate": 0.05, "augmented_views": 1, "batch_size": 16, "weight_decay": 0.004}
+    recipe = load_recipe(settings={f"head.{key}": value for key, value in (settings | changes).items()})
+    return Plan.of(recipe, "head", seed=0)
+
+
+PLAN = planned()
+
+
+def points(images: int, views: int = 1, seed: int = 0) -> Record:
+    """Two clouds of points, one a class."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 2, images)
+    values = random.normal(size=(views, images, 4)) + 2.0 * labels[None, :, None]
+    return Record(values.astype(np.float16), labels)
+
+
+def all_of(batches: TrainingBatches | PlainBatches) -> tuple[np.ndarray, np.ndarray]:
+    inputs, targets = zip(*(batches[index] for index in range(len(batches))), strict=True)
+    return np.concatenate(inputs), np.concatenate(targets)
+
+
+def logistic() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
+
+
+def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
+    splits: dict[str, Path], tmp_path: Path
+) -> None:
+    pixels = keras.Input((32, 32, 3))
+    front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
+    [made] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "train.npy"])
+    assert made.activations.shape == (3, 80, 8, 8, 3)
+    assert made.activations.dtype == np.float16
+    plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
+    assert np.allclose(made.activations[0], plain, rtol=2e-3)
+    differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
+    assert all((difference > 1).mean() > 0.9 for difference in differences)
+    [again] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "again.npy"])
+    assert np.array_equal(made.activations, again.activations)
+
+
+def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
+    settings = load_recipe(
+        settings={
+            "augmentation.horizontal_flip": False,
+            "augmentation.rotation": 0,
+            "augmentation.width_shift": 0,
+            "augmentation.height_shift": 0,
+            "augmentation.zoom": [0, 0],
+            "augmentation.rand_augment": 0.5,
+        }
+    ).augmentation
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    pixels[:, :16] = 90.0
+    one, again, other = (augmentation(settings, seed)(pixels, training=True).numpy() for seed in (3, 3, 4))
+    assert one.shape == pixels.shape and one.dtype == np.float32
+    assert one.min() >= 0 and one.max() <= 255 and one.max() > 100, "pixels stay pixels"
+    assert (np.abs(one - pixels).mean(axis=(1, 2, 3)) > 1).mean() > 0.5
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    assert np.array_equal(augmentation(settings, 3)(pixels, training=False), pixels)
+
+
+def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
+    """Seen on pictures of their own coordinates: how far the middle moves, and what a pixel's step is."""
+    size, middle = 64, slice(28, 36)
+    ramps = np.stack([*np.meshgrid(np.arange(size), np.arange(size)), np.zeros((size, size))], -1).astype(np.float32)
+    flat, steep = np.cos(np.deg2rad(40)), np.sin(np.deg2rad(40))
+    none = {"rotation": 0, "width_shift": 0, "height_shift": 0, "shear": 0, "zoom": [0, 0], "horizontal_flip": False}
+    asked = load_recipe("tutorial").augmentation
+    for change, ranges in {
+        "rotation": {
+            "x right": (flat, 1),
+            "x down": (-steep, steep),
+            "y right": (-steep, steep),
+        },
+        "width_shift": {"x": (-0.2, 0.2)},
+        "height_shift": {"y": (-0.2, 0.2)},
+        "shear": {"x down": (-0.2, 0.2), "x": (-0.1, 0.1)},
+        "zoom": {"x right": (0.8, 1.2), "y down": (0.8, 1.2)},
+    }.items():
+        settings = asked.model_copy(update={name: value for name, value in none.items() if name != change})
+        seen = augmentation(settings, 0)(np.repeat(ramps[None], 256, 0), training=True).numpy()[:, middle, middle, :2]
+        right, down = ((seen[:, :, -1] - seen[:, :, 0]).mean(1) / 7, (seen[:, -1] - seen[:, 0]).mean(1) / 7)
+        moved = (seen - ramps[middle, middle, :2]).mean((1, 2)) / size
+        found = {"x": moved[:, 0], "y": moved[:, 1], "x right": right[:, 0], "y right": right[:, 1]}
+        found |= {"x down": down[:, 0], "y down": down[:, 1]}
+        still = {"x": (0, 0), "y": (0, 0), "y right": (0, 0), "x down": (0, 0), "x right": (1, 1), "y down": (1, 1)}
+        if change == "rotation":
+            still["y down"] = ranges["x right"]
+        for name, (least, most) in (still | ranges).items():
+            assert found[name].min() == pytest.approx(least, abs=0.01), (change, name)
+            assert found[name].max() == pytest.approx(most, abs=0.01), (change, name)
+        if change == "zoom":
+            assert abs(np.corrcoef(found["x right"], found["y down"])[0, 1]) < 0.2, "independently"
+
+
+def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:
+    images = np.arange(50)
+    values = np.stack([images, images + 100]).astype(np.float16)[..., None]
+    batches = TrainingBatches(Record(values, images), PLAN.training, units=1, seed=0)
+    seen = []
+    for epoch in range(2):
+        batches.draw(epoch)
+        inputs, labels = all_of(batches)
+        assert sorted(labels[:, 0]) == list(images)
+        assert set(np.unique(inputs - labels)) == {0, 100}
+        seen.append(labels)
+    assert not np.array_equal(*seen)
+
+
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
+    weights = {0: 0.5, 1: 2.0, 2: 4.0}
+    labels = np.arange(60) % max(2, units)
+    data = Record(np.zeros((1, 60, 4), np.float16), labels)
+    batches = TrainingBatches(data, planned(label_smoothing=0.4).training, units, 0, weights)
+    for at in range(len(batches)):
+        _, targets, of_images = batches[at]
+        likeliest = targets[:, 0] > 0.5 if units == 1 else targets.argmax(axis=1)
+        assert of_images.tolist() == [weights[int(each)] for each in likeliest]
+
+
+def test_a_stream_is_the_batches_and_nothing_tunes_it(splits: dict[str, Path]) -> None:
+    for batches in (TrainingBatches(points(50), PLAN.training, units=1, seed=0), PlainBatches(points(600), units=1)):
+        data = stream(batches)
+        assert not data.options().autotune.enabled
+        assert data.cardinality() == len(batches)
+        for at, batch in enumerate(data.as_numpy_iterator()):
+            assert all(np.array_equal(*pair) for pair in zip(batch, batches[at], strict=True))
+    assert not image_batches(splits["train"], 32, 16).options().autotune.enabled
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_steps_of_training_and_validation_are_traced_once(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[str] = []
+    model = logistic()
+    for name in ("train_step", "test_step"):
+        step = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda data, name=name, step=step: (traced.append(name), step(data))[1])
+    fit(model, points(50), points(20, seed=1), planned(class_weights=weights, epochs=3))
+    assert traced == ["train_step", "test_step"]
+
+
+def test_plain_batches_are_in_order() -> None:
+    data = points(600, views=2)
+    batches = PlainBatches(data, units=1)
+    inputs, targets = all_of(batches)
+    assert np.array_equal(inputs, data.activations[0].astype(np.float32))
+    assert np.array_equal(targets[:, 0], data.labels)
+    assert np.array_equal(all_of(PlainBatches(data, units=3))[1], np.eye(3)[data.labels])
+
+
+@pytest.mark.parametrize(("steps", "batch", "most"), [(7, 16, 3), (2, 16, 1), (1, 500, 1)])
+def test_a_pass_of_given_steps_shows_each_image_about_as_often(steps: int, batch: int, most: int) -> None:
+    training = planned(steps_per_epoch=steps, batch_size=batch).training
+    batches = TrainingBatches(points(50), training, units=1, seed=0)
+    sizes = [len(batches[index][0]) for index in range(len(batches))]
+    assert sizes == [min(batch, 50)] * steps
+    inputs, _ = all_of(batches)
+    assert np.unique(inputs, axis=0, return_counts=True)[1].max() == most
+
+
+def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
+    labels = np.array([0, 1, 2])
+    assert np.allclose(targets_of(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
+    assert np.allclose(targets_of(labels[:2], 1, 0.3), [[0.15], [0.85]])
+    pictures = Record(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
+    training = planned(mixup=0.5, augmented_views=0, batch_size=8).training
+    inputs, targets = all_of(TrainingBatches(pictures, training, units=2, seed=0))
+    assert np.allclose(targets.sum(axis=1), 1)
+    assert ((targets > 0.01) & (targets < 0.99)).any() and not np.isin(inputs, np.arange(8)).all()
+
+
+def test_fit_learns_and_leaves_the_best_epoch() -> None:
+    model, validation = logistic(), points(200, seed=1)
+    epochs = fit(model, points(400), validation, PLAN)
+    assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
+    assert best_epoch(epochs).validation_accuracy > 0.95
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
+    assert epochs[-1].learning_rate < epochs[0].learning_rate
+
+
+def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:
+    train = points(16)
+    model, validation = logistic(), points(200, seed=1)
+    spoiled = Record(train.activations, 1 - train.labels)
+    good = fit(model, points(400), validation, PLAN)
+    worse = fit(model, spoiled, validation, PLAN)
+    assert worse[-1].validation_loss > best_epoch(worse).validation_loss >= best_epoch(good).validation_loss
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    assert loss == pytest.approx(best_epoch(worse).validation_loss, rel=1e-5)
+
+
+def test_fit_is_repeatable() -> None:
+    results = []
+    for _ in range(2):
+        model = logistic()
+        fit(model, points(100, views=3), points(50, seed=1), PLAN)
+        results.append(model.get_weights())
+    assert all(np.array_equal(*pair) for pair in zip(*results, strict=True))
+
+
+def test_loss_that_is_not_finite_at_first_stops_with_the_way_out() -> None:
+    data = points(64)
+    data.activations[0] = np.nan
+    message = r"head: the loss is not finite after step 1 of epoch 1; lower head\.learning_rate \(0\.05\)"
+    model = logistic()
+    before = model.get_weights()
+    with pytest.raises(NoEpoch, match=message):
+        fit(model, data, points(50, seed=1), PLAN)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
+
+
+class BreaksDown(keras.layers.Layer):
+    """Passes its input on for six training steps."""
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.steps = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            self.steps.assign_add(1)
+        return keras.ops.where(self.steps > 6, np.nan, inputs) if training else inputs
+
+
+def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    validation = points(50, seed=1)
+    plain, inputs = logistic(), keras.Input((4,))
+    model = keras.Model(inputs, plain(BreaksDown()(inputs)))
+    monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
+    with caplog.at_level(logging.INFO, "headstart"):
+        epochs = fit(model, points(64), validation, PLAN)
+    assert len(epochs) == 1
+    assert "event=training_stopped" in caplog.text and "not finite after step 3 of epoch 2" in caplog.text
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
+
+
+def test_training_stops_when_nothing_gets_better(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoiled = points(64)
+    plan = planned(patience=2, epochs=9, batch_size=65)
+    monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
+    with caplog.at_level(logging.INFO, "headstart"):
+        epochs = fit(logistic(), Record(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), plan)
+    assert len(epochs) == 2 + epochs.index(best_epoch(epochs)) + 1 < 9
+    assert "event=batch_of_all_images stage=head batch_size=65 images=64" in caplog.text
+
+
+def test_average_of_the_weights_is_what_is_validated_and_kept() -> None:
+    model, validation = logistic(), points(200, seed=1)
+    start = model.get_weights()
+    epochs = fit(model, points(200), validation, planned(ema=0.99, epochs=3, patience=1))
+    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
+    plain = logistic()
+    fit(plain, points(200), validation, planned(epochs=3))
+    moved = [np.abs(trained.get_weights()[0] - start[0]).max() for trained in (model, plain)]
+    assert 0 < moved[0] < moved[1], "an average lags behind"
+
+
+def test_balanced_classes_count_alike() -> None:
+    # Nine of ten points are of class 0, and no point tells anything of its class.
+    labels = (np.arange(400) % 10 == 0).astype(np.int64)
+    blind = Record(np.zeros((1, 400, 4), np.float16), labels)
+    for weights, share in (("balanced", 0.5), ("none", 0.1)):
+        model = logistic()
+        fit(model, blind, blind, planned(class_weights=weights, epochs=8, optimizer="adam", learning_rate=0.1))
+        assert model(np.zeros((1, 4))).numpy()[0, 0] == pytest.approx(share, abs=0.05)
+
+
+def test_epoch_and_mixture_are_chosen_by_the_loss_that_is_trained() -> None:
+    labels = (np.arange(400) % 10 == 0).astype(np.int64)
+    random = np.random.default_rng(0)
+    cloud = Record((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
+    plan, model = planned(class_weights="balanced", epochs=2), logistic()
+    start = values_of(model.trainable_variables)
+    kept = best_epoch(fit(model, cloud, cloud, plan))
+    said = model(cloud.activations[0].astype(np.float32)).numpy()[:, 0]
+    losses = -np.log(np.where(labels, said, 1 - said))
+    by_class = np.mean([losses[labels == label].mean() for label in (0, 1)])
+    assert kept.validation_loss == pytest.approx(by_class, rel=1e-4) != pytest.approx(losses.mean(), rel=0.01)
+    assert kept.validation_accuracy == pytest.approx(((said > 0.5) == labels).mean())
+    mixture = best_mixture(model, start, [1.0], cloud, class_weights(plan.training, labels))
+    assert mixture.loss == pytest.approx(by_class, rel=1e-4)
+
+
+@pytest.mark.parametrize(("steps", "at_rest"), [(1, 0), (4, 0), (10, 1)])
+def test_a_short_cosine_spends_no_step_on_warming_up(steps: int, at_rest: int) -> None:
+    rates = learning_rates(schedule_of(planned(schedule="cosine", learning_rate=0.1).training, steps), steps)
+    assert rates.count(0.0) == at_rest
+    assert rates[at_rest:] == sorted(rates[at_rest:], reverse=True) and rates[at_rest] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_variables_move_at_their_pace(optimizer: str) -> None:
+    training = planned(optimizer=optimizer, schedule="constant", learning_rate=0.1, weight_decay=0.5).training
+    variables = [keras.Variable(np.ones(2), dtype="float32") for _ in range(3)]
+    paces = [Pace(), Pace(0.1), Pace(1.0, start=0.5)]
+    stepper = build_optimizer(training, 4, paces)
+    alike = build_optimizer(training, 4, [Pace()] * 3)
+    assert type(alike).__name__.lower() == optimizer
+    values = []
+    for _ in range(3):
+        stepper.apply([keras.ops.ones(2, "float32")] * 3, variables)
+        values.append([float(variable[0]) for variable in variables])
+    one, slow, late = zip(*values, strict=True)
+    assert one[0] - one[1] > 5 * (slow[0] - slow[1]) > 0
+    assert late[0] == late[1] == 1 > late[2], "weight decay waits too"
+    reference = keras.Variable(np.ones(2), dtype="float32")
+    alike.build([reference])
+    alike.apply([keras.ops.ones(2, "float32")], [reference])
+    assert float(reference[0]) == pytest.approx(one[0], rel=1e-5), "a pace of 1 is Keras' own step"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_variables_are_pulled_towards_where_they_started_at_their_pace(optimizer: str) -> None:
+    training = planned(optimizer=optimizer, schedule="constant", learning_rate=0.1, weight_decay=0.0).training
+    paces = [Pace(pull=2.0), Pace(0.5, pull=2.0), Pace(start=0.5, pull=2.0), Pace()]
+    variables = [keras.Variable(np.ones(2), dtype="float32") for _ in paces]
+    stepper = build_optimizer(training, 2, paces)
+    stepper.build(variables)
+    for variable in variables:
+        variable.assign([5.0, 1.0])
+    for shares in ([0.2, 0.1, 0, 0], [0.2, 0.1, 0.2, 0]):
+        wanted = [
+            1 + (float(variable[0]) - 1) / (1 + share) for variable, share in zip(variables, shares, strict=True)
+        ]
+        # Without a gradient nothing else moves.
+        stepper.apply([keras.ops.zeros(2, "float32")] * len(paces))
+        assert [float(variable[0]) for variable in variables] == pytest.approx(wanted)
+        assert {float(variable[1]) for variable in variables} == {1.0}
+
+
+def test_what_goes_on_is_pulled_towards_where_it_began() -> None:
+    model = logistic()
+    began, paces = model.get_weights(), [Pace(pull=5.0)] * 2
+    training = planned(schedule="constant", learning_rate=0.1, weight_decay=0.0, ema=0.5).training
+    compile_classifier(model, build_optimizer(training, 10, paces))
+    model.optimizer.build(model.trainable_variables)
+    moved = [weight + 1.0 for weight in began]
+    state = State([], moved, moved, values_of(model.optimizer.variables))
+    # The rerun's own weights are the same; that they are others here shows which ones count.
+    for weight in model.trainable_variables:
+        weight.assign(weight - 7.0)
+    compile_classifier(model, build_optimizer(training, 10, paces))
+    restore(model, state)
+    model.optimizer.apply([keras.ops.zeros_like(weight) for weight in model.trainable_variables])
+    for weight, first in zip(model.get_weights(), began, strict=True):
+        assert np.allclose(weight, first + 1 / (1 + 0.5))
+
+
+def test_pulled_weights_stay_nearer_to_their_start() -> None:
+    distances = []
+    for pull in (0.0, 20.0):
+        model = logistic()
+        start = model.get_weights()[0]
+        epochs = fit(
+            model, points(64), points(50, seed=1), planned(epochs=2, precision="bfloat16"), [Pace(pull=pull)] * 2
+        )
+        assert epochs[1].loss < epochs[0].loss
+        distances.append(np.abs(model.get_weights()[0] - start).sum())
+    assert distances[0] > 1.2 * distances[1] > 0
+
+
+def test_paces_fall_from_block_to_block() -> None:
+    base = build_sketchnet((32, 32, 3))
+    head = keras.Variable(np.ones(1))
+    variables = [
+        *base.get_layer("block3_conv1").trainable_variables,
+        *base.get_layer("block4_conv2").trainable_variables,
+        head,
+    ]
+    settings = {"fine_tuning.layer_decay": 0.5, "fine_tuning.gradual": True, "fine_tuning.pull": 3.0}
+    paces = block_paces(base, variables, load_recipe(settings=settings).fine_tuning)
+    assert paces == [Pace(0.25, 0.5, 3.0), Pace(0.5, 0.25, 3.0), Pace(1.0, 0.0, 3.0)]
+
+
+@pytest.mark.parametrize(("images", "views"), [(100, 6), (1_000, 3), (2_000, 1), (100_000, 1)])
+def test_few_images_are_seen_in_more_views(images: int, views: int) -> None:
+    assert planned(augmented_views=-1).training.views(images) == views
+    assert planned(augmented_views=4).training.views(images) == 4
+
+
+def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better() -> None:
+    validation = points(300, seed=1)
+    model = logistic()
+    compile_classifier(model)
+    poor, good = [np.zeros((4, 1)), np.zeros(1)], [np.full((4, 1), 1.0), np.array([-4.0])]
+
+    def mix(start: list[np.ndarray], end: list[np.ndarray]) -> float:
+        for weight, value in zip(model.trainable_variables, end, strict=True):
+            weight.assign(value)
+        return best_mixture(model, start, (0.5, 1.0), validation).share
+
+    assert mix(poor, good) == 1.0
+    assert mix(good, poor) == 0.0
+    assert all(np.array_equal(weight, value) for weight, value in zip(model.get_weights(), good, strict=True))

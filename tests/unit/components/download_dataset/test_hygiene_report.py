@@ -1,0 +1,288 @@
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from headstart.components.core.reports.page import shown
+from headstart.components.core.sources.quarantine import Quarantined
+from headstart.components.download_dataset.hygiene_report import Hygiene, HygienePage
+
+HOSTILE = [
+    "<script>alert(1)</script>.jpg",
+    "\"><img src=x onerror='alert(1)'>.jpg",
+    "line\nbreak\ttab\x00nul\x1b[31m.jpg",
+    "cat\u202egpj.exe",
+    "x" * 5000 + ".jpg",
+    "latin\udce9.jpg",
+    "&amp;{{ 7 * 7 }}{% raw %}.jpg",
+]
+
+
+def facts(counts: Sequence[int], **columns: Any) -> pa.Table:
+    """Unremarkable pictures, so many of each class; columns given here replace their facts."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = len(labels)
+    values = {
+        "path": [f"{label}/{number}.jpg" for number, label in enumerate(labels)],
+        "label": labels.astype(np.int32),
+        "split": [""] * images,
+        "format": ["JPEG"] * images,
+        "exif": [""] * images,
+        "form": pa.nulls(images, pa.string()),
+        "black": pa.nulls(images, pa.float64()),
+        "white": pa.nulls(images, pa.float64()),
+        "file_bytes": random.integers(10_000, 90_000, images),
+        "width": random.choice([320, 400, 500, 640], images),
+        "height": random.choice([300, 375, 480], images),
+        **{colour: random.normal(120, 20, images) for colour in ("red", "green", "blue")},
+        "shadows": np.full(images, 30.0),
+        "highlights": np.full(images, 220.0),
+        "contrast": np.full(images, 200.0),
+        "sharpness": np.full(images, 5.0),
+    }
+    values |= {"stored_width": values["width"], "stored_height": values["height"]} | columns
+    return pa.table(values)
+
+
+def hygiene(table: pa.Table, classes: Sequence[str] = ("cat", "dog"), **others: Any) -> Hygiene:
+    values: dict[str, Any] = {
+        "sources": ["pictures"],
+        "classes": classes,
+        "labels_from": "the class is the folder",
+        "facts": table,
+        "quarantined": [],
+        "ignored": 0,
+        "groups": [],
+        "digest": "ab" * 32,
+        "thumbnail": lambda row: Image.effect_noise((200, 150), 90).convert("RGB"),
+    }
+    return Hygiene(**(values | others))
+
+
+def render(found: Hygiene) -> str:
+    return HygienePage(found).render()
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page, as far as the tests ask."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.attributes: list[dict[str, str | None]] = []
+        self.words: list[str] = []
+        self.skip = False
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.skip = tag == "style"
+        self.attributes.append(dict(attributes))
+        self.links += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href")]
+
+    def handle_data(self, data: str) -> None:
+        if not self.skip:
+            self.words.append(data)
+
+
+def page(*arguments: Any, **others: Any) -> Page:
+    return Page(render(hygiene(*arguments, **others)))
+
+
+def test_clean_data_gets_a_clean_bill() -> None:
+    text = page(facts([100, 100])).text
+    assert "All 200 files can be used; nothing looks wrong" in text
+    assert "Show" not in text
+    assert "Nothing: every file is a picture, and no two are the same." in text
+    assert text.count("None found.") == 1 and "None: no picture is dark" in text
+
+
+def test_page_needs_nothing_from_outside_and_its_links_lead_somewhere() -> None:
+    table = facts([100, 20], highlights=np.full(120, 10.0))
+    text = render(hygiene(table, groups=[[0, 1], [2, 110]], quarantined=[Quarantined("a", "conflict", "b")]))
+    found = Page(text)
+    assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in found.links)
+    assert "script" not in found.tags and "link" not in found.tags
+    assert "url(" not in text and "@import" not in text
+    anchors = {each.get("id") for each in found.attributes}
+    assert {link[1:] for link in found.links if link.startswith("#")} <= anchors
+    assert all(each.get("alt") for each in found.attributes if "src" in each)
+
+
+def test_verdict_counts_files_and_things_to_look_at() -> None:
+    bad = [Quarantined(f"{number}.jpg", "truncated", "") for number in range(3)]
+    assert "1,200 of 1,203 files can be used; nothing looks wrong" in page(facts([600, 600]), quarantined=bad).text
+    conflict = [Quarantined("a.jpg", "conflict", "")]
+    assert "1,200 of 1,201 files can be used; 1 thing" in page(facts([600, 600]), quarantined=conflict).text
+    assert "1,200 of 1,201 files can be used; 2 things" in page(facts([1000, 200]), quarantined=conflict).text
+
+
+@pytest.mark.parametrize(
+    ("others", "title"),
+    [
+        ({"quarantined": [Quarantined("a", "conflict", "b")] * 2}, "Contradicting labels"),
+        ({"groups": [[0, 1], [1, 150]]}, "Suspicious labels"),
+        ({"quarantined": [Quarantined("a", "empty", "")] * 10}, "Many files of no use"),
+    ],
+)
+def test_each_finding_is_a_warning_in_words(others: dict[str, Any], title: str) -> None:
+    text = page(facts([100, 100]), **others).text
+    assert "; 1 thing to look at" in text and f"{title}. " in text
+
+
+@pytest.mark.parametrize(
+    ("table", "title"),
+    [
+        (facts([60, 200]), "Unequal classes"),
+        (facts([49, 100]), "Few pictures"),
+        (facts([100, 100], sharpness=[1.0] + [5.0] * 199), "Odd-looking pictures"),
+        (facts([100, 100], format=["JPEG"] * 100 + ["PNG"] * 100), "Shortcuts"),
+    ],
+)
+def test_each_kind_of_data_is_warned_of_in_words(table: pa.Table, title: str) -> None:
+    text = page(table).text
+    assert "; 1 thing to look at" in text and f"{title}. " in text
+
+
+@pytest.mark.parametrize("reason", ["duplicate", "corrected"])
+def test_repeated_and_corrected_pictures_are_no_files_of_no_use(reason: str) -> None:
+    left_out = [Quarantined("a", reason, "")] * 50
+    assert "120 of 170 files can be used; nothing looks wrong" in page(facts([60, 60]), quarantined=left_out).text
+
+
+def test_groups_across_ready_made_splits_are_leaks_only_where_splits_are_ready_made() -> None:
+    splits = (["train"] * 80 + ["test"] * 20) * 2
+    split = page(facts([100, 100], split=splits), groups=[[0, 1], [2, 90, 91]])
+    assert "Leaks between ready-made splits. 1 group has" in split.text
+    assert split.text.index("leak: train, test") < split.text.index("0/0.jpg")
+    assert "train test cat" in split.text, "the classes are counted by split"
+    assert "leak" not in page(facts([100, 100]), groups=[[0, 1], [2, 90]]).text.lower()
+
+
+def test_copies_across_ready_made_splits_are_leaks() -> None:
+    copies = [Quarantined("train/a.jpg", "leak", "same pixels as test/a.jpg, which is for test")] * 3
+    text = page(facts([100, 100]), quarantined=copies).text
+    assert "; 1 thing to look at" in text
+    assert "splits. 3 files have the very same pixels as a file of another split: a model would be tested on" in text
+    both = page(facts([100, 100], split=["train", "test"] * 100), groups=[[0, 1]], quarantined=copies[:1]).text
+    assert "1 group has nearly the same picture in more than one split, and 1 file has the very same pixels" in both
+
+
+def test_groups_that_contradict_come_first_and_show_what_contradicts() -> None:
+    groups = [[2 * number, 2 * number + 1] for number in range(40)] + [[*range(80, 95), 150]]
+    found = page(facts([100, 100]), groups=groups)
+    start = found.text.index("suspicious: cat, dog")
+    assert found.text[start:].startswith("suspicious: cat, dog 16 pictures, 6 shown")
+    assert "1/150.jpg" in found.text
+    assert "Here are 24 of the groups" in found.text and "96 pictures in 41 groups" in found.text
+    assert found.tags.count("img") == 6 + 23 * 2
+
+
+def test_galleries_show_the_most_extreme_dozen_first() -> None:
+    shown_rows: list[int] = []
+
+    def thumbnail(row: int) -> Image.Image:
+        shown_rows.append(row)
+        return Image.new("RGB", (40, 30))
+
+    light = np.full(200, 220.0)
+    light[100:130] = np.arange(60, 30, -1)
+    found = page(facts([100, 100], highlights=light), thumbnail=thumbnail)
+    assert shown_rows == list(range(129, 117, -1))
+    assert "Dark : 30, of which the 12 most extreme." in found.text
+    assert "They are so many" in found.text
+
+
+def test_left_out_files_are_counted_by_reason_and_the_first_ones_named() -> None:
+    bad = [Quarantined(f"file-{number}.jpg", "truncated", "ends") for number in range(250)]
+    text = page(facts([100, 100]), quarantined=[*bad, Quarantined("last.jpg", "odd", "what")]).text
+    assert "truncated 250 The file ends" in text and "odd 1" in text
+    assert "file-199.jpg" in text and "file-200.jpg" not in text
+    assert "And 51 more: see quarantine.csv" in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_cannot_smuggle_anything_into_the_page(name: str) -> None:
+    table = facts(
+        [60, 60], path=[name.encode("utf-8", "replace").decode()] * 120, exif=["<marquee>Canon", "\x00"] * 60
+    )
+    text = render(
+        hygiene(
+            table,
+            classes=[name, "dog"],
+            sources=[name],
+            labels_from=name,
+            quarantined=[Quarantined(name, "truncated", name)],
+            groups=[[0, 1], [2, 100]],
+        )
+    )
+    text.encode("utf-8")
+    found = Page(text)
+    assert not {"script", "marquee"} & set(found.tags)
+    assert not any("onerror" in each for each in found.attributes)
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
+    assert len(text) < 100_000
+
+
+def test_names_are_shown_as_they_are_where_they_can_be() -> None:
+    assert shown("Dürer's hare, 1502 (final).jpg") == "Dürer's hare, 1502 (final).jpg"
+    assert shown("חתול قطة 猫") == "חתול قطة 猫"
+    assert shown("a\nb\x1b\u202e\udce9") == "a\\nb\\x1b\\u202e\\udce9"
+    assert shown("a" * 60 + "b" * 60) == "a" * 50 + "…" + "b" * 50
+
+
+def test_sizes_are_said_in_words_and_drawn_where_they_differ() -> None:
+    same = page(facts([60, 60], width=np.full(120, 200), height=np.full(120, 200)))
+    assert "All are 200 x 200 pixels." in same.text and "svg" not in same.tags
+    width = np.r_[np.full(60, 100), np.full(60, 4000)]
+    rng = np.random.default_rng(1)
+    rng.shuffle(width)
+    large = page(facts([60, 60], width=width, height=width // 2, stored_width=np.minimum(width, 512)))
+    assert "From 100 x 50 to 4,000 x 2,000 pixels" in large.text
+    assert "60 were larger than is kept and reduced to" in large.text
+    assert large.tags.count("circle") == 2
+
+
+def test_many_and_tiny_classes_fit() -> None:
+    names = [f"class {number}" for number in range(100)]
+    text = page(facts([1, 2, 3, 4, *range(5, 101)]), classes=names).text
+    assert "100 classes: class 0 (1), class 1 (2), class 2 (3), class 3 (4), class 4 (5), … 95 more;" in text
+    assert "smallest class 0 (1), largest class 99 (100)" in text
+    assert "class 99 100 " in text and "and 43 more" in text
+    assert "Too few pictures to tell" in page(facts([1, 1])).text
+
+
+def test_page_stays_small() -> None:
+    table = facts([300] * 10, **{name: np.full(3000, 0.0) for name in ("highlights", "contrast", "sharpness")})
+    groups = [list(range(10 * number, 10 * number + 10)) for number in range(300)]
+    noise = Image.effect_noise((512, 512), 90).convert("RGB")
+    text = render(
+        hygiene(table, [f"class {number}" for number in range(10)], groups=groups, thumbnail=lambda row: noise.copy())
+    )
+    assert len(text) < 3e6
+
+
+def test_deep_pictures_are_shown_with_their_ranges() -> None:
+    assert "More than 8 bits" not in render(hygiene(facts([60, 60])))
+    table = facts(
+        [60, 60],
+        form=["PNG gray uint16"] * 60 + ["TIFF gray float32"] * 50 + [None] * 10,
+        black=[0.0] * 110 + [None] * 10,
+        white=[4095.0] * 60 + [1.0] * 20 + [300.0] * 30 + [None] * 10,
+        contrast=np.array([200.0] * 100 + [5.0] * 20),
+    )
+    page = HygienePage(hygiene(table, ranges={"PNG gray uint16": (0.0, 4095.0), "TIFF gray float32": (0.0, 1.0)}))
+    text = Page(page.render()).text
+    assert "PNG gray uint16 60 0 to 4095 the data set 0" in text
+    assert "TIFF gray float32 50 0 to 1; 0 to 300 the files and the data set 10" in text
+    (sentence,) = page.faint()
+    assert sentence.startswith("10 of 50 pictures of the form TIFF gray float32 have hardly any contrast")
+    assert any(each.title == "Hardly any contrast" for each in page.summary().findings)

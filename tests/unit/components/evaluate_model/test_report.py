@@ -1,0 +1,123 @@
+"""What the report says, from evaluations without a network."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.evaluations import answers, drawn_report
+from typer.testing import CliRunner
+
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.evaluate_model.report import verdict
+from headstart.pipelines.cli.main import app
+
+HOSTILE = ["<script>alert(1)</script>", "$x^2$ & \"quotes\" 'n' \u202e\x1b{{ 7 * 7 }}", "猫 " + "x" * 300]
+
+
+def metrics(
+    accuracy: float, interval: tuple[float, float], comparison: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    classes = {"cat": {"images": 60}, "dog": {"images": 40}}
+    final = {"accuracy": accuracy, "accuracy_interval": interval, "images": 100, "per_class": classes}
+    return {"test": final, "comparison": comparison}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            metrics(0.9, (0.826, 0.945)),
+            "90.0 % of 100 test pictures right; on new pictures like these, expect 82.6 % to",
+        ),
+        (
+            metrics(0.62, (0.52, 0.71)),
+            "Not shown to be of use: 62.0 % of 100 test pictures right, and always saying cat",
+        ),
+        (
+            metrics(0.9, (0.8, 0.9), {"verdict": "better", "accuracy": 0.9, "champion_accuracy": 0.8, "images": 90}),
+            "Better than the model in use: 90.0 % against 80.0 % of 90 test pictures right",
+        ),
+        (
+            metrics(0.9, (0.8, 0.9), {"verdict": "cannot tell", "accuracy": None}),
+            "90.0 % of 100 test pictures right; whether that is better than the model in use cannot be told",
+        ),
+    ],
+)
+def test_verdict_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+    assert verdict(values).startswith(sentence)
+
+
+def test_names_cannot_smuggle_anything_into_the_report(tmp_path: Path) -> None:
+    text = drawn_report(tmp_path, HOSTILE, 200).read_text(encoding="utf-8")
+    assert text.count("<script") == 1 and "alert(1)</script>" not in text.replace("&lt;/script&gt;", "")
+    assert "\u202e" not in text and "\x1b" not in text and "{{ 7 * 7 }}" in text
+
+
+def test_every_class_is_in_the_legends_under_its_name(tmp_path: Path) -> None:
+    alike = [f"photographs of {each} from the garden" for each in ("cats", "dogs")]
+    text = drawn_report(tmp_path, [*alike, "_hidden", "#010203"], 200).read_text(encoding="utf-8")
+    drawings = [each for each in re.findall("<svg.*?</svg>", text, re.DOTALL) if "_hidden" in each]
+    assert len(drawings) == 2
+    for each in drawings:
+        names = re.findall("<text[^>]*>([^<]*)</text>", each)
+        assert names.count("photographs …m the garden") == 2
+        assert names.count("_hidden") == names.count("#010203") == 1
+        assert "#010203" not in re.sub(">[^<]*<", "><", each)
+
+
+def test_hundred_classes_fit(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, [f"class {number}" for number in range(100)], 400)
+    text = report.read_text(encoding="utf-8")
+    assert report.stat().st_size < 2e6
+    assert "and 88 more" in text and "The 50 classes with the lowest recall of 100" in text
+    assert 'class="matrix"' not in text
+
+
+def test_classes_without_a_test_picture_are_said_to_be_unevaluated(tmp_path: Path) -> None:
+    classes = [f"class {number}" for number in range(8)]
+    text = drawn_report(tmp_path, classes, 6, champion=False).read_text(encoding="utf-8")
+    tested = {classes[label] for label in answers(6, classes, 1).labels}
+    missing = [name for name in classes if name not in tested]
+    assert 1 < len(missing) < 7
+    named = "".join(f"<bdi>{name}</bdi>{', ' if name != missing[-1] else ''}" for name in missing)
+    assert f"Not evaluated, as no test picture shows them: {named}." in text
+    rows = re.findall('<th scope="row"><bdi>(class [0-9])</bdi></th><td>([0-9]+)</td>', text)
+    assert {name for name, _ in rows} == tested and "0" not in {images for _, images in rows}
+    (weakest,) = re.findall("(class [0-9]): recall", text)
+    assert weakest in tested
+
+
+def test_all_right_on_two_images(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 2, champion=False, strength=50.0, share=0.0)
+    text = report.read_text(encoding="utf-8")
+    assert "Fine-tuning did not lower the validation loss: the result is the head-trained model." in text
+    assert "There are no mistakes: every test picture is right." in text
+    assert "cannot be promised" in text
+
+
+def test_report_is_made_again_or_a_line_says_why_not(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 20)
+    first = report.read_bytes()
+    report.unlink()
+    assert CliRunner().invoke(app, ["report", str(tmp_path)]).exit_code == 0
+    assert report.read_bytes() == first
+    report.unlink()
+    report.mkdir()
+    before = sorted(tmp_path.iterdir())
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(done.exception, HeadstartError)
+    assert str(done.exception).endswith("report.html' cannot be written (Is a directory); name another folder")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("per_class", [{}, None, [1], {"cat": 3, "dog": 4}])
+def test_report_of_an_evaluation_from_elsewhere_is_one_line(tmp_path: Path, per_class: object) -> None:
+    drawn_report(tmp_path, ["cat", "dog"], 20).unlink()
+    (file,) = tmp_path.rglob("metrics.json")
+    metrics = json.loads(file.read_text())
+    file.write_text(json.dumps(metrics | {"test": metrics["test"] | {"per_class": per_class}}))
+    done = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert isinstance(done.exception, HeadstartError)
+    assert "is damaged (" in str(done.exception)

@@ -1,0 +1,458 @@
+"""A published version: what it holds, what it answers without us, and what keeps it from being published."""
+
+import dataclasses
+import importlib.util
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+import yaml
+from PIL import Image
+from support.commands import eventually
+from support.forms import forms
+from support.fuzzed import mutated, picture
+from support.published import check_version, version_folder
+from support.served import ServedModel
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+from headstart.components.core.artifacts.dataset import read_rows
+from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
+from headstart.components.core.artifacts.model import MODEL, ModelInfo
+from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
+from headstart.components.core.images.decoding import MAX_PIXELS
+from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.registry import registry
+from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, champion
+from headstart.components.core.registry.version_files import SAVED_MODEL
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.evaluate_model.step import Inputs as Evaluated
+from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.predict_images.inputs import named
+from headstart.components.predict_images.model_location import located
+from headstart.components.predict_images.predict import answers as predicted
+from headstart.components.predict_images.predict import open_model
+from headstart.components.publish_model import served
+from headstart.components.publish_model.card import Facts, _limits
+from headstart.components.publish_model.exports import check_exports, export_forms
+from headstart.components.publish_model.parity import Answers, Parity, Sample, ask_served, compared, sample_of
+from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
+
+# ONNX first, since the other formats leave the network as it needs it.
+EXPORTS = ("onnx", "litert", "litert_int8")
+
+
+@pytest.fixture(scope="module")
+def inputs(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    evaluation = tmp_path_factory.mktemp("evaluated") / "evaluation"
+    evaluate_model(
+        Evaluated(head, splits["test"], splits["validation"]), evaluation, evaluation.with_name("report.html")
+    )
+    return Inputs(head, evaluation, splits["test"], splits["train"], exports=EXPORTS)
+
+
+@pytest.fixture(scope="module")
+def version(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "0123abcd"
+    build_version(inputs, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(version: Path) -> dict:
+    return json.loads((version / "model_card.json").read_text())
+
+
+def test_layout_is_the_one_that_servers_take(version: Path) -> None:
+    files = {path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file()}
+    saved = {name for name in files if name.startswith("saved_model/")}
+    assert {"saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index"} <= saved
+    assert {"saved_model/1/assets.extra/labels.txt", "saved_model/1/assets.extra/tf_serving_warmup_requests"} <= saved
+    assert {
+        "model/model.keras", "model/model.json", "model/history.csv", "model/seen.parquet", "evaluation/metrics.json",
+        "evaluation/predictions.parquet", "litert/model.tflite", "litert/model_int8.tflite", "litert/labels.txt",
+        "onnx/model.onnx", "onnx/labels.txt", "model_card.md", "model_card.json",
+    } <= files  # fmt: skip
+    assert not any("probe" in name or "pictures" in name for name in files), "no pictures of the user"
+    assert (version / "onnx" / "labels.txt").read_text() == "cat\ndog\n"
+
+
+CLIENT = """
+import json, sys
+import numpy as np, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+files = [open(path, "rb").read() for path in sys.argv[2:]]
+pixels = np.stack([tf.io.decode_image(content, expand_animations=False) for content in files[:2]])
+answers = {"serving_default": model.signatures["serving_default"](image_bytes=tf.constant(files))}
+answers["pixels"] = model.signatures["pixels"](pixels=tf.constant(pixels, tf.float32))
+answers["pixels_uint8"] = model.signatures["pixels_uint8"](pixels=tf.constant(pixels))
+print(json.dumps({
+    name: [[each.decode() for each in said["label"].numpy()], said["probabilities"].numpy().tolist()]
+    for name, said in answers.items()
+}))
+"""
+
+
+def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
+    version: Path, inputs: Inputs, tmp_path: Path
+) -> None:
+    rows = list(read_rows(inputs.test))[:2]
+    files = []
+    for number, row in enumerate(rows):
+        Image.fromarray(tf.io.decode_image(row.image).numpy()).resize((120, 90)).save(tmp_path / f"{number}.png")
+        files.append(tmp_path / f"{number}.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, version / "saved_model" / "1", *files, tmp_path / "broken.jpg"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    labels, probabilities = said["serving_default"]
+    assert labels[2] == "" and probabilities[2] == [0, 0], "what is no picture does not stop the others"
+    for name in ("pixels", "pixels_uint8"):
+        assert said[name][0] == labels[:2]
+        np.testing.assert_allclose(said[name][1], probabilities[:2], atol=1e-5)
+    np.testing.assert_allclose(np.sum(probabilities[:2], axis=1), 1, atol=1e-6)
+
+
+DAMAGED_FILES = 320
+
+
+def test_damaged_files_neither_end_the_process_nor_fill_its_memory(version: Path) -> None:
+    files = [content for _, content in mutated(picture(), DAMAGED_FILES, seed=1)]
+    with ServedModel(version / SAVED_MODEL) as server:
+        labels, held = [], []
+        for at in range(0, len(files), 32):
+            answered = server.ask(files[at : at + 32])
+            assert answered is not None, f"one of {[file[:200] for file in files[at : at + 32]]} ended the process"
+            labels += answered.labels
+            held.append(answered.bytes_held)
+    assert 0 < sum(label != b"" for label in labels) < DAMAGED_FILES
+    assert held[-1] - held[len(held) // 4] < 100e6
+
+
+def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
+    """A picture just within the limit holds 1.7 GB while it is decoded in this form; two would hold it twice."""
+    side = int(MAX_PIXELS**0.5)
+    buffer = io.BytesIO()
+    Image.new("LA", (side, side)).save(buffer, "PNG", compress_level=1)
+    with ServedModel(version / SAVED_MODEL) as server:
+        before = server.ask([buffer.getvalue()[:100]])
+        answered = server.ask([buffer.getvalue()] * 2)
+    assert before is not None and answered is not None and b"" not in answered.labels
+    assert answered.most_bytes_held - before.bytes_held < 2.5e9
+
+
+ONLY_PREDICTIONS_READ = {"JPEG arithmetic", "BMP 8, run lengths"}
+
+
+def test_each_form_gets_the_answer_of_predict(version: Path, inputs: Inputs, tmp_path: Path) -> None:
+    photo = Image.open(io.BytesIO(next(iter(read_rows(inputs.test))).image)).convert("RGB")
+    files = {name: encode(photo) for name, encode in forms().items()}
+    with ServedModel(version / SAVED_MODEL) as server:
+        answered = server.ask(list(files.values()))
+    assert answered is not None
+    for number, content in enumerate(files.values()):
+        (tmp_path / f"{number:03d}").write_bytes(content)
+    paths = [str(tmp_path / f"{number:03d}") for number in range(len(files))]
+    with located(str(version)) as found:
+        model = open_model(found, 0)
+        table = pa.Table.from_batches(predicted(model, named(paths)))
+    # Those of files that cannot be read are missing.
+    wanted = np.column_stack([table[f"probability_{name}"].to_numpy() for name in model.info.classes])
+    for name, label, said, right in zip(files, answered.labels, answered.probabilities, wanted, strict=True):
+        if name in ONLY_PREDICTIONS_READ or np.isnan(right).all():
+            assert label == b"" and not said.any(), name
+        else:
+            assert label.decode() == model.info.classes[right.argmax()], name
+            np.testing.assert_allclose(said, right, atol=0.01, err_msg=name)
+
+
+def test_warm_up_requests_are_what_serving_reads_and_the_model_takes(version: Path) -> None:
+    folder = version / "saved_model" / "1"
+    signatures = tf.saved_model.load(str(folder)).signatures
+    asked = []
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
+        log = PredictionLog.FromString(record.numpy())
+        assert log.SerializeToString(deterministic=True) == record.numpy(), "no field is unknown"
+        request = log.predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        said = signatures[request.model_spec.signature_name](**inputs)
+        assert set(said["label"].numpy()) <= {b"cat", b"dog"}
+        asked.append((request.model_spec.signature_name, len(said["label"])))
+    assert sorted(asked) == [(name, n) for name in ("pixels", "pixels_uint8", "serving_default") for n in (1, 8)]
+
+
+def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs: Inputs, card: dict) -> None:
+    temperature = temperature_of(read_metrics(inputs.evaluation))
+    assert temperature != 1
+    saved_model = card["parity"]["saved_model"]
+    assert (saved_model["images"], saved_model["same_label"]) == (20, 20)
+    assert saved_model["largest_difference"] < 1e-5
+    evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
+    assert np.abs(scaled(evaluated, temperature) - evaluated).max() > 0.01, "the temperature makes a difference"
+
+
+def test_other_forms_say_the_same(card: dict, version: Path, inputs: Inputs) -> None:
+    """In 8 bits only pictures of which the model is unsure may get another label."""
+    evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
+    said = scaled(evaluated, temperature_of(read_metrics(inputs.evaluation)))
+    sure = (np.abs(said[:, 0] - 0.5) > 0.1).sum()
+    assert set(card["exports"]) == set(EXPORTS)
+    for name, each in card["exports"].items():
+        assert each["size"] == (version / each["file"]).stat().st_size
+        assert each["agreement"]["largest_difference"] < (0.2 if name == "litert_int8" else 1e-4)
+        assert each["agreement"]["same_label"] >= (sure if name == "litert_int8" else 20)
+    assert card["exports"]["litert_int8"]["size"] < card["exports"]["litert"]["size"] / 2
+
+
+def test_card_says_what_was_measured(card: dict, version: Path, inputs: Inputs) -> None:
+    metrics = read_metrics(inputs.evaluation)
+    assert card["evaluation"] == metrics["test"] and card["calibration"] == metrics["calibration"]
+    assert card["data"]["test"] == {"digest": metrics["test_data"], "images": 20, "per_class": {"cat": 10, "dog": 10}}
+    text = (version / "model_card.md").read_text()
+    low, high = metrics["test"]["accuracy_interval"]
+    assert f"{low:.4f} to {high:.4f}" in text and metrics["test_data"] in text
+    assert "published by hand" in text and "Many files of no use" in text
+    assert "Fewer than 30 test images each of cat, dog" in text
+    assert "{{" not in text and "None" not in text
+
+
+def run_where_the_gate_asks(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code where the gate asks a model."""
+    path = [each for each in sys.path if Path(each).is_dir()]
+    lines = (
+        "import importlib.util, sys",
+        f"spec = importlib.util.spec_from_file_location('served', {served.__file__!r})",
+        "served = importlib.util.module_from_spec(spec)",
+        "spec.loader.exec_module(served)",
+        "sys.meta_path.insert(0, served.Without('headstart'))",
+        f"sys.path.extend({path!r})",
+        code,
+    )
+    return subprocess.run([sys.executable, "-I", "-S", "-c", "\n".join(lines)], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("module", ["headstart", "headstart.components.core.artifacts.dataset"])
+def test_our_package_is_not_there_where_the_gate_asks(module: str, tmp_path: Path) -> None:
+    assert run_where_the_gate_asks("import numpy, pyarrow").returncode == 0
+    failed = run_where_the_gate_asks(f"import {module}")
+    assert failed.returncode == 1
+    assert f"ModuleNotFoundError: No module named {module.partition('.')[0]!r}" in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def sample(inputs: Inputs) -> Sample:
+    """Seven of the twenty test images."""
+    metrics = read_metrics(inputs.evaluation)
+    return sample_of(inputs.test, read_predictions(inputs.evaluation / PREDICTIONS), temperature_of(metrics), 7)
+
+
+@pytest.fixture(scope="module")
+def answers(version: Path, sample: Sample) -> Answers:
+    return ask_served(version / SAVED_MODEL, sample)
+
+
+def test_large_test_sets_are_sampled(sample: Sample, answers: Answers) -> None:
+    assert len(set(sample.rows)) == 7 and sample.of == 20
+    parity = compared(sample, answers, TOLERANCE)
+    assert (parity.saved_model.images, parity.test_images, parity.on_the_boundary) == (7, 20, 0)
+    assert parity.saved_model.largest_difference < 1e-5
+
+
+def test_worst_image_is_named_where_a_probability_is_off(sample: Sample, answers: Answers) -> None:
+    evaluated = sample.probabilities.copy()
+    evaluated[2] += [0.012, -0.012]
+    evaluated[5] += [-0.03, 0.03]
+    with pytest.raises(HeadstartError) as raised:
+        compared(dataclasses.replace(sample, probabilities=evaluated), answers, TOLERANCE)
+    assert "disagrees with the evaluated one on 2 of 7 test images" in str(raised.value)
+    assert f"most on {sample.paths[5]}: label" in str(raised.value)
+    assert "tolerance 0.01" in str(raised.value)
+
+
+def two_classes(sample: Sample, evaluated: float, said: float) -> tuple[Sample, Answers]:
+    """The same images as if all had these probabilities of the first class."""
+    probabilities = np.tile([evaluated, 1 - evaluated], (7, 1))
+    served = np.tile([said, 1 - said], (7, 1))
+    labels = np.array([sample.classes[int(each)] for each in served.argmax(axis=1)], object)
+    asked = dataclasses.replace(sample, probabilities=probabilities, predicted=probabilities.argmax(axis=1))
+    return asked, Answers(labels, served)
+
+
+def test_another_label_passes_on_the_boundary_alone(sample: Sample) -> None:
+    parity = compared(*two_classes(sample, 0.503, 0.498), tolerance=0.01)
+    assert (parity.on_the_boundary, parity.saved_model.same_label) == (7, 0)
+    asked, said = two_classes(sample, 0.52, 0.515)
+    with pytest.raises(HeadstartError, match="on 7 of 7"):
+        compared(asked, dataclasses.replace(said, labels=np.full(7, sample.classes[1], object)), 0.01)
+
+
+def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"on 7 of 7 test images, .* probability nan"):
+        compared(*two_classes(sample, 0.9, np.nan), tolerance=0.01)
+    pixels = keras.Input((8, 8, 3))
+    said = keras.layers.Dense(2, "softmax", bias_initializer=keras.initializers.Constant(np.nan))
+    network = keras.Model(pixels, said(keras.layers.Flatten()(pixels)))
+    with pytest.raises(HeadstartError, match="export 'litert' is off by nan in a probability"):
+        export_forms(["litert"], tmp_path, network, sample, None, TOLERANCE)
+
+
+def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: Answers) -> None:
+    labels, probabilities = answers.labels.copy(), answers.probabilities.copy()
+    labels[3], probabilities[3] = "", 0
+    with pytest.raises(HeadstartError, match=f"on 1 of 7 test images, most on {sample.paths[3]}: label 'none'"):
+        compared(sample, Answers(labels, probabilities), TOLERANCE)
+
+
+def test_saved_model_that_does_not_load_is_one_line(version: Path, sample: Sample, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="nothing is published: the exported model does not answer") as raised:
+        ask_served(tmp_path, sample)
+    assert "\n" not in str(raised.value)
+
+
+def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, Path], tmp_path: Path) -> None:
+    for change, reason in (
+        ({"test": splits["validation"]}, "is not the test set of the evaluation"),
+        ({"train": splits["validation"]}, "is not what .* learned from"),
+        ({"exports": ("tflite",)}, "unknown export 'tflite'; known: saved_model, litert, litert_int8, onnx"),
+        ({"exports": ("litert_int8",), "train": None}, "needs training images"),
+        ({"model": tmp_path / "none"}, "is no model: it has no model.json"),
+        ({"evaluation": tmp_path / "none"}, "is no evaluation: it has no metrics.json"),
+    ):
+        with pytest.raises(HeadstartError, match=reason):
+            build_version(dataclasses.replace(inputs, **change), tmp_path / "version")
+        assert not (tmp_path / "version").exists()
+
+
+def test_altered_model_is_refused(inputs: Inputs, tmp_path: Path) -> None:
+    shutil.copytree(inputs.model, tmp_path / "model")
+    with (tmp_path / "model" / MODEL).open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(HeadstartError, match=r"model\.keras is not the file that model\.json speaks of"):
+        build_version(dataclasses.replace(inputs, model=tmp_path / "model"), tmp_path / "version")
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(HeadstartError, match=r"export 'onnx' needs onnxruntime, tf2onnx.*'headstart\[export\]'"):
+        check_exports(["onnx"], None)
+
+
+@pytest.fixture(scope="module")
+def published(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    uri = tmp_path_factory.mktemp("models") / "Pets & co"
+    return uri, publish_model(dataclasses.replace(inputs, exports=()), str(uri), uri.with_name("card.md"), "by hand")
+
+
+def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) -> None:
+    uri, outcome = published
+    in_use = champion(str(uri))
+    assert in_use is not None and outcome.status == PUBLISHED and in_use.version.version == outcome.version
+    check_version(str(uri), in_use.version)
+    version = uri / outcome.version
+    assert (uri.with_name("card.md")).read_text() == (version / "model_card.md").read_text()
+    service = yaml.safe_load((version / "inference_service.yaml").read_text())
+    assert service["apiVersion"] == "serving.kserve.io/v1beta1" and service["metadata"]["name"] == "pets-co"
+    served_by = service["spec"]["predictor"]["model"]
+    assert tf.__version__.startswith(served_by["runtimeVersion"].removesuffix("0"))
+    address = served_by["storageUri"]
+    assert Path(url2pathname(urlsplit(address).path)) == version / "saved_model"
+
+
+def test_publishing_the_same_model_again_changes_nothing(published: tuple[Path, Outcome], inputs: Inputs) -> None:
+    uri, outcome = published
+    before = (uri / "champion.json").read_bytes()
+    again = publish_model(dataclasses.replace(inputs, exports=()), str(uri))
+    assert (again.status, again.version) == (UNCHANGED, outcome.version)
+    assert (uri / "champion.json").read_bytes() == before
+
+
+def test_model_of_other_classes_than_the_one_in_use_is_refused_before_all_else(
+    inputs: Inputs, tmp_path: Path
+) -> None:
+    registry.publish_folder(version_folder(tmp_path / "version", classes=("cat", "wolf")), str(tmp_path / "models"))
+    with pytest.raises(HeadstartError, match=r"classes \['cat', 'dog'\], the one in use at .* has \['cat', 'wolf'\]"):
+        publish_model(dataclasses.replace(inputs, evaluation=tmp_path / "none"), str(tmp_path / "models"))
+
+
+def decision(path: Path, verdict: str) -> Path:
+    path.write_text(json.dumps({"verdict": verdict, "reasons": ["because"]}))
+    return path
+
+
+def test_decision_against_a_model_keeps_it_from_being_published(inputs: Inputs, tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"decision\.json says 'worse'; leave it out"):
+        publish_model(
+            dataclasses.replace(inputs, decision=decision(tmp_path / "decision.json", "worse")), str(tmp_path / "uri")
+        )
+    assert not (tmp_path / "uri").exists()
+
+
+def hanging(folder: Path, code: str) -> str:
+    """An order for `served`, whose first import writes the process' id into a file and then never ends."""
+    (folder / "pyarrow.py").write_text(
+        f"import os; open({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\n{code}\n"
+    )
+    return json.dumps({"path": [str(folder)], "package": "headstart", "saved_model": "", "answers": ""})
+
+
+def is_running(folder: Path) -> bool:
+    """Whether the process is there, and not just waiting for its parent to take note of its end."""
+    pid = (folder / "pid").read_text() if (folder / "pid").exists() else ""
+    status = Path(f"/proc/{pid}/stat")
+    return bool(pid) and status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+# A match that takes years and lets no other thread run meanwhile, as TensorFlow does where it loads a model.
+@pytest.mark.parametrize("code", ["import time; time.sleep(600)", "import re; re.match('(a+)+$', 'a' * 60 + 'b')"])
+def test_process_that_serves_does_not_outlive_the_one_that_asks(code: str, tmp_path: Path) -> None:
+    order = hanging(tmp_path, code)
+    parent = (
+        "import json, sys; from pathlib import Path; from headstart.components.publish_model import parity\n"
+        "parity._run_served(json.loads(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, order, str(tmp_path / "stderr")]) as process:
+        assert eventually(lambda: is_running(tmp_path), 60)
+        process.kill()
+    assert eventually(lambda: not is_running(tmp_path), 2)
+
+
+def test_process_that_serves_ends_when_its_standard_input_closes(tmp_path: Path) -> None:
+    order = hanging(tmp_path, "import time; time.sleep(600)")
+    with subprocess.Popen([sys.executable, "-I", "-S", served.__file__], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(order.encode() + b"\n")
+        process.stdin.flush()
+        assert eventually(lambda: is_running(tmp_path))
+        process.stdin.close()
+        assert process.wait(10) == 1
+
+
+def test_limits_name_what_the_test_images_do_not_show() -> None:
+    per_class = {"cat": {"images": 60}, "dog": {"images": 40}, "fox": {"images": 0}}
+    metrics = {"calibration": None, "abstention": []}
+    model = ModelInfo("head", [*per_class], 64, "sketchnet", {}, {}, {}, {}, 0)
+    nothing: Any = None
+    parity = Parity(nothing, 0.01, 0, 100, 0)
+    found = {}
+    for accuracy in (0.6, 0.9):
+        measured = metrics | {"test": {"images": 100, "per_class": per_class, "accuracy": accuracy}}
+        found[accuracy] = _limits(Facts(model, measured, nothing, None, None, None, parity, {}))
+    chance = "It is not shown to be better than always answering cat, which is right on 60.0 % of the test images."
+    assert chance in found[0.6] and chance not in found[0.9]
+    assert "No test image shows fox: nothing is known of how well it does there." in found[0.9]
+    assert not [limit for limit in found[0.9] if "Fewer than" in limit]

@@ -1,0 +1,127 @@
+"""A variant is what the single steps make of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headstart.components.core.artifacts.history import Epoch, read_history
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.networks.saving import load_model
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training import checkpoint
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.fine_tune.step import fine_tune
+from headstart.components.train_head.step import train_head
+from headstart.components.train_variant.step import train_variant
+
+BRIEFLY = {"head.epochs": 2, "fine_tuning.epochs": 1, "from_scratch.epochs": 1}
+BRIEFLY |= {f"{stage}.augmented_views": 1 for stage in ("head", "fine_tuning", "from_scratch")}
+
+
+def variant(name: str, method: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "method": method, "backbone": "sketchnet", "settings": BRIEFLY, **more}
+
+
+@pytest.fixture(scope="module")
+def tuned(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = tmp_path_factory.mktemp("variant") / "model"
+    asked, checkpoints = variant("tuned", "fine_tuned"), str(model.parent / "checkpoints")
+    train_variant(splits["train"], splits["validation"], model, asked, seed=3, checkpoint_uri=checkpoints)
+    return model
+
+
+def test_fine_tuned_is_the_same_as_by_the_single_steps(tuned: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    both = splits["train"], splits["validation"]
+    recipe = load_recipe(settings=BRIEFLY | {"backbone": "sketchnet"})
+    train_head(*both, tmp_path / "head", recipe, seed=3)
+    fine_tune(tmp_path / "head", *both, tmp_path / "tuned", recipe, seed=3)
+    alone, made = read_model_info(tmp_path / "tuned"), read_model_info(tuned)
+    assert (made.recipe, made.metrics, made.dataset) == (alone.recipe, alone.metrics, alone.dataset)
+    for one, other in zip(load_model(tuned).get_weights(), load_model(tmp_path / "tuned").get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_model_knows_what_it_cost(tuned: Path, head: Path) -> None:
+    info = read_model_info(tuned)
+    assert info.parameters == load_model(tuned).count_params() == read_model_info(head).parameters
+    assert info.accelerators == 0
+    epochs = read_history(tuned)
+    assert [epoch.stage for epoch in epochs] == ["head", "head", "fine_tuning"]
+    # Recording and the choice of a mixture come on top of the epochs, of both stages.
+    assert sum(epoch.seconds for epoch in epochs) < info.seconds < 120
+
+
+def test_what_was_interrupted_goes_on_and_the_time_before_counts(
+    tuned: Path,
+    splits: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logged: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(checkpoint, "Epoch", lambda **fields: Epoch(**fields | {"seconds": 1000.0}))
+    info = train_variant(
+        splits["train"],
+        splits["validation"],
+        tmp_path / "model",
+        variant("other", "fine_tuned"),
+        seed=3,
+        checkpoint_uri=str(tuned.parent / "checkpoints"),
+    )
+    resumed = [line.split()[1] for line in logged.messages if line.startswith("event=checkpoint_resumed")]
+    assert resumed == ["stage=head", "stage=fine_tuning"]
+    # Fine-tuning takes over what the head's stage has recorded, and nobody what another variant has.
+    assert [sum(f"event={what} " in line for line in logged.messages) for what in ("recorded", "record_reused")] == [
+        2,
+        2,
+    ]
+    assert 3000 < info.seconds < 3120
+    for one, other in zip(load_model(tuned).get_weights(), load_model(tmp_path / "model").get_weights(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_from_scratch(splits: dict[str, Path], tmp_path: Path) -> None:
+    train_variant(
+        splits["train"],
+        splits["validation"],
+        tmp_path / "scratch",
+        variant("scratch", "from_scratch", image_size=32.0),
+        seed=0,
+    )
+    info = read_model_info(tmp_path / "scratch")
+    assert (info.stage, info.image_size) == ("from_scratch", 32)
+    assert info.seconds > 0 and info.parameters > 0
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"settings": {"head.epohcs": 3}}, "variant 'mine': recipe 'fast': unknown key 'head.epohcs'"),
+        ({"backbone": "resnet"}, "variant 'mine': unknown backbone 'resnet'"),
+        ({"image_size": 8}, "variant 'mine': image size 8 is too small"),
+        ({"depth": 3}, "the variant \\(mine\\): unknown key 'depth'"),
+    ],
+)
+def test_what_is_wrong_names_the_variant(
+    more: dict[str, Any], message: str, splits: dict[str, Path], tmp_path: Path
+) -> None:
+    wrong = variant("mine", "head") | more
+    with pytest.raises(HeadstartError, match=message):
+        train_variant(splits["train"], splits["validation"], tmp_path / "model", wrong, seed=0)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_head_that_is_not_to_be_tuned_records_nothing_for_tuning(
+    splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    train_variant(splits["train"], splits["validation"], tmp_path / "model", variant("alone", "head"), seed=3)
+    recorded = [line for line in logged.messages if line.startswith("event=recorded split=train")]
+    assert len(recorded) == 1
+
+
+def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
+        train_variant(
+            splits["train"], splits["validation"], tmp_path / "model", variant("mine", "head"), 0, accelerators=99
+        )

@@ -1,0 +1,424 @@
+"""The compiled pipelines: what must hold of every one, and that none changes unseen."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import ROOT
+from typer.testing import CliRunner
+
+from headstart.components.core.recipes.variants import DEFAULT_VARIANTS
+from headstart.pipelines.cli.main import app
+from headstart.pipelines.definitions.compilation import pipeline_spec
+from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.definitions.profile import load_profile, profile_names
+from headstart.pipelines.definitions.tasks import (
+    COMPARE_METHODS,
+    GROUPS,
+    READING_STAGES,
+    Uses,
+    comparison_stages,
+    stages,
+)
+from headstart.pipelines.definitions.variant_options import comparison_parameters
+
+GOLDEN = ROOT / "tests" / "golden"
+COMPARISON = ["--pipeline", COMPARE_METHODS]
+EVERYTHING = """
+registry: registry.example/team
+data: {cpu: 500m, node_selector: {disk: ssd}, tolerations: [{key: data, operator: Exists}]}
+network: {accelerator_type: amd.com/gpu, accelerator_limit: 4, ephemeral_storage: 20Gi}
+stages:
+  fine_tune: {accelerator_limit: 2}
+  evaluate_model: {accelerator_limit: 1, memory: 3Gi, tolerations: [], image: other/evaluator}
+  split_dataset: {cpu: '1', node_selector: {}}
+retries: {count: 5, pause_seconds: 10, factor: 3, deadline_days: 30}
+deadline_hours: 2.5
+secrets:
+  - {name: gcs-key, volume: /var/secrets/gcs}
+  - {name: kaggle, env: {KAGGLE_KEY: key}, stages: [download_dataset], optional: true}
+volumes: [{claim: pictures, path: /data}]
+env: {GOOGLE_APPLICATION_CREDENTIALS: /var/secrets/gcs/key.json}
+pod_labels: {team: pets}
+image_pull_policy: Always
+image_pull_secrets: [registry-key]
+run_as_user: null
+"""
+
+
+class Compiled:
+    """A compiled pipeline: its bytes, its specification, and what it asks of Kubernetes."""
+
+    def __init__(self, path: Path) -> None:
+        self.bytes = path.read_bytes()
+        self.spec, *platforms = yaml.safe_load_all(path.read_text())
+        self._platform: dict[str, Any] = platforms[0]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        self.parameters: dict[str, Any] = self.spec["root"]["inputDefinitions"]["parameters"]
+        self.executors: dict[str, Any] = self.spec["deploymentSpec"]["executors"]
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
+        """Each stage's name, task, container, and wishes of Kubernetes."""
+        for name, task in self.tasks.items():
+            if f"exec-{name}" in self.executors:
+                container = self.executors[f"exec-{name}"]["container"]
+                yield name.replace("-", "_"), task, container, self._platform[f"exec-{name}"]
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """Every task, also those inside conditions, and the conditions themselves."""
+        parts = (self.spec["root"], *self.spec["components"].values())
+        return {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
+
+    def default(self, parameter: str) -> Any:
+        return self.parameters[parameter]["defaultValue"]
+
+
+def compiled(folder: Path, *options: str) -> Compiled:
+    path = folder / "pipeline.yaml"
+    result = CliRunner().invoke(app, ["compile", "--output", str(path), *options], catch_exceptions=False)
+    assert result.exit_code == 0
+    return Compiled(path)
+
+
+@pytest.fixture(scope="module", params=[*profile_names(), "everything"])
+def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Each profile that comes with the package, and one that asks for everything there is."""
+    if request.param != "everything":
+        return str(request.param)
+    path = tmp_path_factory.mktemp("profile") / "everything.yaml"
+    path.write_text(EVERYTHING)
+    return str(path)
+
+
+@pytest.fixture(scope="module", params=["transfer", "with from scratch", "comparison"])
+def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    options, expected = {
+        "transfer": ([], stages(from_scratch=False)),
+        "with from scratch": (["--from-scratch"], stages(from_scratch=True)),
+        "comparison": (COMPARISON, comparison_stages()),
+    }[request.param]
+    folder = tmp_path_factory.mktemp("compiled")
+    made = compiled(folder, "--profile", profile, *options)
+    assert [path.name for path in folder.iterdir()] == ["pipeline.yaml"]
+    assert sorted(name for name, *_ in made) == sorted(name.replace("-", "_") for name in expected)
+    return made
+
+
+of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch"], indirect=True)
+
+
+def test_one_accelerator_for_each_stage_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
+    for stage, _, container, wishes in pipeline:
+        accelerator = container["resources"].get("accelerator")
+        memory = [mount for mount in wishes.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
+        if GROUPS[stage] == "network":
+            assert all(isinstance(accelerator[key], str) for key in ("resourceType", "resourceCount"))
+            assert [mount["medium"] for mount in memory] == ["Memory"]
+        else:
+            assert (accelerator, memory) == (None, [])
+
+
+def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
+    # A number would compile, and the pod would get no accelerator.
+    asked = set(pipeline.parameters) - set(Parameters.model_fields) - {"variants"}
+    assert {"accelerator_type", "accelerator_limit", "data_cpu", "network_memory", "network_image"} <= asked
+    # As text, these two would fail in the driver.
+    kinds = {"node_selector": "STRUCT", "tolerations": "LIST"}
+    for name in asked:
+        kind = kinds.get(name.partition("_")[2], "STRING")
+        assert pipeline.parameters[name]["parameterType"] == kind, name
+    # Empty ones would fail there too.
+    assert all(pipeline.default(f"{group}_{name}") for group in ("data", "network") for name in ("cpu", "memory"))
+
+
+def test_every_stage_has_cpu_memory_image_and_a_place_on_the_cluster(pipeline: Compiled) -> None:
+    for _, _, container, wishes in pipeline:
+        assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
+        assert container["image"]
+        assert "nodeSelector" in wishes
+
+
+def test_every_image_is_of_this_version_and_installs_nothing(pipeline: Compiled) -> None:
+    static = [container["image"] for _, _, container, _ in pipeline if "{{" not in container["image"]]
+    for image in (pipeline.default("data_image"), pipeline.default("network_image"), *static):
+        assert image.endswith(f":{version('headstart')}")
+    for _, _, container, _ in pipeline:
+        assert "pip install" not in " ".join(container["command"])
+
+
+def test_every_stage_is_tried_again_for_days_and_ends_some_day(pipeline: Compiled) -> None:
+    for _, task, _, wishes in pipeline:
+        policy = task["retryPolicy"]
+        assert policy["maxRetryCount"] >= 2
+        assert policy["backoffDuration"] != "0s"
+        # KFP means a deadline over all attempts, where it says the longest pause.
+        assert int(policy["backoffMaxDuration"].removesuffix("s")) >= 2 * 86_400
+        assert int(wishes["activeDeadlineSeconds"]) > 0
+
+
+def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
+    for _, _, _, wishes in pipeline:
+        assert wishes["securityContext"]["runAsNonRoot"] is True
+        assert wishes["securityContext"].get("runAsUser") != "0"
+        assert not {"hostPath", "privileged"} & set(re.findall(r"\w+", json.dumps(wishes)))
+
+
+@of_one_model
+def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipeline: Compiled) -> None:
+    cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
+    assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion", "publish_model"}
+    for stage, parameter, source in (
+        ("download-dataset", "listing", "list-data"),
+        ("evaluate-model", "champion", "find-champion"),
+    ):
+        given = pipeline.tasks[stage]["inputs"]["parameters"][parameter]
+        assert given["taskOutputParameter"]["producerTask"] == source
+
+
+@of_one_model
+def test_nothing_is_trained_before_the_model_in_use_is_known_to_fit(pipeline: Compiled) -> None:
+    for stage in {"train-head", "train-from-scratch"} & set(pipeline.tasks):
+        assert "find-champion" in pipeline.tasks[stage]["dependentTasks"]
+
+
+def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pipeline: Compiled) -> None:
+    for stage, _, _, wishes in pipeline:
+        secrets = wishes.get("secretAsEnv", []) + wishes.get("secretAsVolume", [])
+        assert not secrets or stage in READING_STAGES
+        assert all(secret["secretName"] for secret in secrets)
+
+
+@of_one_model
+def test_no_loop_no_other_task_and_two_conditions(pipeline: Compiled) -> None:
+    # Each costs a pod of its own.
+    others = [task for name, task in pipeline.tasks.items() if f"exec-{name}" not in pipeline.executors]
+    assert [task["triggerPolicy"]["condition"] for task in others] == [
+        "inputs.parameter_values['pipelinechannel--publish_uri'] != ''",
+        "inputs.parameter_values['pipelinechannel--compare-models-Output'] == 'better'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "left_out", "conditions", "publishes"),
+    [
+        ({}, {"find-champion", "compare-models", "publish-model"}, [], "never"),
+        ({"champion": "gs://b/model"}, {"compare-models", "publish-model"}, [], "never"),
+        ({"publish_uri": "gs://b/models"}, set(), ["if-it-is-better"], "always"),
+    ],
+)
+def test_a_run_has_no_task_that_it_has_no_use_for(
+    asked: dict[str, str], left_out: set[str], conditions: list[str], publishes: str
+) -> None:
+    parameters = Parameters(data=["gs://b/pictures"], **asked).model_dump()
+    spec = pipeline_spec(load_profile("cpu"), from_scratch=True, uses=Uses.of(parameters))["pipeline_spec"]
+    parts = (spec["root"], *spec["components"].values())
+    tasks = {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
+    code = {name for name in tasks if f"exec-{name}" in spec["deploymentSpec"]["executors"]}
+    assert code == set(stages(from_scratch=True)) - left_out
+    assert [task["taskInfo"]["name"] for name, task in tasks.items() if name not in code] == conditions
+    # A copy of such a run with other parameters, made on KFP's own pages, is refused by its first task.
+    given = tasks["list-data"]["inputs"]["parameters"]
+    assert given["publishes"]["runtimeValue"]["constant"] == publishes
+    assert set(spec["root"]["inputDefinitions"]["parameters"]) >= set(Parameters.model_fields)
+
+
+def test_the_first_task_is_told_of_all_that_the_last_ones_take(pipeline: Compiled) -> None:
+    first = set(pipeline.tasks["list-data"]["inputs"]["parameters"])
+    last = {"compare-models", "publish-model", "find-champion"} & set(pipeline.tasks)
+    taken = {name for stage in last for name in pipeline.tasks[stage]["inputs"]["parameters"]} - {"run"}
+    taken |= {name for name in pipeline.parameters if name.endswith("_uri")}
+    assert taken <= first
+    assert {"variants"} <= first or {"recipe", "settings", "backbone", "weights", "image_size"} <= first
+
+
+def test_what_tasks_in_a_condition_take_is_passed_on_to_it(pipeline: Compiled) -> None:
+    for component in pipeline.spec["components"].values():
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            given = task["inputs"]["parameters"]
+            taken = {each["componentInputParameter"] for each in given.values() if "componentInputParameter" in each}
+            assert taken
+            assert taken <= set(component["inputDefinitions"]["parameters"])
+            assert set(re.findall(r"inputs\.parameters\['+([\w-]+)'+\]", json.dumps(given))) <= set(given)
+
+
+def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
+    for name, definition in pipeline.parameters.items():
+        assert definition["description"], name
+        assert definition["parameterType"], name
+    assert [name for name in pipeline.parameters if "defaultValue" not in pipeline.parameters[name]] == ["data"]
+    for name, component in pipeline.spec["components"].items():
+        for kind in component.get("inputDefinitions", {}).values():
+            for item, definition in kind.items():
+                # What a condition passes on is described where it comes from.
+                assert definition.get("description") or "pipelinechannel--" in item, (name, item)
+
+
+@of_one_model
+def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
+    defaults = Parameters().model_dump(exclude={"data"})
+    assert {name: pipeline.default(name) for name in defaults} == defaults
+    # A stage alone asks for no accelerator; in the pipeline it must see what its pod was given.
+    defaults["accelerators"] = "0"
+    stage_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
+    for component, prefix in stage_prefix.items():
+        for name, definition in pipeline.spec["components"][component]["inputDefinitions"]["parameters"].items():
+            whole = name if name in defaults else f"{prefix}{name}"
+            assert definition["defaultValue"] == defaults[whole], (component, name)
+
+
+@pytest.mark.parametrize("pipeline", ["comparison"], indirect=True)
+def test_comparison_has_one_loop_over_training_and_evaluation(pipeline: Compiled) -> None:
+    uncached = [name for name, task, _, _ in pipeline if not task["cachingOptions"].get("enableCache", False)]
+    assert uncached == ["list_data"]
+    (loop,) = [task for task in pipeline.tasks.values() if "parameterIterator" in task]
+    inside = pipeline.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
+    assert set(inside) == {"train-variant", "evaluate-model"}
+    # Each further task, and each further loop, would cost a pod.
+    assert len(pipeline.tasks) == len(comparison_stages()) + 1
+    # The component's defaults must not stand for what the pipeline was asked.
+    assert "seed" in inside["train-variant"]["inputs"]["parameters"]
+
+
+@pytest.mark.parametrize("pipeline", ["comparison"], indirect=True)
+def test_comparison_has_the_defaults_of_the_command_line(pipeline: Compiled) -> None:
+    defaults = comparison_parameters([], Parameters()) | {"variants": DEFAULT_VARIANTS, "command": ""}
+    assert {name: pipeline.default(name) for name in defaults if name != "data"} == {
+        name: value for name, value in defaults.items() if name != "data"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, options, id=f"{pipeline}-{name}")
+        for pipeline, options, names in (
+            ("transfer-learning", [], profile_names()),
+            ("with-from-scratch", ["--from-scratch"], profile_names()),
+            ("compare-methods", COMPARISON, ["cpu", "gke-gpu"]),
+        )
+        for name in names
+    ],
+)
+def test_compiled_pipeline_is_the_one_on_file(
+    name: str, options: list[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    made = compiled(tmp_path, "--profile", name, *options).bytes.decode()
+    # What SDK made it may change with every installation, the version with every release.
+    made = re.sub(r"^sdkVersion: .*$", "sdkVersion: any", made, flags=re.MULTILINE)
+    made = made.replace(f":{version('headstart')}", ":VERSION")
+    golden = GOLDEN / f"{request.node.callspec.id}.yaml"
+    if request.config.getoption("--write-golden"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(made)
+    assert made == golden.read_text(), "see the difference, and run make golden if it is meant"
+
+
+def test_images_without_a_registry_are_warned_of(tmp_path: Path) -> None:
+    def warnings(*options: str) -> list[str]:
+        path = tmp_path / "pipeline.yaml"
+        result = CliRunner().invoke(app, ["compile", "--output", str(path), *options], catch_exceptions=False)
+        assert result.exit_code == 0
+        assert result.stdout.split() == [str(path)]
+        return result.stderr.splitlines()
+
+    (line,) = warnings()
+    number = version("headstart")
+    assert line.startswith(
+        f"warning: no registry is named before headstart:{number} and headstart-gpu:{number}: a node that"
+    )
+    assert line.endswith("name your registry with --registry")
+    (line,) = warnings("--profile", "cpu")
+    assert f"before headstart:{number}: " in line
+    assert warnings("--registry", "registry.example/team") == []
+    assert warnings("--image", "registry.example/team/mine:1") == []
+    (line,) = warnings("--image", "mine:1")
+    assert "before mine:1: " in line
+
+
+def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(EVERYTHING)
+    made = compiled(tmp_path, "--profile", str(tmp_path / "mine.yaml"))
+    stages = {stage: (task, container, wishes) for stage, task, container, wishes in made}
+    assert made.default("data_image") == f"registry.example/team/headstart:{version('headstart')}"
+    assert made.default("data_tolerations") == [{"key": "data", "operator": "Exists"}]
+    assert (made.default("accelerator_type"), made.default("accelerator_limit")) == ("amd.com/gpu", "4")
+    _, evaluate, wishes = stages["evaluate_model"]
+    assert evaluate["resources"]["accelerator"]["resourceCount"] == "1"
+    assert evaluate["resources"]["resourceMemoryLimit"] == "3Gi"
+    assert evaluate["image"] == f"other/evaluator:{version('headstart')}"
+    assert "tolerations" not in wishes
+    assert {mount["mountPath"]: mount["sizeLimit"] for mount in wishes["emptyDirMounts"]} == {
+        "/dev/shm": "2Gi",
+        "/tmp": "20Gi",
+    }
+    task, download, wishes = stages["download_dataset"]
+    assert task["retryPolicy"] == {
+        "maxRetryCount": 5,
+        "backoffDuration": "10s",
+        "backoffFactor": 3.0,
+        "backoffMaxDuration": "2592000s",
+    }
+    assert wishes["activeDeadlineSeconds"] == "9000"
+    assert [(each["secretName"], each["mountPath"]) for each in wishes["secretAsVolume"]] == [
+        ("gcs-key", "/var/secrets/gcs")
+    ]
+    assert wishes["secretAsEnv"][0]["keyToEnv"] == [{"envVar": "KAGGLE_KEY", "secretKey": "key"}]
+    assert wishes["secretAsEnv"][0]["optional"] is True
+    assert wishes["pvcMount"][0]["mountPath"] == "/data"
+    assert wishes["podMetadata"]["labels"] == {"team": "pets"}
+    assert wishes["imagePullPolicy"] == "Always"
+    assert [each["secretName"] for each in wishes["imagePullSecret"]] == ["registry-key"]
+    assert download["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/gcs/key.json"}]
+    assert "runAsUser" not in wishes["securityContext"]
+    assert stages["split_dataset"][1]["resources"]["resourceCpuLimit"] == "1"
+    needed = {
+        stage: stages[stage][0]["inputs"]["parameters"]["accelerators"] for stage in ("train_head", "fine_tune")
+    }
+    assert needed["train_head"] == {"componentInputParameter": "accelerator_limit"}
+    assert needed["fine_tune"] == {"runtimeValue": {"constant": "2"}}
+    assert "pvcMount" not in stages["split_dataset"][2]
+    assert stages["fine_tune"][2]["pvcMount"][0]["mountPath"] == "/data", "its checkpoints may be there"
+
+
+def test_one_image_for_all_and_another_registry(tmp_path: Path) -> None:
+    made = compiled(tmp_path, "--image", "registry.example/own:9")
+    assert {made.default("data_image"), made.default("network_image")} == {"registry.example/own:9"}
+    made = compiled(tmp_path, "--registry", "registry.example/team/")
+    assert made.default("network_image") == f"registry.example/team/headstart-gpu:{version('headstart')}"
+
+
+def test_compiling_twice_gives_identical_bytes(tmp_path: Path) -> None:
+    first = compiled(tmp_path).bytes
+    output = str(tmp_path / "pipeline.yaml")
+    code = f"from headstart.pipelines.cli.main import app; app(['compile', '--output', {output!r}])"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd="/", capture_output=True)
+    assert (tmp_path / "pipeline.yaml").read_bytes() == first
+
+
+def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["compile", "--output", str(tmp_path / "pipeline.txt")])
+    assert "must end in .yaml" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    "module", ["list_data", "find_champion", "download_dataset", "split_dataset", "compare_models"]
+)
+def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
+    unwanted = "{'tensorflow', 'keras', 'kfp'}"
+    code = f"import sys, headstart.components.{module}.step; assert not {unwanted} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "module", ["train_head", "fine_tune", "train_from_scratch", "train_variant", "evaluate_model"]
+)
+def test_network_steps_never_import_kfp(module: str) -> None:
+    code = f"import sys, headstart.components.{module}.step; assert 'kfp' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
