@@ -40,6 +40,7 @@ from headstart.components.core.networks.classifier import (
     unfreeze,
 )
 from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.start import start_tensorflow
 
 _BATCH = 8
 _LOADED = """
@@ -147,6 +148,7 @@ def wanted(row: Backbone, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def main() -> None:
     """Parses the command line, measures or checks, and prints."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Go through the table of backbones.")
     parser.add_argument("--names", nargs="+", choices=BACKBONES, default=list(BACKBONES))
     parser.add_argument("--check", action="store_true")

@@ -23,6 +23,7 @@ import pytest
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features.compute import Record
 from headstart.components.core.networks.classifier import build_backbone, build_classifier, unfreeze
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.checkpoint import Checkpoint, State
@@ -107,6 +108,7 @@ def cost(uri: str, steps: int, epochs: int) -> Cost:
 
 def main() -> None:
     """Prints one line a place."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=21)
     parser.add_argument("--epochs", type=int, default=5)

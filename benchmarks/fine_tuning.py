@@ -45,6 +45,7 @@ from headstart.components.core.features.compute import Record, Recorder, load_re
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.classifier import build_classifier, probabilities, unfreeze
 from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, recipe_text
 from headstart.components.core.training.batches import PlainBatches
@@ -258,6 +259,7 @@ def run(args: argparse.Namespace, dataset: Path, known: Path) -> dict[str, dict[
 
 def main() -> None:
     """Parses the command line, runs what is missing, and prints."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Compare ways of fine-tuning.")
     parser.add_argument("dataset", type=Path, nargs="?")
     parser.add_argument(

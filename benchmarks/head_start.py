@@ -34,6 +34,7 @@ from headstart.components.core.features.compute import Record, Recorder
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut
 from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.fit import fit
@@ -84,6 +85,7 @@ def on_test(kernel: NDArray[np.floating], bias: NDArray[np.floating], test: Reco
 
 def main() -> None:
     """Prints a line for each way, the mean over the splits."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Compare ways to the head on recorded features.")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--weights", default="", help="MobileNetV2's; left out: ImageNet's, downloaded")

@@ -29,6 +29,7 @@ from headstart.components.core.metrics.statistics import wilson
 from headstart.components.core.networks.classifier import after_resize, probabilities
 from headstart.components.core.networks.image_batches import decode
 from headstart.components.core.networks.saving import load_model
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.publish_model.exports import open_litert, open_onnx
 from headstart.components.publish_model.step import Inputs, build_version
 
@@ -50,6 +51,7 @@ Answer = Callable[[Any], NDArray[np.floating]]
 
 def main() -> None:
     """Parses the command line, measures and prints a table."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Compare the forms of a model with its evaluation.")
     parser.add_argument("run", type=Path, help="output folder of a run")
     run = parser.parse_args().run

@@ -47,6 +47,7 @@ from headstart.components.core.networks.classifier import after_resize, build_ba
 from headstart.components.core.networks.image_batches import decode
 from headstart.components.core.networks.inference import open_classifier
 from headstart.components.core.networks.saving import library_versions, load_model, save_model
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.util.resources import cores
 from headstart.components.predict_images import predict as answering
 from headstart.components.predict_images.inputs import named
@@ -114,6 +115,7 @@ def report(size: int, images: int, spent: dict[str, list[tuple[float, float]]]) 
 
 def main() -> None:
     """Parses the command line, makes models, times and prints."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Time predict against Keras' bare predict.")
     parser.add_argument("pictures", type=Path, help="a zip archive of JPEGs")
     parser.add_argument("--images", type=int, default=512)

@@ -1,6 +1,6 @@
 """Makes the weights of sketchnet from drawings of 30 things and animals, neither cats nor dogs among them.
 
-    python benchmarks/pretrain_sketchnet.py components/core/network/pretrained/sketchnet.weights.h5
+    python benchmarks/pretrain_sketchnet.py components/core/backbones/pretrained/sketchnet.weights.h5
 
 As committed, with the defaults (21,000 drawings of 64 pixels, seed 0): 379,176 parameters, 8 epochs, 15.7 minutes
 in all on two cores of a shared machine, of which 3.8 drawing; on 1,800 new drawings 97.0 % right, 95 % Wilson
@@ -24,6 +24,7 @@ from PIL import Image
 
 from headstart.components.core.metrics.statistics import wilson
 from headstart.components.core.networks.sketchnet import build_sketchnet
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
 
 _SIDE = 64
@@ -141,6 +142,7 @@ def save_halved(base: keras.Model, path: Path) -> None:
 
 def main() -> None:
     """Parses the command line, trains and writes."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Pretrain sketchnet on drawings.")
     parser.add_argument("output", type=Path, help="the .weights.h5 file to write")
     parser.add_argument("--per-class", type=int, default=700, help="training pictures of each class")

@@ -53,6 +53,7 @@ from headstart.components.core.networks.classifier import (
 )
 from headstart.components.core.networks.image_batches import augmentation, image_batches
 from headstart.components.core.networks.precision import BFLOAT16, FLOAT32, computed_in
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE
@@ -249,6 +250,7 @@ def run(job: Job, args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Parses the command line, measures and prints."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Measure what training waits for.")
     parser.add_argument("photos", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))

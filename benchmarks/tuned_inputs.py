@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from headstart.components.core.features.compute import Record
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.batches import TrainingBatches, stream
 from headstart.components.core.training.fit import compile_classifier
@@ -55,6 +56,7 @@ class Gaps(keras.callbacks.Callback):
 
 def main() -> None:
     """Trains both ways in turns, and prints."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Time the same training with and without a tf.data that tunes.")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--turns", type=int, default=3)

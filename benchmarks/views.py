@@ -27,6 +27,7 @@ from headstart.components.core.artifacts.dataset import SPLITS, read_columns
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.networks.dataset_predictions import predict
 from headstart.components.core.networks.saving import load_model
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
 from headstart.components.core.storage.cache import empty_cache
 from headstart.components.core.util.logs import start_logging
@@ -134,6 +135,7 @@ def plot(means: dict[str, dict[str, float]], path: Path) -> None:
 
 def main() -> None:
     """Prints a line for each way, the mean over the splits, and draws them."""
+    start_tensorflow()
     parser = argparse.ArgumentParser(description="Compare recorded views with training end to end.")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--weights", default="", help="MobileNetV2's; left out: ImageNet's, downloaded")

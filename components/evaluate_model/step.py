@@ -21,6 +21,7 @@ from headstart.components.core.artifacts.model import (
 )
 from headstart.components.core.artifacts.predictions import Predictions, predictions_of
 from headstart.components.core.artifacts.probe import PROBE
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import published_model
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
@@ -64,6 +65,7 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
         HeadstartError: An artifact is incomplete, or models and data have different classes.
     """
     start_logging()
+    start_tensorflow()
     data = read_info(inputs.test)
     if not data.images:
         raise HeadstartError(f"{inputs.test} has no images; give the test split some")

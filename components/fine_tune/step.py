@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from headstart.components.core.artifacts.dataset import read_training_infos
 from headstart.components.core.artifacts.history import read_history
 from headstart.components.core.artifacts.model import ModelInfo, read_model_info, write_answers, write_seen
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
@@ -62,6 +63,7 @@ def fine_tune(
         HeadstartError: There are too few GPUs, a setting is wrong, or the data has other classes than the model.
     """
     start_logging()
+    start_tensorflow()
     started = time.monotonic()
     before = read_model_info(head)
     recipe = recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size}).resolved()
@@ -144,6 +146,7 @@ def fine_tuning_work(
             f"{train} has classes {learn.classes}, the model {classes}; pass the data it was trained on"
         )
 
+    start_tensorflow()
     from headstart.components.core.features.cache import recorded, with_room
     from headstart.components.core.networks.classifier import unfreeze
     from headstart.components.core.networks.devices import prepare

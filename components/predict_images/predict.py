@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import gc
 import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -18,6 +17,7 @@ from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.artifacts.predictions import PROBABILITY
 from headstart.components.core.images.decoding import Rejected, decode, resized
 from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.source import shown
 from headstart.components.core.util.logs import event
@@ -113,18 +113,9 @@ def answers(
         yield from stack.enter_context(contextlib.closing(every))
 
 
-@contextlib.contextmanager
-def without_collections() -> Iterator[None]:
-    """Looks for no garbage: an import leaves none, nor does a model, and looking takes a fifth of their time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def _open_network(folder: Path, *, traced: bool) -> "Ask":
-    with without_collections():
+    start_tensorflow()
+    with without_garbage_collection():
         from headstart.components.core.networks.inference import open_classifier
 
         return open_classifier(folder, traced=traced)

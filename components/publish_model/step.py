@@ -22,6 +22,7 @@ from headstart.components.core.artifacts.hygiene import HYGIENE, read_hygiene
 from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.metrics.comparison import BETTER
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.registry import (
     EVALUATION,
     MODEL_FOLDER,
@@ -125,6 +126,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     Raises:
         HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
     """
+    start_tensorflow()
     from headstart.components.core.networks.classifier import calibrated
     from headstart.components.core.networks.saving import load_model
     from headstart.components.publish_model.card import Facts, write_card

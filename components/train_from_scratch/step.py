@@ -10,6 +10,7 @@ from headstart.components.core.artifacts.dataset import read_training_infos
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import ModelInfo, write_answers, write_seen
 from headstart.components.core.backbones.table import Head
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
@@ -46,6 +47,7 @@ def train_from_scratch(
         HeadstartError: There are too few GPUs, a setting is wrong.
     """
     start_logging()
+    start_tensorflow()
     started = time.monotonic()
     recipe = recipe.resolved()
 
@@ -101,6 +103,7 @@ def from_scratch_work(
     size, shape = recipe.image_size, recipe.from_scratch
     learn, choose = read_training_infos(train, validation)
 
+    start_tensorflow()
     from headstart.components.core.features.cache import recorded
     from headstart.components.core.networks.classifier import ALL, build_classifier, cut
     from headstart.components.core.networks.convnet import CONVNET, build_convnet

@@ -10,6 +10,7 @@ from headstart.components.core.artifacts.dataset import read_training_infos
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import ModelInfo, write_answers, write_seen
 from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
@@ -56,6 +57,7 @@ def train_head(
             weights cannot be had or do not fit.
     """
     start_logging()
+    start_tensorflow()
     started = time.monotonic()
     recipe = recipe.resolved()
 
@@ -130,6 +132,7 @@ def head_work(
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
     learn, choose = read_training_infos(train, validation)
 
+    start_tensorflow()
     from headstart.components.core.features.cache import InPassing, recorded, with_room
     from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, by_way_of, cut
     from headstart.components.core.networks.devices import prepare
