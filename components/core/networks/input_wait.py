@@ -2,15 +2,11 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-import keras
 import numpy as np
 
 from headstart.components.core.util.logs import event
-
-if TYPE_CHECKING:
-    from headstart.components.core.training.batches import TrainingBatches
 
 T = TypeVar("T")
 
@@ -34,40 +30,18 @@ def waited_for(batches: Iterable[T], stage: str, source: str, images: int) -> It
             break
         waited += time.monotonic() - asked
         yield batch
-    _log(stage, source, images, time.monotonic() - started, waited)
+    log_input_wait(stage, source, images, time.monotonic() - started, waited)
 
 
-class Waiting(keras.callbacks.Callback):
-    """Logs at the end of training how long its steps had to wait until their batches were put together.
+def log_input_wait(stage: str, source: str, images: int, seconds: float, waited: float) -> None:
+    """Logs throughput and the share of time that was spent waiting for input.
 
     Args:
-        stage: What is trained, for the log.
-        batches: What it is trained on.
+        stage: Name of the work in the log.
+        source: Name of the input in the log.
+        images: Number of images processed.
+        seconds: Duration in seconds, waiting included.
+        waited: Seconds of it that were spent waiting.
     """
-
-    def __init__(self, stage: str, batches: "TrainingBatches") -> None:
-        super().__init__()
-        self._stage = stage
-        self._batches = batches
-        self._images = 0
-        self._seconds = self._waited = 0.0
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the clock."""
-        self._began = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds up what the step took, and how much of it passed before its batch was there."""
-        now = time.monotonic()
-        self._seconds += now - self._began
-        self._waited += max(0.0, min(now, self._batches.ready[batch]) - self._began)
-        self._images += self._batches.batch_size
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Logs."""
-        _log(self._stage, "record", self._images, self._seconds, self._waited)
-
-
-def _log(stage: str, source: str, images: int, seconds: float, waited: float) -> None:
     seconds = max(seconds, np.finfo(float).eps)
     event("waiting", stage=stage, images_per_second=images / seconds, waited=waited / seconds, waited_for=source)

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,11 +11,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.networks.classifier import PREPROCESS
 from headstart.components.core.networks.image_batches import AUGMENTATION
-from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.util.logs import event
-
-if TYPE_CHECKING:
-    from headstart.components.core.training.batches import TrainingBatches
 
 FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
 
@@ -48,32 +43,6 @@ def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
         yield
     finally:
         _set(layers, before)
-
-
-def training_precision(model: keras.Model, plan: Plan, batches: "TrainingBatches") -> str:
-    """The precision to train a network in: the plan's, or where that is `AUTO` the better one on this machine.
-
-    A plan that gives the same weights each time leaves nothing to a stopwatch: `AUTO` is `FLOAT32` there.
-
-    Args:
-        model: What is to be trained.
-        plan: How.
-        batches: An epoch's, of which it is tried on the first.
-    """
-    if plan.training.precision != AUTO:
-        return plan.training.precision
-    if plan.deterministic:
-        return FLOAT32
-    inputs = tf.constant(batches[0][0])
-
-    def traced(precision: str) -> tf.types.experimental.ConcreteFunction:
-        with computed_in(model, precision):
-            return tf.function(lambda batch: model(batch, training=False)).get_concrete_function(inputs)
-
-    plain = traced(FLOAT32)
-    plain(inputs)
-    pays = bfloat16_pays(plain, lambda: traced(BFLOAT16), inputs, len(batches) * plan.training.epochs)
-    return BFLOAT16 if pays else FLOAT32
 
 
 def bfloat16_pays(plain: Function, reduced: Callable[[], Function], inputs: tf.Tensor, batches: int) -> bool:

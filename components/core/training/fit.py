@@ -9,15 +9,16 @@ import tensorflow as tf
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.features.compute import Record
-from headstart.components.core.networks.input_wait import Waiting
-from headstart.components.core.networks.precision import FLOAT32, computed_in, training_precision
+from headstart.components.core.networks.precision import FLOAT32, computed_in
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream
 from headstart.components.core.training.best_epoch import BestEpoch, assign
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.training.input_wait_logger import InputWaitLogger
 from headstart.components.core.training.optimizers import Pace, build_optimizer, schedule_of
+from headstart.components.core.training.precision import training_precision
 from headstart.components.core.training.resume import Saver, restore
 from headstart.components.core.training.step_history import Steps
 from headstart.components.core.util.errors import HeadstartError
@@ -108,7 +109,7 @@ def fit(
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
                 validation_data=stream(PlainBatches(validation, units, weights)),
-                callbacks=[steps, *_callbacks(training, keeper, checkpoint), Waiting(plan.stage, batches)],
+                callbacks=[steps, *_callbacks(training, keeper, checkpoint), InputWaitLogger(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
             )

@@ -7,13 +7,14 @@ import keras
 
 from headstart.components.core.artifacts.history import Step
 from headstart.components.core.features.compute import Record
-from headstart.components.core.networks.precision import computed_in, training_precision
+from headstart.components.core.networks.precision import computed_in
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.batches import TrainingBatches, stream
 from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.training.fit import compile_classifier
 from headstart.components.core.training.optimizers import Pace, build_optimizer
+from headstart.components.core.training.precision import training_precision
 from headstart.components.core.training.resume import changing
 from headstart.components.core.training.step_history import Steps
 from headstart.components.core.util.errors import HeadstartError
