@@ -39,7 +39,8 @@ def compare_models(
     from pathlib import Path
 
     from headstart.components.compare_models import step
+    from headstart.components.core.metrics.gate import Floors, Gate
 
-    floors = step.Floors(min_accuracy, min_recall, max_slice_drop)
-    gate = step.Gate(level, min_images, floors)
+    floors = Floors(min_accuracy, min_recall, max_slice_drop)
+    gate = Gate(level, min_images, floors)
     return step.compare_models(Path(evaluation.path), Path(decision.path), Path(summary.path), gate)

@@ -10,72 +10,21 @@ from headstart.components.core.metrics import slices
 from headstart.components.core.metrics.comparison import (
     BETTER,
     CANNOT_TELL,
-    LEVEL,
-    MIN_IMAGES,
     WORSE,
     Chance,
     Comparison,
     against_chance,
     compare,
 )
+from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.storage.files import full_disk_in_one_line, write_json
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 
 FORMAT = "headstart-decision/1"
 
-ABOVE_CHANCE = -1.0
-"""`min_accuracy` that was not given: a first publication has to be better than chance, by a test."""
-
 _ROUNDING = 1e-9
 _REASONS = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Floors:
-    """What a new model has to reach, whatever the one in use does; all of it on the test images, as measured.
-
-    Attributes:
-        min_accuracy: Accuracy. A first publication has to be shown better than chance besides, unless this is 0.
-            -1, the default: it was not given.
-        min_recall: Recall of each class that has test images.
-        max_slice_drop: How much lower than the champion's its accuracy may be on any slice of 20 images that the
-            champion has not seen; 1: no matter.
-
-    Raises:
-        HeadstartError: One is no share.
-    """
-
-    min_accuracy: float = ABOVE_CHANCE
-    min_recall: float = 0.0
-    max_slice_drop: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if not 0 <= value <= 1 and (name, value) != ("min_accuracy", ABOVE_CHANCE):
-                raise HeadstartError(f"{name} {value}: give a share from 0 to 1, such as 0.9")
-
-
-@dataclasses.dataclass(frozen=True)
-class Gate:
-    """How a decision is taken.
-
-    Attributes:
-        level: Share of equal models that may be taken for better, at most.
-        min_images: Test images that have to be left for a comparison.
-        floors: What has to be reached in any case.
-
-    Raises:
-        HeadstartError: The level is none.
-    """
-
-    level: float = LEVEL
-    min_images: int = MIN_IMAGES
-    floors: Floors = dataclasses.field(default_factory=Floors)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.level < 0.5:
-            raise HeadstartError(f"level {self.level}: give a share above 0 and below 0.5, such as 0.05")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,10 +63,10 @@ def list_data(
     """
     from headstart.components.core.recipes.recipe import load_recipe
     from headstart.components.core.recipes.variants import read_variants
-    from headstart.components.list_data import preflight, step
+    from headstart.components.list_data import step
 
     if publish_uri:
-        from headstart.components.compare_models.step import Floors, Gate
+        from headstart.components.core.metrics.gate import Floors, Gate
 
         Gate(level, floors=Floors(min_accuracy, min_recall, max_slice_drop))
     compared = read_variants(variants) if variants else []
@@ -75,7 +75,7 @@ def list_data(
         trainings.append(
             load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=int(image_size))
         )
-    needs = preflight.Needs(
+    needs = step.Needs(
         trainings=trainings,
         publish_uri=publish_uri,
         champion=champion,

@@ -18,7 +18,7 @@ from headstart.components.core.storage.stores.transfer import patiently
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
-ASKED, ALWAYS, NEVER = "asked", "always", "never"
+PUBLISH_WHERE_ASKED, PUBLISH_ALWAYS, PUBLISH_NEVER = "asked", "always", "never"
 """Whether a pipeline publishes: where a run names an address, in every run, or in none."""
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
@@ -38,7 +38,7 @@ class Needs:
         champion: Model artifact in use where nothing has been published; empty: none.
         exports: Forms in which it publishes.
         written: Other folders or addresses that it writes to, by the name of the parameter; empty ones are left out.
-        publishes: `ASKED`, `ALWAYS` or `NEVER`: which tasks the pipeline was compiled with.
+        publishes: When the compiled pipeline publishes: `PUBLISH_WHERE_ASKED`, `PUBLISH_ALWAYS` or `PUBLISH_NEVER`.
     """
 
     trainings: Sequence[Recipe] = ()
@@ -46,7 +46,7 @@ class Needs:
     champion: str = ""
     exports: Sequence[str] = ()
     written: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    publishes: str = ASKED
+    publishes: str = PUBLISH_WHERE_ASKED
 
 
 def check_needs(needs: Needs) -> None:
@@ -73,12 +73,12 @@ def check_needs(needs: Needs) -> None:
 
 def _check_tasks(needs: Needs) -> None:
     uri = without_secrets(needs.publish_uri)
-    if needs.publishes == NEVER and uri:
+    if needs.publishes == PUBLISH_NEVER and uri:
         raise HeadstartError(
             f"publish_uri {uri!r}: this pipeline was made for runs that publish nothing and has no tasks that would; "
             f"start a new run with headstart submit --publish {uri}"
         )
-    if needs.publishes == ALWAYS and not uri:
+    if needs.publishes == PUBLISH_ALWAYS and not uri:
         raise HeadstartError(
             "publish_uri is empty, and this pipeline was made for runs that publish; name an address, or start a new "
             "run with headstart submit"

@@ -29,7 +29,15 @@ from headstart.components.core.storage.stores import (
 from headstart.components.core.storage.stores.hosts import HostPatience
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
-from headstart.components.list_data.preflight import Needs, check_needs
+from headstart.components.list_data.preflight import (
+    PUBLISH_ALWAYS,
+    PUBLISH_NEVER,
+    PUBLISH_WHERE_ASKED,
+    Needs,
+    check_needs,
+)
+
+__all__ = ["PUBLISH_ALWAYS", "PUBLISH_NEVER", "PUBLISH_WHERE_ASKED", "Needs", "list_data"]
 
 _LISTERS = 32
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from headstart.components.compare_models.step import Floors, Gate
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone
+from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.recipes.recipe import (
     DEFAULT_RECIPE,
     Recipe,

@@ -12,7 +12,7 @@ from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data.component import list_data
-from headstart.components.list_data.preflight import ALWAYS, ASKED, NEVER
+from headstart.components.list_data.step import PUBLISH_ALWAYS, PUBLISH_NEVER, PUBLISH_WHERE_ASKED
 from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
@@ -23,7 +23,7 @@ from headstart.pipelines.definitions.profile import Profile
 from headstart.pipelines.definitions.tasks import ANY_USE, TRANSFER_LEARNING, Uses
 
 _DEFAULTS = Parameters()
-_PUBLISHES = {None: ASKED, True: ALWAYS, False: NEVER}
+_PUBLISHES = {None: PUBLISH_WHERE_ASKED, True: PUBLISH_ALWAYS, False: PUBLISH_NEVER}
 
 
 def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = ANY_USE) -> BaseComponent:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.components.compare_models.step import Floors, Gate, compare_models, decide
+from headstart.components.compare_models.step import compare_models, decide
 from headstart.components.core.artifacts.predictions import Predictions, read_predictions, write_predictions
 from headstart.components.core.metrics.comparison import against_chance, compare
+from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.util.errors import HeadstartError
 
 CLASSES = ["cat", "dog"]

@@ -19,7 +19,7 @@ from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.list_data import preflight
 from headstart.components.list_data.component import list_data
-from headstart.components.list_data.preflight import ALWAYS, NEVER, Needs, check_needs
+from headstart.components.list_data.preflight import PUBLISH_ALWAYS, PUBLISH_NEVER, Needs, check_needs
 
 NOWHERE = ["/no/such/pictures"]
 
@@ -143,9 +143,9 @@ def test_imagenet_weights_are_at_hand_or_can_be_had(monkeypatch: pytest.MonkeyPa
 
 def test_a_pipeline_without_the_tasks_for_it_says_so() -> None:
     with pytest.raises(HeadstartError, match="publish_uri 'gs://b/m': this pipeline was made for runs"):
-        check_needs(Needs(publish_uri="gs://b/m", publishes=NEVER))
+        check_needs(Needs(publish_uri="gs://b/m", publishes=PUBLISH_NEVER))
     with pytest.raises(HeadstartError, match="publish_uri is empty, and this pipeline was made for"):
-        check_needs(Needs(publishes=ALWAYS))
+        check_needs(Needs(publishes=PUBLISH_ALWAYS))
 
 
 @pytest.mark.parametrize(
