@@ -118,8 +118,9 @@ def test_every_parameter_stands_in_one_table() -> None:
     rows = [
         line
         for page in PAGES
-        for table in re.findall(r"<!-- parameters -->\n(.*?)<!-- /parameters -->", page.read_text(), re.DOTALL)
-        for line in table.splitlines()[2:]
+        for table in re.findall(r"<!-- parameters -->(.*?)<!-- /parameters -->", page.read_text(), re.DOTALL)
+        for line in table.splitlines()
+        if line.startswith("| `--")
     ]
     named = Counter(option for row in rows for option in _OPTION.findall(row.split("|")[1]))
     del named["--no-deterministic"]
