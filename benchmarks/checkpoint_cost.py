@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.classifier import build_backbone, build_classifier, unfreeze
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
@@ -90,8 +90,8 @@ def cost(uri: str, steps: int, epochs: int) -> Cost:
     random = np.random.default_rng(0)
     images = steps * BATCH
     values = random.normal(size=(1, images, *tail.input.shape[1:])).astype(np.float16)
-    record = Record(values, np.arange(images) % 2)
-    few = Record(values[:, :BATCH], record.labels[:BATCH])
+    record = Features(values, np.arange(images) % 2)
+    few = Features(values[:, :BATCH], record.labels[:BATCH])
     settings = {"fine_tuning.epochs": epochs, "fine_tuning.batch_size": BATCH}
     checkpoint = Timed(uri)
     fit(tail, record, few, Plan.of(load_recipe(settings=settings), "fine_tuning", 0), checkpoint=checkpoint)

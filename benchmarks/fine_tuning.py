@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from headstart.components.core.artifacts.dataset import read_info
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.features.compute import Record, Recorder, load_record
+from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.classifier import build_classifier, probabilities, unfreeze
 from headstart.components.core.networks.pretrained_weights import pretrained_backbone
@@ -100,16 +100,16 @@ class Bench:
         path = path.with_name(f"{path.name}{recipe.fine_tuning.unfreeze_from}-{views}.npy")
         if not path.exists():
             partial = path.with_suffix(".partial")
-            Recorder([self.parts.front], Plan.of(recipe, "fine_tuning", 0)).record(dataset, views, [partial])
+            FeatureExtractor([self.parts.front], Plan.of(recipe, "fine_tuning", 0)).extract(dataset, views, [partial])
             partial.rename(path)
-        self.record = load_record(path, dataset)
+        self.record = load_features(path, dataset)
         inner, activations = self.parts.tail.layers[1], keras.Input(self.parts.tail.input.shape[1:])
         pooled = keras.Model(activations, keras.layers.GlobalAveragePooling2D()(inner(activations)))
         values = [pooled.predict(view, batch_size=256, verbose=0) for view in self.record.activations]
-        self.features = Record(np.stack(values).astype(np.float16), self.record.labels)
+        self.features = Features(np.stack(values).astype(np.float16), self.record.labels)
         self._answer = tf.function(lambda batch: self.parts.tail(batch, training=False))
 
-    def score(self, record: Record) -> Score:
+    def score(self, record: Features) -> Score:
         """What the network as it stands makes of plain pictures."""
         batches = PlainBatches(record, self.parts.tail.output.shape[-1])
         said = np.concatenate([self._answer(batches[at][0]).numpy() for at in range(len(batches))])
@@ -130,10 +130,10 @@ class Split:
         order = np.random.default_rng(number).permutation(images)
         return cls(*np.split(order, [learn, learn + learn // 2, learn + learn // 2 + _TEST])[:3])
 
-    def records(self, whole: Record, views: int) -> list[Record]:
+    def records(self, whole: Features, views: int) -> list[Features]:
         """Parts of a record; only training pictures have more views than the plain one."""
         return [
-            Record(whole.activations[: views if at == 0 else 1, rows], whole.labels[rows])
+            Features(whole.activations[: views if at == 0 else 1, rows], whole.labels[rows])
             for at, rows in enumerate((self.learn, self.choose, self.test))
         ]
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from headstart.components.core.artifacts.dataset import read_info
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.features.compute import FeatureExtractor, Features
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut
 from headstart.components.core.networks.pretrained_weights import pretrained_backbone
@@ -42,17 +42,17 @@ from headstart.components.train_head.probe import out_of_fold
 from headstart.components.train_head.ridge import LinearHead, linear_head, reduced
 
 
-def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Path) -> Record:
+def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Path) -> Features:
     """Records a whole dataset's pooled features."""
     recipe = load_recipe(settings={"weights": weights, "image_size": image_size}).resolved()
     backbone = get_backbone(recipe.backbone)
     base = pretrained_backbone(backbone, recipe.image_size, weights)
     network = build_classifier(base, backbone.preprocessing, recipe.head_shape(), 2, recipe.image_size)
     front = cut(network, base.name, BACKBONE_END).front
-    return Recorder([front], Plan.of(recipe, "head", 0)).record(dataset, views, [path])[0]
+    return FeatureExtractor([front], Plan.of(recipe, "head", 0)).extract(dataset, views, [path])[0]
 
 
-def ridge(learn: Record, choose: Record) -> LinearHead:
+def ridge(learn: Features, choose: Features) -> LinearHead:
     """Ridge regression as the head stage does it."""
     plain = [record.activations[0] for record in (learn, choose)]
     labels = np.concatenate([learn.labels, choose.labels])
@@ -62,7 +62,7 @@ def ridge(learn: Record, choose: Record) -> LinearHead:
     return linear_head(data, labels, learn.images, 2, penalty, temperature)
 
 
-def trained(learn: Record, choose: Record, start: LinearHead | None) -> tuple[list[NDArray[np.float32]], float]:
+def trained(learn: Features, choose: Features, start: LinearHead | None) -> tuple[list[NDArray[np.float32]], float]:
     """Weights of the recipe's head, from a start or from random ones, and its validation loss."""
     plan = Plan.of(load_recipe(settings={"head.augmented_views": learn.views}), "head", 0)
     keras.utils.set_random_seed(0)
@@ -75,7 +75,7 @@ def trained(learn: Record, choose: Record, start: LinearHead | None) -> tuple[li
     return head.get_weights(), best_epoch(epochs).validation_loss
 
 
-def on_test(kernel: NDArray[np.floating], bias: NDArray[np.floating], test: Record) -> tuple[float, float]:
+def on_test(kernel: NDArray[np.floating], bias: NDArray[np.floating], test: Features) -> tuple[float, float]:
     """Mean cross-entropy and accuracy on plain test images."""
     logits = (test.activations[0].astype(np.float64) @ kernel + bias)[:, 0]
     dog = 1 / (1 + np.exp(-logits))
@@ -95,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, list[tuple[float, ...]]] = {}
 
-    def note(way: str, loss: float, started: float, kernel: NDArray, bias: NDArray, test: Record) -> None:
+    def note(way: str, loss: float, started: float, kernel: NDArray, bias: NDArray, test: Features) -> None:
         results.setdefault(way, []).append((loss, *on_test(kernel, bias, test), time.monotonic() - started))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +106,7 @@ def main() -> None:
             order = np.random.default_rng(number).permutation(images)
             rows = np.split(order, [images // 2, images * 3 // 4])
             for views in args.views:
-                learn, choose, test = (Record(whole.activations[:views, each], whole.labels[each]) for each in rows)
+                learn, choose, test = (Features(whole.activations[:views, each], whole.labels[each]) for each in rows)
                 started = time.monotonic()
                 floor = ridge(learn, choose)
                 note("ridge regression", floor.loss, started, floor.kernel, floor.bias, test)

@@ -42,8 +42,8 @@ from PIL import Image
 
 from headstart.components.core.artifacts.dataset import DatasetWriter, ImageRow
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.features.cache import recorded
-from headstart.components.core.features.compute import Recorder
+from headstart.components.core.features.cache import compute_or_load_features
+from headstart.components.core.features.compute import FeatureExtractor
 from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     Parts,
@@ -154,11 +154,11 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
             found[f"predict_{precision}"] = len(ready) / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         small = write_dataset(args.photos, len(ready), Path(folder, "small"))
-        recorder = Recorder([parts.front], planned())
+        extractor = FeatureExtractor([parts.front], planned())
         # The first time it is traced, and the precision chosen.
-        recorder.record(small, 1, [Path(folder, "first.npy")])
+        extractor.extract(small, 1, [Path(folder, "first.npy")])
         started = time.perf_counter()
-        recorder.record(small, 1, [Path(folder, "second.npy")])
+        extractor.extract(small, 1, [Path(folder, "second.npy")])
         found["recording"] = len(ready) / (time.perf_counter() - started)
     return found | {"share": found["recording"] / max(found["predict_float32"], found["predict_bfloat16"])}
 
@@ -170,12 +170,12 @@ def epochs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
         held_out = write_dataset(args.photos, 32, Path(folder, "held_out"))
         _, parts = classifier("mobilenet_v2", size)
         plan = planned(epochs=4)
-        with recorded(parts.front, data, held_out, plan) as records:
+        with compute_or_load_features(parts.front, data, held_out, plan) as records:
             on_record = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
         _, parts = classifier("mobilenet_v2", size)
         plan = planned(epochs=3, augmented_views=0, steps_per_epoch=args.batches)
         parts = end_to_end(parts, plan)
-        with recorded(parts.front, data, held_out, plan) as records:
+        with compute_or_load_features(parts.front, data, held_out, plan) as records:
             whole = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
     # The first of each is traced.
     record, end = min(on_record[1:]), min(whole[1:]) / args.batches * images / plan.training.batch_size
@@ -191,7 +191,7 @@ def reuse(data: Path, args: argparse.Namespace) -> dict[str, Any]:
             keras.utils.set_random_seed(0)
             _, parts = classifier("mobilenet_v2", 160)
             started = time.perf_counter()
-            with recorded(parts.front, data, held_out, planned(**head)):
+            with compute_or_load_features(parts.front, data, held_out, planned(**head)):
                 found[which] = time.perf_counter() - started
     return found | {"times": found["first"] / found["again"]}
 
@@ -202,7 +202,7 @@ def memory(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     _, parts = classifier("mobilenet_v2", 64)
     with tempfile.TemporaryDirectory() as folder:
         held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
-        with recorded(parts.front, data, held_out, planned(epochs=2)) as records:
+        with compute_or_load_features(parts.front, data, held_out, planned(epochs=2)) as records:
             fit(parts.tail, *records, planned(epochs=2))
             return {"libraries": before, "at_the_end": _memory()}
 

@@ -14,7 +14,7 @@ import time
 import keras
 import numpy as np
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.batches import TrainingBatches, stream
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
     values = np.random.default_rng(0).normal(size=(1, _IMAGES, *_SHAPE)).astype(np.float16)
-    batches = TrainingBatches(Record(values, np.arange(_IMAGES) % 2), load_recipe().fine_tuning, units=1, seed=0)
+    batches = TrainingBatches(Features(values, np.arange(_IMAGES) % 2), load_recipe().fine_tuning, units=1, seed=0)
     inputs = keras.Input(_SHAPE)
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(960, 3)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(pooled))

@@ -41,11 +41,11 @@ def fine_tune(
     """Trains the head and the backbone's top layers together, BatchNorm kept in inference mode.
 
     The layers below the cut run once over every image; training passes only the layers above it, unless no views are
-    to be recorded or there is no room for one: see `with_room`. The result is the mixture of the weights before and
-    after, linear in each weight, that has the least validation loss (Wortsman et al., "Robust fine-tuning of zero-
-    shot models", CVPR 2022, arXiv:2109.01903). The weights before are among the candidates: on validation loss the
-    result is never worse than the head it started from. They are the result, too, where no epoch ends with a finite
-    loss.
+    asked for or there is no room for one: see `limit_views_to_room`. The result is the mixture of the weights before
+    and after, linear in each weight, that has the least validation loss (Wortsman et al., "Robust fine-tuning of
+    zero-shot models", CVPR 2022, arXiv:2109.01903). The weights before are among the candidates: on validation
+    loss the result is never worse than the head it started from. They are the result, too, where no epoch ends
+    with a finite loss.
 
     Args:
         head: Model artifact of the head stage.
@@ -147,7 +147,7 @@ def fine_tuning_work(
         )
 
     start_tensorflow()
-    from headstart.components.core.features.cache import recorded, with_room
+    from headstart.components.core.features.cache import compute_or_load_features, limit_views_to_room
     from headstart.components.core.networks.classifier import unfreeze
     from headstart.components.core.networks.devices import prepare
     from headstart.components.core.networks.saving import load_model
@@ -160,7 +160,7 @@ def fine_tuning_work(
     network = load_model(head)
     base = network.get_layer(recipe.backbone)
     parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)
-    plan = with_room(parts.front, train, validation, plan)
+    plan = limit_views_to_room(parts.front, train, validation, plan)
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
     event(
         "network",
@@ -171,6 +171,6 @@ def fine_tuning_work(
     )
     if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
-    with recorded(parts.front, train, validation, plan, record_uri) as records:
+    with compute_or_load_features(parts.front, train, validation, plan, record_uri) as records:
         paces = block_paces(base, parts.tail.trainable_variables, tuning)
         yield Work(learn, choose, plan, network, parts.tail, *records, paces, checkpoint)

@@ -104,7 +104,7 @@ def from_scratch_work(
     learn, choose = read_training_infos(train, validation)
 
     start_tensorflow()
-    from headstart.components.core.features.cache import recorded
+    from headstart.components.core.features.cache import compute_or_load_features
     from headstart.components.core.networks.classifier import ALL, build_classifier, cut
     from headstart.components.core.networks.convnet import CONVNET, build_convnet
     from headstart.components.core.networks.devices import prepare
@@ -120,5 +120,5 @@ def from_scratch_work(
     parts = cut(network, CONVNET, ALL)
     if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
-    with recorded(parts.front, train, validation, plan) as records:
+    with compute_or_load_features(parts.front, train, validation, plan) as records:
         yield Work(learn, choose, plan, network, parts.tail, *records, checkpoint=checkpoint)

@@ -133,7 +133,11 @@ def head_work(
     learn, choose = read_training_infos(train, validation)
 
     start_tensorflow()
-    from headstart.components.core.features.cache import InPassing, recorded, with_room
+    from headstart.components.core.features.cache import (
+        IntermediateFeatures,
+        compute_or_load_features,
+        limit_views_to_room,
+    )
     from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, by_way_of, cut
     from headstart.components.core.networks.devices import prepare
     from headstart.components.core.networks.pretrained_weights import pretrained_backbone
@@ -159,15 +163,17 @@ def head_work(
     parts = cut(network, base.name, BACKBONE_END)
     for_tuning = None
     if to_be_tuned:
-        tuning = with_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))
-        for_tuning = InPassing(front, rest, tuning.training.views(learn.images))
+        tuning = limit_views_to_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))
+        for_tuning = IntermediateFeatures(front, rest, tuning.training.views(learn.images))
     with contextlib.ExitStack() as held:
-        records = held.enter_context(recorded(parts.front, train, validation, plan, record_uri, for_tuning))
+        records = held.enter_context(
+            compute_or_load_features(parts.front, train, validation, plan, record_uri, for_tuning)
+        )
         plain = [record.activations[0] for record in records]
         probed = probe_data([train, validation], plain, base.output.shape[-1], seed, plan.training)
         if not plan.training.views(learn.images):
             parts = end_to_end(parts, plan)
-            records = held.enter_context(recorded(parts.front, train, validation, plan))
+            records = held.enter_context(compute_or_load_features(parts.front, train, validation, plan))
         if _is_linear(recipe):
             network.get_layer("output").set_weights([probed.head.kernel, probed.head.bias])
         yield Work(learn, choose, plan, network, parts.tail, *records, checkpoint=checkpoint), probed

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.devices import prepare
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
@@ -17,10 +17,10 @@ IMAGES = 33
 def trained(devices: int) -> tuple[int, list[list[float]], list[tuple[float, float, float]]]:
     """The replicas at work, each epoch's losses by step, and its loss, validation loss and validation accuracy."""
 
-    def points(images: int) -> Record:
+    def points(images: int) -> Features:
         random = np.random.default_rng(0)
         labels = random.integers(0, 2, images)
-        return Record((random.normal(size=(1, images, 4)) + 2.0 * labels[None, :, None]).astype(np.float16), labels)
+        return Features((random.normal(size=(1, images, 4)) + 2.0 * labels[None, :, None]).astype(np.float16), labels)
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)

@@ -1,6 +1,6 @@
-"""Records kept from run to run: what was computed once from the same front and the same images is not computed again.
+"""Feature cache: features that were computed before for the same network and images are loaded, not computed again.
 
-An entry is a folder, named by a digest of everything that its content hangs on, with the activations and a manifest.
+An entry is a folder with the activations and a manifest. Its name is a digest of everything its content depends on.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.components.core.artifacts.dataset import read_columns, read_info
-from headstart.components.core.features.compute import Record, Recorder, load_record
+from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
 from headstart.components.core.networks.identity import model_digest, nameless
 from headstart.components.core.networks.image_batches import augmentation
 from headstart.components.core.recipes.plan import Plan
@@ -45,20 +45,21 @@ FORMAT = "headstart-record/2"
 
 _ACTIVATIONS = "activations.npy"
 _MANIFEST = "record.json"
+_CACHE_FOLDER = "records"
 _CACHE_BYTES = 20 * 2**30
 _BYTES = np.dtype(np.float16).itemsize
-# Of what is free, since the disk has other uses, and of the memory, which caches what is read from the disk.
+# Of the free disk space, since the disk has other uses, and of the memory, which caches what is read from the disk.
 _DISK_SHARE, _MEMORY_SHARE = 0.8, 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class InPassing:
-    """What a later stage will ask of the same images, and a front has at hand on its way.
+class IntermediateFeatures:
+    """Features of an inner layer that a later phase will need, to be cached in the same pass over the images.
 
     Attributes:
-        front: Resized pixels (n, size, size, 3), 0-255, to the activations that it will ask for.
-        rest: Those activations to what the front itself ends with.
-        views: That it will ask for; no others are recorded in passing.
+        front: Resized pixels (n, size, size, 3), 0-255, to the activations of the inner layer.
+        rest: Activations of the inner layer to the output of the front whose features are wanted now.
+        views: Number of views that the later phase will need; with another number nothing is cached for it.
     """
 
     front: keras.Model
@@ -67,80 +68,84 @@ class InPassing:
 
 
 @contextlib.contextmanager
-def recorded(
+def compute_or_load_features(
     front: keras.Model,
     train: Path,
     validation: Path,
     plan: Plan,
     uri: str = "",
-    in_passing: InPassing | None = None,
-) -> Iterator[tuple[Record, Record]]:
-    """Records a training set in the plan's views and a validation set in one, or finds what was recorded before.
+    intermediate: IntermediateFeatures | None = None,
+) -> Iterator[tuple[Features, Features]]:
+    """Loads the features of a training and a validation set from the cache, or computes and caches them.
 
-    For a plan of no views, which trains end to end, the plain one is recorded. Where the cache cannot be used, or has
-    no room, the records vanish at the block's end.
+    The training set has the plan's number of views, the validation set one. A plan without views, which trains end
+    to end, gets the plain view. If the cache cannot be used or is full, the features are deleted at the block's end.
 
     Args:
-        front: Resized pixels (n, size, size, 3), 0-255, to activations.
-        train: Dataset artifact.
-        validation: Dataset artifact.
-        plan: Its views, augmentation and seed are used.
-        uri: A folder, or a `gs://` or `s3://` address, where records are shared with other machines; empty: none.
-        in_passing: What to record besides, for whoever asks next, where it can be kept; None: nothing.
+        front: Frozen part of the network: resized pixels (n, size, size, 3), 0-255, to activations.
+        train: Dataset artifact of the training set.
+        validation: Dataset artifact of the validation set.
+        plan: Views, augmentation, seed and determinism.
+        uri: Folder, or `gs://` or `s3://` address, where machines share features; empty: none.
+        intermediate: Features to cache in the same pass for a later phase, if they can be kept; None: none.
+
+    Yields:
+        Features of the training set and of the validation set.
 
     Raises:
-        HeadstartError: There is no room for the record anywhere, or the address is none.
+        HeadstartError: If there is no room for the features anywhere, or `uri` is not an address.
     """
     tree = open_tree(uri) if uri else None
     views = max(1, plan.training.views(read_info(train).images))
-    way = _Way([front], [model_digest(front)], plan)
-    if in_passing and in_passing.views == views and (tree or cache_folder("records")):
-        richer = _Way([in_passing.front, in_passing.rest], [model_digest(in_passing.front), *way.digests], plan)
-    else:
-        richer = None
+    wanted = _Extraction([front], [model_digest(front)], plan)
+    with_intermediate = None
+    if intermediate and intermediate.views == views and (tree or cache_folder(_CACHE_FOLDER)):
+        digests = [model_digest(intermediate.front), *wanted.digests]
+        with_intermediate = _Extraction([intermediate.front, intermediate.rest], digests, plan)
     with contextlib.ExitStack() as stack:
         yield (
-            _record(way, richer, Split.of("train", train, views), tree, stack),
-            _record(way, richer, Split.of("validation", validation, 1), tree, stack),
+            _load_or_compute(wanted, with_intermediate, ImageSet.of("train", train, views), tree, stack),
+            _load_or_compute(wanted, with_intermediate, ImageSet.of("validation", validation, 1), tree, stack),
         )
 
 
-def with_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Plan:
-    """The plan with as many views as there is room for, where their number is left open; 0, end to end, if for none.
+def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Plan:
+    """Reduces the number of views to what there is room for, if the plan leaves the number open.
 
-    A record has to fit on the disk; of several views all of it has to fit into memory, too, since an epoch reads it
-    in random order. Where the disk has no room for one view, training goes end to end if the resized pixels, which
-    are kept for that, are smaller than what the front makes of them.
+    Features have to fit on the disk. Those of several views also have to fit into memory, since an epoch reads them
+    in random order. If the disk has no room for one view, training goes end to end (no views), provided that the
+    resized pixels, which are kept for that, are smaller than the features.
 
     Args:
-        front: Resized pixels (n, size, size, 3), 0-255, to activations.
-        train: Dataset artifact.
-        validation: Dataset artifact.
-        plan: How the stage trains.
+        front: Frozen part of the network: resized pixels (n, size, size, 3), 0-255, to activations.
+        train: Dataset artifact of the training set.
+        validation: Dataset artifact of the validation set.
+        plan: Hyperparameters of the phase.
+
+    Returns:
+        The plan, with fewer views if need be.
     """
-    images, others = (read_info(each).images for each in (train, validation))
+    images, validation_images = (read_info(each).images for each in (train, validation))
     wanted = plan.training.views(images)
     if plan.training.augmented_views != AUTO:
         return plan
-    numbers, pixels = (math.prod(tensor.shape[1:]) for tensor in (front.output, front.input))
-    a_view, more = images * numbers * _BYTES, others * numbers * _BYTES
-    cache = cache_folder("records")
+    features_size, pixels_size = (math.prod(tensor.shape[1:]) for tensor in (front.output, front.input))
+    view_bytes, validation_bytes = images * features_size * _BYTES, validation_images * features_size * _BYTES
+    cache = cache_folder(_CACHE_FOLDER)
     places = [Path(tempfile.gettempdir()), *([cache] if cache else [])]
     disk = int(_DISK_SHARE * max(shutil.disk_usage(place).free for place in places))
     cached = int(_MEMORY_SHARE * memory())
-    views = max(1, min(wanted, (min(disk, cached) - more) // a_view))
-    if a_view + more > disk and pixels < numbers:
+    views = max(1, min(wanted, (min(disk, cached) - validation_bytes) // view_bytes))
+    if view_bytes + validation_bytes > disk and pixels_size < features_size:
         views = END_TO_END
-    if views == wanted or (
-        cache and (cache / _key(_facts(model_digest(front), Split.of("train", train, wanted), plan))).is_dir()
-    ):
+    if views == wanted or _is_cached(front, ImageSet.of("train", train, wanted), plan):
         return plan
     event(
         "too_little_room",
         stage=plan.stage,
         views=views,
         instead_of=wanted,
-        bytes=wanted * a_view + more,
+        bytes=wanted * view_bytes + validation_bytes,
         room_on_disk=disk,
         room_in_memory=cached,
     )
@@ -148,14 +153,14 @@ def with_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> 
 
 
 @dataclasses.dataclass(frozen=True)
-class Split:
-    """A dataset artifact.
+class ImageSet:
+    """Images to compute features of.
 
     Attributes:
-        name: What it is called in the log.
-        folder: Of the artifact.
-        views: To record.
-        ids_sha256: Over the ids of the images, in their order.
+        name: Name in the log: ``train`` or ``validation``.
+        folder: Dataset artifact.
+        views: Number of views of each image.
+        ids_sha256: SHA-256 over the ids of the images, in their order.
     """
 
     name: str
@@ -164,14 +169,14 @@ class Split:
     ids_sha256: str
 
     @classmethod
-    def of(cls, name: str, folder: Path, views: int) -> "Split":
-        """Reads the ids."""
+    def of(cls, name: str, folder: Path, views: int) -> "ImageSet":
+        """Reads the ids of a dataset artifact."""
         ids = "\n".join(read_columns(folder, ["id"])["id"].to_pylist())
         return cls(name, folder, views, hashlib.sha256(ids.encode()).hexdigest())
 
 
-class _Way:
-    """Fronts that one pass over the images records, each on what the one before it says; the last is wanted now."""
+class _Extraction:
+    """Consecutive parts of a network whose features one pass computes; the last part's are those wanted now."""
 
     def __init__(self, fronts: list[keras.Model], digests: list[str], plan: Plan) -> None:
         self.digests = digests
@@ -179,137 +184,153 @@ class _Way:
         self._plan = plan
 
     @functools.cached_property
-    def recorder(self) -> Recorder:
-        """Made when it is needed: that takes a third of a second."""
-        return Recorder(self._fronts, self._plan)
+    def extractor(self) -> FeatureExtractor:
+        """Built on first use: that takes a third of a second."""
+        return FeatureExtractor(self._fronts, self._plan)
 
-    def facts(self, split: Split) -> list[dict[str, Any]]:
-        """Of each front's record."""
-        return [_facts(digest, split, self._plan) for digest in self.digests]
+    def dependencies(self, images: ImageSet) -> list[dict[str, Any]]:
+        """Everything that the features of each part depend on."""
+        return [_dependencies(digest, images, self._plan) for digest in self.digests]
 
 
-def _record(way: _Way, richer: _Way | None, split: Split, tree: Tree | None, stack: contextlib.ExitStack) -> Record:
-    """Finds a record in the cache, or at the address, or makes it; kept in the cache, or else until `stack` ends.
+def _load_or_compute(
+    wanted: _Extraction,
+    with_intermediate: _Extraction | None,
+    images: ImageSet,
+    tree: Tree | None,
+    stack: contextlib.ExitStack,
+) -> Features:
+    """Loads features from the cache, downloads or computes them.
 
     Args:
-        way: What is wanted.
-        richer: The same, and something else in passing, as far as there is room for it; None: nothing else.
-        split: The images.
-        tree: Where records are shared.
-        stack: At whose end a record is removed that cannot be kept.
+        wanted: Extraction of the features that are wanted now.
+        with_intermediate: Extraction of the same and of intermediate features, if there is room; None: none.
+        images: Images to compute features of.
+        tree: Store where machines share features; None: none.
+        stack: Exit stack at whose end features that cannot be cached are deleted.
     """
     started = time.monotonic()
-    cache = cache_folder("records")
-    entry = cache / _key(way.facts(split)[-1]) if cache else None
-    if entry and (record := _kept(entry, split)):
-        _tell("record_reused", record, split, started)
-        _share(entry, tree)
-        return record
+    cache = cache_folder(_CACHE_FOLDER)
+    entry = cache / _key(wanted.dependencies(images)[-1]) if cache else None
+    if entry and (features := _load_entry(entry, images)):
+        _log("record_reused", features, images, started)
+        _upload(entry, tree)
+        return features
 
     def scratch() -> Path:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
 
-    if richer:
+    if with_intermediate:
         try:
-            return _obtained(richer, split, cache or scratch(), tree, started)
+            return _download_or_compute(with_intermediate, images, cache or scratch(), tree, started)
         except OSError as error:
-            event("not_recorded_in_passing", split=split.name, reason=error)
+            event("not_recorded_in_passing", split=images.name, reason=error)
     try:
         if cache:
             try:
-                return _obtained(way, split, cache, tree, started)
+                return _download_or_compute(wanted, images, cache, tree, started)
             except OSError as error:
                 event("cache_not_used", folder=cache, reason=error, way_out=f"name another folder in {CACHE}")
-        return _obtained(way, split, scratch(), tree, started)
+        return _download_or_compute(wanted, images, scratch(), tree, started)
     except OSError as error:
         raise HeadstartError(
-            f"no room for the record of {split.name} ({split.views} views): {error}; name folders with room in "
+            f"no room for the features of {images.name} ({images.views} views): {error}; name folders with room in "
             f"{CACHE} and TMPDIR, or ask for fewer views or smaller images"
         ) from None
 
 
-def _facts(front: str, split: Split, plan: Plan) -> dict[str, Any]:
-    """Whatever the content of a record hangs on."""
-    facts = {
+def _is_cached(front: keras.Model, images: ImageSet, plan: Plan) -> bool:
+    cache = cache_folder(_CACHE_FOLDER)
+    return cache is not None and (cache / _key(_dependencies(model_digest(front), images, plan))).is_dir()
+
+
+def _dependencies(front_sha256: str, images: ImageSet, plan: Plan) -> dict[str, Any]:
+    """Everything that the content of an entry depends on, as its manifest has it."""
+    found = {
         "format": FORMAT,
-        "front_sha256": front,
-        "images_sha256": split.ids_sha256,
-        "views": split.views,
+        "front_sha256": front_sha256,
+        "images_sha256": images.ids_sha256,
+        "views": images.views,
         "deterministic": plan.deterministic,
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
     }
-    if split.views > 1:
-        facts |= {
+    if images.views > 1:
+        found |= {
             "seed": plan.seed,
             "augmentation": nameless(augmentation(plan.augmentation, plan.seed).get_config()),
         }
-    return facts
+    return found
 
 
-def _key(facts: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+def _key(dependencies: dict[str, Any]) -> str:
+    """Name of an entry."""
+    return hashlib.sha256(json.dumps(dependencies, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _kept(entry: Path, split: Split) -> Record | None:
+def _load_entry(entry: Path, images: ImageSet) -> Features | None:
+    """Features of an entry of the cache; None if there is no such entry, or it was damaged and is deleted now."""
     if not entry.is_dir():
         return None
     try:
-        record = _checked(entry, split)
+        features = _verify_and_load(entry, images)
     except (HeadstartError, KeyError, OSError, ValueError) as error:
-        event("record_discarded", split=split.name, reason=error)
+        event("record_discarded", split=images.name, reason=error)
         discard(entry)
         return None
     touch(entry)
-    return record
+    return features
 
 
-def _checked(entry: Path, split: Split) -> Record:
-    if sha256_of_file(entry / _ACTIVATIONS) != read_json(entry / _MANIFEST, "record")["sha256"]:
-        raise HeadstartError(f"{entry} is not what was written")
-    return load_record(entry / _ACTIVATIONS, split.folder)
+def _verify_and_load(entry: Path, images: ImageSet) -> Features:
+    if sha256_of_file(entry / _ACTIVATIONS) != read_json(entry / _MANIFEST, "cached features")["sha256"]:
+        raise HeadstartError(f"{entry} is damaged: its checksum is not the one it was written with")
+    return load_features(entry / _ACTIVATIONS, images.folder)
 
 
-def _obtained(way: _Way, split: Split, folder: Path, tree: Tree | None, started: float) -> Record:
-    """Downloads a record into a folder of them, or makes it, and whatever is recorded in passing."""
-    facts = way.facts(split)
+def _download_or_compute(
+    extraction: _Extraction, images: ImageSet, folder: Path, tree: Tree | None, started: float
+) -> Features:
+    """Downloads the wanted features into a folder of entries, or computes those of all parts."""
+    dependencies = extraction.dependencies(images)
     with building(folder) as place:
-        made = [place / _key(each) for each in facts]
+        made = [place / _key(each) for each in dependencies]
         for each in made:
             each.mkdir()
-        found = tree is not None and _downloaded(tree, made[-1], split)
-        if found:
+        downloaded = tree is not None and _download(tree, made[-1], images)
+        if downloaded:
             made = made[-1:]
         else:
             files = [each / _ACTIVATIONS for each in made]
-            way.recorder.record(split.folder, split.views, files, f"record {split.name}")
-            for each, file, of_it in zip(made, files, facts, strict=True):
-                write_json(each / _MANIFEST, of_it | {"sha256": sha256_of_file(file)})
+            extraction.extractor.extract(images.folder, images.views, files, f"record {images.name}")
+            for each, file, own in zip(made, files, dependencies, strict=True):
+                write_json(each / _MANIFEST, own | {"sha256": sha256_of_file(file)})
         entries = [keep(each, folder / each.name) for each in made]
-    record = load_record(entries[-1] / _ACTIVATIONS, split.folder)
-    _tell("record_reused" if found else "recorded", record, split, started)
-    if not found:
+    features = load_features(entries[-1] / _ACTIVATIONS, images.folder)
+    _log("record_reused" if downloaded else "recorded", features, images, started)
+    if not downloaded:
         for entry in entries:
-            _share(entry, tree)
+            _upload(entry, tree)
     make_room(folder, _CACHE_BYTES, entries[-1])
-    return record
+    return features
 
 
-def _downloaded(tree: Tree, made: Path, split: Split) -> bool:
+def _download(tree: Tree, entry: Path, images: ImageSet) -> bool:
+    """Downloads an entry from the shared store; False if it is not there, damaged or out of reach."""
     try:
         for name in (_MANIFEST, _ACTIVATIONS):
-            tree.download(f"{made.name}/{name}", made / name)
-        _checked(made, split)
+            tree.download(f"{entry.name}/{name}", entry / name)
+        _verify_and_load(entry, images)
     except NotFound:
         return False
     except (HeadstartError, KeyError, ValueError) as error:
-        event("record_not_fetched", split=split.name, address=tree.address, reason=error)
+        event("record_not_fetched", split=images.name, address=tree.address, reason=error)
         return False
     return True
 
 
-def _share(entry: Path, tree: Tree | None) -> None:
-    """Uploads a record unless it is there, the manifest last."""
+def _upload(entry: Path, tree: Tree | None) -> None:
+    """Uploads an entry unless it is there already; the manifest comes last, so that no entry is read half."""
     if tree is None:
         return
     try:
@@ -322,12 +343,12 @@ def _share(entry: Path, tree: Tree | None) -> None:
         event("record_not_shared", address=tree.address, reason=error)
 
 
-def _tell(what: str, record: Record, split: Split, started: float) -> None:
+def _log(what: str, features: Features, images: ImageSet, started: float) -> None:
     event(
         what,
-        split=split.name,
-        images=record.images,
-        views=record.views,
-        bytes=record.activations.nbytes,
+        split=images.name,
+        images=features.images,
+        views=features.views,
+        bytes=features.activations.nbytes,
         seconds=time.monotonic() - started,
     )

@@ -1,4 +1,4 @@
-"""The record: what the frozen part of a network says of each image, computed once and trained on many times."""
+"""Features: activations of the frozen part of a network, computed once per image and trained on many times."""
 
 import contextlib
 import dataclasses
@@ -24,12 +24,12 @@ from headstart.components.core.util.logs import tracked
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """Recorded activations.
+class Features:
+    """Activations of the frozen part of a network for every image of a dataset.
 
     Attributes:
-        activations: float16 (views, n, …), on disk. View 0 is the plain image, the others are augmented.
-        labels: int64 (n,).
+        activations: float16 (views, n, …), memory-mapped. View 0 is the plain image, the others are augmented.
+        labels: int64 (n,), index of each image's class.
     """
 
     activations: NDArray[np.float16]
@@ -37,24 +37,24 @@ class Record:
 
     @property
     def views(self) -> int:
-        """Views of each image."""
+        """Number of views of each image."""
         return int(self.activations.shape[0])
 
     @property
     def images(self) -> int:
-        """Images."""
+        """Number of images."""
         return int(self.activations.shape[1])
 
 
-class Recorder:
-    """Runs the frozen part of a network over datasets; it is traced once, whatever their number.
+class FeatureExtractor:
+    """Runs the frozen part of a network over datasets; it is traced once, however many there are.
 
-    It goes over to bfloat16 where that pays, unless it is to say the same each time.
+    It switches to bfloat16 where that is clearly faster, unless the plan is deterministic.
 
     Args:
-        fronts: What is recorded: activations that the first makes of resized pixels (n, size, size, 3), 0-255, and
-            those that each other makes of what the one before it says.
-        plan: Its augmentation, seed and determinism.
+        fronts: Consecutive parts of the network whose outputs are the features. The first takes resized pixels
+            (n, size, size, 3), 0-255; each other takes the output of the one before it.
+        plan: Augmentation, seed and determinism.
     """
 
     def __init__(self, fronts: Sequence[keras.Model], plan: Plan) -> None:
@@ -80,7 +80,7 @@ class Recorder:
         return run
 
     def _choose_precision(self, images: tf.Tensor, runs: int) -> None:
-        """Goes over to bfloat16 where that pays for the batches to come, and in the end says nearly the same."""
+        """Switches to bfloat16 if that pays for the batches left and hardly changes the last features."""
         self._precision_is_chosen = True
 
         @functools.cache
@@ -95,23 +95,26 @@ class Recorder:
         ):
             self._run = reduced()
 
-    def record(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Record]:
-        """Records every image of a dataset, decoding each once.
+    def extract(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Features]:
+        """Computes the features of every image of a dataset, decoding each image once.
 
         Args:
-            dataset: A dataset artifact.
-            views: 1: plain images only; N: N - 1 augmented views besides.
-            paths: The file to keep each front's record in; float16, so it takes two bytes a number.
-            what: Name of the work in the log.
+            dataset: Dataset artifact.
+            views: Number of views; the first is the plain image, the others are augmented.
+            paths: Files to write the features to, one for each front; float16, two bytes a number.
+            what: Name of this work in the log.
+
+        Returns:
+            Features of each front, memory-mapped from its file.
 
         Raises:
-            OSError: A file cannot be written.
+            OSError: If a file cannot be written.
         """
         images, at_once = read_info(dataset).images, images_at_once()
         batches = tracked(image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
         with contextlib.ExitStack() as stack:
             files = [
-                _File(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))
+                _FeatureFile(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))
                 for path, front in zip(paths, self._fronts, strict=True)
             ]
             start = 0
@@ -119,30 +122,30 @@ class Recorder:
                 if number == 1 and not self._precision_is_chosen:
                     self._choose_precision(pixels, views * math.ceil((images - start) / at_once))
                 for view in range(views):
-                    seen = self._augment(pixels) if view else pixels
-                    for file, values in zip(files, self._run(seen), strict=True):
+                    view_pixels = self._augment(pixels) if view else pixels
+                    for file, values in zip(files, self._run(view_pixels), strict=True):
                         file.write(view, start, values.numpy())
                 start += len(pixels)
-        return [load_record(path, dataset) for path in paths]
+        return [load_features(path, dataset) for path in paths]
 
 
-class _File:
-    """An array in a .npy file that is written piece by piece.
+class _FeatureFile:
+    """A .npy file of float16 that is written batch by batch.
 
-    Not a memory map: a page of one that finds no room on the disk ends the process.
+    Not a memory map: if the disk is full, writing to a page of one kills the process.
     """
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
         header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
-        self._file, self._begin = file, file.tell()
-        self._view, self._image = (2 * math.prod(shape[at:]) for at in (1, 2))
+        self._file, self._start = file, file.tell()
+        self._view_bytes, self._image_bytes = (2 * math.prod(shape[axis:]) for axis in (1, 2))
 
     def write(self, view: int, start: int, values: NDArray[np.float16]) -> None:
-        self._file.seek(self._begin + view * self._view + start * self._image)
+        self._file.seek(self._start + view * self._view_bytes + start * self._image_bytes)
         self._file.write(values.data)
 
 
-def load_record(path: Path, dataset: Path) -> Record:
-    """The record in a file, which stays on disk, with the labels of the dataset that it was made of."""
-    return Record(np.load(path, mmap_mode="r"), read_columns(dataset, ["label"])["label"].to_numpy())
+def load_features(path: Path, dataset: Path) -> Features:
+    """Memory-maps the features in a file, with the labels of the dataset that they were computed from."""
+    return Features(np.load(path, mmap_mode="r"), read_columns(dataset, ["label"])["label"].to_numpy())

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.classifier import probabilities
 from headstart.components.core.networks.tf_data import read_ahead
 from headstart.components.core.recipes.recipe import Training
@@ -52,7 +52,7 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, record: Record, training: Training, units: int, seed: int, weights: ClassWeights = None
+        self, record: Features, training: Training, units: int, seed: int, weights: ClassWeights = None
     ) -> None:
         self._record = record
         self._replicas = _replicas()
@@ -112,7 +112,7 @@ class PlainBatches:
         weights: Of the classes in the loss.
     """
 
-    def __init__(self, record: Record, units: int, weights: ClassWeights = None) -> None:
+    def __init__(self, record: Features, units: int, weights: ClassWeights = None) -> None:
         self._record = record
         self._targets = targets_of(record.labels, units)
         replicas = _replicas()

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.classifier import probabilities
 from headstart.components.core.training.batches import PlainBatches, stream
 
 
-def answers(tail: keras.Model, record: Record) -> NDArray[np.float64]:
+def answers(tail: keras.Model, record: Features) -> NDArray[np.float64]:
     """One probability per class for each image of a record, (n, classes), in its order.
 
     Args:

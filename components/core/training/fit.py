@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.history import Epoch
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.precision import FLOAT32, computed_in
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Training
@@ -46,8 +46,8 @@ class Work:
     plan: Plan
     network: keras.Model
     tail: keras.Model
-    train: Record
-    validation: Record
+    train: Features
+    validation: Features
     paces: Sequence[Pace] = ()
     checkpoint: Checkpoint | None = None
 
@@ -63,8 +63,8 @@ class NoEpoch(HeadstartError):
 
 def fit(
     tail: keras.Model,
-    train: Record,
-    validation: Record,
+    train: Features,
+    validation: Features,
     plan: Plan,
     paces: Sequence[Pace] = (),
     checkpoint: Checkpoint | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from headstart.components.core.artifacts.history import Step
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.precision import computed_in
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.batches import TrainingBatches, stream
@@ -29,7 +29,7 @@ _PROGRESS = 10
 
 
 def range_test(
-    tail: keras.Model, train: Record, plan: Plan, paces: Sequence[Pace] = (), steps: int = 100
+    tail: keras.Model, train: Features, plan: Plan, paces: Sequence[Pace] = (), steps: int = 100
 ) -> list[tuple[Step, Step]]:
     """Trains with rates that grow exponentially from `LOWEST` to `HIGHEST`, and leaves the weights as they were.
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.training.best_epoch import values_of
 from headstart.components.core.training.checkpoint import Arrays
@@ -33,7 +33,7 @@ class Mixture:
 
 
 def best_mixture(
-    model: keras.Model, start: Arrays, shares: Sequence[float], validation: Record, weights: ClassWeights = None
+    model: keras.Model, start: Arrays, shares: Sequence[float], validation: Features, weights: ClassWeights = None
 ) -> Mixture:
     """Sets a model's trainable weights to the mixture of `start` and its own with the least validation loss.
 

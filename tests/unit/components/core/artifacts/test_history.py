@@ -12,7 +12,7 @@ import tensorflow as tf
 from support.evaluations import drawn_epochs
 
 from headstart.components.core.artifacts.history import read_history, thinned, write_history
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.batches import TrainingBatches
@@ -25,10 +25,10 @@ EPOCHS = [*drawn_epochs("head", 3), *drawn_epochs("fine_tuning", 2)]
 SETTINGS = {"epochs": 3, "learning_rate": 0.05, "augmented_views": 2, "batch_size": 16, "class_weights": "balanced"}
 
 
-def record(images: int) -> Record:
+def record(images: int) -> Features:
     random = np.random.default_rng(0)
     labels = np.arange(images) % 4 // 3
-    return Record((random.normal(size=(2, images, 4)) + labels[None, :, None]).astype(np.float16), labels)
+    return Features((random.normal(size=(2, images, 4)) + labels[None, :, None]).astype(np.float16), labels)
 
 
 def network() -> keras.Model:

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features import cache
-from headstart.components.core.features.cache import InPassing, recorded, with_room
-from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.features.cache import (
+    IntermediateFeatures,
+    compute_or_load_features,
+    limit_views_to_room,
+)
+from headstart.components.core.features.compute import FeatureExtractor, Features
 from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     build_backbone,
@@ -65,14 +69,14 @@ def run(
     uri: str = "",
 ) -> Made:
     logged.clear()
-    with recorded(front or front_of(), splits["train"], splits["validation"], plan, uri) as records:
-        values = [np.array(record.activations) for record in records]
-        assert [record.images for record in records] == [80, 20]
+    with compute_or_load_features(front or front_of(), splits["train"], splits["validation"], plan, uri) as features:
+        values = [np.array(each.activations) for each in features]
+        assert [each.images for each in features] == [80, 20]
     lines = [line for line in logged.messages if line.startswith("event=record_reused")]
     return Made(values, [line.split("split=")[1].split()[0] for line in lines])
 
 
-def test_the_same_record_is_not_computed_again_whatever_the_head(
+def test_the_same_features_are_not_computed_again_whatever_the_head(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     first = run(splits, logged)
@@ -96,7 +100,7 @@ def test_the_same_record_is_not_computed_again_whatever_the_head(
         (PLAN, {"factor": 1.001}, []),
     ],
 )
-def test_whatever_changes_the_record_makes_another(
+def test_whatever_changes_the_features_makes_another_entry(
     plan: Plan,
     front: dict[str, float],
     reused: list[str],
@@ -108,9 +112,11 @@ def test_whatever_changes_the_record_makes_another(
     assert run(splits, logged, plan, front_of(**front)).reused == reused
 
 
-def test_other_images_make_another(splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture) -> None:
+def test_other_images_make_another_entry(
+    splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
+) -> None:
     run(splits, logged)
-    with recorded(front_of(), splits["test"], splits["validation"], PLAN):
+    with compute_or_load_features(front_of(), splits["test"], splits["validation"], PLAN):
         pass
     assert "event=recorded split=train images=20 views=2" in " ".join(logged.messages)
 
@@ -147,61 +153,63 @@ def classifier() -> keras.Model:
     return build_classifier(build_backbone(backbone, 32), "tf", backbone.head, 2, 32)
 
 
-def by_way_of_block_2(model: keras.Model, views: int = 2) -> InPassing:
-    return InPassing(*by_way_of(model, "sketchnet", "block2"), views)
+def features_of_block_2(model: keras.Model, views: int = 2) -> IntermediateFeatures:
+    return IntermediateFeatures(*by_way_of(model, "sketchnet", "block2"), views)
 
 
-def record_by_the_way(splits: dict[str, Path], in_passing: InPassing | None, uri: str = "") -> NDArray[np.float16]:
+def cache_intermediate(
+    splits: dict[str, Path], intermediate: IntermediateFeatures | None, uri: str = ""
+) -> NDArray[np.float16]:
     front = cut(classifier(), "sketchnet", BACKBONE_END).front
-    with recorded(front, splits["train"], splits["validation"], PLAN, uri, in_passing) as records:
-        return np.array(records[0].activations)
+    with compute_or_load_features(front, splits["train"], splits["validation"], PLAN, uri, intermediate) as features:
+        return np.array(features[0].activations)
 
 
-def test_what_a_later_stage_needs_is_recorded_in_passing(
+def test_what_a_later_phase_needs_is_cached_in_the_same_pass(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
-    record_by_the_way(splits, by_way_of_block_2(classifier(), views=3))
+    cache_intermediate(splits, features_of_block_2(classifier(), views=3))
     assert len(list(folder.iterdir())) == 2, "of other views, nothing is"
     shutil.rmtree(folder)
-    passed = record_by_the_way(splits, by_way_of_block_2(classifier()))
+    passed = cache_intermediate(splits, features_of_block_2(classifier()))
     assert len(list(folder.iterdir())) == 4
     lower = cut(classifier(), "sketchnet", "block2").front
     later = run(splits, logged, front=lower)
     assert later.reused == ["train", "validation"]
     shutil.rmtree(folder)
-    np.testing.assert_allclose(record_by_the_way(splits, None), passed, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(cache_intermediate(splits, None), passed, rtol=2e-3, atol=1e-4)
     alone = run(splits, logged, front=lower)
     assert alone.reused == []
     for one, other in zip(alone.values, later.values, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4)
 
 
-def test_what_is_recorded_in_passing_is_shared_too(
+def test_intermediate_features_are_shared_too(
     splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     shared = str(tmp_path / "shared")
-    record_by_the_way(splits, by_way_of_block_2(classifier()), shared)
+    cache_intermediate(splits, features_of_block_2(classifier()), shared)
     lower = cut(classifier(), "sketchnet", "block2").front
     assert run(splits, logged, front=lower, uri=shared).reused == ["train", "validation"]
 
 
-def test_nothing_is_recorded_in_passing_without_room(
+def test_intermediate_features_are_left_out_without_room(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     model = classifier()
     sizes = [math.prod(part.output.shape[1:]) for part in by_way_of(model, "sketchnet", "block2")]
     assert sizes[1] < sizes[0]
     with files_of_at_most(2 * 2 * 80 * sizes[1] + 1000):
-        record_by_the_way(splits, by_way_of_block_2(model))
+        cache_intermediate(splits, features_of_block_2(model))
     assert "event=not_recorded_in_passing split=train" in " ".join(logged.messages)
     assert "event=cache_not_used" not in " ".join(logged.messages)
     assert len([entry for entry in folder.iterdir() if not entry.name.startswith(".")]) in (2, 3)
 
 
 @pytest.mark.parametrize("spoil", ["cut", "byte", "manifest", "empty"])
-def test_a_damaged_record_is_never_used(
+def test_damaged_features_are_never_used(
     spoil: str, splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     first = run(splits, logged)
@@ -224,19 +232,19 @@ def test_a_damaged_record_is_never_used(
     assert run(splits, logged).reused == ["train", "validation"]
 
 
-def test_without_a_cache_records_are_gone_afterwards(
+def test_without_a_cache_features_are_deleted_afterwards(
     splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
-    with recorded(front_of(), splits["train"], splits["validation"], PLAN) as records:
-        paths = [Path(record.activations.filename) for record in records]
+    with compute_or_load_features(front_of(), splits["train"], splits["validation"], PLAN) as features:
+        paths = [Path(each.activations.filename) for each in features]
         assert all(path.exists() for path in paths)
     assert not any(path.exists() for path in paths)
     assert "event=cache_not_used" in " ".join(logged.messages)
 
 
-def test_machines_share_records_at_an_address(
+def test_machines_share_features_at_an_address(
     splits: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
     shared = tmp_path / "shared"
@@ -277,14 +285,14 @@ def files_of_at_most(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
 
 
-def test_no_room_anywhere_is_told_in_a_line_and_leaves_nothing(
+def test_no_room_anywhere_is_a_one_line_error_and_leaves_nothing(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     front = front_of()
     with (
         files_of_at_most(10_000),
         pytest.raises(
-            HeadstartError, match=r"no room for the record of train \(2 views\): .*HEADSTART_CACHE and TMPDIR"
+            HeadstartError, match=r"no room for the features of train \(2 views\): .*HEADSTART_CACHE and TMPDIR"
         ),
     ):
         run(splits, logged, front=front)
@@ -295,13 +303,13 @@ def test_no_room_anywhere_is_told_in_a_line_and_leaves_nothing(
 def test_a_cache_without_room_is_done_without(
     splits: dict[str, Path], folder: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
-    record = Recorder.record
+    extract = FeatureExtractor.extract
 
-    def full(self: Recorder, dataset: Path, views: int, paths: list[Path], what: str) -> list[Record]:
+    def full(self: FeatureExtractor, dataset: Path, views: int, paths: list[Path], what: str) -> list[Features]:
         with files_of_at_most(10_000) if paths[0].is_relative_to(folder) else contextlib.nullcontext():
-            return record(self, dataset, views, paths, what)
+            return extract(self, dataset, views, paths, what)
 
-    monkeypatch.setattr(Recorder, "record", full)
+    monkeypatch.setattr(FeatureExtractor, "extract", full)
     assert run(splits, logged).reused == []
     assert "event=cache_not_used" in " ".join(logged.messages)
     assert len(list(folder.iterdir())) == 1
@@ -318,18 +326,18 @@ def test_views_are_as_many_as_there_is_room_for(
     data = splits["train"], splits["validation"]
     small, huge = front_of(), enlarged(2**13)
     open_plan = planned(-1)
-    assert with_room(small, *data, open_plan) == open_plan
-    assert with_room(huge, *data, PLAN) == PLAN, "who asks for so many gets them, or an error"
+    assert limit_views_to_room(small, *data, open_plan) == open_plan
+    assert limit_views_to_room(huge, *data, PLAN) == PLAN, "who asks for so many gets them, or an error"
     assert not logged.messages
-    none = with_room(huge, *data, open_plan)
+    none = limit_views_to_room(huge, *data, open_plan)
     assert none.training.views(80) == 0
     assert "event=too_little_room stage=head views=0 instead_of=6" in logged.messages[-1]
     # Of activations, 128 numbers an image, 80 in training and 20 in validation: three views and a half.
     monkeypatch.setattr(cache, "memory", lambda: 2 * 2 * 128 * (280 + 20))
-    assert with_room(small, *data, open_plan).training.views(80) == 3
-    with recorded(small, *data, open_plan):
+    assert limit_views_to_room(small, *data, open_plan).training.views(80) == 3
+    with compute_or_load_features(small, *data, open_plan):
         pass
-    assert with_room(small, *data, open_plan) == open_plan, "all six are there already"
+    assert limit_views_to_room(small, *data, open_plan) == open_plan, "all six are there already"
     full = shutil.disk_usage(folder)._replace(free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
-    assert with_room(front_of(40), *data, open_plan).training.views(80) == 1, "pixels would be more"
+    assert limit_views_to_room(front_of(40), *data, open_plan).training.views(80) == 1, "pixels would be more"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones.table import Head, get_backbone
-from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.features.compute import FeatureExtractor, Features
 from headstart.components.core.networks import precision
 from headstart.components.core.networks.classifier import (
     BACKBONE_END,
@@ -73,20 +73,24 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_b
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = Plan.of(load_recipe(settings={"deterministic": deterministic}), "head", 0)
-    plain = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "plain.npy"])[0].activations)
+    plain = np.array(
+        FeatureExtractor([front], plan).extract(splits["train"], 1, [tmp_path / "plain.npy"])[0].activations
+    )
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", gain), ("_HARMLESS", harmless)):
         monkeypatch.setattr(precision, name, value)
-    tried = np.array(Recorder([front], plan).record(splits["train"], 1, [tmp_path / "tried.npy"])[0].activations)
+    tried = np.array(
+        FeatureExtractor([front], plan).extract(splits["train"], 1, [tmp_path / "tried.npy"])[0].activations
+    )
     assert np.array_equal(plain[:, : images_at_once()], tried[:, : images_at_once()])
     assert np.array_equal(plain, tried) != chosen
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
 
 
-def trained(asked: str, deterministic: bool = False) -> tuple[keras.Model, Record, float]:
+def trained(asked: str, deterministic: bool = False) -> tuple[keras.Model, Features, float]:
     base = build_backbone(get_backbone("sketchnet"), 32)
     tail = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4").tail
     inputs = np.random.default_rng(0).normal(size=(1, 32, *tail.input.shape[1:])).astype(np.float16)
-    record = Record(inputs, np.arange(32) % 2)
+    record = Features(inputs, np.arange(32) % 2)
     settings = {"head.precision": asked, "head.epochs": 1, "deterministic": deterministic}
     (epoch,) = fit(tail, record, record, Plan.of(load_recipe(settings=settings), "head", 0))
     return tail, record, epoch.validation_loss

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from headstart.components.core.artifacts.history import best_epoch
-from headstart.components.core.features.compute import Record, Recorder
+from headstart.components.core.features.compute import FeatureExtractor, Features
 from headstart.components.core.networks.image_batches import augmentation, image_batches
 from headstart.components.core.networks.sketchnet import build_sketchnet
 from headstart.components.core.recipes.plan import Plan
@@ -38,12 +38,12 @@ def planned(**changes: object) -> Plan:
 PLAN = planned()
 
 
-def points(images: int, views: int = 1, seed: int = 0) -> Record:
+def points(images: int, views: int = 1, seed: int = 0) -> Features:
     """Two clouds of points, one a class."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, images)
     values = random.normal(size=(views, images, 4)) + 2.0 * labels[None, :, None]
-    return Record(values.astype(np.float16), labels)
+    return Features(values.astype(np.float16), labels)
 
 
 def all_of(batches: TrainingBatches | PlainBatches) -> tuple[np.ndarray, np.ndarray]:
@@ -62,14 +62,14 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
 ) -> None:
     pixels = keras.Input((32, 32, 3))
     front = keras.Model(pixels, keras.layers.AveragePooling2D(4)(pixels))
-    [made] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "train.npy"])
+    [made] = FeatureExtractor([front], PLAN).extract(splits["train"], 3, [tmp_path / "train.npy"])
     assert made.activations.shape == (3, 80, 8, 8, 3)
     assert made.activations.dtype == np.float16
     plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
     assert np.allclose(made.activations[0], plain, rtol=2e-3)
     differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
     assert all((difference > 1).mean() > 0.9 for difference in differences)
-    [again] = Recorder([front], PLAN).record(splits["train"], 3, [tmp_path / "again.npy"])
+    [again] = FeatureExtractor([front], PLAN).extract(splits["train"], 3, [tmp_path / "again.npy"])
     assert np.array_equal(made.activations, again.activations)
 
 
@@ -131,7 +131,7 @@ def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
 def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> None:
     images = np.arange(50)
     values = np.stack([images, images + 100]).astype(np.float16)[..., None]
-    batches = TrainingBatches(Record(values, images), PLAN.training, units=1, seed=0)
+    batches = TrainingBatches(Features(values, images), PLAN.training, units=1, seed=0)
     seen = []
     for epoch in range(2):
         batches.draw(epoch)
@@ -146,7 +146,7 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
 def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
     weights = {0: 0.5, 1: 2.0, 2: 4.0}
     labels = np.arange(60) % max(2, units)
-    data = Record(np.zeros((1, 60, 4), np.float16), labels)
+    data = Features(np.zeros((1, 60, 4), np.float16), labels)
     batches = TrainingBatches(data, planned(label_smoothing=0.4).training, units, 0, weights)
     for at in range(len(batches)):
         _, targets, of_images = batches[at]
@@ -198,7 +198,7 @@ def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
     labels = np.array([0, 1, 2])
     assert np.allclose(targets_of(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
     assert np.allclose(targets_of(labels[:2], 1, 0.3), [[0.15], [0.85]])
-    pictures = Record(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
+    pictures = Features(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
     training = planned(mixup=0.5, augmented_views=0, batch_size=8).training
     inputs, targets = all_of(TrainingBatches(pictures, training, units=2, seed=0))
     assert np.allclose(targets.sum(axis=1), 1)
@@ -218,7 +218,7 @@ def test_fit_learns_and_leaves_the_best_epoch() -> None:
 def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:
     train = points(16)
     model, validation = logistic(), points(200, seed=1)
-    spoiled = Record(train.activations, 1 - train.labels)
+    spoiled = Features(train.activations, 1 - train.labels)
     good = fit(model, points(400), validation, PLAN)
     worse = fit(model, spoiled, validation, PLAN)
     assert worse[-1].validation_loss > best_epoch(worse).validation_loss >= best_epoch(good).validation_loss
@@ -280,7 +280,7 @@ def test_training_stops_when_nothing_gets_better(
     plan = planned(patience=2, epochs=9, batch_size=65)
     monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
     with caplog.at_level(logging.INFO, "headstart"):
-        epochs = fit(logistic(), Record(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), plan)
+        epochs = fit(logistic(), Features(spoiled.activations, 1 - spoiled.labels), points(50, seed=1), plan)
     assert len(epochs) == 2 + epochs.index(best_epoch(epochs)) + 1 < 9
     assert "event=batch_of_all_images stage=head batch_size=65 images=64" in caplog.text
 
@@ -300,7 +300,7 @@ def test_average_of_the_weights_is_what_is_validated_and_kept() -> None:
 def test_balanced_classes_count_alike() -> None:
     # Nine of ten points are of class 0, and no point tells anything of its class.
     labels = (np.arange(400) % 10 == 0).astype(np.int64)
-    blind = Record(np.zeros((1, 400, 4), np.float16), labels)
+    blind = Features(np.zeros((1, 400, 4), np.float16), labels)
     for weights, share in (("balanced", 0.5), ("none", 0.1)):
         model = logistic()
         fit(model, blind, blind, planned(class_weights=weights, epochs=8, optimizer="adam", learning_rate=0.1))
@@ -310,7 +310,7 @@ def test_balanced_classes_count_alike() -> None:
 def test_epoch_and_mixture_are_chosen_by_the_loss_that_is_trained() -> None:
     labels = (np.arange(400) % 10 == 0).astype(np.int64)
     random = np.random.default_rng(0)
-    cloud = Record((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
+    cloud = Features((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
     plan, model = planned(class_weights="balanced", epochs=2), logistic()
     start = values_of(model.trainable_variables)
     kept = best_epoch(fit(model, cloud, cloud, plan))

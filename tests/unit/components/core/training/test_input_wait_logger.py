@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.batches import TrainingBatches, stream
 from headstart.components.core.training.fit import compile_classifier
@@ -46,7 +46,7 @@ def test_wait_of_training_is_told(
     monkeypatch.setattr(
         TrainingBatches, "_put_together", lambda self, index: (time.sleep(making), put_together(self, index))[1]
     )
-    record = Record(np.zeros((1, 80, 4), np.float16), np.arange(80) % 2)
+    record = Features(np.zeros((1, 80, 4), np.float16), np.arange(80) % 2)
     batches = TrainingBatches(record, load_recipe(settings={"head.batch_size": 10}).head, units=1, seed=0)
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(Slow(taking)(inputs)))

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headstart.components.core.artifacts.history import Step
-from headstart.components.core.features.compute import Record
+from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.reports.learning_rate import About, judged, write_range_test
@@ -19,10 +19,10 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.main import app
 
 
-def points(images: int = 300) -> Record:
+def points(images: int = 300) -> Features:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, images)
-    return Record((random.normal(size=(1, images, 4)) + 2.0 * labels[None, :, None]).astype(np.float16), labels)
+    return Features((random.normal(size=(1, images, 4)) + 2.0 * labels[None, :, None]).astype(np.float16), labels)
 
 
 def planned(**settings: Any) -> Plan:
