@@ -29,17 +29,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, Backbone
-from headstart.components.core.networks.batchnorm_folding import folded
+from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
 from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     STEM,
-    blocks_of,
     build_backbone,
     build_classifier,
-    cut,
+    cut_classifier,
+    get_blocks,
     unfreeze,
 )
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.start import start_tensorflow
 
 _BATCH = 8
@@ -55,15 +55,15 @@ np.save("answer.npy", np.asarray(model(pixels, training=False)))
 
 def measure(row: Backbone, runs: int) -> dict[str, object]:
     """Parameters, speed and the default cut."""
-    base = pretrained_backbone(row, row.image_size, NO_WEIGHTS)
+    base = build_pretrained_backbone(row, row.image_size, NO_WEIGHTS)
     model = classifier(row, base)
     fronts = [
-        cut(each, row.name, BACKBONE_END).front
+        cut_classifier(each, row.name, BACKBONE_END).front
         for each in (model, classifier(row, build_backbone(row, row.image_size)))
     ]
-    ours, keras_own = rates([folded(fronts[0]), fronts[1]], runs)
+    ours, keras_own = rates([fold_batchnorm(fronts[0]), fronts[1]], runs)
     below = unfreeze(model, row.name, row.unfreeze_from).front.count_params()
-    names = [name for name in blocks_of(base) if name != STEM]
+    names = [name for name in get_blocks(base) if name != STEM]
     return {
         "parameters": base.count_params(),
         "rate": ours,
@@ -100,7 +100,7 @@ def check(row: Backbone) -> None:
     """
     size = row.min_image_size
     pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3)).astype(np.float32)
-    base = pretrained_backbone(row, size, NO_WEIGHTS)
+    base = build_pretrained_backbone(row, size, NO_WEIGHTS)
     model = build_classifier(base, row.preprocessing, row.head, 3, size)
     inside = keras.Model(model.input, model.get_layer("preprocess").output)
     promised(np.abs(np.asarray(inside(pixels)) - wanted(row, pixels)).max() < 1e-5, "the preprocessing is another")

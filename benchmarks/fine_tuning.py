@@ -43,8 +43,8 @@ from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.networks.classifier import build_classifier, probabilities, unfreeze
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.classifier import build_classifier, to_probabilities, unfreeze
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, recipe_text
@@ -90,7 +90,7 @@ class Bench:
 
     def __init__(self, dataset: Path, recipe: Recipe, views: int, work: Path) -> None:
         backbone, info = get_backbone(recipe.backbone), read_info(dataset)
-        self.base = pretrained_backbone(backbone, recipe.image_size, recipe.weights)
+        self.base = build_pretrained_backbone(backbone, recipe.image_size, recipe.weights)
         self.network = build_classifier(
             self.base, backbone.preprocessing, recipe.head_shape(), len(info.classes), recipe.image_size
         )
@@ -113,7 +113,7 @@ class Bench:
         """What the network as it stands makes of plain pictures."""
         batches = PlainBatches(record, self.parts.tail.output.shape[-1])
         said = np.concatenate([self._answer(batches[at][0]).numpy() for at in range(len(batches))])
-        return scored(probabilities(said), record.labels)
+        return scored(to_probabilities(said), record.labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,7 +165,7 @@ def train_head(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[s
     head = keras.Model(inputs, output(keras.layers.Dropout(recipe.head_shape().dropout)(inputs)))
 
     def tested() -> list[float]:
-        return list(scored(probabilities(head.predict(test.activations[0], verbose=0)), test.labels))
+        return list(scored(to_probabilities(head.predict(test.activations[0], verbose=0)), test.labels))
 
     figures = {"ridge": [ridge.loss, *tested()]}
     epochs = []

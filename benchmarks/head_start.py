@@ -32,8 +32,8 @@ from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features.compute import FeatureExtractor, Features
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut_classifier
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
@@ -46,9 +46,9 @@ def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Pat
     """Records a whole dataset's pooled features."""
     recipe = load_recipe(settings={"weights": weights, "image_size": image_size}).resolved()
     backbone = get_backbone(recipe.backbone)
-    base = pretrained_backbone(backbone, recipe.image_size, weights)
+    base = build_pretrained_backbone(backbone, recipe.image_size, weights)
     network = build_classifier(base, backbone.preprocessing, recipe.head_shape(), 2, recipe.image_size)
-    front = cut(network, base.name, BACKBONE_END).front
+    front = cut_classifier(network, base.name, BACKBONE_END).front
     return FeatureExtractor([front], Plan.of(recipe, "head", 0)).extract(dataset, views, [path])[0]
 
 

@@ -26,11 +26,11 @@ from headstart.components.core.artifacts.evaluation import read_metrics, tempera
 from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.metrics.calibration import scaled
 from headstart.components.core.metrics.statistics import wilson
-from headstart.components.core.networks.classifier import after_resize, probabilities
-from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
+from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.networks.start import start_tensorflow
-from headstart.components.publish_model.exports import open_litert, open_onnx
+from headstart.components.publish_model.exports import load_litert, load_onnx
 from headstart.components.publish_model.step import Inputs, build_version
 
 BATCH = 50
@@ -84,7 +84,7 @@ def main() -> None:
         build_version(Inputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMS, 1.0), version)
         model = load_model(run / "model")
         size = model.get_layer("resize").height
-        pixels = np.stack([decode(tf.constant(content), size).numpy() for content in files])
+        pixels = np.stack([decode_and_resize(tf.constant(content), size).numpy() for content in files])
         print("| form | same label | accuracy | 95 % interval | largest difference | mean | size | to load |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         keras_file = version / "model" / "model.keras"
@@ -92,10 +92,10 @@ def main() -> None:
         saved = version / "saved_model" / "1"
         report("SavedModel, files", saved, lambda: of_saved_model(saved), files)
         litert, int8 = (version / "litert" / name for name in ("model.tflite", "model_int8.tflite"))
-        report("LiteRT", litert, lambda: open_litert(litert), pixels)
-        report("LiteRT int8", int8, lambda: open_litert(int8), pixels)
+        report("LiteRT", litert, lambda: load_litert(litert), pixels)
+        report("LiteRT int8", int8, lambda: load_litert(int8), pixels)
         onnx = version / "onnx" / "model.onnx"
-        report("ONNX", onnx, lambda: open_onnx(onnx), pixels)
+        report("ONNX", onnx, lambda: load_onnx(onnx), pixels)
         lossless = [turned(content, 1 + at % 8) for at, content in enumerate(files)]
         report("SavedModel, files with EXIF orientations 1 to 8", saved, lambda: of_saved_model(saved), lossless)
         by_pillow = np.stack([resized_by_pillow(content, size) for content in files])
@@ -110,8 +110,8 @@ def batches(values: Any) -> Iterator[Any]:
 
 def of_keras(model: Any, temperature: float) -> Answer:
     """Asks a Keras model about resized pixels."""
-    network = after_resize(model)
-    return lambda pixels: scaled(probabilities(network(pixels, training=False).numpy()), temperature)
+    network = remove_resizing(model)
+    return lambda pixels: scaled(to_probabilities(network(pixels, training=False).numpy()), temperature)
 
 
 def of_saved_model(folder: Path) -> Answer:

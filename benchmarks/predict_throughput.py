@@ -43,9 +43,9 @@ import numpy as np
 
 from headstart.components.core.artifacts.model import ModelInfo, write_seen
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.networks.classifier import after_resize, build_backbone, build_classifier
-from headstart.components.core.networks.image_batches import decode
-from headstart.components.core.networks.inference import open_classifier
+from headstart.components.core.networks.classifier import build_backbone, build_classifier, remove_resizing
+from headstart.components.core.networks.image_batches import decode_and_resize
+from headstart.components.core.networks.inference import load_classifier
 from headstart.components.core.networks.saving import library_versions, load_model, save_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.util.resources import cores
@@ -78,8 +78,8 @@ def whole_path(model: Path, files: list[Path], batch: int) -> None:
 
 def work_of(model: Path, size: int, files: list[Path]) -> dict[str, Callable[[], object]]:
     """What is timed; the first is what the others are held against."""
-    network = after_resize(load_model(model))
-    arrays = np.stack([decode(file.read_bytes(), size).numpy() for file in files])
+    network = remove_resizing(load_model(model))
+    arrays = np.stack([decode_and_resize(file.read_bytes(), size).numpy() for file in files])
     bare = {f"bare, {n}": functools.partial(network.predict, arrays, batch_size=n, verbose=0) for n in (32, 16)}
     ours = {f"predict, {batch}": functools.partial(whole_path, model, files, batch) for batch in (16, 8, 32)}
     return bare | ours
@@ -129,8 +129,8 @@ def main() -> None:
         files = sorted((root / "photos").rglob("*.jpg"))[: args.images]
         print(f"{len(files)} JPEGs, {cores()} cores")
         # Each network is loaded and traced once: what long runs do is what is measured.
-        opened = functools.cache(open_classifier)
-        with mock.patch("headstart.components.core.networks.inference.open_classifier", opened):
+        opened = functools.cache(load_classifier)
+        with mock.patch("headstart.components.core.networks.inference.load_classifier", opened):
             for size in args.sizes:
                 model = make_model(root / f"model-{size}", "mobilenet_v2", size)
                 report(size, len(files), measure(work_of(model, size, files), args.rounds))

@@ -46,13 +46,13 @@ from headstart.components.core.features.cache import compute_or_load_features
 from headstart.components.core.features.compute import FeatureExtractor
 from headstart.components.core.networks.classifier import (
     BACKBONE_END,
-    Parts,
+    ClassifierParts,
     build_backbone,
     build_classifier,
-    cut,
+    cut_classifier,
 )
-from headstart.components.core.networks.image_batches import augmentation, image_batches
-from headstart.components.core.networks.precision import BFLOAT16, FLOAT32, computed_in
+from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
+from headstart.components.core.networks.precision import BFLOAT16, FLOAT32, use_precision
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
@@ -90,13 +90,13 @@ def write_dataset(photos: Path, images: int, folder: Path) -> Path:
     return folder
 
 
-def classifier(name: str, size: int) -> tuple[keras.Model, Parts]:
+def classifier(name: str, size: int) -> tuple[keras.Model, ClassifierParts]:
     """A classifier with random weights, cut above its frozen backbone."""
     backbone = get_backbone(name)
     base = build_backbone(backbone, size)
     model = build_classifier(base, backbone.preprocessing, backbone.head, 2, size)
     base.trainable = False
-    return model, cut(model, name, BACKBONE_END)
+    return model, cut_classifier(model, name, BACKBONE_END)
 
 
 def planned(**head: Any) -> Plan:
@@ -125,10 +125,10 @@ def inputs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     found = {}
     for name, size in (("vgg16", 150), ("mobilenet_v2", 160)):
         _, parts = classifier(name, size)
-        change = augmentation(planned().augmentation, 0)
+        change = build_augmentation(planned().augmentation, 0)
         run = tf.function(lambda pixels, front=parts.front: front(pixels, training=False), reduce_retracing=True)
         changed = tf.function(lambda pixels, change=change: change(pixels, training=True), reduce_retracing=True)
-        batches = image_batches(data, size, _BATCH).take(args.batches)
+        batches = read_image_batches(data, size, _BATCH).take(args.batches)
         ready = next(iter(batches))
         found[name] = {
             "decode_resize": rate(lambda pixels: pixels, batches.repeat(4))[0],
@@ -143,10 +143,10 @@ def inputs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
 def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     """VGG16's recording, and bare `predict`."""
     _, parts = classifier("vgg16", 150)
-    ready = np.concatenate([batch.numpy() for batch in image_batches(data, 150, _BATCH).take(args.batches)])
+    ready = np.concatenate([batch.numpy() for batch in read_image_batches(data, 150, _BATCH).take(args.batches)])
     found = {}
     for precision in (FLOAT32, BFLOAT16):
-        with computed_in(parts.front, precision):
+        with use_precision(parts.front, precision):
             parts.front.make_predict_function(force=True)
             parts.front.predict(ready[:_BATCH], batch_size=_BATCH, verbose=0)
             started = time.perf_counter()

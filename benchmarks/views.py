@@ -25,7 +25,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from headstart.components.core.artifacts.dataset import SPLITS, read_columns
 from headstart.components.core.artifacts.model import read_model_info
-from headstart.components.core.networks.dataset_predictions import predict
+from headstart.components.core.networks.dataset_predictions import predict_proba
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
@@ -68,7 +68,7 @@ def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float
     seconds = time.process_time() - started
     logger.removeHandler(clock)
     labels = read_columns(test, ["label"])["label"].to_numpy()
-    right = predict([load_model(model)], test, "test")[0].argmax(axis=1) == labels
+    right = predict_proba([load_model(model)], test, "test")[0].argmax(axis=1) == labels
     info = read_model_info(model)
     figures = {
         "loss": info.metrics["validation_loss"],

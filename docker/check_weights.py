@@ -18,9 +18,9 @@ def main() -> None:
     for file in files:
         backbone = get_backbone(file.name.removesuffix(SUFFIX))
 
-        from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+        from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 
-        pretrained_backbone(backbone, backbone.image_size, str(file))
+        build_pretrained_backbone(backbone, backbone.image_size, str(file))
 
 
 try:

@@ -156,9 +156,9 @@ def _of_validation(final: _Found, model: Path, validation: Path, classes: list[s
 
 
 def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
-    from headstart.components.core.networks.dataset_predictions import predict
+    from headstart.components.core.networks.dataset_predictions import predict_proba
 
-    said = predict([each.network for each in found], data, what)
+    said = predict_proba([each.network for each in found], data, what)
     # Of a champion the order may be another one.
     return [
         probabilities[:, [each.info.classes.index(name) for name in classes]]
@@ -169,9 +169,9 @@ def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> 
 def _heat(final: _Found) -> Heat:
     def heat(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         from headstart.components.core.networks.grad_cam import grad_cam
-        from headstart.components.core.networks.image_batches import decode
+        from headstart.components.core.networks.image_batches import decode_and_resize
 
-        pixels = np.stack([decode(each, final.info.image_size).numpy() for each in encoded])
+        pixels = np.stack([decode_and_resize(each, final.info.image_size).numpy() for each in encoded])
         return grad_cam(final.network, final.info.backbone, pixels, labels)
 
     return heat

@@ -149,14 +149,14 @@ def fine_tuning_work(
     start_tensorflow()
     from headstart.components.core.features.cache import compute_or_load_features, limit_views_to_room
     from headstart.components.core.networks.classifier import unfreeze
-    from headstart.components.core.networks.devices import prepare
+    from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.networks.saving import load_model
     from headstart.components.core.training.end_to_end import end_to_end
     from headstart.components.core.training.fit import Work
     from headstart.components.core.training.optimizers import block_paces
     from headstart.components.core.training.resume import open_checkpoint
 
-    prepare(plan, accelerators)
+    seed_and_select_devices(plan, accelerators)
     network = load_model(head)
     base = network.get_layer(recipe.backbone)
     parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)

@@ -27,7 +27,7 @@ from headstart.components.predict_images.inputs import Named, fetched
 from headstart.components.predict_images.model_location import Located, Trust, trust
 
 if TYPE_CHECKING:
-    from headstart.components.core.networks.inference import Ask
+    from headstart.components.core.networks.inference import PredictProba
 
 _BATCH = 16
 _FAINT_NAMED = 5
@@ -113,12 +113,12 @@ def answers(
         yield from stack.enter_context(contextlib.closing(every))
 
 
-def _open_network(folder: Path, *, traced: bool) -> "Ask":
+def _open_network(folder: Path, *, traced: bool) -> "PredictProba":
     start_tensorflow()
     with without_garbage_collection():
-        from headstart.components.core.networks.inference import open_classifier
+        from headstart.components.core.networks.inference import load_classifier
 
-        return open_classifier(folder, traced=traced)
+        return load_classifier(folder, traced=traced)
 
 
 def _read_ahead(images: Iterable[Named]) -> Generator[Named, None, None]:
@@ -134,7 +134,7 @@ class _Asking:
     process for some networks, `sketchnet` at 32 pixels among them.
     """
 
-    def __init__(self, model: Model, ask: "Ask", warn: Callable[[str], None]) -> None:
+    def __init__(self, model: Model, ask: "PredictProba", warn: Callable[[str], None]) -> None:
         self._model = model
         self._warn = warn
         self._faint = itertools.count(1)

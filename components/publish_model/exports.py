@@ -16,7 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_info, read_rows
-from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.registry.version_files import (
     LABELS,
     LITERT,
@@ -35,7 +35,7 @@ _CALIBRATION_IMAGES = 200
 
 _BATCH = 32
 
-Answer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
         raise HeadstartError(f"export {LITERT_INT8!r} needs training images to learn the range of values from")
 
 
-def export_forms(
+def export_formats(
     names: Sequence[str], version: Path, network: keras.Model, sample: Sample, train: Path | None, tolerance: float
 ) -> dict[str, Export]:
     """Writes forms of the model, with its class names beside, and asks each about the sample.
@@ -78,7 +78,7 @@ def export_forms(
     Args:
         names: `LITERT`, `LITERT_INT8`, `ONNX`; `SAVED_MODEL_ALONE` is passed over.
         version: Folder of the version.
-        network: From `classifier.calibrated`.
+        network: From `classifier.add_temperature_scaling`.
         sample: Test images.
         train: Training images; only `LITERT_INT8` looks at them.
         tolerance: How far a probability of the other forms may be from the evaluated one.
@@ -112,12 +112,12 @@ def export_forms(
     return made
 
 
-def _write_litert(network: keras.Model, file: Path, train: Path | None) -> Answer:
+def _write_litert(network: keras.Model, file: Path, train: Path | None) -> Predict:
     _export(network, file, "litert", target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]})
-    return open_litert(file)
+    return load_litert(file)
 
 
-def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> Answer:
+def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> Predict:
     assert train is not None  # noqa: S101 - for the type checker
     size = network.input.shape[1]
 
@@ -126,7 +126,7 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
         every = max(1, read_info(train).images // _CALIBRATION_IMAGES)
         for number, row in enumerate(read_rows(train)):
             if number % every == 0:
-                yield [decode(tf.constant(row.image), size).numpy()[None]]
+                yield [decode_and_resize(tf.constant(row.image), size).numpy()[None]]
 
     _export(
         network,
@@ -136,10 +136,10 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
         representative_dataset=representative,
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]},
     )
-    return open_litert(file)
+    return load_litert(file)
 
 
-def open_litert(file: Path) -> Answer:
+def load_litert(file: Path) -> Predict:
     """Loads a LiteRT model."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -156,14 +156,14 @@ def open_litert(file: Path) -> Answer:
     return answer
 
 
-def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Answer:
+def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Predict:
     # Keras leaves a network to this format only once it has been called.
     network(np.zeros((1, *network.input.shape[1:]), np.float32))
     _export(network, file, "onnx")
-    return open_onnx(file)
+    return load_onnx(file)
 
 
-def open_onnx(file: Path) -> Answer:
+def load_onnx(file: Path) -> Predict:
     """Loads an ONNX model."""
     import onnxruntime
 
@@ -183,7 +183,7 @@ def _pixels(sample: Sample, size: int) -> Iterator[NDArray[np.float32]]:
     wanted, batch = set(sample.rows.tolist()), []
     for number, row in enumerate(read_rows(sample.dataset)):
         if number in wanted:
-            batch.append(decode(tf.constant(row.image), size).numpy())
+            batch.append(decode_and_resize(tf.constant(row.image), size).numpy())
         if len(batch) == _BATCH:
             yield np.stack(batch)
             batch = []

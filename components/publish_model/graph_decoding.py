@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from headstart.components.core.images.decoding import MAX_JPEG_PIXELS, MAX_PIXELS
 from headstart.components.core.images.sample_ranges import MIN_OWN_BITS, PNG_GRAY, PNG_RGB, Ranges
-from headstart.components.core.networks.image_batches import decode, resize
+from headstart.components.core.networks.image_batches import decode_and_resize, resize
 from headstart.components.publish_model import graph_headers
 from headstart.components.publish_model.graph_headers import Header, bmp_stride, number, octets, part, read_header
 
@@ -122,7 +122,7 @@ def _decode_jpeg(encoded: tf.Tensor, header: Header, size: int) -> tf.Tensor:
     pixels = header.width * header.height
     return tf.case(
         [
-            (pixels <= MAX_PIXELS * ratio**2, functools.partial(decode, file, size, ratio))
+            (pixels <= MAX_PIXELS * ratio**2, functools.partial(decode_and_resize, file, size, ratio))
             for ratio in (1, 2, 4, 8)
             if MAX_PIXELS * ratio**2 < 4 * MAX_JPEG_PIXELS
         ]

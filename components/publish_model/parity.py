@@ -266,15 +266,15 @@ def compare_forms(
     Raises:
         HeadstartError: If it gives another label or a probability beyond the tolerance.
     """
-    from headstart.components.core.networks.classifier import after_resize, probabilities
+    from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
 
     originals = read_originals(dataset)
     # One after the other: at their own sizes they would fill the memory.
     pixels = {row: seen for row, each in enumerate(originals) if (seen := _seen(each.content, info)) is not None}
     if not pixels:
         return {}
-    network = after_resize(model)
-    wanted = scaled(probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature)
+    network = remove_resizing(model)
+    wanted = scaled(to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature)
     _, answers = _ask(saved_model, [dataset / ORIGINALS], list(pixels))
     largest = np.abs(answers.probabilities - wanted).max(axis=1)
     ordered = np.sort(wanted, axis=1)

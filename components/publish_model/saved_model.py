@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.components.core.images.sample_ranges import Ranges
-from headstart.components.core.networks.classifier import RESIZE, after_resize
+from headstart.components.core.networks.classifier import RESIZE, remove_resizing
 from headstart.components.core.networks.image_batches import resize
 from headstart.components.core.registry.version_files import LABELS, SAVED_MODEL
 from headstart.components.publish_model.graph_decoding import decode_batch
@@ -38,7 +38,7 @@ def export_saved_model(
     """
     folder = version / SAVED_MODEL
     # Not folded: a server that asks such a graph twice at once can crash in oneDNN (TensorFlow 2.21).
-    network, size = after_resize(model), model.get_layer(RESIZE).height
+    network, size = remove_resizing(model), model.get_layer(RESIZE).height
 
     def answers(resized: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = _probabilities(network(resized, training=False))
@@ -74,7 +74,7 @@ def export_saved_model(
 
 
 def _probabilities(output: tf.Tensor) -> tf.Tensor:
-    """As `classifier.probabilities`, inside a graph."""
+    """As `classifier.to_probabilities`, inside a graph."""
     wide = tf.cast(output, tf.float64)
     return tf.concat([1 - wide, wide], axis=1) if wide.shape[1] == 1 else wide
 

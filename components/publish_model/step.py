@@ -127,10 +127,10 @@ def build_version(inputs: Inputs, version: Path) -> None:
         HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
     """
     start_tensorflow()
-    from headstart.components.core.networks.classifier import calibrated
+    from headstart.components.core.networks.classifier import add_temperature_scaling
     from headstart.components.core.networks.saving import load_model
     from headstart.components.publish_model.card import Facts, write_card
-    from headstart.components.publish_model.exports import check_exports, export_forms
+    from headstart.components.publish_model.exports import check_exports, export_formats
     from headstart.components.publish_model.parity import ask_served, compare_forms, compared, sample_of
     from headstart.components.publish_model.saved_model import export_saved_model
 
@@ -157,8 +157,13 @@ def build_version(inputs: Inputs, version: Path) -> None:
         hygiene=read_hygiene(inputs.evaluation),
         decision=read_json(inputs.decision, "decision") if inputs.decision else None,
         parity=dataclasses.replace(parity, forms=forms),
-        exports=export_forms(
-            inputs.exports, version, calibrated(model, temperature), sample, inputs.train, inputs.tolerance
+        exports=export_formats(
+            inputs.exports,
+            version,
+            add_temperature_scaling(model, temperature),
+            sample,
+            inputs.train,
+            inputs.tolerance,
         ),
     )
     write_card(version, facts)

@@ -105,19 +105,19 @@ def from_scratch_work(
 
     start_tensorflow()
     from headstart.components.core.features.cache import compute_or_load_features
-    from headstart.components.core.networks.classifier import ALL, build_classifier, cut
+    from headstart.components.core.networks.classifier import ALL, build_classifier, cut_classifier
     from headstart.components.core.networks.convnet import CONVNET, build_convnet
-    from headstart.components.core.networks.devices import prepare
+    from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.training.end_to_end import end_to_end
     from headstart.components.core.training.fit import Work
     from headstart.components.core.training.resume import open_checkpoint
 
-    prepare(plan, accelerators)
+    seed_and_select_devices(plan, accelerators)
     head = Head("flatten", shape.hidden_units, feature_dropout=shape.dropout)
     network = build_classifier(build_convnet(size, shape.padding), shape.scaling, head, len(learn.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
-    parts = cut(network, CONVNET, ALL)
+    parts = cut_classifier(network, CONVNET, ALL)
     if not plan.training.views(learn.images):
         parts = end_to_end(parts, plan)
     with compute_or_load_features(parts.front, train, validation, plan) as records:

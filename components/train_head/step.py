@@ -138,19 +138,24 @@ def head_work(
         compute_or_load_features,
         limit_views_to_room,
     )
-    from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, by_way_of, cut
-    from headstart.components.core.networks.devices import prepare
-    from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+    from headstart.components.core.networks.classifier import (
+        BACKBONE_END,
+        build_classifier,
+        cut_backbone,
+        cut_classifier,
+    )
+    from headstart.components.core.networks.devices import seed_and_select_devices
+    from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
     from headstart.components.core.training.end_to_end import end_to_end
     from headstart.components.core.training.fit import Work
     from headstart.components.core.training.resume import open_checkpoint
 
-    prepare(plan, accelerators)
-    base = pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
+    seed_and_select_devices(plan, accelerators)
+    base = build_pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(learn.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False
-    front, rest = by_way_of(network, base.name, recipe.fine_tuning.unfreeze_from)
+    front, rest = cut_backbone(network, base.name, recipe.fine_tuning.unfreeze_from)
     event(
         "network",
         backbone=backbone.name,
@@ -160,7 +165,7 @@ def head_work(
         trainable_tensors=len(network.trainable_variables),
     )
     checkpoint = open_checkpoint(checkpoint_uri, plan, network, [learn.digest, choose.digest])
-    parts = cut(network, base.name, BACKBONE_END)
+    parts = cut_classifier(network, base.name, BACKBONE_END)
     for_tuning = None
     if to_be_tuned:
         tuning = limit_views_to_room(front, train, validation, Plan.of(recipe, "fine_tuning", seed))

@@ -52,8 +52,9 @@ def baked(
 def test_baked_weights_are_the_backbone_s_own(baked: str, backbone: keras.Model, inside: Callable[..., str]) -> None:
     code = (
         "from headstart.components.core.backbones.table import get_backbone\n"
-        "from headstart.components.core.networks.pretrained_weights import pretrained_backbone, weights_digest\n"
-        f"print(weights_digest(pretrained_backbone(get_backbone('mobilenet_v2'), {SIZE}, '')))\n"
+        "from headstart.components.core.networks import pretrained_weights as weights\n"
+        f"backbone = weights.build_pretrained_backbone(get_backbone('mobilenet_v2'), {SIZE}, '')\n"
+        "print(weights.weights_digest(backbone))\n"
     )
     assert inside("python3", "-c", code, image=baked, **RESTRICTED) == weights_digest(backbone)
 

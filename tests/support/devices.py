@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from headstart.components.core.features.compute import Features
-from headstart.components.core.networks.devices import prepare
+from headstart.components.core.networks.devices import seed_and_select_devices
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.fit import fit
@@ -26,7 +26,7 @@ def trained(devices: int) -> tuple[int, list[list[float]], list[tuple[float, flo
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     settings = {"epochs": 3, "learning_rate": 0.05, "augmented_views": 1, "batch_size": 16, "ema": 0.5}
     plan = Plan.of(load_recipe(settings={f"head.{key}": value for key, value in settings.items()}), "head", 0)
-    prepare(plan)
+    seed_and_select_devices(plan)
     inputs = keras.Input((4,))
     hidden = keras.layers.Dense(8, activation="relu")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))

@@ -22,8 +22,8 @@ import tensorflow as tf
 
 from headstart.components.core.artifacts.dataset import read_columns, read_info
 from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
-from headstart.components.core.networks.identity import model_digest, nameless
-from headstart.components.core.networks.image_batches import augmentation
+from headstart.components.core.networks.identity import drop_layer_names, model_digest
+from headstart.components.core.networks.image_batches import build_augmentation
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import AUTO, END_TO_END
 from headstart.components.core.storage.cache import (
@@ -258,7 +258,7 @@ def _dependencies(front_sha256: str, images: ImageSet, plan: Plan) -> dict[str, 
     if images.views > 1:
         found |= {
             "seed": plan.seed,
-            "augmentation": nameless(augmentation(plan.augmentation, plan.seed).get_config()),
+            "augmentation": drop_layer_names(build_augmentation(plan.augmentation, plan.seed).get_config()),
         }
     return found
 

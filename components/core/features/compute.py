@@ -14,11 +14,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_columns, read_info
-from headstart.components.core.networks.batchnorm_folding import folded
-from headstart.components.core.networks.devices import images_at_once
-from headstart.components.core.networks.image_batches import augmentation, image_batches
-from headstart.components.core.networks.input_wait import waited_for
-from headstart.components.core.networks.precision import BFLOAT16, bfloat16_pays, computed_in
+from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
+from headstart.components.core.networks.devices import inference_batch_size
+from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
+from headstart.components.core.networks.input_wait import time_input_wait
+from headstart.components.core.networks.precision import BFLOAT16, find_faster_precision, use_precision
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.util.logs import tracked
 
@@ -58,10 +58,10 @@ class FeatureExtractor:
     """
 
     def __init__(self, fronts: Sequence[keras.Model], plan: Plan) -> None:
-        self._fronts = [folded(front) for front in fronts]
+        self._fronts = [fold_batchnorm(front) for front in fronts]
         self._size = fronts[0].input.shape[1]
         self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
-        augment = augmentation(plan.augmentation, plan.seed)
+        augment = build_augmentation(plan.augmentation, plan.seed)
         self._augment = tf.function(lambda images: augment(images, training=True), self._signature)
         self._precision_is_chosen = plan.deterministic
         self._run: Callable[[tf.Tensor], list[tf.Tensor]] = self._function()
@@ -87,12 +87,13 @@ class FeatureExtractor:
         def reduced() -> tf.types.experimental.ConcreteFunction:
             with contextlib.ExitStack() as stack:
                 for front in self._fronts:
-                    stack.enter_context(computed_in(front, BFLOAT16))
+                    stack.enter_context(use_precision(front, BFLOAT16))
                 return self._function().get_concrete_function()
 
-        if bfloat16_pays(
-            lambda batch: self._run(batch)[-1], lambda: lambda batch: reduced()(batch)[-1], images, runs
-        ):
+        def run_last(batch: tf.Tensor) -> tf.Tensor:
+            return self._run(batch)[-1]
+
+        if find_faster_precision(run_last, lambda: lambda batch: reduced()(batch)[-1], images, runs) == BFLOAT16:
             self._run = reduced()
 
     def extract(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Features]:
@@ -110,15 +111,15 @@ class FeatureExtractor:
         Raises:
             OSError: If a file cannot be written.
         """
-        images, at_once = read_info(dataset).images, images_at_once()
-        batches = tracked(image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
+        images, at_once = read_info(dataset).images, inference_batch_size()
+        batches = tracked(read_image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
         with contextlib.ExitStack() as stack:
             files = [
                 _FeatureFile(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))
                 for path, front in zip(paths, self._fronts, strict=True)
             ]
             start = 0
-            for number, pixels in enumerate(waited_for(batches, what, "decoded images", images)):
+            for number, pixels in enumerate(time_input_wait(batches, what, "decoded images", images)):
                 if number == 1 and not self._precision_is_chosen:
                     self._choose_precision(pixels, views * math.ceil((images - start) / at_once))
                 for view in range(views):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
-def folded(model: keras.Model) -> keras.Model:
+def fold_batchnorm(model: keras.Model) -> keras.Model:
     """The same function for inference, without what BatchNormalization costs where it stands on a convolution.
 
     At rest it multiplies each channel and adds to it, which the convolution's kernel and bias can do: two passes less
@@ -27,7 +27,7 @@ def folded(model: keras.Model) -> keras.Model:
     """
     norms = {convolution.name: norm for convolution, norm in _foldable(model)}
     models = [each for each in model.operations if isinstance(each, keras.Model)]
-    within = {each.name: folded(each) for each in models if not isinstance(each, keras.Sequential)}
+    within = {each.name: fold_batchnorm(each) for each in models if not isinstance(each, keras.Sequential)}
     if not norms and all(within.get(each.name, each) is each for each in models):
         return model
     gone = {norm.name for norm in norms.values()}

@@ -92,7 +92,7 @@ def build_classifier(
 
 
 @dataclasses.dataclass(frozen=True)
-class Parts:
+class ClassifierParts:
     """A classifier cut in two, sharing its weights.
 
     Attributes:
@@ -106,7 +106,7 @@ class Parts:
     size: int
 
 
-def cut(model: keras.Model, base_name: str, point: str) -> Parts:
+def cut_classifier(model: keras.Model, base_name: str, point: str) -> ClassifierParts:
     """Cuts a classifier below a point of its backbone, or after all of it and the pooling.
 
     Where branches run side by side at the point, the cut is below all of them: it goes through the last tensor
@@ -123,16 +123,16 @@ def cut(model: keras.Model, base_name: str, point: str) -> Parts:
         HeadstartError: There is no such layer, or it has no weights and none come after it.
     """
     front, tail = _sides(model, base_name, point)
-    return Parts(front, _chained(front.output, tail), front.input.shape[1])
+    return ClassifierParts(front, _chained(front.output, tail), front.input.shape[1])
 
 
-def by_way_of(model: keras.Model, base_name: str, point: str) -> tuple[keras.Model, keras.Model]:
+def cut_backbone(model: keras.Model, base_name: str, point: str) -> tuple[keras.Model, keras.Model]:
     """The way from resized pixels to `BACKBONE_END`, in two: up to the cut below a point, and from there on.
 
     Args:
         model: From `build_classifier`, or loaded.
         base_name: Name of the backbone's layer in the chain.
-        point: See `cut`; not `BACKBONE_END`.
+        point: See `cut_classifier`; not `BACKBONE_END`.
 
     Raises:
         HeadstartError: There is no such layer, or it has no weights and none come after it.
@@ -141,7 +141,7 @@ def by_way_of(model: keras.Model, base_name: str, point: str) -> tuple[keras.Mod
     return front, _chained(front.output, tail[:2])
 
 
-def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
+def unfreeze(model: keras.Model, base_name: str, point: str) -> ClassifierParts:
     """Makes a backbone trainable from a point on, in the order of its layers, and cuts the classifier below it.
 
     BatchNormalization stays frozen. Layers above the cut that come before the point do, too.
@@ -149,23 +149,23 @@ def unfreeze(model: keras.Model, base_name: str, point: str) -> Parts:
     Args:
         model: From `build_classifier`, or loaded.
         base_name: Name of the backbone's layer in the chain.
-        point: See `cut`.
+        point: See `cut_classifier`.
 
     Raises:
         HeadstartError: There is no such layer, or it has no weights and none come after it.
     """
     base = model.get_layer(base_name)
-    parts = cut(model, base_name, point)
+    parts = cut_classifier(model, base_name, point)
     # Set on the whole classifier, it would not reach the backbone: Keras skips what is trainable already.
     base.trainable = True
     for operation in base.operations[: _position(base, point)]:
         if isinstance(operation, keras.Layer):
             operation.trainable = False
-    freeze_batch_norm(base)
+    freeze_batchnorm(base)
     return parts
 
 
-def blocks_of(base: keras.Model) -> dict[str, list[keras.Layer]]:
+def get_blocks(base: keras.Model) -> dict[str, list[keras.Layer]]:
     """The blocks of a backbone with their layers, from the input up; `STEM` for what comes before the first."""
     pattern = re.compile(BACKBONES[base.name].blocks)
     blocks: dict[str, list[keras.Layer]] = {STEM: []}
@@ -177,7 +177,7 @@ def blocks_of(base: keras.Model) -> dict[str, list[keras.Layer]]:
     return blocks
 
 
-def after_resize(model: keras.Model) -> keras.Model:
+def remove_resizing(model: keras.Model) -> keras.Model:
     """The classifier without its resizing, for batches of images that have been resized already.
 
     Returns:
@@ -187,7 +187,7 @@ def after_resize(model: keras.Model) -> keras.Model:
     return keras.Model(pixels, _through(pixels, chain))
 
 
-def calibrated(model: keras.Model, temperature: float) -> keras.Model:
+def add_temperature_scaling(model: keras.Model, temperature: float) -> keras.Model:
     """The classifier without its resizing, its logits divided by a temperature: one network for other runtimes.
 
     As in `core.metrics.calibration.logits_of`, no class is less likely than float32 can tell from 0.
@@ -212,7 +212,7 @@ def calibrated(model: keras.Model, temperature: float) -> keras.Model:
     return scaled
 
 
-def probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
+def to_probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
     """One probability per class, (n, classes), from a sigmoid's (n, 1) or a softmax's (n, classes).
 
     Raises:
@@ -232,7 +232,7 @@ def probabilities(output: NDArray[np.float32]) -> NDArray[np.float64]:
     return wide
 
 
-def freeze_batch_norm(model: keras.Model) -> None:
+def freeze_batchnorm(model: keras.Model) -> None:
     """Keeps every BatchNormalization of a model in inference mode, weights and statistics alike.
 
     Calling a base with `training=False` does not do this in Keras 3: `fit` passes `training=True` to every layer
@@ -242,7 +242,7 @@ def freeze_batch_norm(model: keras.Model) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
         elif isinstance(layer, keras.Model):
-            freeze_batch_norm(layer)
+            freeze_batchnorm(layer)
 
 
 def _preprocessed(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
@@ -295,7 +295,7 @@ def _position(base: keras.Model, point: str) -> int:
     names = [_short_name(base, operation) for operation in base.operations]
     if point == ALL:
         return 1
-    blocks = [block for block in blocks_of(base) if block != STEM]
+    blocks = [block for block in get_blocks(base) if block != STEM]
     exact = {TOP: blocks[-1], TOP_THIRD: blocks[-math.ceil(len(blocks) / 3)]}.get(point, point)
     exact = exact.removeprefix(f"{base.name}_")
     if exact in names[1:]:
@@ -318,7 +318,7 @@ def _waist_below(base: keras.Model, position: int) -> keras.KerasTensor:
     if not with_weights:
         raise HeadstartError(
             f"nothing of backbone {base.name} is left to train from {operations[position].name!r} on; unfreeze from "
-            f"a layer before it, or one of {', '.join(blocks_of(base))}"
+            f"a layer before it, or one of {', '.join(get_blocks(base))}"
         )
     nodes = [operation._inbound_nodes[0] for operation in operations]
     last_use = {id(tensor): at for at, node in enumerate(nodes) for tensor in node.input_tensors}

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from headstart.components.core.networks.classifier import BACKBONE_END, Parts, cut
+from headstart.components.core.networks.classifier import BACKBONE_END, ClassifierParts, cut_classifier
 from headstart.components.core.networks.identity import model_digest
 
 
 @dataclasses.dataclass(frozen=True)
-class Alike:
+class CommonPrefix:
     """Classifiers whose lower layers say the same.
 
     Attributes:
@@ -25,24 +25,24 @@ class Alike:
     tails: list[keras.Model]
 
 
-def alike(models: Sequence[keras.Model]) -> list[Alike]:
+def group_by_common_prefix(models: Sequence[keras.Model]) -> list[CommonPrefix]:
     """Groups classifiers by how they begin; one that begins like no other is a group by itself.
 
     Args:
         models: From `build_classifier`, or loaded.
     """
-    groups: list[tuple[list[int], list[Parts]]] = []
+    groups: list[tuple[list[int], list[ClassifierParts]]] = []
     for at, model in enumerate(models):
         for place, (members, _) in enumerate(groups):
             if parts := _parted([*(models[member] for member in members), model]):
                 groups[place] = ([*members, at], parts)
                 break
         else:
-            groups.append(([at], [cut(model, _backbone(model).name, BACKBONE_END)]))
-    return [Alike(members, parts[0].front, [each.tail for each in parts]) for members, parts in groups]
+            groups.append(([at], [cut_classifier(model, _backbone(model).name, BACKBONE_END)]))
+    return [CommonPrefix(members, parts[0].front, [each.tail for each in parts]) for members, parts in groups]
 
 
-def _parted(models: list[keras.Model]) -> list[Parts] | None:
+def _parted(models: list[keras.Model]) -> list[ClassifierParts] | None:
     """Classifiers cut where the first of them goes its own way; None where that is before any weight."""
     bases = [_backbone(model) for model in models]
     side_by_side = zip(*(base.operations for base in bases), strict=False)
@@ -51,7 +51,7 @@ def _parted(models: list[keras.Model]) -> list[Parts] | None:
     if own is with_weights[0]:
         return None
     parts = [
-        cut(model, base.name, own[at].name if own else BACKBONE_END)
+        cut_classifier(model, base.name, own[at].name if own else BACKBONE_END)
         for at, (model, base) in enumerate(zip(models, bases, strict=True))
     ]
     return parts if len({model_digest(each.front) for each in parts}) == 1 else None

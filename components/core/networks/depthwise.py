@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 
-def depthwise(base: keras.Model) -> keras.Model:
+def use_depthwise_convolutions(base: keras.Model) -> keras.Model:
     """The same network with a `DepthwiseConv2D` for each convolution that has a group for every channel.
 
     Keras' ConvNeXt is made of such convolutions, `Conv2D(groups=channels)`, of which TensorFlow on a CPU makes many

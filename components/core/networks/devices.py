@@ -8,7 +8,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
 
-def prepare(plan: Plan, accelerators: int = 0) -> None:
+def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
     """Seeds everything, and finds the devices to train on; of several GPUs, each takes a part of every batch.
 
     What is built from here on is on all of them. Recording uses the first.
@@ -35,7 +35,7 @@ def prepare(plan: Plan, accelerators: int = 0) -> None:
         tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy([each.name for each in devices]))
 
 
-def images_at_once() -> int:
+def inference_batch_size() -> int:
     """Images of a batch that only passes forward: as many as a core's cache likes, or a GPU.
 
     On two cores, 16 instead of 64 give MobileNetV2 and EfficientNetV2 8 to 13 % more images a second, ResNet50 and

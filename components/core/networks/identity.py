@@ -16,11 +16,11 @@ _LEFT_OUT = ("name", "trainable", "build_config")
 
 def model_digest(model: keras.Model) -> str:
     """SHA-256 over a model's weights and its architecture, in hexadecimal."""
-    architecture = json.dumps(nameless(model.get_config()), sort_keys=True, default=str)
+    architecture = json.dumps(drop_layer_names(model.get_config()), sort_keys=True, default=str)
     return hashlib.sha256(f"{weights_digest(model)}\n{architecture}".encode()).hexdigest()
 
 
-def nameless(config: Any, numbers: Mapping[str, int] = MappingProxyType({})) -> Any:
+def drop_layer_names(config: Any, numbers: Mapping[str, int] = MappingProxyType({})) -> Any:
     """A configuration with the layers of each network numbered, in the order in which they are told, not named.
 
     Args:
@@ -30,7 +30,7 @@ def nameless(config: Any, numbers: Mapping[str, int] = MappingProxyType({})) -> 
     if isinstance(config, dict):
         if "layers" in config:
             numbers = {layer.get("name"): at for at, layer in enumerate(config["layers"])}
-        return {key: nameless(each, numbers) for key, each in config.items() if key not in _LEFT_OUT}
+        return {key: drop_layer_names(each, numbers) for key, each in config.items() if key not in _LEFT_OUT}
     if isinstance(config, (list, tuple)):
-        return [nameless(each, numbers) for each in config]
+        return [drop_layer_names(each, numbers) for each in config]
     return numbers.get(config, config) if isinstance(config, str) else config

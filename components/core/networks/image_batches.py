@@ -7,14 +7,14 @@ import keras
 import tensorflow as tf
 
 from headstart.components.core.artifacts.dataset import read_rows
-from headstart.components.core.networks.tf_data import read_ahead
+from headstart.components.core.networks.tf_data import prefetch
 from headstart.components.core.recipes.recipe import Augmentation
 from headstart.components.core.util.resources import cores
 
 AUGMENTATION = "augmentation"
 
 
-def decode(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tensor:
+def decode_and_resize(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tensor:
     """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
 
     Args:
@@ -34,18 +34,18 @@ def resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(pixels, (size, size), antialias=True)
 
 
-def image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
+def read_image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
     """Batches of float32 (batch, size, size, 3), RGB 0-255, in the dataset's order."""
 
     def encoded() -> Iterator[bytes]:
         return (row.image for row in read_rows(dataset))
 
     images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
-    images = images.map(lambda content: decode(content, size), num_parallel_calls=cores())
-    return read_ahead(images.batch(batch))
+    images = images.map(lambda content: decode_and_resize(content, size), num_parallel_calls=cores())
+    return prefetch(images.batch(batch))
 
 
-def augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
+def build_augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
     """Random views of images, float32 (n, size, size, 3), RGB 0-255; nothing happens outside training.
 
     Args:

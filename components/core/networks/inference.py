@@ -7,15 +7,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.networks.batchnorm_folding import folded
-from headstart.components.core.networks.classifier import after_resize, probabilities
+from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
+from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
 from headstart.components.core.networks.saving import load_model
 
-Ask = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+PredictProba = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread, one at a time."""
 
 
-def open_classifier(folder: Path, *, traced: bool) -> Ask:
+def load_classifier(folder: Path, *, traced: bool) -> PredictProba:
     """Loads the network of a model artifact.
 
     Args:
@@ -25,14 +25,14 @@ def open_classifier(folder: Path, *, traced: bool) -> Ask:
     Raises:
         HeadstartError: Keras cannot read it.
     """
-    network = after_resize(load_model(folder))
+    network = remove_resizing(load_model(folder))
     if traced:
         # Half a second, which pays where tracing does.
-        network = folded(network)
+        network = fold_batchnorm(network)
 
     def run(pixels: tf.Tensor) -> tf.Tensor:
         return network(pixels, training=False)
 
     if traced:
         run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))])
-    return lambda pixels: probabilities(run(pixels).numpy())
+    return lambda pixels: to_probabilities(run(pixels).numpy())

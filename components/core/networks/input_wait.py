@@ -11,7 +11,7 @@ from headstart.components.core.util.logs import event
 T = TypeVar("T")
 
 
-def waited_for(batches: Iterable[T], stage: str, source: str, images: int) -> Iterator[T]:
+def time_input_wait(batches: Iterable[T], stage: str, source: str, images: int) -> Iterator[T]:
     """Passes batches on, and logs in the end how long whoever takes them had to wait for them.
 
     Args:

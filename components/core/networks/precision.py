@@ -1,4 +1,4 @@
-"""Computing in bfloat16, which some processors do twice as fast as in float32, and others more slowly."""
+"""Precision: some processors compute in bfloat16 twice as fast as in float32, others more slowly."""
 
 import contextlib
 import time
@@ -15,24 +15,24 @@ from headstart.components.core.util.logs import event
 
 FLOAT32, BFLOAT16, AUTO = "float32", "bfloat16", "auto"
 
-# Tracing takes some seconds; the gain has to show through the noise of one batch each.
+# Tracing takes seconds, and the gain has to stand out from the noise of timing one batch.
 _SECONDS_WORTH_A_TRIAL = 30.0
 _GAIN = 1.3
 _HARMLESS = 0.01
-"""Largest error of bfloat16, relative, root mean square; float16, in which records are kept, makes 0.0003."""
+"""Largest relative error of bfloat16, root mean square; storing features in float16 costs 0.0003."""
 
 Function = Callable[[tf.Tensor], tf.Tensor]
 
 
 @contextlib.contextmanager
-def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
-    """Computes a network in another precision; afterwards it is as it was.
+def use_precision(model: keras.Model, precision: str) -> Iterator[None]:
+    """Sets the precision that a network computes in; at the block's end it is as before.
 
-    Pixels keep all their digits until they are preprocessed, and so does the last layer's output, which a loss or a
-    record is made of. The policy of a built layer can be changed: it says what inputs and weights are cast to.
+    Preprocessing and the last layer stay in float32: a loss or cached features need the output's full precision. The
+    policy of a built layer can be changed, as it only says what inputs and weights are cast to.
 
     Args:
-        model: A functional model; what is traced of it has to be traced within the block.
+        model: A functional model. Graphs in this precision have to be traced within the block.
         precision: `FLOAT32` or `BFLOAT16`.
     """
     *layers, _ = _layers(model)
@@ -45,31 +45,37 @@ def computed_in(model: keras.Model, precision: str) -> Iterator[None]:
         _set(layers, before)
 
 
-def bfloat16_pays(plain: Function, reduced: Callable[[], Function], inputs: tf.Tensor, batches: int) -> bool:
-    """Whether a function is clearly quicker in bfloat16 on this machine, and says nearly the same.
+def find_faster_precision(
+    plain: Function, build_reduced: Callable[[], Function], inputs: tf.Tensor, batches: int
+) -> str:
+    """Times a function in float32 and in bfloat16, which takes seconds.
 
     Args:
-        plain: The function in float32, which has run before.
-        reduced: Makes the same in bfloat16; it is not called where the trial would take longer than what it gains.
-        inputs: A batch, (n, …).
-        batches: That are to come.
+        plain: The function in float32; it has run before, so that its tracing is not timed.
+        build_reduced: Builds the same function in bfloat16. It is not called if the trial would take longer than it
+            could gain.
+        inputs: One batch, (n, …).
+        batches: Number of batches that are to be computed.
+
+    Returns:
+        `BFLOAT16` if it is clearly faster on this machine and gives nearly the same values, else `FLOAT32`.
     """
     seconds, values = _timed(plain, inputs)
     if seconds * batches < _SECONDS_WORTH_A_TRIAL:
-        return False
-    run = reduced()
+        return FLOAT32
+    run = build_reduced()
     run(inputs)
     tried, others = _timed(run, inputs)
     error = float(np.sqrt(np.square(others - values).mean() / max(np.square(values).mean(), np.finfo(float).tiny)))
-    pays = tried * _GAIN < seconds and error < _HARMLESS
+    chosen = BFLOAT16 if tried * _GAIN < seconds and error < _HARMLESS else FLOAT32
     event(
         "precision",
-        chosen=BFLOAT16 if pays else FLOAT32,
+        chosen=chosen,
         float32_images_per_second=len(inputs) / seconds,
         bfloat16_images_per_second=len(inputs) / tried,
         relative_error=error,
     )
-    return pays
+    return chosen
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:

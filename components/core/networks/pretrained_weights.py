@@ -17,7 +17,7 @@ from headstart.components.core.artifacts.hdf5_file import open_hdf5, read_floats
 from headstart.components.core.artifacts.keras_file import opened_weights
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
 from headstart.components.core.networks.classifier import build_backbone
-from headstart.components.core.networks.depthwise import depthwise
+from headstart.components.core.networks.depthwise import use_depthwise_convolutions
 from headstart.components.core.storage.cache import building, cache_folder, discard, keep, make_room, touch
 from headstart.components.core.storage.files import expanded, sha256_of_file
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
@@ -32,8 +32,10 @@ _PRETRAINED = Path(str(files("headstart.components.core.backbones"))) / "pretrai
 _WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file"
 
 
-def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
-    """Builds a backbone, see `depthwise`, with its weights. Those from an address are kept for the next time.
+def build_pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
+    """Builds a backbone with pretrained weights; downloads them if need be and caches what came from an address.
+
+    Convolutions of single channels become depthwise ones: see `use_depthwise_convolutions`.
 
     Args:
         backbone: A row of the table.
@@ -53,10 +55,10 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
     if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
         raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
     if weights == backbone.pretrained == "imagenet":
-        return depthwise(_with_imagenet(backbone, image_size))
+        return use_depthwise_convolutions(_with_imagenet(backbone, image_size))
     base = build_backbone(backbone, image_size)
     if weights == NO_WEIGHTS:
-        return depthwise(base)
+        return use_depthwise_convolutions(base)
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
     elif is_remote(weights):
@@ -64,7 +66,7 @@ def pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha25
             load_weights(base, file, backbone.name)
     else:
         load_weights(base, _checked(expanded(weights), sha256, weights), backbone.name)
-    return depthwise(base)
+    return use_depthwise_convolutions(base)
 
 
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:

@@ -5,7 +5,7 @@ import tensorflow as tf
 _BATCHES = 2
 
 
-def read_ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
     """The same batches, two of which are made ready while the network works; nothing tunes itself.
 
     At the end of each pass TensorFlow (2.21) would wait for the thread that tunes. Told to end, that thread looks

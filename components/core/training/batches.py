@@ -9,8 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.features.compute import Features
-from headstart.components.core.networks.classifier import probabilities
-from headstart.components.core.networks.tf_data import read_ahead
+from headstart.components.core.networks.classifier import to_probabilities
+from headstart.components.core.networks.tf_data import prefetch
 from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.class_weights import ClassWeights, image_weights
 
@@ -90,7 +90,7 @@ class TrainingBatches:
             inputs, targets = mixed["images"].numpy(), mixed["labels"].numpy()
         if self._weights is None:
             return inputs, targets
-        likeliest = probabilities(targets).argmax(axis=1)
+        likeliest = to_probabilities(targets).argmax(axis=1)
         return inputs, targets, image_weights(self._weights, likeliest).astype(np.float32)
 
     def draw(self, epoch: int) -> None:
@@ -141,7 +141,7 @@ def stream(batches: TrainingBatches | PlainBatches) -> tf.data.Dataset:
         lambda: (batches[index] for index in range(len(batches))),
         output_signature=tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in batches[0]),
     )
-    return read_ahead(data.apply(tf.data.experimental.assert_cardinality(len(batches))))
+    return prefetch(data.apply(tf.data.experimental.assert_cardinality(len(batches))))
 
 
 def _replicas() -> int:

@@ -2,12 +2,12 @@
 
 import keras
 
-from headstart.components.core.networks.classifier import Parts
-from headstart.components.core.networks.image_batches import augmentation
+from headstart.components.core.networks.classifier import ClassifierParts
+from headstart.components.core.networks.image_batches import build_augmentation
 from headstart.components.core.recipes.plan import Plan
 
 
-def end_to_end(parts: Parts, plan: Plan) -> Parts:
+def end_to_end(parts: ClassifierParts, plan: Plan) -> ClassifierParts:
     """Cuts a classifier at its pixels, so that what is recorded are the resized images themselves.
 
     Args:
@@ -18,7 +18,7 @@ def end_to_end(parts: Parts, plan: Plan) -> Parts:
         A front that changes nothing, and a tail of augmentation, in the graph, and the whole network.
     """
     pixels = keras.Input((parts.size, parts.size, 3))
-    augmented = augmentation(plan.augmentation, plan.seed)(pixels)
+    augmented = build_augmentation(plan.augmentation, plan.seed)(pixels)
     whole = keras.Model(pixels, parts.tail(parts.front(augmented)))
     untouched = keras.Input((parts.size, parts.size, 3))
-    return Parts(keras.Model(untouched, untouched), whole, parts.size)
+    return ClassifierParts(keras.Model(untouched, untouched), whole, parts.size)

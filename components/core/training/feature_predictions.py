@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.features.compute import Features
-from headstart.components.core.networks.classifier import probabilities
+from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.training.batches import PlainBatches, stream
 
 
@@ -18,4 +18,4 @@ def answers(tail: keras.Model, record: Features) -> NDArray[np.float64]:
     """
     said = tail.predict(stream(PlainBatches(record, tail.output.shape[-1])), verbose=0)
     # Replicas that share out batches may have been given some images twice.
-    return probabilities(said[: record.images])
+    return to_probabilities(said[: record.images])

@@ -9,7 +9,7 @@ import tensorflow as tf
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.features.compute import Features
-from headstart.components.core.networks.precision import FLOAT32, computed_in
+from headstart.components.core.networks.precision import FLOAT32, use_precision
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream
@@ -99,7 +99,7 @@ def fit(
     steps = Steps(schedule_of(training, total), total, batches)
     keeper = BestEpoch(plan, steps, state)
     precision = training_precision(tail, plan, batches)
-    with computed_in(tail, precision):
+    with use_precision(tail, precision):
         compile_classifier(tail, build_optimizer(training, total, paces))
         if not (state and state.finished):
             if state:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from headstart.components.core.networks.classifier import blocks_of
+from headstart.components.core.networks.classifier import get_blocks
 from headstart.components.core.recipes.recipe import FineTuning, Training
 
 _OPTIMIZERS = {
@@ -74,7 +74,7 @@ def block_paces(base: keras.Model, variables: Sequence[keras.Variable], tuning: 
     """
     trained = {id(variable) for variable in variables}
     blocks = []
-    for layers in reversed(blocks_of(base).values()):
+    for layers in reversed(get_blocks(base).values()):
         own = {id(variable) for layer in layers for variable in layer.trainable_variables} & trained
         if own:
             blocks.append(own)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from headstart.components.core.networks.precision import AUTO, BFLOAT16, FLOAT32, bfloat16_pays, computed_in
+from headstart.components.core.networks.precision import AUTO, BFLOAT16, FLOAT32, find_faster_precision, use_precision
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.batches import TrainingBatches
 
@@ -25,10 +25,9 @@ def training_precision(model: keras.Model, plan: Plan, batches: TrainingBatches)
     inputs = tf.constant(batches[0][0])
 
     def traced(precision: str) -> tf.types.experimental.ConcreteFunction:
-        with computed_in(model, precision):
+        with use_precision(model, precision):
             return tf.function(lambda batch: model(batch, training=False)).get_concrete_function(inputs)
 
     plain = traced(FLOAT32)
     plain(inputs)
-    pays = bfloat16_pays(plain, lambda: traced(BFLOAT16), inputs, len(batches) * plan.training.epochs)
-    return BFLOAT16 if pays else FLOAT32
+    return find_faster_precision(plain, lambda: traced(BFLOAT16), inputs, len(batches) * plan.training.epochs)

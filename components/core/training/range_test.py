@@ -7,7 +7,7 @@ import keras
 
 from headstart.components.core.artifacts.history import Step
 from headstart.components.core.features.compute import Features
-from headstart.components.core.networks.precision import computed_in
+from headstart.components.core.networks.precision import use_precision
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.batches import TrainingBatches, stream
 from headstart.components.core.training.best_epoch import assign, values_of
@@ -59,7 +59,7 @@ def range_test(
     before = values_of(variables)
     growth = keras.optimizers.schedules.ExponentialDecay(LOWEST, steps - 1, HIGHEST / LOWEST)
     made = []
-    with computed_in(tail, training_precision(tail, plan, batches)):
+    with use_precision(tail, training_precision(tail, plan, batches)):
         for what, schedule in (("at a rate of 0", 0.0), ("at growing rates", growth)):
             noted = Steps(schedule, steps, batches)
             compile_classifier(tail, build_optimizer(training, steps, paces, schedule))

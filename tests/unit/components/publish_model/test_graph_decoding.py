@@ -12,7 +12,7 @@ from support.forms import forms, png_chunk
 
 from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import Rejected
-from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.download_dataset.checked_image import Picture, check
 from headstart.components.publish_model.graph_decoding import decode_batch
 from headstart.components.publish_model.graph_headers import UNREADABLE, read_header
@@ -45,7 +45,7 @@ def trained(content: bytes) -> np.ndarray:
     """What training makes of a file."""
     picture = check(content, 512)
     assert isinstance(picture, Picture), picture
-    return decode(tf.constant(picture.encoded), SIZE).numpy()
+    return decode_and_resize(tf.constant(picture.encoded), SIZE).numpy()
 
 
 def with_orientation(value: int, order: str = "big", kind: str = "SHORT", fill: bytes = b"") -> bytes:
@@ -133,7 +133,7 @@ def test_form_is_read_as_predictions_read_it(forms_served: dict, form: str) -> N
     decoded = decoding.decode(content, 0, ranges)
     assert readable == (not isinstance(decoded, Rejected) and form not in ONLY_PILLOW_READS)
     if readable:
-        np.testing.assert_allclose(pixels, decode.resized(decoded.pixels, SIZE), atol=0.5)
+        np.testing.assert_allclose(pixels, decoding.resized(decoded.pixels, SIZE), atol=0.5)
 
 
 def resized_header(content: bytes, width: int, height: int) -> bytes:
@@ -197,7 +197,7 @@ def test_jpeg_above_the_limit_is_reduced_by_its_decoder(served: Callable, progre
     (pixels,), (readable,) = served([content])
     decoded = decoding.decode(content, 512)
     assert readable and not isinstance(decoded, Rejected)
-    np.testing.assert_allclose(pixels, decode.resized(decoded.pixels, SIZE), atol=3)
+    np.testing.assert_allclose(pixels, decoding.resized(decoded.pixels, SIZE), atol=3)
 
 
 def with_run_lengths(bitmap: bytes) -> bytes:

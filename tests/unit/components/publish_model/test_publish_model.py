@@ -44,7 +44,7 @@ from headstart.components.predict_images.predict import answers as predicted
 from headstart.components.predict_images.predict import open_model
 from headstart.components.publish_model import served
 from headstart.components.publish_model.card import Facts, _limits
-from headstart.components.publish_model.exports import check_exports, export_forms
+from headstart.components.publish_model.exports import check_exports, export_formats
 from headstart.components.publish_model.parity import Answers, Parity, Sample, ask_served, compared, sample_of
 from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
 
@@ -308,7 +308,7 @@ def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> N
     said = keras.layers.Dense(2, "softmax", bias_initializer=keras.initializers.Constant(np.nan))
     network = keras.Model(pixels, said(keras.layers.Flatten()(pixels)))
     with pytest.raises(HeadstartError, match="export 'litert' is off by nan in a probability"):
-        export_forms(["litert"], tmp_path, network, sample, None, TOLERANCE)
+        export_formats(["litert"], tmp_path, network, sample, None, TOLERANCE)
 
 
 def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: Answers) -> None:

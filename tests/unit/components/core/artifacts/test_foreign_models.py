@@ -17,7 +17,7 @@ from headstart.components.core.artifacts.model import (
     read_model_info,
     write_model_info,
 )
-from headstart.components.core.networks.classifier import probabilities
+from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.registry.registry import publish_folder
 from headstart.components.core.util.errors import HeadstartError
@@ -175,4 +175,4 @@ def test_network_of_no_probabilities_is_an_error_and_no_abstention(
 )
 def test_what_adds_up_to_something_else_is_no_probability(output: list[list[float]]) -> None:
     with pytest.raises(HeadstartError, match="gives no probabilities"):
-        probabilities(np.array(output, np.float32))
+        to_probabilities(np.array(output, np.float32))

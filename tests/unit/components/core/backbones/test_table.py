@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, Head, get_backbone
 from headstart.components.core.networks.classifier import build_classifier, unfreeze
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.util.errors import HeadstartError
 
 SIZE = 75
@@ -110,7 +110,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, NDArray[np.f
     for name in FAMILIES:
         keras.utils.set_random_seed(0)
         backbone = get_backbone(name)
-        base = pretrained_backbone(backbone, SIZE, NO_WEIGHTS)
+        base = build_pretrained_backbone(backbone, SIZE, NO_WEIGHTS)
         model = build_classifier(base, backbone.preprocessing, backbone.head, 3, SIZE)
         normalise(base, model)
         parts = unfreeze(model, name, backbone.unfreeze_from)

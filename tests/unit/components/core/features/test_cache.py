@@ -23,8 +23,8 @@ from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     build_backbone,
     build_classifier,
-    by_way_of,
-    cut,
+    cut_backbone,
+    cut_classifier,
 )
 from headstart.components.core.networks.identity import model_digest
 from headstart.components.core.recipes.plan import Plan
@@ -132,9 +132,9 @@ def test_a_front_is_known_again_among_other_layers(
         base.set_weights(weights)
         base.trainable = classes == 2
         model = build_classifier(base, "tf", backbone.head, classes, 32)
-        reused.append(run(splits, logged, plan, cut(model, base.name, BACKBONE_END).front).reused)
+        reused.append(run(splits, logged, plan, cut_classifier(model, base.name, BACKBONE_END).front).reused)
     assert reused == [[], ["train", "validation"]]
-    assert run(splits, logged, plan, cut(model, base.name, "block2").front).reused == []
+    assert run(splits, logged, plan, cut_classifier(model, base.name, "block2").front).reused == []
 
 
 def test_a_front_is_known_again_whatever_its_layers_are_called() -> None:
@@ -154,13 +154,13 @@ def classifier() -> keras.Model:
 
 
 def features_of_block_2(model: keras.Model, views: int = 2) -> IntermediateFeatures:
-    return IntermediateFeatures(*by_way_of(model, "sketchnet", "block2"), views)
+    return IntermediateFeatures(*cut_backbone(model, "sketchnet", "block2"), views)
 
 
 def cache_intermediate(
     splits: dict[str, Path], intermediate: IntermediateFeatures | None, uri: str = ""
 ) -> NDArray[np.float16]:
-    front = cut(classifier(), "sketchnet", BACKBONE_END).front
+    front = cut_classifier(classifier(), "sketchnet", BACKBONE_END).front
     with compute_or_load_features(front, splits["train"], splits["validation"], PLAN, uri, intermediate) as features:
         return np.array(features[0].activations)
 
@@ -173,7 +173,7 @@ def test_what_a_later_phase_needs_is_cached_in_the_same_pass(
     shutil.rmtree(folder)
     passed = cache_intermediate(splits, features_of_block_2(classifier()))
     assert len(list(folder.iterdir())) == 4
-    lower = cut(classifier(), "sketchnet", "block2").front
+    lower = cut_classifier(classifier(), "sketchnet", "block2").front
     later = run(splits, logged, front=lower)
     assert later.reused == ["train", "validation"]
     shutil.rmtree(folder)
@@ -191,7 +191,7 @@ def test_intermediate_features_are_shared_too(
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     shared = str(tmp_path / "shared")
     cache_intermediate(splits, features_of_block_2(classifier()), shared)
-    lower = cut(classifier(), "sketchnet", "block2").front
+    lower = cut_classifier(classifier(), "sketchnet", "block2").front
     assert run(splits, logged, front=lower, uri=shared).reused == ["train", "validation"]
 
 
@@ -199,7 +199,7 @@ def test_intermediate_features_are_left_out_without_room(
     splits: dict[str, Path], folder: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     model = classifier()
-    sizes = [math.prod(part.output.shape[1:]) for part in by_way_of(model, "sketchnet", "block2")]
+    sizes = [math.prod(part.output.shape[1:]) for part in cut_backbone(model, "sketchnet", "block2")]
     assert sizes[1] < sizes[0]
     with files_of_at_most(2 * 2 * 80 * sizes[1] + 1000):
         cache_intermediate(splits, features_of_block_2(model))

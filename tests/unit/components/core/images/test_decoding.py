@@ -15,7 +15,7 @@ from support.mutations import damaged_pngs, flipped, png_of
 
 from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import Rejected
-from headstart.components.core.networks.image_batches import decode
+from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.download_dataset.checked_image import Picture, check
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -187,7 +187,7 @@ def test_tensorflow_reads_the_same_pixels(kind: str, options: dict[str, object])
         assert picture.encoded == content
         assert (tensorflow_pixels(content) == pixels(picture)).all()
     content = encoded(Image.fromarray(SMOOTH).resize((64, 64)), kind, **options)
-    assert (decode(tf.constant(content), 64).numpy() == np.asarray(Image.open(io.BytesIO(content)))).all()
+    assert (decode_and_resize(tf.constant(content), 64).numpy() == np.asarray(Image.open(io.BytesIO(content)))).all()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -218,8 +218,8 @@ def test_jpeg_without_end_marker_is_stored_anew() -> None:
 def test_arithmetic_coding_is_stored_anew() -> None:
     plain = encoded(Image.fromarray(SMOOTH), "JPEG")
     frame = plain.index(b"\xff\xc0")
-    assert not decode._frame(plain).arithmetic
-    assert decode._frame(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :]).arithmetic
+    assert not decoding._frame(plain).arithmetic
+    assert decoding._frame(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :]).arithmetic
 
 
 def plain_jpegs() -> Iterator[bytes]:
@@ -276,8 +276,8 @@ def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.Mo
 def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     for side in (160, 32):
-        expected = decode(encoded(picture, "PNG"), side).numpy()
-        assert np.abs(decode.resized(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
+        expected = decode_and_resize(encoded(picture, "PNG"), side).numpy()
+        assert np.abs(decoding.resized(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
 
 
 def test_prediction_sees_the_pixels_that_are_stored() -> None:
@@ -474,7 +474,7 @@ def test_what_a_file_states_goes_before_the_data_set() -> None:
         assert isinstance(picture, Picture), picture
         assert picture.range == expected
         stated = expected != (0, 65_535)
-        assert (decode.undecided(content) is None) == stated
+        assert (decoding.undecided(content) is None) == stated
 
 
 def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_picture() -> None:
@@ -489,9 +489,9 @@ def test_before_there_were_ranges_the_upper_byte_was_kept() -> None:
 
 def test_eight_bits_are_never_undecided() -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"):
-        assert decode.undecided(encoded(Image.fromarray(SMOOTH), kind)) is None
-    assert decode.undecided(b"") is None
-    assert decode.undecided(deep_png(GRAY.astype(np.uint16), 0)[:200]) is None
+        assert decoding.undecided(encoded(Image.fromarray(SMOOTH), kind)) is None
+    assert decoding.undecided(b"") is None
+    assert decoding.undecided(deep_png(GRAY.astype(np.uint16), 0)[:200]) is None
 
 
 def test_avif_is_read_upright() -> None:
@@ -519,11 +519,11 @@ def test_heic_is_read_where_its_package_is_there() -> None:
 
 def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    decode._heif.cache_clear()
+    decoding._heif.cache_clear()
     try:
         rejected = check(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
     finally:
-        decode._heif.cache_clear()
+        decoding._heif.cache_clear()
     assert isinstance(rejected, Rejected)
     assert rejected.reason == "unsupported"
     assert "pip install 'headstart[heic]'" in rejected.detail

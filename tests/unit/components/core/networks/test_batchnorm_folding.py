@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones.table import NO_WEIGHTS, get_backbone
-from headstart.components.core.networks.batchnorm_folding import folded
-from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
+from headstart.components.core.networks.classifier import BACKBONE_END, build_classifier, cut_classifier
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 
 SIZE = 75
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3)).astype(np.float32)
@@ -38,26 +38,26 @@ def difference(one: keras.Model, other: keras.Model, inputs: Any) -> float:
 def test_parts_of_a_classifier_say_the_same_without_batch_normalization(name: str) -> None:
     backbone = get_backbone(name)
     keras.utils.set_random_seed(0)
-    base = pretrained_backbone(backbone, SIZE, NO_WEIGHTS)
+    base = build_pretrained_backbone(backbone, SIZE, NO_WEIGHTS)
     unsettle(base)
     model = build_classifier(base, backbone.preprocessing, backbone.head, 3, SIZE)
     before = model.get_weights()
     for point in (BACKBONE_END, backbone.unfreeze_from):
-        parts = cut(model, name, point)
-        quick = folded(parts.front)
+        parts = cut_classifier(model, name, point)
+        quick = fold_batchnorm(parts.front)
         assert norms(parts.front) and norms(quick) == []
         assert difference(parts.front, quick, PIXELS) < 1e-4
         activations = parts.front(PIXELS, training=False)
-        assert difference(parts.tail, folded(parts.tail), activations) < 1e-4
+        assert difference(parts.tail, fold_batchnorm(parts.tail), activations) < 1e-4
     assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
 
 
 def test_network_without_batch_normalization_stays_what_it_is() -> None:
     for name in ("vgg16", "convnext_tiny"):
         backbone = get_backbone(name)
-        base = pretrained_backbone(backbone, 32, NO_WEIGHTS)
+        base = build_pretrained_backbone(backbone, 32, NO_WEIGHTS)
         model = build_classifier(base, backbone.preprocessing, backbone.head, 2, 32)
-        assert folded(model) is model
+        assert fold_batchnorm(model) is model
 
 
 def network(convolution: keras.Layer, **norm: Any) -> keras.Model:
@@ -79,7 +79,7 @@ def network(convolution: keras.Layer, **norm: Any) -> keras.Model:
 def test_kernel_and_bias_take_over(convolution: keras.Layer, norm: dict[str, Any]) -> None:
     model = network(convolution, **norm)
     unsettle(model)
-    quick = folded(model)
+    quick = fold_batchnorm(model)
     assert norms(quick) == []
     assert difference(model, quick, np.random.default_rng(2).normal(size=(2, 8, 8, 4)).astype(np.float32)) < 1e-5
 
@@ -92,4 +92,4 @@ def test_what_cannot_be_folded_is_left(why: str) -> None:
     y = layers.BatchNormalization(axis=1 if why == "another axis" else -1)(x)
     outputs = {"two takers": layers.Add()([x, y]), "result": [x, y]}.get(why, y)
     model = keras.Model(inputs, outputs)
-    assert folded(model) is model
+    assert fold_batchnorm(model) is model

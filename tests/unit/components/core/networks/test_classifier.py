@@ -9,13 +9,13 @@ from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     TOP,
     TOP_THIRD,
-    after_resize,
-    blocks_of,
+    add_temperature_scaling,
     build_backbone,
     build_classifier,
-    calibrated,
-    cut,
-    probabilities,
+    cut_classifier,
+    get_blocks,
+    remove_resizing,
+    to_probabilities,
     unfreeze,
 )
 from headstart.components.core.networks.convnet import build_convnet
@@ -59,7 +59,7 @@ def test_recipe_tutorial_builds_the_tutorials_models() -> None:
     base.trainable = False
     assert len(model.trainable_variables) == 4
     base.trainable = True
-    parts = cut(model, "vgg16", recipe.fine_tuning.unfreeze_from)
+    parts = cut_classifier(model, "vgg16", recipe.fine_tuning.unfreeze_from)
     assert {weight.path.split("/")[0] for weight in parts.front.weights} == {
         f"block{block}_conv{conv}" for block in (1, 2) for conv in (1, 2)
     }
@@ -76,10 +76,10 @@ def test_recipe_tutorial_builds_the_tutorials_models() -> None:
 )
 def test_front_and_tail_make_the_whole(name: str, point: str) -> None:
     _, model = classifier(name, classes=3)
-    parts = cut(model, name, point)
+    parts = cut_classifier(model, name, point)
     wanted = model.predict(PIXELS, verbose=0)
     assert np.abs(parts.tail(parts.front(PIXELS)).numpy() - wanted).max() < 1e-5
-    assert np.abs(after_resize(model)(PIXELS).numpy() - wanted).max() < 1e-5
+    assert np.abs(remove_resizing(model)(PIXELS).numpy() - wanted).max() < 1e-5
     assert len(parts.front.weights) + len(parts.tail.weights) == len(model.weights)
     shared = {id(weight) for weight in model.weights}
     assert all(id(weight) in shared for weight in parts.tail.weights)
@@ -91,9 +91,9 @@ def test_unknown_point_lists_the_blocks() -> None:
         HeadstartError,
         match=r"no layer or block 'block_99'; one can unfreeze from all, top_third, top, block_1, .*16,",
     ):
-        cut(model, "mobilenet_v2", "block_99")
+        cut_classifier(model, "mobilenet_v2", "block_99")
     with pytest.raises(HeadstartError, match="nothing of backbone mobilenet_v2 is left to train from 'out_relu' on"):
-        cut(model, "mobilenet_v2", "out_relu")
+        cut_classifier(model, "mobilenet_v2", "out_relu")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_unfreezing_starts_at_the_layer_and_cuts_below_its_branches(point: str, 
 def test_blocks_hold_every_layer_once() -> None:
     _, model = classifier("mobilenet_v2")
     base = model.get_layer("mobilenet_v2")
-    blocks = blocks_of(base)
+    blocks = get_blocks(base)
     assert list(blocks)[:2] == ["stem", "block_1"]
     assert blocks["block_13"][0].name == "block_13_expand"
     assert [layer for block in blocks.values() for layer in block] == base.layers[1:]
@@ -147,9 +147,9 @@ def test_batch_norm_stays_as_it_is_through_fit() -> None:
 
 
 def test_probabilities_have_one_column_per_class() -> None:
-    assert np.allclose(probabilities(np.array([[0.25], [1.0]], np.float32)), [[0.75, 0.25], [0, 1]])
+    assert np.allclose(to_probabilities(np.array([[0.25], [1.0]], np.float32)), [[0.75, 0.25], [0, 1]])
     softmax = np.array([[0.2, 0.3, 0.5]], np.float32)
-    assert np.allclose(probabilities(softmax), softmax)
+    assert np.allclose(to_probabilities(softmax), softmax)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -160,9 +160,9 @@ def test_calibrated_network_says_what_the_evaluation_makes_of_its_probabilities(
     _, model = classifier("sketchnet", classes)
     head = model.get_layer("output")
     head.set_weights([300 * each for each in head.get_weights()])
-    plain = probabilities(after_resize(model).predict(PIXELS, verbose=0))
+    plain = to_probabilities(remove_resizing(model).predict(PIXELS, verbose=0))
     assert plain.max() > 1 - 1e-7, "surer than float32 can tell"
-    said = calibrated(model, temperature).predict(PIXELS, verbose=0)
+    said = add_temperature_scaling(model, temperature).predict(PIXELS, verbose=0)
     assert np.allclose(said, scaled(plain, temperature), atol=2e-4)
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from headstart.components.core.backbones.table import Preprocessing, get_backbone
 from headstart.components.core.networks.classifier import build_backbone, build_classifier
-from headstart.components.core.networks.common_prefix import alike
+from headstart.components.core.networks.common_prefix import group_by_common_prefix
 from headstart.components.core.networks.convnet import build_convnet
-from headstart.components.core.networks.dataset_predictions import predict
+from headstart.components.core.networks.dataset_predictions import predict_proba
 
 
 def classifier(seed: int = 0, size: int = 32, preprocessing: Preprocessing = "tf") -> keras.Model:
@@ -27,7 +27,7 @@ def tuned(layer: str) -> keras.Model:
 
 
 def depths(*models: keras.Model) -> list[tuple[list[int], int]]:
-    return [(group.members, len(group.front.weights)) for group in alike(models)]
+    return [(group.members, len(group.front.weights)) for group in group_by_common_prefix(models)]
 
 
 def test_classifiers_share_what_is_below_the_first_layer_that_differs() -> None:
@@ -51,8 +51,8 @@ def test_classifiers_that_begin_otherwise_share_nothing() -> None:
 
 def test_what_is_shared_says_the_same(splits: dict[str, Path]) -> None:
     models = [classifier(), classifier(seed=1), tuned("block4_conv1")]
-    together = predict(models, splits["test"], "test")
+    together = predict_proba(models, splits["test"], "test")
     for model, said in zip(models, together, strict=True):
-        (alone,) = predict([model], splits["test"], "test")
+        (alone,) = predict_proba([model], splits["test"], "test")
         assert said == pytest.approx(alone, abs=1e-6)
     assert np.abs(together[0] - together[2]).max() > 1e-3

@@ -12,8 +12,8 @@ from support import foreign
 from headstart.components.core.backbones.table import Head, get_backbone
 from headstart.components.core.networks.classifier import build_backbone, build_classifier
 from headstart.components.core.networks.pretrained_weights import (
+    build_pretrained_backbone,
     load_weights,
-    pretrained_backbone,
     weights_digest,
 )
 from headstart.components.core.util.errors import HeadstartError
@@ -49,7 +49,7 @@ def copied(honest: Path, kind: str, folder: Path) -> Path:
 def test_what_reaches_outside_of_the_file_is_refused(attack: str, kind: str, honest: Path, tmp_path: Path) -> None:
     file = foreign.altered(copied(honest, kind, tmp_path), foreign.REACHING_OUTSIDE[attack])
     with pytest.raises(HeadstartError, match=r"reaches outside of itself: '/.*; pass weights as a file") as caught:
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
     assert "root:x" not in str(caught.value)
 
 
@@ -103,7 +103,7 @@ def test_cut_files_are_one_line(kind: str, cut: float, honest: Path, tmp_path: P
     file = copied(honest, kind, tmp_path)
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * cut)])
     with pytest.raises(HeadstartError, match=r"; pass weights as a file or an http"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
 
 
 def test_attributes_of_another_kind_are_one_line(honest: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_attributes_of_another_kind_are_one_line(honest: Path, tmp_path: Path) -
         with h5py.File(file, "r+") as store:
             store["model_weights"].attrs["layer_names"] = value
         with pytest.raises(HeadstartError):
-            pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+            build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
 
 
 def test_encrypted_or_doubled_members_are_one_line(honest: Path, tmp_path: Path) -> None:
@@ -123,15 +123,15 @@ def test_encrypted_or_doubled_members_are_one_line(honest: Path, tmp_path: Path)
     with zipfile.ZipFile(file, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("model.weights.h5", b"second")
     with pytest.raises(HeadstartError, match=r"it has 2 model\.weights\.h5; pass weights"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
     # The flag of encryption, in the directory at the end.
     at = whole.rindex(b"PK\x01\x02")
     file.write_bytes(whole[: at + 8] + bytes([whole[at + 8] | 1]) + whole[at + 9 :])
     with pytest.raises(HeadstartError, match="is encrypted"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
     foreign.with_member(copied(honest, "keras", tmp_path), "model.weights.h5", bytes(2**28), zipfile.ZIP_DEFLATED)
     with pytest.raises(HeadstartError, match="has more than 67,108,864 bytes"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "weights.h5")
     with pytest.raises(HeadstartError, match="no such file"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, str(tmp_path / "weights.h5"))
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(tmp_path / "weights.h5"))

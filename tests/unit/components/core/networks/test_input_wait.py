@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headstart.components.core.networks.input_wait import waited_for
+from headstart.components.core.networks.input_wait import time_input_wait
 
 
 def share(caplog: pytest.LogCaptureFixture, of: str) -> float:
@@ -25,7 +25,7 @@ def test_wait_for_batches_is_told(
             yield number
 
     with caplog.at_level(logging.INFO, "headstart"):
-        for _ in waited_for(made(), "record", "decoded images", 40):
+        for _ in time_input_wait(made(), "record", "decoded images", 40):
             time.sleep(taking)
     assert least <= share(caplog, 'waited_for="decoded images"') <= most
     assert 20 < float(re.search(r"images_per_second=(\S+)", caplog.text)[1]) < 201

@@ -11,12 +11,12 @@ from headstart.components.core.networks.classifier import (
     BACKBONE_END,
     build_backbone,
     build_classifier,
-    cut,
+    cut_classifier,
     unfreeze,
 )
-from headstart.components.core.networks.devices import images_at_once
-from headstart.components.core.networks.precision import computed_in
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.devices import inference_batch_size
+from headstart.components.core.networks.precision import use_precision
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.batches import PlainBatches, stream
@@ -27,15 +27,17 @@ from headstart.components.core.training.fit import fit
 @pytest.fixture(scope="module")
 def front() -> keras.Model:
     backbone = get_backbone("sketchnet")
-    base = pretrained_backbone(backbone, 64, "")
-    return cut(build_classifier(base, backbone.preprocessing, backbone.head, 2, 64), base.name, BACKBONE_END).front
+    base = build_pretrained_backbone(backbone, 64, "")
+    return cut_classifier(
+        build_classifier(base, backbone.preprocessing, backbone.head, 2, 64), base.name, BACKBONE_END
+    ).front
 
 
 def test_the_backbone_computes_in_bfloat16_and_what_is_around_it_in_float32(front: keras.Model) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype(np.float32)
     inner = front.get_layer("sketchnet")
     wanted = np.asarray(front(pixels, training=False), np.float32)
-    with computed_in(front, "bfloat16"):
+    with use_precision(front, "bfloat16"):
         said = np.asarray(front(pixels, training=False), np.float32)
         assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
         assert front.get_layer("preprocess").compute_dtype == front.get_layer("pool").compute_dtype == "float32"
@@ -52,7 +54,7 @@ def test_what_losses_and_records_are_made_of_keeps_its_digits(cut_at: str) -> No
     parts = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4")
     plan = Plan.of(load_recipe(), "head", 0)
     model = end_to_end(parts, plan).tail if cut_at == "pixels" else parts.front
-    with computed_in(model, "bfloat16"):
+    with use_precision(model, "bfloat16"):
         said = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
         assert said.dtype == "float32"
         assert "bfloat16" in {layer.compute_dtype for layer in base.layers[1:]}
@@ -81,7 +83,7 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_b
     tried = np.array(
         FeatureExtractor([front], plan).extract(splits["train"], 1, [tmp_path / "tried.npy"])[0].activations
     )
-    assert np.array_equal(plain[:, : images_at_once()], tried[:, : images_at_once()])
+    assert np.array_equal(plain[:, : inference_batch_size()], tried[:, : inference_batch_size()])
     assert np.array_equal(plain, tried) != chosen
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
 

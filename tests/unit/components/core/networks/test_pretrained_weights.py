@@ -14,8 +14,8 @@ from headstart.components.core.backbones.table import Head, get_backbone
 from headstart.components.core.networks.classifier import build_backbone, build_classifier
 from headstart.components.core.networks.pretrained_weights import (
     WEIGHTS_FOLDER,
+    build_pretrained_backbone,
     load_weights,
-    pretrained_backbone,
     weights_digest,
 )
 from headstart.components.core.storage.cache import CACHE
@@ -39,16 +39,16 @@ def file(source: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_own_weights_are_in_the_package_and_small() -> None:
     backbone = get_backbone("sketchnet")
-    one, other = (pretrained_backbone(backbone, SIZE, weights) for weights in ("", "drawings"))
+    one, other = (build_pretrained_backbone(backbone, SIZE, weights) for weights in ("", "drawings"))
     assert weights_digest(one) == weights_digest(other) != weights_digest(build_backbone(backbone, SIZE))
     assert 100_000 < one.count_params() < 500_000
 
 
 def test_file_and_address_give_the_weights_that_were_saved(source: keras.Model, file: Path) -> None:
     backbone = get_backbone("mobilenet_v2")
-    from_file = pretrained_backbone(backbone, 96, str(file))
+    from_file = build_pretrained_backbone(backbone, 96, str(file))
     with serving(file.parent, failures=["503"]) as address:
-        from_web = pretrained_backbone(backbone, 96, f"{address}/{file.name}")
+        from_web = build_pretrained_backbone(backbone, 96, f"{address}/{file.name}")
     for loaded in (from_file, from_web):
         for ours, theirs in zip(loaded.weights, source.weights, strict=True):
             assert np.array_equal(ours.numpy(), theirs.numpy())
@@ -65,12 +65,12 @@ def test_file_in_the_named_folder_stands_for_the_own_weights(
     shutil.copy(file, kept)
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path))
     backbone = get_backbone("mobilenet_v2")
-    assert weights_digest(pretrained_backbone(backbone, SIZE, "")) == weights_digest(source)
+    assert weights_digest(build_pretrained_backbone(backbone, SIZE, "")) == weights_digest(source)
     assert f"event=weights backbone=mobilenet_v2 file={kept}" in logged.messages
-    assert weights_digest(pretrained_backbone(backbone, SIZE, "none")) != weights_digest(source)
+    assert weights_digest(build_pretrained_backbone(backbone, SIZE, "none")) != weights_digest(source)
     kept.write_bytes(b"not HDF5")
     with pytest.raises(HeadstartError, match=r"mobilenet_v2\.weights\.h5' is no HDF5 file"):
-        pretrained_backbone(backbone, SIZE, "")
+        build_pretrained_backbone(backbone, SIZE, "")
 
 
 @pytest.mark.parametrize("folder", ["", "{empty}"])
@@ -79,14 +79,14 @@ def test_without_a_file_in_the_named_folder_the_own_weights_are_taken(
 ) -> None:
     monkeypatch.setenv(WEIGHTS_FOLDER, folder.format(empty=tmp_path))
     backbone = get_backbone("sketchnet")
-    one, other = (pretrained_backbone(backbone, SIZE, weights) for weights in ("", "drawings"))
+    one, other = (build_pretrained_backbone(backbone, SIZE, weights) for weights in ("", "drawings"))
     assert weights_digest(one) == weights_digest(other)
 
 
 def test_named_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path / "nothing"))
     with pytest.raises(HeadstartError, match=r"HEADSTART_WEIGHTS is '.*nothing', which is no folder"):
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, "")
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, "")
 
 
 def test_file_in_the_older_layout_is_read_under_any_name(source: keras.Model, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_whole_models_and_tops_are_read_and_the_top_is_left_out(file: str, tmp_p
 
 def test_weights_that_do_not_fit_name_the_layer_and_both_shapes(file: Path) -> None:
     with pytest.raises(HeadstartError) as caught:
-        pretrained_backbone(get_backbone("vgg16"), SIZE, str(file))
+        build_pretrained_backbone(get_backbone("vgg16"), SIZE, str(file))
     message = str(caught.value)
     assert "do not fit backbone vgg16: layer 'block1_conv1' needs 3x3x3x64 and 64, the file has 3x3x3x32" in message
 
@@ -141,12 +141,12 @@ def test_weights_that_do_not_fit_name_the_layer_and_both_shapes(file: Path) -> N
 def test_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(HeadstartError, match=r"weights\.h5' is no HDF5 file"):
-        pretrained_backbone(get_backbone("vgg16"), SIZE, str(tmp_path / "weights.h5"))
+        build_pretrained_backbone(get_backbone("vgg16"), SIZE, str(tmp_path / "weights.h5"))
 
 
 def test_address_without_weights_says_what_else_to_pass(tmp_path: Path) -> None:
     with serving(tmp_path) as address, pytest.raises(HeadstartError, match=r"404.*pass weights as a file or an http"):
-        pretrained_backbone(get_backbone("vgg16"), SIZE, f"{address}/none.h5")
+        build_pretrained_backbone(get_backbone("vgg16"), SIZE, f"{address}/none.h5")
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_what_was_downloaded_is_kept_until_it_changes(
 
     def digest(address: str, says: str) -> tuple[str, bool]:
         logged.clear()
-        got = weights_digest(pretrained_backbone(backbone, SIZE, f"{address}/{file.name}"))
+        got = weights_digest(build_pretrained_backbone(backbone, SIZE, f"{address}/{file.name}"))
         assert says == "kept" or not [line for line in logged.messages if "weights_from_cache" in line]
         return got, any("event=weights_from_cache" in line for line in logged.messages)
 
@@ -197,14 +197,14 @@ def test_with_a_digest_the_copy_needs_no_server_and_nothing_else_passes(
     with serving(file.parent) as address:
         uri = f"{address}/{file.name}"
         with pytest.raises(HeadstartError, match=f"have sha256 {sha256}, not {'0' * 64}; check the file"):
-            pretrained_backbone(backbone, SIZE, uri, "0" * 64)
-        loaded = weights_digest(pretrained_backbone(backbone, SIZE, uri, sha256.upper()))
-    assert weights_digest(pretrained_backbone(backbone, SIZE, uri, sha256)) == loaded
-    assert weights_digest(pretrained_backbone(backbone, SIZE, str(file), sha256)) == loaded
+            build_pretrained_backbone(backbone, SIZE, uri, "0" * 64)
+        loaded = weights_digest(build_pretrained_backbone(backbone, SIZE, uri, sha256.upper()))
+    assert weights_digest(build_pretrained_backbone(backbone, SIZE, uri, sha256)) == loaded
+    assert weights_digest(build_pretrained_backbone(backbone, SIZE, str(file), sha256)) == loaded
     with pytest.raises(HeadstartError, match=r"sketchnet\.weights\.h5' have sha256"):
-        pretrained_backbone(backbone, SIZE, str(file), "0" * 64)
+        build_pretrained_backbone(backbone, SIZE, str(file), "0" * 64)
     with pytest.raises(HeadstartError, match="a sha256 of weights 'none' cannot be checked"):
-        pretrained_backbone(backbone, SIZE, "none", sha256)
+        build_pretrained_backbone(backbone, SIZE, "none", sha256)
 
 
 def test_cache_that_cannot_be_written_is_done_without(
@@ -213,15 +213,15 @@ def test_cache_that_cannot_be_written_is_done_without(
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     with serving(small[0].parent) as address:
-        pretrained_backbone(get_backbone("sketchnet"), SIZE, f"{address}/{small[0].name}", small[1])
+        build_pretrained_backbone(get_backbone("sketchnet"), SIZE, f"{address}/{small[0].name}", small[1])
     assert [line for line in logged.messages if "event=cache_not_used" in line]
 
 
 def test_imagenet_without_network_says_what_else_to_pass(tmp_path: Path) -> None:
     code = (
         "from headstart.components.core.backbones.table import get_backbone\n"
-        "from headstart.components.core.networks.pretrained_weights import pretrained_backbone\n"
-        "pretrained_backbone(get_backbone('vgg16'), 64, 'imagenet')\n"
+        "from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone\n"
+        "build_pretrained_backbone(get_backbone('vgg16'), 64, 'imagenet')\n"
     )
     # No cache to find them in, and a proxy that nobody answers.
     closed = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}

@@ -8,7 +8,7 @@ import pytest
 
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.features.compute import FeatureExtractor, Features
-from headstart.components.core.networks.image_batches import augmentation, image_batches
+from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
 from headstart.components.core.networks.sketchnet import build_sketchnet
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
@@ -65,7 +65,7 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
     [made] = FeatureExtractor([front], PLAN).extract(splits["train"], 3, [tmp_path / "train.npy"])
     assert made.activations.shape == (3, 80, 8, 8, 3)
     assert made.activations.dtype == np.float16
-    plain = np.concatenate([front(batch).numpy() for batch in image_batches(splits["train"], 32, 64)])
+    plain = np.concatenate([front(batch).numpy() for batch in read_image_batches(splits["train"], 32, 64)])
     assert np.allclose(made.activations[0], plain, rtol=2e-3)
     differences = [np.abs(made.activations[view] - plain).mean(axis=(1, 2, 3)) for view in (1, 2)]
     assert all((difference > 1).mean() > 0.9 for difference in differences)
@@ -86,12 +86,12 @@ def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
     ).augmentation
     pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
     pixels[:, :16] = 90.0
-    one, again, other = (augmentation(settings, seed)(pixels, training=True).numpy() for seed in (3, 3, 4))
+    one, again, other = (build_augmentation(settings, seed)(pixels, training=True).numpy() for seed in (3, 3, 4))
     assert one.shape == pixels.shape and one.dtype == np.float32
     assert one.min() >= 0 and one.max() <= 255 and one.max() > 100, "pixels stay pixels"
     assert (np.abs(one - pixels).mean(axis=(1, 2, 3)) > 1).mean() > 0.5
     assert np.array_equal(one, again) and not np.array_equal(one, other)
-    assert np.array_equal(augmentation(settings, 3)(pixels, training=False), pixels)
+    assert np.array_equal(build_augmentation(settings, 3)(pixels, training=False), pixels)
 
 
 def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
@@ -113,7 +113,9 @@ def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
         "zoom": {"x right": (0.8, 1.2), "y down": (0.8, 1.2)},
     }.items():
         settings = asked.model_copy(update={name: value for name, value in none.items() if name != change})
-        seen = augmentation(settings, 0)(np.repeat(ramps[None], 256, 0), training=True).numpy()[:, middle, middle, :2]
+        seen = build_augmentation(settings, 0)(np.repeat(ramps[None], 256, 0), training=True).numpy()[
+            :, middle, middle, :2
+        ]
         right, down = ((seen[:, :, -1] - seen[:, :, 0]).mean(1) / 7, (seen[:, -1] - seen[:, 0]).mean(1) / 7)
         moved = (seen - ramps[middle, middle, :2]).mean((1, 2)) / size
         found = {"x": moved[:, 0], "y": moved[:, 1], "x right": right[:, 0], "y right": right[:, 1]}
@@ -161,7 +163,7 @@ def test_a_stream_is_the_batches_and_nothing_tunes_it(splits: dict[str, Path]) -
         assert data.cardinality() == len(batches)
         for at, batch in enumerate(data.as_numpy_iterator()):
             assert all(np.array_equal(*pair) for pair in zip(batch, batches[at], strict=True))
-    assert not image_batches(splits["train"], 32, 16).options().autotune.enabled
+    assert not read_image_batches(splits["train"], 32, 16).options().autotune.enabled
 
 
 @pytest.mark.parametrize("weights", ["none", "balanced"])

@@ -18,8 +18,8 @@ from headstart.components.core.artifacts.probe import read_learning_curve
 from headstart.components.core.artifacts.thumbnails import read_pictures
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.networks.dataset_predictions import predict
-from headstart.components.core.networks.pretrained_weights import pretrained_backbone
+from headstart.components.core.networks.dataset_predictions import predict_proba
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.recipes.recipe import dump_recipe, load_recipe
 from headstart.components.core.util.errors import HeadstartError
@@ -71,7 +71,7 @@ def test_models_know_the_images_they_saw(head: Path, splits: dict[str, Path], tm
 
 def answers_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
     """What the saved network says of the validation images, which is what its artifact says that it says."""
-    (said,) = predict([load_model(model)], splits["validation"], "validation")
+    (said,) = predict_proba([load_model(model)], splits["validation"], "validation")
     told = read_answers(model, splits["validation"])
     assert told is not None and np.abs(told - said).max() < 5e-3, "records are float16"
     return said
@@ -234,7 +234,7 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
     both = splits["train"], splits["validation"]
     train_head(*both, tmp_path / "head", recipe, seed=0)
     fine_tune(tmp_path / "head", *both, tmp_path / "tuned", recipe, seed=0)
-    pretrained = pretrained_backbone(get_backbone("sketchnet"), 32, "")
+    pretrained = build_pretrained_backbone(get_backbone("sketchnet"), 32, "")
     before = {layer.name: layer.get_weights() for layer in pretrained.layers if layer.weights}
     for name in ("head", "tuned"):
         network = load_model(tmp_path / name)
