@@ -48,10 +48,11 @@ from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.networks.inference import load_classifier
 from headstart.components.core.networks.saving import library_versions, load_model, save_model
 from headstart.components.core.networks.start import start_tensorflow
+from headstart.components.core.registry.model_files import ModelFiles
 from headstart.components.core.util.resources import cores
-from headstart.components.predict_images import predict as answering
-from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.model_location import Located
+from headstart.components.predict_images import predict as prediction
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.step import open_model
 
 _CLASSES = ["cat", "dog"]
 
@@ -70,9 +71,9 @@ def make_model(folder: Path, backbone_name: str, size: int) -> Path:
 
 def whole_path(model: Path, files: list[Path], batch: int) -> None:
     """What the command does but for its output, with batches of so many images."""
-    opened = answering.open_model(Located(model), 0)
-    with mock.patch.object(answering, "_BATCH", batch):
-        for _ in answering.answers(opened, named(map(str, files))):
+    opened = open_model(ModelFiles(model), 0)
+    with mock.patch.object(prediction, "_BATCH", batch):
+        for _ in prediction.predict(opened, find_images(map(str, files))):
             pass
 
 

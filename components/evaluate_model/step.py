@@ -24,7 +24,7 @@ from headstart.components.core.artifacts.probe import PROBE
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import published_model
 from headstart.components.core.storage.files import full_disk_in_one_line
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.evaluate_model.assembly import Evaluation, Material, Run, write_evaluation
 from headstart.components.evaluate_model.examples import Heat, pictures_of
@@ -100,6 +100,27 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
             images=each.images,
         )
     return result
+
+
+def render_report(evaluation: Path) -> str:
+    """Renders the report again, from an evaluation's folder that may come from elsewhere.
+
+    Args:
+        evaluation: Folder that `evaluate_model` made.
+
+    Returns:
+        One HTML page that needs no network.
+
+    Raises:
+        HeadstartError: If the folder is no evaluation, or is damaged.
+    """
+    try:
+        return render(evaluation)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Somebody else may have written the folder, and the readers check only what decides predictions.
+        raise HeadstartError(
+            f"{evaluation} is damaged ({type(error).__name__}: {first_line(error)}); evaluate the model again"
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)

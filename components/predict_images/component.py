@@ -20,31 +20,31 @@ def predict_images(
     precision: float = 0.0,
     image_column: str = "",
 ) -> None:
-    """Predicts what images show; one that cannot be read is listed with the reason and stops no other.
+    """Predicts the classes of images; an unreadable image is listed with the reason and stops no other.
 
-    Where no image at all could be read, the task fails.
+    The task fails if no image can be read.
 
     Args:
-        predictions: Parquet file, one row an image: file, label, abstained, probability_NAME for each class, and, of
-            images that could not be read, reason and detail.
-        metrics: How many images there were, how many could not be read, and of how many the model was not sure.
+        predictions: Parquet file, one row an image: file, label, abstained, probability_NAME for each class, and for
+            unreadable images reason and detail.
+        metrics: Numbers of images, unreadable images, and images without a label as the model was not sure enough.
         model: Model artifact, unless model_uri is given.
-        evaluation: Folder that evaluate_model made of it, which calibrates the probabilities; it lies beside the
-            model where model_uri is given.
-        images: Dataset artifact, or a folder of pictures.
-        model_uri: A model artifact, the output folder of a run, or where models are published, whose model in use is
-            taken; a path or an http(s)://, gs:// or s3:// address.
+        evaluation: Folder that evaluate_model made of the model, which calibrates the probabilities; with model_uri
+            the one beside the model is taken.
+        images: Dataset artifact, or a folder of images.
+        model_uri: Model artifact, output folder of a run, or place where models are published, of which the champion
+            is taken: a path or an http(s)://, gs:// or s3:// address.
         data: Further images: files, folders, patterns, archives, CSV or JSON-lines manifests, Parquet, and
             http(s)://, gs:// or s3:// addresses of any of these or of prefixes.
-        precision: Share of right answers that is wanted, such as 0.95; where the model is less sure the label stays
-            empty; 0: every image gets one.
+        precision: Wanted share of correct predictions, such as 0.95; where the model is less sure the label stays
+            empty. 0: every image gets a label.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     from pathlib import Path
 
     from headstart.components.predict_images import step
 
-    inputs = step.Inputs(
+    inputs = step.PredictionInputs(
         images=[*([images.path] if images else []), *data],
         model=Path(model.path) if model else None,
         evaluation=Path(evaluation.path) if evaluation else None,
@@ -52,8 +52,8 @@ def predict_images(
         precision=precision,
         image_column=image_column,
     )
-    tally = step.predict_images(inputs, Path(predictions.path))
-    counts = {"images": tally.images, "unreadable": tally.unreadable.total(), "abstained": tally.abstained}
-    predictions.metadata.update(counts)
-    for name, value in counts.items():
+    counts = step.predict_images(inputs, Path(predictions.path))
+    values = {"images": counts.images, "unreadable": counts.unreadable.total(), "abstained": counts.abstained}
+    predictions.metadata.update(values)
+    for name, value in values.items():
         metrics.log_metric(name, value)

@@ -1,29 +1,40 @@
-"""Predicts what images show, with a model of one's own or the one that is in use."""
+"""Predicts the classes of images with a given model or the champion."""
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.storage.files import full_disk_in_one_line, whole_file
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
-from headstart.components.predict_images.inputs import check_paths, named
-from headstart.components.predict_images.model_location import Located, located
-from headstart.components.predict_images.output import Tally, write_parquet
-from headstart.components.predict_images.predict import answers, open_model
+from headstart.components.predict_images.applied_calibration import read_calibration
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.predict import OpenedModel, log_warning, predict
+from headstart.components.predict_images.prediction_counts import PredictionCounts
+
+_ROW_GROUP = 16_384
+
+Writer = Callable[[Iterable[pa.RecordBatch], pa.Schema, BinaryIO], None]
+"""Function that writes batches of predictions with the columns of a schema to a file."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Inputs:
-    """What is predicted, and by what.
+class PredictionInputs:
+    """Images to predict and the model that predicts them.
 
     Attributes:
-        images: Files, folders, dataset artifacts, patterns and addresses: see `named`.
-        model: Model artifact; None: `address` says where one is.
-        evaluation: Folder that `evaluate_model` made of it; None: probabilities are the model's own.
-        address: See `located`; empty: `model` is given.
-        precision: See `trust`.
+        images: Files, folders, dataset artifacts, patterns and addresses, see `find_images`.
+        model: Folder of the model artifact; None: `address` names the model.
+        evaluation: Folder of the model's evaluation; None: probabilities are not calibrated.
+        address: Address of the model, see `download_model`; empty: `model` is given.
+        precision: Wanted share of correct predictions, see `read_calibration`.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
 
@@ -36,16 +47,16 @@ class Inputs:
 
 
 @full_disk_in_one_line()
-def predict_images(inputs: Inputs, predictions: Path) -> Tally:
-    """Asks the model of every image and writes what it says; an image that cannot be read stops no other.
+def predict_images(inputs: PredictionInputs, predictions: Path) -> PredictionCounts:
+    """Predicts images and writes the predictions; an unreadable image is listed with the reason and stops no other.
 
     Args:
-        inputs: What is predicted, and by what.
-        predictions: The Parquet file to write, one row an image: see `Model.schema`.
+        inputs: Images and model.
+        predictions: Parquet file to write, one row an image, see `OpenedModel.schema`.
 
     Raises:
-        HeadstartError: No image is named, none could be read, there is no model or it is damaged, or it has no such
-            threshold. Where none could be read, the file tells why of each.
+        HeadstartError: If no image is named or none can be read, or the model is missing, damaged, or has no
+            threshold for the precision. If none can be read, the file has the reasons.
     """
     start_logging()
     if not inputs.images:
@@ -55,17 +66,82 @@ def predict_images(inputs: Inputs, predictions: Path) -> Tally:
         raise HeadstartError("pass a model artifact or the address of a model, one of the two")
     predictions.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        found = (
-            Located(inputs.model, inputs.evaluation) if inputs.model else stack.enter_context(located(inputs.address))
+        files = (
+            ModelFiles(inputs.model, inputs.evaluation)
+            if inputs.model
+            else stack.enter_context(download_model(inputs.address))
         )
-        model = open_model(found, inputs.precision)
-        event("model", stage=model.info.stage, calibrated=model.trust.calibrated, threshold=model.trust.threshold)
-        tally = Tally()
+        model = open_model(files, inputs.precision)
+        calibration = model.calibration
+        event("model", stage=model.info.stage, calibrated=calibration.calibrated, threshold=calibration.threshold)
         file = stack.enter_context(whole_file(predictions))
-        images = named(inputs.images, stack.enter_context(contextlib.ExitStack()), inputs.image_column)
-        write_parquet(tally.count(answers(model, images)), model.schema, file)
-    reasons = {reason.replace(" ", "_"): number for reason, number in tally.unreadable.items()}
-    event("predictions", images=tally.images, abstained=tally.abstained, **reasons)
-    if tally.unreadable.total() == tally.images:
-        raise HeadstartError(f"no image could be read: {tally.in_words()}; {tally.first}; check what is named")
-    return tally
+        counts = predict_to_file(model, inputs.images, file, image_column=inputs.image_column)
+    reasons = {reason.replace(" ", "_"): number for reason, number in counts.unreadable.items()}
+    event("predictions", images=counts.images, abstained=counts.abstained, **reasons)
+    if counts.unreadable.total() == counts.images:
+        raise HeadstartError(f"no image could be read: {counts.in_words()}; {counts.first}; check what is named")
+    return counts
+
+
+def check_paths(paths: Sequence[str]) -> None:
+    """Refuses an empty path, which a shell variable easily is, and which would mean the current folder.
+
+    Raises:
+        HeadstartError: If a path is empty.
+    """
+    if "" in paths:
+        raise HeadstartError("path '' names no image; name a file, a folder (. for this one), or an address")
+
+
+def open_model(files: ModelFiles, precision: float) -> OpenedModel:
+    """Reads the manifest and the calibration of a model, without its network.
+
+    Args:
+        files: Folders of the model and its evaluation.
+        precision: Wanted share of correct predictions, see `read_calibration`.
+
+    Raises:
+        HeadstartError: If the model is incomplete or damaged, or has no threshold for the precision.
+    """
+    info = read_model_info(files.model)
+    return OpenedModel(files.model, info, read_calibration(files, info, precision))
+
+
+def write_parquet(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:
+    """Writes predictions as Parquet, in row groups of some thousand images."""
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= _ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+                waiting = []
+        writer.write_table(pa.Table.from_batches(waiting, schema))
+
+
+def predict_to_file(
+    model: OpenedModel,
+    paths: Iterable[str],
+    file: BinaryIO,
+    write: Writer = write_parquet,
+    image_column: str = "",
+    warn: Callable[[str], None] = log_warning,
+) -> PredictionCounts:
+    """Finds and predicts images and writes their predictions as they come.
+
+    Args:
+        model: The model.
+        paths: Paths and addresses of images, see `find_images`.
+        file: Open file to write.
+        write: Function that writes the format of the file.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
+        warn: Function that gets a warning for the first images with hardly any contrast.
+
+    Returns:
+        Counts of the predictions.
+    """
+    counts = PredictionCounts()
+    with contextlib.ExitStack() as opened:
+        images = find_images(paths, opened, image_column)
+        write(counts.count(predict(model, images, warn)), model.schema, file)
+    return counts

@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -16,9 +16,6 @@ from headstart.components.core.util.errors import HeadstartError, unknown_name
 from headstart.components.core.util.printable import visible
 from headstart.pipelines.cli.quiet import import_tensorflow
 from headstart.pipelines.local.output import written_file
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 EXIT_STATUSES = (
     "Exit status: 0 every image was read; 1 the model cannot be used, or nothing can be written; 2 wrong options; "
@@ -78,7 +75,7 @@ def predict(
     ] = "",
 ) -> None:
     """Says what images show, with the probability of each class; one that cannot be read stops no other."""
-    from headstart.components.predict_images.inputs import check_paths
+    from headstart.components.predict_images.step import check_paths
 
     form = _form(form, output)
     check_paths(paths)
@@ -100,16 +97,16 @@ def predict(
 
 
 def _form(form: str, output: Path | None) -> str:
-    from headstart.components.predict_images.output import FORMATS
+    from headstart.pipelines.cli.prediction_formats import WRITERS
 
     if not form:
         if output is None:
             return _TABLE if sys.stdout.isatty() else "jsonl"
         form = output.suffix.lower().removeprefix(".")
-        if form not in FORMATS:
-            raise HeadstartError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in FORMATS)}")
-    if form not in (_TABLE, *FORMATS):
-        unknown_name("format", form, [_TABLE, *FORMATS])
+        if form not in WRITERS:
+            raise HeadstartError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in WRITERS)}")
+    if form not in (_TABLE, *WRITERS):
+        unknown_name("format", form, [_TABLE, *WRITERS])
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise HeadstartError("Parquet is not for a terminal; name a file with --output")
     return form
@@ -152,59 +149,25 @@ def _standard_output() -> BinaryIO:
 def _predict(
     address: str, paths: Iterable[str], precision: float, form: str, output: Path | None, image_column: str
 ) -> bool:
-    """Whether some images could not be read."""
+    """Predicts and writes; True if some images could not be read."""
+    from headstart.components.core.registry.model_files import download_model
     from headstart.components.core.storage.files import expanded
     from headstart.components.core.storage.stores import is_remote
-    from headstart.components.predict_images.inputs import named
-    from headstart.components.predict_images.model_location import located
-    from headstart.components.predict_images.output import FORMATS, Tally
-    from headstart.components.predict_images.predict import answers, open_model
+    from headstart.components.predict_images.step import open_model, predict_to_file
+    from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
-    # A model of this machine needs no copy, and predicting no place to write to.
+    # A model on this machine is not copied, and predicting with it needs no folder that can be written.
     copies = temporary_folder() if is_remote(address) else contextlib.nullcontext()
-    with copies, located(address) as found, contextlib.ExitStack() as opened:
-        model = open_model(found, precision)
-        if not model.trust.calibrated:
+    with copies, download_model(address) as files:
+        model = open_model(files, precision)
+        if not model.calibration.calibrated:
             typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)
         import_tensorflow()
-        tally = Tally()
-        write = write_table if form == _TABLE else FORMATS[form]
+        write = write_table if form == _TABLE else WRITERS[form]
+        warn = functools.partial(typer.echo, err=True)
         with written_file(expanded(output)) if output else contextlib.nullcontext(_standard_output()) as file:
-            images = named(paths, opened, image_column)
-            told = functools.partial(typer.echo, err=True)
-            write(tally.count(answers(model, images, told)), model.schema, file)
-    if tally.unreadable:
-        typer.echo(tally.in_words(), err=True)
-    return bool(tally.unreadable)
-
-
-def write_table(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema", file: BinaryIO) -> None:
-    """Writes lines for people, each batch as soon as it is there: label, its probability, file.
-
-    Args:
-        batches: Answers.
-        schema: Their columns.
-        file: Where to.
-    """
-    from rich.cells import cell_len, set_cell_size
-
-    from headstart.components.core.artifacts.predictions import PROBABILITY
-
-    columns = [name for name in schema.names if name.startswith(PROBABILITY)]
-    width = max(cell_len(text) for text in ("label", *(name.removeprefix(PROBABILITY) for name in columns)))
-
-    def line(label: str, probability: str, rest: str) -> str:
-        return f"{set_cell_size(label, width)}  {probability:>11}  {rest}\n"
-
-    file.write(line("label", "probability", "file").encode())
-    for batch in batches:
-        for row in batch.to_pylist():
-            if row["reason"]:
-                text = line("", "", f"{visible(row['file'])}: {row['reason']}: {row['detail']}")
-            else:
-                text = line(
-                    visible(row["label"] or "?"), f"{max(row[name] for name in columns):.3f}", visible(row["file"])
-                )
-            file.write(text.encode())
-        file.flush()
+            counts = predict_to_file(model, paths, file, write, image_column, warn)
+    if counts.unreadable:
+        typer.echo(counts.in_words(), err=True)
+    return bool(counts.unreadable)

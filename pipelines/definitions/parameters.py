@@ -16,6 +16,7 @@ from headstart.components.core.recipes.recipe import (
     recipe_names,
     recipe_values,
 )
+from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.version_files import (
     FORMS,
     SAVED_MODEL_ALONE,
@@ -33,7 +34,6 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings
-from headstart.components.predict_images.model_location import located
 from headstart.components.split_dataset.step import Dealing, Shares
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
@@ -252,8 +252,8 @@ class Parameters(BaseModel):
             if not Path(here["corrections"]).exists():
                 raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
         if self.champion and not is_remote(self.champion):
-            with located(self.champion, "champion") as found:
-                here["champion"] = str(found.model.absolute())
+            with download_model(self.champion, "champion") as files:
+                here["champion"] = str(files.model.absolute())
         for name in _WRITTEN:
             if (value := getattr(self, name)) and not is_remote(value):
                 here[name] = str(expanded(value).absolute())

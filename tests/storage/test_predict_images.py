@@ -6,10 +6,11 @@ from support.servers import serving
 from support.stores import Stored
 
 from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
-from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.model_location import Located, located
-from headstart.components.predict_images.predict import answers, open_model
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.predict import predict
+from headstart.components.predict_images.step import open_model
 
 
 def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_output: Path, pictures: Path) -> None:
@@ -18,12 +19,12 @@ def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_o
         listed.upload(f"new/{number}/cat #{number}.jpg", (pictures / f"cat.{number}.jpg").read_bytes())
     # What lies beside pictures is no image.
     listed.upload("new/readme.txt", b"hello")
-    with located(listed.uri("models/pets")) as found:
+    with download_model(listed.uri("models/pets")) as found:
         assert read_model_info(found.model) == read_model_info(run_output / "model")
         model = open_model(found, 0)
-        assert model.trust.calibrated
+        assert model.calibration.calibrated
         asked = [listed.uri("new/2/cat #2.jpg"), listed.uri("gone"), listed.uri("new"), "gs://no-such-bucket-here/x"]
-        rows = [row for batch in answers(model, named(asked)) for row in batch.to_pylist()]
+        rows = [row for batch in predict(model, find_images(asked)) for row in batch.to_pylist()]
     uri = listed.uri("new")
     assert [(row["file"], row["reason"]) for row in rows[:-1]] == [
         (f"{uri}/2/cat #2.jpg", None),
@@ -37,12 +38,12 @@ def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_o
 def test_a_web_address_that_is_refused_stops_no_other(head: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(head)
     (tmp_path / "cat.jpg").write_bytes((pictures / "cat.1.jpg").read_bytes())
-    with serving(tmp_path) as address, located(f"{address}/") as found:
+    with serving(tmp_path) as address, download_model(f"{address}/") as found:
         model = open_model(found, 0)
-        assert found == Located(found.model)
+        assert found == ModelFiles(found.model)
         with serving(tmp_path, ["403"]) as refusing:
             asked = [f"{refusing}/cat.jpg", f"{address}/none.jpg", f"{address}/cat.jpg?signature=secret"]
-            ((batch),) = answers(model, named(asked))
+            ((batch),) = predict(model, find_images(asked))
     refused, missing, read = batch.to_pylist()
     assert (refused["reason"], missing["reason"], read["reason"]) == ("unreadable", "missing", None)
     assert "403" in refused["detail"]

@@ -21,14 +21,14 @@ from typer.testing import CliRunner
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.folder import walk
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.predict_images.inputs import Named, named
-from headstart.components.predict_images.model_location import Located, located
-from headstart.components.predict_images.predict import answers, open_model
-from headstart.components.predict_images.step import Inputs, predict_images
+from headstart.components.predict_images.named_images import NamedImage, find_images
+from headstart.components.predict_images.predict import predict
+from headstart.components.predict_images.step import PredictionInputs, open_model, predict_images
 from headstart.pipelines.cli.main import app
 from headstart.pipelines.local.output import written_file
 
@@ -80,7 +80,9 @@ def test_original_files_get_the_answers_of_the_evaluation(
 def test_a_dataset_gets_the_answers_of_the_evaluation_to_the_bit_of_the_resizing(
     run_output: Path, evaluated: Predictions, splits: dict[str, Path], tmp_path: Path
 ) -> None:
-    tally = predict_images(Inputs([str(splits["test"])], run_output / "model"), tmp_path / "new" / "predictions")
+    tally = predict_images(
+        PredictionInputs([str(splits["test"])], run_output / "model"), tmp_path / "new" / "predictions"
+    )
     table = pq.read_table(tmp_path / "new" / "predictions")
     assert tally.images == len(table) == 20
     assert table["file"].to_pylist() == evaluated.paths
@@ -196,32 +198,34 @@ def test_what_is_wrong_is_said_in_a_line_before_any_image_is_read(
     )
     assert "path '' names no image" in refused(run_output, pictures, "")
     with pytest.raises(HeadstartError, match="path '' names no image"):
-        predict_images(Inputs([""], run_output / "model"), tmp_path / "x")
+        predict_images(PredictionInputs([""], run_output / "model"), tmp_path / "x")
     with pytest.raises(HeadstartError, match="one of the two"):
-        predict_images(Inputs([str(pictures)], run_output / "model", address=str(run_output)), tmp_path / "x")
+        predict_images(
+            PredictionInputs([str(pictures)], run_output / "model", address=str(run_output)), tmp_path / "x"
+        )
     with pytest.raises(HeadstartError, match="no images are named"):
-        predict_images(Inputs([], run_output / "model"), tmp_path / "x")
+        predict_images(PredictionInputs([], run_output / "model"), tmp_path / "x")
 
 
 def test_of_what_is_published_the_model_in_use_is_taken(run_output: Path, tmp_path: Path) -> None:
     published = tmp_path / "models"
     version = publish_folder(run_output, str(published)).version
-    with located(str(published)) as found:
-        assert found == Located(published / version / "model", published / version / "evaluation")
+    with download_model(str(published)) as found:
+        assert found == ModelFiles(published / version / "model", published / version / "evaluation")
 
 
 def test_images_are_taken_as_they_are_needed(run_output: Path, pictures: Path) -> None:
     content = next(path for path in pictures.iterdir() if path.name.startswith("cat.1.")).read_bytes()
     taken = 0
 
-    def endless() -> Iterator[Named]:
+    def endless() -> Iterator[NamedImage]:
         nonlocal taken
         while True:
             taken += 1
-            yield Named(f"{taken}.jpg", lambda: content)
+            yield NamedImage(f"{taken}.jpg", lambda: content)
 
-    model = open_model(Located(run_output / "model"), 0)
-    with contextlib.closing(answers(model, endless())) as batches:
+    model = open_model(ModelFiles(run_output / "model"), 0)
+    with contextlib.closing(predict(model, endless())) as batches:
         rows = [name for _ in range(5) for name in next(batches)["file"].to_pylist()]
     assert rows == [f"{number}.jpg" for number in range(1, len(rows) + 1)]
     assert taken < 1000
@@ -253,12 +257,12 @@ def test_ends_quietly_when_nobody_reads_on_and_with_ctrl_c(run_output: Path, pic
 
 def test_named_images_are_found_one_after_the_other(splits: dict[str, Path]) -> None:
     asked = iter(["nothing.jpg", str(splits["test"])])
-    found = named(asked)
+    found = find_images(asked)
     assert next(found).file == "nothing.jpg"
     assert list(asked) == [str(splits["test"])]
 
 
-def reason(image: Named) -> tuple[str, str]:
+def reason(image: NamedImage) -> tuple[str, str]:
     with pytest.raises(Unreadable) as raised:
         image.load()
     return raised.value.reason, raised.value.detail
@@ -267,7 +271,7 @@ def reason(image: Named) -> tuple[str, str]:
 def test_a_name_that_is_too_long_stops_no_other(tmp_path: Path) -> None:
     image = tmp_path / "cat.jpg"
     image.write_bytes(b"a cat")
-    long, pattern, good = named(["x" * 300, f"{'x' * 300}/*", str(image)])
+    long, pattern, good = find_images(["x" * 300, f"{'x' * 300}/*", str(image)])
     assert (long.file, reason(long)) == ("x" * 300, ("unreadable", "File name too long"))
     assert reason(pattern)[0] == "unreadable"
     assert good.load() == b"a cat"
@@ -280,7 +284,7 @@ def test_a_folder_that_cannot_be_looked_into_stops_no_other(tmp_path: Path, monk
         # Deeper than a path may say.
         Path("d" * 250).mkdir()
         os.chdir("d" * 250)
-    good, closed = named([str(tmp_path)])
+    good, closed = find_images([str(tmp_path)])
     assert good.load() == b"a cat"
     assert closed.file.startswith(f"{tmp_path}/ddd")
     assert reason(closed) == ("unreadable", "the folder may not be read (File name too long)")
@@ -292,7 +296,7 @@ def test_a_file_is_named_as_it_is_on_disk(tmp_path: Path) -> None:
     decomposed = tmp_path / "Cafe\u0301 \u202e.jpg"
     decomposed.write_bytes(b"a cat")
     for path in (tmp_path, decomposed, tmp_path / "*.jpg"):
-        (found,) = named([str(path)])
+        (found,) = find_images([str(path)])
         assert found.file == str(decomposed)
         assert found.load() == b"a cat"
 
@@ -301,10 +305,10 @@ def test_a_file_whose_name_is_no_utf_8_is_found_by_the_name_that_is_told(tmp_pat
     latin, spelled = tmp_path / os.fsdecode(b"caf\xe9.jpg"), tmp_path / r"caf\xe9.jpg"
     latin.write_bytes(b"a cat")
     spelled.write_bytes(b"a dog")
-    told = {found.file: found.load() for found in named([str(tmp_path)])}
+    told = {found.file: found.load() for found in find_images([str(tmp_path)])}
     assert told == {rf"{tmp_path}/caf\xe9.jpg": b"a cat", rf"{tmp_path}/caf\x5cxe9.jpg": b"a dog"}
     spelled.rename(tmp_path / "dog.jpg")
-    (found,) = named([rf"{tmp_path}/caf\xe9.jpg"])
+    (found,) = find_images([rf"{tmp_path}/caf\xe9.jpg"])
     assert found.load() == b"a cat"
 
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.step import Inputs, predict_images
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.step import PredictionInputs, predict_images
 from headstart.pipelines.cli.main import app
 
 PICTURES = {f"{seed}.jpg": encoded(picture(seed)) for seed in range(5)}
@@ -46,7 +46,7 @@ def contents(paths: list[str], image_column: str = "") -> list[bytes | str]:
     with contextlib.ExitStack() as opened:
         # All are found before the first is loaded, as when they are read ahead.
         found: list[bytes | str] = []
-        for image in list(named(paths, opened, image_column)):
+        for image in list(find_images(paths, opened, image_column)):
             try:
                 found.append(image.load())
             except Unreadable as error:
@@ -77,7 +77,7 @@ def test_a_source_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
 
 def test_the_step_predicts_them(head: Path, tmp_path: Path) -> None:
     sources = write_sources(tmp_path)
-    tally = predict_images(Inputs([str(each) for each in sources], head), tmp_path / "out.parquet")
+    tally = predict_images(PredictionInputs([str(each) for each in sources], head), tmp_path / "out.parquet")
     rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert (tally.images, tally.unreadable.total()) == (5 * len(sources), 0)
     assert {row["file"] for row in rows[5:10]} == {f"{tmp_path}/pets.zip: cats/{name}" for name in PICTURES}
@@ -90,7 +90,7 @@ def test_where_nothing_could_be_read_the_step_fails_and_the_file_tells_why(head:
         (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     message = r"no image could be read: 2 of 2 .*: 2 Git LFS pointer; .*a\.jpg: Git LFS pointer: .*run `git lfs pull`"
     with pytest.raises(HeadstartError, match=message):
-        predict_images(Inputs([str(tmp_path / "*.jpg")], head), tmp_path / "out.parquet")
+        predict_images(PredictionInputs([str(tmp_path / "*.jpg")], head), tmp_path / "out.parquet")
     rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["reason"] for row in rows] == ["Git LFS pointer"] * 2
 

@@ -33,15 +33,15 @@ from headstart.components.core.artifacts.predictions import PREDICTIONS, read_pr
 from headstart.components.core.images.decoding import MAX_PIXELS
 from headstart.components.core.metrics.calibration import scaled
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, champion
 from headstart.components.core.registry.version_files import SAVED_MODEL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
-from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.model_location import located
-from headstart.components.predict_images.predict import answers as predicted
-from headstart.components.predict_images.predict import open_model
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.predict import predict
+from headstart.components.predict_images.step import open_model
 from headstart.components.publish_model import served
 from headstart.components.publish_model.card import Facts, _limits
 from headstart.components.publish_model.exports import check_exports, export_formats
@@ -168,9 +168,9 @@ def test_each_form_gets_the_answer_of_predict(version: Path, inputs: Inputs, tmp
     for number, content in enumerate(files.values()):
         (tmp_path / f"{number:03d}").write_bytes(content)
     paths = [str(tmp_path / f"{number:03d}") for number in range(len(files))]
-    with located(str(version)) as found:
+    with download_model(str(version)) as found:
         model = open_model(found, 0)
-        table = pa.Table.from_batches(predicted(model, named(paths)))
+        table = pa.Table.from_batches(predict(model, find_images(paths)))
     # Those of files that cannot be read are missing.
     wanted = np.column_stack([table[f"probability_{name}"].to_numpy() for name in model.info.classes])
     for name, label, said, right in zip(files, answered.labels, answered.probabilities, wanted, strict=True):

@@ -19,12 +19,12 @@ from headstart.components.core.artifacts.model import (
 )
 from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.networks.saving import load_model
+from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.predict_images.inputs import named
-from headstart.components.predict_images.model_location import Located, located
-from headstart.components.predict_images.predict import answers, open_model
-from headstart.components.predict_images.step import Inputs, predict_images
+from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.predict import predict
+from headstart.components.predict_images.step import PredictionInputs, open_model, predict_images
 
 _MOST_GROWTH = 400 * 2**20
 
@@ -132,7 +132,7 @@ def published(run_output: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 def test_published_model_answers(published: tuple[Path, Path]) -> None:
     for address in (*published, published[1] / "model"):
-        with located(str(address)) as found:
+        with download_model(str(address)) as found:
             assert open_model(found, 0.0).info.stage == "head"
 
 
@@ -150,7 +150,7 @@ def test_altered_version_answers_nothing(altered: str, published: tuple[Path, Pa
     for address in (uri, version):
         with (
             pytest.raises(HeadstartError, match=rf"/{altered} is not the file that was published; publish the model"),
-            located(str(address)),
+            download_model(str(address)),
         ):
             pass
 
@@ -162,11 +162,11 @@ def test_network_of_no_probabilities_is_an_error_and_no_abstention(
     foreign.reconfigured(model / MODEL, foreign.setting("output", activation="exponential"))
     foreign.altered(model / MODEL, foreign.replaced(lambda values: 1000 + 0 * values), "layers/dense/vars/1")
     sealed(model)
-    opened = open_model(Located(model), 0.0)
+    opened = open_model(ModelFiles(model), 0.0)
     with pytest.raises(HeadstartError, match="gives no probabilities for an image, but NaN or"):
-        list(answers(opened, named([str(splits["test"])])))
+        list(predict(opened, find_images([str(splits["test"])])))
     with pytest.raises(HeadstartError, match="gives no probabilities"):
-        predict_images(Inputs([str(splits["test"])], model), tmp_path / "predictions.parquet")
+        predict_images(PredictionInputs([str(splits["test"])], model), tmp_path / "predictions.parquet")
     assert not (tmp_path / "predictions.parquet").exists()
 
 

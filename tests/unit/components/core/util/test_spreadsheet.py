@@ -12,8 +12,8 @@ from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.sources.quarantine import Quarantined, write_quarantine
 from headstart.components.core.util.spreadsheet import safe_cell, text_of_cell
-from headstart.components.predict_images.output import write_csv
 from headstart.components.train_head.label_errors import Suspects, write_label_errors
+from headstart.pipelines.cli.prediction_formats import write_csv
 
 WIDE = "\N{FULLWIDTH EQUALS SIGN}"
 FORMULAS = [

@@ -1,4 +1,4 @@
-"""Images that are named by paths, patterns and addresses, found one after the other."""
+"""Images named by paths, patterns and addresses, found one after the other."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,7 @@ import functools
 import glob
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -42,13 +42,13 @@ from headstart.components.core.util.natural_sort import natural_key
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Named:
-    """An image, not read yet.
+class NamedImage:
+    """An image that has not been read yet.
 
     Attributes:
-        file: Its path or address: see `printable`.
-        load: Reads its bytes.
-        remote: Whether that waits for a network.
+        file: Path or address of the image, made printable by `printable`.
+        load: Function that reads its bytes.
+        remote: True if reading it takes the network.
     """
 
     file: str
@@ -56,27 +56,19 @@ class Named:
     remote: bool = False
 
 
-def check_paths(paths: Sequence[str]) -> None:
-    """Refuses an empty path, which would stand for the current folder: a variable of a shell is easily empty.
-
-    Raises:
-        HeadstartError: One is empty.
-    """
-    if "" in paths:
-        raise HeadstartError("path '' names no image; name a file, a folder (. for this one), or an address")
-
-
-def named(
+def find_images(
     paths: Iterable[str], opened: contextlib.ExitStack | None = None, image_column: str = ""
-) -> Iterator[Named]:
-    """Finds the images that paths stand for. What cannot be found is among them, and says so when it is loaded.
+) -> Iterator[NamedImage]:
+    """Finds the images at paths and addresses.
+
+    A path without an image yields one that raises `Unreadable` when it is loaded.
 
     Args:
-        paths: Each a file, a folder (all files below it, in natural order), a dataset artifact, a pattern with ``*``,
-            ``?`` or ``[…]`` (``**`` for any folders), an `http(s)://` address, or a `gs://` or `s3://` address of an
-            object or of a prefix. An archive, a manifest or Parquet stands for the images in it.
-        opened: Closes archives and removes what was downloaded, when the last image has been loaded; None: archives,
-            manifests and Parquet are taken for images.
+        paths: Files, folders (all files below, in natural order), dataset artifacts, patterns with ``*``, ``?`` or
+            ``[…]`` (``**`` for any folders), `http(s)://` addresses, and `gs://` or `s3://` addresses of objects or
+            prefixes. Archives, manifests and Parquet are opened for the images in them.
+        opened: Stack that closes archives and removes downloads; to be closed after the last image is loaded. None:
+            archives, manifests and Parquet are treated as images.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     stores: dict[str, Store] = {}
@@ -100,13 +92,13 @@ def named(
 
 
 def _is_container(path: str) -> bool:
-    """Whether a path stands for a file, or a folder of Parquet, that `open_source` reads images from."""
+    """True if a path is a file, or a folder of Parquet, that `open_source` reads images from."""
     if not is_local(path):
         name = urlsplit(path).path if is_web(path) else path
         return is_archive(name) or is_columns(name) or is_manifest(name)
     place = expanded(path.removeprefix("file://"))
     if place.is_dir():
-        return not (place / MANIFEST).is_file() and _is_saved(place)
+        return not (place / MANIFEST).is_file() and _is_saved_dataset(place)
     if not place.is_file():
         return False
     with place.open("rb") as file:
@@ -114,48 +106,48 @@ def _is_container(path: str) -> bool:
     return is_archive(path) or is_columns(path) or is_manifest(path) or start == MAGIC or zipfile.is_zipfile(place)
 
 
-def _is_saved(folder: Path) -> bool:
-    """Whether a folder holds Parquet or Arrow, at the top or one below, and is a clone or copy of a data set so."""
+def _is_saved_dataset(folder: Path) -> bool:
+    """True if a folder is a copy of a data set saved as Parquet or Arrow, at the top or one level below."""
     names = [each.name.lower() for pattern in ("*", "*/*") for each in folder.glob(pattern)]
     pictures = any(name.endswith(tuple(PICTURE_SUFFIXES)) for name in names)
     return any(map(is_columns, names)) and (not pictures or (folder / "README.md").is_file())
 
 
-def _in_source(path: str, opened: contextlib.ExitStack, reading: Reading) -> Iterator[Named]:
+def _in_source(path: str, opened: contextlib.ExitStack, reading: Reading) -> Iterator[NamedImage]:
     source = opened.enter_context(open_source(path, reading=reading))
     for entry, load in zip(source.entries, source.loaders(), strict=True):
-        yield Named(printable(f"{source.name}: {entry.path}"), load, source.remote)
+        yield NamedImage(printable(f"{source.name}: {entry.path}"), load, source.remote)
     for each in source.unusable:
         yield _not_found(f"{source.name}: {each.file}", each.reason, each.detail)
 
 
-def _on_disk(name: str) -> Iterator[Named]:
+def _on_disk(name: str) -> Iterator[NamedImage]:
     path = expanded(name)
     if path.is_dir():
         yield from _in_dataset(path) if (path / MANIFEST).is_file() else _in_folder(path)
     elif glob.has_magic(name) and not path.exists():
-        # Path's own raises where it may not look.
+        # `Path.glob` raises where a folder may not be read.
         found = [each for each in glob.glob(str(path), recursive=True) if not os.path.isdir(each)]  # noqa: PTH112, PTH207
         if not found:
             yield _not_found(name, "missing", "no file has such a name")
         for each in sorted(found, key=natural_key):
             yield _file(Path(each))
     elif not os.path.lexists(path) and os.path.lexists(true_name(str(path))):
-        # The name as it was told, of a file whose own is no UTF-8.
+        # The printable form of a name that is not UTF-8.
         yield _file(Path(true_name(str(path))))
     else:
         yield _file(path)
 
 
-def _file(path: Path) -> Named:
-    return Named(printable(str(path)), functools.partial(read_file, path))
+def _file(path: Path) -> NamedImage:
+    return NamedImage(printable(str(path)), functools.partial(read_file, path))
 
 
-def _in_folder(folder: Path) -> Iterator[Named]:
+def _in_folder(folder: Path) -> Iterator[NamedImage]:
     closed: list[OSError] = []
     found = find(folder, closed.append)
     beside = [path for path in found.files if is_sidecar(path) or is_table(path)]
-    # A folder of nothing else is a folder of what cannot be read.
+    # A folder of sidecars and tables alone is reported as unreadable files, not as empty.
     skipped = set(beside) if len(beside) < len(found.files) else set()
     for path in found.files:
         if path not in skipped:
@@ -168,21 +160,23 @@ def _in_folder(folder: Path) -> Iterator[Named]:
         yield _not_found(str(folder), "empty", "the folder has no files")
 
 
-def _in_dataset(folder: Path) -> Iterator[Named]:
+def _in_dataset(folder: Path) -> Iterator[NamedImage]:
     for row in read_rows(folder):
-        yield Named(row.path, functools.partial(bytes, row.image))
+        yield NamedImage(row.path, functools.partial(bytes, row.image))
 
 
-def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[Named]:
+def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImage]:
     if is_web(uri):
-        yield Named(printable(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True)
+        yield NamedImage(
+            printable(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True
+        )
         return
     found = False
     for each in store.list(uri):
         if each.uri == uri or not (is_junk(each.path) or is_sidecar(each.path) or is_table(each.path)):
             found = True
             load = functools.partial(_read_object, store, hosts, each.uri, each.version)
-            yield Named(printable(without_secrets(each.uri)), load, remote=True)
+            yield NamedImage(printable(without_secrets(each.uri)), load, remote=True)
     if not found:
         yield _not_found(uri, "missing", "there is no such object, and none below it")
 
@@ -195,17 +189,17 @@ def _read_object(store: Store, hosts: HostPatience, uri: str, version: str = "")
         raise Unreadable("unreadable", str(error)) from None
 
 
-def fetched(image: Named) -> Named:
-    """The same image with its bytes in memory, or the reason why there are none."""
+def load_into_memory(image: NamedImage) -> NamedImage:
+    """Reads an image; loading the result takes no time, or raises the same `Unreadable`."""
     try:
         return dataclasses.replace(image, load=functools.partial(bytes, image.load()), remote=False)
     except Unreadable as error:
         return dataclasses.replace(image, load=functools.partial(_raise, error.reason, error.detail), remote=False)
 
 
-def _not_found(name: str, reason: str, detail: str) -> Named:
+def _not_found(name: str, reason: str, detail: str) -> NamedImage:
     name = without_secrets(name) if is_remote(name) else name
-    return Named(printable(name), functools.partial(_raise, reason, detail))
+    return NamedImage(printable(name), functools.partial(_raise, reason, detail))
 
 
 def _raise(reason: str, detail: str) -> NoReturn:

@@ -1,0 +1,77 @@
+"""The files of a model and its evaluation on this machine, downloaded from its address where they are elsewhere."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from headstart.components.core.artifacts.evaluation import METRICS, MODELS
+from headstart.components.core.artifacts.model import MANIFEST
+from headstart.components.core.registry import registry
+from headstart.components.core.registry.champion import published_files, published_model
+from headstart.components.core.storage.files import expanded
+from headstart.components.core.storage.stores import NotFound, is_remote, is_web, open_store, without_secrets
+from headstart.components.core.util.errors import HeadstartError
+
+_MODEL_FOLDER = "model"
+_EVALUATION_FOLDER = "evaluation"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFiles:
+    """Folders of a model and its evaluation on this machine.
+
+    Attributes:
+        model: Folder of the model artifact.
+        evaluation: Folder of the model's evaluation; None if there is none beside the model.
+    """
+
+    model: Path
+    evaluation: Path | None = None
+
+
+@contextlib.contextmanager
+def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
+    """Finds a model and downloads it unless it is on this machine; the copy is removed when the `with` block ends.
+
+    Args:
+        address: Model artifact, output folder of a run, published version, or place where models are published, of
+            which the champion is taken: a path, or an `http(s)://`, `gs://` or `s3://` address.
+        what: Name of the model in messages.
+
+    Raises:
+        HeadstartError: If there is no model at the address, or it cannot be read.
+    """
+    place = address.rstrip("/") if is_remote(address) else str(expanded(address.removeprefix("file://")))
+    place = _champion_address(place) or place
+    with contextlib.ExitStack() as stack:
+        for folder, beside in ((place, ""), (f"{place}/{_MODEL_FOLDER}", f"{place}/{_EVALUATION_FOLDER}")):
+            if _exists(folder, MANIFEST):
+                model = stack.enter_context(published_model(folder))
+                evaluated = beside and _exists(beside, METRICS)
+                evaluation = stack.enter_context(published_files(beside, [METRICS, MODELS])) if evaluated else None
+                yield ModelFiles(model, evaluation)
+                return
+    raise HeadstartError(
+        f"{what} {without_secrets(address)!r}: there is no {MANIFEST}, no {_MODEL_FOLDER}/{MANIFEST} and no "
+        "published model; pass a model's folder, the output folder of a run, or where models are published"
+    )
+
+
+def _champion_address(place: str) -> str:
+    """Address of the champion's version; empty if nothing is published here."""
+    # A web server has no folders that could be listed.
+    if is_web(place):
+        return ""
+    found = registry.champion(place)
+    return found.address if found else ""
+
+
+def _exists(folder: str, name: str) -> bool:
+    if not is_remote(folder):
+        return (Path(folder) / name).is_file()
+    try:
+        open_store(folder).read(f"{folder}/{name}")
+    except NotFound:
+        return False
+    return True
