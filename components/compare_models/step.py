@@ -17,7 +17,8 @@ from headstart.components.core.metrics.comparison import (
     compare,
 )
 from headstart.components.core.metrics.gate import Floors, Gate
-from headstart.components.core.storage.files import full_disk_in_one_line, write_json
+from headstart.components.core.storage.atomic import write_json
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 

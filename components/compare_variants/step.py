@@ -7,7 +7,8 @@ from headstart.components.compare_variants.page import render
 from headstart.components.compare_variants.table import read_entrant, tabulate
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.recipes.variants import read_variants
-from headstart.components.core.storage.files import full_disk_in_one_line, write_json
+from headstart.components.core.storage.atomic import write_json
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 

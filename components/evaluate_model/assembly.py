@@ -30,7 +30,7 @@ from headstart.components.core.metrics.calibration import scaled
 from headstart.components.core.metrics.comparison import Comparison, compare
 from headstart.components.core.metrics.slices import slices_of
 from headstart.components.core.metrics.statistics import Interval, wilson
-from headstart.components.core.storage.files import fresh_folder, write_json
+from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import SEED, Figures, figures_of
 from headstart.components.evaluate_model.reliability import Abstention, Calibration, abstentions, calibrate
 
@@ -125,7 +125,7 @@ def write_evaluation(material: Material, evaluation: Path) -> Evaluation:
         material: What models say.
         evaluation: The folder, made anew; `metrics.json` is written last.
     """
-    fresh_folder(evaluation)
+    make_empty_folder(evaluation)
     result = _evaluate(material)
     pictures = list(material.pictures)
     write_predictions(evaluation / PREDICTIONS, material.runs[FINAL].predictions)
@@ -142,7 +142,7 @@ def write_evaluation(material: Material, evaluation: Path) -> Evaluation:
     write_pictures(evaluation / PICTURES, pictures)
     models = {name: _made(run) for name, run in material.runs.items()}
     write_json(evaluation / MODELS, {"command": material.command, "models": models})
-    write_json(evaluation / METRICS, _metrics(result, material))
+    complete_folder(evaluation, METRICS, _metrics(result, material))
     return result
 
 

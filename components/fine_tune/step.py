@@ -13,7 +13,8 @@ from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
-from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
@@ -107,7 +108,7 @@ def fine_tune(
     )
     if tensorboard:
         write_event_files(tensorboard, plan.stage, epochs)
-    fresh_folder(model)
+    make_empty_folder(model)
     write_seen(model, [train, validation], head)
     write_answers(model, validation, mixture.answers)
     save_model(model, work.network, info, [*read_history(head), *epochs])

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry.model_files import ModelFiles, download_model
-from headstart.components.core.storage.files import full_disk_in_one_line, whole_file
+from headstart.components.core.storage.atomic import open_atomic
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
@@ -74,7 +75,7 @@ def predict_images(inputs: PredictionInputs, predictions: Path) -> PredictionCou
         model = open_model(files, inputs.precision)
         calibration = model.calibration
         event("model", stage=model.info.stage, calibrated=calibration.calibrated, threshold=calibration.threshold)
-        file = stack.enter_context(whole_file(predictions))
+        file = stack.enter_context(open_atomic(predictions))
         counts = predict_to_file(model, inputs.images, file, image_column=inputs.image_column)
     reasons = {reason.replace(" ", "_"): number for reason, number in counts.unreadable.items()}
     event("predictions", images=counts.images, abstained=counts.abstained, **reasons)

@@ -13,7 +13,7 @@ from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.metrics.comparison import against_chance
 from headstart.components.core.registry.version_files import CARD, CARD_JSON
 from headstart.components.core.reports.page import shown
-from headstart.components.core.storage.files import write_json
+from headstart.components.core.storage.atomic import write_json
 from headstart.components.publish_model.exports import Export
 from headstart.components.publish_model.parity import Parity
 

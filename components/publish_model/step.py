@@ -33,7 +33,8 @@ from headstart.components.core.registry.registry import (
     version_of,
 )
 from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
-from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line, read_json
+from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.storage.files import full_disk_in_one_line, read_json
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import start_logging
@@ -140,7 +141,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
     test = read_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
-    fresh_folder(version)
+    make_empty_folder(version)
     _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MANIFEST, HISTORY, SEEN])
     _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
     temperature = temperature_of(metrics)

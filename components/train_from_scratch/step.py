@@ -13,7 +13,8 @@ from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
-from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.logs import event, start_logging
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def train_from_scratch(
     )
     if tensorboard:
         write_event_files(tensorboard, work.plan.stage, epochs)
-    fresh_folder(model)
+    make_empty_folder(model)
     write_seen(model, [train, validation])
     write_answers(model, validation, said)
     save_model(model, work.network, info, epochs)

@@ -13,7 +13,8 @@ from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
-from headstart.components.core.storage.files import fresh_folder, full_disk_in_one_line
+from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.train_head.probe import Probed, probe_data, write_probe
 
@@ -95,7 +96,7 @@ def train_head(
     )
     if tensorboard:
         write_event_files(tensorboard, work.plan.stage, epochs)
-    fresh_folder(model)
+    make_empty_folder(model)
     write_seen(model, [train, validation])
     write_answers(model, validation, said)
     write_probe(model, probed)

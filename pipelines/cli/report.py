@@ -14,12 +14,12 @@ def report(
     ],
 ) -> None:
     """Makes the report of a run again, from its evaluation alone; nothing is computed and nothing downloaded."""
-    from headstart.components.core.storage.files import whole_file
+    from headstart.components.core.storage.atomic import open_atomic
     from headstart.components.evaluate_model.step import render_report
 
     evaluation = folder / "evaluation" if (folder / "evaluation").is_dir() else folder
     page = folder / "report.html"
     content = render_report(evaluation).encode()
-    with written(page, "folder", option=""), whole_file(page) as file:
+    with written(page, "folder", option=""), open_atomic(page) as file:
         file.write(content)
     typer.echo(page)

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from kfp import compiler
 
+from headstart.components.core.storage.atomic import open_atomic
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.profile import Profile
@@ -19,7 +21,7 @@ from headstart.pipelines.definitions.transfer_learning import build_pipeline
 def write_package(
     profile: Profile, from_scratch: bool, path: Path, name: str = TRANSFER_LEARNING, uses: Uses = ANY_USE
 ) -> None:
-    """Compiles the pipeline; the file is there whole or not at all.
+    """Compiles the pipeline and writes it atomically.
 
     Args:
         profile: What the stages ask of the cluster.
@@ -31,13 +33,10 @@ def write_package(
     Raises:
         HeadstartError: It cannot be written.
     """
-    partial = path.with_name(f".{path.stem}.partial.yaml")
+    text = _compiled(profile, from_scratch, name, uses)
     try:
-        comparison = name == COMPARE_METHODS
-        pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
-        compiler.Compiler().compile(pipeline, str(partial))
-        partial.write_text(_in_order(partial.read_text(encoding="utf-8")), encoding="utf-8")
-        partial.replace(path)
+        with open_atomic(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise HeadstartError(f"output {str(path)!r} cannot be written ({error.strerror})") from None
 
@@ -54,16 +53,22 @@ def pipeline_spec(
         name: Which pipeline, of `PIPELINES`.
         uses: As `write_package` takes it.
     """
-    with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        path = Path(folder) / "pipeline.yaml"
-        write_package(profile, from_scratch, path, name, uses)
-        pipeline, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    pipeline, platform = yaml.safe_load_all(_compiled(profile, from_scratch, name, uses))
     if not cache:
         for part in (pipeline["root"], *pipeline["components"].values()):
             for task in part.get("dag", {}).get("tasks", {}).values():
                 if "cachingOptions" in task:
                     task["cachingOptions"] = {}
     return {"pipeline_spec": pipeline, "platform_spec": platform}
+
+
+def _compiled(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:
+    comparison = name == COMPARE_METHODS
+    pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
+    with full_disk_in_one_line(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+        path = Path(folder) / "pipeline.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+        return _in_order(path.read_text(encoding="utf-8"))
 
 
 def _in_order(text: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from headstart.components.core.sources import local_path
-from headstart.components.core.storage.files import full_disk_in_one_line, whole_file
+from headstart.components.core.storage.atomic import open_atomic
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.storage.stores import is_local
 from headstart.components.core.util.errors import HeadstartError
 
@@ -42,7 +43,7 @@ def written_file(output: Path) -> Iterator[BinaryIO]:
     """
     with full_disk_in_one_line(output), contextlib.ExitStack() as stack:
         with written(output, "file"):
-            file = stack.enter_context(whole_file(output))
+            file = stack.enter_context(open_atomic(output))
         yield file
         with written(output, "file"):
             stack.close()

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
-from headstart.components.core.storage.files import full_disk_in_one_line, read_json, write_json
+from headstart.components.core.storage.atomic import write_json
+from headstart.components.core.storage.files import full_disk_in_one_line, read_json
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.interruption import ignore_signals, interruptible

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.disks import small_disk
 from support.faults import Fault, Request
 from support.stores import Stored
 
@@ -205,10 +206,10 @@ def test_threads_share_a_store(bucket: Stored) -> None:
 
 def test_full_disk_names_the_target(bucket: Stored, tmp_path: Path) -> None:
     uri = bucket.upload("cat.jpg", noise(MB))
-    (tmp_path / "cat.jpg.partial").symlink_to("/dev/full")
-    with pytest.raises(HeadstartError, match=r"^cannot write .*/cat\.jpg: No space left on device \(ENOSPC\)"):
-        open_store(uri).download(uri, tmp_path / "cat.jpg")
-    assert not [*tmp_path.iterdir()]
+    with small_disk(tmp_path / "small", "100k") as folder:
+        with pytest.raises(HeadstartError, match=r"^cannot write .*/cat\.jpg: No space left on device \(ENOSPC\)"):
+            open_store(uri).download(uri, folder / "cat.jpg")
+        assert not [*folder.iterdir()]
 
 
 def test_listing_has_every_object_below_and_no_other(listed: Stored) -> None:

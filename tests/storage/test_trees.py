@@ -16,12 +16,12 @@ import pytest
 from support.faults import Fault, Request
 from support.stores import Stored
 
+from headstart.components.core.storage import atomic
 from headstart.components.core.storage.stores import (
     Conflict,
     NotFound,
     ObjectTree,
     Tree,
-    disk,
     open_tree,
     transfer,
 )
@@ -300,7 +300,7 @@ def test_what_killed_writers_left_is_hidden_and_removed(tmp_path: Path, monkeypa
     tree.write("file", b"whole")
     assert tree.names() == ["file"]
     assert (tmp_path / ".file.0123.partial").exists()
-    monkeypatch.setattr(disk, "_ABANDONED_SECONDS", -1.0)
+    monkeypatch.setattr(atomic, "_ABANDONED_FILE_SECONDS", -1.0)
     tree.write("other", b"whole")
     assert not [*tmp_path.glob(".*.partial")]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.registry import registry
+from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.util.errors import HeadstartError
 from support.faults import Fault, Proxy
@@ -165,10 +166,7 @@ def _publish(order: dict[str, Any]) -> None:
         said = {"status": outcome.status, "version": outcome.version}
     except HeadstartError as error:
         said = {"status": "error", "error": str(error)}
-    answer = Path(order["answer"])
-    partial = answer.with_suffix(".partial")
-    partial.write_text(json.dumps(said))
-    partial.rename(answer)
+    write_json(Path(order["answer"]), said)
 
 
 def _check(uri: str, known: list[registry.Change], said: list[dict[str, str]], tally: Tally) -> list[registry.Change]:

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from headstart.components.core.images.sample_ranges import CheckedRange, Ranges
-from headstart.components.core.storage.files import WAY_OUT_OF_CACHE, fresh_folder, write_json
+from headstart.components.core.storage.atomic import complete_folder, make_empty_folder
+from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
 from headstart.components.core.storage.manifests import Count, Names, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
@@ -153,7 +154,7 @@ class DatasetWriter:
         max_side: int = 0,
         ranges: Ranges | None = None,
     ) -> None:
-        self._folder = fresh_folder(folder)
+        self._folder = make_empty_folder(folder)
         self._classes = classes
         self._source = source
         self._extra = list(extra)
@@ -187,7 +188,7 @@ class DatasetWriter:
                 *(self._classes, counts, digest, self._source, self._shards),
                 *(self._extra, self._max_side, self._ranges),
             )
-            write_json(self._folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
+            complete_folder(self._folder, MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:
         """Appends one image."""

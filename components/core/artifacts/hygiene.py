@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from headstart.components.core.storage.files import write_json
+from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.manifests import Count, read_manifest
 
 HYGIENE = "hygiene.json"

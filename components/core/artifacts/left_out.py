@@ -5,7 +5,7 @@ A model in use may have learned from them, which gives those near-duplicates awa
 
 from pathlib import Path
 
-from headstart.components.core.storage.files import write_json
+from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.manifests import read_manifest
 
 LEFT_OUT = "left_out.json"

@@ -15,7 +15,8 @@ from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.predictions import probabilities_in, probability_columns
 from headstart.components.core.images.sample_ranges import CheckedRange
 from headstart.components.core.storage import manifests
-from headstart.components.core.storage.files import WAY_OUT_OF_CACHE, sha256_of_file, write_json
+from headstart.components.core.storage.atomic import complete_folder
+from headstart.components.core.storage.files import WAY_OUT_OF_CACHE, sha256_of_file
 from headstart.components.core.storage.manifests import Count, Finite, Names
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.storage.stores.folder import local_folder
@@ -147,7 +148,7 @@ def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, last of all: it completes the artifact."""
     sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
-    write_json(folder / MANIFEST, {"format": FORMAT, **dataclasses.asdict(sealed)})
+    complete_folder(folder, MANIFEST, {"format": FORMAT, **dataclasses.asdict(sealed)})
 
 
 def read_model_info(folder: Path) -> ModelInfo:

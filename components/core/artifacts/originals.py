@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.components.core.images.file_forms import form_of
+from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
 from headstart.components.core.util.errors import HeadstartError
 
@@ -76,7 +77,8 @@ class Originals:
             for path, content in kept
         ]
         numbered = [{"id": str(number), **row} for number, row in enumerate(rows)]
-        pq.write_table(pa.Table.from_pylist(numbered, _SCHEMA), dataset / ORIGINALS, compression="none")
+        with open_atomic(dataset / ORIGINALS) as file:
+            pq.write_table(pa.Table.from_pylist(numbered, _SCHEMA), file, compression="none")
 
 
 def read_originals(dataset: Path) -> list[Original]:

@@ -7,7 +7,7 @@ It holds `out_of_fold.parquet` (predictions, each by a classifier that had not s
 import dataclasses
 from pathlib import Path
 
-from headstart.components.core.storage.files import write_json
+from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.manifests import Count, Finite, read_manifest
 
 PROBE = "probe"

@@ -26,16 +26,15 @@ from headstart.components.core.networks.identity import drop_layer_names, model_
 from headstart.components.core.networks.image_batches import build_augmentation
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import AUTO, END_TO_END
+from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in, write_json
 from headstart.components.core.storage.cache import (
     CACHE,
-    building,
     cache_folder,
     discard,
-    keep,
     make_room,
     touch,
 )
-from headstart.components.core.storage.files import read_json, sha256_of_file, write_json
+from headstart.components.core.storage.files import read_json, sha256_of_file
 from headstart.components.core.storage.stores import NotFound, Tree, open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
@@ -293,7 +292,7 @@ def _download_or_compute(
 ) -> Features:
     """Downloads the wanted features into a folder of entries, or computes those of all parts."""
     dependencies = extraction.dependencies(images)
-    with building(folder) as place:
+    with temporary_folder_in(folder) as place:
         made = [place / _key(each) for each in dependencies]
         for each in made:
             each.mkdir()
@@ -305,7 +304,7 @@ def _download_or_compute(
             extraction.extractor.extract(images.folder, images.views, files, f"record {images.name}")
             for each, file, own in zip(made, files, dependencies, strict=True):
                 write_json(each / _MANIFEST, own | {"sha256": sha256_of_file(file)})
-        entries = [keep(each, folder / each.name) for each in made]
+        entries = [move_into_place(each, folder / each.name) for each in made]
     features = load_features(entries[-1] / _ACTIVATIONS, images.folder)
     _log("record_reused" if downloaded else "recorded", features, images, started)
     if not downloaded:

@@ -18,7 +18,8 @@ from headstart.components.core.artifacts.keras_file import opened_weights
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
-from headstart.components.core.storage.cache import building, cache_folder, discard, keep, make_room, touch
+from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in
+from headstart.components.core.storage.cache import cache_folder, discard, make_room, touch
 from headstart.components.core.storage.files import expanded, sha256_of_file
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -149,9 +150,9 @@ def _downloaded(weights: str, sha256: str) -> Iterator[Path]:
                 yield kept
                 return
             discard(kept)
-        place = stack.enter_context(building(folder))
+        place = stack.enter_context(temporary_folder_in(folder))
         file = _download(weights, place / "weights", sha256)
-        kept = keep(file, folder / f"{key}-{sha256_of_file(file)}")
+        kept = move_into_place(file, folder / f"{key}-{sha256_of_file(file)}")
         make_room(folder, _CACHE_BYTES, kept)
         yield kept
 

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from headstart.components.core.artifacts.history import Step
 from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
 from headstart.components.core.reports.page import render
-from headstart.components.core.storage.files import whole_file
+from headstart.components.core.storage.atomic import open_atomic
 
 TABLE, PAGE = "learning_rate.csv", "learning_rate.html"
 
@@ -144,7 +144,7 @@ def write_range_test(folder: Path, test: RangeTest, about: About) -> None:
         chart=_chart(test, about.stage),
     )
     for name, text in ((TABLE, table.getvalue()), (PAGE, page)):
-        with whole_file(folder / name) as file:
+        with open_atomic(folder / name) as file:
             file.write(text.encode())
 
 

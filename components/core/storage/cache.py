@@ -2,21 +2,18 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.storage.atomic import PARTIAL, remove_at_once
 from headstart.components.core.storage.files import expanded
 from headstart.components.core.util.logs import event
 
 CACHE = "HEADSTART_CACHE"
 """The environment variable that names the folder; empty: `headstart` in the user's cache folder."""
 
-_PARTIAL = ".partial-"
 _instead: dict[str, Path] = {}
-_ABANDONED_SECONDS = 24 * 3600
 
 
 @contextlib.contextmanager
@@ -55,35 +52,10 @@ def cache_folder(kind: str) -> Path | None:
     return folder
 
 
-@contextlib.contextmanager
-def building(folder: Path) -> Iterator[Path]:
-    """A new folder inside of `folder`, to make something in that `keep` then takes; removed at the block's end."""
-    for old in folder.glob(f"{_PARTIAL}*"):
-        # Of processes that were killed. The folder of one that lives is younger.
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-    place = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def keep(made: Path, target: Path) -> Path:
-    """Moves a finished file or folder to its place; where another process was first, its own stays."""
-    try:
-        return made.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
-        return target
-
-
 def discard(entry: Path) -> None:
-    """Removes a file or folder, which nobody finds any more from the first moment on."""
-    with contextlib.suppress(OSError), building(entry.parent) as place:
-        entry.rename(place / entry.name)
+    """Removes an entry, unless another process has done so."""
+    with contextlib.suppress(OSError):
+        remove_at_once(entry)
 
 
 def touch(entry: Path) -> None:
@@ -102,7 +74,7 @@ def make_room(folder: Path, limit: int, spared: Path) -> None:
     """
     found = []
     for entry in folder.iterdir():
-        if not entry.name.startswith(_PARTIAL):
+        if not entry.name.startswith(PARTIAL):
             with contextlib.suppress(OSError):
                 found.append((entry.stat().st_mtime, _bytes(entry), entry))
     total = sum(size for _, size, _ in found)

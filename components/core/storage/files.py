@@ -1,15 +1,14 @@
-"""Folders and files that are either complete or absent."""
+"""Reading files of artifacts, and what every module does with paths."""
 
 import contextlib
 import errno
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from headstart.components.core.util.errors import HeadstartError
 
@@ -30,30 +29,6 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises where there is no such user
 
 
-def fresh_folder(path: Path) -> Path:
-    """Makes `path` an empty folder: a retried step finds what its last attempt left, and must not keep it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
-    path.mkdir(parents=True)
-    return path
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing under a temporary name; it appears when the `with` block ends well, and else never."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
 def full_disk_in_one_line(place: object = "the outputs") -> Iterator[None]:
     """Tells in one line that there was no room for a file; for a `with` block, or in front of a function.
@@ -72,12 +47,6 @@ def full_disk_in_one_line(place: object = "the outputs") -> Iterator[None]:
         raise HeadstartError(
             f"no space left on the disk of {place} or of {tempfile.gettempdir()}; free some, or set TMPDIR"
         ) from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes `value` as indented JSON (no NaN, no infinity), whole or not at all."""
-    with whole_file(path) as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
 def read_json(path: Path, what: str) -> Any:

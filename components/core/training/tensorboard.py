@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from headstart.components.core.artifacts.history import Epoch
-from headstart.components.core.storage.files import fresh_folder
+from headstart.components.core.storage.atomic import make_empty_folder
 
 TRAINING, VALIDATION = "train", "validation"
 
@@ -32,7 +32,7 @@ def write_event_files(folder: Path, stage: str, epochs: list[Epoch]) -> None:
     """
     began = time.time() - sum(epoch.seconds for epoch in epochs)
     for run, events in ((TRAINING, _training(epochs, began)), (VALIDATION, _validation(epochs, began))):
-        path = fresh_folder(folder / stage / run) / _FILE
+        path = make_empty_folder(folder / stage / run) / _FILE
         with tf.io.TFRecordWriter(str(path)) as file:
             file.write(tf.compat.v1.Event(wall_time=began, file_version=_VERSION).SerializeToString())
             for event in events:

@@ -5,22 +5,19 @@ import fcntl
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from headstart.components.core.storage.files import sha256_of_file, whole_file
+from headstart.components.core.storage.atomic import PARTIAL, open_atomic, remove_abandoned
+from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores.objects import Content, NotFound, not_written, overtaken
 from headstart.components.core.storage.stores.tree import Tree, checked
 from headstart.components.core.util.errors import HeadstartError
 
 _LOCK = ".lock"
-_PARTIAL = ".partial"
-_ABANDONED_SECONDS = 3600.0
-"""A file under its temporary name that nobody has written to for so long belongs to a process that was killed."""
 
 
 class DiskTree(Tree):
@@ -57,33 +54,27 @@ class DiskTree(Tree):
         path = self._folder / checked(name)
         with _reading(path):
             file = path.open("rb")
-        with file, _writing(target), whole_file(target) as copy:
+        with file, _writing(target), open_atomic(target) as copy:
             shutil.copyfileobj(file, copy)
         return target
 
     def write(self, name: str, content: Content) -> None:
-        """Writes a file under another name, which it then loses."""
+        """Writes a file atomically."""
         target = self._folder / checked(name)
-        with _opened(content) as file, _writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.parent)
-            with _durable(target, file) as partial:
-                partial.replace(target)
-            _sync(target.parent)
+        with _opened(content) as file, _writing(target), _open_below(target) as copy:
+            shutil.copyfileobj(file, copy)
 
     def replace(self, name: str, content: Content, version: str) -> str:
         """Compares and renames while no other process does."""
         target = self._folder / checked(name)
-        with _opened(content) as file, _writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(target.parent)
-            with _durable(target, file) as partial:
-                written = sha256_of_file(partial)
-                with _locked(self._folder / _LOCK):
-                    if (sha256_of_file(target) if target.is_file() else "") != version:
-                        raise overtaken(target)
-                    partial.replace(target)
-            _sync(target.parent)
+        # The lock is left last, after the rename.
+        with _opened(content) as file, _writing(target), contextlib.ExitStack() as stack, _open_below(target) as copy:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            written = sha256_of_file(Path(copy.name))
+            stack.enter_context(_locked(self._folder / _LOCK))
+            if (sha256_of_file(target) if target.is_file() else "") != version:
+                raise overtaken(target)
         return written
 
     def delete(self, name: str) -> None:
@@ -100,7 +91,7 @@ class DiskTree(Tree):
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name == _LOCK or (path.name.startswith(".") and path.name.endswith(_PARTIAL))
+    return path.name == _LOCK or (path.name.startswith(".") and path.name.endswith(PARTIAL))
 
 
 def _opened(content: Content) -> io.BufferedIOBase:
@@ -108,34 +99,12 @@ def _opened(content: Content) -> io.BufferedIOBase:
 
 
 @contextlib.contextmanager
-def _durable(target: Path, content: io.BufferedIOBase) -> Iterator[Path]:
-    """A file beside `target` whose bytes are on the disk; it is gone in the end unless it was renamed."""
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_PARTIAL}")
-    try:
-        with partial.open("xb") as file:
-            shutil.copyfileobj(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        yield partial
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Sees that what a folder's files are called is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what killed writers have left."""
-    for path in folder.glob(f".*{_PARTIAL}"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
+def _open_below(target: Path) -> Iterator[BinaryIO]:
+    """Opens a file for writing atomically, in a folder that is made if need be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent)
+    with open_atomic(target) as file:
+        yield file
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.stores.addresses import without_secrets
 from headstart.components.core.storage.stores.transfer import (
     Changed,
@@ -127,15 +128,13 @@ class Store(abc.ABC):
             NotFound: There is no such object.
             HeadstartError: It cannot be read or written, or is no longer in that version.
         """
-        partial = target.with_name(target.name + ".partial")
         try:
-            with partial.open("wb") as file:
+            # After a power failure nobody needs it: it lies in a temporary folder, or its checksum is compared.
+            with open_atomic(target, flush=False) as file:
                 self._transfer(uri, file, version)
-            return partial.replace(target)
         except OSError as error:
             raise not_written(target, error) from None
-        finally:
-            partial.unlink(missing_ok=True)
+        return target
 
     def _transfer(self, uri: str, file: io.BufferedIOBase, version: str = "", max_bytes: int | None = None) -> str:
         return transfer(

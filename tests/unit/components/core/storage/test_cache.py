@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.storage.cache import CACHE, building, cache_folder, discard, keep, make_room
+from headstart.components.core.storage.cache import CACHE, cache_folder, discard, make_room
 
 
 def test_folder_is_the_named_one_or_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,28 +16,6 @@ def test_folder_is_the_named_one_or_the_users(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
     assert cache_folder("weights") is None
-
-
-def test_the_first_of_two_that_build_the_same_stays(tmp_path: Path) -> None:
-    with building(tmp_path) as one, building(tmp_path) as other:
-        for place in (one, other):
-            (place / "made").mkdir()
-            (place / "made" / "by").write_text(place.name)
-        assert keep(one / "made", tmp_path / "entry") == keep(other / "made", tmp_path / "entry")
-        first = one.name
-    assert [entry.name for entry in tmp_path.iterdir()] == ["entry"]
-    assert (tmp_path / "entry" / "by").read_text() == first
-
-
-def test_what_killed_processes_left_goes_and_what_is_being_built_stays(tmp_path: Path) -> None:
-    for name, mtime in ((".partial-old", 1), (".partial-new", None)):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").touch()
-        if mtime:
-            os.utime(tmp_path / name, (mtime, mtime))
-    with building(tmp_path):
-        pass
-    assert [entry.name for entry in tmp_path.iterdir()] == [".partial-new"]
 
 
 def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
