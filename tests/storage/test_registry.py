@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from support.faults import Fault, Request
 from support.published import check_version, version_folder
-from support.stores import Stored
+from support.stores import Stored, remove_file
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED, ROLLED_BACK, UNCHANGED
@@ -163,7 +163,7 @@ def test_damaged_version_is_told_and_published_anew(disk: str, models: list[Path
     first = registry.publish_folder(models[0], disk)
     registry.publish_folder(models[1], disk)
     tree, name = open_tree(disk), f"{first.version}/model/model.keras"
-    tree.delete(name) if damage == "missing" else tree.write(name, b"other")
+    remove_file(tree, name) if damage == "missing" else tree.write(name, b"other")
     (version, _) = registry.listing(disk).versions
     said = rf"^version {first.version} at .* is damaged: model/model.keras is .*; publish the model again"
     with pytest.raises(HeadstartError, match=said):
@@ -209,7 +209,7 @@ def test_damaged_version_in_use_is_told_hides_no_other_and_is_mended(
     tree, name = open_tree(disk), f"{second}/version.json"
     if content == b"of another":
         content, _ = tree.read(f"{first}/version.json")
-    tree.delete(name) if content is None else tree.write(name, content)
+    remove_file(tree, name) if content is None else tree.write(name, content)
     told = rf"^version {second} at .* is damaged: {said}.*; publish the model again, or roll back"
     with pytest.raises(HeadstartError, match=told):
         registry.champion(disk)

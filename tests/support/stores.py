@@ -17,6 +17,8 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
+from headstart.components.core.storage.stores import Tree, is_local, open_store
+from headstart.components.core.storage.stores.objects import WritableStore
 from support.faults import Proxy, proxying
 from support.servers import serving
 
@@ -78,6 +80,17 @@ def stored(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
         for name, value in server.environment(proxy.address).items():
             monkeypatch.setenv(name, value)
         yield Stored(server, proxy)
+
+
+def remove_file(tree: Tree, name: str) -> None:
+    """Removes a file of a folder, on disk or in a store, if it is there."""
+    address = f"{tree.address}/{name}"
+    if is_local(address):
+        Path(address).unlink(missing_ok=True)
+    else:
+        store = open_store(address)
+        assert isinstance(store, WritableStore)
+        store.delete(address)
 
 
 class WebServer:

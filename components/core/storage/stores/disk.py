@@ -77,12 +77,6 @@ class DiskTree(Tree):
                 raise overtaken(target)
         return written
 
-    def delete(self, name: str) -> None:
-        """Removes a file."""
-        target = self._folder / checked(name)
-        with _writing(target):
-            target.unlink(missing_ok=True)
-
     def check_writable(self) -> None:
         """Opens a file without a name in the folder, or in the nearest one above it that exists."""
         nearest = next(each for each in (self._folder, *self._folder.parents) if os.path.lexists(each))

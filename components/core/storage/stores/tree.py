@@ -76,14 +76,6 @@ class Tree(abc.ABC):
         """
 
     @abc.abstractmethod
-    def delete(self, name: str) -> None:
-        """Removes a file, if it is there.
-
-        Raises:
-            HeadstartError: It cannot be removed.
-        """
-
-    @abc.abstractmethod
     def check_writable(self) -> None:
         """Finds out whether files can be written, and leaves nothing behind, no new folder either.
 
@@ -126,10 +118,6 @@ class ObjectTree(Tree):
         """Uploads an object on the condition that the generation (Google) or the ETag (S3) is the same."""
         return self._store.write(self._of(name), content, version)
 
-    def delete(self, name: str) -> None:
-        """Removes an object."""
-        self._store.delete(self._of(name))
-
     def check_writable(self) -> None:
         """Asks to replace a version that cannot be there: who may write is told so, and nothing is written."""
         name = f"{PROBE}-{secrets.token_hex(8)}"
@@ -141,7 +129,7 @@ class ObjectTree(Tree):
             # Nobody has asked for a file of that name.
             raise HeadstartError(str(error).replace(f"/{name}", "")) from None
         # A store that ignores the condition has written it.
-        self.delete(name)
+        self._store.delete(self._of(name))
 
     def _of(self, name: str) -> str:
         return f"{self._uri}/{checked(name)}"
