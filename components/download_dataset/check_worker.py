@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from headstart.components.core.images.decoding import Rejected, Undecided, undecided
+from headstart.components.core.images.decoding import RejectedImage, UndecidedRange, find_undecided_range
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.download_dataset.checked_image import Picture, check
 from headstart.components.download_dataset.findings import FINDINGS, findings
@@ -49,9 +49,9 @@ def main() -> None:
             output.flush()
 
 
-def _found(content: bytes, max_side: int, ranges: Ranges | None) -> Picture | Rejected | Undecided:
+def _found(content: bytes, max_side: int, ranges: Ranges | None) -> Picture | RejectedImage | UndecidedRange:
     if ranges is None:
-        return undecided(content) or check(content, max_side, {})
+        return find_undecided_range(content) or check(content, max_side, {})
     return check(content, max_side, ranges)
 
 

@@ -8,7 +8,7 @@ import xxhash
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.images.decoding import Rejected, decode, image_of
+from headstart.components.core.images.decoding import RejectedImage, decode_image, view_as_image
 from headstart.components.core.images.sample_ranges import Range, Ranges
 
 _SAMPLE_SIDE = 128
@@ -24,13 +24,13 @@ class Picture:
             255 each; 16 bytes.
         width: Of `encoded`, in pixels.
         height: Likewise.
-        format: What the file was: see `core.images.decoding.Decoded`.
+        format: What the file was: see `core.images.decoding.DecodedImage`.
         original_bytes: Of the file.
         original_width: Of the file, upright, in pixels.
         original_height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
         sample: Some of the pixels, RGB with a fourth byte, longest side at most 128 of them.
-        form: Form of a deep picture, see `core.images.sample_ranges.form_of`; empty for any other.
+        form: Form of a deep picture, see `core.images.sample_ranges.sample_form`; empty for any other.
         range: The sample values that became black and white; None where `form` is empty.
     """
 
@@ -48,18 +48,18 @@ class Picture:
     range: Range | None = None
 
 
-def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Picture | Rejected:
-    """Decodes a file's bytes, see `core.images.decoding.decode`, and names the picture by its pixels.
+def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Picture | RejectedImage:
+    """Decodes a file's bytes, see `core.images.decoding.decode_image`, and names the picture by its pixels.
 
     What has no bytes of its own to be stored in is stored as PNG.
 
     Args:
         content: The file's bytes.
         max_side: Longest side that is kept, in pixels.
-        ranges: See `core.images.decoding.decode`.
+        ranges: See `core.images.decoding.decode_image`.
     """
-    decoded = decode(content, max_side, ranges)
-    if isinstance(decoded, Rejected):
+    decoded = decode_image(content, max_side, ranges)
+    if isinstance(decoded, RejectedImage):
         return decoded
     height, width, _ = decoded.pixels.shape
     return Picture(
@@ -80,7 +80,7 @@ def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Pictur
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    image_of(pixels).convert("RGB").save(buffer, "PNG", compress_level=1)
+    view_as_image(pixels).convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
@@ -92,7 +92,7 @@ def _pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
 
 def _sample(pixels: NDArray[np.uint8]) -> Image.Image:
     """Some of the pixels: a filtered reduction would cost half a decoding."""
-    image = image_of(pixels)
+    image = view_as_image(pixels)
     factor = max(image.size) / _SAMPLE_SIDE
     if factor <= 1:
         return image

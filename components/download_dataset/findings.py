@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headstart.components.core.images.decoding import Rejected, Undecided
+from headstart.components.core.images.decoding import RejectedImage, UndecidedRange
 from headstart.components.core.images.sample_ranges import Histogram
 from headstart.components.download_dataset.checked_image import Picture
 from headstart.components.download_dataset.image_measures import Measures, measure
@@ -53,7 +53,7 @@ the bytes to store are not the file's own. A deep picture whose range is not kno
 four: the histogram of its samples, without the empty bins."""
 
 
-def findings(checked: Sequence[tuple[bytes, Picture | Rejected | Undecided]]) -> pa.RecordBatch:
+def findings(checked: Sequence[tuple[bytes, Picture | RejectedImage | UndecidedRange]]) -> pa.RecordBatch:
     """Files' bytes and what came of them, as a batch by `FINDINGS`.
 
     All samples are looked at together: between one decoding and the next it takes half as long again, since the
@@ -70,7 +70,7 @@ def findings(checked: Sequence[tuple[bytes, Picture | Rejected | Undecided]]) ->
         _picture(content, each, *next(looks))
         if isinstance(each, Picture)
         else _rejected(each)
-        if isinstance(each, Rejected)
+        if isinstance(each, RejectedImage)
         else _undecided(each)
         for content, each in checked
     ]
@@ -100,12 +100,12 @@ def _picture(
     )
 
 
-def _rejected(rejected: Rejected) -> tuple[object, ...]:
+def _rejected(rejected: RejectedImage) -> tuple[object, ...]:
     detail = rejected.detail.encode("utf-8", "backslashreplace").decode()
     return (*[None] * (len(FINDINGS) - 6), rejected.reason, detail, *[None] * 4)
 
 
-def _undecided(undecided: Undecided) -> tuple[object, ...]:
+def _undecided(undecided: UndecidedRange) -> tuple[object, ...]:
     histogram = undecided.histogram
     bins = np.flatnonzero(histogram.counts)
     found = {

@@ -20,7 +20,7 @@ from types import TracebackType
 import numpy as np
 import pyarrow as pa
 
-from headstart.components.core.images.decoding import Rejected
+from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.sources import Loader, Unreadable
 from headstart.components.core.util.errors import HeadstartError
@@ -93,18 +93,18 @@ def check_all(
         yield from in_order(checking, checkers.check, _batches(itertools.chain.from_iterable(read)), 2 * processes)
 
 
-_Read = tuple[File, bytes | Rejected]
+_Read = tuple[File, bytes | RejectedImage]
 
 
 def _read(files: list[File]) -> list[_Read]:
     return [(file, _content(file)) for file in files]
 
 
-def _content(file: File) -> bytes | Rejected:
+def _content(file: File) -> bytes | RejectedImage:
     try:
         return file.load()
     except Unreadable as error:
-        return Rejected(error.reason, error.detail)
+        return RejectedImage(error.reason, error.detail)
 
 
 def _batches(read: Iterator[_Read]) -> Iterator[list[_Read]]:
@@ -150,7 +150,7 @@ class _Checkers:
         """Checks files, on any thread: as many processes are started as there are threads that call at once."""
         files = [file for file, _ in read]
         contents = [content if isinstance(content, bytes) else b"" for _, content in read]
-        unreadable = [(b"", content) for _, content in read if isinstance(content, Rejected)]
+        unreadable = [(b"", content) for _, content in read if isinstance(content, RejectedImage)]
         readable = [content for _, content in read if isinstance(content, bytes)]
         found = [findings(unreadable)] if unreadable else []
         if readable:
@@ -165,7 +165,7 @@ class _Checkers:
             self._idle.put(checker)
         both = pa.concat_batches(found)
         if unreadable:
-            order = np.argsort(np.argsort([isinstance(content, Rejected) for _, content in read], kind="stable"))
+            order = np.argsort(np.argsort([isinstance(content, RejectedImage) for _, content in read], kind="stable"))
             both = both.take(pa.array(order))
         return Checked(files, contents, both)
 

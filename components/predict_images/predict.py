@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import PROBABILITY
-from headstart.components.core.images.decoding import Rejected, decode, resized
+from headstart.components.core.images.decoding import RejectedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import scaled
 from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
@@ -131,7 +131,7 @@ class _Predictor:
 
     def predict_batch(self, images: list[NamedImage]) -> pa.RecordBatch:
         pixels = [self._pixels(image) for image in images]
-        read = {row: each for row, each in enumerate(pixels) if not isinstance(each, Rejected)}
+        read = {row: each for row, each in enumerate(pixels) if not isinstance(each, RejectedImage)}
         probabilities = np.full((len(images), len(self._model.info.classes)), np.nan)
         if read:
             with self._lock:
@@ -142,17 +142,17 @@ class _Predictor:
             )
         return self._batch(images, pixels, probabilities)
 
-    def _pixels(self, image: NamedImage) -> NDArray[np.float32] | Rejected:
+    def _pixels(self, image: NamedImage) -> NDArray[np.float32] | RejectedImage:
         info = self._model.info
         try:
-            decoded = decode(image.load(), info.max_side, info.ranges)
+            decoded = decode_image(image.load(), info.max_side, info.ranges)
         except Unreadable as error:
-            return Rejected(error.reason, error.detail)
-        if isinstance(decoded, Rejected):
+            return RejectedImage(error.reason, error.detail)
+        if isinstance(decoded, RejectedImage):
             return decoded
         if decoded.range and decoded.is_faint():
             self._warn_of_low_contrast(image, decoded.range, decoded.form)
-        return resized(decoded.pixels, info.image_size)
+        return resize_pixels(decoded.pixels, info.image_size)
 
     def _warn_of_low_contrast(self, image: NamedImage, value_range: tuple[float, float], form: str) -> None:
         number = next(self._low_contrast)
@@ -167,11 +167,11 @@ class _Predictor:
     def _batch(
         self,
         images: list[NamedImage],
-        pixels: list[NDArray[np.float32] | Rejected],
+        pixels: list[NDArray[np.float32] | RejectedImage],
         probabilities: NDArray[np.float64],
     ) -> pa.RecordBatch:
         classes = self._model.info.classes
-        rejected = [each if isinstance(each, Rejected) else None for each in pixels]
+        rejected = [each if isinstance(each, RejectedImage) else None for each in pixels]
         sure = probabilities.max(axis=1) >= self._model.calibration.threshold
         labels = [
             classes[label] if known else None for label, known in zip(probabilities.argmax(axis=1), sure, strict=True)

@@ -18,7 +18,7 @@ from headstart.components.core.artifacts.dataset import read_info
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.images.decoding import Decoded, decode, resized
+from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import scaled
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
@@ -303,8 +303,8 @@ def compare_forms(
 
 def _seen(content: bytes, info: ModelInfo) -> NDArray[np.float32] | None:
     """A file as predictions see it, but for `max_side`; None where they cannot read it here."""
-    decoded = decode(content, 0, info.ranges)
-    return resized(decoded.pixels, info.image_size) if isinstance(decoded, Decoded) else None
+    decoded = decode_image(content, 0, info.ranges)
+    return resize_pixels(decoded.pixels, info.image_size) if isinstance(decoded, DecodedImage) else None
 
 
 def ask_served(saved_model: Path, sample: Sample) -> Answers:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headstart.components.core.images.file_forms import form_of
+from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
 from headstart.components.core.util.errors import HeadstartError
@@ -39,7 +39,7 @@ class Original:
     """A file as it came.
 
     Attributes:
-        form: Its form, see `core.images.file_forms.form_of`.
+        form: Its form, see `core.images.file_forms.file_form`.
         files: Files of that form in all.
         path: Its path in the data.
         content: Its bytes.
@@ -61,7 +61,7 @@ class Originals:
     def add(self, files: Iterable[tuple[str, bytes]]) -> None:
         """Adds files that a decoder has read, path and bytes each."""
         for path, content in files:
-            form = form_of(content)
+            form = file_form(content)
             self._files[form] += 1
             if form not in self._kept and len(self._kept) == _MOST_FORMS:
                 continue

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError, features
 
 from headstart.components.core.images.deep_samples import is_deep, read_deep
-from headstart.components.core.images.sample_ranges import Histogram, Range, Ranges, own_range
-from headstart.components.core.images.unsupported import GIT_LFS, START_BYTES, foreign_file
+from headstart.components.core.images.sample_ranges import Histogram, Range, Ranges, estimate_range
+from headstart.components.core.images.unsupported import GIT_LFS, START_BYTES, identify_unsupported_file
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedImage:
     """A picture that decodes.
 
     Attributes:
@@ -92,7 +92,7 @@ class Decoded:
         height: Likewise.
         camera: Maker and model by EXIF; empty where it does not say.
         form: Form of a deep picture that was read by its range, see
-            `core.images.sample_ranges.form_of`; empty for any other.
+            `core.images.sample_ranges.sample_form`; empty for any other.
         range: The sample values that became black and white; None where `form` is empty.
     """
 
@@ -114,7 +114,7 @@ class Decoded:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedImage:
     """Why a file is no picture one can use.
 
     Attributes:
@@ -128,11 +128,11 @@ class Rejected:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Undecided:
+class UndecidedRange:
     """A deep picture whose range its data set has to decide.
 
     Attributes:
-        form: See `core.images.sample_ranges.form_of`.
+        form: See `core.images.sample_ranges.sample_form`.
         histogram: Of the samples that can be seen.
     """
 
@@ -140,7 +140,7 @@ class Undecided:
     histogram: Histogram
 
 
-def decode(content: bytes, max_side: int, ranges: Ranges | None = None) -> Decoded | Rejected:
+def decode_image(content: bytes, max_side: int, ranges: Ranges | None = None) -> DecodedImage | RejectedImage:
     """Decodes a file's bytes; what it holds decides the format, not its name.
 
     A picture whose bytes every decoder reads alike, and that is small enough, keeps its bytes. Any other is turned
@@ -157,7 +157,7 @@ def decode(content: bytes, max_side: int, ranges: Ranges | None = None) -> Decod
     return _read(content, lambda image: _decoded(image, content, max_side, ranges))
 
 
-def undecided(content: bytes) -> Undecided | None:
+def find_undecided_range(content: bytes) -> UndecidedRange | None:
     """What a deep picture adds to the range of its form; None where a file is none, is damaged, or states a range.
 
     Args:
@@ -166,31 +166,31 @@ def undecided(content: bytes) -> Undecided | None:
     if not content.startswith((b"\x89PNG", b"II", b"MM")):
         return None
 
-    def samples(image: ImageFile.ImageFile) -> Undecided | None:
+    def samples(image: ImageFile.ImageFile) -> UndecidedRange | None:
         if not is_deep(image):
             return None
         deep = read_deep(image, _open(content), content)
-        return None if deep.stated else Undecided(deep.form, Histogram.of(deep.opaque()))
+        return None if deep.stated else UndecidedRange(deep.form, Histogram.of(deep.opaque()))
 
     found = _read(content, samples)
-    return found if isinstance(found, Undecided) else None
+    return found if isinstance(found, UndecidedRange) else None
 
 
-def _read(content: bytes, read: Callable[[ImageFile.ImageFile], T]) -> T | Rejected:
+def _read(content: bytes, read: Callable[[ImageFile.ImageFile], T]) -> T | RejectedImage:
     """Opens a picture and has it read; whatever a decoder raises is a reason to reject it."""
     if not content:
-        return Rejected("empty", "the file has no bytes")
+        return RejectedImage("empty", "the file has no bytes")
     try:
         with _open(content) as image:
             return _wrong_size(image, content) or read(image)
     except UnidentifiedImageError:
         return _unidentified(content)
     except (Image.DecompressionBombError, MemoryError) as error:
-        return Rejected("too large", str(error) or type(error).__name__)
+        return RejectedImage("too large", str(error) or type(error).__name__)
     except Exception as error:
         # Decoders raise whatever a damaged file leads them to: OSError, SyntaxError, ValueError, struct.error.
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
-        return Rejected(reason, " ".join(f"{type(error).__name__}: {error}".split()))
+        return RejectedImage(reason, " ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def _open(content: bytes) -> ImageFile.ImageFile:
@@ -223,7 +223,7 @@ def _heif() -> bool:
     return True
 
 
-def _wrong_size(image: Image.Image, content: bytes) -> Rejected | None:
+def _wrong_size(image: Image.Image, content: bytes) -> RejectedImage | None:
     size = f"{image.width} x {image.height} pixels"
     pixels = image.width * image.height
     most = MAX_PIXELS
@@ -231,31 +231,33 @@ def _wrong_size(image: Image.Image, content: bytes) -> Rejected | None:
         frame = _frame(content)
         most = MAX_COEFFICIENT_BYTES // (2 * frame.components) if frame.scans else MAX_JPEG_PIXELS
         if pixels <= most and not frame.arithmetic and len(content) < pixels // MOST_PIXELS_A_BYTE:
-            return Rejected("truncated", f"{size}, of which {len(content):,} bytes can hold a part at most")
+            return RejectedImage("truncated", f"{size}, of which {len(content):,} bytes can hold a part at most")
     if pixels > most:
-        return Rejected("too large", f"{size}; the most is {most:,} in all")
+        return RejectedImage("too large", f"{size}; the most is {most:,} in all")
     if min(image.size) < MIN_SIDE:
-        return Rejected("too small", f"{size}; the least is {MIN_SIDE} a side")
+        return RejectedImage("too small", f"{size}; the least is {MIN_SIDE} a side")
     if max(image.size) > MAX_ASPECT * min(image.size):
-        return Rejected("strip", f"{size}; one side is more than {MAX_ASPECT} times the other")
+        return RejectedImage("strip", f"{size}; one side is more than {MAX_ASPECT} times the other")
     return None
 
 
-def _unidentified(content: bytes) -> Rejected:
+def _unidentified(content: bytes) -> RejectedImage:
     kind = _iso_format(content)
     if kind == HEIC and not _heif():
-        return Rejected("unsupported", "HEIC; pip install 'headstart[heic]' to read it, or convert it to JPEG")
+        return RejectedImage("unsupported", "HEIC; pip install 'headstart[heic]' to read it, or convert it to JPEG")
     if kind == "AVIF" and not features.check("avif"):
-        return Rejected("unsupported", "AVIF, which this build of Pillow does not read; convert it to JPEG")
+        return RejectedImage("unsupported", "AVIF, which this build of Pillow does not read; convert it to JPEG")
     if kind:
-        return Rejected("damaged", f"{kind} by its first bytes, and the decoder makes nothing of the rest")
-    if found := foreign_file(content[:START_BYTES]):
+        return RejectedImage("damaged", f"{kind} by its first bytes, and the decoder makes nothing of the rest")
+    if found := identify_unsupported_file(content[:START_BYTES]):
         kind, way_out = found
-        return Rejected(GIT_LFS if kind == GIT_LFS else "unsupported", f"{kind}: {way_out}")
-    return Rejected("not an image", f"its first bytes are no known picture's; read are {', '.join(FORMATS)}")
+        return RejectedImage(GIT_LFS if kind == GIT_LFS else "unsupported", f"{kind}: {way_out}")
+    return RejectedImage("not an image", f"its first bytes are no known picture's; read are {', '.join(FORMATS)}")
 
 
-def _decoded(image: ImageFile.ImageFile, content: bytes, max_side: int, ranges: Ranges | None) -> Decoded | Rejected:
+def _decoded(
+    image: ImageFile.ImageFile, content: bytes, max_side: int, ranges: Ranges | None
+) -> DecodedImage | RejectedImage:
     kind = "JPEG" if image.format in _JPEGS else HEIC if image.format == "HEIF" else str(image.format)
     if kind == "PNG":
         damage = _png_damage(content)
@@ -272,19 +274,19 @@ def _decoded(image: ImageFile.ImageFile, content: bytes, max_side: int, ranges: 
         # Before the metadata are looked at: an error in the pixels must not be taken for one of theirs.
         if ranges is not None and is_deep(image):
             deep = read_deep(image, _open(content), content)
-            form, range_of_form = deep.form, deep.stated or ranges.get(deep.form) or own_range(deep.samples)
+            form, range_of_form = deep.form, deep.stated or ranges.get(deep.form) or estimate_range(deep.samples)
             shown = deep.image(*range_of_form)
         image.load()
     orientation, camera = _exif(image)
     if orientation == 1 and keeps_bytes:
-        return Decoded(_pixels(image, content), content, kind, width, height, camera)
+        return DecodedImage(_pixels(image, content), content, kind, width, height, camera)
     if kind == "JPEG":
         _draft(cast(JpegImagePlugin.JpegImageFile, image), max_side)
         image.load()
     try:
         rgb = _to_rgb(shown, kind)
     except ValueError as error:
-        return Rejected("unsupported", f"{kind} of mode {image.mode}: {error}")
+        return RejectedImage("unsupported", f"{kind} of mode {image.mode}: {error}")
     if orientation != 1:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if kind == "JPEG":
@@ -296,7 +298,7 @@ def _decoded(image: ImageFile.ImageFile, content: bytes, max_side: int, ranges: 
     lossy = max(width, height) > max_side and (kind in ("JPEG", "AVIF", HEIC) or content[12:16] == b"VP8 ")
     encoded = _jpeg(reduced) if lossy else b""
     pixels = _pixels(Image.open(io.BytesIO(encoded)) if lossy else reduced, encoded)
-    return Decoded(pixels, encoded, kind, width, height, camera, form, range_of_form)
+    return DecodedImage(pixels, encoded, kind, width, height, camera, form, range_of_form)
 
 
 def _draft(image: JpegImagePlugin.JpegImageFile, max_side: int) -> None:
@@ -361,7 +363,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, bool]]:
         at = end
 
 
-def _png_damage(content: bytes) -> Rejected | None:
+def _png_damage(content: bytes) -> RejectedImage | None:
     """What is wrong with a PNG that its decoders may pass over, each another thing.
 
     Pillow takes wrong checksums of chunks, and stops to look once it has all rows: not at the checksum of what it
@@ -371,7 +373,7 @@ def _png_damage(content: bytes) -> Rejected | None:
     kind, unpacked, rows = b"", 0, 0
     for number, (kind, data, right) in enumerate(_chunks(content)):
         if not right:
-            return Rejected("damaged", "a chunk of the PNG has a wrong checksum")
+            return RejectedImage("damaged", "a chunk of the PNG has a wrong checksum")
         if number == 0:
             rows = _png_bytes(bytes(data)) if kind == b"IHDR" else 0
         if kind == b"IEND":
@@ -381,21 +383,21 @@ def _png_damage(content: bytes) -> Rejected | None:
                 unpacked += len(stream.decompress(data, _UNPACKED_AT_ONCE))
                 data = memoryview(stream.unconsumed_tail)
         except zlib.error as error:
-            return Rejected("damaged", f"the pixels of the PNG cannot be unpacked: {error}")
+            return RejectedImage("damaged", f"the pixels of the PNG cannot be unpacked: {error}")
     while unpacked <= rows and not stream.eof and (more := stream.decompress(b"", _UNPACKED_AT_ONCE)):
         unpacked += len(more)
     if kind != b"IEND":
-        return Rejected("truncated", "a chunk of the PNG is cut off, or its last one missing")
+        return RejectedImage("truncated", "a chunk of the PNG is cut off, or its last one missing")
     if not rows or unpacked > rows:
-        return Rejected(
+        return RejectedImage(
             "damaged", "the PNG has more rows than its size needs" if rows else "the PNG's header is wrong"
         )
     if unpacked < rows:
         found = f"the PNG has {unpacked:,} bytes of rows; its size needs {rows:,}"
-        return Rejected("truncated" if unpacked else "damaged", found)
+        return RejectedImage("truncated" if unpacked else "damaged", found)
     if not stream.eof:
         # What is left of the stream is its checksum.
-        return Rejected("truncated", "the pixels of the PNG end before their checksum")
+        return RejectedImage("truncated", "the pixels of the PNG end before their checksum")
     return None
 
 
@@ -514,13 +516,13 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def image_of(pixels: NDArray[np.uint8]) -> Image.Image:
+def view_as_image(pixels: NDArray[np.uint8]) -> Image.Image:
     """An image of mode RGBX over pixels, uint8 (height, width, 4), where they lie in memory."""
     height, width, _ = pixels.shape
     return Image.frombuffer("RGBX", (width, height), pixels, "raw", "RGBX", 0, 1)
 
 
-def resized(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+def resize_pixels(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """A picture as the classifier's own resizing hands it on.
 
     Pillow's filter for floating-point pixels is TensorFlow's antialiased one, and takes half its time.
@@ -533,5 +535,5 @@ def resized(pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
         (size, size, 3), RGB 0-255.
     """
     shape = (size, size)
-    bands = (band.convert("F").resize(shape, Image.Resampling.BILINEAR) for band in image_of(pixels).split()[:3])
+    bands = (band.convert("F").resize(shape, Image.Resampling.BILINEAR) for band in view_as_image(pixels).split()[:3])
     return np.stack([np.asarray(band) for band in bands], axis=-1)

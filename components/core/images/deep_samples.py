@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from headstart.components.core.images.sample_ranges import Range, form_of, significant_range, to_8_bits
+from headstart.components.core.images.sample_ranges import Range, range_of_significant_bits, sample_form, to_8_bits
 
 _COLOURS = re.compile(r"(RGB|RGBA|RGBX);16[BLN]|[RGBA]")
 _BITS, _PHOTOMETRIC, _DESCRIPTION, _FORMAT, _LEAST, _GREATEST = 258, 262, 270, 339, 340, 341
@@ -23,11 +23,11 @@ _FIRST_CHUNK, _SIGNIFICANT_BITS, _PIXELS = 8, b"sBIT", b"IDAT"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Deep:
+class DeepImage:
     """The samples of a deep picture.
 
     Attributes:
-        form: See `form_of`.
+        form: See `sample_form`.
         samples: Gray (height, width) or RGB (height, width, 3), of the type that the file has.
         opacity: uint16 (height, width); None where there is no transparency.
         inverted: Whether the least value is white.
@@ -67,7 +67,7 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
     return bool(colours) or image.mode in ("F", "I") or image.mode.startswith("I;16")
 
 
-def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile, content: bytes) -> Deep:
+def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile, content: bytes) -> DeepImage:
     """Decodes a deep picture, upright where the decoder turns it, as Pillow does with TIFF.
 
     Args:
@@ -85,11 +85,11 @@ def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile, content: b
             same = samples == np.array(transparent, np.uint16)
             opacity = np.where(same if samples.ndim == 2 else same.all(axis=-1), 0, 2**16 - 1).astype(np.uint16)
         bits = _significant_bits(content, colours=1 if samples.ndim == 2 else 3)
-        stated = significant_range(samples, bits) if bits else None
-        return Deep(form_of("PNG", samples), samples, opacity, False, stated)
+        stated = range_of_significant_bits(samples, bits) if bits else None
+        return DeepImage(sample_form("PNG", samples), samples, opacity, False, stated)
     tags = _tags(image)
     inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    return Deep(form_of("TIFF", samples), samples, opacity, inverted, _stated(tags))
+    return DeepImage(sample_form("TIFF", samples), samples, opacity, inverted, _stated(tags))
 
 
 def _tags(image: ImageFile.ImageFile) -> Any:

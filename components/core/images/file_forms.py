@@ -14,7 +14,7 @@ _SHORTEST = 34
 _ANIMATED, _ALPHA, _EXIF = 0x02, 0x10, 0x08
 
 
-def form_of(content: bytes) -> str:
+def file_form(content: bytes) -> str:
     """The name of a form, such as ``PNG palette 2 transparent``.
 
     Of JPEG, PNG, GIF, BMP and WebP it says more than the format; ``other`` is what is unknown.

@@ -4,10 +4,10 @@ The type of a sample does not say it: cameras and microscopes store 10 or 12 bit
 of them, and floats run to 1, 255 or 10,000. So, in this order:
 
 1. What the file states decides: `SMinSampleValue` and `SMaxSampleValue` or a description (ImageJ's `min=` and `max=`,
-   OME's `SignificantBits`) in a TIFF, an `sBIT` chunk in a PNG (see `significant_range`).
-2. Otherwise what the data set decided for the form (see `form_of`) over all of its files, once: `ranges` in
+   OME's `SignificantBits`) in a TIFF, an `sBIT` chunk in a PNG (see `range_of_significant_bits`).
+2. Otherwise what the data set decided for the form (see `sample_form`) over all of its files, once: `ranges` in
    `dataset.json`, and in `model.json` of what is trained on it, an object from form to ``[black, white]``.
-3. A form that the data set does not have takes the picture's own range: `own_range`.
+3. A form that the data set does not have takes the picture's own range: `estimate_range`.
 
 A dataset or model without the key `ranges` was made before there were any; its pictures are read as they were then.
 """
@@ -57,7 +57,7 @@ _FLOAT_SLACK = 1.05
 _FLOAT_BLACK_SHARE = 1 / 4
 
 
-def form_of(kind: str, samples: NDArray[np.generic]) -> str:
+def sample_form(kind: str, samples: NDArray[np.generic]) -> str:
     """The name of a form: file format, gray or RGB, and the type of the samples, such as ``TIFF gray float32``.
 
     Args:
@@ -99,7 +99,7 @@ def _parts(samples: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (samples[at : at + rows] for at in range(0, len(samples), rows))
 
 
-def significant_range(samples: NDArray[np.uint16], bits: int) -> Range:
+def range_of_significant_bits(samples: NDArray[np.uint16], bits: int) -> Range:
     """The range of a 16-bit PNG whose `sBIT` chunk names fewer significant bits.
 
     The specification wants such samples scaled to all 16 bits, which leaves the lower ones as copies or zeros (PNG,
@@ -114,7 +114,7 @@ def significant_range(samples: NDArray[np.uint16], bits: int) -> Range:
     return 0.0, float(2**bits - 1 if unscaled else 2**16 - 1)
 
 
-def own_range(samples: NDArray[np.generic]) -> Range:
+def estimate_range(samples: NDArray[np.generic]) -> Range:
     """The range of a single picture of whose form nothing is known.
 
     Of unsigned integers: from 0 to the least 2^n - 1 that no sample exceeds, n at least 8. Of other types: as if the

@@ -50,7 +50,7 @@ _OFFICE = {
 _ARRAYS = ("archive of NumPy arrays (.npz)", "save each picture as PNG, in a folder for each class")
 
 
-def foreign_file(start: bytes) -> tuple[str, str] | None:
+def identify_unsupported_file(start: bytes) -> tuple[str, str] | None:
     """What a file is that cannot be read, and what to do about it; None where its first bytes do not say.
 
     Args:
@@ -68,17 +68,17 @@ def foreign_file(start: bytes) -> tuple[str, str] | None:
     return None
 
 
-def foreign_name(name: str) -> tuple[str, str] | None:
+def identify_unsupported_name(name: str) -> tuple[str, str] | None:
     """Likewise by a file's name, which may end in .gz as well, or in the number of a shard: ``-00000-of-00010``."""
     return _SUFFIXES.get(PurePosixPath(_SHARD.sub("", name.lower()).removesuffix(".gz")).suffix)
 
 
 def is_spreadsheet(name: str) -> bool:
     """Whether a file's name is that of a spreadsheet, which may be a table of pictures."""
-    return foreign_name(name) == _SPREADSHEET
+    return identify_unsupported_name(name) == _SPREADSHEET
 
 
-def foreign_zip(path: Path) -> tuple[str, str] | None:
+def identify_unsupported_zip(path: Path) -> tuple[str, str] | None:
     """Likewise for a zip archive that is the form of something else: a spreadsheet, or arrays."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

@@ -9,7 +9,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from headstart.components.core.images.unsupported import START_BYTES, foreign_file, foreign_name, foreign_zip
+from headstart.components.core.images.unsupported import (
+    START_BYTES,
+    identify_unsupported_file,
+    identify_unsupported_name,
+    identify_unsupported_zip,
+)
 from headstart.components.core.sources import bundles, manifest, parquet
 from headstart.components.core.sources.archives import open_tar, open_zip
 from headstart.components.core.sources.columns import Reading
@@ -130,7 +135,9 @@ class _Opening:
                 )
         with path.open("rb") as file:
             start = file.read(START_BYTES)
-        if found := foreign_file(start) or (None if zipfile.is_zipfile(path) else foreign_name(name)):
+        if found := identify_unsupported_file(start) or (
+            None if zipfile.is_zipfile(path) else identify_unsupported_name(name)
+        ):
             raise _foreign(name, found)
         if start.startswith(_GZIP) and manifest.is_manifest(PurePosixPath(name).stem):
             raise _foreign(name, ("compressed table", f"unpack it with `gunzip {PurePosixPath(name).name}`"))
@@ -179,7 +186,7 @@ class _Opening:
         is_tar = start[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR
         if not is_tar and zipfile.is_zipfile(path):
             source = open_zip(name, path, self._stack)
-            if found := foreign_zip(path):
+            if found := identify_unsupported_zip(path):
                 raise _foreign(name, found)
             return self._several(source, depth=depth)
         return self._several(open_tar(name, path), depth=depth, is_tar=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from headstart.components.core.images.unsupported import foreign_name, is_spreadsheet
+from headstart.components.core.images.unsupported import identify_unsupported_name, is_spreadsheet
 from headstart.components.core.sources.columns import Reading, column_of_labels, label_text
 from headstart.components.core.sources.manifest import Matched, entry_of, matched
 from headstart.components.core.sources.packed import Packed
@@ -118,7 +118,7 @@ def contents(source: Source, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
 
 def _refuse_foreign(name: str, paths: Iterable[str]) -> None:
     for path in paths:
-        if found := foreign_name(path):
+        if found := identify_unsupported_name(path):
             kind, way_out = found
             raise HeadstartError(
                 f"data {name!r} holds {path}, which cannot be read, as it is of the kind {kind}; {way_out}"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from headstart.components.core.images.unsupported import foreign_zip
+from headstart.components.core.images.unsupported import identify_unsupported_zip
 from headstart.components.core.sources.columns import Reading
 from headstart.components.core.sources.folder import walk
 from headstart.components.core.sources.packed import Packed
@@ -128,7 +128,7 @@ def _rows(name: str, path: Path, reading: Reading) -> list[Row]:
     if path.stat().st_size > _MAX_BYTES:
         raise HeadstartError(f"manifest {name!r} has more than {_MAX_BYTES:,} bytes; split it")
     if zipfile.is_zipfile(path):
-        kind, way_out = foreign_zip(path) or ("zip archive", "give it the ending .zip")
+        kind, way_out = identify_unsupported_zip(path) or ("zip archive", "give it the ending .zip")
         raise HeadstartError(f"manifest {name!r} cannot be read, as it is of the kind {kind}; {way_out}")
     rows = read_table(name, path.read_bytes(), reading)
     if not rows:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headstart.components.core.images.unsupported import START_BYTES, foreign_file
+from headstart.components.core.images.unsupported import START_BYTES, identify_unsupported_file
 from headstart.components.core.sources.columns import (
     Reading,
     check_labels_are_no_numbers_twice,
@@ -121,7 +121,7 @@ class _Table:
         try:
             with path.open("rb") as start:
                 begins = start.read(START_BYTES)
-            if found := foreign_file(begins):
+            if found := identify_unsupported_file(begins):
                 kind, way_out = found
                 raise HeadstartError(f"{self._where} cannot be read, as it is of the kind {kind}; {way_out}")
             self._is_arrow = not begins.startswith(MAGIC)

@@ -11,7 +11,7 @@ from PIL import Image
 from support.forms import forms, png_chunk
 
 from headstart.components.core.images import decoding
-from headstart.components.core.images.decoding import Rejected
+from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.download_dataset.checked_image import Picture, check
 from headstart.components.publish_model.graph_decoding import decode_batch
@@ -130,10 +130,10 @@ def forms_served(request: pytest.FixtureRequest) -> dict[str, tuple]:
 @pytest.mark.parametrize("form", FORMS)
 def test_form_is_read_as_predictions_read_it(forms_served: dict, form: str) -> None:
     content, pixels, readable, ranges = forms_served[form]
-    decoded = decoding.decode(content, 0, ranges)
-    assert readable == (not isinstance(decoded, Rejected) and form not in ONLY_PILLOW_READS)
+    decoded = decoding.decode_image(content, 0, ranges)
+    assert readable == (not isinstance(decoded, RejectedImage) and form not in ONLY_PILLOW_READS)
     if readable:
-        np.testing.assert_allclose(pixels, decoding.resized(decoded.pixels, SIZE), atol=0.5)
+        np.testing.assert_allclose(pixels, decoding.resize_pixels(decoded.pixels, SIZE), atol=0.5)
 
 
 def resized_header(content: bytes, width: int, height: int) -> bytes:
@@ -187,7 +187,7 @@ def test_sizes_are_judged_before_anything_is_decoded(kind: str) -> None:
 def test_limits_are_those_of_predictions(served: Callable, name: str, size: tuple[int, int]) -> None:
     content = FORMS[name](drawn(*size))
     _, (readable,) = served([content])
-    read = not isinstance(decoding.decode(content, 0), Rejected)
+    read = not isinstance(decoding.decode_image(content, 0), RejectedImage)
     assert readable == read == (min(size) >= 8 and max(size) <= 160)
 
 
@@ -195,9 +195,9 @@ def test_limits_are_those_of_predictions(served: Callable, name: str, size: tupl
 def test_jpeg_above_the_limit_is_reduced_by_its_decoder(served: Callable, progressive: bool) -> None:
     content = file(drawn(96, 96).resize((9600, 9600)), "JPEG", progressive=progressive)
     (pixels,), (readable,) = served([content])
-    decoded = decoding.decode(content, 512)
-    assert readable and not isinstance(decoded, Rejected)
-    np.testing.assert_allclose(pixels, decoding.resized(decoded.pixels, SIZE), atol=3)
+    decoded = decoding.decode_image(content, 512)
+    assert readable and not isinstance(decoded, RejectedImage)
+    np.testing.assert_allclose(pixels, decoding.resize_pixels(decoded.pixels, SIZE), atol=3)
 
 
 def with_run_lengths(bitmap: bytes) -> bytes:

@@ -13,7 +13,7 @@ from support.fuzzed import picture
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
-from headstart.components.core.images.file_forms import form_of
+from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.registry.version_files import SAVED_MODEL
 from headstart.components.core.util.errors import HeadstartError
@@ -44,7 +44,7 @@ from headstart.components.train_head.step import train_head
     ],
 )
 def test_form_is_named(name: str, form: str) -> None:
-    assert form_of(forms()[name](picture())) == form
+    assert file_form(forms()[name](picture())) == form
 
 
 def test_cut_files_have_some_form() -> None:
@@ -52,7 +52,7 @@ def test_cut_files_have_some_form() -> None:
     for encode in forms().values():
         content = encode(picture())
         for kept in (0, 1, 3, 11, 17, 29, 33, 34, 35, 60, 800):
-            assert form_of(content[:kept])
+            assert file_form(content[:kept])
 
 
 @pytest.fixture(scope="module")
@@ -131,4 +131,4 @@ def test_damaged_originals_are_one_line(tmp_path: Path) -> None:
 
 
 def test_rgb_needs_no_form_of_its_own() -> None:
-    assert form_of(png(picture(), RGB, 8)) == "PNG RGB 8"
+    assert file_form(png(picture(), RGB, 8)) == "PNG RGB 8"

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from support.mutations import damaged_pngs, flipped, png_of
 
 from headstart.components.core.images import decoding
-from headstart.components.core.images.decoding import Rejected
+from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.download_dataset.checked_image import Picture, check
 
@@ -29,7 +29,7 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(picture: Picture | Rejected) -> np.ndarray:
+def pixels(picture: Picture | RejectedImage) -> np.ndarray:
     assert isinstance(picture, Picture), picture
     return np.asarray(Image.open(io.BytesIO(picture.encoded)))
 
@@ -119,7 +119,7 @@ def test_picture_is_turned_upright(kind: str, orientation: int) -> None:
 )
 def test_what_cannot_be_used_is_rejected_with_a_reason(content: bytes, reason: str) -> None:
     rejected = check(content, 512)
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedImage)
     assert rejected.reason == reason
     assert rejected.detail
 
@@ -242,8 +242,8 @@ def test_plain_jpegs_have_the_pixels_that_pillow_reads_without_it(monkeypatch: p
     expected = [np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")) for content in contents]
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("Pillow decodes it"))
     for content, shown in zip(contents, expected, strict=True):
-        seen = decoding.decode(content, 512)
-        assert isinstance(seen, decoding.Decoded)
+        seen = decoding.decode_image(content, 512)
+        assert isinstance(seen, decoding.DecodedImage)
         assert seen.encoded == content
         assert (seen.pixels == shown).all()
 
@@ -256,20 +256,20 @@ def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.Mo
         for at in draw.integers(2, len(damaged), draw.integers(1, 4)):
             damaged[at] = draw.integers(256)
         contents.append(bytes(damaged))
-    seen = [decoding.decode(content, 512) for content in contents]
+    seen = [decoding.decode_image(content, 512) for content in contents]
 
     def doubts(*args: object, **options: object) -> None:
         raise ValueError("doubtful")
 
     monkeypatch.setattr(simplejpeg, "decode_jpeg", doubts)
     for content, one in zip(contents, seen, strict=True):
-        other = decoding.decode(content, 512)
-        if isinstance(one, Rejected) or isinstance(other, Rejected):
+        other = decoding.decode_image(content, 512)
+        if isinstance(one, RejectedImage) or isinstance(other, RejectedImage):
             assert one == other
         else:
             assert (one.encoded, one.width, one.height) == (other.encoded, other.width, other.height)
             assert (one.pixels == other.pixels).all()
-    assert len({each.reason if isinstance(each, Rejected) else "accepted" for each in seen}) > 2
+    assert len({each.reason if isinstance(each, RejectedImage) else "accepted" for each in seen}) > 2
 
 
 @pytest.mark.parametrize("size", [(500, 375), (90, 400), (31, 17), (224, 224), (9, 150)])
@@ -277,7 +277,7 @@ def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     for side in (160, 32):
         expected = decode_and_resize(encoded(picture, "PNG"), side).numpy()
-        assert np.abs(decoding.resized(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
+        assert np.abs(decoding.resize_pixels(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
 
 
 def test_prediction_sees_the_pixels_that_are_stored() -> None:
@@ -292,8 +292,8 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
         encoded(big, "WEBP"),
         encoded(big.convert("RGBA"), "PNG"),
     ):
-        seen = decoding.decode(content, 512)
-        assert isinstance(seen, decoding.Decoded)
+        seen = decoding.decode_image(content, 512)
+        assert isinstance(seen, decoding.DecodedImage)
         assert (seen.pixels[..., :3] == pixels(check(content, 512))).all()
         assert (seen.pixels[..., 3] == 255).all()
 
@@ -306,7 +306,7 @@ def test_damage_behind_checksums_is_found_or_read_alike(seed: int) -> None:
         whole = encoded(picture, "PNG")
         for content in damaged_pngs(whole, draw, 300):
             found = check(content, 512)
-            if isinstance(found, Rejected):
+            if isinstance(found, RejectedImage):
                 rejected += 1
             else:
                 kept += found.encoded == content
@@ -474,7 +474,7 @@ def test_what_a_file_states_goes_before_the_data_set() -> None:
         assert isinstance(picture, Picture), picture
         assert picture.range == expected
         stated = expected != (0, 65_535)
-        assert (decoding.undecided(content) is None) == stated
+        assert (decoding.find_undecided_range(content) is None) == stated
 
 
 def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_picture() -> None:
@@ -489,9 +489,9 @@ def test_before_there_were_ranges_the_upper_byte_was_kept() -> None:
 
 def test_eight_bits_are_never_undecided() -> None:
     for kind in ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"):
-        assert decoding.undecided(encoded(Image.fromarray(SMOOTH), kind)) is None
-    assert decoding.undecided(b"") is None
-    assert decoding.undecided(deep_png(GRAY.astype(np.uint16), 0)[:200]) is None
+        assert decoding.find_undecided_range(encoded(Image.fromarray(SMOOTH), kind)) is None
+    assert decoding.find_undecided_range(b"") is None
+    assert decoding.find_undecided_range(deep_png(GRAY.astype(np.uint16), 0)[:200]) is None
 
 
 def test_avif_is_read_upright() -> None:
@@ -524,7 +524,7 @@ def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest
         rejected = check(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
     finally:
         decoding._heif.cache_clear()
-    assert isinstance(rejected, Rejected)
+    assert isinstance(rejected, RejectedImage)
     assert rejected.reason == "unsupported"
     assert "pip install 'headstart[heic]'" in rejected.detail
 
@@ -534,15 +534,17 @@ def test_jpeg_above_the_limit_is_reduced_while_it_is_decoded(monkeypatch: pytest
     content = encoded(big, "JPEG", quality=95)
     monkeypatch.setattr(decoding, "MAX_PIXELS", 200_000)
     for side, size in ((200, (200, 133)), (1200, (375, 250)), (0, (375, 250))):
-        seen = decoding.decode(content, side)
-        assert isinstance(seen, decoding.Decoded), seen
+        seen = decoding.decode_image(content, side)
+        assert isinstance(seen, decoding.DecodedImage), seen
         assert (seen.width, seen.height) == (1500, 1000)
         assert seen.pixels.shape == (*size[::-1], 4)
         assert np.abs(seen.pixels[..., :3].astype(int) - np.asarray(big.resize(size))).mean() < 4
-    assert isinstance(decoding.decode(encoded(big, "PNG"), 200), Rejected)
+    assert isinstance(decoding.decode_image(encoded(big, "PNG"), 200), RejectedImage)
     monkeypatch.setattr(decoding, "MAX_COEFFICIENT_BYTES", 2**20)
-    progressive = decoding.decode(encoded(big, "JPEG", progressive=True), 200)
-    assert isinstance(progressive, Rejected) and progressive.reason == "too large"
-    assert isinstance(decoding.decode(content, 200), decoding.Decoded), "one scan needs no memory for coefficients"
+    progressive = decoding.decode_image(encoded(big, "JPEG", progressive=True), 200)
+    assert isinstance(progressive, RejectedImage) and progressive.reason == "too large"
+    assert isinstance(decoding.decode_image(content, 200), decoding.DecodedImage), (
+        "one scan needs no memory for coefficients"
+    )
     monkeypatch.setattr(decoding, "MAX_JPEG_PIXELS", 10**6)
-    assert isinstance(decoding.decode(content, 200), Rejected)
+    assert isinstance(decoding.decode_image(content, 200), RejectedImage)

@@ -9,8 +9,8 @@ from headstart.components.core.images.sample_ranges import (
     CheckedRange,
     Histogram,
     Range,
-    own_range,
-    significant_range,
+    estimate_range,
+    range_of_significant_bits,
     to_8_bits,
 )
 from headstart.components.core.storage.manifests import read_manifest
@@ -97,17 +97,17 @@ def test_levels_are_linear_and_clipped() -> None:
 
 def test_significant_bits_tell_whether_samples_are_scaled() -> None:
     values = DRAW.integers(0, 4096, (20, 20)).astype(np.uint16)
-    assert significant_range(values, 12) == (0, 4095)
-    assert significant_range(values << 4, 12) == (0, 65_535)
-    assert significant_range(values << 4 | values >> 8, 12) == (0, 65_535)
-    assert significant_range((values >> 8) << 4, 12) == (0, 65_535), "dark, and scaled"
-    assert significant_range(values << 4, 16) == (0, 65_535)
+    assert range_of_significant_bits(values, 12) == (0, 4095)
+    assert range_of_significant_bits(values << 4, 12) == (0, 65_535)
+    assert range_of_significant_bits(values << 4 | values >> 8, 12) == (0, 65_535)
+    assert range_of_significant_bits((values >> 8) << 4, 12) == (0, 65_535), "dark, and scaled"
+    assert range_of_significant_bits(values << 4, 16) == (0, 65_535)
 
 
 def test_own_range_of_a_dark_picture_has_eight_bits() -> None:
-    assert own_range(np.full((9, 9), 40, np.uint16)) == (0, 255)
-    assert own_range(np.full((9, 9), 3000, np.uint16)) == (0, 4095)
-    assert own_range((PICTURES[0] / 255 * 10_000).astype(np.float32)) == pytest.approx((0, 10_000))
+    assert estimate_range(np.full((9, 9), 40, np.uint16)) == (0, 255)
+    assert estimate_range(np.full((9, 9), 3000, np.uint16)) == (0, 4095)
+    assert estimate_range((PICTURES[0] / 255 * 10_000).astype(np.float32)) == pytest.approx((0, 10_000))
 
 
 @dataclasses.dataclass
