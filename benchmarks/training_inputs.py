@@ -59,6 +59,7 @@ from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE
 from headstart.components.core.training.end_to_end import end_to_end
 from headstart.components.core.training.fit import fit
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.train_head.step import train_head
 
 _BATCH = 64
@@ -213,7 +214,7 @@ def step(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     before = _memory()
     with tempfile.TemporaryDirectory() as folder:
         held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
-        train_head(data, held_out, Path(folder, "model"), recipe, 0)
+        train_head(TrainingInputs(data, held_out, recipe, 0), Path(folder, "model"))
         return {"libraries": before, "at_the_end": _memory()}
 
 

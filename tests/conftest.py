@@ -11,6 +11,7 @@ from support.pictures import PER_CLASS
 
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs, evaluate_model
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
@@ -81,7 +82,7 @@ def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def head(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model artifact of a trained head."""
     folder = tmp_path_factory.mktemp("head") / "model"
-    train_head(splits["train"], splits["validation"], folder, HEAD_RECIPE, seed=0)
+    train_head(TrainingInputs(splits["train"], splits["validation"], HEAD_RECIPE, seed=0), folder)
     return folder
 
 

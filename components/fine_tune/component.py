@@ -45,19 +45,18 @@ def fine_tune(
     from pathlib import Path
 
     from headstart.components.core.recipes.recipe import load_recipe
+    from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.fine_tune import step
 
-    asked = load_recipe(recipe, settings).changed(deterministic=deterministic)
-    info = step.fine_tune(
-        Path(head.path),
+    inputs = TrainingInputs(
         Path(train.path),
         Path(validation.path),
-        Path(model.path),
-        asked,
+        load_recipe(recipe, settings).changed(deterministic=deterministic),
         seed,
         record_uri=record_uri,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
     )
+    info = step.fine_tune(Path(head.path), inputs, Path(model.path))
     model.metadata.update(info.metrics)

@@ -70,7 +70,7 @@ def list_data(
 
         Gate(level, floors=Floors(min_accuracy, min_recall, max_slice_drop))
     compared = read_variants(variants) if variants else []
-    trainings = [each.training() for each in compared if each.method != "from_scratch"]
+    trainings = [each.load_recipe() for each in compared if each.method != "from_scratch"]
     if recipe:
         trainings.append(
             load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=int(image_size))

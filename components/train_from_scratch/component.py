@@ -44,19 +44,20 @@ def train_from_scratch(
     from pathlib import Path
 
     from headstart.components.core.recipes.recipe import load_recipe
+    from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.train_from_scratch import step
 
-    asked = load_recipe(recipe, settings).changed(
+    chosen = load_recipe(recipe, settings).changed(
         backbone=backbone, image_size=image_size, deterministic=deterministic
     )
-    info = step.train_from_scratch(
+    inputs = TrainingInputs(
         Path(train.path),
         Path(validation.path),
-        Path(model.path),
-        asked,
+        chosen,
         seed,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
     )
+    info = step.train_from_scratch(inputs, Path(model.path))
     model.metadata.update(info.metrics)

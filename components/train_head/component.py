@@ -50,20 +50,21 @@ def train_head(
     from pathlib import Path
 
     from headstart.components.core.recipes.recipe import load_recipe
+    from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.train_head import step
 
-    asked = load_recipe(recipe, settings).changed(
+    chosen = load_recipe(recipe, settings).changed(
         backbone=backbone, weights=weights, image_size=image_size, deterministic=deterministic
     )
-    info = step.train_head(
+    inputs = TrainingInputs(
         Path(train.path),
         Path(validation.path),
-        Path(model.path),
-        asked,
+        chosen,
         seed,
         record_uri=record_uri,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
     )
+    info = step.train_head(inputs, Path(model.path))
     model.metadata.update(info.metrics)

@@ -35,16 +35,19 @@ def train_variant(
     """
     from pathlib import Path
 
+    from headstart.components.core.recipes.variants import read_variant
+    from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.train_variant import step
 
-    info = step.train_variant(
+    chosen = read_variant(variant)
+    inputs = TrainingInputs(
         Path(train.path),
         Path(validation.path),
-        Path(model.path),
-        variant,
+        chosen.load_recipe(),
         seed,
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
     )
+    info = step.train_variant(inputs, Path(model.path), chosen.name, chosen.method)
     model.metadata.update(info.metrics)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import expanded, full_disk_in_one_line
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import unknown_name
 from headstart.pipelines.cli.options import takes_parameters
 from headstart.pipelines.cli.quiet import import_tensorflow
@@ -32,7 +32,7 @@ from headstart.pipelines.progress.events import (
 
 if TYPE_CHECKING:
     from headstart.components.core.reports.learning_rate import About, RangeTest
-    from headstart.components.core.training.fit import Work
+    from headstart.components.core.training.training_job import TrainingJob
     from headstart.pipelines.progress.display import RunDisplay
 
 HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
@@ -93,18 +93,19 @@ def _find(
     from headstart.components.train_head.step import train_head
     from headstart.pipelines.progress.display import RunDisplay
 
-    recipe, seed = parameters.training().resolved(), parameters.seed
+    recipe = parameters.training().resolved()
     with RunDisplay(console, stages=4 if stage == FINE_TUNING else 3) as display, _told(display):
-        data = _data(parameters, folder, display)
+        train, validation = _data(parameters, folder, display)
+        inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
         import_tensorflow()
         if stage == FINE_TUNING:
             with _shown(display, "train-head"):
-                train_head(*data, folder / HEAD, recipe, seed, parameters.record_uri)
-        with _shown(display, "learning-rate"), _work(stage, folder / HEAD, data, recipe, parameters) as work:
+                train_head(inputs, folder / HEAD)
+        with _shown(display, "learning-rate"), _prepare_job(stage, folder / HEAD, inputs) as job:
             from headstart.components.core.training.range_test import range_test
 
-            made = range_test(work.tail, work.train, work.plan, work.paces, steps)
-    return judged(made), About(stage, work.learn.images, work.plan.training.batch_size, seed)
+            made = range_test(job.tail, job.train_features, job.plan, job.paces, steps)
+    return judged(made), About(stage, job.train_info.images, job.plan.training.batch_size, inputs.seed)
 
 
 def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
@@ -134,23 +135,20 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
 
 
 @contextlib.contextmanager
-def _work(
-    stage: str, head: Path, data: tuple[Path, Path], recipe: Recipe, parameters: Parameters
-) -> Iterator["Work"]:
-    from headstart.components.fine_tune.step import fine_tuning_work
-    from headstart.components.train_from_scratch.step import from_scratch_work
-    from headstart.components.train_head.step import head_work
+def _prepare_job(phase: str, head: Path, inputs: TrainingInputs) -> Iterator["TrainingJob"]:
+    from headstart.components.fine_tune.step import prepare_fine_tuning_job
+    from headstart.components.train_from_scratch.step import prepare_from_scratch_job
+    from headstart.components.train_head.step import prepare_head_job
 
-    seed, record_uri = parameters.seed, parameters.record_uri
-    if stage == HEAD:
-        with head_work(*data, recipe, seed, record_uri) as (work, _):
-            yield work
-    elif stage == FINE_TUNING:
-        with fine_tuning_work(head, *data, recipe, seed, record_uri) as work:
-            yield work
+    if phase == HEAD:
+        with prepare_head_job(inputs) as (job, _):
+            yield job
+    elif phase == FINE_TUNING:
+        with prepare_fine_tuning_job(head, inputs) as job:
+            yield job
     else:
-        with from_scratch_work(*data, recipe, seed) as work:
-            yield work
+        with prepare_from_scratch_job(inputs) as job:
+            yield job
 
 
 @contextlib.contextmanager

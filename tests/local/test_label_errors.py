@@ -10,6 +10,7 @@ from headstart.components.core.artifacts.dataset import read_columns
 from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.artifacts.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_head.step import train_head
@@ -45,7 +46,9 @@ def flipped(photos: Path, mobilenet_v2_weights: Path, tmp_path_factory: pytest.T
     folders = {name: root / name for name in ("train", "validation", "test")}
     split_dataset(root / "wrong", **folders, dealing=Dealing(Shares([900, 100, 100], [])))
     briefly = {"weights": str(mobilenet_v2_weights), "image_size": 128, "head.epochs": 1, "head.augmented_views": 1}
-    train_head(folders["train"], folders["validation"], root / "head", load_recipe(settings=briefly), seed=0)
+    train_head(
+        TrainingInputs(folders["train"], folders["validation"], load_recipe(settings=briefly), seed=0), root / "head"
+    )
     return root
 
 

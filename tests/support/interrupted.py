@@ -68,6 +68,7 @@ def _train(
     settings: dict[str, str],
     disk_seconds: float,
 ) -> None:
+    from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.fine_tune.step import fine_tune
     from headstart.components.train_head.step import train_head
 
@@ -84,6 +85,6 @@ def _train(
     recipe, data = load_recipe(settings=SETTINGS), (splits["train"], splits["validation"])
     # As in a pipeline, what is done is not done again.
     if not (folder / "head" / "model.json").exists():
-        train_head(*data, folder / "head", recipe, 0, checkpoint_uri=checkpoints.get("head", ""))
+        train_head(TrainingInputs(*data, recipe, 0, checkpoint_uri=checkpoints.get("head", "")), folder / "head")
     uri = checkpoints.get("fine_tuning", "")
-    fine_tune(folder / "head", *data, folder / "tuned", recipe, 0, checkpoint_uri=uri)
+    fine_tune(folder / "head", TrainingInputs(*data, recipe, 0, checkpoint_uri=uri), folder / "tuned")

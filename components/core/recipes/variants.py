@@ -40,13 +40,16 @@ class Variant(BaseModel):
     weights: str = ""
     image_size: Annotated[int, Field(ge=0)] = 0
 
-    def training(self) -> Recipe:
-        """The recipe that it is trained by.
+    def load_recipe(self) -> Recipe:
+        """Reads and checks the recipe to train by.
 
         Raises:
-            HeadstartError: There is no such recipe, or something is wrong with it or the settings.
+            HeadstartError: If there is no such recipe, or a key or a value is wrong; the message names the variant.
         """
-        recipe = load_recipe(self.recipe, self.settings)
+        try:
+            recipe = load_recipe(self.recipe, self.settings)
+        except HeadstartError as error:
+            raise HeadstartError(f"variant {self.name!r}: {error}") from None
         return recipe.changed(backbone=self.backbone, weights=self.weights, image_size=self.image_size)
 
 
@@ -55,7 +58,7 @@ DEFAULT_VARIANTS: list[dict[str, Any]] = [{"name": method, "method": method} for
 
 
 def read_variants(values: Any, what: str = "variants") -> list[Variant]:
-    """Reads and checks variants; their recipes are left to `Variant.training`.
+    """Reads and checks variants; their recipes are left to `Variant.load_recipe`.
 
     Args:
         values: A list of mappings with the fields of `Variant`.

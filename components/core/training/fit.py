@@ -1,12 +1,10 @@
 """Training on a record, with the best epoch kept."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
-from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.precision import FLOAT32, use_precision
@@ -23,38 +21,6 @@ from headstart.components.core.training.resume import Saver, restore
 from headstart.components.core.training.step_history import Steps
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-
-
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """What a stage trains, all but trained.
-
-    Attributes:
-        learn: The training set.
-        choose: The validation set.
-        plan: How to train.
-        network: The whole classifier.
-        tail: Of it, from the recorded activations to the output.
-        train: Record of the training set.
-        validation: Record of the validation set.
-        paces: Of the tail's trainable variables; empty: all move alike.
-        checkpoint: Of this training; None: there is none.
-    """
-
-    learn: DatasetInfo
-    choose: DatasetInfo
-    plan: Plan
-    network: keras.Model
-    tail: keras.Model
-    train: Features
-    validation: Features
-    paces: Sequence[Pace] = ()
-    checkpoint: Checkpoint | None = None
-
-    @property
-    def seconds_before(self) -> float:
-        """That the epochs took which training has taken over from its checkpoint."""
-        return self.checkpoint.seconds if self.checkpoint else 0.0
 
 
 class NoEpoch(HeadstartError):

@@ -173,7 +173,7 @@ def test_wrong_variants_are_refused_in_one_line(values: Any, message: str) -> No
 def test_variants_that_came_through_json_have_whole_numbers() -> None:
     variant = read_variants([{"name": "a", "image_size": 64.0}, {"name": "b"}])[0]
     assert variant.image_size == 64 and isinstance(variant.image_size, int)
-    assert not math.isnan(variant.training().head.learning_rate)
+    assert not math.isnan(variant.load_recipe().head.learning_rate)
     assert [each.method for each in read_variants(DEFAULT_VARIANTS)] == ["from_scratch", "head", "fine_tuned"]
     assert VARIANTS == DEFAULT_VARIANTS
 

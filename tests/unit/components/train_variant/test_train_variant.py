@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from headstart.components.core.artifacts.history import Epoch, read_history
-from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.recipes.variants import read_variant
 from headstart.components.core.training import checkpoint
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.train_head.step import train_head
@@ -24,19 +26,25 @@ def variant(name: str, method: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "method": method, "backbone": "sketchnet", "settings": BRIEFLY, **more}
 
 
+def train(values: dict[str, Any], splits: dict[str, Path], model: Path, seed: int = 0, **more: Any) -> ModelInfo:
+    """What the component does."""
+    chosen = read_variant(values)
+    inputs = TrainingInputs(splits["train"], splits["validation"], chosen.load_recipe(), seed, **more)
+    return train_variant(inputs, model, chosen.name, chosen.method)
+
+
 @pytest.fixture(scope="module")
 def tuned(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tmp_path_factory.mktemp("variant") / "model"
-    asked, checkpoints = variant("tuned", "fine_tuned"), str(model.parent / "checkpoints")
-    train_variant(splits["train"], splits["validation"], model, asked, seed=3, checkpoint_uri=checkpoints)
+    train(variant("tuned", "fine_tuned"), splits, model, seed=3, checkpoint_uri=str(model.parent / "checkpoints"))
     return model
 
 
 def test_fine_tuned_is_the_same_as_by_the_single_steps(tuned: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     both = splits["train"], splits["validation"]
     recipe = load_recipe(settings=BRIEFLY | {"backbone": "sketchnet"})
-    train_head(*both, tmp_path / "head", recipe, seed=3)
-    fine_tune(tmp_path / "head", *both, tmp_path / "tuned", recipe, seed=3)
+    train_head(TrainingInputs(*both, recipe, seed=3), tmp_path / "head")
+    fine_tune(tmp_path / "head", TrainingInputs(*both, recipe, seed=3), tmp_path / "tuned")
     alone, made = read_model_info(tmp_path / "tuned"), read_model_info(tuned)
     assert (made.recipe, made.metrics, made.dataset) == (alone.recipe, alone.metrics, alone.dataset)
     for one, other in zip(load_model(tuned).get_weights(), load_model(tmp_path / "tuned").get_weights(), strict=True):
@@ -61,14 +69,8 @@ def test_what_was_interrupted_goes_on_and_the_time_before_counts(
     logged: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(checkpoint, "Epoch", lambda **fields: Epoch(**fields | {"seconds": 1000.0}))
-    info = train_variant(
-        splits["train"],
-        splits["validation"],
-        tmp_path / "model",
-        variant("other", "fine_tuned"),
-        seed=3,
-        checkpoint_uri=str(tuned.parent / "checkpoints"),
-    )
+    checkpoints = str(tuned.parent / "checkpoints")
+    info = train(variant("other", "fine_tuned"), splits, tmp_path / "model", seed=3, checkpoint_uri=checkpoints)
     resumed = [line.split()[1] for line in logged.messages if line.startswith("event=checkpoint_resumed")]
     assert resumed == ["stage=head", "stage=fine_tuning"]
     # Fine-tuning takes over what the head's stage has recorded, and nobody what another variant has.
@@ -82,13 +84,7 @@ def test_what_was_interrupted_goes_on_and_the_time_before_counts(
 
 
 def test_from_scratch(splits: dict[str, Path], tmp_path: Path) -> None:
-    train_variant(
-        splits["train"],
-        splits["validation"],
-        tmp_path / "scratch",
-        variant("scratch", "from_scratch", image_size=32.0),
-        seed=0,
-    )
+    train(variant("scratch", "from_scratch", image_size=32.0), splits, tmp_path / "scratch")
     info = read_model_info(tmp_path / "scratch")
     assert (info.stage, info.image_size) == ("from_scratch", 32)
     assert info.seconds > 0 and info.parameters > 0
@@ -108,20 +104,18 @@ def test_what_is_wrong_names_the_variant(
 ) -> None:
     wrong = variant("mine", "head") | more
     with pytest.raises(HeadstartError, match=message):
-        train_variant(splits["train"], splits["validation"], tmp_path / "model", wrong, seed=0)
+        train(wrong, splits, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_a_head_that_is_not_to_be_tuned_records_nothing_for_tuning(
     splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
-    train_variant(splits["train"], splits["validation"], tmp_path / "model", variant("alone", "head"), seed=3)
+    train(variant("alone", "head"), splits, tmp_path / "model", seed=3)
     recorded = [line for line in logged.messages if line.startswith("event=recorded split=train")]
     assert len(recorded) == 1
 
 
 def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
-        train_variant(
-            splits["train"], splits["validation"], tmp_path / "model", variant("mine", "head"), 0, accelerators=99
-        )
+        train(variant("mine", "head"), splits, tmp_path / "model", accelerators=99)

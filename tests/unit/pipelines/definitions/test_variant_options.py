@@ -25,7 +25,7 @@ def names(**choices: object) -> list[str]:
 def test_without_more_the_three_methods_are_compared() -> None:
     variants = variants_of(Choices(), SHARED)
     assert [(each.name, each.method) for each in variants] == [(m, m) for m in ("from_scratch", "head", "fine_tuned")]
-    assert {each.training().head.epochs for each in variants} == {3}
+    assert {each.load_recipe().head.epochs for each in variants} == {3}
 
 
 def test_backbones_or_recipes_alone_are_compared_fine_tuned() -> None:

@@ -16,6 +16,7 @@ from headstart.components.core.artifacts.originals import ORIGINALS, read_origin
 from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.registry.version_files import SAVED_MODEL
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs as Evaluated
@@ -76,7 +77,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     download_dataset([str(root / "data")], root / "dataset", root / "hygiene.html")
     splits = {name: root / name for name in ("train", "validation", "test")}
     split_dataset(root / "dataset", **splits, dealing=DEALING)
-    train_head(splits["train"], splits["validation"], root / "model", HEAD_RECIPE, seed=0)
+    train_head(TrainingInputs(splits["train"], splits["validation"], HEAD_RECIPE, seed=0), root / "model")
     evaluate_model(
         Evaluated(root / "model", splits["test"], splits["validation"]), root / "evaluation", root / "report.html"
     )

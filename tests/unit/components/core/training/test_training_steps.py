@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,12 +22,17 @@ from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.dataset_predictions import predict_proba
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.saving import load_model
-from headstart.components.core.recipes.recipe import dump_recipe, load_recipe
+from headstart.components.core.recipes.recipe import Recipe, dump_recipe, load_recipe
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
 from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
+
+
+def inputs_of(splits: dict[str, Path], recipe: Recipe, seed: int = 0, **more: Any) -> TrainingInputs:
+    return TrainingInputs(splits["train"], splits["validation"], recipe, seed, **more)
 
 
 def weights_by_layer(model: Path) -> dict[str, list[np.ndarray]]:
@@ -44,7 +50,7 @@ def moved_layers(before: dict[str, list[np.ndarray]], after: dict[str, list[np.n
 def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> Path:
     briefly = {"epochs": 2, "learning_rate": 1e-3, "augmented_views": 1, "batch_size": 16} | settings
     recipe = load_recipe(settings={f"fine_tuning.{key}": value for key, value in briefly.items()})
-    fine_tune(head, splits["train"], splits["validation"], out, recipe, seed=0, tensorboard=out.with_name("events"))
+    fine_tune(head, inputs_of(splits, recipe, tensorboard=out.with_name("events")), out)
     return out
 
 
@@ -92,7 +98,7 @@ def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[st
 def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     # The recipe that the artifact names is complete.
     recipe = load_recipe(dump_recipe(read_model_info(head).recipe))
-    train_head(splits["train"], splits["validation"], tmp_path / "again", recipe, seed=0)
+    train_head(inputs_of(splits, recipe), tmp_path / "again")
     for one, other in zip(load_model(head).get_weights(), load_model(tmp_path / "again").get_weights(), strict=True):
         assert np.array_equal(one, other)
 
@@ -103,7 +109,7 @@ def test_another_head_on_the_same_pictures_passes_none_of_them_through_the_netwo
     recipe = load_recipe(
         settings={"backbone": "sketchnet", "head.augmented_views": 1, "head.hidden_units": 8, "head.epochs": 1}
     )
-    train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=7)
+    train_head(inputs_of(splits, recipe, seed=7), tmp_path / "model")
     assert [line.split()[1] for line in logged.messages if line.startswith("event=record_reused")] == [
         "split=train",
         "split=validation",
@@ -114,13 +120,13 @@ def test_another_head_on_the_same_pictures_passes_none_of_them_through_the_netwo
 def test_weights_with_another_digest_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
     recipe = load_recipe(settings={"backbone": "sketchnet", "weights": __file__, "weights_sha256": "0" * 64})
     with pytest.raises(HeadstartError, match=r"have sha256 .*, not 0000"):
-        train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
+        train_head(inputs_of(splits, recipe), tmp_path / "model")
 
 
 def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_path: Path) -> None:
     briefly = {"epochs": 1, "learning_rate": 100.0, "optimizer": "sgd", "weight_decay": 0.0}
     recipe = load_recipe(settings={"backbone": "sketchnet"} | {f"head.{key}": each for key, each in briefly.items()})
-    info = train_head(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
+    info = train_head(inputs_of(splits, recipe), tmp_path / "model")
     assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
     labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
     said = answers_of(tmp_path / "model", splits)
@@ -140,7 +146,7 @@ def test_data_that_do_not_go_together_are_refused(splits: dict[str, Path], tmp_p
     ):
         (copy / "dataset.json").write_text(json.dumps(facts | change))
         with pytest.raises(HeadstartError, match=message):
-            train_head(copy, splits["validation"], tmp_path / "model", load_recipe(), seed=0)
+            train_head(TrainingInputs(copy, splits["validation"], load_recipe(), seed=0), tmp_path / "model")
 
 
 def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
@@ -214,13 +220,13 @@ def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
         tune(head, splits, tmp_path / "tuned", unfreeze_from="block9")
     settings = {"backbone": "sketchnet", "fine_tuning.unfreeze_from": "block9", "head.epochs": 10**6}
     with pytest.raises(HeadstartError, match=message):
-        train_head(splits["train"], splits["validation"], tmp_path / "head", load_recipe(settings=settings), seed=0)
+        train_head(inputs_of(splits, load_recipe(settings=settings)), tmp_path / "head")
     assert not [*tmp_path.iterdir()]
 
 
 def test_a_gpu_that_was_asked_for_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"head asks for 99 GPU\(s\), and TensorFlow sees .*headstart-gpu"):
-        train_head(splits["train"], splits["validation"], tmp_path / "head", load_recipe(), 0, accelerators=99)
+        train_head(inputs_of(splits, load_recipe(), accelerators=99), tmp_path / "head")
     assert not (tmp_path / "head").exists()
 
 
@@ -231,9 +237,8 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
     recipe = load_recipe(
         "tutorial", settings | {"backbone": "sketchnet", "image_size": 32, "fine_tuning.unfreeze_from": "block3"}
     )
-    both = splits["train"], splits["validation"]
-    train_head(*both, tmp_path / "head", recipe, seed=0)
-    fine_tune(tmp_path / "head", *both, tmp_path / "tuned", recipe, seed=0)
+    train_head(inputs_of(splits, recipe), tmp_path / "head")
+    fine_tune(tmp_path / "head", inputs_of(splits, recipe), tmp_path / "tuned")
     pretrained = build_pretrained_backbone(get_backbone("sketchnet"), 32, "")
     before = {layer.name: layer.get_weights() for layer in pretrained.layers if layer.weights}
     for name in ("head", "tuned"):
@@ -250,7 +255,7 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
 def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
     settings = {"epochs": 2, "augmented_views": 2, "scaling": "unit", "dropout": 0.5}
     recipe = load_recipe(settings={"image_size": 32} | {f"from_scratch.{key}": settings[key] for key in settings})
-    info = train_from_scratch(splits["train"], splits["validation"], tmp_path / "model", recipe, seed=0)
+    info = train_from_scratch(inputs_of(splits, recipe), tmp_path / "model")
     model = load_model(tmp_path / "model")
     assert (info.stage, info.image_size) == ("from_scratch", 32)
     assert model.get_layer("preprocess").scale == pytest.approx(1 / 255)
@@ -261,13 +266,10 @@ def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp
 
 
 def test_full_disk_is_one_line(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    both, recipe = (
-        (splits["train"], splits["validation"]),
-        load_recipe(settings={"fine_tuning.epochs": 1, "fine_tuning.augmented_views": 1}),
-    )
+    recipe = load_recipe(settings={"fine_tuning.epochs": 1, "fine_tuning.augmented_views": 1})
     with small_disk(tmp_path / "small", "1m") as small:
         with pytest.raises(HeadstartError, match="no space left on the disk of the outputs or of /"):
-            fine_tune(head, *both, small / "tuned", recipe, seed=0, checkpoint_uri=str(small / "checkpoints"))
+            fine_tune(head, inputs_of(splits, recipe, checkpoint_uri=str(small / "checkpoints")), small / "tuned")
         assert not (small / "tuned" / "model.json").exists()
         with pytest.raises(HeadstartError, match="no space left on the disk of the outputs or of /"):
             split_dataset(

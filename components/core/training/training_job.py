@@ -1,0 +1,79 @@
+"""A training job: a network, its data and settings, ready to fit."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+
+from headstart.components.core.artifacts.dataset import DatasetInfo
+from headstart.components.core.artifacts.history import Epoch
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.features.compute import Features
+from headstart.components.core.networks.saving import library_versions
+from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.training.checkpoint import Checkpoint
+from headstart.components.core.training.fit import fit
+from headstart.components.core.training.optimizers import Pace
+from headstart.components.core.training.training_inputs import TrainingInputs
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingJob:
+    """One training phase, ready to fit.
+
+    Attributes:
+        inputs: Inputs of the step, the recipe resolved.
+        train_info: Description of the training set.
+        validation_info: Description of the validation set.
+        plan: Hyperparameters and seed of this training phase.
+        network: The whole classifier, which shares its weights with the tail.
+        backbone: Name of the backbone, also of its layer in the network.
+        tail: Model from the cached features to the classifier's output.
+        train_features: Cached features of the training set.
+        validation_features: Cached features of the validation set.
+        paces: One for each trainable variable of the tail; empty: all move alike.
+        checkpoint: Checkpoint of this job; None: there is none.
+    """
+
+    inputs: TrainingInputs
+    train_info: DatasetInfo
+    validation_info: DatasetInfo
+    plan: Plan
+    network: keras.Model
+    backbone: str
+    tail: keras.Model
+    train_features: Features
+    validation_features: Features
+    paces: Sequence[Pace] = ()
+    checkpoint: Checkpoint | None = None
+
+    def fit(self) -> list[Epoch]:
+        """Trains the tail and leaves the weights of the best epoch; see `fit`.
+
+        Raises:
+            NoEpoch: If the loss is not finite in the first epoch.
+        """
+        return fit(self.tail, self.train_features, self.validation_features, self.plan, self.paces, self.checkpoint)
+
+    def describe(self, metrics: dict[str, float], seconds: float) -> ModelInfo:
+        """The trained model's description, without what is known only once it is saved.
+
+        Args:
+            metrics: Figures on the validation set.
+            seconds: Duration of the step in seconds; that of resumed epochs is added.
+        """
+        recipe = self.inputs.recipe
+        return ModelInfo(
+            stage=self.plan.stage,
+            classes=self.train_info.classes,
+            image_size=recipe.image_size,
+            backbone=self.backbone,
+            recipe=recipe.shown(),
+            dataset={"train": self.train_info.digest, "validation": self.validation_info.digest},
+            metrics=metrics,
+            versions=library_versions(),
+            seed=self.inputs.seed,
+            seconds=seconds + (self.checkpoint.seconds if self.checkpoint else 0.0),
+            max_side=self.train_info.max_side,
+            ranges=self.train_info.ranges,
+        )
