@@ -39,7 +39,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.metrics.comparison import BETTER, LEVEL, against_chance, compare
+from headstart.components.core.metrics.comparison import (
+    BETTER,
+    SIGNIFICANCE_LEVEL,
+    compare_predictions,
+    compare_with_chance,
+)
 from headstart.components.core.metrics.statistics import mcnemar
 
 _ACCURACY = 0.95
@@ -80,8 +85,8 @@ def share_better(images: int, gain: float, differ: float, draws: int, seed: int)
         candidate, champion = kinds[random.choice(4, size=images, p=shares)].T
         # Where McNemar's test does not see it, nothing else can make it better: no need for the bootstrap.
         p_better, _ = mcnemar(int((candidate & ~champion).sum()), int((~candidate & champion).sum()))
-        if p_better <= LEVEL:
-            better += compare(predictions(candidate), predictions(champion)).verdict == BETTER
+        if p_better <= SIGNIFICANCE_LEVEL:
+            better += compare_predictions(predictions(candidate), predictions(champion)).verdict == BETTER
     return better / draws
 
 
@@ -97,7 +102,7 @@ def shares_published(images: int, accuracies: Sequence[float], draws: int, seed:
     random = np.random.default_rng(seed)
     per_class = {"a": images - images // 2, "b": images // 2}
     return [
-        sum(against_chance(int(correct), per_class).excluded for correct in random.binomial(images, each, draws))
+        sum(compare_with_chance(int(correct), per_class).excluded for correct in random.binomial(images, each, draws))
         / draws
         for each in accuracies
     ]
@@ -112,7 +117,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     draws = f"{args.equal_draws} draws of equal models, {args.draws} of others, seed {args.seed}"
-    print(f"level {LEVEL}, candidate's accuracy {_ACCURACY}, {draws}")
+    print(f"level {SIGNIFICANCE_LEVEL}, candidate's accuracy {_ACCURACY}, {draws}")
     print("differ  images  " + "  ".join(f"{100 * gain:+.0f} points" if gain else "equal  " for gain in _GAINS))
     for differ in _DIFFER:
         for images in _IMAGES:

@@ -33,7 +33,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import stats
 
-from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.metrics.statistics import wilson_interval
 from headstart.components.core.storage.cache import CACHE
 
 _HERE = Path(__file__).parent
@@ -108,7 +108,7 @@ def report(args: argparse.Namespace) -> None:
     }
     for each in args.methods:
         shares = [sum(split.values()) / len(split) for split in right[each]]
-        low, high = wilson(sum(right[each][0].values()), len(right[each][0]))
+        low, high = wilson_interval(sum(right[each][0].values()), len(right[each][0]))
         print(
             f"{each:10s} {spent[each][:, 0].mean():7.0f} s {spent[each][:, 1].mean():7.0f} processor s"
             f"  accuracy {statistics.mean(shares):.4f}"

@@ -24,8 +24,8 @@ from PIL import Image
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
-from headstart.components.core.metrics.calibration import scaled
-from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.statistics import wilson_interval
 from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
 from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.networks.saving import load_model
@@ -58,7 +58,7 @@ def main() -> None:
     evaluation, test = run / "evaluation", run / "splits" / "test"
     temperature = temperature_of(read_metrics(evaluation))
     evaluated = read_predictions(evaluation / PREDICTIONS)
-    wanted = scaled(evaluated.probabilities, temperature)
+    wanted = apply_temperature(evaluated.probabilities, temperature)
     files = [row.image for row in read_rows(test)]
 
     def report(form: str, file: Path, load: Callable[[], Answer], inputs: Any) -> None:
@@ -68,7 +68,7 @@ def main() -> None:
         said = np.concatenate([answer(part) for part in batches(inputs)])
         predicted = said.argmax(axis=1)
         right = int((predicted == evaluated.labels).sum())
-        low, high = wilson(right, len(said))
+        low, high = wilson_interval(right, len(said))
         off = np.abs(said - wanted)
         bytes_of = sum(each.stat().st_size for each in file.rglob("*")) if file.is_dir() else file.stat().st_size
         print(
@@ -111,7 +111,7 @@ def batches(values: Any) -> Iterator[Any]:
 def of_keras(model: Any, temperature: float) -> Answer:
     """Asks a Keras model about resized pixels."""
     network = remove_resizing(model)
-    return lambda pixels: scaled(to_probabilities(network(pixels, training=False).numpy()), temperature)
+    return lambda pixels: apply_temperature(to_probabilities(network(pixels, training=False).numpy()), temperature)
 
 
 def of_saved_model(folder: Path) -> Answer:

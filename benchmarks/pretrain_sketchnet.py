@@ -22,7 +22,7 @@ from drawings.things import CLASSES
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.metrics.statistics import wilson
+from headstart.components.core.metrics.statistics import wilson_interval
 from headstart.components.core.networks.sketchnet import build_sketchnet
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
@@ -107,7 +107,7 @@ def pretrain(per_class: int, held_out: int, epochs: int, seed: int) -> keras.Mod
     model.fit(batches(train, train_labels, seed), epochs=epochs, shuffle=False, verbose=2)
     guesses = model.predict(test.astype(np.float32) / 127.5 - 1.0, batch_size=256, verbose=0).argmax(axis=1)
     right = int((guesses == test_labels).sum())
-    low, high = wilson(right, len(test))
+    low, high = wilson_interval(right, len(test))
     minutes = (time.monotonic() - started) / 60
     print(
         f"seed {seed}, {base.count_params()} parameters, {epochs} epochs, {minutes:.1f} min: held-out accuracy "

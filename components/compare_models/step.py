@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from headstart.components.core.artifacts.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.metrics import slices
 from headstart.components.core.metrics.comparison import (
     BETTER,
     CANNOT_TELL,
     WORSE,
-    Chance,
+    ChanceComparison,
     Comparison,
-    against_chance,
-    compare,
+    compare_predictions,
+    compare_with_chance,
 )
 from headstart.components.core.metrics.gate import Floors, Gate
+from headstart.components.core.metrics.slices import MIN_SLICE_IMAGES, find_slices
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
@@ -46,7 +46,7 @@ class Decision:
     below: list[str]
     comparison: Comparison | None
     gate: Gate
-    chance: Chance | None = None
+    chance: ChanceComparison | None = None
 
 
 @full_disk_in_one_line()
@@ -93,7 +93,7 @@ def decide(candidate: Predictions, champion: Predictions | None, gate: Gate) -> 
     untested = _untested(candidate, gate.floors)
     if champion is None:
         return _decide_on_first(candidate, gate, below, untested)
-    comparison = compare(candidate, champion, gate.level, gate.min_images)
+    comparison = compare_predictions(candidate, champion, gate.level, gate.min_images)
     if below:
         return Decision(WORSE, _first_of(below), below, comparison, gate)
     return Decision(comparison.verdict, [comparison.reason, *untested], below, comparison, gate)
@@ -105,7 +105,9 @@ def _decide_on_first(candidate: Predictions, gate: Gate, below: list[str], untes
             "there are predictions of no test image, and nothing can be decided; give the test split some"
         )
     sizes = np.bincount(candidate.labels, minlength=len(candidate.classes)).tolist()
-    chance = against_chance(int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level)
+    chance = compare_with_chance(
+        int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level
+    )
     if below:
         return Decision(WORSE, _first_of(below), below, None, gate, chance)
     if chance.excluded or gate.floors.min_accuracy == 0:
@@ -142,9 +144,9 @@ def _below(candidate: Predictions, champion: Predictions | None, floors: Floors)
             below.append(f"recall {right[of_class].mean():.4f} of {name} is below min_recall {floors.min_recall}")
     if champion is not None and floors.max_slice_drop < 1:
         fresh = ~champion.seen
-        for each in slices.slices_of(candidate):
+        for each in find_slices(candidate):
             rows = each.rows & fresh
-            if rows.sum() < slices.MIN_IMAGES:
+            if rows.sum() < MIN_SLICE_IMAGES:
                 continue
             drop = float(np.mean(champion.right[rows]) - np.mean(right[rows]))
             if drop > floors.max_slice_drop + _ROUNDING:

@@ -13,8 +13,8 @@ from headstart.components.core.artifacts.predictions import (
     Predictions,
     read_predictions,
 )
-from headstart.components.core.metrics.comparison import compare
-from headstart.components.core.metrics.statistics import LEVEL, Interval, cross_entropies
+from headstart.components.core.metrics.comparison import compare_predictions
+from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL, Interval, cross_entropies
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.errors import HeadstartError
 
@@ -180,7 +180,7 @@ def tabulate(entrants: list[Entrant]) -> Table:
         float(cross_entropies(each.validation.labels, each.validation.probabilities).mean()) for each in entrants
     ]
     chosen = entrants[int(np.argmin(losses))]
-    level = (1 - LEVEL) / 2 / (len(entrants) - 1)
+    level = (1 - CONFIDENCE_LEVEL) / 2 / (len(entrants) - 1)
     return Table(
         classes=chosen.metrics["classes"],
         test_data=chosen.metrics["test_data"],
@@ -188,7 +188,7 @@ def tabulate(entrants: list[Entrant]) -> Table:
         images=len(chosen.test.labels),
         validation_images=len(chosen.validation.labels),
         chosen=chosen.variant.name,
-        level=LEVEL,
+        level=CONFIDENCE_LEVEL,
         rows=[
             _row(each, loss, None if each is chosen else _difference(each.test, chosen.test, level))
             for each, loss in zip(entrants, losses, strict=True)
@@ -218,7 +218,7 @@ def _row(entrant: Entrant, validation_log_loss: float, difference: Difference | 
 
 
 def _difference(this: Predictions, chosen: Predictions, level: float) -> Difference:
-    found = compare(this, chosen, level, min_images=1)
+    found = compare_predictions(this, chosen, level, min_images=1)
     # Both exist wherever there is an image, and evaluations have some.
     assert found.accuracy_difference is not None and found.accuracy_interval  # noqa: S101 - for the type checker
     assert found.log_loss_difference is not None and found.log_loss_interval  # noqa: S101 - likewise

@@ -26,10 +26,10 @@ from headstart.components.core.artifacts.probe import (
     read_learning_curve,
 )
 from headstart.components.core.artifacts.thumbnails import Shown, read_pictures, write_pictures
-from headstart.components.core.metrics.calibration import scaled
-from headstart.components.core.metrics.comparison import Comparison, compare
-from headstart.components.core.metrics.slices import slices_of
-from headstart.components.core.metrics.statistics import Interval, wilson
+from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.comparison import Comparison, compare_predictions
+from headstart.components.core.metrics.slices import find_slices
+from headstart.components.core.metrics.statistics import Interval, wilson_interval
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import SEED, Figures, figures_of
 from headstart.components.evaluate_model.reliability import Abstention, Calibration, abstentions, calibrate
@@ -156,7 +156,7 @@ def _evaluate(material: Material) -> Evaluation:
     calibration, table = None, []
     if answers:
         calibration = calibrate((answers.labels, answers.probabilities), (final.labels, final.probabilities))
-        scale = functools.partial(scaled, temperature=calibration.temperature)
+        scale = functools.partial(apply_temperature, temperature=calibration.temperature)
         table = abstentions(
             (answers.labels, scale(answers.probabilities)), (final.labels, scale(final.probabilities))
         )
@@ -170,11 +170,11 @@ def _evaluate(material: Material) -> Evaluation:
                 part.value,
                 int(part.rows.sum()),
                 float(final.right[part.rows].mean()),
-                wilson(int(final.right[part.rows].sum()), int(part.rows.sum())),
+                wilson_interval(int(final.right[part.rows].sum()), int(part.rows.sum())),
             )
-            for part in slices_of(final)
+            for part in find_slices(final)
         ],
-        compare(final, runs[IN_USE].predictions) if IN_USE in runs else None,
+        compare_predictions(final, runs[IN_USE].predictions) if IN_USE in runs else None,
         final,
     )
 

@@ -9,12 +9,12 @@ from sklearn.metrics import confusion_matrix
 
 from headstart.components.core.metrics.statistics import (
     Interval,
-    affordable_resamples,
+    choose_resample_count,
     cross_entropies,
+    draw_resamples,
     mean_of_proportions,
-    percentiles,
-    resamples_of,
-    wilson,
+    percentile_interval,
+    wilson_interval,
 )
 from headstart.components.evaluate_model.ranking import ranking_figures
 
@@ -144,7 +144,7 @@ def figures_of(labels: NDArray[np.int64], probabilities: NDArray[np.float64], cl
     correct, images = int(np.trace(matrix)), len(labels)
     support, said, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
     there = support > 0
-    resamples = affordable_resamples(probabilities.size)
+    resamples = choose_resample_count(probabilities.size)
 
     loss = cross_entropies(labels, probabilities)
     tables, mean_losses = _resampled(labels, predicted, loss, len(classes), resamples)
@@ -161,11 +161,11 @@ def figures_of(labels: NDArray[np.int64], probabilities: NDArray[np.float64], cl
         images=images,
         correct=correct,
         accuracy=correct / images,
-        accuracy_interval=wilson(correct, images),
+        accuracy_interval=wilson_interval(correct, images),
         balanced_accuracy=float((right[there] / support[there]).mean()),
         balanced_accuracy_interval=mean_of_proportions(right[there].tolist(), support[there].tolist()),
         log_loss=float(loss.mean()),
-        log_loss_interval=percentiles(np.r_[loss.mean(), mean_losses]),
+        log_loss_interval=percentile_interval(np.r_[loss.mean(), mean_losses]),
         macro=_average(per_class, weights["macro"], tables[0]),
         weighted=_average(per_class, weights["weighted"], tables[0]),
         per_class={
@@ -173,9 +173,9 @@ def figures_of(labels: NDArray[np.int64], probabilities: NDArray[np.float64], cl
                 images=int(support[index]),
                 predicted=int(said[index]),
                 recall=float(per_class["recall"][0, index]),
-                recall_interval=wilson(int(right[index]), int(support[index])),
+                recall_interval=wilson_interval(int(right[index]), int(support[index])),
                 precision=float(per_class["precision"][0, index]),
-                precision_interval=wilson(int(right[index]), int(said[index])),
+                precision_interval=wilson_interval(int(right[index]), int(said[index])),
                 **_estimates({key: per_class[key][:, index] for key in ("f1", "roc_auc", "average_precision")}),
             )
             for index, name in enumerate(classes)
@@ -208,7 +208,7 @@ def _resampled(
         tables[2, row] = np.bincount(labels[hits], weights[hits], classes)
 
     fill(0, np.ones(images, np.int64))
-    for row, weights in enumerate(resamples_of(images, SEED, resamples)):
+    for row, weights in enumerate(draw_resamples(images, SEED, resamples)):
         fill(row + 1, weights)
         means[row] = weights @ loss / images
     return (tables[0], tables[1], tables[2]), means
@@ -245,7 +245,7 @@ def _estimates(samples: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     for key, values in samples.items():
         exists = not np.isnan(values[0])
         estimates[key] = float(values[0]) if exists else None
-        estimates[f"{key}_interval"] = percentiles(values) if exists else None
+        estimates[f"{key}_interval"] = percentile_interval(values) if exists else None
     return estimates
 
 
@@ -254,7 +254,11 @@ def _confusions(matrix: NDArray[np.int64], classes: list[str]) -> list[Confusion
     cells = [(int(matrix[row, column]), int(row), int(column)) for row, column in np.argwhere(matrix)]
     return [
         Confusion(
-            classes[row], classes[column], images, images / int(support[row]), wilson(images, int(support[row]))
+            classes[row],
+            classes[column],
+            images,
+            images / int(support[row]),
+            wilson_interval(images, int(support[row])),
         )
         for images, row, column in sorted(cells, key=lambda cell: (-cell[0], cell[1:]))
         if row != column

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from headstart.components.core.metrics.statistics import resamples_of
+from headstart.components.core.metrics.statistics import draw_resamples
 
 _CELLS_AT_ONCE = 4_000_000
 
@@ -38,7 +38,7 @@ def ranking_figures(
     for start in range(0, classes, at_once):
         some = slice(start, start + at_once)
         ranks = _Ranks(labels, probabilities[:, some].T, start)
-        for row, weights in enumerate(_all_and(resamples_of(images, seed, resamples), images)):
+        for row, weights in enumerate(_all_and(draw_resamples(images, seed, resamples), images)):
             areas[row, some], precisions[row, some] = ranks.areas(weights)
     return areas, precisions
 

@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.metrics.calibration import fit_temperature, logits_of, scaled
+from headstart.components.core.metrics.calibration import apply_temperature, fit_temperature, to_logits
 from headstart.components.core.metrics.statistics import (
-    LEVEL,
+    CONFIDENCE_LEVEL,
     Interval,
-    affordable_resamples,
-    clopper_pearson_lower,
+    choose_resample_count,
+    clopper_pearson_lower_bounds,
     cross_entropies,
-    percentiles,
-    resamples_of,
-    wilson,
+    draw_resamples,
+    percentile_interval,
+    wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import SEED
 
@@ -137,18 +137,18 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
         ece = np.abs(np.bincount(bins, weights * gap, BINS)).sum() / images
         return float(ece), float(weights @ brier / images), float(weights @ loss / images)
 
-    resamples = resamples_of(images, SEED, affordable_resamples(probabilities.size))
+    resamples = draw_resamples(images, SEED, choose_resample_count(probabilities.size))
     values = np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
     counts = np.bincount(bins, minlength=BINS)
     sums = np.bincount(bins, confidence, BINS), np.bincount(bins, right, BINS)
     ece, brier_score, log_loss = values.T
     return Reliability(
         ece=float(ece[0]),
-        ece_interval=percentiles(ece),
+        ece_interval=percentile_interval(ece),
         brier=float(brier_score[0]),
-        brier_interval=percentiles(brier_score),
+        brier_interval=percentile_interval(brier_score),
         log_loss=float(log_loss[0]),
-        log_loss_interval=percentiles(log_loss),
+        log_loss_interval=percentile_interval(log_loss),
         bins=[
             Bin(number / BINS, (number + 1) / BINS, int(count), *(float(each[number]) / int(count) for each in sums))
             if count
@@ -166,12 +166,12 @@ def calibrate(validation: Answers, test: Answers) -> Calibration:
         test: Likewise.
     """
     labels, probabilities = test
-    temperature = fit_temperature(validation[0], logits_of(validation[1]))
+    temperature = fit_temperature(validation[0], to_logits(validation[1]))
     return Calibration(
         temperature=temperature,
         validation_images=len(validation[0]),
         before=reliability(labels, probabilities),
-        after=reliability(labels, scaled(probabilities, temperature)),
+        after=reliability(labels, apply_temperature(probabilities, temperature)),
     )
 
 
@@ -195,9 +195,9 @@ def _abstention(
     falling = confidence[order]
     # A threshold lets in all images of its probability.
     last = np.flatnonzero(np.append(falling[:-1] != falling[1:], True))
-    bounds = clopper_pearson_lower(np.cumsum(right[order])[last], last + 1)
+    bounds = clopper_pearson_lower_bounds(np.cumsum(right[order])[last], last + 1)
     enough = np.flatnonzero(bounds >= wanted)
-    needed = int(np.ceil(np.log(1 - LEVEL) / np.log(wanted)))
+    needed = int(np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(wanted)))
     if not len(enough):
         return Abstention(wanted, None, len(right), needed)
     threshold = float(falling[last[enough[-1]]])
@@ -211,9 +211,9 @@ def _abstention(
         needed,
         answered=images,
         share=images / len(answered),
-        share_interval=wilson(images, len(answered)),
+        share_interval=wilson_interval(images, len(answered)),
         precision=correct / images if images else None,
-        precision_lower=float(clopper_pearson_lower(np.array([correct]), np.array([images]))[0]),
+        precision_lower=float(clopper_pearson_lower_bounds(np.array([correct]), np.array([images]))[0]),
     )
 
 

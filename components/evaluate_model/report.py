@@ -16,9 +16,9 @@ from headstart.components.core.artifacts.probe import (
     read_learning_curve,
 )
 from headstart.components.core.artifacts.thumbnails import Shown, read_pictures
-from headstart.components.core.metrics.calibration import scaled
-from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, against_chance
-from headstart.components.core.metrics.statistics import clopper_pearson_lower
+from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
+from headstart.components.core.metrics.statistics import clopper_pearson_lower_bounds
 from headstart.components.core.reports import page
 from headstart.components.core.reports.charts import Chart
 from headstart.components.core.reports.page import shown
@@ -101,7 +101,7 @@ def verdict(metrics: dict[str, Any]) -> str:
     right = f"{100 * final['accuracy']:.1f} % of {final['images']:,} test pictures right"
     if comparison is None:
         sizes = {name: each["images"] for name, each in final["per_class"].items()}
-        chance = against_chance(round(final["accuracy"] * final["images"]), sizes)
+        chance = compare_with_chance(round(final["accuracy"] * final["images"]), sizes)
         if not chance.excluded and chance.share < 1:
             always = f"always saying {shown(chance.label)} gets {100 * chance.share:.1f} %"
             return f"Not shown to be of use: {right}, and {always}"
@@ -194,11 +194,11 @@ def _reliability(calibration: dict[str, Any] | None) -> str:
 def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> list[tuple[float, int, int, float]]:
     """For each threshold: itself, test images that get an answer, those right, and the bound of the precision."""
     temperature = calibration["temperature"] if calibration else 1.0
-    confidence = scaled(predictions.probabilities, temperature).max(axis=1)
+    confidence = apply_temperature(predictions.probabilities, temperature).max(axis=1)
     thresholds = np.arange(_STEPS + 1) / _STEPS
     answered = np.array([(confidence >= each).sum() for each in thresholds])
     right = np.array([(predictions.right & (confidence >= each)).sum() for each in thresholds])
-    bounds = clopper_pearson_lower(right, answered)
+    bounds = clopper_pearson_lower_bounds(right, answered)
     columns = (thresholds.tolist(), answered.tolist(), right.tolist(), np.round(bounds, 5).tolist())
     return list(zip(*columns, strict=True))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import PROBABILITY
 from headstart.components.core.images.decoding import RejectedImage, decode_image, resize_pixels
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.source import shown
@@ -138,7 +138,7 @@ class _Predictor:
                 predicted = self._predict_proba(np.stack(list(read.values())))
             calibration = self._model.calibration
             probabilities[list(read)] = (
-                scaled(predicted, calibration.temperature) if calibration.calibrated else predicted
+                apply_temperature(predicted, calibration.temperature) if calibration.calibrated else predicted
             )
         return self._batch(images, pixels, probabilities)
 

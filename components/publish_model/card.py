@@ -10,7 +10,7 @@ import jinja2
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.model import ModelInfo
-from headstart.components.core.metrics.comparison import against_chance
+from headstart.components.core.metrics.comparison import compare_with_chance
 from headstart.components.core.registry.version_files import CARD, CARD_JSON
 from headstart.components.core.reports.page import shown
 from headstart.components.core.storage.atomic import write_json
@@ -117,7 +117,7 @@ def _limits(facts: Facts) -> list[str]:
         "The figures hold for pictures like the test images, which came from the same source as the training images.",
     ]
     per_class = metrics["test"]["per_class"]
-    chance = against_chance(
+    chance = compare_with_chance(
         round(metrics["test"]["accuracy"] * metrics["test"]["images"]),
         {name: each["images"] for name, each in per_class.items()},
     )

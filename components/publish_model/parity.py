@@ -19,7 +19,7 @@ from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.printable import quoted
@@ -140,7 +140,7 @@ def sample_of(test: Path, evaluated: Predictions, temperature: float, most: int 
         [evaluated.ids[row] for row in rows],
         [evaluated.paths[row] for row in rows],
         evaluated.classes,
-        scaled(evaluated.probabilities[rows], temperature),
+        apply_temperature(evaluated.probabilities[rows], temperature),
         evaluated.predicted[rows],
     )
 
@@ -274,7 +274,9 @@ def compare_forms(
     if not pixels:
         return {}
     network = remove_resizing(model)
-    wanted = scaled(to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature)
+    wanted = apply_temperature(
+        to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature
+    )
     _, answers = _ask(saved_model, [dataset / ORIGINALS], list(pixels))
     largest = np.abs(answers.probabilities - wanted).max(axis=1)
     ordered = np.sort(wanted, axis=1)

@@ -29,7 +29,7 @@ from headstart.components.core.artifacts.probe import (
 )
 from headstart.components.core.artifacts.thumbnails import Shown, write_pictures
 from headstart.components.core.metrics.calibration import fit_temperature, softmax
-from headstart.components.core.metrics.statistics import LEVEL
+from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
 from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.util.logs import event
@@ -276,7 +276,7 @@ def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int,
         gains.append(_gain(mean_sizes[-last:], drawn[-last:], images))
     last = _FITTED[len(_FITTED) // 2]
     gain = _gain(mean_sizes[-last:], mean_errors[-last:], images)
-    low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(gains, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     spread = 1.96 * errors.std(axis=0, ddof=1)
     return LearningCurve(
         points=[

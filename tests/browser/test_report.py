@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FrameLocator, Page
 
 from headstart.components.core.artifacts.predictions import read_predictions
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.storage.files import read_json
 
 DESK, PHONE = 1040, 400
@@ -61,7 +61,7 @@ def expected(report: Path, threshold: float) -> str:
     folder = report.parent / "evaluation"
     predictions = read_predictions(folder / "predictions.parquet")
     temperature = read_json(folder / "metrics.json", "evaluation")["calibration"]["temperature"]
-    answered = scaled(predictions.probabilities, temperature).max(axis=1) >= threshold
+    answered = apply_temperature(predictions.probabilities, temperature).max(axis=1) >= threshold
     right = predictions.right[answered].mean()
     return f"Answers {100 * answered.mean():.1f} % of the pictures; {100 * right:.1f} % of the answers are right"
 

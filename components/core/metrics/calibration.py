@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes probabilities as sure as they should be."""
+"""Temperature scaling: one number that calibrates probabilities."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +10,32 @@ from headstart.components.core.artifacts.evaluation import HIGHEST_TEMPERATURE, 
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities of each row, (n, classes)."""
+    """Probabilities of logits, (n, classes)."""
     return np.asarray(scipy_softmax(logits.astype(np.float64), axis=1))
 
 
-def logits_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logits of probabilities, which float32 may have rounded to 0, (n, classes)."""
+def to_logits(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits of probabilities, (n, classes); finite where float32 has rounded a probability to 0."""
     return np.log(np.clip(probabilities, np.finfo(np.float32).eps, 1.0))
 
 
-def scaled(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities whose logits are divided by a temperature, (n, classes)."""
-    return softmax(logits_of(probabilities) / temperature)
+def apply_temperature(probabilities: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities after their logits are divided by a temperature, (n, classes)."""
+    return softmax(to_logits(probabilities) / temperature)
 
 
 def fit_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> float:
-    """The temperature that divides logits with the least cross-entropy.
+    """Fits the temperature that minimises the cross-entropy of the divided logits.
 
-    The truth is taken for (n + 1) / (n + 2) sure, as Platt does: where all is right, the temperature would otherwise
-    fall without end.
+    Labels are smoothed to (n + 1) / (n + 2), as Platt does: if every prediction is right, the temperature would
+    otherwise fall without end.
 
     Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017; J. C. Platt, "Probabilistic Outputs
     for Support Vector Machines", 1999.
 
     Args:
-        labels: (n,), n at least 1.
-        logits: (n, classes), two classes or more.
+        labels: Class indices, (n,), n at least 1.
+        logits: Logits, (n, classes), two classes or more.
     """
     images, classes = logits.shape
     doubt = 1 / (images + 2)

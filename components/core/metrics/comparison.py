@@ -1,4 +1,4 @@
-"""Two models on the same test images: which one is better, if that can be told."""
+"""Paired comparison of two models on the same test images, and of one model with chance."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ import numpy as np
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.metrics.statistics import (
     Interval,
-    affordable_resamples,
-    clopper_pearson,
+    choose_resample_count,
+    clopper_pearson_interval,
     cross_entropies,
+    draw_resamples,
     mcnemar,
-    percentiles,
-    resamples_of,
+    percentile_interval,
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quoted
@@ -22,35 +22,36 @@ BETTER = "better"
 WORSE = "worse"
 CANNOT_TELL = "cannot tell"
 
-LEVEL = 0.05
-"""Share of equal models that may be taken for better, and of those that may be taken for worse."""
+SIGNIFICANCE_LEVEL = 0.05
+"""Largest share of equally good models that may be taken for better; likewise for worse."""
 
-MIN_IMAGES = 50
-"""Test images that have to be left for a comparison."""
+MIN_COMPARED_IMAGES = 50
+"""Fewest test images that a comparison needs, without those that the champion has seen."""
 
 _SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A candidate beside the champion, the model in use, on the test images that the champion has not seen.
+    """Comparison of a candidate with the champion on the test images that the champion has not seen.
 
     Attributes:
         verdict: ``better``, ``worse`` or ``cannot tell``.
-        reason: Why, in a sentence.
-        level: Of the tests: the share of equal models that they take for better, at most, and likewise for worse.
-        images: Test images compared.
-        seen: Test images left out: the champion was trained or tuned on them or on near-duplicates.
-        only_candidate: Images that only the candidate gets right.
-        only_champion: Images that only the champion gets right.
-        p_better: McNemar's exact one-sided p-value: how often equal models differ as much in favour of the candidate.
-        p_worse: Likewise in favour of the champion.
-        accuracy: The candidate's, on these images.
-        champion_accuracy: The champion's.
-        accuracy_difference: Candidate less champion; None without images.
-        accuracy_interval: Of it, from the paired bootstrap; each end is a one-sided bound at the level.
-        log_loss_difference: Candidate less champion, in nats; below 0 the candidate is better.
-        log_loss_interval: Likewise.
+        reason: Reason of the verdict in a sentence.
+        level: Significance level: largest share of equally good models taken for better; likewise for worse.
+        images: Number of test images compared.
+        seen: Number of test images left out, as the champion was trained or tuned on them or on near-duplicates.
+        only_candidate: Number of images that only the candidate gets right.
+        only_champion: Number of images that only the champion gets right.
+        p_better: McNemar's exact one-sided p-value for a better candidate.
+        p_worse: McNemar's exact one-sided p-value for a better champion.
+        accuracy: Accuracy of the candidate on these images; None without images, like all that follow.
+        champion_accuracy: Accuracy of the champion on these images.
+        accuracy_difference: Accuracy of the candidate minus that of the champion.
+        accuracy_interval: Its interval from the paired bootstrap; each end is a one-sided bound at `level`.
+        log_loss_difference: Log loss of the candidate minus that of the champion, in nats; below 0 the candidate is
+            better.
+        log_loss_interval: Its interval, likewise.
     """
 
     verdict: str
@@ -71,16 +72,16 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True)
-class Chance:
-    """A model beside the one that always answers with the most frequent class of the test images.
+class ChanceComparison:
+    """Comparison of a model with always predicting the most frequent class of the test images.
 
     Attributes:
-        excluded: Whether the model's accuracy is shown to be higher: its interval lies above `share`.
-        label: The most frequent class.
-        share: The share of the test images that is of it.
+        excluded: True if the model is shown to be better: the interval of its accuracy lies above `share`.
+        label: Most frequent class.
+        share: Share of the test images in that class.
         accuracy: Accuracy of the model.
-        interval: Exact interval (Clopper and Pearson) of this accuracy, each end a one-sided bound at the level.
-        level: Share of models no better than chance for which `excluded` is true, at most.
+        interval: Exact interval (Clopper and Pearson) of the accuracy; each end is a one-sided bound at `level`.
+        level: Largest share of models no better than chance for which `excluded` is true.
         images: Number of test images.
     """
 
@@ -93,50 +94,57 @@ class Chance:
     images: int
 
     def in_words(self) -> str:
-        """The accuracy with its interval and what it is held against, as a clause."""
+        """The accuracy, its interval and the accuracy of chance as a clause."""
         low, high = self.interval
         always = f"{self.share:.4f} that always answering {quoted(self.label)} reaches"
-        # An end that rounds to the share must not look as if it were equal to it.
+        # Four digits, as rounding must not make the bound look equal to the share.
         return (
             f"accuracy {self.accuracy:.4f} on {self.images} test images ({100 * (1 - 2 * self.level):g} % interval "
             f"{low:.4f} to {high:.4f}) {'is above' if self.excluded else 'is not shown to be above'} the {always}"
         )
 
 
-def against_chance(correct: int, per_class: Mapping[str, int], level: float = LEVEL) -> Chance:
-    """Tells whether an accuracy can be had without looking at the images.
+def compare_with_chance(
+    correct: int, per_class: Mapping[str, int], level: float = SIGNIFICANCE_LEVEL
+) -> ChanceComparison:
+    """Tests if an accuracy is better than chance, which is the share of the most frequent class.
 
-    Chance is the share of the most frequent class. The test is exact and one-sided: of models that are no better, at
-    most the share `level` passes, on any number of images.
+    The test is exact and one-sided: at most the share `level` of models that are no better passes, on any number of
+    images.
 
     Args:
         correct: Number of test images that the model gets right.
         per_class: Number of test images of each class; at least one image in all.
-        level: Level of the test.
+        level: Significance level of the test.
     """
     images = sum(per_class.values())
     label, most = max(per_class.items(), key=lambda item: item[1])
-    interval = clopper_pearson(correct, images, 1 - 2 * level)
-    return Chance(interval[0] > most / images, label, most / images, correct / images, interval, level, images)
+    interval = clopper_pearson_interval(correct, images, 1 - 2 * level)
+    return ChanceComparison(
+        interval[0] > most / images, label, most / images, correct / images, interval, level, images
+    )
 
 
-def compare(
-    candidate: Predictions, champion: Predictions, level: float = LEVEL, min_images: int = MIN_IMAGES
+def compare_predictions(
+    candidate: Predictions,
+    champion: Predictions,
+    level: float = SIGNIFICANCE_LEVEL,
+    min_images: int = MIN_COMPARED_IMAGES,
 ) -> Comparison:
-    """Compares two models, image by image.
+    """Compares the predictions of two models on the same test images.
 
-    Accuracy decides, by McNemar's exact test: of two equal models, at most the share `level` is taken for better, on
-    any number of images. A model whose accuracy is better and whose log loss is worse, by the paired bootstrap, is
-    not called better: it has become surer of its mistakes.
+    Accuracy decides, by McNemar's exact test: of equally good models, at most the share `level` is taken for better,
+    on any number of images. A candidate with better accuracy but worse log loss, by the paired bootstrap, is not
+    called better: it is surer of its mistakes.
 
     Args:
-        candidate: Of the new model.
-        champion: Of the model in use, on the same images in the same order.
-        level: Of the tests.
-        min_images: Images that have to be left when those that the champion has seen are gone.
+        candidate: Predictions of the candidate.
+        champion: Predictions of the champion, on the same images in the same order.
+        level: Significance level of the tests.
+        min_images: Fewest images that must be left without those that the champion has seen.
 
     Raises:
-        HeadstartError: They are predictions of different images or classes.
+        HeadstartError: If the predictions are of different images or classes.
     """
     if candidate.ids != champion.ids or candidate.classes != champion.classes:
         raise HeadstartError(
@@ -164,9 +172,11 @@ def compare(
         axis=1,
     )
     means = [differences.mean(axis=0)]
-    means += [weights @ differences / images for weights in resamples_of(images, _SEED, affordable_resamples(images))]
+    means += [
+        weights @ differences / images for weights in draw_resamples(images, _SEED, choose_resample_count(images))
+    ]
     accuracy, log_loss = np.array(means).T
-    log_loss_interval = percentiles(log_loss, 1 - 2 * level)
+    log_loss_interval = percentile_interval(log_loss, 1 - 2 * level)
     verdict, reason = _verdict(level, only_candidate, only_champion, p_better, p_worse, log_loss_interval[0] > 0)
     return Comparison(
         verdict,
@@ -175,7 +185,7 @@ def compare(
         accuracy=float(right.mean()),
         champion_accuracy=float(champion_right.mean()),
         accuracy_difference=float(accuracy[0]),
-        accuracy_interval=percentiles(accuracy, 1 - 2 * level),
+        accuracy_interval=percentile_interval(accuracy, 1 - 2 * level),
         log_loss_difference=float(log_loss[0]),
         log_loss_interval=log_loss_interval,
     )

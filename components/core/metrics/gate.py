@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from headstart.components.core.metrics.comparison import LEVEL, MIN_IMAGES
+from headstart.components.core.metrics.comparison import MIN_COMPARED_IMAGES, SIGNIFICANCE_LEVEL
 from headstart.components.core.util.errors import HeadstartError
 
 ABOVE_CHANCE = -1.0
@@ -47,8 +47,8 @@ class Gate:
         HeadstartError: If `level` is outside (0, 0.5).
     """
 
-    level: float = LEVEL
-    min_images: int = MIN_IMAGES
+    level: float = SIGNIFICANCE_LEVEL
+    min_images: int = MIN_COMPARED_IMAGES
     floors: Floors = dataclasses.field(default_factory=Floors)
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from headstart.components.compare_models.step import compare_models, decide
 from headstart.components.core.artifacts.predictions import Predictions, read_predictions, write_predictions
-from headstart.components.core.metrics.comparison import against_chance, compare
+from headstart.components.core.metrics.comparison import compare_predictions, compare_with_chance
 from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.util.errors import HeadstartError
 
@@ -44,20 +44,22 @@ def right(of: int, wrong: range) -> np.ndarray:
 
 def test_better_worse_and_cannot_tell() -> None:
     good, bad = predictions(right(500, range(10))), predictions(right(500, range(40)))
-    better = compare(good, bad)
+    better = compare_predictions(good, bad)
     assert (better.verdict, better.only_candidate, better.only_champion) == ("better", 30, 0)
     assert better.accuracy_difference == pytest.approx(30 / 500)
     assert better.accuracy_interval is not None and better.accuracy_interval[0] > 0
     assert better.log_loss_interval is not None and better.log_loss_interval[1] < 0
-    assert compare(bad, good).verdict == "worse"
-    assert compare(good, good).verdict == "cannot tell"
-    assert compare(good, predictions(right(500, range(13)))).verdict == "cannot tell", "3 images are no proof"
+    assert compare_predictions(bad, good).verdict == "worse"
+    assert compare_predictions(good, good).verdict == "cannot tell"
+    assert compare_predictions(good, predictions(right(500, range(13)))).verdict == "cannot tell", (
+        "3 images are no proof"
+    )
 
 
 def test_a_model_that_became_surer_of_its_mistakes_is_not_called_better() -> None:
     candidate = predictions(right(500, range(30)), sure=0.9999999)
     champion = predictions(right(500, range(42)), sure=0.9)
-    found = compare(candidate, champion)
+    found = compare_predictions(candidate, champion)
     assert found.p_better < 0.05 and found.log_loss_difference is not None and found.log_loss_difference > 0
     assert found.verdict == "cannot tell" and "surer of its mistakes" in found.reason
 
@@ -67,18 +69,18 @@ def test_images_that_the_champion_saw_are_left_out_and_counted() -> None:
     seen[:400] = True
     candidate = predictions(right(500, range(50)))
     champion = predictions(right(500, range(400, 460)), seen=seen)
-    found = compare(candidate, champion)
+    found = compare_predictions(candidate, champion)
     assert (found.verdict, found.images, found.seen) == ("better", 100, 400)
     assert (found.accuracy, found.champion_accuracy) == (1.0, 0.4)
-    few = compare(candidate, champion, min_images=101)
+    few = compare_predictions(candidate, champion, min_images=101)
     assert few.verdict == "cannot tell" and "only 100 of 500 test images are left" in few.reason
-    none = compare(candidate, dataclasses.replace(champion, seen=np.ones(500, bool)), min_images=0)
+    none = compare_predictions(candidate, dataclasses.replace(champion, seen=np.ones(500, bool)), min_images=0)
     assert (none.verdict, none.images, none.accuracy) == ("cannot tell", 0, None)
 
 
 def test_predictions_of_other_images_are_refused() -> None:
     with pytest.raises(HeadstartError, match="answer different images"):
-        compare(predictions(right(5, range(0))), predictions(right(6, range(0))))
+        compare_predictions(predictions(right(5, range(0))), predictions(right(6, range(0))))
 
 
 def test_first_publication_needs_the_floors() -> None:
@@ -128,7 +130,7 @@ def test_of_models_that_guess_no_more_than_the_level_is_published(images: int, c
     per_class = {str(name): number for name, number in Counter(labels.tolist()).items()}
     draws = 2_000
     passed = sum(
-        against_chance(correct, per_class).excluded for correct in random.binomial(images, most / images, draws)
+        compare_with_chance(correct, per_class).excluded for correct in random.binomial(images, most / images, draws)
     )
     # 0.05, and three standard deviations of the simulation.
     assert passed / draws < 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)

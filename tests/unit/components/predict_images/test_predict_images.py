@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
 from headstart.components.core.sources import Unreadable
@@ -43,7 +43,7 @@ def sure(run_output: Path) -> tuple[float, float]:
     metrics = json.loads((run_output / "evaluation" / METRICS).read_text())
     predictions = read_predictions(run_output / "evaluation" / PREDICTIONS)
     temperature = metrics["calibration"]["temperature"]
-    confidence = np.sort(scaled(predictions.probabilities, temperature).max(axis=1))
+    confidence = np.sort(apply_temperature(predictions.probabilities, temperature).max(axis=1))
     return float(confidence[4:6].mean()), temperature
 
 
@@ -72,7 +72,7 @@ def test_original_files_get_the_answers_of_the_evaluation(
     assert calibrated.stderr == ""
     rows = lines(calibrated)
     _, temperature = sure(run_output)
-    assert np.abs(probabilities(rows) - scaled(evaluated.probabilities, temperature)).max() < 1e-3
+    assert np.abs(probabilities(rows) - apply_temperature(evaluated.probabilities, temperature)).max() < 1e-3
     assert [row["label"] for row in rows] == [evaluated.classes[label] for label in evaluated.predicted]
     assert [row["file"] for row in rows] == list(map(str, files))
 
@@ -149,7 +149,7 @@ def test_it_abstains_below_the_threshold_of_the_wanted_precision(
     files = [pictures / path for path in evaluated.paths]
     table = tmp_path / "answers.parquet"
     assert run(folder, *files, "--precision", "0.95", "--output", table).stdout == ""
-    known = scaled(evaluated.probabilities, temperature).max(axis=1) >= threshold
+    known = apply_temperature(evaluated.probabilities, temperature).max(axis=1) >= threshold
     assert known.sum() == 15
     rows = pq.read_table(table).to_pylist()
     assert [row["abstained"] for row in rows] == (~known).tolist()

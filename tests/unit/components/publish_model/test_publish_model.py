@@ -31,7 +31,7 @@ from headstart.components.core.artifacts.evaluation import read_metrics, tempera
 from headstart.components.core.artifacts.model import MODEL, ModelInfo
 from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.images.decoding import MAX_PIXELS
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, champion
@@ -203,13 +203,15 @@ def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs
     assert (saved_model["images"], saved_model["same_label"]) == (20, 20)
     assert saved_model["largest_difference"] < 1e-5
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
-    assert np.abs(scaled(evaluated, temperature) - evaluated).max() > 0.01, "the temperature makes a difference"
+    assert np.abs(apply_temperature(evaluated, temperature) - evaluated).max() > 0.01, (
+        "the temperature makes a difference"
+    )
 
 
 def test_other_forms_say_the_same(card: dict, version: Path, inputs: Inputs) -> None:
     """In 8 bits only pictures of which the model is unsure may get another label."""
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
-    said = scaled(evaluated, temperature_of(read_metrics(inputs.evaluation)))
+    said = apply_temperature(evaluated, temperature_of(read_metrics(inputs.evaluation)))
     sure = (np.abs(said[:, 0] - 0.5) > 0.1).sum()
     assert set(card["exports"]) == set(EXPORTS)
     for name, each in card["exports"].items():

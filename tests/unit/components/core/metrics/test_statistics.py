@@ -14,16 +14,16 @@ from sklearn.metrics import (
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from headstart.components.core.metrics.calibration import fit_temperature, logits_of, scaled
+from headstart.components.core.metrics.calibration import apply_temperature, fit_temperature, to_logits
 from headstart.components.core.metrics.statistics import (
-    clopper_pearson,
-    clopper_pearson_lower,
+    clopper_pearson_interval,
+    clopper_pearson_lower_bounds,
     cross_entropies,
+    draw_resamples,
     mcnemar,
     mean_of_proportions,
-    percentiles,
-    resamples_of,
-    wilson,
+    percentile_interval,
+    wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import figures_of
 from headstart.components.evaluate_model.reliability import BINS, abstentions, reliability
@@ -65,14 +65,14 @@ each_case = pytest.mark.parametrize(("labels", "probabilities"), CASES.values(),
 
 @pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
 def test_wilson(successes: int, trials: int) -> None:
-    assert wilson(successes, trials) == pytest.approx(
+    assert wilson_interval(successes, trials) == pytest.approx(
         proportion_confint(successes, trials, method="wilson"), abs=1e-9
     )
 
 
 @pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
 def test_clopper_pearson(successes: int, trials: int) -> None:
-    (ours,) = clopper_pearson_lower(np.array([successes]), np.array([trials]))
+    (ours,) = clopper_pearson_lower_bounds(np.array([successes]), np.array([trials]))
     # A one-sided bound at 95 % is the lower end of the two-sided interval at 90 %.
     theirs, _ = proportion_confint(successes, trials, alpha=0.1, method="beta")
     assert ours == pytest.approx(0.0 if np.isnan(theirs) else theirs, abs=1e-12)
@@ -84,11 +84,11 @@ def test_clopper_pearson(successes: int, trials: int) -> None:
 @pytest.mark.parametrize(("successes", "trials"), PROPORTIONS)
 def test_clopper_pearson_interval(successes: int, trials: int, level: float) -> None:
     exact = binomtest(successes, trials).proportion_ci(level, method="exact")
-    assert clopper_pearson(successes, trials, level) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    assert clopper_pearson_interval(successes, trials, level) == pytest.approx((exact.low, exact.high), abs=1e-9)
 
 
 def test_clopper_pearson_of_nothing_promises_nothing() -> None:
-    assert clopper_pearson_lower(np.array([0]), np.array([0])).tolist() == [0.0]
+    assert clopper_pearson_lower_bounds(np.array([0]), np.array([0])).tolist() == [0.0]
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 5), (5, 0), (7, 7), (30, 12), (3, 400)])
@@ -101,7 +101,7 @@ def test_mcnemar(first: int, second: int) -> None:
 
 
 def test_mean_of_proportions_of_one_is_wilson_and_of_several_covers_as_it_says() -> None:
-    assert mean_of_proportions([7], [9]) == pytest.approx(wilson(7, 9))
+    assert mean_of_proportions([7], [9]) == pytest.approx(wilson_interval(7, 9))
     assert mean_of_proportions([], []) == (0.0, 1.0)
     low, high = mean_of_proportions([10, 10], [10, 10])
     assert low < 0.9 and high == 1.0, "all right is no proof of perfection"
@@ -117,14 +117,16 @@ def test_mean_of_proportions_of_one_is_wilson_and_of_several_covers_as_it_says()
 @pytest.mark.parametrize("images", [2, 50, 400])
 def test_bootstrap_of_a_mean(images: int) -> None:
     values = np.random.default_rng(images).exponential(size=images)
-    means = [float(values.mean()), *(float(weights @ values / images) for weights in resamples_of(images, 0, 4000))]
+    means = [float(values.mean()), *(float(weights @ values / images) for weights in draw_resamples(images, 0, 4000))]
     theirs = bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1).confidence_interval
-    assert percentiles(np.array(means)) == pytest.approx((theirs.low, theirs.high), abs=0.02 + 0.1 * values.std())
+    assert percentile_interval(np.array(means)) == pytest.approx(
+        (theirs.low, theirs.high), abs=0.02 + 0.1 * values.std()
+    )
 
 
 def test_percentiles_hold_the_value_and_pass_over_what_does_not_exist() -> None:
-    assert percentiles(np.array([0.1, 0.2, 0.3, np.nan])) == pytest.approx((0.1, 0.2975))
-    assert percentiles(np.array([0.5, np.nan])) == (0.5, 0.5)
+    assert percentile_interval(np.array([0.1, 0.2, 0.3, np.nan])) == pytest.approx((0.1, 0.2975))
+    assert percentile_interval(np.array([0.5, np.nan])) == (0.5, 0.5)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -223,19 +225,19 @@ def test_brier_score_and_calibration_error(labels: np.ndarray, probabilities: np
 def test_temperature_undoes_one() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(20_000, 4)) * 2
-    probabilities = scaled(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), 1.0)
+    probabilities = apply_temperature(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), 1.0)
     labels = (rng.random((20_000, 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
     for wrong in (0.4, 1.0, 2.5):
-        logits_said = logits_of(scaled(probabilities, wrong))
+        logits_said = to_logits(apply_temperature(probabilities, wrong))
         assert fit_temperature(labels, logits_said) == pytest.approx(1 / wrong, rel=0.05)
 
 
 def test_temperature_stays_where_all_is_right_and_where_there_is_little() -> None:
     labels, probabilities = one_hot([0, 1] * 50, [0, 1] * 50, 2)
-    after = scaled(probabilities, fit_temperature(labels, logits_of(probabilities)))
+    after = apply_temperature(probabilities, fit_temperature(labels, to_logits(probabilities)))
     assert 0.95 < after.max() < 0.999, "as sure as a hundred right answers allow"
     labels, probabilities = CASES["one image"]
-    assert np.isfinite(fit_temperature(labels, logits_of(probabilities)))
+    assert np.isfinite(fit_temperature(labels, to_logits(probabilities)))
 
 
 def test_cross_entropy_is_finite_where_the_truth_has_no_probability() -> None:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from headstart.components.core.backbones.table import Backbone, Head, get_backbone
-from headstart.components.core.metrics.calibration import scaled
+from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.networks.classifier import (
     ALL,
     BACKBONE_END,
@@ -163,7 +163,7 @@ def test_calibrated_network_says_what_the_evaluation_makes_of_its_probabilities(
     plain = to_probabilities(remove_resizing(model).predict(PIXELS, verbose=0))
     assert plain.max() > 1 - 1e-7, "surer than float32 can tell"
     said = add_temperature_scaling(model, temperature).predict(PIXELS, verbose=0)
-    assert np.allclose(said, scaled(plain, temperature), atol=2e-4)
+    assert np.allclose(said, apply_temperature(plain, temperature), atol=2e-4)
 
 
 def test_head_can_be_shaped() -> None:
