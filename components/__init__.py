@@ -1,0 +1,1 @@
+"""Components for Kubeflow Pipelines, one folder each, and what they share."""

@@ -1,0 +1,1 @@
+"""Pipelines made of the components, and the commands that run them."""

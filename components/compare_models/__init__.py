@@ -1,0 +1,1 @@
+"""Step: compares a candidate with the champion."""

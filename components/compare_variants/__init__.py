@@ -1,0 +1,1 @@
+"""Step: lays variants of training side by side."""

@@ -1,0 +1,1 @@
+"""What the steps share; imports go down, from training to util."""

@@ -1,0 +1,1 @@
+"""Step: reads and checks labelled images."""

@@ -1,0 +1,1 @@
+"""Step: evaluates models on the test set, once."""

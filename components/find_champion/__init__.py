@@ -1,0 +1,1 @@
+"""Step: looks up the champion."""

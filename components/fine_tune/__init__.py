@@ -1,0 +1,1 @@
+"""Step: fine-tunes the top layers of the backbone."""

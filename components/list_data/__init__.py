@@ -1,0 +1,1 @@
+"""Step: lists the data, so that unchanged data are not read again."""

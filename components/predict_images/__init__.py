@@ -1,0 +1,1 @@
+"""Step: predicts the classes of new images."""

@@ -1,0 +1,1 @@
+"""Step: publishes a model that answers as it was evaluated."""

@@ -1,0 +1,1 @@
+"""Step: splits a dataset into train, validation and test."""

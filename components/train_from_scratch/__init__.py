@@ -1,0 +1,1 @@
+"""Step: trains a small network without transfer, for comparison."""

@@ -1,0 +1,1 @@
+"""Step: trains a head on the frozen backbone."""

@@ -1,0 +1,1 @@
+"""Step: trains one variant of a comparison."""

@@ -1,0 +1,1 @@
+"""Running on Kubeflow Pipelines: submitting, following, schedules."""

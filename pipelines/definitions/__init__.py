@@ -1,0 +1,1 @@
+"""The pipelines, their parameters, cluster profiles and placement."""

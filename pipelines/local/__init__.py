@@ -1,0 +1,1 @@
+"""Running on this machine, with kfp's local runner."""

@@ -1,0 +1,1 @@
+"""Features of the frozen layers: computing and caching them."""

@@ -1,0 +1,1 @@
+"""Decoding one image file, whatever its format and depth."""

@@ -1,0 +1,1 @@
+"""Classifiers as Keras networks: building, cutting, weights, saving, inference."""

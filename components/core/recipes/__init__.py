@@ -1,0 +1,1 @@
+"""Hyperparameters: the recipes, their files, and variants of them."""

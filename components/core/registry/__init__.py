@@ -1,0 +1,1 @@
+"""Published versions of models, and which of them is the champion."""

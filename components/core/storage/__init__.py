@@ -1,0 +1,1 @@
+"""Files that are complete or absent, the local cache, and manifests."""

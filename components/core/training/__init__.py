@@ -1,0 +1,1 @@
+"""Training jobs: batches, optimizers, callbacks, checkpoints."""

@@ -1,0 +1,1 @@
+"""Errors, logs and small helpers."""
