@@ -53,8 +53,8 @@ from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.fit import fit
 from headstart.components.core.training.optimizers import block_paces
 from headstart.components.download_dataset.step import download_dataset
-from headstart.components.train_head.probe import out_of_fold
-from headstart.components.train_head.ridge import linear_head, reduced
+from headstart.components.train_head.probe import LabelledFeatures, predict_out_of_fold
+from headstart.components.train_head.ridge import fit_linear_head, reduce_features
 from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
 
 _TEST = 1000
@@ -157,9 +157,10 @@ def train_head(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[s
     output, labels = bench.network.get_layer("output"), np.concatenate([learn.labels, choose.labels])
     classes = len(np.unique(labels))
     assign(bench.parts.tail.weights, bench.pretrained)
-    data = reduced([learn.activations[0], choose.activations[0]], learn.activations.shape[-1])
-    _, penalty, temperature = out_of_fold(data.features, labels, [str(at) for at in range(len(labels))], classes, 0)
-    ridge = linear_head(data, labels, learn.images, classes, penalty, temperature)
+    data = reduce_features([learn.activations[0], choose.activations[0]], learn.activations.shape[-1])
+    labelled = LabelledFeatures(data.features, labels, [str(at) for at in range(len(labels))], classes)
+    _, settings = predict_out_of_fold(labelled, 0)
+    ridge = fit_linear_head(data, labels, learn.images, classes, settings)
     output.set_weights([ridge.kernel, ridge.bias])
     inputs = keras.Input(learn.activations.shape[2:])
     head = keras.Model(inputs, output(keras.layers.Dropout(recipe.head_shape().dropout)(inputs)))

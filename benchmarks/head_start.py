@@ -38,8 +38,8 @@ from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.fit import fit
-from headstart.components.train_head.probe import out_of_fold
-from headstart.components.train_head.ridge import LinearHead, linear_head, reduced
+from headstart.components.train_head.probe import LabelledFeatures, predict_out_of_fold
+from headstart.components.train_head.ridge import LinearHead, fit_linear_head, reduce_features
 
 
 def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Path) -> Features:
@@ -56,10 +56,10 @@ def ridge(learn: Features, choose: Features) -> LinearHead:
     """Ridge regression as the head stage does it."""
     plain = [record.activations[0] for record in (learn, choose)]
     labels = np.concatenate([learn.labels, choose.labels])
-    data = reduced(plain, plain[0].shape[-1])
+    data = reduce_features(plain, plain[0].shape[-1])
     alone = [str(number) for number in range(len(labels))]
-    _, penalty, temperature = out_of_fold(data.features, labels, alone, 2, 0)
-    return linear_head(data, labels, learn.images, 2, penalty, temperature)
+    _, settings = predict_out_of_fold(LabelledFeatures(data.features, labels, alone, 2), 0)
+    return fit_linear_head(data, labels, learn.images, 2, settings)
 
 
 def trained(learn: Features, choose: Features, start: LinearHead | None) -> tuple[list[NDArray[np.float32]], float]:

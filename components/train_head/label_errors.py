@@ -16,59 +16,59 @@ from headstart.components.core.util.spreadsheet import safe_cell
 
 SUSPECTED = "suspected label errors"
 
-_PICTURES = 24
+_MAX_THUMBNAILS = 24
 
 
 @dataclasses.dataclass(frozen=True)
-class Suspects:
-    """Images that look like another class than theirs.
+class LabelSuspects:
+    """Images that look like another class than their label.
 
     Attributes:
-        rows: (m,), the most doubtful first.
-        confident: (m,), whether the other class is as likely as it is for images that are said to be of it.
+        rows: Row numbers of the images, (m,), the most doubtful first.
+        confident: Whether the label is taken for an error, (m,).
     """
 
     rows: NDArray[np.int64]
     confident: NDArray[np.bool_]
 
 
-def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Suspects:
-    """Finds images for which another class is likelier than theirs, and those among them whose label is an error.
+def find_suspects(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> LabelSuspects:
+    """Finds images for which another class is likelier than their label, and those whose label is an error.
 
-    It is taken for one where the other class is at least as probable as it is on average for the images that are said
-    to be of it. All are ranked by how far their own class falls short.
+    A label is taken for an error if the likelier class is at least as probable as it is on average for the images
+    labelled with it. All are ranked by how far the probability of their label falls short.
 
     Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR
     70 (2021), section 3; ranking by normalized margin.
 
     Args:
-        labels: (n,), as they are given.
-        probabilities: (n, classes), out of fold.
+        labels: Given labels, (n,).
+        probabilities: Out-of-fold class probabilities, (n, classes).
     """
     images, classes = probabilities.shape
     own = probabilities[np.arange(images), labels]
     counts = np.bincount(labels, minlength=classes)
-    # A class without images has no average; nothing is confidently of it.
+    # A class without images has no average, so no image is confidently of it.
     averages = np.where(counts > 0, np.bincount(labels, own, classes) / np.maximum(1, counts), np.inf)
     likeliest = probabilities.argmax(axis=1)
     margin = own - probabilities.max(axis=1)
     rows = np.flatnonzero(likeliest != labels)
     rows = rows[np.argsort(margin[rows], kind="stable")]
-    return Suspects(rows, probabilities[rows, likeliest[rows]] >= averages[likeliest[rows]])
+    return LabelSuspects(rows, probabilities[rows, likeliest[rows]] >= averages[likeliest[rows]])
 
 
-def write_label_errors(path: Path, predictions: Predictions, splits: list[str], suspects: Suspects) -> None:
+def write_label_errors(path: Path, predictions: Predictions, splits: list[str], suspects: LabelSuspects) -> None:
     """Writes a CSV file of the suspects, which `download_dataset` takes back as corrections.
 
-    Columns: `id`; `label`, the class that it shall have, another one only where that is confident; `given`, the class
-    that it has; `suggested`, the class that it looks like; `path`; `split`; and the probabilities of the last two.
-    The file is safe to open in a spreadsheet: see `core.util.spreadsheet`.
+    Columns: `id`; `label`, the corrected class, which differs only for a confident suspect; `given`, the present
+    class; `suggested`, the likeliest class; `path`; `split`; and the probabilities of the given and the suggested
+    class. The file is safe to open in a spreadsheet: see `core.util.spreadsheet`.
 
     Args:
-        path: The file to write.
-        predictions: Out of fold.
-        splits: The split of each image.
-        suspects: Among them.
+        path: File to write.
+        predictions: Out-of-fold predictions.
+        splits: Name of each image's split.
+        suspects: Suspects among the predictions.
     """
     predicted = predictions.predicted
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -95,15 +95,15 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
             )
 
 
-def suspect_pictures(folders: list[Path], predictions: Predictions, suspects: Suspects) -> list[Shown]:
-    """Small copies of the first two dozen suspects.
+def read_suspect_thumbnails(folders: list[Path], predictions: Predictions, suspects: LabelSuspects) -> list[Shown]:
+    """Reads thumbnails of the first two dozen suspects.
 
     Args:
-        folders: The dataset artifacts that the predictions are of, one after the other.
-        predictions: Out of fold.
-        suspects: Among them.
+        folders: Dataset artifacts that the predictions are of, one after the other.
+        predictions: Out-of-fold predictions.
+        suspects: Suspects among the predictions.
     """
-    wanted = {int(row): place for place, row in enumerate(suspects.rows[:_PICTURES])}
+    wanted = {int(row): place for place, row in enumerate(suspects.rows[:_MAX_THUMBNAILS])}
     found: dict[int, Shown] = {}
     predicted = predictions.predicted
     number = 0

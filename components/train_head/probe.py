@@ -1,4 +1,4 @@
-"""Probes: what closed-form classifiers on the recorded features tell of the data, in seconds."""
+"""The probe: closed-form classifiers on the cached features, which show in seconds what the data hold."""
 
 import dataclasses
 import functools
@@ -34,45 +34,70 @@ from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.util.logs import event
 from headstart.components.train_head.label_errors import (
-    Suspects,
+    LabelSuspects,
     find_suspects,
-    suspect_pictures,
+    read_suspect_thumbnails,
     write_label_errors,
 )
-from headstart.components.train_head.ridge import LinearHead, Sums, fit_all, fit_one, linear_head, reduced
+from headstart.components.train_head.ridge import (
+    LinearHead,
+    RidgeSettings,
+    Sums,
+    fit_linear_head,
+    fit_ridge,
+    fit_ridge_for_each,
+    reduce_features,
+)
 
 FOLDS = 5
-DRAWS = 10
+CURVE_DRAWS = 10
 """Random divisions of the data for the learning curve."""
 
 _HALVINGS = 5
-_HELD_OUT = 0.2
+_HELD_OUT_SHARE = 0.2
 _PENALTIES = np.logspace(-4, 1, 11)
-"""Of the mean eigenvalue of the features' scatter."""
+"""Candidate penalties, as multiples of the mean eigenvalue of the features' scatter matrix."""
 
 _EXPONENTS = np.linspace(0.05, 1.5, 30)
 _RESAMPLES = 200
-_FITTED = (3, 4, 5)
+_FITTED_POINTS = (3, 4, 5)
 
 
 @dataclasses.dataclass(frozen=True)
-class Probed:
-    """What the probes tell of training and validation images.
+class LabelledFeatures:
+    """Features of training and validation images with their labels.
 
     Attributes:
-        predictions: Out of fold.
-        curve: How accuracy grows with the training set.
-        splits: The split of each image.
-        suspects: Images whose class is doubtful.
-        pictures: The first of them.
-        head: What ridge regression on the training images alone reaches, a floor for whatever head is trained.
+        features: Reduced features, (n, features).
+        labels: Labels, (n,).
+        groups: Group of each image, (n,); near-duplicates share one.
+        classes: Number of classes.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    groups: list[str]
+    classes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeResult:
+    """Findings of the probe on training and validation images.
+
+    Attributes:
+        predictions: Out-of-fold predictions.
+        curve: Learning curve: accuracy by size of the training set.
+        splits: Name of each image's split.
+        suspects: Images whose label is doubtful.
+        thumbnails: Thumbnails of the first suspects.
+        head: Ridge regression on the training images alone, a lower bound for whatever head is trained.
     """
 
     predictions: Predictions
     curve: LearningCurve
     splits: list[str]
-    suspects: Suspects
-    pictures: list[Shown]
+    suspects: LabelSuspects
+    thumbnails: list[Shown]
     head: LinearHead
 
 
@@ -82,85 +107,82 @@ def probe_data(
     channels: int,
     seed: int,
     training: Training,
-) -> Probed:
-    """Probes the data through its recorded features.
+) -> ProbeResult:
+    """Finds doubtful labels, the learning curve and a ridge head from the cached features.
 
     Args:
         folders: Dataset artifacts of the training and the validation images.
-        activations: The plain view of each: (n, …), the last axis or a multiple of it the channels.
-        channels: Of the backbone's feature map.
-        seed: Of folds and draws.
-        training: How the classes weigh in the loss that the head is held against.
+        activations: Plain view of each, (n, …); the last axis is the channels or a multiple of them.
+        channels: Channels of the backbone's feature map.
+        seed: Random seed of folds and draws.
+        training: Settings of the head's training, whose class weights apply to the ridge head too.
     """
     started = time.monotonic()
-    data = reduced(activations, channels)
-    features = data.features
+    reduced = reduce_features(activations, channels)
     info = read_info(folders[0])
     rows = [read_columns(folder, ["label", "group"]) for folder in folders]
     labels = np.concatenate([each["label"].to_numpy() for each in rows])
     groups = [group for each in rows for group in each["group"].to_pylist()]
     classes = len(info.classes)
-    probabilities, penalty, temperature = out_of_fold(features, labels, groups, classes, seed)
-    curve = learning_curve(features, labels, groups, classes, penalty, info.images, seed)
+    data = LabelledFeatures(reduced.features, labels, groups, classes)
+    probabilities, settings = predict_out_of_fold(data, seed)
+    curve = fit_learning_curve(data, settings.penalty, info.images, seed)
     weights = class_weights(training, labels[: info.images])
-    head = linear_head(data, labels, info.images, classes, penalty, temperature, weights)
-    # The largest there is, and what comes next reads pictures.
-    del data, features
+    head = fit_linear_head(reduced, labels, info.images, classes, settings, weights)
+    # The largest array there is, and reading the images comes next.
+    del data, reduced
     ends = np.cumsum([len(each) for each in rows])
     parts = [
         predictions_of(folder, part) for folder, part in zip(folders, np.split(probabilities, ends[:-1]), strict=True)
     ]
     predictions = joined(parts)
     splits = [split for split, part in zip(SPLITS, parts, strict=False) for _ in part.ids]
-    doubtful = find_suspects(labels, probabilities)
+    suspects = find_suspects(labels, probabilities)
     event(
         "probe",
         images=len(labels),
         accuracy=float(predictions.right.mean()),
-        doubtful_labels=len(doubtful.rows),
-        suspected_label_errors=int(doubtful.confident.sum()),
+        doubtful_labels=len(suspects.rows),
+        suspected_label_errors=int(suspects.confident.sum()),
         ridge_validation_loss=head.loss,
         ridge_validation_accuracy=head.accuracy,
         seconds=time.monotonic() - started,
     )
-    return Probed(predictions, curve, splits, doubtful, suspect_pictures(folders, predictions, doubtful), head)
+    thumbnails = read_suspect_thumbnails(folders, predictions, suspects)
+    return ProbeResult(predictions, curve, splits, suspects, thumbnails, head)
 
 
-def write_probe(model: Path, probed: Probed) -> None:
+def write_probe(model: Path, result: ProbeResult) -> None:
     """Writes the folder `probe` of a head's artifact."""
     folder = model / PROBE
     folder.mkdir()
-    write_predictions(folder / OUT_OF_FOLD, probed.predictions)
-    write_label_errors(folder / LABEL_ERRORS, probed.predictions, probed.splits, probed.suspects)
-    write_pictures(folder / SUSPECTS, probed.pictures)
-    write_learning_curve(folder / LEARNING_CURVE, probed.curve)
+    write_predictions(folder / OUT_OF_FOLD, result.predictions)
+    write_label_errors(folder / LABEL_ERRORS, result.predictions, result.splits, result.suspects)
+    write_pictures(folder / SUSPECTS, result.thumbnails)
+    write_learning_curve(folder / LEARNING_CURVE, result.curve)
 
 
-def out_of_fold(
-    features: NDArray[np.float32], labels: NDArray[np.int64], groups: list[str], classes: int, seed: int
-) -> tuple[NDArray[np.float64], float, float]:
-    """Probabilities of each image, by a classifier that has seen neither it nor a near-duplicate of it.
+def predict_out_of_fold(data: LabelledFeatures, seed: int) -> tuple[NDArray[np.float64], RidgeSettings]:
+    """Predicts each image by a classifier trained without it and its near-duplicates.
 
-    Five folds, each class spread over all of them. The penalty is the one with the least squared error out of fold,
-    and the temperature that turns scores into probabilities the one with the least cross-entropy.
+    There are five folds, each class spread evenly over them. The penalty is the one with the lowest squared error out
+    of fold, and the temperature the one with the lowest cross-entropy.
 
     Args:
-        features: (n, features).
-        labels: (n,).
-        groups: (n,), shared by near-duplicates.
-        classes: How many.
-        seed: Of the folds.
+        data: Features and labels.
+        seed: Random seed of the folds.
 
     Returns:
-        Probabilities (n, classes), the penalty and the temperature.
+        Class probabilities (n, classes), and the settings chosen.
     """
-    fold = folds_of(labels, groups, seed)
+    features, labels, classes = data.features, data.labels, data.classes
+    fold = assign_folds(labels, data.groups, seed)
     folds = [np.flatnonzero(fold == number) for number in range(FOLDS)]
     sums = [Sums.of(features[rows], labels[rows], classes) for rows in folds]
     whole = functools.reduce(operator.add, sums)
     scatter = float(np.trace(whole.centred()[0])) / features.shape[1]
     penalties = _PENALTIES * max(scatter, np.finfo(np.float32).tiny)
-    fitted = [fit_all(whole - each, penalties) for each in sums]
+    fitted = [fit_ridge_for_each(whole - each, penalties) for each in sums]
 
     truth = np.eye(classes, dtype=np.float32)[labels]
     errors = [
@@ -175,11 +197,11 @@ def out_of_fold(
     for rows, ridges in zip(folds, fitted, strict=True):
         scores[rows] = ridges[best].scores(features[rows])
     temperature = fit_temperature(labels, scores)
-    return softmax(scores / temperature), float(penalties[best]), temperature
+    return softmax(scores / temperature), RidgeSettings(float(penalties[best]), temperature)
 
 
-def folds_of(labels: NDArray[np.int64], groups: list[str], seed: int) -> NDArray[np.int64]:
-    """A fold for each image, (n,), near-duplicates in one, each class spread evenly."""
+def assign_folds(labels: NDArray[np.int64], groups: list[str], seed: int) -> NDArray[np.int64]:
+    """Assigns each image a fold, (n,): near-duplicates share one, and each class is spread evenly."""
     names, first, group = np.unique(groups, return_index=True, return_inverse=True)
     random = np.random.default_rng(seed).permutation(len(names))
     order = np.lexsort((random, labels[first]))
@@ -188,75 +210,60 @@ def folds_of(labels: NDArray[np.int64], groups: list[str], seed: int) -> NDArray
     return fold[group]
 
 
-def learning_curve(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    groups: list[str],
-    classes: int,
-    penalty: float,
-    images: int,
-    seed: int,
-) -> LearningCurve:
-    """Accuracy on held-out images of classifiers that learned from ever more of the others.
+def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int, seed: int) -> LearningCurve:
+    """Measures held-out accuracy for growing training sets, and extrapolates it.
 
-    A fifth of the groups are held out, anew in each of ten draws; from the others, classifiers learn on a 32nd, a
-    16th and so on to all, classes in proportion. Through the last four mean errors goes a power law with a floor,
-    a + b n^-c (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993), which says
-    what twice the training set would bring. For its interval the draws are resampled, and three, four or five points
-    are fitted: how far back the law holds is not known either.
+    A fifth of the groups are held out, drawn anew ten times. Classifiers are trained on a 32nd of the others, a 16th
+    and so on up to all, classes in proportion. A power law with a floor, a + b n^-c, is fitted to the last four mean
+    errors (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993). It tells what
+    twice the training set would gain. For the interval of that gain, the draws are resampled and three, four or five
+    points fitted, because it is not known either from which size on the law holds.
 
     Args:
-        features: (n, features).
-        labels: (n,).
-        groups: (n,), shared by near-duplicates.
-        classes: How many.
-        penalty: Of the regression; it stays as it is when images are added, as a prior does.
-        images: In the training set as it is.
-        seed: Of the draws.
+        data: Features and labels.
+        penalty: Penalty of the regression; like a prior, it stays the same when images are added.
+        train_images: Present size of the training set.
+        seed: Random seed of the draws.
     """
-    names, group = np.unique(groups, return_inverse=True)
+    labels = data.labels
+    names, group = np.unique(data.groups, return_inverse=True)
     draws = []
-    for draw in range(DRAWS):
+    for draw in range(CURVE_DRAWS):
         random = np.random.default_rng((seed, draw))
-        held_out = (random.permutation(len(names)) < _HELD_OUT * len(names))[group]
+        held_out = (random.permutation(len(names)) < _HELD_OUT_SHARE * len(names))[group]
         if held_out.all():
-            # One group of near-duplicates is all there is.
-            held_out = random.permutation(len(labels)) < _HELD_OUT * len(labels)
+            # All images are near-duplicates of one another.
+            held_out = random.permutation(len(labels)) < _HELD_OUT_SHARE * len(labels)
         rows = _in_proportion(np.flatnonzero(~held_out), labels, random)
         sizes = [len(rows) >> halvings for halvings in range(_HALVINGS, -1, -1)]
-        draws.append(_errors(features, labels, rows, sizes, np.flatnonzero(held_out), classes, penalty))
+        draws.append(_measure_errors(data, rows, sizes, np.flatnonzero(held_out), penalty))
     table = np.array(draws)
-    enough = table[:, :, 0].min(axis=0) >= 2 * classes
+    enough = table[:, :, 0].min(axis=0) >= 2 * data.classes
     enough[-1] = True
-    return _curve(table[:, enough, 0], table[:, enough, 1], images, seed)
+    return _curve(table[:, enough, 0], table[:, enough, 1], train_images, seed)
 
 
-def _errors(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    sizes: list[int],
-    held_out: NDArray[np.int64],
-    classes: int,
-    penalty: float,
+def _measure_errors(
+    data: LabelledFeatures, rows: NDArray[np.int64], sizes: list[int], held_out: NDArray[np.int64], penalty: float
 ) -> list[tuple[float, float]]:
-    """Sizes, and the shares of held-out images that classifiers on the first so many rows get wrong."""
+    """Pairs of a size and the error on held-out images of a classifier trained on so many of the first rows."""
+    features, labels, classes = data.features, data.labels, data.classes
     errors = []
     sums = Sums.of(features[:0], labels[:0], classes)
     for start, stop in zip([0, *sizes], sizes, strict=False):
         sums += Sums.of(features[rows[start:stop]], labels[rows[start:stop]], classes)
-        wrong = 1.0
+        error = 1.0
         if sums.images:
-            said = fit_one(sums, penalty).scores(features[held_out]).argmax(axis=1)
-            wrong = float((said != labels[held_out]).mean())
-        errors.append((float(stop), wrong))
+            predicted = fit_ridge(sums, penalty).scores(features[held_out]).argmax(axis=1)
+            error = float((predicted != labels[held_out]).mean())
+        errors.append((float(stop), error))
     return errors
 
 
 def _in_proportion(
     rows: NDArray[np.int64], labels: NDArray[np.int64], random: np.random.Generator
 ) -> NDArray[np.int64]:
-    """The rows in an order of which every beginning has the classes in proportion."""
+    """Shuffles rows so that every prefix has the classes in proportion."""
     place = np.empty(len(rows))
     for label in np.unique(labels[rows]):
         of_class = np.flatnonzero(labels[rows] == label)
@@ -272,9 +279,9 @@ def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int,
     gains = []
     for _ in range(_RESAMPLES):
         drawn = errors[random.integers(0, len(errors), len(errors))].mean(axis=0)
-        last = int(random.choice(_FITTED))
+        last = int(random.choice(_FITTED_POINTS))
         gains.append(_gain(mean_sizes[-last:], drawn[-last:], images))
-    last = _FITTED[len(_FITTED) // 2]
+    last = _FITTED_POINTS[len(_FITTED_POINTS) // 2]
     gain = _gain(mean_sizes[-last:], mean_errors[-last:], images)
     low, high = np.quantile(gains, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     spread = 1.96 * errors.std(axis=0, ddof=1)
@@ -293,7 +300,7 @@ def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int,
 
 
 def _gain(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int) -> float:
-    """What falls off the error when the images double, by the power law that fits best of those that never rise."""
+    """Decrease of the error when the images double, by the best-fitting power law that never rises."""
     fits = []
     for exponent in _EXPONENTS:
         terms = np.stack([np.ones_like(sizes), (sizes / sizes[-1]) ** -exponent], axis=1)

@@ -1,8 +1,8 @@
-"""Ridge regression onto classes, in closed form: a classifier in the time it takes to multiply some matrices.
+"""Ridge regression onto one-hot classes, in closed form: a classifier in the time of a few matrix products.
 
-A class is 1 for its images and 0 for the others (R. Rifkin and A. Klautau, "In Defense of One-Vs-All Classification",
-JMLR 5, 2004). What is needed of the images are sums, which can be added and taken away: a fold is left out without
-passing over the others again.
+The target of a class is 1 for its images and 0 for the others (R. Rifkin and A. Klautau, "In Defense of One-Vs-All
+Classification", JMLR 5, 2004). The regression needs only sums over images, which can be added and subtracted: a fold
+is left out without another pass over the others.
 """
 
 import dataclasses
@@ -17,24 +17,24 @@ from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.training.class_weights import ClassWeights, image_weights
 from headstart.components.core.util.errors import HeadstartError
 
-COMPONENTS = 256
-"""Principal components that are kept of the features; what lies beyond, a ridge presses to nothing anyway."""
+MAX_COMPONENTS = 256
+"""Principal components of the features that are kept; ridge regression shrinks the others to almost nothing."""
 
-_BLOCK = 4096
+_BLOCK_IMAGES = 4096
 
 _RESOLUTION = 2 * float(np.finfo(np.float16).eps)
-"""Relative difference of two features below which it may be the rounding to float16 that they are recorded with."""
+"""Relative difference of two features that rounding to float16, in which they are cached, can explain."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Reduced:
-    """Features by their principal components.
+class ReducedFeatures:
+    """Averaged features projected on their principal components.
 
     Attributes:
-        features: (n, components), at most 256; the averaged features less those of the first image if they
-            are no more.
-        mean: What was taken from the averaged features, (channels,).
-        axes: What the rest was multiplied with, (channels, components).
+        features: Projected features, (n, components), at most 256 components. With no more channels than that they
+            are only shifted, by the features of the first image.
+        mean: Vector subtracted from the averaged features, (channels,).
+        axes: Projection of the difference, (channels, components).
     """
 
     features: NDArray[np.float32]
@@ -42,16 +42,16 @@ class Reduced:
     axes: NDArray[np.float32]
 
 
-def reduced(recorded: Sequence[NDArray[np.float16]], channels: int) -> Reduced:
-    """Recorded features by their principal components, which know nothing of labels.
+def reduce_features(cached: Sequence[NDArray[np.float16]], channels: int) -> ReducedFeatures:
+    """Projects cached features on their principal components, which depend on no label.
 
     Args:
-        recorded: (n, …) each, read block by block; what follows the first axis ends with the channels. Positions of a
-            feature map, where they are kept, are averaged.
-        channels: Of the backbone.
+        cached: Features of each data set, (n, …, channels) or flattened, read block by block. Positions of a feature
+            map are averaged.
+        channels: Channels of the backbone's feature map.
 
     Returns:
-        All of them, one after the other.
+        The features of all data sets, one after the other.
 
     Raises:
         HeadstartError: If features are not numbers, or are the same for all images.
@@ -59,38 +59,38 @@ def reduced(recorded: Sequence[NDArray[np.float16]], channels: int) -> Reduced:
     low, high = np.full(channels, np.inf, np.float32), np.full(channels, -np.inf, np.float32)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
-        for array in recorded:
-            for start in range(0, len(array), _BLOCK):
-                values = array[start : start + _BLOCK].astype(np.float32)
+        for array in cached:
+            for start in range(0, len(array), _BLOCK_IMAGES):
+                values = array[start : start + _BLOCK_IMAGES].astype(np.float32)
                 block = values.reshape(len(values), -1, channels).mean(axis=1)
                 np.minimum(low, block.min(axis=0), out=low)
                 np.maximum(high, block.max(axis=0), out=high)
                 yield block
 
-    images = sum(map(len, recorded))
-    # Features that hardly differ would drown in the rounding of their sums; what the first image has is taken away.
+    images = sum(map(len, cached))
+    # Features that hardly differ would be lost in the rounding of their sums, so the first image's are subtracted.
     mean, axes = next(blocks())[0].copy(), np.eye(channels, dtype=np.float32)
-    if channels > COMPONENTS:
+    if channels > MAX_COMPONENTS:
         total = np.zeros(channels)
         products = np.zeros((channels, channels))
         for block in blocks():
             block -= mean
             total += block.sum(axis=0, dtype=np.float64)
             products += block.T @ block
-        _raise_unless_they_tell_apart(low, high, images)
+        _raise_if_useless(low, high, images)
         products -= np.outer(total, total) / images
-        axes = eigh(products.astype(np.float32), subset_by_index=(channels - COMPONENTS, channels - 1))[1]
+        axes = eigh(products.astype(np.float32), subset_by_index=(channels - MAX_COMPONENTS, channels - 1))[1]
         mean += (total / images).astype(np.float32)
     features = np.empty((images, axes.shape[1]), np.float32)
     start = 0
     for block in blocks():
         np.matmul(block - mean, axes, out=features[start : start + len(block)])
         start += len(block)
-    _raise_unless_they_tell_apart(low, high, images)
-    return Reduced(features, mean, axes)
+    _raise_if_useless(low, high, images)
+    return ReducedFeatures(features, mean, axes)
 
 
-def _raise_unless_they_tell_apart(low: NDArray[np.float32], high: NDArray[np.float32], images: int) -> None:
+def _raise_if_useless(low: NDArray[np.float32], high: NDArray[np.float32], images: int) -> None:
     """Refuses features from which nothing can be learned.
 
     Args:
@@ -109,31 +109,31 @@ def _raise_unless_they_tell_apart(low: NDArray[np.float32], high: NDArray[np.flo
     if not (high - low > _RESOLUTION * np.maximum(np.abs(low), np.abs(high))).any():
         raise HeadstartError(
             f"the backbone gives the same features for all {images} images, and nothing can be learned from them: "
-            "look whether the pictures are all of one colour (data.html), and whether --weights are right"
+            "check that the images are not all of one colour (data.html), and that --weights are right"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Sums:
-    """What a ridge regression needs of some images.
+    """Sums over images that ridge regression needs.
 
     Attributes:
-        images: How many.
-        features: Sums, (features,).
-        products: Of features with features, (features, features).
-        targets: Images of each class, (classes,).
-        of_classes: Sums of features by class, (features, classes).
+        images: Number of images.
+        features: Sum of the features, (features,).
+        products: Sum of the features' outer products, (features, features).
+        class_counts: Number of images of each class, (classes,).
+        class_features: Sum of the features of each class, (features, classes).
     """
 
     images: int
     features: NDArray[np.float64]
     products: NDArray[np.float64]
-    targets: NDArray[np.float64]
-    of_classes: NDArray[np.float64]
+    class_counts: NDArray[np.float64]
+    class_features: NDArray[np.float64]
 
     @classmethod
     def of(cls, features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> "Sums":
-        """Sums over images: features (n, features), labels (n,)."""
+        """Sums over images with features (n, features) and labels (n,)."""
         targets = np.eye(classes, dtype=np.float32)[labels]
         return cls(
             len(features),
@@ -150,64 +150,77 @@ class Sums:
         return Sums(*(getattr(self, f.name) - getattr(other, f.name) for f in dataclasses.fields(self)))
 
     def centred(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Products of features with features and with classes, both taken from their means."""
+        """The features' outer products and their sums by class, both after subtracting the means."""
         return (
             self.products - np.outer(self.features, self.features) / self.images,
-            self.of_classes - np.outer(self.features, self.targets) / self.images,
+            self.class_features - np.outer(self.features, self.class_counts) / self.images,
         )
 
 
 @dataclasses.dataclass(frozen=True)
-class Ridge:
-    """A classifier: scores are near 1 for an image's class and near 0 for others.
+class RidgeClassifier:
+    """A classifier whose scores are near 1 for an image's class and near 0 for the others.
 
     Attributes:
-        mean: Of the features, (features,).
-        weights: (features, classes).
-        shares: Of the classes, (classes,).
+        mean: Mean of the features, (features,).
+        weights: Weights, (features, classes).
+        class_shares: Share of the images that are of each class, (classes,).
     """
 
     mean: NDArray[np.float64]
     weights: NDArray[np.float64]
-    shares: NDArray[np.float64]
+    class_shares: NDArray[np.float64]
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(n, features) to (n, classes); the features are multiplied as they are, without a copy of float64."""
-        return features @ self.weights.astype(np.float32) + (self.shares - self.mean @ self.weights)
+        """Scores of images, (n, features) to (n, classes), without a float64 copy of the features."""
+        return features @ self.weights.astype(np.float32) + (self.class_shares - self.mean @ self.weights)
 
 
-def fit_all(sums: Sums, penalties: NDArray[np.float64]) -> list[Ridge]:
-    """A classifier for each penalty, from one decomposition."""
-    products, of_classes = sums.centred()
+def fit_ridge_for_each(sums: Sums, penalties: NDArray[np.float64]) -> list[RidgeClassifier]:
+    """Fits a classifier for each penalty, all from one eigendecomposition."""
+    products, class_features = sums.centred()
     values, vectors = eigh(products)
-    rotated = vectors.T @ of_classes
-    return [_ridge(sums, vectors @ (rotated / (np.maximum(values, 0) + each)[:, None])) for each in penalties]
+    rotated = vectors.T @ class_features
+    return [_classifier(sums, vectors @ (rotated / (np.maximum(values, 0) + each)[:, None])) for each in penalties]
 
 
-def fit_one(sums: Sums, penalty: float) -> Ridge:
-    """The classifier for one penalty, by Cholesky's decomposition, which is quicker."""
-    products, of_classes = sums.centred()
+def fit_ridge(sums: Sums, penalty: float) -> RidgeClassifier:
+    """Fits a classifier for one penalty by Cholesky decomposition, which is faster."""
+    products, class_features = sums.centred()
     np.fill_diagonal(products, np.diag(products) + penalty)
     try:
-        return _ridge(sums, cho_solve(cho_factor(products), of_classes))
+        return _classifier(sums, cho_solve(cho_factor(products), class_features))
     except LinAlgError:
-        # Rounding has made it indefinite: features that depend on one another, and a small penalty.
-        return fit_all(sums, np.array([penalty]))[0]
+        # Linearly dependent features and a small penalty: rounding has made the matrix indefinite.
+        return fit_ridge_for_each(sums, np.array([penalty]))[0]
 
 
-def _ridge(sums: Sums, weights: NDArray[np.float64]) -> Ridge:
-    return Ridge(sums.features / sums.images, weights, sums.targets / sums.images)
+def _classifier(sums: Sums, weights: NDArray[np.float64]) -> RidgeClassifier:
+    return RidgeClassifier(sums.features / sums.images, weights, sums.class_counts / sums.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class RidgeSettings:
+    """Hyperparameters of the ridge classifier, chosen out of fold.
+
+    Attributes:
+        penalty: Penalty on the squared weights.
+        temperature: Divisor that turns scores into logits.
+    """
+
+    penalty: float
+    temperature: float
 
 
 @dataclasses.dataclass(frozen=True)
 class LinearHead:
-    """A linear classifier of averaged features, as a dense layer has it.
+    """A linear classifier of averaged features, with the weights of a dense layer.
 
     Attributes:
-        kernel: (channels, units); one unit, a sigmoid's, for two classes, or one for each class of a softmax.
-        bias: (units,).
+        kernel: Weights, (channels, units): one sigmoid unit for two classes, or a softmax unit for each class.
+        bias: Biases, (units,).
         loss: Mean cross-entropy on the validation images, weighted as in training.
-        accuracy: Share of them that are right.
+        accuracy: Share of the validation images that are classified correctly.
     """
 
     kernel: NDArray[np.float64]
@@ -216,33 +229,31 @@ class LinearHead:
     accuracy: float
 
 
-def linear_head(
-    data: Reduced,
+def fit_linear_head(
+    data: ReducedFeatures,
     labels: NDArray[np.int64],
-    learned: int,
+    train_images: int,
     classes: int,
-    penalty: float,
-    temperature: float,
+    settings: RidgeSettings,
     weights: ClassWeights = None,
 ) -> LinearHead:
-    """The regression as a head.
+    """Fits ridge regression on the training images and returns it as a head.
 
     Args:
-        data: Training and validation images, one after the other.
-        labels: Of all of them.
-        learned: How many are training images; the others measure.
-        classes: How many.
-        penalty: Of the regression.
-        temperature: That its scores are divided by.
-        weights: Of the classes in the loss.
+        data: Features of the training and the validation images, one after the other.
+        labels: Labels of all of them, (n,).
+        train_images: Number of training images; the others measure loss and accuracy.
+        classes: Number of classes.
+        settings: Penalty and temperature.
+        weights: Class weights of the loss.
     """
-    ridge = fit_one(Sums.of(data.features[:learned], labels[:learned], classes), penalty)
-    probabilities = softmax(ridge.scores(data.features[learned:]) / temperature)
-    errors = cross_entropies(labels[learned:], probabilities)
-    loss = float(np.mean(errors * image_weights(weights, labels[learned:])))
-    accuracy = float((probabilities.argmax(axis=1) == labels[learned:]).mean())
-    kernel = data.axes @ ridge.weights / temperature
-    bias = (ridge.shares - ridge.mean @ ridge.weights) / temperature - data.mean @ kernel
+    ridge = fit_ridge(Sums.of(data.features[:train_images], labels[:train_images], classes), settings.penalty)
+    probabilities = softmax(ridge.scores(data.features[train_images:]) / settings.temperature)
+    errors = cross_entropies(labels[train_images:], probabilities)
+    loss = float(np.mean(errors * image_weights(weights, labels[train_images:])))
+    accuracy = float((probabilities.argmax(axis=1) == labels[train_images:]).mean())
+    kernel = data.axes @ ridge.weights / settings.temperature
+    bias = (ridge.class_shares - ridge.mean @ ridge.weights) / settings.temperature - data.mean @ kernel
     if classes == 2:
         kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
     return LinearHead(kernel, bias, loss, accuracy)

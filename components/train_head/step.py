@@ -18,7 +18,7 @@ from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.logs import event, start_logging
-from headstart.components.train_head.probe import Probed, probe_data, write_probe
+from headstart.components.train_head.probe import ProbeResult, probe_data, write_probe
 
 if TYPE_CHECKING:
     from headstart.components.core.training.training_job import TrainingJob
@@ -51,26 +51,28 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
     from headstart.components.core.training.feature_predictions import answers
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model
 
-    with prepare_head_job(inputs, to_be_tuned) as (job, probed):
+    with prepare_head_job(inputs, to_be_tuned) as (job, probe):
         epochs = job.fit()
         kept = best_epoch(epochs)
         metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
-        if probed.head.loss < kept.validation_loss:
-            event("ridge_is_better", trained=kept.validation_loss, ridge=probed.head.loss, taken=_is_linear(recipe))
+        if probe.head.loss < kept.validation_loss:
+            event("ridge_is_better", trained=kept.validation_loss, ridge=probe.head.loss, taken=_is_linear(recipe))
             if _is_linear(recipe):
-                job.network.get_layer("output").set_weights([probed.head.kernel, probed.head.bias])
-                metrics = {"validation_loss": probed.head.loss, "validation_accuracy": probed.head.accuracy}
+                job.network.get_layer("output").set_weights([probe.head.kernel, probe.head.bias])
+                metrics = {"validation_loss": probe.head.loss, "validation_accuracy": probe.head.accuracy}
         predictions = answers(job.tail, job.validation_features)
     info = dataclasses.replace(
         job.describe(metrics, time.monotonic() - started),
         backbone_sha256=weights_digest(job.network.get_layer(recipe.backbone)),
     )
     result = TrainingResult(info, epochs, predictions)
-    return save_trained_model(model, job, result, functools.partial(write_probe, probed=probed))
+    return save_trained_model(model, job, result, functools.partial(write_probe, result=probe))
 
 
 @contextlib.contextmanager
-def prepare_head_job(inputs: TrainingInputs, to_be_tuned: bool = False) -> Iterator[tuple["TrainingJob", Probed]]:
+def prepare_head_job(
+    inputs: TrainingInputs, to_be_tuned: bool = False
+) -> Iterator[tuple["TrainingJob", ProbeResult]]:
     """The training job of the head, and what its features show of the data.
 
     Args:
@@ -126,12 +128,12 @@ def prepare_head_job(inputs: TrainingInputs, to_be_tuned: bool = False) -> Itera
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
         plain = [record.activations[0] for record in records]
-        probed = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
+        probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
         if not plan.training.views(train_info.images):
             parts = end_to_end(parts, plan)
             records = held.enter_context(compute_or_load_features(parts.front, *folders, plan))
         if _is_linear(recipe):
-            network.get_layer("output").set_weights([probed.head.kernel, probed.head.bias])
+            network.get_layer("output").set_weights([probe.head.kernel, probe.head.bias])
         job = TrainingJob(
             inputs,
             train_info,
@@ -143,7 +145,7 @@ def prepare_head_job(inputs: TrainingInputs, to_be_tuned: bool = False) -> Itera
             *records,
             checkpoint=checkpoint,
         )
-        yield job, probed
+        yield job, probe
 
 
 def _is_linear(recipe: Recipe) -> bool:

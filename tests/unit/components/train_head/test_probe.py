@@ -1,6 +1,7 @@
 """Probes: against scikit-learn's ridge, and on data whose truth is known."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,22 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.train_head.label_errors import find_suspects, write_label_errors
-from headstart.components.train_head.probe import FOLDS, folds_of, learning_curve, out_of_fold
-from headstart.components.train_head.ridge import COMPONENTS, Sums, fit_all, fit_one, linear_head, reduced
+from headstart.components.train_head.probe import (
+    FOLDS,
+    LabelledFeatures,
+    assign_folds,
+    fit_learning_curve,
+    predict_out_of_fold,
+)
+from headstart.components.train_head.ridge import (
+    MAX_COMPONENTS,
+    RidgeSettings,
+    Sums,
+    fit_linear_head,
+    fit_ridge,
+    fit_ridge_for_each,
+    reduce_features,
+)
 
 
 def blobs(images: int, features: int, classes: int, apart: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +45,7 @@ def test_ridge_is_scikit_learns(images: int, features: int, classes: int) -> Non
     values, labels = blobs(images, features, classes, 0.5)
     sums = Sums.of(values, labels, classes)
     theirs = SklearnRidge(alpha=3.0).fit(values.astype(float), np.eye(classes)[labels]).predict(values)
-    for ours in (fit_one(sums, 3.0), fit_all(sums, np.array([0.1, 3.0]))[1]):
+    for ours in (fit_ridge(sums, 3.0), fit_ridge_for_each(sums, np.array([0.1, 3.0]))[1]):
         assert np.allclose(ours.scores(values), theirs, atol=1e-3)
 
 
@@ -38,8 +53,8 @@ def test_ridge_is_scikit_learns(images: int, features: int, classes: int) -> Non
 @pytest.mark.parametrize("channels", [30, 400])
 def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int, channels: int) -> None:
     values, labels = blobs(300, channels, classes, 0.5)
-    data = reduced([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels)
-    head = linear_head(data, labels, 200, classes, penalty=30.0, temperature=0.25)
+    data = reduce_features([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels)
+    head = fit_linear_head(data, labels, 200, classes, RidgeSettings(penalty=30.0, temperature=0.25))
     logits = values[200:] @ head.kernel + head.bias
     predicted = logits.argmax(axis=1) if classes > 2 else (logits[:, 0] > 0).astype(int)
     assert (predicted == labels[200:]).mean() == pytest.approx(head.accuracy, abs=0.011) and head.accuracy > 0.8
@@ -47,7 +62,7 @@ def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int
     logs = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
     assert -logs[np.arange(100), labels[200:]].mean() == pytest.approx(head.loss, rel=0.02)
     first_alone = dict.fromkeys(range(classes), 0.0) | {0: 2.0}
-    weighted = linear_head(data, labels, 200, classes, 30.0, 0.25, first_alone)
+    weighted = fit_linear_head(data, labels, 200, classes, RidgeSettings(30.0, 0.25), first_alone)
     of_first = np.where(labels[200:] == 0, -2 * logs[np.arange(100), labels[200:]], 0).mean()
     assert weighted.loss == pytest.approx(of_first, rel=0.05)
     theirs = SklearnRidge(alpha=30.0).fit(data.features[:200].astype(float), np.eye(classes)[labels[:200]])
@@ -59,15 +74,15 @@ def test_features_from_which_nothing_can_be_learned_are_told_in_one_line(channel
     values = blobs(60, channels, 2, 0.5)[0].astype(np.float16)
     same = np.repeat(values[:1], 60, axis=0)
     with pytest.raises(HeadstartError, match="the same features for all 60 images"):
-        reduced([same[:40], same[40:]], channels)
+        reduce_features([same[:40], same[40:]], channels)
     rounded = np.where(np.arange(60)[:, None] % 2, same, np.nextafter(same, np.float16(9)))
     with pytest.raises(HeadstartError, match="the same features for all 60 images"):
-        reduced([rounded], channels)
+        reduce_features([rounded], channels)
     with pytest.raises(HeadstartError, match="the same features for all 60 images"):
-        reduced([same * 0], channels)
+        reduce_features([same * 0], channels)
     values[45, 3] = np.nan
     with pytest.raises(HeadstartError, match=r"features that are not numbers \(NaN\) for some of the 60 images"):
-        reduced([values[:40], values[40:]], channels)
+        reduce_features([values[:40], values[40:]], channels)
 
 
 @pytest.mark.parametrize("channels", [30, 400])
@@ -79,18 +94,19 @@ def test_features_that_hardly_differ_still_give_probabilities(channels: int, ran
     low_rank = labels[:, None] * rng.normal(size=channels) + rng.normal(size=(60, rank)) @ rng.normal(
         size=(rank, channels)
     )
-    data = reduced([(1000 + low_rank).astype(np.float16)], channels)
-    probabilities, penalty, temperature = out_of_fold(data.features, labels, alone(60), 2, seed=0)
-    assert np.isfinite(probabilities).all() and penalty > 0
-    head = linear_head(data, labels, 40, 2, penalty, temperature)
+    data = reduce_features([(1000 + low_rank).astype(np.float16)], channels)
+    labelled = LabelledFeatures(data.features, labels, alone(60), 2)
+    probabilities, settings = predict_out_of_fold(labelled, seed=0)
+    assert np.isfinite(probabilities).all() and settings.penalty > 0
+    head = fit_linear_head(data, labels, 40, 2, settings)
     assert np.isfinite(head.kernel).all() and np.isfinite(head.loss)
-    curve = learning_curve(data.features, labels, alone(60), 2, penalty, 60, seed=0)
+    curve = fit_learning_curve(labelled, settings.penalty, 60, seed=0)
     assert np.isfinite(curve.gain)
 
 
 def test_penalty_too_small_for_the_rounding_is_survived() -> None:
     values = np.outer(np.linspace(1, 2, 20), np.full(8, 1e3)).astype(np.float32)
-    ridge = fit_one(Sums.of(values, np.arange(20) % 2, 2), 1e-9)
+    ridge = fit_ridge(Sums.of(values, np.arange(20) % 2, 2), 1e-9)
     assert np.isfinite(ridge.scores(values)).all()
 
 
@@ -100,27 +116,27 @@ def test_sums_without_a_fold_are_those_of_the_others() -> None:
     rest = Sums.of(values[40:], labels[40:], 3)
     assert less.images == rest.images
     assert np.allclose(less.products, rest.products, atol=1e-3)
-    assert np.allclose(less.of_classes, rest.of_classes, atol=1e-3)
+    assert np.allclose(less.class_features, rest.class_features, atol=1e-3)
 
 
 def test_features_are_reduced_to_their_main_components_and_positions_averaged() -> None:
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(500, 20))
     wide = (hidden @ rng.normal(size=(20, 600)) + 0.01 * rng.normal(size=(500, 600))).astype(np.float16)
-    less = reduced([wide[:300], wide[300:]], 600).features
-    assert less.shape == (500, COMPONENTS)
+    less = reduce_features([wide[:300], wide[300:]], 600).features
+    assert less.shape == (500, MAX_COMPONENTS)
     centred = wide.astype(float) - wide.astype(float).mean(axis=0)
     assert np.square(less).sum() == pytest.approx(np.square(centred).sum(), rel=1e-2)
     maps = rng.normal(size=(10, 4 * 3)).astype(np.float16)
     averaged = maps.astype(np.float32).reshape(10, 4, 3).mean(axis=1)
-    few = reduced([maps], 3)
+    few = reduce_features([maps], 3)
     assert np.allclose(few.features + few.mean, averaged, atol=1e-6) and np.allclose(few.mean, averaged[0])
 
 
 def test_folds_keep_groups_together_and_spread_each_class() -> None:
     labels = np.array([0] * 40 + [1] * 10)
     groups = [str(number // 2) for number in range(50)]
-    folds = folds_of(labels, groups, 0)
+    folds = assign_folds(labels, groups, 0)
     assert all(folds[number] == folds[number + 1] for number in range(0, 50, 2))
     assert np.bincount(folds[:40], minlength=FOLDS).tolist() == [8] * FOLDS
     assert np.bincount(folds[40:], minlength=FOLDS).tolist() == [2] * FOLDS
@@ -130,13 +146,13 @@ def test_out_of_fold_means_not_seen() -> None:
     """Labels that mean nothing cannot be told by a classifier that has not seen them."""
     rng = np.random.default_rng(1)
     values, labels = rng.normal(size=(300, 200)).astype(np.float32), rng.integers(0, 2, 300)
-    probabilities, *_ = out_of_fold(values, labels, alone(300), 2, 0)
+    probabilities, *_ = predict_out_of_fold(LabelledFeatures(values, labels, alone(300), 2), 0)
     assert abs((probabilities.argmax(axis=1) == labels).mean() - 0.5) < 0.12
     assert np.allclose(probabilities.sum(axis=1), 1)
     twice = np.repeat(values[:150], 2, axis=0)
     both = np.repeat(labels[:150], 2)
-    leaking, *_ = out_of_fold(twice, both, alone(300), 2, 0)
-    kept, *_ = out_of_fold(twice, both, [str(number // 2) for number in range(300)], 2, 0)
+    leaking, *_ = predict_out_of_fold(LabelledFeatures(twice, both, alone(300), 2), 0)
+    kept, *_ = predict_out_of_fold(LabelledFeatures(twice, both, [str(number // 2) for number in range(300)], 2), 0)
     assert (leaking.argmax(axis=1) == both).mean() > 0.8 > (kept.argmax(axis=1) == both).mean()
 
 
@@ -145,7 +161,7 @@ def test_flipped_labels_come_first() -> None:
     labels = truth.copy()
     flipped = np.random.default_rng(2).permutation(1000)[:50]
     labels[flipped] = (labels[flipped] + 1) % 4
-    probabilities, *_ = out_of_fold(values, labels, alone(1000), 4, 0)
+    probabilities, *_ = predict_out_of_fold(LabelledFeatures(values, labels, alone(1000), 4), 0)
     suspects = find_suspects(labels, probabilities)
     assert len(set(suspects.rows[:50].tolist()) & set(flipped.tolist())) >= 45
     assert suspects.confident[:40].all()
@@ -179,8 +195,8 @@ def test_label_errors_change_only_what_is_confident(tmp_path: Path) -> None:
 
 def test_learning_curve_foresees_what_twice_the_images_bring() -> None:
     values, labels = blobs(6400, 60, 4, 0.28)
-    half = learning_curve(values[:1600], labels[:1600], alone(1600), 4, 10.0, 1280, 0)
-    whole = learning_curve(values[:3200], labels[:3200], alone(3200), 4, 10.0, 2560, 0)
+    half = fit_learning_curve(LabelledFeatures(values[:1600], labels[:1600], alone(1600), 4), 10.0, 1280, 0)
+    whole = fit_learning_curve(LabelledFeatures(values[:3200], labels[:3200], alone(3200), 4), 10.0, 2560, 0)
     assert [point.images for point in half.points] == [40, 80, 160, 320, 640, 1280]
     gained = whole.points[-1].accuracy - half.points[-1].accuracy
     assert half.gain == pytest.approx(gained, abs=0.015)
@@ -191,15 +207,17 @@ def test_learning_curve_foresees_what_twice_the_images_bring() -> None:
 def test_few_images_are_survived(images: int, classes: int) -> None:
     values, _ = blobs(images, 5, classes, 1.0)
     labels = np.arange(images) % classes
-    probabilities, penalty, _ = out_of_fold(values, labels, alone(images), classes, 0)
+    data = LabelledFeatures(values, labels, alone(images), classes)
+    probabilities, settings = predict_out_of_fold(data, 0)
     assert np.isfinite(probabilities).all()
     find_suspects(labels, probabilities)
-    curve = learning_curve(values, labels, alone(images), classes, penalty, images, 0)
+    curve = fit_learning_curve(data, settings.penalty, images, 0)
     assert np.isfinite([curve.gain, *curve.gain_interval]).all()
-    learning_curve(values, labels, ["same"] * images, classes, penalty, images, 0)
+    same = dataclasses.replace(data, groups=["same"] * images)
+    fit_learning_curve(same, settings.penalty, images, 0)
 
 
 def test_features_that_never_vary_are_survived() -> None:
     values, labels = np.zeros((20, 4), np.float32), np.arange(20) % 2
-    probabilities, penalty, _ = out_of_fold(values, labels, alone(20), 2, 0)
-    assert np.isfinite(probabilities).all() and penalty > 0
+    probabilities, settings = predict_out_of_fold(LabelledFeatures(values, labels, alone(20), 2), 0)
+    assert np.isfinite(probabilities).all() and settings.penalty > 0

@@ -12,7 +12,7 @@ from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.sources.quarantine import Quarantined, write_quarantine
 from headstart.components.core.util.spreadsheet import safe_cell, text_of_cell
-from headstart.components.train_head.label_errors import Suspects, write_label_errors
+from headstart.components.train_head.label_errors import LabelSuspects, write_label_errors
 from headstart.pipelines.cli.prediction_formats import write_csv
 
 WIDE = "\N{FULLWIDTH EQUALS SIGN}"
@@ -90,7 +90,7 @@ def test_label_errors_go_back_as_corrections_whatever_the_classes_are_called(tmp
         np.zeros(count, bool),
     )
     path = tmp_path / "label_errors.csv"
-    write_label_errors(path, predictions, ["train"] * count, Suspects(labels, np.ones(count, bool)))
+    write_label_errors(path, predictions, ["train"] * count, LabelSuspects(labels, np.ones(count, bool)))
     assert not begins_like_a_formula(path.read_bytes().decode())
     assert read_corrections(str(path), classes) == {f"id{number}": classes[(number + 1) % count] for number in labels}
 
