@@ -70,7 +70,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
         (["--data", "{good}", "--weights", "{web}/none.h5"], "404"),
         (
             ["--data", "{good}", "--set", "fine_tuning.unfreeze_from=block99"],
-            "has no layer or block 'block99'; one can unfreeze from",
+            "has no layer or block 'block99'; unfreeze from",
         ),
         (["--data", "{good}", "--set", "fine_tuning.learning_rate=0"], "learning_rate is 0: input should be greater"),
         (["--data", "{good}", "--set", "head.epoch=3"], "unknown key 'head.epoch'; did you mean 'head.epochs'?"),

@@ -278,7 +278,7 @@ WRONG_CONFIGURATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] 
     "images of another size": (setting("resize", height=20_000, width=20_000), "resizes images to 20000x20000"),
     "2e9 filters": (in_the_backbone(filters=2_000_000_000), "would have|cannot be loaded"),
     "a kernel of 1e5": (in_the_backbone(kernel_size=[100_000, 100_000]), "would have|cannot be loaded"),
-    "a border of 1e5": (in_the_backbone(padding=[[100_000, 100_000]] * 2), "would give|cannot be loaded"),
+    "a border of 1e5": (in_the_backbone(padding=[[100_000, 100_000]] * 2), "would output|cannot be loaded"),
     "a lambda": (renamed("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is no layer"),
     "a SavedModel": (renamed("keras.layers", "TFSMLayer"), r"names keras\.layers\.TFSMLayer"),
     "a vocabulary": (renamed("keras.layers", "StringLookup"), r"names keras\.layers\.StringLookup"),

@@ -1,4 +1,4 @@
-"""Classifiers that begin alike, such as one before and after its top layers were tuned: the beginning runs once."""
+"""Common prefix of classifiers, such as a head-trained and a fine-tuned one: lower layers they share run once."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from headstart.components.core.networks.identity import model_digest
 
 @dataclasses.dataclass(frozen=True)
 class CommonPrefix:
-    """Classifiers whose lower layers say the same.
+    """Classifiers whose lower layers are the same.
 
     Attributes:
-        members: Their places in the sequence that they come from.
+        members: Indices of the classifiers in the sequence they come from.
         front: Resized pixels (n, size, size, 3), 0-255, to the last activations that they have in common.
-        tails: Those to the output of each, in the order of `members`.
+        tails: Models from these activations to each classifier's output, in the order of `members`.
     """
 
     members: list[int]
@@ -26,15 +26,15 @@ class CommonPrefix:
 
 
 def group_by_common_prefix(models: Sequence[keras.Model]) -> list[CommonPrefix]:
-    """Groups classifiers by how they begin; one that begins like no other is a group by itself.
+    """Groups classifiers by their common prefix; one that shares no layers with another is a group by itself.
 
     Args:
-        models: From `build_classifier`, or loaded.
+        models: Classifiers from `build_classifier`, or loaded.
     """
     groups: list[tuple[list[int], list[ClassifierParts]]] = []
     for at, model in enumerate(models):
         for place, (members, _) in enumerate(groups):
-            if parts := _parted([*(models[member] for member in members), model]):
+            if parts := _cut_at_first_difference([*(models[member] for member in members), model]):
                 groups[place] = ([*members, at], parts)
                 break
         else:
@@ -42,16 +42,16 @@ def group_by_common_prefix(models: Sequence[keras.Model]) -> list[CommonPrefix]:
     return [CommonPrefix(members, parts[0].front, [each.tail for each in parts]) for members, parts in groups]
 
 
-def _parted(models: list[keras.Model]) -> list[ClassifierParts] | None:
-    """Classifiers cut where the first of them goes its own way; None where that is before any weight."""
+def _cut_at_first_difference(models: list[keras.Model]) -> list[ClassifierParts] | None:
+    """Cuts classifiers below the first layer in which they differ; None if that is the first with weights."""
     bases = [_backbone(model) for model in models]
     side_by_side = zip(*(base.operations for base in bases), strict=False)
     with_weights = [each for each in side_by_side if any(getattr(one, "weights", []) for one in each)]
-    own = next((each for each in with_weights if _differ(each)), None)
-    if own is with_weights[0]:
+    first_difference = next((each for each in with_weights if _differ(each)), None)
+    if first_difference is with_weights[0]:
         return None
     parts = [
-        cut_classifier(model, base.name, own[at].name if own else BACKBONE_END)
+        cut_classifier(model, base.name, first_difference[at].name if first_difference else BACKBONE_END)
         for at, (model, base) in enumerate(zip(models, bases, strict=True))
     ]
     return parts if len({model_digest(each.front) for each in parts}) == 1 else None

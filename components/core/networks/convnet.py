@@ -1,4 +1,4 @@
-"""The small convnet of method 1: what one gets without transfer."""
+"""Small convnet that is trained from scratch, for comparison with transfer learning."""
 
 import keras
 
@@ -11,20 +11,20 @@ _LEAST_SIZE = {"same": 16, "valid": 46}
 
 
 def build_convnet(image_size: int, padding: str = "same") -> keras.Model:
-    """Four 3 x 3 convolutions, each followed by 2 x 2 max-pooling, with random weights.
+    """Builds four 3 x 3 convolutions, each followed by 2 x 2 max-pooling, with random weights.
 
     Source: "Deep Learning with R", section 5.2, a convnet for a small dataset, which does not pad.
 
     Args:
         image_size: Side of the input in pixels.
-        padding: Of the convolutions: ``same`` leaves a feature map from 16 pixels on, ``valid`` from 46.
+        padding: Padding of the convolutions: ``same``, for at least 16 pixels a side, or ``valid``, for at least 46.
 
     Raises:
-        HeadstartError: The image is smaller than that.
+        HeadstartError: If the image is smaller than that.
     """
     if image_size < _LEAST_SIZE[padding]:
         raise HeadstartError(
-            f"image size {image_size} leaves the convnet no feature map with padding {padding!r}: it needs at least "
+            f"image size {image_size} leaves the convnet no feature map with padding {padding!r}; choose at least "
             f"{_LEAST_SIZE[padding]} pixels"
         )
     pixels = keras.Input((image_size, image_size, 3))

@@ -1,4 +1,4 @@
-"""What classifiers say of a whole dataset."""
+"""Predictions of classifiers for a whole dataset."""
 
 import math
 from collections.abc import Sequence
@@ -19,29 +19,29 @@ from headstart.components.core.util.logs import tracked
 
 
 def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> list[NDArray[np.float64]]:
-    """Runs classifiers once over every image, and what several of them begin with once for all.
+    """Predicts class probabilities of every image with several classifiers; their common prefix runs once.
 
     Args:
         models: Classifiers as they were saved.
-        dataset: A dataset artifact.
-        what: Name of the work in the log.
+        dataset: Dataset artifact.
+        what: Name of this work in the log.
 
     Returns:
-        Of each classifier (images, classes), in the dataset's order, each row adding up to 1.
+        Probabilities by each classifier, (images, classes), in the dataset's order; each row adds up to 1.
     """
-    found: dict[int, NDArray[np.float64]] = {}
+    predictions: dict[int, NDArray[np.float64]] = {}
     images, at_once = read_info(dataset).images, inference_batch_size()
     for group in group_by_common_prefix(models):
-        run = _traced(group)
+        run = _trace(group)
         batches = read_image_batches(dataset, group.front.input.shape[1], at_once)
         batches = tracked(batches, what, math.ceil(images / at_once))
-        said = [[to_probabilities(output.numpy()) for output in run(pixels)] for pixels in batches]
+        outputs = [[to_probabilities(output.numpy()) for output in run(pixels)] for pixels in batches]
         for place, member in enumerate(group.members):
-            found[member] = np.concatenate([each[place] for each in said])
-    return [found[at] for at in range(len(models))]
+            predictions[member] = np.concatenate([each[place] for each in outputs])
+    return [predictions[at] for at in range(len(models))]
 
 
-def _traced(group: CommonPrefix) -> tf.types.experimental.PolymorphicFunction:
+def _trace(group: CommonPrefix) -> tf.types.experimental.PolymorphicFunction:
     front, tails = fold_batchnorm(group.front), [fold_batchnorm(tail) for tail in group.tails]
 
     @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))])

@@ -1,20 +1,21 @@
-"""Convolutions of each channel by itself, in the layer that TensorFlow has a fast kernel for."""
+"""Depthwise convolutions in the layer that TensorFlow has a fast kernel for."""
 
 import keras
 import numpy as np
 
 
 def use_depthwise_convolutions(base: keras.Model) -> keras.Model:
-    """The same network with a `DepthwiseConv2D` for each convolution that has a group for every channel.
+    """Replaces each convolution that has one group per channel by a `DepthwiseConv2D`.
 
-    Keras' ConvNeXt is made of such convolutions, `Conv2D(groups=channels)`, of which TensorFlow on a CPU makes many
-    small ones: 7 x 7 over 96 channels at 56 x 56 takes 396 ms for 8 images, and 21 ms as a depthwise one.
+    Keras' ConvNeXt has such convolutions, `Conv2D(groups=channels)`, which TensorFlow computes one by one on a CPU:
+    7 x 7 over 96 channels at 56 x 56 takes 396 ms for 8 images, and 21 ms as a depthwise convolution.
 
     Args:
-        base: A backbone with its weights; it is returned itself where it has no such convolution.
+        base: Backbone with its weights.
 
     Returns:
-        A network of the same layers by name, whose outputs differ by rounding alone.
+        A network with the same layer names, whose outputs differ only by rounding; `base` itself if it has no such
+        convolution.
     """
     if not any(map(_is_depthwise, base.layers)):
         return base

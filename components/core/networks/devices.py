@@ -1,4 +1,4 @@
-"""What a stage computes on, and whether it computes the same each time."""
+"""Devices that a step computes on, and determinism."""
 
 import keras
 import tensorflow as tf
@@ -9,22 +9,23 @@ from headstart.components.core.util.logs import event
 
 
 def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
-    """Seeds everything, and finds the devices to train on; of several GPUs, each takes a part of every batch.
+    """Seeds all random generators and selects the devices to train on.
 
-    What is built from here on is on all of them. Recording uses the first.
+    With several GPUs, each gets a part of every batch, and models built from here on are on all of them. Features are
+    computed on the first.
 
     Args:
-        plan: Its seed is used, and whether what depends on the order of threads is to be done in one order.
-        accelerators: How many GPUs there have to be.
+        plan: Seed, and whether the run has to be deterministic.
+        accelerators: Least number of GPUs.
 
     Raises:
-        HeadstartError: There are fewer GPUs than there have to be.
+        HeadstartError: If there are fewer GPUs.
     """
-    seen = len(tf.config.list_physical_devices("GPU"))
-    if seen < accelerators:
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < accelerators:
         raise HeadstartError(
-            f"{plan.stage} asks for {accelerators} GPU(s), and TensorFlow sees {seen or 'none'}; it would train for "
-            "days on a CPU: take the image headstart-gpu, look at the node's driver, or ask for accelerator_limit 0"
+            f"{plan.stage} asks for {accelerators} GPU(s), and TensorFlow finds {found or 'none'}; on a CPU it would "
+            "train for days: use the image headstart-gpu, check the node's driver, or set accelerator_limit to 0"
         )
     keras.utils.set_random_seed(plan.seed)
     if plan.deterministic:
@@ -36,9 +37,9 @@ def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
 
 
 def inference_batch_size() -> int:
-    """Images of a batch that only passes forward: as many as a core's cache likes, or a GPU.
+    """Batch size for inference: 64 images on a GPU, 16 on a CPU, whose caches are small.
 
-    On two cores, 16 instead of 64 give MobileNetV2 and EfficientNetV2 8 to 13 % more images a second, ResNet50 and
-    VGG16 the same.
+    On two cores, MobileNetV2 and EfficientNetV2 pass 8 to 13 % more images/s in batches of 16 than of 64, ResNet50
+    and VGG16 as many.
     """
     return 64 if tf.config.list_physical_devices("GPU") else 16

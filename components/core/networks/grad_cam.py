@@ -1,4 +1,4 @@
-"""Where in an image a classifier found its answer."""
+"""Grad-CAM: the places of an image that a prediction is based on."""
 
 import keras
 import numpy as np
@@ -13,18 +13,18 @@ _BATCH = 16
 def grad_cam(
     model: keras.Model, backbone: str, pixels: NDArray[np.float32], labels: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Grad-CAM: how much each place of the backbone's last feature map speaks for a class.
+    """Computes Grad-CAM heatmaps: how much each place of the backbone's last feature map speaks for a class.
 
     Source: R. R. Selvaraju et al., "Grad-CAM", ICCV 2017.
 
     Args:
-        model: A classifier as it was saved.
-        backbone: Name of its backbone's layer.
-        pixels: (n, size, size, 3), 0-255, resized already.
-        labels: (n,), the class to look for in each.
+        model: Classifier as it was saved.
+        backbone: Name of the backbone's layer.
+        pixels: Resized images, (n, size, size, 3), 0-255.
+        labels: (n,), index of the class to explain in each image.
 
     Returns:
-        (n, height, width) of the feature map, each from 0 to 1; all 0 where nothing speaks for the class.
+        (n, height, width) of the feature map, scaled to [0, 1]; zeros if nothing speaks for the class.
     """
     chain = model.operations
     names = [operation.name for operation in chain]
@@ -32,24 +32,24 @@ def grad_cam(
     *head, output = chain[end:]
     return np.concatenate(
         [
-            _of_batch(chain[start:end], head, output, pixels[at : at + _BATCH], labels[at : at + _BATCH])
+            _compute_batch(chain[start:end], head, output, pixels[at : at + _BATCH], labels[at : at + _BATCH])
             for at in range(0, len(pixels), _BATCH)
         ]
     )
 
 
-def _of_batch(
+def _compute_batch(
     front: list[keras.Operation],
     head: list[keras.Operation],
     output: keras.layers.Dense,
     pixels: NDArray[np.float32],
     labels: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    maps = _through(tf.constant(pixels), front)
+    maps = _apply(tf.constant(pixels), front)
     with tf.GradientTape() as tape:
         tape.watch(maps)
-        # Logits: where the answer is sure, the probability hardly moves, and its gradient is lost to rounding.
-        logits = tf.matmul(_through(maps, head), output.kernel) + output.bias
+        # Of the logits: near 0 and 1 a probability hardly changes, and its gradient is lost to rounding.
+        logits = tf.matmul(_apply(maps, head), output.kernel) + output.bias
         if logits.shape[-1] == 1:
             score = logits[:, 0] * tf.constant(2.0 * labels - 1.0, tf.float32)
         else:
@@ -60,7 +60,7 @@ def _of_batch(
     return np.asarray(heat / np.where(highest > 0, highest, 1))
 
 
-def _through(tensor: tf.Tensor, chain: list[keras.Operation]) -> tf.Tensor:
+def _apply(tensor: tf.Tensor, chain: list[keras.Operation]) -> tf.Tensor:
     for operation in chain:
         tensor = operation(tensor, training=False) if isinstance(operation, keras.Model) else operation(tensor)
     return tensor

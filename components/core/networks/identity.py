@@ -1,4 +1,4 @@
-"""Whether two networks are the same, however their layers happen to be called."""
+"""Digests that tell whether two networks are the same, whatever the names of their layers."""
 
 import hashlib
 import json
@@ -10,22 +10,22 @@ import keras
 
 from headstart.components.core.networks.pretrained_weights import weights_digest
 
-# Names are numbered through a process, and what is trainable does not matter to what a network says.
+# Keras numbers names throughout a process, and the output does not depend on what is trainable.
 _LEFT_OUT = ("name", "trainable", "build_config")
 
 
 def model_digest(model: keras.Model) -> str:
-    """SHA-256 over a model's weights and its architecture, in hexadecimal."""
+    """Computes the SHA-256 of a model's weights and architecture, in hexadecimal."""
     architecture = json.dumps(drop_layer_names(model.get_config()), sort_keys=True, default=str)
     return hashlib.sha256(f"{weights_digest(model)}\n{architecture}".encode()).hexdigest()
 
 
 def drop_layer_names(config: Any, numbers: Mapping[str, int] = MappingProxyType({})) -> Any:
-    """A configuration with the layers of each network numbered, in the order in which they are told, not named.
+    """Replaces the layer names in a configuration by the layers' numbers within their network.
 
     Args:
-        config: Of a layer, or part of it.
-        numbers: Of the layers of the network that it belongs to, by their names, which others may have too.
+        config: Configuration of a model or layer, or a part of it.
+        numbers: Numbers of the surrounding network's layers by name; another network may use the same names.
     """
     if isinstance(config, dict):
         if "layers" in config:

@@ -1,4 +1,4 @@
-"""From encoded images to batches of resized pixels, decoded on all cores."""
+"""Batches of resized pixels from encoded images, decoded on all cores, and random augmentation."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +18,14 @@ def decode_and_resize(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tenso
     """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
 
     Args:
-        encoded: A string scalar.
+        encoded: Bytes of the file, a string scalar.
         size: Side of the result in pixels.
-        ratio: 1, 2, 4 or 8, by which the decoder itself reduces each side of a JPEG.
+        ratio: Factor by which the JPEG decoder reduces each side: 1, 2, 4 or 8.
 
     Returns:
         float32 (size, size, 3), RGB 0-255.
     """
-    # The accurate inverse DCT is Pillow's too, so both read the same pixels. The op reads PNG as well.
+    # Pillow uses the accurate inverse DCT, too, so both decode the same pixels. The op also reads PNG.
     return resize(tf.io.decode_jpeg(encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"), size)
 
 
@@ -35,7 +35,7 @@ def resize(pixels: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def read_image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
-    """Batches of float32 (batch, size, size, 3), RGB 0-255, in the dataset's order."""
+    """Reads the images of a dataset artifact as batches of float32 (batch, size, size, 3), RGB 0-255, in order."""
 
     def encoded() -> Iterator[bytes]:
         return (row.image for row in read_rows(dataset))
@@ -46,11 +46,11 @@ def read_image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
 
 
 def build_augmentation(settings: Augmentation, seed: int) -> keras.Sequential:
-    """Random views of images, float32 (n, size, size, 3), RGB 0-255; nothing happens outside training.
+    """Builds random augmentation of images, float32 (n, size, size, 3), RGB 0-255; it acts in training only.
 
     Args:
-        settings: Which changes, and how large.
-        seed: Of all of them.
+        settings: Kinds of changes and their largest size.
+        seed: Random seed of all changes.
     """
     layers = keras.layers
     fill = {"fill_mode": settings.fill}

@@ -1,4 +1,4 @@
-"""A classifier that is asked of one batch of pictures after the other."""
+"""Loading a classifier for predictions, batch by batch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +12,22 @@ from headstart.components.core.networks.classifier import remove_resizing, to_pr
 from headstart.components.core.networks.saving import load_model
 
 PredictProba = Callable[[NDArray[np.float32]], NDArray[np.float64]]
-"""From resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); on any thread, one at a time."""
+"""Resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); called by one thread at a time."""
 
 
 def load_classifier(folder: Path, *, traced: bool) -> PredictProba:
-    """Loads the network of a model artifact.
+    """Loads the network of a model artifact for predictions.
 
     Args:
-        folder: Of the artifact.
-        traced: Whether TensorFlow is to make a graph of it, which takes seconds and pays from some dozen images on.
+        folder: Model artifact.
+        traced: True to compile the network to a graph, which takes seconds and pays from some dozen images on.
 
     Raises:
-        HeadstartError: Keras cannot read it.
+        HeadstartError: If Keras cannot read the network.
     """
     network = remove_resizing(load_model(folder))
     if traced:
-        # Half a second, which pays where tracing does.
+        # Takes half a second, which pays whenever tracing does.
         network = fold_batchnorm(network)
 
     def run(pixels: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""How long the network waited for its input."""
+"""Time that a network waits for its input."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 def time_input_wait(batches: Iterable[T], stage: str, source: str, images: int) -> Iterator[T]:
-    """Passes batches on, and logs in the end how long whoever takes them had to wait for them.
+    """Passes batches on and logs at the end how long their consumer waited for them.
 
     Args:
-        batches: What is taken.
-        stage: What they are taken for, for the log.
-        source: What is waited for.
-        images: In all batches.
+        batches: Batches to pass on.
+        stage: Name of the work in the log.
+        source: Name of the input in the log.
+        images: Number of images in all batches.
     """
     started, waited = time.monotonic(), 0.0
     batches = iter(batches)

@@ -1,4 +1,4 @@
-"""Pretrained weights for a backbone: where they come from, and whether they fit."""
+"""Pretrained weights of a backbone: finding or downloading them, and checking that they fit."""
 
 import contextlib
 import hashlib
@@ -26,7 +26,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
-"""The environment variable that names a folder of `BACKBONE.weights.h5` files; empty: there is none."""
+"""Environment variable that names a folder of `BACKBONE.weights.h5` files; empty: none."""
 
 _CACHE_BYTES = 10 * 2**30
 _PRETRAINED = Path(str(files("headstart.components.core.backbones"))) / "pretrained"
@@ -39,61 +39,66 @@ def build_pretrained_backbone(backbone: Backbone, image_size: int, weights: str,
     Convolutions of single channels become depthwise ones: see `use_depthwise_convolutions`.
 
     Args:
-        backbone: A row of the table.
+        backbone: Row of the table of backbones.
         image_size: Side of the input in pixels.
-        weights: Empty for the file of this backbone in the folder that HEADSTART_WEIGHTS names, and where there is
-            none, for the backbone's own; their name; ``none`` for random ones; a file, or an `http(s)://`, `gs://`
-            or `s3://` address of one.
-        sha256: What the file or what is at the address must have, in hexadecimal; empty: anything. With it, a copy
-            from an earlier run is found without asking at the address.
+        weights: A file; an `http(s)://`, `gs://` or `s3://` address; ``none`` for random weights; or the name of the
+            backbone's own weights. Empty: the backbone's file in the folder that HEADSTART_WEIGHTS names, or else its
+            own weights.
+        sha256: Checksum that the file must have, in hexadecimal; empty: any. With it, a copy in the cache is used
+            without a request to the address.
 
     Raises:
-        HeadstartError: The weights cannot be had, or do not fit; the message names the layer and both shapes.
+        HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
     """
     backbone.check_weights(weights)
     sha256 = sha256.lower()
-    weights = weights or _at_hand(backbone) or backbone.pretrained
+    weights = weights or _find_in_weights_folder(backbone) or backbone.pretrained
     if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
         raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
     if weights == backbone.pretrained == "imagenet":
-        return use_depthwise_convolutions(_with_imagenet(backbone, image_size))
+        return use_depthwise_convolutions(_download_imagenet_weights(backbone, image_size))
     base = build_backbone(backbone, image_size)
     if weights == NO_WEIGHTS:
         return use_depthwise_convolutions(base)
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
     elif is_remote(weights):
-        with _downloaded(weights, sha256) as file:
+        with _download_or_find_cached(weights, sha256) as file:
             load_weights(base, file, backbone.name)
     else:
-        load_weights(base, _checked(expanded(weights), sha256, weights), backbone.name)
+        load_weights(base, _check_sha256(expanded(weights), sha256, weights), backbone.name)
     return use_depthwise_convolutions(base)
 
 
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
-    """Loads an HDF5 file, in Keras 3's layout or the older one, or a whole `.keras`, after checking every shape.
+    """Loads weights from an HDF5 file, in Keras 3's layout or the older one, or from a `.keras` file.
 
-    What the file has beyond the backbone, such as its top, is left out. Nothing is read from another file, whatever
-    it refers to: see `core.artifacts.hdf5_file`.
+    Every shape is checked before the first weight is set. Other layers in the file, such as its head, are ignored.
+    References to other files are refused: see `core.artifacts.hdf5_file`.
+
+    Args:
+        base: Backbone that receives the weights.
+        path: File of weights.
+        backbone: Name of the backbone, for messages.
 
     Raises:
-        HeadstartError: If the file is neither, refers to another one, does not fit, or has a weight that is no finite
-            floating-point number.
+        HeadstartError: If the file is neither, refers to another file, does not fit, or has a weight that is not a
+            finite floating-point number.
     """
     layers = _layers_with_weights(base)
-    with _opened(path) as store:
-        # A whole model in the older layout has its weights in a group of that name.
+    with _open_weights_file(path) as store:
+        # The older layout keeps the weights of a whole model in this group.
         root = store.get("model_weights", store)
-        found = _by_order(root, base) if "layer_names" in root.attrs else _by_group(store, base)
+        found = _find_by_order(root, base) if "layer_names" in root.attrs else _find_by_group(store, base)
         for number, layer in enumerate(layers):
             wanted = [tuple(weight.shape) for weight in layer.weights]
-            there = [value.shape for value in found[number]] if number < len(found) else []
-            if there != wanted:
+            given = [value.shape for value in found[number]] if number < len(found) else []
+            if given != wanted:
                 raise HeadstartError(
                     f"weights {str(path)!r} do not fit backbone {backbone}: layer {layer.name!r} needs "
-                    f"{_shapes(wanted)}, the file has {_shapes(there)}; pass weights made for {backbone}"
+                    f"{_shapes(wanted)}, the file has {_shapes(given)}; pass weights made for {backbone}"
                 )
-        # All are read before the first is set: of a file that is refused, nothing is left in the network.
+        # All are read before the first is set, so a refused file leaves the network unchanged.
         values = [
             [read_floats(value, f"weights {str(path)!r}, layer {layer.name!r}:") for value in layers_values]
             for layer, layers_values in zip(layers, found, strict=False)
@@ -103,9 +108,9 @@ def load_weights(base: keras.Model, path: Path, backbone: str) -> None:
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 over the shapes and values of a model's weights, in hexadecimal.
+    """Computes the SHA-256 of the shapes and values of a model's weights, in hexadecimal.
 
-    Not over names: ConvNeXt's layer scales are numbered through a process.
+    Names do not count: Keras numbers those of ConvNeXt's layer scales throughout a process.
     """
     digest = hashlib.sha256()
     for weight in model.weights:
@@ -114,15 +119,16 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _at_hand(backbone: Backbone) -> str:
-    """The backbone's file in the folder that the environment names; empty where there is none."""
+def _find_in_weights_folder(backbone: Backbone) -> str:
+    """Path of the backbone's file in the folder that the environment names; empty if there is none."""
     named = os.environ.get(WEIGHTS_FOLDER, "")
     if not named:
         return ""
     folder = expanded(named)
     if not folder.is_dir():
         raise HeadstartError(
-            f"{WEIGHTS_FOLDER} is {named!r}, which is no folder; name one of BACKBONE.weights.h5 files, or unset it"
+            f"{WEIGHTS_FOLDER} is {named!r}, which is not a folder; name a folder of BACKBONE.weights.h5 files, or "
+            "unset it"
         )
     file = folder / f"{backbone.name}.weights.h5"
     if not file.is_file():
@@ -132,8 +138,8 @@ def _at_hand(backbone: Backbone) -> str:
 
 
 @contextlib.contextmanager
-def _downloaded(weights: str, sha256: str) -> Iterator[Path]:
-    """The file at an address: from the cache where it is there in that version, or with that digest."""
+def _download_or_find_cached(weights: str, sha256: str) -> Iterator[Path]:
+    """The file at an address: from the cache if it is there in this version or with this digest, else downloaded."""
     folder = cache_folder("weights")
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -162,7 +168,7 @@ def _download(weights: str, target: Path, sha256: str) -> Path:
         open_store(weights).download(weights, target)
     except HeadstartError as error:
         raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
-    return _checked(target, sha256, without_secrets(weights))
+    return _check_sha256(target, sha256, without_secrets(weights))
 
 
 def _version(weights: str) -> str:
@@ -172,29 +178,29 @@ def _version(weights: str) -> str:
         raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
 
 
-def _checked(file: Path, sha256: str, name: str) -> Path:
+def _check_sha256(file: Path, sha256: str, name: str) -> Path:
     if sha256 and (there := sha256_of_file(file)) != sha256:
         raise HeadstartError(f"weights {name!r} have sha256 {there}, not {sha256}; check the file, or the digest")
     return file
 
 
-def _with_imagenet(backbone: Backbone, image_size: int) -> keras.Model:
+def _download_imagenet_weights(backbone: Backbone, image_size: int) -> keras.Model:
     try:
         with warnings.catch_warnings():
-            # MobileNetV2 warns that there are weights for a few sizes only and loads those of 224: they fit.
+            # MobileNetV2 warns that it has weights for few sizes only; those for 224, which it loads, fit all.
             warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
             return build_backbone(backbone, image_size, weights="imagenet")
     except Exception as error:
-        # keras.utils.get_file raises a bare Exception for whatever went wrong on the way.
+        # keras.utils.get_file raises a bare Exception for every problem.
         raise HeadstartError(
-            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}, or name the folder of "
-            f"such a {backbone.name}.weights.h5 in the environment variable {WEIGHTS_FOLDER}"
+            f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}, or set the "
+            f"environment variable {WEIGHTS_FOLDER} to a folder with {backbone.name}.weights.h5"
         ) from None
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """The file itself, or the one inside of a `.keras`, which is a Zip archive."""
+def _open_weights_file(path: Path) -> Iterator[h5py.File]:
+    """Opens an HDF5 file, or the one inside a `.keras` file, which is a Zip archive."""
     what = f"weights {str(path)!r}"
     with contextlib.ExitStack() as stack:
         if path.is_file() and zipfile.is_zipfile(path):
@@ -205,7 +211,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _layers_with_weights(model: keras.Model) -> list[keras.Layer]:
-    """Layers that have weights of their own, in order, those of nested models among them."""
+    """Layers that have weights, in order, nested models included."""
     found = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -215,15 +221,15 @@ def _layers_with_weights(model: keras.Model) -> list[keras.Layer]:
     return found
 
 
-def _by_group(store: h5py.File, base: keras.Model) -> list[list[h5py.Dataset]]:
-    """Values of each layer in Keras 3's layout, found in the group where Keras itself would save that layer."""
+def _find_by_group(store: h5py.File, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Finds each layer's values in Keras 3's layout: in the group where Keras would save that layer."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         saved = Path(folder) / "backbone.weights.h5"
         base.save_weights(saved)
         with h5py.File(saved, "r") as own:
             group_of = {group.attrs["name"]: name for name, group in _groups_with_name(own)}
     names = [group_of[layer.name] for layer in _layers_with_weights(base)]
-    # The backbone is the whole model, or a layer of it.
+    # The backbone is the whole model or one of its layers.
     roots = [store, *(group for group in store.get("layers", {}).values() if "layers" in group)]
     root = max(roots, key=lambda root: sum(name in root for name in names))
     groups = [root.get(name, {}) for name in names]
@@ -236,8 +242,8 @@ def _groups_with_name(store: h5py.File) -> list[tuple[str, h5py.Group]]:
     return found
 
 
-def _by_order(root: h5py.Group, base: keras.Model) -> list[list[h5py.Dataset]]:
-    """Values of each layer in the older layout, where layers are matched in order, and a nested model is one."""
+def _find_by_order(root: h5py.Group, base: keras.Model) -> list[list[h5py.Dataset]]:
+    """Finds each layer's values in the older layout: by order, where a nested model counts as one layer."""
     groups = [
         [group[name] for name in group.attrs["weight_names"]] for group in map(root.get, root.attrs["layer_names"])
     ]

@@ -1,4 +1,4 @@
-"""Models to and from their artifact."""
+"""Saving and loading the network of a model artifact."""
 
 import dataclasses
 import math
@@ -20,16 +20,20 @@ from headstart.components.core.util.errors import HeadstartError, first_line
 _WAY_OUT = "train the model again, or use another one"
 
 _STATES = 10_000
-"""Numbers that layers keep beside their weights, such as the states of random generators."""
+"""Most values that layers may keep besides their weights, such as the states of random generators."""
 
 _MOST_ACTIVATION_BYTES = 2**30
-"""Of one layer's output for one image; two hundred times what MobileNetV2's largest takes at 224 pixels."""
+"""Largest output of a layer for one image: two hundred times MobileNetV2's largest at 224 pixels."""
 
 
 def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[Epoch]) -> None:
-    """Writes the network, how training went, and, last, what it is, into the folder of a model artifact.
+    """Writes network, training history and, last, manifest into the folder of a model artifact.
 
-    What the network itself tells, its size and where it was trained, is added.
+    Args:
+        folder: Model artifact.
+        model: Network to save.
+        info: Manifest; the numbers of parameters and of GPUs are filled in here.
+        epochs: Training history.
     """
     model.save(folder / MODEL)
     write_history(folder, epochs)
@@ -38,56 +42,56 @@ def save_model(folder: Path, model: keras.Model, info: ModelInfo, epochs: list[E
 
 
 def load_model(folder: Path) -> keras.Model:
-    """Loads the network of a model artifact, which needs no code of ours.
+    """Loads the network of a model artifact; it consists of standard layers only.
 
-    The file is looked into before, see `core.artifacts.keras_file`, and the network is traced without its weights:
-    one that is larger than they are, or whose images would not fit into memory, is not built.
+    The file is checked first, see `core.artifacts.keras_file`. Then the network is traced without weights: one that
+    is larger than its weights, or whose activations would not fit into memory, is not built.
 
     Raises:
-        HeadstartError: If Keras cannot read it, or should not.
+        HeadstartError: If the file is damaged or unsafe.
     """
     info = read_manifest(folder)
     file = read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
     try:
-        # What Keras keeps of variables without values is this thread's, and goes with it.
+        # In a thread of its own: what Keras keeps about variables without values is deleted with the thread.
         with ThreadPoolExecutor(1) as pool:
-            wrong = pool.submit(_too_large, file).result()
-        network = None if wrong else _load(folder / MODEL)
+            problem = pool.submit(_find_excess, file).result()
+        network = None if problem else _load(folder / MODEL)
     except Exception as error:
-        # Each layer has errors of its own for settings that it cannot use.
+        # Each layer raises errors of its own for invalid settings.
         raise HeadstartError(f"{folder / MODEL} cannot be loaded ({first_line(error)}); {_WAY_OUT}") from None
     if network is None:
-        raise HeadstartError(f"{folder / MODEL} cannot be loaded: {wrong}; {_WAY_OUT}")
+        raise HeadstartError(f"{folder / MODEL} cannot be loaded: {problem}; {_WAY_OUT}")
     return network
 
 
 def _load(file: Path) -> keras.Model:
     with warnings.catch_warnings():
-        # Keras only warns of layers that the file has no weights for, and leaves them as chance has made them.
+        # Keras only warns about layers that the file has no weights for, and leaves them random.
         warnings.filterwarnings("error", "Skipping nested container")
         warnings.filterwarnings("error", "A total of .* objects could not be loaded")
         return keras.models.load_model(file, compile=False, safe_mode=True)
 
 
-def _too_large(file: NetworkFile) -> str:
-    """Why a network would take more memory than one of its weights does; empty where it would not."""
+def _find_excess(file: NetworkFile) -> str:
+    """Describes why a network would take far more memory than its weights; empty if it would not."""
     with keras.StatelessScope(initialize_variables=False):
         network = keras.saving.deserialize_keras_object(file.config, safe_mode=True)
     if not isinstance(network, keras.Model):
-        return f"it is a {type(network).__name__}, and no network"
+        return f"it is a {type(network).__name__}, not a network"
     weights, all_values = (
         sum(math.prod(variable.shape) for variable in variables) for variables in (network.weights, network.variables)
     )
     if weights > file.values or all_values > file.values + _STATES:
-        return f"its layers would have {all_values:,} weights, and its file has {file.values:,}"
+        return f"its layers would have {all_values:,} weights, but its file has {file.values:,}"
     largest = max(_output_sizes(network), default=0)
     if largest * 4 > _MOST_ACTIVATION_BYTES:
-        return f"a layer would give {largest:,} numbers for one image"
+        return f"a layer would output {largest:,} numbers for one image"
     return ""
 
 
 def _output_sizes(network: keras.Model) -> Iterator[int]:
-    """Numbers that each operation gives for one image, those of nested networks among them."""
+    """Sizes of the outputs of all operations for one image, nested networks included."""
     for operation in network.operations:
         if isinstance(operation, keras.Model):
             yield from _output_sizes(operation)
@@ -96,8 +100,8 @@ def _output_sizes(network: keras.Model) -> Iterator[int]:
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what a model's numbers depend on."""
-    # TensorFlow comes from packages of several names.
+    """Versions of the software that a model's predictions depend on."""
+    # Not by the name of the package: TensorFlow comes in several.
     return {
         "python": python_version(),
         "headstart": version("headstart"),

@@ -1,4 +1,4 @@
-"""The small backbone of the project's own, quick enough for a CPU."""
+"""Sketchnet, the project's own small backbone, fast on a CPU."""
 
 import keras
 
@@ -8,20 +8,20 @@ _BN_MOMENTUM = 0.9
 
 
 def build_sketchnet(input_shape: tuple[int, int, int]) -> keras.Model:
-    """Builds the network without weights worth having, pooling or classifier.
+    """Builds the network with random weights, without pooling and head.
 
-    A strided 3x3 convolution and four blocks of two 3x3 convolutions each, the second of them bypassed by an
-    identity shortcut (He et al., Deep Residual Learning for Image Recognition, 2016); every convolution is
-    followed by batch normalisation and ReLU. 379,176 parameters. Each block takes one tensor from the one before,
-    so a model can be cut at ``blockN_conv1``, `N` from 1 to 4.
+    A strided 3x3 convolution and four blocks of two 3x3 convolutions each. An identity shortcut bypasses the second
+    convolution of a block (He et al., Deep Residual Learning for Image Recognition, 2016). Batch normalisation and
+    ReLU follow each convolution. 379,176 parameters. A single tensor connects two blocks, so a model can be cut at
+    ``blockN_conv1``, `N` from 1 to 4.
 
     Args:
-        input_shape: Height, width (at least 32 pixels each) and channels (3). The weights that come with the
-            project were made at 64 x 64.
+        input_shape: Height, width (at least 32 pixels each) and channels (3). The project's weights were trained at
+            64 x 64.
 
     Returns:
-        A functional model from float RGB pixels scaled to [-1, 1] to a feature map of 112 channels, a sixteenth
-        as high and wide as the input, rounded up.
+        A functional model from float RGB pixels scaled to [-1, 1] to a feature map of 112 channels, whose height and
+        width are a sixteenth of the input's, rounded up.
     """
     pixels = keras.Input(input_shape)
     features = _convolution(pixels, _STEM_FILTERS, 2, "stem_conv", "stem_bn")

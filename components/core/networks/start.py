@@ -1,4 +1,4 @@
-"""Starting TensorFlow: what a process that computes with it does first."""
+"""Starting TensorFlow: settings of memory and imports for a process that computes with it."""
 
 import atexit
 import contextlib
@@ -24,51 +24,51 @@ _SELDOM_USED = frozenset(
         "pandas",
     }
 )
-"""Modules that Keras imports at once, together a quarter of its time, and that training does not use."""
+"""Modules that Keras imports, in a quarter of its import time, and that training does not use."""
 
 
 @functools.cache
 def start_tensorflow() -> None:
-    """Imports TensorFlow, with this process' memory and imports set up for it; later calls do nothing.
+    """Sets up memory and imports of this process and imports TensorFlow; later calls do nothing.
 
-    TensorFlow asks for the memory of every activation anew. By itself glibc gives large pieces back to the system at
-    once, and the system clears them page by page before it hands them out again: half of the time that a network
-    takes on a CPU. So they are kept for the next activations, in one pool for all threads: on two cores MobileNetV2
-    at 160 px passes 165 to 190 images/s forward instead of 89.
+    TensorFlow allocates the memory of every activation anew. By default glibc returns large blocks to the system at
+    once, and the system clears them page by page before it hands them out again: half of a network's time on a CPU.
+    Here freed memory is kept, in one pool for all threads. On two cores MobileNetV2 at 160 px then passes 165 to 190
+    images/s forward instead of 89.
 
-    The import itself takes 1.8 s instead of 2.5 s: modules that training does not use are imported when something of
-    them is used, and Python's garbage collector waits, as it would look again and again through modules that stay for
-    good. It does not look through them at the process's end either, which would take a second.
+    The import takes 1.8 s instead of 2.5 s. Modules that training does not use are imported on first use, and
+    Python's garbage collector is paused, since it would scan the new modules again and again. It is not run at the
+    end of the process either, which would take a second.
 
-    A process that has imported TensorFlow before keeps it as it is, apart from the settings of its memory.
+    If TensorFlow was imported before, only the settings of the memory change.
     """
     _keep_freed_memory()
-    with _seldom_used_later(), without_garbage_collection():
+    with _import_seldom_used_lazily(), without_garbage_collection():
         import tensorflow  # noqa: F401
     atexit.register(gc.freeze)
 
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Imports and model building leave no garbage, and looking for it takes a fifth of their time."""
-    collected = gc.isenabled()
+    """Pauses garbage collection: it takes a fifth of the time of imports and model building, and finds nothing."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collected:
+        if was_enabled:
             gc.enable()
 
 
 def _keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        # Before TensorFlow starts threads, which would get pools of their own.
+        # Before TensorFlow starts threads: each would get a memory pool of its own.
         for setting, value in ((_TRIM_THRESHOLD, 2**31 - 1), (_MMAP_MAX, 0), (_ARENA_MAX, 1)):
             libc.mallopt(setting, value)
 
 
 class _SeldomUsed:
-    """Finds modules as Python does, but has them executed when the first of their attributes is read."""
+    """Finds modules as Python does, but delays their execution until an attribute is read."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -82,7 +82,7 @@ class _SeldomUsed:
 
 
 @contextlib.contextmanager
-def _seldom_used_later() -> Iterator[None]:
+def _import_seldom_used_lazily() -> Iterator[None]:
     finder = _SeldomUsed()
     sys.meta_path.insert(0, finder)
     try:

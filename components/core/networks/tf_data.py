@@ -1,4 +1,4 @@
-"""tf.data as this package uses it."""
+"""Settings of tf.data."""
 
 import tensorflow as tf
 
@@ -6,11 +6,11 @@ _BATCHES = 2
 
 
 def prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches, two of which are made ready while the network works; nothing tunes itself.
+    """Prepares two batches ahead while the network computes, with autotuning disabled.
 
-    At the end of each pass TensorFlow (2.21) would wait for the thread that tunes. Told to end, that thread looks
-    whether it was before this is so, and sleeps on to the end of its period, which doubles from 10 ms up to a minute:
-    seconds of every epoch in which nothing is computed. See benchmarks/tuned_inputs.py.
+    With autotuning, TensorFlow (2.21) waits at the end of each pass for the tuning thread. That thread sleeps to the
+    end of its period, which doubles from 10 ms up to a minute: seconds of every epoch in which nothing is computed.
+    See benchmarks/tuned_inputs.py.
     """
     options = tf.data.Options()
     options.autotune.enabled = False

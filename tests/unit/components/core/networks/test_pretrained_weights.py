@@ -85,7 +85,7 @@ def test_without_a_file_in_the_named_folder_the_own_weights_are_taken(
 
 def test_named_folder_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEIGHTS_FOLDER, str(tmp_path / "nothing"))
-    with pytest.raises(HeadstartError, match=r"HEADSTART_WEIGHTS is '.*nothing', which is no folder"):
+    with pytest.raises(HeadstartError, match=r"HEADSTART_WEIGHTS is '.*nothing', which is not a folder"):
         build_pretrained_backbone(get_backbone("sketchnet"), SIZE, "")
 
 

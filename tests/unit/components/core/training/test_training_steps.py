@@ -215,7 +215,7 @@ def test_without_room_for_a_record_fine_tuning_goes_end_to_end(
 def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
     head: Path, splits: dict[str, Path], tmp_path: Path
 ) -> None:
-    message = r"no layer or block 'block9'; one can unfreeze from .*block3"
+    message = r"no layer or block 'block9'; unfreeze from .*block3"
     with pytest.raises(HeadstartError, match=message):
         tune(head, splits, tmp_path / "tuned", unfreeze_from="block9")
     settings = {"backbone": "sketchnet", "fine_tuning.unfreeze_from": "block9", "head.epochs": 10**6}
@@ -225,7 +225,7 @@ def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
 
 
 def test_a_gpu_that_was_asked_for_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"head asks for 99 GPU\(s\), and TensorFlow sees .*headstart-gpu"):
+    with pytest.raises(HeadstartError, match=r"head asks for 99 GPU\(s\), and TensorFlow finds .*headstart-gpu"):
         train_head(inputs_of(splits, load_recipe(), accelerators=99), tmp_path / "head")
     assert not (tmp_path / "head").exists()
 
