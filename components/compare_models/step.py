@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from headstart.components.core.artifacts.decision import FORMAT
 from headstart.components.core.artifacts.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.metrics.comparison import (
     BETTER,
@@ -21,8 +22,6 @@ from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
-
-FORMAT = "headstart-decision/1"
 
 _ROUNDING = 1e-9
 _REASONS = 5

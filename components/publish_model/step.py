@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_info
+from headstart.components.core.artifacts.decision import read_decision
 from headstart.components.core.artifacts.evaluation import (
     FINAL,
     IN_USE,
@@ -34,7 +35,7 @@ from headstart.components.core.registry.registry import (
 )
 from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
 from headstart.components.core.storage.atomic import make_empty_folder
-from headstart.components.core.storage.files import full_disk_in_one_line, read_json
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import start_logging
@@ -105,7 +106,7 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
 
 def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
     """The version in use if it is the one that the new model was compared with, else a name that no version has."""
-    verdict = read_json(decision, "decision")["verdict"]
+    verdict = read_decision(decision)["verdict"]
     if verdict != BETTER:
         raise HeadstartError(f"{decision} says {verdict!r}; leave it out to publish the model all the same")
     models = read_models(evaluation)["models"]
@@ -156,7 +157,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
         test=test,
         train=read_info(inputs.train) if inputs.train else None,
         hygiene=read_hygiene(inputs.evaluation),
-        decision=read_json(inputs.decision, "decision") if inputs.decision else None,
+        decision=read_decision(inputs.decision) if inputs.decision else None,
         parity=dataclasses.replace(parity, forms=forms),
         exports=export_formats(
             inputs.exports,

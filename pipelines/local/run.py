@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
 from headstart.components.core.storage.atomic import write_json
-from headstart.components.core.storage.files import full_disk_in_one_line, read_json
+from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.interruption import ignore_signals, interruptible
@@ -161,7 +162,7 @@ def run(request: Request, display: Display) -> dict[str, Any]:
         root = work / "artifacts"
         _run_pipeline(request, root, request.output / LOG, display)
         _publish(root, work, request)
-        return dict(read_json(request.output / request.products.names[-1], "run's output"))
+        return read_manifest(request.output / request.products.names[-1], "run", dict[str, Any])[0]
 
 
 def _check_output(request: Request) -> None:
@@ -280,7 +281,7 @@ def _undo_swap(output: Path, work: Path) -> None:
     """Puts back the results that a run moved aside which was killed before its own were all there."""
     if not (work / _SWAP).exists():
         return
-    names = read_json(work / _SWAP, "output folder of a run that was killed")
+    names, _ = read_manifest(work / _SWAP, "output folder", dict[str, bool])
     last = next(reversed(names))
     # It was moved aside first, and its successor arrives last: where there is one, all there is belongs together.
     if os.path.lexists(output / last):

@@ -8,9 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FrameLocator, Page
 
+from headstart.components.core.artifacts.evaluation import read_metrics
 from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.metrics.calibration import apply_temperature
-from headstart.components.core.storage.files import read_json
 
 DESK, PHONE = 1040, 400
 
@@ -60,7 +60,7 @@ def expected(report: Path, threshold: float) -> str:
     """What the page has to say at a threshold, from the files beside it."""
     folder = report.parent / "evaluation"
     predictions = read_predictions(folder / "predictions.parquet")
-    temperature = read_json(folder / "metrics.json", "evaluation")["calibration"]["temperature"]
+    temperature = read_metrics(folder)["calibration"]["temperature"]
     answered = apply_temperature(predictions.probabilities, temperature).max(axis=1) >= threshold
     right = predictions.right[answered].mean()
     return f"Answers {100 * answered.mean():.1f} % of the pictures; {100 * right:.1f} % of the answers are right"

@@ -104,4 +104,4 @@ def test_error_meant_for_the_user_is_the_last_line_and_the_step_fails(inside: Ca
         inside(*container.command, *arguments, **RESTRICTED)
     assert caught.value.exit_status == 1
     last = caught.value.stderr.decode().strip().splitlines()[-1]
-    assert "HeadstartError: /tmp/nothing is no dataset: it has no dataset.json" in last
+    assert "HeadstartError: /tmp/nothing is not a complete dataset: dataset.json is missing" in last

@@ -182,4 +182,4 @@ def test_predict_images_with_a_model_and_from_an_address(
 def test_missing_output_of_the_step_before_is_named(root: Path, tmp_path: Path, capfd: Any) -> None:
     with pytest.raises(RuntimeError):
         run(split_dataset, {"dataset": (dsl.Dataset, tmp_path / "nothing")})
-    assert "nothing is no dataset: it has no dataset.json" in capfd.readouterr().out
+    assert "nothing is not a complete dataset: dataset.json is missing" in capfd.readouterr().out

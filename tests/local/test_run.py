@@ -174,7 +174,7 @@ def test_report_is_made_again_offline(output: Path, tmp_path: Path) -> None:
     assert (output / "report.html").read_text() == before
     assert "headstart run --data" in before
     alone = headstart("report", tmp_path)
-    assert alone.returncode == 1 and "is no evaluation: it has no metrics.json" in alone.stderr
+    assert alone.returncode == 1 and "is not a complete evaluation: metrics.json is missing" in alone.stderr
 
 
 def test_next_run_takes_corrections_and_compares_with_the_model_in_use(

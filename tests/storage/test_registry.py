@@ -176,9 +176,12 @@ def test_damaged_version_is_told_and_published_anew(disk: str, models: list[Path
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"GIF89a", "is not of the format headstart-champion/1"),
-        (b"{}", "is not of the format headstart-champion/1"),
-        (b'{"format": "mlflow/1", "version": "3", "history": []}', r"is not of the format .* \(format: "),
+        (b"GIF89a", "champion.json is damaged"),
+        (b"{}", "is not in the format headstart-champion/1, but in None"),
+        (
+            b'{"format": "mlflow/1", "version": "3", "history": []}',
+            "is not in the format headstart-champion/1, but in 'mlflow/1'",
+        ),
         (b'{"format": "headstart-champion/1", "version": "3", "history": []}', "its history does not end with '3'"),
     ],
 )
@@ -198,7 +201,7 @@ def test_foreign_champion_is_left_alone(tmp_path: Path, models: list[Path], cont
     ("content", "said"),
     [
         (None, "version.json is missing"),
-        (b"GIF89a", "version.json is not of the format headstart-version/1"),
+        (b"GIF89a", "version.json is damaged"),
         (b"of another", "version.json speaks of version"),
     ],
 )
@@ -229,7 +232,7 @@ def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models:
     birds = version_folder(tmp_path / "birds", classes=("cat", "dog", "owl"))
     with pytest.raises(HeadstartError, match=r"classes \['cat', 'dog', 'owl'\], the one in use at .* has \['ca"):
         registry.publish_folder(birds, uri)
-    for name, said in (("model.keras", "lacks model.keras"), ("model.json", "has no model.json")):
+    for name, said in (("model.keras", "lacks model.keras"), ("model.json", "model.json is missing")):
         broken = shutil.copytree(models[1], tmp_path / name)
         (broken / "model" / name).unlink()
         with pytest.raises(HeadstartError, match=said):

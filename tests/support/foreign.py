@@ -292,18 +292,21 @@ WRONG_CONFIGURATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] 
 
 WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
     "a class twice": ({"classes": ["cat", "cat"]}, "classes: 'cat' is there twice"),
-    "a class that is null": ({"classes": ["cat", None]}, "classes.1: Input should be a valid string"),
-    "a class without a name": ({"classes": ["cat", ""]}, "classes.1: String should have at least 1 character"),
-    "one class": ({"classes": ["cat"]}, "classes: Value should have at least 2 items"),
-    "classes that are a text": ({"classes": "catdog"}, "classes: Input should be a valid"),
-    "no classes": ({"classes": None}, "classes: Input should be a valid"),
-    "size 0": ({"image_size": 0}, "image_size: Input should be greater than"),
-    "size 1e6": ({"image_size": 1_000_000}, "image_size: Input should be less than"),
-    "size as text": ({"image_size": "64"}, "image_size: Input should be a valid integer"),
-    "side below 0": ({"max_side": -1}, "max_side: Input should be greater than"),
-    "side as fraction": ({"max_side": 0.5}, "max_side: Input should be a valid integer"),
-    "figures that are none": ({"metrics": {"validation_loss": "low"}}, "metrics.validation_loss: Input should be"),
-    "recipe that is a list": ({"recipe": []}, "recipe: Input should be"),
+    "a class that is null": ({"classes": ["cat", None]}, "classes.1 is None: input should be a valid string"),
+    "a class without a name": ({"classes": ["cat", ""]}, "classes.1 is '': string should have at least 1 character"),
+    "one class": ({"classes": ["cat"]}, "classes is ['cat']: value should have at least 2 items"),
+    "classes that are a text": ({"classes": "catdog"}, "classes is 'catdog': input should be a valid"),
+    "no classes": ({"classes": None}, "classes is None: input should be a valid"),
+    "size 0": ({"image_size": 0}, "image_size is 0: input should be greater than"),
+    "size 1e6": ({"image_size": 1_000_000}, "image_size is 1000000: input should be less than"),
+    "size as text": ({"image_size": "64"}, "image_size is '64': input should be a valid integer"),
+    "side below 0": ({"max_side": -1}, "max_side is -1: input should be greater than"),
+    "side as fraction": ({"max_side": 0.5}, "max_side is 0.5: input should be a valid integer"),
+    "figures that are none": (
+        {"metrics": {"validation_loss": "low"}},
+        "metrics.validation_loss is 'low': input should be",
+    ),
+    "recipe that is a list": ({"recipe": []}, "recipe is []: input should be"),
     "another format": ({"format": "headstart-model/9"}, "is not in the format headstart-model/2"),
 }
 

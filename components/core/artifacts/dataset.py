@@ -21,8 +21,7 @@ from pydantic import Field
 
 from headstart.components.core.images.sample_ranges import CheckedRange, Ranges
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder
-from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
-from headstart.components.core.storage.manifests import Count, Names, read_manifest
+from headstart.components.core.storage.manifests import WAY_OUT_OF_CACHE, Count, Names, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
 MANIFEST = "dataset.json"

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from headstart.components.core.storage.manifests import Count, Names, Share, read_manifest
+from headstart.components.core.storage.manifests import Count, Fraction, Names, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
 METRICS = "metrics.json"
@@ -26,8 +26,8 @@ IN_USE = "champion"
 
 class _Figures(BaseModel):
     images: Annotated[int, Field(ge=1)]
-    accuracy: Share
-    accuracy_interval: tuple[Share, Share]
+    accuracy: Fraction
+    accuracy_interval: tuple[Fraction, Fraction]
 
 
 class _Calibration(BaseModel):
@@ -35,8 +35,8 @@ class _Calibration(BaseModel):
 
 
 class _Abstention(BaseModel):
-    wanted: Share
-    threshold: Share | None
+    wanted: Fraction
+    threshold: Fraction | None
     validation_images: Count
     validation_needed: Count
 

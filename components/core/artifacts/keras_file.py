@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from headstart.components.core.artifacts.hdf5_file import most_unpacked, open_hdf5
-from headstart.components.core.storage.files import parse_json
+from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.zip_members import extract, read_member
 

@@ -14,10 +14,9 @@ from headstart.components.core.artifacts.dataset import read_columns, read_info
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.predictions import probabilities_in, probability_columns
 from headstart.components.core.images.sample_ranges import CheckedRange
-from headstart.components.core.storage import manifests
 from headstart.components.core.storage.atomic import complete_folder
-from headstart.components.core.storage.files import WAY_OUT_OF_CACHE, sha256_of_file
-from headstart.components.core.storage.manifests import Count, Finite, Names
+from headstart.components.core.storage.files import sha256_of_file
+from headstart.components.core.storage.manifests import WAY_OUT_OF_CACHE, Count, Finite, Names, read_manifest
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.storage.stores.folder import local_folder
 from headstart.components.core.util.errors import HeadstartError
@@ -157,7 +156,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     Raises:
         HeadstartError: The folder is no finished model artifact, or `model.keras` was changed.
     """
-    info = read_manifest(folder)
+    info = read_model_manifest(folder)
     for name in (MODEL, HISTORY, SEEN):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
@@ -180,7 +179,7 @@ def check_in_use(address: str, classes: list[str]) -> None:
         HeadstartError: It does, or it cannot be read.
     """
     with local_folder(address, [MANIFEST]) as folder:
-        found = read_manifest(folder).classes
+        found = read_model_manifest(folder).classes
     if sorted(found) != sorted(classes):
         raise HeadstartError(
             f"the model in use, {without_secrets(address)}, has classes {found}, the test images {classes}; "
@@ -188,10 +187,10 @@ def check_in_use(address: str, classes: list[str]) -> None:
         )
 
 
-def read_manifest(folder: Path) -> ModelInfo:
+def read_model_manifest(folder: Path) -> ModelInfo:
     """Reads `model.json` alone, see `read_model_info`.
 
     Raises:
         HeadstartError: If it is missing, damaged or of another format.
     """
-    return manifests.read_manifest(folder / MANIFEST, "model", ModelInfo, FORMAT)[0]
+    return read_manifest(folder / MANIFEST, "model", ModelInfo, FORMAT)[0]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.storage.atomic import open_atomic
-from headstart.components.core.storage.files import WAY_OUT_OF_CACHE
+from headstart.components.core.storage.manifests import WAY_OUT_OF_CACHE
 from headstart.components.core.util.errors import HeadstartError
 
 ORIGINALS = "originals.table"

@@ -34,7 +34,8 @@ from headstart.components.core.storage.cache import (
     make_room,
     touch,
 )
-from headstart.components.core.storage.files import read_json, sha256_of_file
+from headstart.components.core.storage.files import sha256_of_file
+from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.storage.stores import NotFound, Tree, open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
@@ -281,8 +282,14 @@ def _load_entry(entry: Path, images: ImageSet) -> Features | None:
     return features
 
 
+@dataclasses.dataclass(frozen=True)
+class _Manifest:
+    sha256: str
+
+
 def _verify_and_load(entry: Path, images: ImageSet) -> Features:
-    if sha256_of_file(entry / _ACTIVATIONS) != read_json(entry / _MANIFEST, "cached features")["sha256"]:
+    manifest, _ = read_manifest(entry / _MANIFEST, "feature cache", _Manifest)
+    if sha256_of_file(entry / _ACTIVATIONS) != manifest.sha256:
         raise HeadstartError(f"{entry} is damaged: its checksum is not the one it was written with")
     return load_features(entry / _ACTIVATIONS, images.folder)
 

@@ -14,7 +14,7 @@ import tensorflow
 
 from headstart.components.core.artifacts.history import Epoch, write_history
 from headstart.components.core.artifacts.keras_file import NetworkFile, read_network
-from headstart.components.core.artifacts.model import MODEL, ModelInfo, read_manifest, write_model_info
+from headstart.components.core.artifacts.model import MODEL, ModelInfo, read_model_manifest, write_model_info
 from headstart.components.core.util.errors import HeadstartError, first_line
 
 _WAY_OUT = "train the model again, or use another one"
@@ -50,7 +50,7 @@ def load_model(folder: Path) -> keras.Model:
     Raises:
         HeadstartError: If the file is damaged or unsafe.
     """
-    info = read_manifest(folder)
+    info = read_model_manifest(folder)
     file = read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
     try:
         # In a thread of its own: what Keras keeps about variables without values is deleted with the thread.

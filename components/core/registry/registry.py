@@ -15,14 +15,13 @@ import hashlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from headstart.components.core.artifacts.evaluation import FINAL, METRICS, read_metrics
 from headstart.components.core.artifacts.model import ModelInfo, read_model_info
+from headstart.components.core.storage.atomic import json_bytes
 from headstart.components.core.storage.files import sha256_of_file
-from headstart.components.core.storage.manifests import Count, Finite, Names, Share, first_error
+from headstart.components.core.storage.manifests import Count, Finite, Fraction, Names, parse_manifest
 from headstart.components.core.storage.stores import (
     Conflict,
     NotFound,
@@ -73,7 +72,7 @@ class Facts:
     data: dict[str, str]
     run: str
     images: Count
-    accuracy: Share
+    accuracy: Fraction
     accuracy_interval: tuple[Finite, Finite]
 
 
@@ -180,18 +179,8 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class _ChampionFile:
-    format: Literal["headstart-champion/1"]
     version: str
     history: list[Change]
-
-
-@dataclasses.dataclass(frozen=True)
-class _VersionFile:
-    format: Literal["headstart-version/1"]
-    version: str
-    created: str
-    facts: Facts
-    files: dict[str, Stored]
 
 
 def champion(uri: str) -> Champion | None:
@@ -305,7 +294,7 @@ def check_published(address: str, files: dict[str, Path]) -> None:
     try:
         version = _parsed(content)
     except ValueError as error:
-        raise Damaged(f"{shown}/{VERSION} is damaged: {error}; publish the model again, or use another one") from None
+        raise Damaged(f"{shown}/{VERSION} {error}; publish the model again, or use another one") from None
     for name, copy in files.items():
         if not copy.exists():
             continue
@@ -359,12 +348,9 @@ def _read_state(tree: Tree) -> tuple[_ChampionFile | None, str]:
     except NotFound:
         return None, ""
     try:
-        state = TypeAdapter(_ChampionFile).validate_json(content)
-    except ValidationError as error:
-        raise HeadstartError(
-            f"{where} is not of the format {CHAMPION_FORMAT} ({first_error(error)}); publish to another address, or "
-            "move the file away"
-        ) from None
+        state, _ = parse_manifest(content, _ChampionFile, CHAMPION_FORMAT)
+    except ValueError as error:
+        raise HeadstartError(f"{where} {error}; publish to another address, or move the file away") from None
     if not state.history or state.history[-1].version != state.version:
         raise HeadstartError(f"{where} is damaged: its history does not end with {state.version!r}; restore it")
     return state, token
@@ -399,15 +385,12 @@ def _parsed(content: bytes) -> Version:
     """What a `version.json` says.
 
     Raises:
-        ValueError: If it is none, or its list of files is not the one that the version is named for.
+        ValueError: If it is damaged, or its list of files is not the one that the version is named for.
     """
-    try:
-        found = TypeAdapter(_VersionFile).validate_json(content)
-    except ValidationError as error:
-        raise ValueError(f"is not of the format {VERSION_FORMAT} ({first_error(error)})") from None
+    found, _ = parse_manifest(content, Version, VERSION_FORMAT)
     if _name_of(found.files) != found.version:
         raise ValueError("lists other files or checksums than were published")
-    return Version(found.version, found.created, found.facts, found.files)
+    return found
 
 
 def _content_of(address: str) -> bytes | None:
@@ -481,7 +464,7 @@ def _write_version(tree: Tree, folder: Path, files: dict[str, Stored], facts: Fa
             _, token = tree.read(manifest)
     version = Version(name, _now(), facts, files)
     try:
-        tree.replace(manifest, _json({"format": VERSION_FORMAT, **dataclasses.asdict(version)}), token)
+        tree.replace(manifest, json_bytes({"format": VERSION_FORMAT, **dataclasses.asdict(version)}), token)
     except Conflict:
         return _read_version(tree, name)
     return version
@@ -513,7 +496,7 @@ def _switch(tree: Tree, state: _ChampionFile | None, token: str, change: Change)
     content: dict[str, Any] = {"format": CHAMPION_FORMAT, "version": change.version}
     content["history"] = [dataclasses.asdict(each) for each in history]
     try:
-        tree.replace(CHAMPION, _json(content), token)
+        tree.replace(CHAMPION, json_bytes(content), token)
     except Conflict:
         now, _ = _read_state(tree)
         if now is None:
@@ -527,10 +510,6 @@ def _before(state: _ChampionFile) -> str:
     """The version that the present one replaced when it was published."""
     published = [each for each in state.history if each.version == state.version and each.how == PUBLISHED]
     return published[-1].replaced if published else ""
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _now() -> str:

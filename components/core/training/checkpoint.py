@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.history import Epoch, steps_of, table_of
-from headstart.components.core.storage.files import parse_json
+from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.storage.stores import NotFound, open_tree
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event

@@ -228,7 +228,7 @@ def test_report_is_made_again_from_the_evaluation_alone(out: Path) -> None:
 
 
 def test_report_of_a_damaged_evaluation_says_so(out: Path, tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"is no evaluation: it has no metrics\.json"):
+    with pytest.raises(HeadstartError, match=r"is not a complete evaluation: metrics\.json is missing"):
         render(tmp_path)
     (tmp_path / "metrics.json").write_text('{"format": "other"}')
     with pytest.raises(HeadstartError, match="not in the format"):

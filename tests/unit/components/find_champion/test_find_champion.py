@@ -9,7 +9,7 @@ from support import foreign
 from support.published import version_folder
 from support.servers import serving
 
-from headstart.components.core.artifacts.model import read_manifest, write_model_info
+from headstart.components.core.artifacts.model import read_model_manifest, write_model_info
 from headstart.components.core.registry import registry
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.util.errors import HeadstartError
@@ -94,6 +94,6 @@ def test_network_that_nobody_could_load_is_found_before_any_training(
 ) -> None:
     model = version_folder(tmp_path / "before") / "model"
     change(model / "model.keras")
-    write_model_info(model, read_manifest(model))
+    write_model_info(model, read_model_manifest(model))
     with pytest.raises(HeadstartError, match=rf"^the model in use, {model}: .*{says}"):
         find_champion(splits["test"], "", str(model))

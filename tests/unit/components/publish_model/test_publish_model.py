@@ -332,8 +332,8 @@ def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, P
         ({"train": splits["validation"]}, "is not what .* learned from"),
         ({"exports": ("tflite",)}, "unknown export 'tflite'; known: saved_model, litert, litert_int8, onnx"),
         ({"exports": ("litert_int8",), "train": None}, "needs training images"),
-        ({"model": tmp_path / "none"}, "is no model: it has no model.json"),
-        ({"evaluation": tmp_path / "none"}, "is no evaluation: it has no metrics.json"),
+        ({"model": tmp_path / "none"}, "is not a complete model: model.json is missing"),
+        ({"evaluation": tmp_path / "none"}, "is not a complete evaluation: metrics.json is missing"),
     ):
         with pytest.raises(HeadstartError, match=reason):
             build_version(dataclasses.replace(inputs, **change), tmp_path / "version")

@@ -77,7 +77,7 @@ def test_dataset_that_was_not_finished_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), DatasetWriter(tmp_path / "data", ["cat", "dog"], "here") as writer:
         writer.add(row(0))
         raise KeyboardInterrupt
-    with pytest.raises(HeadstartError, match=r"has no dataset\.json"):
+    with pytest.raises(HeadstartError, match=r"dataset\.json is missing"):
         read_info(tmp_path / "data")
 
 

@@ -13,8 +13,8 @@ from headstart.components.core.artifacts.evaluation import METRICS, MODELS, read
 from headstart.components.core.artifacts.model import (
     MANIFEST,
     MODEL,
-    read_manifest,
     read_model_info,
+    read_model_manifest,
     write_model_info,
 )
 from headstart.components.core.networks.classifier import to_probabilities
@@ -36,7 +36,7 @@ def model(head: Path, tmp_path: Path) -> Path:
 
 def sealed(model: Path) -> Path:
     """Whoever alters a network can write its checksum, too."""
-    write_model_info(model, read_manifest(model))
+    write_model_info(model, read_model_manifest(model))
     return model
 
 
@@ -79,9 +79,9 @@ def test_manifest_is_checked(manifest: str, model: Path) -> None:
     [
         (foreign.deep(100_000), "nested more than 64 deep"),
         (foreign.deep(65), "nested more than 64 deep"),
-        (b'{"format": NaN}', "NaN is no number of JSON"),
+        (b'{"format": NaN}', "NaN is not a number in JSON"),
         (b"\xff\xfe", "can't decode byte"),
-        (b"[]", "is not in the format"),
+        (b"[]", "is not a JSON object"),
         (b"9" * 10_000, "is damaged"),
     ],
 )
@@ -106,7 +106,7 @@ def test_temperature_is_a_positive_number(temperature: object, run_output: Path,
     metrics = read_metrics(evaluation)
     metrics["calibration"]["temperature"] = temperature
     (evaluation / METRICS).write_text(json.dumps(metrics))
-    with pytest.raises(HeadstartError, match=r"metrics\.json is damaged \(calibration\.temperature: "):
+    with pytest.raises(HeadstartError, match=r"metrics\.json is damaged \(calibration\.temperature is "):
         read_metrics(evaluation)
 
 

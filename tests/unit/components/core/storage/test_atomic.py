@@ -1,5 +1,6 @@
 """Files and folders that are complete or absent, whenever the writer is killed."""
 
+import json
 import os
 import random
 import subprocess
@@ -19,7 +20,6 @@ from headstart.components.core.storage.atomic import (
     temporary_folder_in,
     write_json,
 )
-from headstart.components.core.storage.files import read_json
 
 KILLS = 12
 SIZE = 3_000_000
@@ -56,7 +56,7 @@ def check_file(place: Path) -> None:
 def check_folder(place: Path) -> None:
     folder = place / "folder"
     if (folder / "manifest.json").exists():
-        letter = read_json(folder / "manifest.json", "folder")["letter"]
+        letter = json.loads((folder / "manifest.json").read_bytes())["letter"]
         assert (folder / "part").read_bytes() == letter.encode() * SIZE
 
 
@@ -120,7 +120,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "file", float("nan"))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert read_json(tmp_path / "file", "file") == {"a": "ä"}
+    assert json.loads((tmp_path / "file").read_bytes()) == {"a": "ä"}
 
 
 def test_of_writers_at_once_the_last_to_end_wins(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_flushed_does_not_matter(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(atomic.os, "fsync", refuse_folders)
     write_json(tmp_path / "file", {})
-    assert read_json(tmp_path / "file", "file") == {}
+    assert json.loads((tmp_path / "file").read_bytes()) == {}
 
 
 def test_the_first_of_two_that_build_the_same_stays(tmp_path: Path) -> None:

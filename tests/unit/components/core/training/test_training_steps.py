@@ -293,5 +293,5 @@ def test_altered_or_unfinished_model_is_refused(head: Path, tmp_path: Path) -> N
     with pytest.raises(HeadstartError, match="not in the format"):
         read_model_info(copy)
     (copy / "model.json").unlink()
-    with pytest.raises(HeadstartError, match=r"has no model\.json"):
+    with pytest.raises(HeadstartError, match=r"model\.json is missing"):
         read_model_info(copy)
