@@ -29,8 +29,8 @@ import numpy as np
 from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.evaluate_model.assembly import Material, Run, write_evaluation
-from headstart.components.evaluate_model.report import render
+from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel, EvaluationData, write_evaluation
+from headstart.components.evaluate_model.report import render_report
 
 
 def answers(images: int, classes: int, seed: int) -> Predictions:
@@ -49,15 +49,17 @@ def answers(images: int, classes: int, seed: int) -> Predictions:
 def child(images: int, classes: int) -> None:
     """Evaluates a model and the one in use, with as many validation images, and prints what it took as JSON."""
     model = ModelInfo("head", [str(number) for number in range(classes)], 224, "none", {}, {}, {}, {}, 0)
-    runs = {name: Run(model, [], answers(images, classes, seed)) for seed, name in enumerate((FINAL, IN_USE))}
-    material = Material(runs, "", answers(images, classes, 2), "")
+    runs = {
+        name: EvaluatedModel(model, [], answers(images, classes, seed)) for seed, name in enumerate((FINAL, IN_USE))
+    }
+    material = EvaluationData(runs, "", answers(images, classes, 2), "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     processor = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         write_evaluation(material, Path(folder, "evaluation"))
         evaluated = time.perf_counter()
-        report = render(Path(folder, "evaluation"))
+        report = render_report(Path(folder, "evaluation"))
         rendered = time.perf_counter()
     values = {
         "evaluation": evaluated - started,

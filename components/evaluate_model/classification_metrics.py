@@ -1,4 +1,4 @@
-"""Figures of a classifier on a test set, from its predictions alone."""
+"""Classification metrics of a model on a test set, from its predictions alone."""
 
 import dataclasses
 from typing import Any
@@ -16,29 +16,29 @@ from headstart.components.core.metrics.statistics import (
     percentile_interval,
     wilson_interval,
 )
-from headstart.components.evaluate_model.ranking import ranking_figures
+from headstart.components.evaluate_model.ranking import compute_ranking_metrics
 
-SEED = 0
-"""Of every resample."""
+BOOTSTRAP_SEED = 0
+"""Random seed of all bootstrap resamples of an evaluation."""
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassFigures:
-    """Figures of one class; each interval is at the 95 % level, None where the figure does not exist.
+class ClassMetrics:
+    """Metrics of one class; intervals are at the 95 % level, and None where the metric does not exist.
 
     Attributes:
-        images: Test images that are of it.
-        predicted: Test images that are said to be of it.
-        recall: Share found of those that are of it; 0 when there are none.
-        recall_interval: Wilson.
-        precision: Share right of those said to be of it; 0 when there are none.
-        precision_interval: Wilson.
-        f1: Harmonic mean of both.
-        f1_interval: Bootstrap.
-        roc_auc: Area under its ROC curve against the rest; None unless there are images of both.
-        roc_auc_interval: Bootstrap.
-        average_precision: Area under its precision-recall curve, likewise.
-        average_precision_interval: Bootstrap.
+        images: Number of test images of the class.
+        predicted: Number of test images predicted as the class.
+        recall: Share of the images of the class that are predicted as it; 0 without such images.
+        recall_interval: Wilson interval.
+        precision: Share of the images predicted as the class that are of it; 0 without such images.
+        precision_interval: Wilson interval.
+        f1: Harmonic mean of precision and recall.
+        f1_interval: Bootstrap interval.
+        roc_auc: Area under the ROC curve of the class against the rest; None unless both have images.
+        roc_auc_interval: Bootstrap interval.
+        average_precision: Area under the precision-recall curve, likewise.
+        average_precision_interval: Bootstrap interval.
     """
 
     images: int
@@ -56,8 +56,8 @@ class ClassFigures:
 
 
 @dataclasses.dataclass(frozen=True)
-class Average:
-    """Figures averaged over the classes that have images; intervals from the bootstrap, at the 95 % level."""
+class AverageMetrics:
+    """Metrics averaged over the classes that have images; bootstrap intervals at the 95 % level."""
 
     precision: float
     precision_interval: Interval
@@ -73,14 +73,14 @@ class Average:
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """Images of one class that are taken for another.
+    """Images of one class that are predicted as another.
 
     Attributes:
-        label: Their class.
-        predicted: What they are taken for.
-        images: How many.
-        share: Of the class.
-        share_interval: Wilson, at the 95 % level.
+        label: Class of the images.
+        predicted: Predicted class.
+        images: Number of images.
+        share: Share of the images of the class.
+        share_interval: Wilson interval at the 95 % level.
     """
 
     label: str
@@ -91,24 +91,24 @@ class Confusion:
 
 
 @dataclasses.dataclass(frozen=True)
-class Figures:
-    """Figures of one model on one test set.
+class ModelMetrics:
+    """Metrics of one model on one test set; intervals are at the 95 % level.
 
     Attributes:
-        images: Test images.
-        correct: Of them right.
-        accuracy: Share right.
-        accuracy_interval: Wilson, at the 95 % level, like all intervals here.
-        balanced_accuracy: Mean of the recalls of the classes that are there.
-        balanced_accuracy_interval: From the recalls' Wilson intervals: see `mean_of_proportions`.
+        images: Number of test images.
+        correct: Number of correct predictions.
+        accuracy: Share of correct predictions.
+        accuracy_interval: Wilson interval.
+        balanced_accuracy: Mean recall of the classes that have test images.
+        balanced_accuracy_interval: Interval from the Wilson intervals of the recalls, see `mean_of_proportions`.
         log_loss: Mean cross-entropy in nats.
-        log_loss_interval: Bootstrap.
-        macro: Averages in which each class counts alike.
+        log_loss_interval: Bootstrap interval.
+        macro: Averages in which each class counts equally.
         weighted: Averages in which each class counts by its images.
-        per_class: By class name.
-        confusion_matrix: Rows: true class; columns: predicted class.
-        confusions: Its cells off the diagonal that are not 0, the largest first.
-        resamples: Of each bootstrap.
+        per_class: Metrics by class name.
+        confusion_matrix: Numbers of images; rows are true classes, columns predicted ones.
+        confusions: Cells of the matrix off the diagonal that are not 0, the largest first.
+        resamples: Number of bootstrap resamples.
     """
 
     images: int
@@ -119,36 +119,38 @@ class Figures:
     balanced_accuracy_interval: Interval
     log_loss: float
     log_loss_interval: Interval
-    macro: Average
-    weighted: Average
-    per_class: dict[str, ClassFigures]
+    macro: AverageMetrics
+    weighted: AverageMetrics
+    per_class: dict[str, ClassMetrics]
     confusion_matrix: list[list[int]]
     confusions: list[Confusion]
     resamples: int
 
     def as_json(self) -> dict[str, Any]:
-        """The figures as plain values."""
+        """The metrics as plain values."""
         return dataclasses.asdict(self)
 
 
-def figures_of(labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: list[str]) -> Figures:
-    """Computes them.
+def compute_metrics(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: list[str]
+) -> ModelMetrics:
+    """Computes all metrics of one model on one test set.
 
     Args:
-        labels: (n,), n at least 1, indices into `classes`.
-        probabilities: (n, classes).
+        labels: Indices into `classes`, (n,), n at least 1.
+        probabilities: Probabilities, (n, classes).
         classes: Class names.
     """
     predicted = probabilities.argmax(axis=1)
     matrix = confusion_matrix(labels, predicted, labels=list(range(len(classes))))
     correct, images = int(np.trace(matrix)), len(labels)
-    support, said, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
-    there = support > 0
+    support, predictions, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
+    present = support > 0
     resamples = choose_resample_count(probabilities.size)
 
     loss = cross_entropies(labels, probabilities)
     tables, mean_losses = _resampled(labels, predicted, loss, len(classes), resamples)
-    areas, precisions = ranking_figures(labels, probabilities, SEED, resamples)
+    areas, precisions = compute_ranking_metrics(labels, probabilities, BOOTSTRAP_SEED, resamples)
     per_class = {
         "recall": _recall(*tables),
         "precision": _precision(*tables),
@@ -157,25 +159,25 @@ def figures_of(labels: NDArray[np.int64], probabilities: NDArray[np.float64], cl
         "average_precision": precisions,
     }
     weights = {"macro": np.ones_like(tables[0]), "weighted": tables[0]}
-    return Figures(
+    return ModelMetrics(
         images=images,
         correct=correct,
         accuracy=correct / images,
         accuracy_interval=wilson_interval(correct, images),
-        balanced_accuracy=float((right[there] / support[there]).mean()),
-        balanced_accuracy_interval=mean_of_proportions(right[there].tolist(), support[there].tolist()),
+        balanced_accuracy=float((right[present] / support[present]).mean()),
+        balanced_accuracy_interval=mean_of_proportions(right[present].tolist(), support[present].tolist()),
         log_loss=float(loss.mean()),
         log_loss_interval=percentile_interval(np.r_[loss.mean(), mean_losses]),
         macro=_average(per_class, weights["macro"], tables[0]),
         weighted=_average(per_class, weights["weighted"], tables[0]),
         per_class={
-            name: ClassFigures(
+            name: ClassMetrics(
                 images=int(support[index]),
-                predicted=int(said[index]),
+                predicted=int(predictions[index]),
                 recall=float(per_class["recall"][0, index]),
                 recall_interval=wilson_interval(int(right[index]), int(support[index])),
                 precision=float(per_class["precision"][0, index]),
-                precision_interval=wilson_interval(int(right[index]), int(said[index])),
+                precision_interval=wilson_interval(int(right[index]), int(predictions[index])),
                 **_estimates({key: per_class[key][:, index] for key in ("f1", "roc_auc", "average_precision")}),
             )
             for index, name in enumerate(classes)
@@ -196,7 +198,7 @@ def _resampled(
     classes: int,
     resamples: int,
 ) -> tuple[_Tables, NDArray[np.float64]]:
-    """Images of each class, images said to be of it, and those right, each (1 + resamples, classes); mean losses."""
+    """Images of each class, predictions of it, and correct ones, each (1 + resamples, classes); mean losses."""
     images = len(labels)
     tables = np.empty((3, 1 + resamples, classes))
     means = np.empty(resamples)
@@ -208,39 +210,39 @@ def _resampled(
         tables[2, row] = np.bincount(labels[hits], weights[hits], classes)
 
     fill(0, np.ones(images, np.int64))
-    for row, weights in enumerate(draw_resamples(images, SEED, resamples)):
+    for row, weights in enumerate(draw_resamples(images, BOOTSTRAP_SEED, resamples)):
         fill(row + 1, weights)
         means[row] = weights @ loss / images
     return (tables[0], tables[1], tables[2]), means
 
 
-def _recall(support: NDArray[np.float64], said: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
+def _recall(support: NDArray[np.float64], predicted: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
     return right / np.maximum(1, support)
 
 
-def _precision(support: NDArray[np.float64], said: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
-    return right / np.maximum(1, said)
+def _precision(support: NDArray[np.float64], predicted: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
+    return right / np.maximum(1, predicted)
 
 
-def _f1(support: NDArray[np.float64], said: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
-    return 2 * right / np.maximum(1, support + said)
+def _f1(support: NDArray[np.float64], predicted: NDArray[np.float64], right: NDArray[np.float64]) -> Any:
+    return 2 * right / np.maximum(1, support + predicted)
 
 
 def _average(
     per_class: dict[str, NDArray[np.float64]], weights: NDArray[np.float64], support: NDArray[np.float64]
-) -> Average:
-    """Weighted means over the classes that are there and have the figure, for all images and for each resample."""
+) -> AverageMetrics:
+    """Weighted means over the classes that have images and the metric, for all images and for each resample."""
     means = {}
     for key, values in per_class.items():
         counted = np.where((support > 0) & ~np.isnan(values), weights, 0.0)
         total = counted.sum(axis=1)
         sums = (counted * np.nan_to_num(values)).sum(axis=1)
         means[key] = np.where(total > 0, sums / np.maximum(total, 1), np.nan)
-    return Average(**_estimates(means))
+    return AverageMetrics(**_estimates(means))
 
 
 def _estimates(samples: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
-    """A value and an interval for each figure, from (1 + resamples,) values of it, that of all images first."""
+    """Value and interval of each metric, from its values on all images and each resample, (1 + resamples,)."""
     estimates: dict[str, Any] = {}
     for key, values in samples.items():
         exists = not np.isnan(values[0])

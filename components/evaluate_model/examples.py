@@ -1,4 +1,4 @@
-"""What to look at: test images that say most about a model, with what it looked at in them."""
+"""Example test images for the report, with Grad-CAM heat maps."""
 
 import io
 from collections.abc import Callable
@@ -18,19 +18,19 @@ LEAST_SURE = "least sure"
 
 _OF_A_KIND, _PAIRS, _OF_A_PAIR = 12, 6, 6
 
-Heat = Callable[[list[bytes], NDArray[np.int64]], NDArray[np.float32]]
-"""From encoded images, and the class to look for in each, to maps (n, height, width), 0 to 1."""
+HeatMaps = Callable[[list[bytes], NDArray[np.int64]], NDArray[np.float32]]
+"""Function from encoded images and a class for each to heat maps (n, height, width), 0 to 1."""
 
 
-def pictures_of(test: Path, predictions: Predictions, heat: Heat) -> list[Shown]:
-    """Small copies of the images to look at, gallery by gallery.
+def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[Shown]:
+    """Makes thumbnails and heat maps of example images, gallery by gallery.
 
     Args:
-        test: The dataset artifact that was predicted.
-        predictions: Of the model.
-        heat: Tells what the model looked at.
+        test: Dataset artifact of the test images.
+        predictions: Predictions of the model for them.
+        heat: Function that computes heat maps.
     """
-    galleries = galleries_of(predictions)
+    galleries = choose_galleries(predictions)
     wanted = {row for rows in galleries.values() for row in rows}
     found = {number: row for number, row in enumerate(read_rows(test)) if number in wanted}
     order = sorted(found)
@@ -55,8 +55,8 @@ def pictures_of(test: Path, predictions: Predictions, heat: Heat) -> list[Shown]
     return [shown(gallery, row) for gallery, rows in galleries.items() for row in rows]
 
 
-def galleries_of(predictions: Predictions) -> dict[str, list[int]]:
-    """Rows to look at, by gallery: confident mistakes, the least sure, and further mistakes by confused pair."""
+def choose_galleries(predictions: Predictions) -> dict[str, list[int]]:
+    """Chooses rows by gallery: confident mistakes, least sure predictions, further mistakes by confused pair."""
     sure = predictions.probabilities.max(axis=1)
     labels, predicted = predictions.labels, predictions.predicted
     wrong = np.flatnonzero(~predictions.right)
@@ -76,7 +76,7 @@ def galleries_of(predictions: Predictions) -> dict[str, list[int]]:
 
 
 def _heated(image: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
-    """The image in gray under the colours of a map, which the colour-blind can read too."""
+    """The image in gray under the colours of a heat map, readable for the colour-blind."""
     resized = Image.fromarray(heat, mode="F").resize(image.size, Image.Resampling.BICUBIC)
     colours = colormaps["viridis"](np.clip(np.asarray(resized), 0, 1))[..., :3]
     gray = np.asarray(image.convert("L"), np.float32)[..., None]

@@ -1,4 +1,4 @@
-"""How well probabilities rank the images: areas under ROC and precision-recall curves, one class against the rest."""
+"""ROC and precision-recall curves and the areas under them, one class against the rest."""
 
 from collections.abc import Iterator
 
@@ -13,24 +13,24 @@ _CELLS_AT_ONCE = 4_000_000
 Curve = tuple[list[float], list[float], list[float]]
 
 
-def ranking_figures(
+def compute_ranking_metrics(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64], seed: int, resamples: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Areas under the curves of every class, on all images and on resamples of them.
+    """Computes ROC area and average precision of every class, on all images and on bootstrap resamples.
 
-    The ROC area is the share of pairs, one image of the class and one of the others, that are ranked rightly, ties
-    counting half (J. A. Hanley and B. J. McNeil, Radiology 143, 1982). The other one is average precision: the
-    precision at each image of the class, averaged; images of equal probability are taken together.
+    The ROC area is the share of correctly ranked pairs of one image of the class and one of the others; ties count
+    half (J. A. Hanley and B. J. McNeil, Radiology 143, 1982). Average precision is the mean of the precision at each
+    image of the class; images of equal probability are taken together.
 
     Args:
-        labels: (n,).
-        probabilities: (n, classes).
-        seed: Of the resamples.
-        resamples: How many.
+        labels: Class indices, (n,).
+        probabilities: Probabilities, (n, classes).
+        seed: Random seed of the resamples.
+        resamples: Number of resamples.
 
     Returns:
-        ROC areas and average precisions, each (1 + resamples, classes), the first row of all images. NaN where a
-        class has no image, or all of them.
+        ROC areas and average precisions, each (1 + resamples, classes); the first row is that of all images. NaN
+        where a class has no image, or all of them.
     """
     images, classes = probabilities.shape
     areas, precisions = np.empty((2, 1 + resamples, classes))
@@ -49,20 +49,20 @@ def _all_and(resamples: Iterator[NDArray[np.int64]], images: int) -> Iterator[ND
 
 
 class _Ranks:
-    """Some classes' images in order of falling probability, sorted once for all resamples.
+    """Images of some classes in order of falling probability, sorted once for all resamples.
 
     Args:
-        labels: (n,).
-        scores: (classes, n): probabilities.
-        first: Label of the first of them.
+        labels: Class indices, (n,).
+        scores: Probabilities, (classes, n).
+        first: Index of the first of the classes.
     """
 
     def __init__(self, labels: NDArray[np.int64], scores: NDArray[np.float64], first: int) -> None:
         self._classes = len(scores)
         self._order = np.argsort(-scores, axis=1, kind="stable")
         falling = -np.take_along_axis(scores, self._order, axis=1)
-        # For each image of its class: where in the order those of the same probability start and end, and where
-        # those among them do that are of the class, counted over all classes.
+        # For each image of a class: start and end of its ties in the order of all images, and start and end of the
+        # ties that are of the class, counted over all classes.
         parts = []
         before = 0
         for number in range(self._classes):
@@ -84,7 +84,7 @@ class _Ranks:
         self._class, self._image, self._start, self._end, self._own_start, self._own_end, self._offset = columns
 
     def areas(self, weights: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """ROC area and average precision of each class, (classes,), images counting by their weight, (n,)."""
+        """ROC area and average precision of each class, (classes,), with images weighted by `weights`, (n,)."""
         above = np.zeros((self._classes, len(weights) + 1), np.int64)
         np.cumsum(weights[self._order], axis=1, out=above[:, 1:])
         own = weights[self._image]
@@ -107,22 +107,22 @@ class _Ranks:
 def roc(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
     """False positive rates, true positive rates and thresholds of one class against the rest.
 
-    The curve's first point has an infinite threshold in scikit-learn; no probability exceeds 1, so it says 1.
+    The first point has the threshold 1, which no probability exceeds; in scikit-learn it is infinite.
 
     Args:
-        is_class: (n,), neither all true nor all false.
-        scores: (n,), probabilities of the class.
+        is_class: True for images of the class, (n,), neither all true nor all false.
+        scores: Probabilities of the class, (n,).
     """
     false_positive, true_positive, thresholds = roc_curve(is_class, scores)
     return false_positive.tolist(), true_positive.tolist(), np.minimum(thresholds, 1.0).tolist()
 
 
 def precision_recall(is_class: NDArray[np.bool_], scores: NDArray[np.float64]) -> Curve:
-    """Recalls, precisions and thresholds of one class against the rest, from few images answered to all.
+    """Recalls, precisions and thresholds of one class against the rest, by rising recall.
 
     Args:
-        is_class: (n,), not all false.
-        scores: (n,), probabilities of the class.
+        is_class: True for images of the class, (n,), not all false.
+        scores: Probabilities of the class, (n,).
     """
     precisions, recalls, thresholds = precision_recall_curve(is_class, scores)
     return recalls[::-1].tolist(), precisions[::-1].tolist(), [1.0, *thresholds[::-1].tolist()]

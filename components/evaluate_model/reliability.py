@@ -1,4 +1,4 @@
-"""Whether a probability of 90 % is right nine times out of ten, and when it is better to say nothing."""
+"""Calibration of probabilities, and thresholds below which a model abstains."""
 
 import dataclasses
 
@@ -16,26 +16,26 @@ from headstart.components.core.metrics.statistics import (
     percentile_interval,
     wilson_interval,
 )
-from headstart.components.evaluate_model.classification_metrics import SEED
+from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED
 
 BINS = 15
-Answers = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""Labels (n,), and probabilities (n, classes)."""
+LabelledProbabilities = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""Class indices (n,) and probabilities (n, classes)."""
 
-WANTED = (0.95, 0.99)
-"""Precisions for which the abstention table gives a threshold."""
+WANTED_PRECISIONS = (0.95, 0.99)
+"""Precisions that the abstention table has a threshold for."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Bin:
-    """Test images whose likeliest class got a probability between two bounds.
+class ReliabilityBin:
+    """Test images by the probability of their likeliest class; one bin of the reliability diagram.
 
     Attributes:
-        low: The lower bound; the first bin holds it, others do not.
-        high: The upper bound.
-        images: How many.
+        low: Lower bound of the probability; only the first bin includes it.
+        high: Upper bound of the probability, included.
+        images: Number of images.
         confidence: Mean probability of the likeliest class; None without images.
-        accuracy: Share right; None without images.
+        accuracy: Share of correct predictions; None without images.
     """
 
     low: float
@@ -47,16 +47,16 @@ class Bin:
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """How far probabilities can be taken at their word; intervals from the bootstrap, at the 95 % level.
+    """Calibration metrics of probabilities; bootstrap intervals at the 95 % level.
 
     Attributes:
-        ece: Expected calibration error: mean distance of confidence and accuracy over the bins, by their images.
-        ece_interval: Its interval.
-        brier: Brier score, as scikit-learn scales it: 0 to 1 for two classes, 0 to 2 for more.
-        brier_interval: Its interval.
+        ece: Expected calibration error: mean distance of confidence and accuracy over the bins, weighted by images.
+        ece_interval: Interval of `ece`.
+        brier: Brier score as in scikit-learn: 0 to 1 for two classes, 0 to 2 for more.
+        brier_interval: Interval of `brier`.
         log_loss: Mean cross-entropy in nats.
-        log_loss_interval: Its interval.
-        bins: Of equal width from 0 to 1.
+        log_loss_interval: Interval of `log_loss`.
+        bins: Bins of equal width from 0 to 1.
     """
 
     ece: float
@@ -65,7 +65,7 @@ class Reliability:
     brier_interval: Interval
     log_loss: float
     log_loss_interval: Interval
-    bins: list[Bin]
+    bins: list[ReliabilityBin]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Calibration:
     """Temperature scaling, fitted on validation images and measured on test images.
 
     Attributes:
-        temperature: What logits are divided by: above 1 the model was too sure of itself, below 1 too timid.
-        validation_images: Images it was fitted on.
-        before: Of the model's own probabilities.
-        after: Of the scaled ones.
+        temperature: Divisor of the logits; above 1 the model was overconfident, below 1 underconfident.
+        validation_images: Number of validation images that it was fitted on.
+        before: Calibration metrics of the model's own probabilities.
+        after: Calibration metrics of the scaled probabilities.
     """
 
     temperature: float
@@ -87,19 +87,19 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class Abstention:
-    """Answering only where the scaled probability of the likeliest class reaches a threshold.
+    """Coverage and selective accuracy of predicting only where the scaled probability reaches a threshold.
 
     Attributes:
-        wanted: Precision that is wanted of the answers.
-        threshold: The least that on the validation images has a Clopper-Pearson bound of at least `wanted`; None
-            where they have none, and all after it then too.
-        validation_images: Validation images there are.
-        validation_needed: Validation images it takes at least, all of them right.
-        answered: Test images that get an answer.
-        share: Their share of all.
-        share_interval: Wilson, at the 95 % level.
-        precision: Share right of the answers; None without answers.
-        precision_lower: Its one-sided Clopper-Pearson bound at the 95 % level, on the test images.
+        wanted: Wanted precision of the predictions that are given.
+        threshold: Least probability of the likeliest class for which the Clopper-Pearson bound on the validation
+            images is at least `wanted`; None if there is none, like all metrics below.
+        validation_images: Number of validation images.
+        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold.
+        answered: Number of test images that get a prediction.
+        share: Coverage: their share of all test images.
+        share_interval: Wilson interval at the 95 % level.
+        precision: Share of correct predictions among them; None without predictions.
+        precision_lower: One-sided Clopper-Pearson bound of `precision` at the 95 % level.
     """
 
     wanted: float
@@ -113,15 +113,15 @@ class Abstention:
     precision_lower: float | None = None
 
 
-def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Reliability:
-    """Measures probabilities against what is true.
+def compute_reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Reliability:
+    """Computes calibration metrics of probabilities.
 
-    The calibration error is Guo et al.'s, with 15 bins of equal width; it is never 0 on few images, even of a
-    perfect model: look at its interval, and at the bins.
+    The calibration error is that of Guo et al., with 15 bins of equal width. On few images it is never 0, even for a
+    perfect model: see its interval and the bins.
 
     Args:
-        labels: (n,), n at least 1.
-        probabilities: (n, classes).
+        labels: Class indices, (n,), n at least 1.
+        probabilities: Probabilities, (n, classes).
     """
     images, classes = probabilities.shape
     confidence = probabilities.max(axis=1)
@@ -137,7 +137,7 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
         ece = np.abs(np.bincount(bins, weights * gap, BINS)).sum() / images
         return float(ece), float(weights @ brier / images), float(weights @ loss / images)
 
-    resamples = draw_resamples(images, SEED, choose_resample_count(probabilities.size))
+    resamples = draw_resamples(images, BOOTSTRAP_SEED, choose_resample_count(probabilities.size))
     values = np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
     counts = np.bincount(bins, minlength=BINS)
     sums = np.bincount(bins, confidence, BINS), np.bincount(bins, right, BINS)
@@ -150,50 +150,48 @@ def reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -
         log_loss=float(log_loss[0]),
         log_loss_interval=percentile_interval(log_loss),
         bins=[
-            Bin(number / BINS, (number + 1) / BINS, int(count), *(float(each[number]) / int(count) for each in sums))
+            ReliabilityBin(
+                number / BINS, (number + 1) / BINS, int(count), *(float(each[number]) / int(count) for each in sums)
+            )
             if count
-            else Bin(number / BINS, (number + 1) / BINS, 0, None, None)
+            else ReliabilityBin(number / BINS, (number + 1) / BINS, 0, None, None)
             for number, count in enumerate(counts)
         ],
     )
 
 
-def calibrate(validation: Answers, test: Answers) -> Calibration:
-    """Fits a temperature on validation images and measures on test images what it does.
+def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) -> Calibration:
+    """Fits a temperature on validation images and measures calibration on test images.
 
     Args:
-        validation: Labels (n,) and probabilities (n, classes).
-        test: Likewise.
+        validation: Labels and probabilities of the validation images.
+        test: Labels and probabilities of the test images.
     """
     labels, probabilities = test
     temperature = fit_temperature(validation[0], to_logits(validation[1]))
     return Calibration(
         temperature=temperature,
         validation_images=len(validation[0]),
-        before=reliability(labels, probabilities),
-        after=reliability(labels, apply_temperature(probabilities, temperature)),
+        before=compute_reliability(labels, probabilities),
+        after=compute_reliability(labels, apply_temperature(probabilities, temperature)),
     )
 
 
-def abstentions(validation: Answers, test: Answers) -> list[Abstention]:
-    """The abstention table: thresholds from validation images, and what they hold on test images.
+def compute_abstentions(validation: LabelledProbabilities, test: LabelledProbabilities) -> list[Abstention]:
+    """Chooses abstention thresholds on validation images and measures them on test images.
 
     Args:
-        validation: Labels (n,) and scaled probabilities (n, classes).
-        test: Likewise.
+        validation: Labels and scaled probabilities of the validation images.
+        test: Labels and scaled probabilities of the test images.
     """
-    return [_abstention(wanted, validation, test) for wanted in WANTED]
+    return [_abstention(wanted, validation, test) for wanted in WANTED_PRECISIONS]
 
 
-def _abstention(
-    wanted: float,
-    validation: Answers,
-    test: Answers,
-) -> Abstention:
-    right, confidence = _answers(*validation)
+def _abstention(wanted: float, validation: LabelledProbabilities, test: LabelledProbabilities) -> Abstention:
+    right, confidence = _right_and_confidence(*validation)
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]
-    # A threshold lets in all images of its probability.
+    # A threshold includes all images with exactly its probability.
     last = np.flatnonzero(np.append(falling[:-1] != falling[1:], True))
     bounds = clopper_pearson_lower_bounds(np.cumsum(right[order])[last], last + 1)
     enough = np.flatnonzero(bounds >= wanted)
@@ -201,7 +199,7 @@ def _abstention(
     if not len(enough):
         return Abstention(wanted, None, len(right), needed)
     threshold = float(falling[last[enough[-1]]])
-    test_right, test_confidence = _answers(*test)
+    test_right, test_confidence = _right_and_confidence(*test)
     answered = test_confidence >= threshold
     images, correct = int(answered.sum()), int(test_right[answered].sum())
     return Abstention(
@@ -217,7 +215,7 @@ def _abstention(
     )
 
 
-def _answers(
+def _right_and_confidence(
     labels: NDArray[np.int64], probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return (probabilities.argmax(axis=1) == labels).astype(np.int64), probabilities.max(axis=1)

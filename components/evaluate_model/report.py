@@ -34,7 +34,7 @@ _STEPS = 200
 """Of the threshold slider, from 0 to 1."""
 
 
-def render(evaluation: Path) -> str:
+def render_report(evaluation: Path) -> str:
     """Renders the page.
 
     Args:
@@ -55,7 +55,7 @@ def render(evaluation: Path) -> str:
     return page.render(
         __package__,
         "report.html.j2",
-        verdict=verdict(metrics),
+        verdict=describe_verdict(metrics),
         expect=final["accuracy_interval"],
         final=final,
         champion=champion,
@@ -91,7 +91,7 @@ def render(evaluation: Path) -> str:
     )
 
 
-def verdict(metrics: dict[str, Any]) -> str:
+def describe_verdict(metrics: dict[str, Any]) -> str:
     """What there is to know, in one sentence.
 
     Args:

@@ -1,4 +1,4 @@
-"""Runs models once over the test images, and reports what comes of it."""
+"""Predicts the test images with each model, computes the metrics and writes the report."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,22 +26,27 @@ from headstart.components.core.registry.champion import published_model
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, start_logging
-from headstart.components.evaluate_model.assembly import Evaluation, Material, Run, write_evaluation
-from headstart.components.evaluate_model.examples import Heat, pictures_of
-from headstart.components.evaluate_model.report import render
+from headstart.components.evaluate_model.evaluation_folder import (
+    EvaluatedModel,
+    Evaluation,
+    EvaluationData,
+    write_evaluation,
+)
+from headstart.components.evaluate_model.examples import HeatMaps, make_examples
+from headstart.components.evaluate_model.report import render_report
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What is evaluated, and on what.
+    """Models to evaluate and the images that they are evaluated on.
 
     Attributes:
         model: Model artifact of the final model.
-        test: Dataset artifact that no training has seen.
+        test: Dataset artifact that was not used in training.
         validation: Dataset artifact for calibration and thresholds, which test images must not choose; None: neither.
-        others: Model artifacts to show beside it: the head alone, a network trained from scratch.
-        champion: The model in use, a model artifact's folder or its address; empty: there is none.
-        command: What started the run, for the report.
+        others: Model artifacts to show beside the final one: the head alone, a network trained from scratch.
+        champion: Champion, as the folder or the address of a model artifact; empty: there is none.
+        command: Command that started the run, for the report.
     """
 
     model: Path
@@ -54,55 +59,56 @@ class Inputs:
 
 @full_disk_in_one_line()
 def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation:
-    """Runs each model once over the test images and writes what came of it.
+    """Predicts the test images with each model, computes the metrics, and writes them and the report.
 
     Args:
-        inputs: What is evaluated, and on what.
-        evaluation: Folder, made anew: `metrics.json`, the predictions, and whatever the report is made of.
-        report: The HTML file to write.
+        inputs: Models and images.
+        evaluation: Folder to write, emptied first: `metrics.json`, predictions, and everything that the report is
+            made of.
+        report: HTML file to write.
 
     Raises:
-        HeadstartError: An artifact is incomplete, or models and data have different classes.
+        HeadstartError: If an artifact is incomplete, or models and data have different classes.
     """
     start_logging()
     start_tensorflow()
-    data = read_info(inputs.test)
-    if not data.images:
+    test = read_info(inputs.test)
+    if not test.images:
         raise HeadstartError(f"{inputs.test} has no images; give the test split some")
-    found = {each.info.stage: each for each in (_Found.of(folder, data.classes) for folder in inputs.others)}
+    loaded = {each.info.stage: each for each in (_LoadedModel.load(path, test.classes) for path in inputs.others)}
     if inputs.champion:
-        found[IN_USE] = _champion(inputs.champion, data.classes)
-    final = found[FINAL] = _Found.of(inputs.model, data.classes)
-    runs = _runs(found, inputs.test, data.classes)
+        loaded[IN_USE] = _download_champion(inputs.champion, test.classes)
+    final = loaded[FINAL] = _LoadedModel.load(inputs.model, test.classes)
+    models = _predict_test_images(loaded, inputs.test, test.classes)
     validation = inputs.validation
-    material = Material(
-        runs=runs,
-        test_data=data.digest,
-        validation=_of_validation(final, inputs.model, validation, data.classes) if validation else None,
+    data = EvaluationData(
+        models=models,
+        test_data=test.digest,
+        validation=_validation_predictions(final, inputs.model, validation, test.classes) if validation else None,
         validation_data=read_info(validation).digest if validation else None,
-        pictures=pictures_of(inputs.test, runs[FINAL].predictions, _heat(final)),
-        probe=_probe(inputs),
+        pictures=make_examples(inputs.test, models[FINAL].predictions, _heat_maps(final)),
+        probe=_find_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
     )
-    result = write_evaluation(material, evaluation)
+    result = write_evaluation(data, evaluation)
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(render(evaluation), encoding="utf-8")
-    for name, each in result.figures.items():
-        low, high = each.accuracy_interval
+    report.write_text(render_report(evaluation), encoding="utf-8")
+    for name, metrics in result.metrics.items():
+        low, high = metrics.accuracy_interval
         event(
             "metrics",
             model=name,
-            accuracy=each.accuracy,
+            accuracy=metrics.accuracy,
             low=low,
             high=high,
-            log_loss=each.log_loss,
-            images=each.images,
+            log_loss=metrics.log_loss,
+            images=metrics.images,
         )
     return result
 
 
-def render_report(evaluation: Path) -> str:
+def recreate_report(evaluation: Path) -> str:
     """Renders the report again, from an evaluation's folder that may come from elsewhere.
 
     Args:
@@ -115,23 +121,23 @@ def render_report(evaluation: Path) -> str:
         HeadstartError: If the folder is no evaluation, or is damaged.
     """
     try:
-        return render(evaluation)
+        return render_report(evaluation)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Somebody else may have written the folder, and the readers check only what decides predictions.
+        # The readers check only what decides predictions, and somebody else may have written the folder.
         raise HeadstartError(
             f"{evaluation} is damaged ({type(error).__name__}: {first_line(error)}); evaluate the model again"
         ) from None
 
 
 @dataclasses.dataclass(frozen=True)
-class _Found:
-    """A model artifact, read.
+class _LoadedModel:
+    """A model artifact with its network in memory.
 
     Attributes:
-        info: What it is.
-        epochs: How its training went.
-        network: The classifier, a Keras model.
-        seen: Ids and groups of the images that it has seen, as far as it matters.
+        info: Content of its `model.json`.
+        epochs: History of its training.
+        network: Classifier, a Keras model.
+        seen: Ids and groups of the images that a champion was trained or tuned on; empty for other models.
     """
 
     info: ModelInfo
@@ -140,7 +146,7 @@ class _Found:
     seen: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, folder: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> "_Found":
+    def load(cls, folder: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> "_LoadedModel":
         info = read_model_info(folder)
         if sorted(info.classes) != sorted(classes):
             raise HeadstartError(f"model {folder} has classes {info.classes}, the test images {classes}; pass a pair")
@@ -150,54 +156,59 @@ class _Found:
         return cls(info, read_history(folder), load_model(folder), seen)
 
 
-def _champion(address: str, classes: list[str]) -> _Found:
+def _download_champion(address: str, classes: list[str]) -> _LoadedModel:
     check_in_use(address, classes)
     with published_model(address) as folder:
-        return _Found.of(folder, classes, read_seen(folder))
+        return _LoadedModel.load(folder, classes, read_seen(folder))
 
 
-def _runs(found: dict[str, _Found], test: Path, classes: list[str]) -> dict[str, Run]:
-    said = _predict(list(found.values()), test, classes, "evaluate")
+def _predict_test_images(
+    loaded: dict[str, _LoadedModel], test: Path, classes: list[str]
+) -> dict[str, EvaluatedModel]:
+    predicted = _predict(list(loaded.values()), test, classes, "evaluate")
     return {
-        name: Run(each.info, each.epochs, predictions_of(test, probabilities, each.seen))
-        for (name, each), probabilities in zip(found.items(), said, strict=True)
+        name: EvaluatedModel(each.info, each.epochs, predictions_of(test, probabilities, each.seen))
+        for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
     }
 
 
-def _of_validation(final: _Found, model: Path, validation: Path, classes: list[str]) -> Predictions | None:
+def _validation_predictions(
+    final: _LoadedModel, model: Path, validation: Path, classes: list[str]
+) -> Predictions | None:
+    """The predictions that training stored in the model's artifact, or new ones; None without images."""
     data = read_info(validation)
     if data.classes != classes:
         raise HeadstartError(f"validation images have classes {data.classes}, the test images {classes}; pass a pair")
     if not data.images:
         return None
-    said = read_answers(model, validation)
-    if said is None:
-        (said,) = _predict([final], validation, classes, "calibrate")
-    return predictions_of(validation, said)
+    probabilities = read_answers(model, validation)
+    if probabilities is None:
+        (probabilities,) = _predict([final], validation, classes, "calibrate")
+    return predictions_of(validation, probabilities)
 
 
-def _predict(found: list[_Found], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
+def _predict(models: list[_LoadedModel], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
     from headstart.components.core.networks.dataset_predictions import predict_proba
 
-    said = predict_proba([each.network for each in found], data, what)
-    # Of a champion the order may be another one.
+    predicted = predict_proba([each.network for each in models], data, what)
+    # A champion may have its classes in another order.
     return [
         probabilities[:, [each.info.classes.index(name) for name in classes]]
-        for each, probabilities in zip(found, said, strict=True)
+        for each, probabilities in zip(models, predicted, strict=True)
     ]
 
 
-def _heat(final: _Found) -> Heat:
-    def heat(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+def _heat_maps(final: _LoadedModel) -> HeatMaps:
+    def compute(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         from headstart.components.core.networks.grad_cam import grad_cam
         from headstart.components.core.networks.image_batches import decode_and_resize
 
         pixels = np.stack([decode_and_resize(each, final.info.image_size).numpy() for each in encoded])
         return grad_cam(final.network, final.info.backbone, pixels, labels)
 
-    return heat
+    return compute
 
 
-def _probe(inputs: Inputs) -> Path | None:
-    """What the head's artifact says of the data; only train_head knows it."""
+def _find_probe(inputs: Inputs) -> Path | None:
+    """The folder of label errors and learning curve; only the artifact of `train_head` has it."""
     return next((model / PROBE for model in (inputs.model, *inputs.others) if (model / PROBE).is_dir()), None)

@@ -15,11 +15,11 @@ def report(
 ) -> None:
     """Makes the report of a run again, from its evaluation alone; nothing is computed and nothing downloaded."""
     from headstart.components.core.storage.atomic import open_atomic
-    from headstart.components.evaluate_model.step import render_report
+    from headstart.components.evaluate_model.step import recreate_report
 
     evaluation = folder / "evaluation" if (folder / "evaluation").is_dir() else folder
     page = folder / "report.html"
-    content = render_report(evaluation).encode()
+    content = recreate_report(evaluation).encode()
     with written(page, "folder", option=""), open_atomic(page) as file:
         file.write(content)
     typer.echo(page)

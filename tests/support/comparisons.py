@@ -10,7 +10,12 @@ import numpy as np
 from headstart.components.compare_variants.step import compare_variants
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.model import ModelInfo
-from headstart.components.evaluate_model.assembly import FINAL, Material, Run, write_evaluation
+from headstart.components.evaluate_model.evaluation_folder import (
+    FINAL,
+    EvaluatedModel,
+    EvaluationData,
+    write_evaluation,
+)
 from support.evaluations import answers
 
 CLASSES = ["cat", "dog"]
@@ -38,9 +43,9 @@ def drawn_evaluation(
         "dataset": {}, "metrics": {}, "versions": {}, "seed": 0,
     }  # fmt: skip
     test = dataclasses.replace(answers(images, CLASSES, seed, strength), seen=np.zeros(images, bool))
-    run = Run(ModelInfo(**(known | facts)), [Epoch("head", 1, *[1.0] * 6)], test)
+    run = EvaluatedModel(ModelInfo(**(known | facts)), [Epoch("head", 1, *[1.0] * 6)], test)
     validation = answers(images, CLASSES, seed + 100, strength if on_validation is None else on_validation)
-    write_evaluation(Material({FINAL: run}, "ab" * 32, validation, "cd" * 32), folder)
+    write_evaluation(EvaluationData({FINAL: run}, "ab" * 32, validation, "cd" * 32), folder)
     return folder
 
 

@@ -20,9 +20,9 @@ from headstart.components.core.artifacts.probe import (
     write_learning_curve,
 )
 from headstart.components.core.artifacts.thumbnails import Shown, jpeg, write_pictures
-from headstart.components.evaluate_model.assembly import Material, Run, write_evaluation
-from headstart.components.evaluate_model.examples import galleries_of
-from headstart.components.evaluate_model.report import render
+from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel, EvaluationData, write_evaluation
+from headstart.components.evaluate_model.examples import choose_galleries
+from headstart.components.evaluate_model.report import render_report
 
 
 def answers(images: int, classes: list[str], seed: int, strength: float = 3.0) -> Predictions:
@@ -41,7 +41,7 @@ def answers(images: int, classes: list[str], seed: int, strength: float = 3.0) -
 def pictures_for(predictions: Predictions) -> list[Shown]:
     """Noise in place of the pictures to look at, as large as thumbnails of photographs."""
     names, found = predictions.classes, []
-    for gallery, rows in galleries_of(predictions).items():
+    for gallery, rows in choose_galleries(predictions).items():
         for row in rows:
             noise = jpeg(Image.effect_noise((128, 96), 60).convert("RGB"))
             found.append(
@@ -89,12 +89,12 @@ def drawn_report(
         )
 
     runs = {
-        stage: Run(info(stage), epochs[:8], answers(images, classes, 2, part * strength))
+        stage: EvaluatedModel(info(stage), epochs[:8], answers(images, classes, 2, part * strength))
         for stage, part in stages.items()
     }
     if champion:
-        runs[IN_USE] = Run(info("fine_tuning"), epochs, answers(images, classes, 3, 0.8 * strength))
-    runs[FINAL] = Run(info("fine_tuning"), epochs, final)
+        runs[IN_USE] = EvaluatedModel(info("fine_tuning"), epochs, answers(images, classes, 3, 0.8 * strength))
+    runs[FINAL] = EvaluatedModel(info("fine_tuning"), epochs, final)
     probe = folder / "probe"
     probe.mkdir(parents=True)
     with (probe / LABEL_ERRORS).open("w", newline="") as file:
@@ -106,7 +106,7 @@ def drawn_report(
     write_pictures(probe / SUSPECTS, [suspect] * 6)
     findings = [Finding("Unequal classes", "There are 4.0 times as many pictures of one as of another.")]
     write_hygiene(folder, HygieneSummary(120, 110, {"truncated": 9, "empty": 1}, 12, findings))
-    material = Material(
+    material = EvaluationData(
         runs,
         "cd" * 32,
         answers(images, classes, 4, strength),
@@ -118,5 +118,5 @@ def drawn_report(
     )
     write_evaluation(material, folder / "evaluation")
     report = folder / "report.html"
-    report.write_text(render(folder / "evaluation"), encoding="utf-8")
+    report.write_text(render_report(folder / "evaluation"), encoding="utf-8")
     return report

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from headstart.components.evaluate_model.classification_metrics import figures_of
+from headstart.components.evaluate_model.classification_metrics import compute_metrics
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 
 
 def test_figures_of_a_small_example() -> None:
     labels = np.array([0, 0, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
-    figures = figures_of(labels, probabilities, ["cat", "dog"])
+    figures = compute_metrics(labels, probabilities, ["cat", "dog"])
     assert figures.confusion_matrix == [[2, 1], [0, 1]]
     assert (figures.images, figures.correct, figures.accuracy) == (4, 3, 0.75)
     assert figures.balanced_accuracy == pytest.approx((2 / 3 + 1) / 2)
@@ -36,7 +36,7 @@ def test_degenerate_input_gives_numbers_without_warnings(
     labels: list[int], predicted: list[int], classes: int, balanced: float
 ) -> None:
     names = [f"class {number}" for number in range(classes)]
-    figures = figures_of(np.array(labels), np.eye(classes)[predicted], names)
+    figures = compute_metrics(np.array(labels), np.eye(classes)[predicted], names)
     assert figures.balanced_accuracy == pytest.approx(balanced)
     assert np.isfinite(figures.log_loss)
     json.dumps(figures.as_json(), allow_nan=False)

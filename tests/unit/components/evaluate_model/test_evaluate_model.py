@@ -22,9 +22,9 @@ from headstart.components.core.networks.classifier import build_classifier
 from headstart.components.core.networks.grad_cam import grad_cam
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.evaluate_model.assembly import Evaluation
-from headstart.components.evaluate_model.examples import galleries_of
-from headstart.components.evaluate_model.report import render
+from headstart.components.evaluate_model.evaluation_folder import Evaluation
+from headstart.components.evaluate_model.examples import choose_galleries
+from headstart.components.evaluate_model.report import render_report
 from headstart.components.evaluate_model.step import Inputs, evaluate_model
 
 
@@ -123,7 +123,7 @@ def test_champion_is_fetched_from_an_address(head: Path, splits: dict[str, Path]
     with serving(head) as address:
         inputs = Inputs(head, splits["test"], champion=address)
         result = evaluate_model(inputs, tmp_path / "evaluation", tmp_path / "report.html")
-    assert result.figures["champion"] == result.figures["test"]
+    assert result.metrics["champion"] == result.metrics["test"]
 
 
 def test_near_duplicates_of_what_a_model_saw_count_as_seen(splits: dict[str, Path]) -> None:
@@ -144,7 +144,7 @@ def test_test_images_choose_neither_temperature_nor_threshold(
     assert one.calibration is not None and other.calibration is not None
     assert one.calibration.temperature == other.calibration.temperature
     assert [each.threshold for each in one.abstention] == [each.threshold for each in other.abstention]
-    assert one.figures["test"] != other.figures["test"]
+    assert one.metrics["test"] != other.metrics["test"]
 
 
 def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
@@ -194,7 +194,7 @@ def test_galleries_show_what_says_most() -> None:
     ids = list("abcde")
     probabilities = np.stack([sure, 1 - sure], axis=1)
     predictions = Predictions(["cat", "dog"], ids, ids, ids, labels, probabilities, {}, np.zeros(5, bool))
-    galleries = galleries_of(predictions)
+    galleries = choose_galleries(predictions)
     assert galleries["most confident mistakes"] == [0, 3]
     assert galleries["least sure"] == [1, 3, 2, 4, 0]
     many = np.ones(40, int)
@@ -202,7 +202,7 @@ def test_galleries_show_what_says_most() -> None:
     sure = np.linspace(0.99, 0.6, 40)
     probabilities = np.stack([sure, 1 - sure], axis=1)
     predictions = Predictions(["cat", "dog"], ids, ids, ids, many, probabilities, {}, np.zeros(40, bool))
-    assert galleries_of(predictions)["dog taken for cat"] == [12, 13, 14, 15, 16, 17]
+    assert choose_galleries(predictions)["dog taken for cat"] == [12, 13, 14, 15, 16, 17]
 
 
 def test_grad_cam_looks_where_the_evidence_is() -> None:
@@ -224,12 +224,12 @@ def test_grad_cam_looks_where_the_evidence_is() -> None:
 
 
 def test_report_is_made_again_from_the_evaluation_alone(out: Path) -> None:
-    assert render(out / "evaluation") == (out / "report.html").read_text()
+    assert render_report(out / "evaluation") == (out / "report.html").read_text()
 
 
 def test_report_of_a_damaged_evaluation_says_so(out: Path, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"is not a complete evaluation: metrics\.json is missing"):
-        render(tmp_path)
+        render_report(tmp_path)
     (tmp_path / "metrics.json").write_text('{"format": "other"}')
     with pytest.raises(HeadstartError, match="not in the format"):
-        render(tmp_path)
+        render_report(tmp_path)

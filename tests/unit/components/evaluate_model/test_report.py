@@ -10,7 +10,7 @@ from support.evaluations import answers, drawn_report
 from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.evaluate_model.report import verdict
+from headstart.components.evaluate_model.report import describe_verdict
 from headstart.pipelines.cli.main import app
 
 HOSTILE = ["<script>alert(1)</script>", "$x^2$ & \"quotes\" 'n' \u202e\x1b{{ 7 * 7 }}", "猫 " + "x" * 300]
@@ -46,7 +46,7 @@ def metrics(
     ],
 )
 def test_verdict_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
-    assert verdict(values).startswith(sentence)
+    assert describe_verdict(values).startswith(sentence)
 
 
 def test_names_cannot_smuggle_anything_into_the_report(tmp_path: Path) -> None:

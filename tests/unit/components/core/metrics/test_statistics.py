@@ -25,8 +25,8 @@ from headstart.components.core.metrics.statistics import (
     percentile_interval,
     wilson_interval,
 )
-from headstart.components.evaluate_model.classification_metrics import figures_of
-from headstart.components.evaluate_model.reliability import BINS, abstentions, reliability
+from headstart.components.evaluate_model.classification_metrics import compute_metrics
+from headstart.components.evaluate_model.reliability import BINS, compute_abstentions, compute_reliability
 
 PROPORTIONS = [(965, 1000), (0, 10), (10, 10), (1, 2), (1, 1), (0, 1), (2, 2), (99_000, 100_000)]
 
@@ -134,7 +134,7 @@ def test_percentiles_hold_the_value_and_pass_over_what_does_not_exist() -> None:
 def test_figures_are_those_of_scikit_learn(labels: np.ndarray, probabilities: np.ndarray) -> None:
     classes = probabilities.shape[1]
     names = [str(label) for label in range(classes)]
-    figures = figures_of(labels, probabilities, names)
+    figures = compute_metrics(labels, probabilities, names)
     predicted = probabilities.argmax(axis=1)
     there = np.unique(labels)
     bounded = np.clip(probabilities, np.finfo(np.float32).eps, 1)
@@ -174,12 +174,12 @@ def test_every_interval_holds_its_figure(labels: np.ndarray, probabilities: np.n
                 low, high = interval  # type: ignore[misc]
                 assert 0 <= low <= value + 1e-12 and value - 1e-12 <= high <= 1, name  # type: ignore[operator]
 
-    check(figures_of(labels, probabilities, [str(label) for label in range(probabilities.shape[1])]).as_json())
+    check(compute_metrics(labels, probabilities, [str(label) for label in range(probabilities.shape[1])]).as_json())
 
 
 def test_interval_of_an_area_is_about_that_of_scipys_bootstrap() -> None:
     labels, probabilities = CASES["two classes"]
-    figures = figures_of(labels, probabilities, ["a", "b"])
+    figures = compute_metrics(labels, probabilities, ["a", "b"])
     theirs = bootstrap(
         (labels == 1, probabilities[:, 1]),
         lambda truth, scores: roc_auc_score(truth, scores),
@@ -195,12 +195,12 @@ def test_interval_of_an_area_is_about_that_of_scipys_bootstrap() -> None:
 def test_figures_are_the_same_every_time() -> None:
     labels, probabilities = CASES["ten classes"]
     names = [str(label) for label in range(10)]
-    assert figures_of(labels, probabilities, names) == figures_of(labels, probabilities, names)
+    assert compute_metrics(labels, probabilities, names) == compute_metrics(labels, probabilities, names)
 
 
 @each_case
 def test_brier_score_and_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> None:
-    found = reliability(labels, probabilities)
+    found = compute_reliability(labels, probabilities)
     classes = probabilities.shape[1]
     truth = labels if classes == 2 else np.eye(classes)[labels]
     given = probabilities[:, 1] if classes == 2 else probabilities
@@ -248,7 +248,7 @@ def test_abstention_keeps_what_it_promises_more_often_than_not() -> None:
     kept, promised = 0, 0
     for seed in range(60):
         validation, test = random_predictions(600, 3, 100 + seed), random_predictions(4000, 3, 900 + seed)
-        row = abstentions(validation, test)[0]
+        row = compute_abstentions(validation, test)[0]
         if row.threshold is None:
             continue
         promised += 1
@@ -260,8 +260,8 @@ def test_abstention_keeps_what_it_promises_more_often_than_not() -> None:
 
 def test_abstention_says_how_many_images_a_promise_takes() -> None:
     few = one_hot([0, 1] * 20, [0, 1] * 20, 2)
-    first, second = abstentions(few, few)
+    first, second = compute_abstentions(few, few)
     assert (first.threshold, first.validation_needed, second.validation_needed) == (None, 59, 299)
     enough = one_hot([0, 1] * 30, [0, 1] * 30, 2)
-    first, second = abstentions(enough, few)
+    first, second = compute_abstentions(enough, few)
     assert first.threshold is not None and first.share == 1.0 and second.threshold is None

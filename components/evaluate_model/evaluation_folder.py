@@ -1,0 +1,214 @@
+"""Metrics computed from the predictions of models, and the folder that they are written to; no network is run."""
+
+import csv
+import dataclasses
+import functools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from headstart.components.core.artifacts.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, PICTURES
+from headstart.components.core.artifacts.history import Epoch, thinned
+from headstart.components.core.artifacts.hygiene import HYGIENE
+from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.predictions import (
+    CHAMPION,
+    PREDICTIONS,
+    VALIDATION,
+    Predictions,
+    write_predictions,
+)
+from headstart.components.core.artifacts.probe import (
+    LABEL_ERRORS,
+    LEARNING_CURVE,
+    SUSPECTS,
+    read_learning_curve,
+)
+from headstart.components.core.artifacts.thumbnails import Shown, read_pictures, write_pictures
+from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.comparison import Comparison, compare_predictions
+from headstart.components.core.metrics.slices import Slice, find_slices
+from headstart.components.core.metrics.statistics import Interval, wilson_interval
+from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
+from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
+from headstart.components.evaluate_model.reliability import Abstention, Calibration, calibrate, compute_abstentions
+
+_CURVE_POINTS = 150
+"""Points of the training curve of a phase, unless it has more epochs; the model's `history.csv` has every step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedModel:
+    """A model and its predictions for the test images.
+
+    Attributes:
+        info: Content of its `model.json`.
+        epochs: History of its training.
+        predictions: Its predictions for the test images.
+    """
+
+    info: ModelInfo
+    epochs: list[Epoch]
+    predictions: Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationData:
+    """Everything that an evaluation is computed from.
+
+    Attributes:
+        models: Models by name: `FINAL`, `IN_USE` for the champion if there is one, others by their phase.
+        test_data: Digest of the test set.
+        validation: Predictions of the final model for the validation images; None without such images.
+        validation_data: Digest of the validation set; None without such images.
+        pictures: Example test images for the report.
+        probe: Folder of the label errors and the learning curve in the head's artifact; None if there is none.
+        hygiene: Path of the data's `hygiene.json`; None if there is none.
+        command: Command that started the run.
+    """
+
+    models: dict[str, EvaluatedModel]
+    test_data: str
+    validation: Predictions | None = None
+    validation_data: str | None = None
+    pictures: Sequence[Shown] = ()
+    probe: Path | None = None
+    hygiene: Path | None = None
+    command: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceMetrics:
+    """Accuracy on a slice of the test images.
+
+    Attributes:
+        column: Extra column of the data that defines the slice.
+        value: Value of the column.
+        images: Number of test images in the slice.
+        accuracy: Share of correct predictions.
+        accuracy_interval: Wilson interval at the 95 % level.
+    """
+
+    column: str
+    value: str
+    images: int
+    accuracy: float
+    accuracy_interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """All results of an evaluation.
+
+    Attributes:
+        metrics: Metrics by model: `test` for the final one, `champion` for the champion, else the phase.
+        calibration: Calibration of the final model; None without validation images.
+        abstention: Abstention thresholds for the final model's calibrated probabilities; empty without validation
+            images.
+        slices: Metrics of the slices that the data's extra columns define.
+        comparison: Comparison of the final model with the champion; None without a champion.
+        predictions: Predictions of the final model for the test images.
+    """
+
+    metrics: dict[str, ModelMetrics]
+    calibration: Calibration | None
+    abstention: list[Abstention]
+    slices: list[SliceMetrics]
+    comparison: Comparison | None
+    predictions: Predictions
+
+
+def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
+    """Computes all metrics and writes them with everything that the report is made of.
+
+    Args:
+        data: Models and their predictions.
+        evaluation: Folder to write, emptied first; `metrics.json` is written last.
+    """
+    make_empty_folder(evaluation)
+    result = _evaluate(data)
+    pictures = list(data.pictures)
+    write_predictions(evaluation / PREDICTIONS, data.models[FINAL].predictions)
+    if IN_USE in data.models:
+        write_predictions(evaluation / CHAMPION, data.models[IN_USE].predictions)
+    if data.validation:
+        write_predictions(evaluation / VALIDATION, data.validation)
+    if data.probe:
+        for name in (LABEL_ERRORS, LEARNING_CURVE):
+            shutil.copyfile(data.probe / name, evaluation / name)
+        pictures += read_pictures(data.probe / SUSPECTS)
+    if data.hygiene:
+        shutil.copyfile(data.hygiene, evaluation / HYGIENE)
+    write_pictures(evaluation / PICTURES, pictures)
+    models = {name: _model_json(each) for name, each in data.models.items()}
+    write_json(evaluation / MODELS, {"command": data.command, "models": models})
+    complete_folder(evaluation, METRICS, _metrics_json(result, data))
+    return result
+
+
+def _evaluate(data: EvaluationData) -> Evaluation:
+    models, validation = data.models, data.validation
+    final = models[FINAL].predictions
+    metrics = {
+        name: compute_metrics(each.predictions.labels, each.predictions.probabilities, final.classes)
+        for name, each in models.items()
+    }
+    calibration, abstention = None, []
+    if validation:
+        calibration = calibrate((validation.labels, validation.probabilities), (final.labels, final.probabilities))
+        scale = functools.partial(apply_temperature, temperature=calibration.temperature)
+        abstention = compute_abstentions(
+            (validation.labels, scale(validation.probabilities)), (final.labels, scale(final.probabilities))
+        )
+    champion = models.get(IN_USE)
+    return Evaluation(
+        metrics,
+        calibration,
+        abstention,
+        [_slice_metrics(part, final) for part in find_slices(final)],
+        compare_predictions(final, champion.predictions) if champion else None,
+        final,
+    )
+
+
+def _slice_metrics(part: Slice, final: Predictions) -> SliceMetrics:
+    right = final.right[part.rows]
+    images = len(right)
+    return SliceMetrics(
+        part.column, part.value, images, float(right.mean()), wilson_interval(int(right.sum()), images)
+    )
+
+
+def _model_json(model: EvaluatedModel) -> dict[str, Any]:
+    epochs = thinned(model.epochs, _CURVE_POINTS)
+    return {**dataclasses.asdict(model.info), "history": [dataclasses.asdict(epoch) for epoch in epochs]}
+
+
+def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
+    curve = read_learning_curve(data.probe / LEARNING_CURVE) if data.probe else None
+    return {
+        "format": FORMAT,
+        "classes": result.predictions.classes,
+        "test_data": data.test_data,
+        "validation_data": data.validation_data,
+        "bootstrap_seed": BOOTSTRAP_SEED,
+        **{name: each.as_json() for name, each in result.metrics.items()},
+        "calibration": dataclasses.asdict(result.calibration) if result.calibration else None,
+        "abstention": [dataclasses.asdict(each) for each in result.abstention],
+        "slices": [dataclasses.asdict(each) for each in result.slices],
+        "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
+        "learning_curve": dataclasses.asdict(curve) if curve else None,
+        **_label_errors(data.probe),
+    }
+
+
+def _label_errors(probe: Path | None) -> dict[str, int | None]:
+    if probe is None:
+        return {"doubtful_labels": None, "suspected_label_errors": None}
+    with (probe / LABEL_ERRORS).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        "doubtful_labels": len(rows),
+        "suspected_label_errors": sum(row["label"] != row["given"] for row in rows),
+    }
