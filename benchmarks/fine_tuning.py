@@ -1,8 +1,7 @@
 r"""When and how fine-tuning pays: ways of it against the head alone and ridge regression, on repeated splits.
 
     python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 64 --learn 500 --views 3 \
-        --ways epochs=4,learning_rate=1e-4 epochs=4,learning_rate=3e-4 epochs=4,learning_rate=1e-3 \
-        epochs=4,learning_rate=1e-3,pull=100 epochs=4,learning_rate=1e-3,ema=0.95
+        --ways epochs=4,learning_rate=1e-4 epochs=4,learning_rate=3e-4 epochs=4,learning_rate=1e-3
     python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 160 --learn 500 2000
     python benchmarks/fine_tuning.py --things 60 --weights WEIGHTS --image-size 64 --learn 900
     python benchmarks/fine_tuning.py DATASET --weights WEIGHTS --image-size 224 \
@@ -51,7 +50,6 @@ from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, loa
 from headstart.components.core.training.batches import PlainBatches
 from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.fit import fit
-from headstart.components.core.training.optimizers import block_paces
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.train_head.probe import LabelledFeatures, predict_out_of_fold
 from headstart.components.train_head.ridge import fit_linear_head, reduce_features
@@ -181,9 +179,8 @@ def tune(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[str, An
     """Fine-tunes from the network as it stands, and measures each mixture with what it was."""
     learn, choose, test = split.records(bench.record, views)
     tail, start = bench.parts.tail, values_of(bench.parts.tail.trainable_variables)
-    paces = block_paces(bench.base, tail.trainable_variables, recipe.fine_tuning)
     epochs = []
-    seconds = timed(lambda: epochs.extend(fit(tail, learn, choose, Plan.of(recipe, "fine_tuning", 0), paces)))
+    seconds = timed(lambda: epochs.extend(fit(tail, learn, choose, Plan.of(recipe, "fine_tuning", 0))))
     end, found = values_of(tail.trainable_variables), {}
     for share in SHARES:
         mixed = [(1 - share) * one + share * other for one, other in zip(start, end, strict=True)]

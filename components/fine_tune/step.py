@@ -105,13 +105,11 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
     from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.networks.saving import load_model
     from headstart.components.core.training.end_to_end import end_to_end
-    from headstart.components.core.training.optimizers import block_paces
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
     seed_and_select_devices(plan, inputs.accelerators)
     network = load_model(head)
-    base = network.get_layer(recipe.backbone)
     parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)
     plan = limit_views_to_room(parts.front, *folders, plan)
     checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, [train_info.digest, validation_info.digest])
@@ -134,6 +132,5 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
             recipe.backbone,
             parts.tail,
             *records,
-            paces=block_paces(base, parts.tail.trainable_variables, tuning),
             checkpoint=checkpoint,
         )

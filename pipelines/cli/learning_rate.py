@@ -104,7 +104,7 @@ def _find(
         with _shown(display, "learning-rate"), _prepare_job(stage, folder / HEAD, inputs) as job:
             from headstart.components.core.training.range_test import range_test
 
-            made = range_test(job.tail, job.train_features, job.plan, job.paces, steps)
+            made = range_test(job.tail, job.train_features, job.plan, steps)
     return judged(made), About(stage, job.train_info.images, job.plan.training.batch_size, inputs.seed)
 
 

@@ -9,7 +9,6 @@ from headstart.components.core.networks.devices import seed_and_select_devices
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.fit import fit
-from headstart.components.core.training.optimizers import Pace
 
 IMAGES = 33
 
@@ -24,13 +23,13 @@ def trained(devices: int) -> tuple[int, list[list[float]], list[tuple[float, flo
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    settings = {"epochs": 3, "learning_rate": 0.05, "augmented_views": 1, "batch_size": 16, "ema": 0.5}
+    settings = {"epochs": 3, "learning_rate": 0.05, "augmented_views": 1, "batch_size": 16}
     plan = Plan.of(load_recipe(settings={f"head.{key}": value for key, value in settings.items()}), "head", 0)
     seed_and_select_devices(plan)
     inputs = keras.Input((4,))
     hidden = keras.layers.Dense(8, activation="relu")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
-    epochs = fit(model, points(64), points(IMAGES), plan, [Pace(pull=5.0)] * 4)
+    epochs = fit(model, points(64), points(IMAGES), plan)
     return (
         tf.distribute.get_strategy().num_replicas_in_sync,
         [[step.loss for step in each.steps] for each in epochs],

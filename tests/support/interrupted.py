@@ -24,7 +24,6 @@ SETTINGS = {
     "head.epochs": HEAD_EPOCHS,
     "head.batch_size": 16,
     "head.learning_rate": 1e-2,
-    "head.ema": 0.9,
     "fine_tuning.unfreeze_from": "block3",
     "fine_tuning.augmented_views": 0,
     "fine_tuning.mixup": 0.1,
@@ -32,7 +31,6 @@ SETTINGS = {
     "fine_tuning.steps_per_epoch": 8,
     "fine_tuning.batch_size": 16,
     "fine_tuning.learning_rate": 1e-3,
-    "fine_tuning.pull": 10,
 }
 
 

@@ -295,7 +295,7 @@ def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
     """Yields every image in shard order, holding `batch_rows` of them in memory."""
     info = read_info(folder)
     for shard in info.shards:
-        # A row group is up to 32 MiB; reading it through a buffer keeps memory flat over any number of them.
+        # Reading a row group, of about `ROW_GROUP_BYTES`, through a buffer keeps memory flat over any number of them.
         with pq.ParquetFile(folder / shard, buffer_size=2**20, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=batch_rows):
                 for row in batch.to_pylist():

@@ -29,6 +29,15 @@ _FOLDER = files("headstart.components.core.recipes")
 _VIEWS_IN_ALL = 3_000
 _MOST_VIEWS = 6
 
+_PHASES = ("head", "fine_tuning", "from_scratch")
+_DROPPED_IN = "0.1.0"
+_DROPPED_KEYS: dict[str, float] = {f"{phase}.ema": 0 for phase in _PHASES} | {
+    "fine_tuning.layer_decay": 1,
+    "fine_tuning.gradual": False,
+    "fine_tuning.pull": 0,
+}
+"""Keys that only earlier versions knew, each with the value that turned it off."""
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -53,7 +62,7 @@ class Augmentation(_Strict):
         rotation: To both sides, in degrees.
         width_shift: To both sides, as a share of the width.
         height_shift: Likewise, of the height.
-        shear: To both sides: how far a row moves against the one below it, in pixels.
+        shear: Greatest slope to both sides: pixels of horizontal shift per pixel of height.
         zoom: Least and greatest change of the side of what is seen; below 0 is nearer.
         keep_aspect: Whether width and height are zoomed alike.
         fill: Where new pixels come from, by Keras' names.
@@ -88,7 +97,6 @@ class Training(_Strict):
         weight_decay: Decoupled, and scaled by the learning rate.
         label_smoothing: Share of each target that is spread over the classes.
         mixup: Alpha of MixUp (H. Zhang et al., arXiv:1710.09412), end to end only; 0: none.
-        ema: Momentum of a moving average of the weights, which is what is validated and kept; 0: none.
         patience: Epochs without a lower validation loss after which training stops; 0: it never does.
         precision: Of training; ``auto``: bfloat16 where it is clearly quicker and hardly less exact, and never if
             deterministic. The weights stay float32, and so does what the saved model computes in. Recording chooses
@@ -106,7 +114,6 @@ class Training(_Strict):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     label_smoothing: Share
     mixup: Annotated[float, Field(ge=0, le=1)]
-    ema: Share
     patience: Annotated[int, Field(ge=0)]
     precision: Literal["float32", "bfloat16", "auto"]
 
@@ -142,16 +149,9 @@ class FineTuning(Training):
 
     Attributes:
         unfreeze_from: First layer or block that is trained; empty: the backbone's own choice.
-        layer_decay: Factor of the learning rate from each block to the one below it.
-        gradual: Whether blocks join in one after the other, from the top, the last of them halfway through.
-        pull: Strength of a decay towards the weights before it, the head's among them, instead of towards 0;
-            decoupled, and scaled by the learning rate. 0: none.
     """
 
     unfreeze_from: str
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    gradual: bool
-    pull: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class FromScratch(Training):
@@ -291,7 +291,7 @@ def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None
     for key, value in (settings or {}).items():
         values = _laid_over(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(_without_dropped_keys(values, _named(recipe)))
     except ValidationError as error:
         raise HeadstartError(f"{_named(recipe)}: {explain(error, Recipe, recipe_keys())}") from None
 
@@ -331,6 +331,38 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = _laid_over(merged[name], value) if both else value
     return merged
+
+
+def _without_dropped_keys(values: Mapping[str, Any], recipe: str) -> dict[str, Any]:
+    """Removes keys that only earlier versions knew, if they have the value that turned them off.
+
+    Args:
+        values: Values of a recipe, unchecked.
+        recipe: Name of the recipe in messages.
+
+    Raises:
+        HeadstartError: If one of these keys has another value.
+    """
+    kept = dict(values)
+    for key, off in _DROPPED_KEYS.items():
+        phase, setting = key.split(".")
+        section = kept.get(phase)
+        if not isinstance(section, Mapping) or setting not in section:
+            continue
+        if not _is_number(section[setting], off):
+            raise HeadstartError(
+                f"{recipe}: {key} is {section[setting]!r}, and version {_DROPPED_IN} dropped this key, since no "
+                "benchmark showed a gain; remove it from the recipe or the settings"
+            )
+        kept[phase] = {name: value for name, value in section.items() if name != setting}
+    return kept
+
+
+def _is_number(value: Any, number: float) -> bool:
+    try:
+        return float(value) == number
+    except (TypeError, ValueError):
+        return False
 
 
 def _shape(head: HeadTraining, backbone: Backbone) -> dict[str, Any]:

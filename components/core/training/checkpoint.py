@@ -35,7 +35,7 @@ class State:
         best: Trainable variables after the best of them.
         network: Of the network, whatever training changes: trainable variables and states of random generators;
             empty at the end.
-        optimizer: The optimizer's variables, moving averages among them; empty at the end.
+        optimizer: The optimizer's variables; empty at the end.
     """
 
     epochs: list[Epoch]

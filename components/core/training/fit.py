@@ -1,7 +1,5 @@
 """Training on a record, with the best epoch kept."""
 
-from collections.abc import Iterator, Sequence
-
 import keras
 import tensorflow as tf
 
@@ -9,13 +7,12 @@ from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.precision import FLOAT32, use_precision
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.recipes.recipe import Training
 from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream
 from headstart.components.core.training.best_epoch import BestEpoch, assign
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.training.input_wait_logger import InputWaitLogger
-from headstart.components.core.training.optimizers import Pace, build_optimizer, schedule_of
+from headstart.components.core.training.optimizers import build_optimizer, schedule_of
 from headstart.components.core.training.precision import training_precision
 from headstart.components.core.training.resume import Saver, restore
 from headstart.components.core.training.step_history import Steps
@@ -32,7 +29,6 @@ def fit(
     train: Features,
     validation: Features,
     plan: Plan,
-    paces: Sequence[Pace] = (),
     checkpoint: Checkpoint | None = None,
 ) -> list[Epoch]:
     """Trains, and leaves the weights of the epoch with the least validation loss.
@@ -45,7 +41,6 @@ def fit(
         train: Images to learn from.
         validation: Images to choose the epoch by.
         plan: How to train.
-        paces: Of the trainable variables, in their order; empty: all move alike.
         checkpoint: Of this very training; None: there is none.
 
     Returns:
@@ -64,9 +59,10 @@ def fit(
     total = len(batches) * training.epochs
     steps = Steps(schedule_of(training, total), total, batches)
     keeper = BestEpoch(plan, steps, state)
+    savers = [Saver(checkpoint, keeper)] if checkpoint else []
     precision = training_precision(tail, plan, batches)
     with use_precision(tail, precision):
-        compile_classifier(tail, build_optimizer(training, total, paces))
+        compile_classifier(tail, build_optimizer(training, total))
         if not (state and state.finished):
             if state:
                 restore(tail, state)
@@ -75,7 +71,7 @@ def fit(
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
                 validation_data=stream(PlainBatches(validation, units, weights)),
-                callbacks=[steps, *_callbacks(training, keeper, checkpoint), InputWaitLogger(plan.stage, batches)],
+                callbacks=[steps, keeper, *savers, InputWaitLogger(plan.stage, batches)],
                 shuffle=False,
                 verbose=0,
             )
@@ -111,14 +107,3 @@ def accuracy(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         return keras.ops.mean(keras.ops.cast(same, "float32"), axis=-1)
     same = keras.ops.argmax(targets, axis=-1) == keras.ops.argmax(outputs, axis=-1)
     return keras.ops.cast(same, "float32")
-
-
-def _callbacks(
-    training: Training, keeper: BestEpoch, checkpoint: Checkpoint | None
-) -> Iterator[keras.callbacks.Callback]:
-    if training.ema:
-        # The average is in the model whenever it is validated, and when the keeper takes its weights.
-        yield keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
-    yield keeper
-    if checkpoint:
-        yield Saver(checkpoint, keeper)

@@ -1,7 +1,6 @@
 """The learning-rate range test: a short training whose learning rate grows from step to step."""
 
 import math
-from collections.abc import Sequence
 
 import keras
 
@@ -13,7 +12,7 @@ from headstart.components.core.training.batches import TrainingBatches, stream
 from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.training.fit import compile_classifier
-from headstart.components.core.training.optimizers import Pace, build_optimizer
+from headstart.components.core.training.optimizers import build_optimizer
 from headstart.components.core.training.precision import training_precision
 from headstart.components.core.training.resume import changing
 from headstart.components.core.training.step_history import Steps
@@ -28,9 +27,7 @@ _DIVERGED = 4.0
 _PROGRESS = 10
 
 
-def range_test(
-    tail: keras.Model, train: Features, plan: Plan, paces: Sequence[Pace] = (), steps: int = 100
-) -> list[tuple[Step, Step]]:
+def range_test(tail: keras.Model, train: Features, plan: Plan, steps: int = 100) -> list[tuple[Step, Step]]:
     """Trains with rates that grow exponentially from `LOWEST` to `HIGHEST`, and leaves the weights as they were.
 
     The test is that of L. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, arXiv:1506.01186,
@@ -41,7 +38,6 @@ def range_test(
         tail: Activations to the classifier's output; what is trainable in it is trained.
         train: Images to learn from.
         plan: How to train.
-        paces: Of the trainable variables, in their order; empty: all move alike.
         steps: At most, two at least.
 
     Returns:
@@ -62,7 +58,7 @@ def range_test(
     with use_precision(tail, training_precision(tail, plan, batches)):
         for what, schedule in (("at a rate of 0", 0.0), ("at growing rates", growth)):
             noted = Steps(schedule, steps, batches)
-            compile_classifier(tail, build_optimizer(training, steps, paces, schedule))
+            compile_classifier(tail, build_optimizer(training, steps, schedule))
             tail.fit(
                 stream(batches),
                 callbacks=[noted, _Divergence(noted, math.log(max(2, tail.output.shape[-1])), what, steps)],

@@ -38,10 +38,9 @@ def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequen
 
 
 class Saver(keras.callbacks.Callback):
-    """Saves where training stands, so that what goes on from there goes on exactly.
+    """Saves the training state after each epoch, so that training resumes exactly.
 
-    It does so when an epoch begins: at the end of the one before, the moving average of the weights stands in their
-    place.
+    It does so when the next epoch begins; the last epoch is saved once, as the result.
 
     Args:
         checkpoint: Where to save it.

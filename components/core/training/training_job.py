@@ -1,7 +1,6 @@
 """A training job: a network, its data and settings, ready to fit."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import keras
 
@@ -13,7 +12,6 @@ from headstart.components.core.networks.saving import library_versions
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.fit import fit
-from headstart.components.core.training.optimizers import Pace
 from headstart.components.core.training.training_inputs import TrainingInputs
 
 
@@ -31,7 +29,6 @@ class TrainingJob:
         tail: Model from the cached features to the classifier's output.
         train_features: Cached features of the training set.
         validation_features: Cached features of the validation set.
-        paces: One for each trainable variable of the tail; empty: all move alike.
         checkpoint: Checkpoint of this job; None: there is none.
     """
 
@@ -44,7 +41,6 @@ class TrainingJob:
     tail: keras.Model
     train_features: Features
     validation_features: Features
-    paces: Sequence[Pace] = ()
     checkpoint: Checkpoint | None = None
 
     def fit(self) -> list[Epoch]:
@@ -53,7 +49,7 @@ class TrainingJob:
         Raises:
             NoEpoch: If the loss is not finite in the first epoch.
         """
-        return fit(self.tail, self.train_features, self.validation_features, self.plan, self.paces, self.checkpoint)
+        return fit(self.tail, self.train_features, self.validation_features, self.plan, self.checkpoint)
 
     def describe(self, metrics: dict[str, float], seconds: float) -> ModelInfo:
         """The trained model's description, without what is known only once it is saved.

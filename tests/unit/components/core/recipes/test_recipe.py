@@ -50,7 +50,7 @@ def test_small_convnet_and_augmentation_are_the_sources_to_the_digit(name: str) 
     assert (convnet.optimizer, convnet.learning_rate, convnet.schedule) == ("rmsprop", 1e-4, "constant")
     assert (convnet.epochs, convnet.steps_per_epoch, convnet.batch_size) == (100, 100, 32)
     assert convnet.augmented_views == 0, "end to end"
-    assert not any((convnet.weight_decay, convnet.label_smoothing, convnet.mixup, convnet.ema, convnet.patience))
+    assert not any((convnet.weight_decay, convnet.label_smoothing, convnet.mixup, convnet.patience))
 
 
 def test_tutorial_is_the_sources_to_the_digit() -> None:
@@ -62,7 +62,7 @@ def test_tutorial_is_the_sources_to_the_digit() -> None:
         assert (stage.optimizer, stage.learning_rate, stage.schedule) == ("rmsprop", rate, "constant")
         assert (stage.epochs, stage.steps_per_epoch, stage.batch_size) == (epochs, 100, 20)
         assert stage.augmented_views == 0, "end to end"
-        assert not any((stage.weight_decay, stage.label_smoothing, stage.mixup, stage.ema, stage.patience))
+        assert not any((stage.weight_decay, stage.label_smoothing, stage.mixup, stage.patience))
 
 
 def test_fast_is_the_default_and_names_every_key() -> None:
@@ -130,6 +130,33 @@ def test_what_is_wrong_is_told_in_one_line(recipe: str, settings: dict[str, Any]
     with pytest.raises(HeadstartError) as caught:
         load_recipe(recipe, settings)
     assert message in str(caught.value)
+
+
+def test_recipe_of_an_earlier_version_still_loads() -> None:
+    off = {f"{phase}.ema": 0 for phase in ("head", "fine_tuning", "from_scratch")}
+    off |= {"fine_tuning.layer_decay": 1.0, "fine_tuning.gradual": False, "fine_tuning.pull": 0.0}
+    assert load_recipe(settings=off) == load_recipe()
+    text = "head: {epochs: 3, ema: 0}\nfine_tuning: {layer_decay: 1, gradual: false, pull: 0, ema: 0.0}\n"
+    assert load_recipe(text) == load_recipe(settings={"head.epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("recipe", "settings", "message"),
+    [
+        ("fast", {"fine_tuning.pull": 10}, "recipe 'fast': fine_tuning.pull is 10, and version 0.1.0 dropped"),
+        ("fast", {"fine_tuning.layer_decay": "half"}, "fine_tuning.layer_decay is 'half', and version 0.1.0 dropped"),
+        ("fine_tuning: {gradual: true}\n", {}, "the recipe: fine_tuning.gradual is True, and version 0.1.0 dropped"),
+        ("fast", {"from_scratch.ema": 0.9}, "from_scratch.ema is 0.9, and version 0.1.0 dropped this key"),
+        ("fast", {"head.pull": 0}, "unknown key 'head.pull'"),
+    ],
+)
+def test_a_dropped_key_with_an_effect_names_its_version_and_the_way_out(
+    recipe: str, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(HeadstartError) as caught:
+        load_recipe(recipe, settings)
+    assert message in str(caught.value)
+    assert "unknown key" in message or "remove it from the recipe or the settings" in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "3"])
