@@ -12,11 +12,11 @@ from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone, get_
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.registry.champion import find_usable_champion
 from headstart.components.core.registry.version_files import check_installed
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import is_remote, open_store, open_tree, without_secrets
 from headstart.components.core.storage.stores.transfer import patiently
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
+from headstart.components.core.util.paths import expand_home
 
 PUBLISH_WHERE_ASKED, PUBLISH_ALWAYS, PUBLISH_NEVER = "asked", "always", "never"
 """Whether a pipeline publishes: where a run names an address, in every run, or in none."""
@@ -111,7 +111,7 @@ def _beginning(weights: str) -> bytes:
     size = _BEGINNINGS[-1] + len(_HDF5)
     if not is_remote(weights):
         try:
-            with expanded(weights).open("rb") as file:
+            with expand_home(weights).open("rb") as file:
                 return file.read(size)
         except OSError as error:
             raise HeadstartError(f"weights {weights!r} cannot be read ({error.strerror}); check the file") from None

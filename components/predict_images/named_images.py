@@ -26,7 +26,6 @@ from headstart.components.core.sources.source import (
     true_name,
 )
 from headstart.components.core.sources.tables import is_table
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import (
     Store,
     is_local,
@@ -39,6 +38,7 @@ from headstart.components.core.storage.stores import (
 from headstart.components.core.storage.stores.hosts import HostPatience
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.natural_sort import natural_key
+from headstart.components.core.util.paths import expand_home
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _is_container(path: str) -> bool:
     if not is_local(path):
         name = urlsplit(path).path if is_web(path) else path
         return is_archive(name) or is_columns(name) or is_manifest(name)
-    place = expanded(path.removeprefix("file://"))
+    place = expand_home(path.removeprefix("file://"))
     if place.is_dir():
         return not (place / MANIFEST).is_file() and _is_saved_dataset(place)
     if not place.is_file():
@@ -122,7 +122,7 @@ def _in_source(path: str, opened: contextlib.ExitStack, reading: Reading) -> Ite
 
 
 def _on_disk(name: str) -> Iterator[NamedImage]:
-    path = expanded(name)
+    path = expand_home(name)
     if path.is_dir():
         yield from _in_dataset(path) if (path / MANIFEST).is_file() else _in_folder(path)
     elif glob.has_magic(name) and not path.exists():

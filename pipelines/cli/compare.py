@@ -9,7 +9,7 @@ import yaml
 from rich.console import Console
 
 from headstart.components.core.recipes.variants import Variant
-from headstart.components.core.storage.files import expanded
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import takes_choices, takes_parameters
 from headstart.pipelines.cli.run import given_command, rows
 from headstart.pipelines.definitions.parameters import Parameters
@@ -59,7 +59,7 @@ def compare(
     from headstart.pipelines.progress.display import RunDisplay, show_comparison
 
     console = Console()
-    output = expanded(output).absolute()
+    output = expand_home(output).absolute()
     artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
     products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.storage.files import expanded, full_disk_in_one_line
+from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import unknown_name
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import takes_parameters
 from headstart.pipelines.cli.quiet import import_tensorflow
 from headstart.pipelines.definitions.parameters import Parameters
@@ -62,7 +63,7 @@ def learning_rate(
     if stage not in _STAGES:
         unknown_name("stage", stage, list(_STAGES))
     parameters = parameters.on_this_machine()
-    output = expanded(output).absolute()
+    output = expand_home(output).absolute()
     check_outside(output, parameters.data)
     with written(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)

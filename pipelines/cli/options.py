@@ -3,15 +3,15 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
 from headstart.components.core.recipes.variants import METHODS
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.user_files import load_yaml
+from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.components.split_dataset.step import whole_counts
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_settings
@@ -243,14 +243,11 @@ def _value(name: str, field: FieldInfo, given: Any) -> Any:
 
 def _counts_by_class(given: str) -> dict[str, list[int]] | None:
     """Counts by class, where `--counts` is a mapping, or a file of one; None where it is anything else."""
-    file = expanded(given)
+    where = f"--counts {given!r}"
     if given.strip().startswith("{"):
-        values, where = load_yaml(given, "the value of --counts"), f"--counts {given!r}"
-    elif file.suffix in (".yaml", ".yml", ".json"):
-        try:
-            values, where = load_yaml(file.read_text(encoding="utf-8"), f"--counts {given!r}"), f"--counts {given!r}"
-        except (OSError, UnicodeDecodeError) as error:
-            raise HeadstartError(f"--counts {given!r} cannot be read ({error})") from None
+        values = parse_yaml(given, "the value of --counts")
+    elif Path(given).suffix in (".yaml", ".yml", ".json"):
+        values = parse_yaml(read_user_text(given, where, pipes=True), where)
     else:
         return None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
@@ -265,4 +262,4 @@ def _setting(given: str) -> tuple[str, Any]:
     key, equals, value = given.partition("=")
     if not equals:
         raise HeadstartError(f"--set {given!r}: give KEY=VALUE, such as head.epochs=5")
-    return key, load_yaml(value, f"the value of --set {given!r}")
+    return key, parse_yaml(value, f"the value of --set {given!r}")

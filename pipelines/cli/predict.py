@@ -151,8 +151,8 @@ def _predict(
 ) -> bool:
     """Predicts and writes; True if some images could not be read."""
     from headstart.components.core.registry.model_files import download_model
-    from headstart.components.core.storage.files import expanded
     from headstart.components.core.storage.stores import is_remote
+    from headstart.components.core.util.paths import expand_home
     from headstart.components.predict_images.step import open_model, predict_to_file
     from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
@@ -166,7 +166,7 @@ def _predict(
         import_tensorflow()
         write = write_table if form == _TABLE else WRITERS[form]
         warn = functools.partial(typer.echo, err=True)
-        with written_file(expanded(output)) if output else contextlib.nullcontext(_standard_output()) as file:
+        with written_file(expand_home(output)) if output else contextlib.nullcontext(_standard_output()) as file:
             counts = predict_to_file(model, paths, file, write, image_column, warn)
     if counts.unreadable:
         typer.echo(counts.in_words(), err=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from headstart.components.core.storage.files import expanded
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import FromScratch, takes_parameters
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.tasks import stages
@@ -39,7 +39,7 @@ def run(
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     console = Console()
-    output = expanded(output).absolute()
+    output = expand_home(output).absolute()
     with interruption_told(console, output), RunDisplay(console, stages=len(stages(from_scratch))) as display:
         values = parameters.model_dump()
         values["command"] = given_command(values)

@@ -16,9 +16,9 @@ import kfp_server_api
 import tenacity
 import urllib3
 
-from headstart.components.core.storage.files import expanded
-from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cluster.settings import Settings
 
 OLDEST_SERVER = (2, 17)
@@ -102,7 +102,7 @@ class Cluster:
             return str(found[0].experiment_id)
         there = self._read(call, namespace=self._namespace, page_size=_PAGE).experiments or []
         names = [str(each.display_name) for each in there]
-        hint = nearest(name, names) if names else "there is none yet"
+        hint = did_you_mean(name, names) if names else "there is none yet"
         raise HeadstartError(
             f"unknown experiment {name!r} (from {self._settings.sources['experiment']}); {hint}; "
             f"`kfp experiment create {name!r}` makes it"
@@ -425,7 +425,7 @@ def _kfp_finds_a_host() -> bool:
     if os.environ.get("KF_PIPELINES_ENDPOINT") or os.environ.get("KUBERNETES_SERVICE_HOST"):
         return True
     files = os.environ.get("KUBECONFIG", "~/.kube/config").split(os.pathsep)
-    return any(expanded(file).is_file() for file in files if file)
+    return any(expand_home(file).is_file() for file in files if file)
 
 
 def _sign_in(settings: Settings) -> Any:

@@ -229,10 +229,11 @@ def is_paused(schedule: Any) -> bool:
 def _get(cluster: Cluster, name: str) -> Any:
     found = _of_name(cluster, name)
     if not found:
-        from headstart.components.core.util.did_you_mean import nearest
+        from headstart.components.core.util.did_you_mean import did_you_mean
 
         names = sorted({each.display_name for each in cluster.schedules()})
-        raise HeadstartError(f"no schedule {name!r}; {nearest(name, names) if names else 'there is none at all'}")
+        hint = did_you_mean(name, names) if names else "there is none at all"
+        raise HeadstartError(f"no schedule {name!r}; {hint}")
     return found[0]
 
 

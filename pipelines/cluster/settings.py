@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
-from headstart.components.core.storage.files import expanded
-from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
+from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text
 from headstart.pipelines.definitions.profile import DEFAULT_PROFILE, profile_names
 
 FILE = "headstart.yaml"
@@ -160,7 +159,7 @@ def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings
         HeadstartError: The file cannot be read, has an unknown key, or a value that is no text.
     """
     values = {name: (setting.default, "default") for name, setting in SETTINGS.items()}
-    path = expanded(config or FILE)
+    path = expand_home(config or FILE)
     if config or path.exists():
         values |= {name: (value, str(path)) for name, value in _read(path).items()}
     for name, setting in SETTINGS.items():
@@ -175,27 +174,15 @@ def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings
 
 
 def _read(path: Path) -> dict[str, str]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise HeadstartError(f"{str(path)!r} cannot be read ({reason})") from None
-    # Of a date that there is not it raises a bare ValueError.
-    except (yaml.YAMLError, ValueError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        # Not the parser's own words: they quote the line, which may be the token's.
-        raise HeadstartError(f"{str(path)!r} is no YAML{line}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise HeadstartError(f"{str(path)!r} must have lines of `name: value`; known: {', '.join(SETTINGS)}")
+    what = f"settings {str(path)!r}"
+    # The parser's own words quote the line, which may be the token's.
+    content = parse_yaml_mapping(read_user_text(path, what, pipes=True), what, list(SETTINGS), secret=True)
     return {_known(path, name): _text(path, name, value) for name, value in content.items()}
 
 
 def _known(path: Path, name: Any) -> str:
     if name not in SETTINGS:
-        raise HeadstartError(f"{str(path)!r}: unknown key {name!r}; {nearest(str(name), list(SETTINGS))}")
+        raise HeadstartError(f"{str(path)!r}: unknown key {name!r}; {did_you_mean(str(name), list(SETTINGS))}")
     return str(name)
 
 

@@ -23,7 +23,6 @@ from headstart.components.core.registry.version_files import (
     check_forms,
     check_installed,
 )
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import (
     WRITABLE_SCHEMES,
     check_address,
@@ -33,6 +32,7 @@ from headstart.components.core.storage.stores import (
     without_secrets,
 )
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 from headstart.components.download_dataset.step import Settings
 from headstart.components.split_dataset.step import Dealing, Shares
 
@@ -243,12 +243,12 @@ class Parameters(BaseModel):
         check_installed(self.exports)
         training = self.training()
         get_backbone(training.backbone).check_weights(training.weights)
-        data = [each if "://" in each else str(expanded(each).absolute()) for each in self.data]
-        file = expanded(training.weights)
+        data = [each if "://" in each else str(expand_home(each).absolute()) for each in self.data]
+        file = expand_home(training.weights)
         weights = str(file.absolute()) if file.is_file() else self.weights
         here: dict[str, Any] = {"data": data, "weights": weights}
         if self.corrections and not is_remote(self.corrections):
-            here["corrections"] = str(expanded(self.corrections).absolute())
+            here["corrections"] = str(expand_home(self.corrections).absolute())
             if not Path(here["corrections"]).exists():
                 raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
         if self.champion and not is_remote(self.champion):
@@ -256,7 +256,7 @@ class Parameters(BaseModel):
                 here["champion"] = str(files.model.absolute())
         for name in _WRITTEN:
             if (value := getattr(self, name)) and not is_remote(value):
-                here[name] = str(expanded(value).absolute())
+                here[name] = str(expand_home(value).absolute())
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:

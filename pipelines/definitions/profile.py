@@ -5,12 +5,11 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from headstart.components.core.storage.files import expanded
-from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.user_files import explain, load_yaml
+from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
 from headstart.pipelines.definitions.tasks import GROUPS, MAY_HAVE_ACCELERATOR, READING_STAGES
 
 DEFAULT_PROFILE = "gke-gpu"
@@ -290,11 +289,7 @@ def profile_text(name: str) -> str:
         HeadstartError: There is neither.
     """
     if name.endswith((".yaml", ".yml")):
-        try:
-            return expanded(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-            raise HeadstartError(f"profile {name!r} cannot be read ({reason})") from None
+        return read_user_text(name, f"profile {name!r}")
     if name not in profile_names():
         unknown_name("profile", name, [*profile_names(), "or a file that ends in .yaml"])
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
@@ -310,13 +305,11 @@ def load_profile(name: str) -> Profile:
         HeadstartError: There is none, or it has an unknown key or a wrong value; the message names the key and, of an
             unknown one, the nearest that there is.
     """
-    try:
-        return Profile.model_validate(load_yaml(profile_text(name), f"profile {name!r}") or {})
-    except ValidationError as error:
-        raise HeadstartError(f"profile {name!r}: {explain(error, Profile)}") from None
+    what = f"profile {name!r}"
+    return validate(Profile, parse_yaml_mapping(profile_text(name), what, list(Profile.model_fields)), what)
 
 
 def _check_stages(names: Any) -> None:
     for name in names:
         if name not in GROUPS:
-            raise ValueError(f"unknown stage {name!r}; {nearest(name, list(GROUPS))}")
+            raise ValueError(f"unknown stage {name!r}; {did_you_mean(name, list(GROUPS))}")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.recipes.variants import METHODS, Variant, check_names, read_variants
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.user_files import load_yaml
+from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.pipelines.definitions.parameters import Parameters
 
 DATA = (
@@ -130,12 +129,8 @@ def _each(
 
 
 def _from_file(path: str, parameters: Parameters) -> list[Variant]:
-    try:
-        text = expanded(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise HeadstartError(f"variants {path!r} cannot be read ({reason})") from None
-    variants = read_variants(load_yaml(text, f"variants {path!r}"), f"variants {path!r}")
+    what = f"variants {path!r}"
+    variants = read_variants(parse_yaml(read_user_text(path, what, pipes=True), what), what)
     shared = {name: getattr(parameters, name) for name in TRAINING}
     merged = []
     for variant in variants:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from headstart.components.core.storage.stores import is_remote, is_web, without_secrets
-from headstart.components.core.util.user_files import load_yaml
+from headstart.components.core.util.user_files import parse_yaml
 
 _SHORTEST = 6
 """Characters that a part of an address has to have to be masked by itself: `v=1` stands for nothing."""
@@ -58,7 +58,7 @@ def _addresses(value: Any) -> Iterator[str]:
         case dict():
             for name, each in value.items():
                 # Its name, or its YAML.
-                yield from _addresses(load_yaml(each, name) if name == "recipe" else each)
+                yield from _addresses(parse_yaml(each, name) if name == "recipe" else each)
 
 
 def _parts(address: str) -> Iterator[str]:

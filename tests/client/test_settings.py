@@ -91,9 +91,9 @@ def test_a_password_in_the_host_is_never_shown(headstart: Command, host: str) ->
     [
         ("experimnt: pets\n", "'headstart.yaml': unknown key 'experimnt'; did you mean 'experiment'?"),
         ("zzz: 1\n", "unknown key 'zzz'; known: host, namespace"),
-        ("- host\n", "must have lines of `name: value`"),
+        ("- host\n", "must have lines of `key: value`"),
         ("host: [a, b]\n", "'headstart.yaml': host must be one text, not list"),
-        ("host: 'http://x\n", "'headstart.yaml' is no YAML, line"),
+        ("host: 'http://x\n", "'headstart.yaml' is not valid YAML, line"),
     ],
 )
 def test_what_is_wrong_with_the_file(headstart: Command, tmp_path: Path, content: str, message: str) -> None:

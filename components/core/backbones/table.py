@@ -3,9 +3,9 @@
 import dataclasses
 from typing import Literal
 
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import is_remote
 from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.paths import expand_home
 
 NO_WEIGHTS = "none"
 
@@ -81,7 +81,7 @@ class Backbone:
         Raises:
             HeadstartError: They are nothing of the kind.
         """
-        if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or expanded(weights).is_file():
+        if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or expand_home(weights).is_file():
             return
         raise HeadstartError(
             f"weights {weights!r} of backbone {self.name}: no such file; pass {self.pretrained!r}, {NO_WEIGHTS!r}, a "

@@ -20,10 +20,11 @@ from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
 from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in
 from headstart.components.core.storage.cache import cache_folder, discard, make_room, touch
-from headstart.components.core.storage.files import expanded, sha256_of_file
+from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
+from headstart.components.core.util.paths import expand_home
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
 """Environment variable that names a folder of `BACKBONE.weights.h5` files; empty: none."""
@@ -66,7 +67,7 @@ def build_pretrained_backbone(backbone: Backbone, image_size: int, weights: str,
         with _download_or_find_cached(weights, sha256) as file:
             load_weights(base, file, backbone.name)
     else:
-        load_weights(base, _check_sha256(expanded(weights), sha256, weights), backbone.name)
+        load_weights(base, _check_sha256(expand_home(weights), sha256, weights), backbone.name)
     return use_depthwise_convolutions(base)
 
 
@@ -124,7 +125,7 @@ def _find_in_weights_folder(backbone: Backbone) -> str:
     named = os.environ.get(WEIGHTS_FOLDER, "")
     if not named:
         return ""
-    folder = expanded(named)
+    folder = expand_home(named)
     if not folder.is_dir():
         raise HeadstartError(
             f"{WEIGHTS_FOLDER} is {named!r}, which is not a folder; name a folder of BACKBONE.weights.h5 files, or "

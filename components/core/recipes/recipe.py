@@ -9,14 +9,13 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headstart.components.core.backbones.table import Backbone, Head, get_backbone
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import without_secrets
-from headstart.components.core.util.did_you_mean import nearest
+from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.user_files import explain, load_yaml
+from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
 
 DEFAULT_RECIPE = "fast"
 AUTO = -1
@@ -246,16 +245,10 @@ def recipe_text(recipe: str) -> str:
     if _is_yaml(recipe):
         return recipe
     if recipe.endswith((".yaml", ".yml")):
-        path = expanded(recipe)
-        try:
-            if path.exists() and not (path.is_file() or path.is_dir()):
-                raise HeadstartError(f"recipe {recipe!r} is a pipe, a socket or a device; pass a file")
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-            raise HeadstartError(f"recipe {recipe!r} cannot be read ({reason})") from None
+        return read_user_text(recipe, _named(recipe))
     if recipe not in recipe_names():
-        raise HeadstartError(f"unknown recipe {recipe!r}; {nearest(recipe, recipe_names())} A file must end in .yaml")
+        hint = did_you_mean(recipe, recipe_names())
+        raise HeadstartError(f"unknown recipe {recipe!r}; {hint} A file must end in .yaml")
     return (_FOLDER / f"{recipe}.yaml").read_text(encoding="utf-8")
 
 
@@ -268,12 +261,7 @@ def recipe_values(recipe: str) -> dict[str, Any]:
     Raises:
         HeadstartError: There is no such recipe, or it is no mapping of keys to values.
     """
-    content = load_yaml(recipe_text(recipe), _named(recipe)) or {}
-    if not isinstance(content, dict):
-        raise HeadstartError(
-            f"{_named(recipe)} must have lines of `key: value`; known: {', '.join(Recipe.model_fields)}"
-        )
-    return content
+    return parse_yaml_mapping(recipe_text(recipe), _named(recipe), list(Recipe.model_fields))
 
 
 def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -290,10 +278,7 @@ def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None
     values = _laid_over(_defaults(), recipe_values(recipe))
     for key, value in (settings or {}).items():
         values = _laid_over(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
-    try:
-        return Recipe.model_validate(_without_dropped_keys(values, _named(recipe)))
-    except ValidationError as error:
-        raise HeadstartError(f"{_named(recipe)}: {explain(error, Recipe, recipe_keys())}") from None
+    return validate(Recipe, _without_dropped_keys(values, _named(recipe)), _named(recipe), recipe_keys())
 
 
 def dump_recipe(recipe: Recipe | Mapping[str, Any]) -> str:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.user_files import explain
+from headstart.components.core.util.user_files import validate
 
 Method = Literal["from_scratch", "head", "fine_tuned"]
 METHODS: tuple[Method, ...] = ("from_scratch", "head", "fine_tuned")
@@ -110,8 +110,5 @@ def read_variant(values: dict[str, Any], what: str = "the variant") -> Variant:
     Raises:
         HeadstartError: It has an unknown key or a wrong value.
     """
-    try:
-        return Variant.model_validate(values)
-    except ValidationError as error:
-        named = f" ({values['name']})" if isinstance(values.get("name"), str) else ""
-        raise HeadstartError(f"{what}{named}: {explain(error, Variant)}") from None
+    named = f" ({values['name']})" if isinstance(values.get("name"), str) else ""
+    return validate(Variant, values, f"{what}{named}")

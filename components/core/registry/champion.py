@@ -8,10 +8,10 @@ from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.keras_file import read_network
 from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_in_use, read_model_info
 from headstart.components.core.registry import registry
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.storage.stores.folder import local_folder
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 
 _WAY_OUT = "roll back to another version, publish again, or compare with another model"
 
@@ -74,7 +74,7 @@ def published_files(address: str, files: list[str]) -> Iterator[Path]:
     Raises:
         HeadstartError: If one of them cannot be read, or is another one than was published.
     """
-    place = address.rstrip("/") if is_remote(address) else str(expanded(address).absolute())
+    place = address.rstrip("/") if is_remote(address) else str(expand_home(address).absolute())
     with local_folder(place, files) as folder:
         version, _, part = place.rpartition("/")
         if part in (registry.MODEL_FOLDER, registry.EVALUATION):

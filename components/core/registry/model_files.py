@@ -9,9 +9,9 @@ from headstart.components.core.artifacts.evaluation import METRICS, MODELS
 from headstart.components.core.artifacts.model import MANIFEST
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.champion import published_files, published_model
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import NotFound, is_remote, is_web, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 
 _MODEL_FOLDER = "model"
 _EVALUATION_FOLDER = "evaluation"
@@ -42,7 +42,7 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
     Raises:
         HeadstartError: If there is no model at the address, or it cannot be read.
     """
-    place = address.rstrip("/") if is_remote(address) else str(expanded(address.removeprefix("file://")))
+    place = address.rstrip("/") if is_remote(address) else str(expand_home(address.removeprefix("file://")))
     place = _champion_address(place) or place
     with contextlib.ExitStack() as stack:
         for folder, beside in ((place, ""), (f"{place}/{_MODEL_FOLDER}", f"{place}/{_EVALUATION_FOLDER}")):

@@ -32,7 +32,7 @@ from headstart.components.core.sources.source import (
     read_stored,
     too_large,
 )
-from headstart.components.core.storage.files import expanded, sha256_of_file
+from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import (
     Store,
     StoredObject,
@@ -43,6 +43,7 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.natural_sort import natural_key
+from headstart.components.core.util.paths import expand_home
 
 __all__ = ["Entry", "Loader", "Reading", "Source", "Unreadable", "is_junk", "local_path", "no_files", "open_source"]
 
@@ -94,7 +95,7 @@ def local_path(data: str) -> Path:
     Raises:
         HeadstartError: Nothing is there.
     """
-    path = expanded(data.removeprefix("file://"))
+    path = expand_home(data.removeprefix("file://"))
     if not path.exists():
         raise HeadstartError(f"data {data!r} does not exist; pass a folder of class folders, or an archive")
     if not (path.is_dir() or path.is_file()):

@@ -4,14 +4,13 @@ import csv
 import io
 from collections.abc import Mapping
 
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quoted
 from headstart.components.core.util.spreadsheet import text_of_cell
+from headstart.components.core.util.user_files import MAX_BYTES, read_user_file
 
 _NEEDED = ("id", "label")
-_MAX_BYTES = 64 * 2**20
 
 
 def corrections_file(address: str) -> bytes:
@@ -24,18 +23,8 @@ def corrections_file(address: str) -> bytes:
         HeadstartError: It cannot be read.
     """
     if is_remote(address):
-        return open_store(address).read(address, max_bytes=_MAX_BYTES)
-    path = expanded(address)
-    try:
-        if path.exists() and not path.is_file():
-            raise HeadstartError(f"corrections {address!r} are no file; pass a CSV file")
-        with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise HeadstartError(f"corrections {address!r} have more than {_MAX_BYTES:,} bytes; pass a CSV file")
-        return content
-    except OSError as error:
-        raise HeadstartError(f"corrections {address!r} cannot be read ({error.strerror}); pass a CSV file") from None
+        return open_store(address).read(address, max_bytes=MAX_BYTES)
+    return read_user_file(address, f"corrections {address!r}")
 
 
 def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
@@ -75,7 +64,7 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
                     f"{quoted(label)}; keep one"
                 )
     except (UnicodeDecodeError, csv.Error) as error:
-        raise HeadstartError(f"corrections {name!r} are no UTF-8 CSV ({error}); save the table as such") from None
+        raise HeadstartError(f"corrections {name!r} are not CSV in UTF-8 ({error}); save the table as such") from None
     return corrections
 
 

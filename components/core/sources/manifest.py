@@ -31,7 +31,6 @@ from headstart.components.core.sources.source import (
     split_of_path,
 )
 from headstart.components.core.sources.tables import Row, is_table, read_table
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import (
     Store,
     distinct_without_secrets,
@@ -42,6 +41,7 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.storage.stores.hosts import HostPatience
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 
 _MAX_BYTES = 2**30
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
@@ -203,7 +203,7 @@ class Pictures:
         beside = os.path.join(self._base, folder, path)  # noqa: PTH118
         if folder and os.path.lexists(beside):
             return _Image(beside)
-        direct = os.path.join(self._base, expanded(path))  # noqa: PTH118 - a hundred thousand of them
+        direct = os.path.join(self._base, expand_home(path))  # noqa: PTH118 - a hundred thousand of them
         if os.path.lexists(direct) or "\0" in direct:
             return _Image(direct)
         with contextlib.suppress(HeadstartError):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.storage.atomic import PARTIAL, remove_at_once
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.util.logs import event
+from headstart.components.core.util.paths import expand_home
 
 CACHE = "HEADSTART_CACHE"
 """The environment variable that names the folder; empty: `headstart` in the user's cache folder."""
@@ -42,7 +42,7 @@ def cache_folder(kind: str) -> Path | None:
     usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "headstart"
     folder = Path(os.environ.get(CACHE) or usual) / kind
     try:
-        folder = expanded(folder)
+        folder = expand_home(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass

@@ -1,19 +1,13 @@
-"""What every module does with files: paths as users write them, checksums, and what to say of a full disk."""
+"""Checksums of files, and what to say of a full disk."""
 
 import contextlib
 import errno
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.util.errors import HeadstartError
-
-
-def expanded(path: str | Path) -> Path:
-    """A path as a user writes it, with `~` for the home folder; what stands for no user's stays as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises where there is no such user
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""What somebody may have meant."""
+"""Suggestions ("did you mean …?") for a misspelt name."""
 
 import difflib
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """Says which known name is most like `name`, and lists all of them where none is."""
+def did_you_mean(name: str, known: list[str]) -> str:
+    """Suggests the known name that is most like `name`, or lists all of them if none is similar."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

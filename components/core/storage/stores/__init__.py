@@ -3,7 +3,6 @@
 `open_store` reads objects by their addresses; `open_tree` reads and writes the files of one folder or prefix.
 """
 
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores.addresses import (
     SCHEMES,
     WRITABLE_SCHEMES,
@@ -20,6 +19,7 @@ from headstart.components.core.storage.stores.addresses import (
 from headstart.components.core.storage.stores.objects import Conflict, NotFound, Store, StoredObject, TooLarge
 from headstart.components.core.storage.stores.tree import ObjectTree, Tree
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 
 __all__ = [
     "WRITABLE_SCHEMES",
@@ -80,7 +80,7 @@ def open_tree(uri: str) -> Tree:
         case "" if uri:
             from headstart.components.core.storage.stores.disk import DiskTree
 
-            return DiskTree(expanded(uri).absolute())
+            return DiskTree(expand_home(uri).absolute())
         case "gs":
             from headstart.components.core.storage.stores.gcs import GcsStore
 

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.components.core.storage.files import expanded
 from headstart.components.core.storage.stores import is_remote, open_store
+from headstart.components.core.util.paths import expand_home
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def local_folder(address: str, files: list[str]) -> Iterator[Path]:
         HeadstartError: One of them cannot be read.
     """
     if not is_remote(address):
-        yield expanded(address)
+        yield expand_home(address)
         return
     store = open_store(address)
     with tempfile.TemporaryDirectory(prefix="headstart-") as copy:

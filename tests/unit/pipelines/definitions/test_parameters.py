@@ -199,7 +199,7 @@ def test_counts_are_for_all_classes_or_by_class(given: Callable[..., Parameters]
         ("{cat: [0, 1, 1]}", "of which the first is at least 1"),
         ("{cat: [.nan, 1, 1]}", "of class 'cat': give three whole numbers"),
         ("{1: [5, 1, 1]}", "is no mapping from classes to numbers; write {cat: "),
-        ("{cat: [1, 1", "the value of --counts is no YAML"),
+        ("{cat: [1, 1", "the value of --counts is not valid YAML"),
         ("none.yaml", "--counts 'none.yaml' cannot be read"),
         ("ten,5,5", "counts 'ten,5,5': give three numbers with commas"),
     ],

@@ -103,7 +103,7 @@ def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:
             "stages: {fine_tune: {node_selector: {eks.amazonaws.com/capacityType: SPOT}}}\nretries: {count: 0}",
             "nodes that can be taken away",
         ),
-        ("data: [", "is no YAML, line"),
+        ("data: [", "is not valid YAML, line"),
         ("- a\n- b", "profile"),
     ],
 )

@@ -84,7 +84,7 @@ def test_wrong_choices_are_refused_in_one_line(choices: dict[str, object], messa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[", "is no YAML"),
+        ("[", "is not valid YAML"),
         ("", "must be a list of variants"),
         ("- {name: a}\n- {name: b, recipe: fast, setings: {}}\n", "number 2 \\(b\\): unknown key 'setings'"),
         ("- {name: a}\n- {name: b, settings: {head.epohcs: 3}}\n", "variant 'b': .*unknown key 'head.epohcs'"),

@@ -103,7 +103,7 @@ def test_own_recipe_says_what_is_other_than_fast(tmp_path: Path) -> None:
     [
         ("tutoral", {}, "unknown recipe 'tutoral'; did you mean 'tutorial'?"),
         ("nowhere.yaml", {}, "recipe 'nowhere.yaml' cannot be read (No such file"),
-        ("head: [\n", {}, "is no YAML, line"),
+        ("head: [\n", {}, "is not valid YAML, line"),
         ("- a\n- b\n", {}, "must have lines of `key: value`; known: description, backbone"),
         ("haed:\n  epochs: 3\n", {}, "unknown key 'haed'; did you mean 'head'?"),
         ("fast", {"head.epoch": 3}, "recipe 'fast': unknown key 'head.epoch'; did you mean 'head.epochs'?"),
@@ -168,7 +168,7 @@ def test_file_that_is_no_recipe_is_refused_before_it_is_carried_along(text: str,
 
 
 def test_date_that_there_is_not_is_told_in_one_line() -> None:
-    with pytest.raises(HeadstartError, match="the recipe is no YAML: month must be in 1"):
+    with pytest.raises(HeadstartError, match="the recipe is not valid YAML: month must be in 1"):
         load_recipe("description: 2024-13-45")
 
 

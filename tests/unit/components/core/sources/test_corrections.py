@@ -61,7 +61,7 @@ def test_corrections_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"none\.csv' cannot be read"):
         read_corrections(str(tmp_path / "none.csv"), ["cat", "dog"])
     (tmp_path / "c.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(HeadstartError, match="are no UTF-8 CSV"):
+    with pytest.raises(HeadstartError, match="are not CSV in UTF-8"):
         read_corrections(str(tmp_path / "c.csv"), ["cat", "dog"])
 
 
