@@ -535,7 +535,7 @@ CASES = [
     Case("JSON lines with a key twice", REFUSED, "has the column 'label' twice", _text("pets.jsonl", b'{"image": "1.jpg", "label": "cat", "label": "dog"}')),
     Case("a zip whose table names a picture that is not there", QUARANTINED, "missing", _zip_with_table),
     Case("Excel spreadsheet", REFUSED, "of the kind Excel spreadsheet; save the sheet as CSV", _zip_of("labels.xlsx", "xl/workbook.xml")),
-    Case("NumPy's .npz", REFUSED, "of the kind archive of NumPy arrays (.npz); save each picture as PNG", _zip_of("pets.npz", "images.npy")),
+    Case("NumPy's .npz", REFUSED, "of the kind archive of NumPy arrays (.npz); save each image as PNG", _zip_of("pets.npz", "images.npy")),
     Case("7z archive", REFUSED, "of the kind 7z archive; unpack it", _text("pets.7z", b"7z\xbc\xaf\x27\x1c" + bytes(50))),
     Case("RAR archive", REFUSED, "of the kind RAR archive; unpack it", _text("pets.rar", b"Rar!\x1a\x07\x01\0" + bytes(50))),
     Case("CSV in gzip", REFUSED, "unpack it with `gunzip pets.csv.gz`", _text("pets.csv.gz", b"\x1f\x8b\x08\0" + bytes(50))),

@@ -1,4 +1,4 @@
-"""Deep pictures: more than 8 bits a sample. Pillow narrows most of them without a word; here the samples are read."""
+"""Deep images: more than 8 bits per sample. Pillow narrows most of them silently; here all bits are read."""
 
 import dataclasses
 import math
@@ -24,14 +24,14 @@ _FIRST_CHUNK, _SIGNIFICANT_BITS, _PIXELS = 8, b"sBIT", b"IDAT"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DeepImage:
-    """The samples of a deep picture.
+    """The samples of a deep image.
 
     Attributes:
-        form: See `sample_form`.
-        samples: Gray (height, width) or RGB (height, width, 3), of the type that the file has.
-        opacity: uint16 (height, width); None where there is no transparency.
-        inverted: Whether the least value is white.
-        stated: Black and white as the file states them; None where it does not.
+        form: Form of the samples, see `sample_form`.
+        samples: Gray (height, width) or RGB (height, width, 3), in the file's data type.
+        opacity: uint16 (height, width); None if nothing is transparent.
+        inverted: True if the least value is white.
+        stated: Range that the file states; None if it states none.
     """
 
     form: str
@@ -41,11 +41,11 @@ class DeepImage:
     stated: Range | None
 
     def opaque(self) -> NDArray[np.generic]:
-        """The samples that can be seen, in no order."""
+        """Returns the visible samples, in no particular order."""
         return self.samples if self.opacity is None else self.samples[self.opacity > 0]
 
     def image(self, black: float, white: float) -> Image.Image:
-        """The picture in 8 bits, of mode L, LA, RGB or RGBA."""
+        """Converts to 8 bits; the mode is L, LA, RGB or RGBA."""
         levels = to_8_bits(self.samples, black, white)
         if self.inverted:
             levels = 255 - levels
@@ -56,7 +56,7 @@ class DeepImage:
 
 
 def is_deep(image: ImageFile.ImageFile) -> bool:
-    """Whether `read_deep` reads a picture that is open and not decoded yet: PNG or TIFF of more than 8 bits."""
+    """Whether an opened image, not decoded yet, is for `read_deep`: a PNG or TIFF of more than 8 bits."""
     kind, raw = image.format, _raw_mode(image)
     if kind == "PNG":
         return ";16" in raw
@@ -68,55 +68,57 @@ def is_deep(image: ImageFile.ImageFile) -> bool:
 
 
 def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile, content: bytes) -> DeepImage:
-    """Decodes a deep picture, upright where the decoder turns it, as Pillow does with TIFF.
+    """Decodes a deep image; a TIFF is upright, since Pillow turns it.
 
     Args:
-        image: A picture for which `is_deep` holds; afterwards it is decoded, in 8 bits or in no meaningful way.
-        again: The same, opened once more.
-        content: The bytes of both.
+        image: Opened image for which `is_deep` holds. Its own pixels are not usable afterwards.
+        again: The same image, opened a second time.
+        content: Bytes of the file.
 
     Raises:
-        Exception: Whatever a decoder raises of a damaged file.
+        Exception: If the file is damaged; the type depends on the decoder.
     """
-    samples, opacity = _samples(image, again)
+    samples, opacity = _read_samples(image, again)
     if image.format == "PNG":
         transparent = image.info.get("transparency")
         if opacity is None and transparent is not None:
-            same = samples == np.array(transparent, np.uint16)
-            opacity = np.where(same if samples.ndim == 2 else same.all(axis=-1), 0, 2**16 - 1).astype(np.uint16)
+            is_equal = samples == np.array(transparent, np.uint16)
+            opacity = np.where(is_equal if samples.ndim == 2 else is_equal.all(axis=-1), 0, 2**16 - 1).astype(
+                np.uint16
+            )
         bits = _significant_bits(content, colours=1 if samples.ndim == 2 else 3)
         stated = range_of_significant_bits(samples, bits) if bits else None
         return DeepImage(sample_form("PNG", samples), samples, opacity, False, stated)
     tags = _tags(image)
     inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    return DeepImage(sample_form("TIFF", samples), samples, opacity, inverted, _stated(tags))
+    return DeepImage(sample_form("TIFF", samples), samples, opacity, inverted, _read_stated_range(tags))
 
 
 def _tags(image: ImageFile.ImageFile) -> Any:
-    """The tags of a TIFF; what is absent has Pillow's defaults."""
+    """The tags of a TIFF, with Pillow's defaults for those that are absent."""
     return image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """How the decoder is told that samples are stored."""
+    """Layout of the stored samples, as the decoder is told."""
     arguments = (image.tile[0].args if image.tile else "") or ""
     return str(arguments if isinstance(arguments, str) else arguments[0])
 
 
-def _samples(
+def _read_samples(
     image: ImageFile.ImageFile, again: ImageFile.ImageFile
 ) -> tuple[NDArray[Any], NDArray[np.uint16] | None]:
     raw = _raw_mode(image)
     if raw == "LA;16B":
-        # Four bytes a pixel, as in RGBA of 8 bits.
+        # Four bytes per pixel, as in RGBA of 8 bits.
         image.tile = [tile._replace(args="RGBA") for tile in image.tile]
         pairs = np.asarray(image).view(">u2").astype(np.uint16)
         return pairs[..., 0], pairs[..., 1]
     if _COLOURS.fullmatch(raw):
         _read_as(image, _byte_order(image))
         _read_as(again, _OTHER_ORDER[_byte_order(again)])
-        # Pillow keeps the upper byte of each sample; told of the other byte order, the lower one. Of planes that are
-        # compressed it gives the upper byte either way: eight bits, stretched over sixteen, are all there is.
+        # Pillow keeps the upper byte of each sample or, told the other byte order, the lower one. For compressed
+        # planes it gives the upper byte either way: the result is eight bits, stretched over sixteen.
         both = np.asarray(image).astype(np.uint16) << 8 | np.asarray(again)
         return both[..., :3], both[..., 3] if both.shape[-1] == 4 else None
     if image.mode.startswith("I;16"):
@@ -126,28 +128,28 @@ def _samples(
         tags = _tags(image)
         bits = tags.get(_BITS, (32,))[0]
         kind = np.dtype(f"{'i' if tags.get(_FORMAT, (1,))[0] == _SIGNED else 'u'}{bits // 8}")
-    # Of big-endian samples that libtiff unpacks, Pillow swaps the bytes once too often.
-    swapped = image.tile[0].codec_name == "libtiff" and raw.endswith(("BS", "BF")) and sys.byteorder == "little"
+    # Pillow swaps the bytes of big-endian samples once too often if libtiff unpacks them.
+    is_swapped = image.tile[0].codec_name == "libtiff" and raw.endswith(("BS", "BF")) and sys.byteorder == "little"
     values = np.asarray(image).astype(kind)
-    return values.byteswap() if swapped else values, None
+    return values.byteswap() if is_swapped else values, None
 
 
 def _byte_order(image: ImageFile.ImageFile) -> str:
-    """The order in which the decoder gets the bytes of a sample: ``B`` (big end first) or ``L``."""
+    """Byte order of the samples that the decoder gets: ``B`` (big-endian) or ``L`` (little-endian)."""
     if image.format == "PNG":
         return "B"
     if _raw_mode(image).endswith("N"):
-        # Unpacked already, as this machine has them.
+        # Unpacked already, in the byte order of this machine.
         return "L" if sys.byteorder == "little" else "B"
     return "L" if _tags(image).prefix == b"II" else "B"
 
 
 def _read_as(image: ImageFile.ImageFile, order: str) -> None:
-    """Decodes a picture of 16 bits a colour as if its bytes were in this order."""
+    """Decodes an image of 16 bits per colour as if its bytes were in this order."""
     tiles = []
     for tile in image.tile:
         first, *rest = [tile.args] if isinstance(tile.args, str) else tile.args or [""]
-        # Of planes that are not compressed, Pillow forgets the depth.
+        # Pillow drops the depth of planes that are not compressed.
         mode = f"{first.partition(';')[0]};16{order}"
         tiles.append(tile._replace(args=(mode, *rest) if rest else mode))
     image.tile = tiles
@@ -155,7 +157,7 @@ def _read_as(image: ImageFile.ImageFile, order: str) -> None:
 
 
 def _significant_bits(content: bytes, colours: int) -> int:
-    """The most significant bits of a colour that a PNG's `sBIT` chunk names; 0 where there is none."""
+    """Largest number of significant bits in a PNG's `sBIT` chunk; 0 if there is no valid one."""
     at = _FIRST_CHUNK
     while at + 12 <= len(content) and content[at + 4 : at + 8] != _PIXELS:
         size = int.from_bytes(content[at : at + 4])
@@ -166,13 +168,13 @@ def _significant_bits(content: bytes, colours: int) -> int:
     return 0
 
 
-def _stated(tags: Any) -> Range | None:
-    """The range that a TIFF's tags state; None where they state none, or none that makes sense."""
+def _read_stated_range(tags: Any) -> Range | None:
+    """Reads the range that a TIFF's tags state; None if they state none or an invalid one."""
     black, white = 0.0, math.nan
     try:
         if _GREATEST in tags:
-            black = float(min(_several(tags.get(_LEAST, 0))))
-            white = float(max(_several(tags[_GREATEST])))
+            black = float(min(_as_tuple(tags.get(_LEAST, 0))))
+            white = float(max(_as_tuple(tags[_GREATEST])))
         elif tags.get(_BITS, (16,))[0] == 12:
             white = 2.0**12 - 1
         elif text := str(tags.get(_DESCRIPTION, "")):
@@ -187,5 +189,5 @@ def _stated(tags: Any) -> Range | None:
     return (black, white) if -math.inf < black < white < math.inf else None
 
 
-def _several(value: Any) -> tuple[Any, ...]:
+def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)

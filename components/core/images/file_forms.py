@@ -1,4 +1,4 @@
-"""In which form a picture lies in its file: what makes a decoder take another way, read from the header alone."""
+"""Forms of image files: the properties that change how a decoder reads them, taken from the header."""
 
 import struct
 
@@ -15,12 +15,12 @@ _ANIMATED, _ALPHA, _EXIF = 0x02, 0x10, 0x08
 
 
 def file_form(content: bytes) -> str:
-    """The name of a form, such as ``PNG palette 2 transparent``.
+    """Names the form of an image file, such as ``PNG palette 2 transparent``.
 
-    Of JPEG, PNG, GIF, BMP and WebP it says more than the format; ``other`` is what is unknown.
+    For JPEG, PNG, GIF, BMP and WebP the name says more than the format; unknown files are ``other``.
 
     Args:
-        content: The bytes of a file that a decoder has read; of another the name means nothing.
+        content: Bytes of a file that a decoder has read; for other files the name is meaningless.
     """
     if len(content) < _SHORTEST:
         return "other"
@@ -33,18 +33,18 @@ def file_form(content: bytes) -> str:
     if content.startswith(b"BM"):
         bits = content[24] if content[14] == 12 else content[28]
         coding = 0 if content[14] == 12 else content[30]
-        return _named("BMP", str(bits), _CODINGS_OF_BMP.get(coding, ""))
+        return _join_words("BMP", str(bits), _CODINGS_OF_BMP.get(coding, ""))
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         flags = content[20] if content[12:16] == b"VP8X" else 0
         lossless = b"VP8L" in (content[12:16], content[30:34])
         words = [("animated", flags & _ANIMATED), ("transparent", flags & _ALPHA), ("EXIF", flags & _EXIF)]
-        return _named("WebP", "lossless" if lossless else "", *(word for word, has in words if has))
+        return _join_words("WebP", "lossless" if lossless else "", *(word for word, has in words if has))
     if content.startswith((b"II", b"MM")):
         return "TIFF"
     return content[8:12].decode("ascii", "replace").strip().upper() if content[4:8] == b"ftyp" else "other"
 
 
-def _named(*words: str) -> str:
+def _join_words(*words: str) -> str:
     return " ".join(filter(None, words))
 
 
@@ -55,11 +55,11 @@ def _jpeg(content: bytes) -> str:
         if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
             colours = _COLOURS_OF_JPEG.get(content[at + 9], "")
             coding = "progressive" if marker in _PROGRESSIVE else ""
-            coding = _named(coding, "arithmetic" if marker in _ARITHMETIC else "")
+            coding = _join_words(coding, "arithmetic" if marker in _ARITHMETIC else "")
         if marker == _APP1 and content[at + 4 : at + 10] == b"Exif\0\0":
             exif = "EXIF"
         at += 1 if marker == 0xFF else 2 + int.from_bytes(content[at + 2 : at + 4])
-    return _named("JPEG", colours, coding, exif)
+    return _join_words("JPEG", colours, coding, exif)
 
 
 def _png(content: bytes) -> str:
@@ -71,7 +71,7 @@ def _png(content: bytes) -> str:
             words[name] = {b"tRNS": "transparent", b"acTL": "animated", b"eXIf": "EXIF", b"sBIT": "sBIT"}[name]
         at += 12 + int.from_bytes(content[at : at + 4])
     colours = _COLOURS_OF_PNG.get(content[25], "")
-    return _named("PNG", colours, str(content[24]), "interlaced" if content[28] else "", *words.values())
+    return _join_words("PNG", colours, str(content[24]), "interlaced" if content[28] else "", *words.values())
 
 
 def _gif(content: bytes) -> str:
@@ -87,4 +87,4 @@ def _gif(content: bytes) -> str:
     screen = struct.unpack("<HH", content[6:10])
     frame = struct.unpack("<HHHH", content[at + 1 : at + 9]) if at + 9 <= len(content) else (0, 0, *screen)
     part = "" if frame == (0, 0, *screen) else "part of the canvas"
-    return _named("GIF", "transparent" if transparent else "", part)
+    return _join_words("GIF", "transparent" if transparent else "", part)

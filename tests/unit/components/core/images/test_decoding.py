@@ -218,8 +218,8 @@ def test_jpeg_without_end_marker_is_stored_anew() -> None:
 def test_arithmetic_coding_is_stored_anew() -> None:
     plain = encoded(Image.fromarray(SMOOTH), "JPEG")
     frame = plain.index(b"\xff\xc0")
-    assert not decoding._frame(plain).arithmetic
-    assert decoding._frame(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :]).arithmetic
+    assert not decoding._read_frame(plain).arithmetic
+    assert decoding._read_frame(plain[:frame] + b"\xff\xc9" + plain[frame + 2 :]).arithmetic
 
 
 def plain_jpegs() -> Iterator[bytes]:
@@ -519,11 +519,11 @@ def test_heic_is_read_where_its_package_is_there() -> None:
 
 def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    decoding._heif.cache_clear()
+    decoding._register_heif.cache_clear()
     try:
         rejected = check(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
     finally:
-        decoding._heif.cache_clear()
+        decoding._register_heif.cache_clear()
     assert isinstance(rejected, RejectedImage)
     assert rejected.reason == "unsupported"
     assert "pip install 'headstart[heic]'" in rejected.detail

@@ -333,7 +333,7 @@ def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"pets.npz": b"x"}, r"holds pets\.npz, .* kind \.npz file; write each picture to a file"),
+        ({"pets.npz": b"x"}, r"holds pets\.npz, .* kind \.npz file; write each image to a file"),
         ({"a/pets.tfrecord": b"x", "README.md": b"x"}, r"holds a/pets\.tfrecord"),
         ({"a/pets.tfrecord-00000-of-00002": b"x", "README.md": b"x"}, r"holds a/pets\.tfrecord-00000-of-00002"),
         ({"images/1.jpg": b"1", "images/2.jpg": b"2", "labels.xlsx": b"x"}, r"labels\.xlsx, .*save the sheet as CSV"),
