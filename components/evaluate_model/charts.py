@@ -1,4 +1,4 @@
-"""Charts of the report, as inline SVG in the page's own colours."""
+"""Charts of the evaluation report."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,25 +9,25 @@ from matplotlib.ticker import MaxNLocator
 
 from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.artifacts.probe import LearningCurve
-from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
+from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, to_svg
 from headstart.components.evaluate_model.ranking import Curve
 
 _TRAINING, _VALIDATION = ORANGE, BLUE
 _CLASSES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-MOST_CLASSES = len(_CLASSES)
-_MOST_POINTS = 200
+MAX_CLASSES = len(_CLASSES)
+_MAX_POINTS = 200
 _SMOOTHING, _SMOOTHED_POINTS = 0.8, 100
 
 
-def curves(epochs: list[Epoch], title: str) -> list[Chart]:
-    """Loss and accuracy of one stage as points and a smoothed line, training beside validation.
+def draw_training_curves(epochs: list[Epoch], title: str) -> list[Chart]:
+    """Draws loss and accuracy of one phase as points and smoothed lines, for training and validation.
 
-    Training is shown step by step, as the weights were at each; validation at the end of each epoch.
+    Training is shown at each step, with the weights of that step; validation at the end of each epoch.
 
     Args:
-        epochs: At least one; their steps may be means of several.
-        title: Of the stage.
+        epochs: History of the phase, at least one epoch; its steps may be means of several.
+        title: Title of the phase.
     """
     passes = [epoch.epoch for epoch in epochs]
     moments, steps = zip(*(moment for epoch in epochs for moment in _moments(epoch)), strict=True)
@@ -41,40 +41,42 @@ def curves(epochs: list[Epoch], title: str) -> list[Chart]:
             axes = figure.subplots()
             axes.plot(moments, training, "o", color=_TRAINING, markersize=2.5, alpha=0.5, markeredgewidth=0)
             axes.plot(passes, held_out, "o", color=_VALIDATION, markersize=4, markeredgewidth=0)
-            axes.plot(moments, smoothed(training), "-", color=_TRAINING, linewidth=2, label="training")
-            axes.plot(passes, smoothed(held_out), "-", color=_VALIDATION, linewidth=2, label="validation")
+            axes.plot(moments, smooth(training), "-", color=_TRAINING, linewidth=2, label="training")
+            axes.plot(passes, smooth(held_out), "-", color=_VALIDATION, linewidth=2, label="validation")
             axes.set(xlabel="epoch", ylabel=name, title=title)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend(frameon=False)
-            words = (
+            description = (
                 f"{title}: {name} over {len(epochs)} epochs, training from {means[0]:{digits}} to "
                 f"{means[-1]:{digits}}, validation from {held_out[0]:{digits}} to {held_out[-1]:{digits}}"
             )
-            charts.append(Chart(svg(figure, f"{title} {name}"), words))
+            charts.append(Chart(to_svg(figure, f"{title} {name}"), description))
     return charts
 
 
-def smoothed(values: Sequence[float]) -> list[float]:
-    """Exponential moving average, for the eye.
+def smooth(values: Sequence[float]) -> list[float]:
+    """Exponential moving average of a curve.
 
-    A curve of 100 points gets the factor 0.8 (F. Chollet, "Deep Learning with Python", 2018, section 5.3); others one
-    as strong for their length, so that a short curve does not lag behind its points.
+    A curve of 100 points gets the factor 0.8 (F. Chollet, "Deep Learning with Python", 2018, section 5.3). Others get
+    one of equal strength for their length, so that a short curve does not lag behind its points.
     """
     factor = _SMOOTHING ** (_SMOOTHED_POINTS / len(values))
     return list(itertools.accumulate(values, lambda before, value: factor * before + (1 - factor) * value))
 
 
-def ranking(roc: Sequence[tuple[str, Curve]], precision_recall: Sequence[tuple[str, Curve]]) -> list[Chart]:
-    """ROC and precision-recall curves, one class against the rest.
+def draw_ranking_curves(
+    roc: Sequence[tuple[str, Curve]], precision_recall: Sequence[tuple[str, Curve]]
+) -> list[Chart]:
+    """Draws ROC and precision-recall curves, one class against the rest.
 
     Args:
-        roc: Each with the name of its class, at most `MOST_CLASSES`: see `ranking.roc`.
-        precision_recall: Likewise.
+        roc: ROC curves with the names of their classes, at most `MAX_CLASSES`, see `ranking.roc`.
+        precision_recall: Precision-recall curves of the same classes, see `ranking.precision_recall`.
     """
     charts = []
     for title, by_class, x_name, y_name in (
         ("ROC", roc, "false positive rate (%)", "true positive rate (%)"),
-        ("Precision and recall", precision_recall, "recall (%)", "precision (%)"),
+        ("Precision-recall", precision_recall, "recall (%)", "precision (%)"),
     ):
         with rc_context(STYLE):
             figure = Figure(figsize=(3.8, 3.4), layout="constrained")
@@ -87,57 +89,57 @@ def ranking(roc: Sequence[tuple[str, Curve]], precision_recall: Sequence[tuple[s
             legend = axes.legend(frameon=False, loc="lower right" if title == "ROC" else "lower left", fontsize=9)
             names = [name for name, _ in by_class]
             for text, name in zip(legend.get_texts(), names, strict=False):
-                # As a label, a name that begins with an underscore would be left out.
+                # Matplotlib leaves out labels that begin with an underscore.
                 text.set_text(name)
-            charts.append(Chart(svg(figure, title), f"{title} of {', '.join(names)}: {y_name} over {x_name}"))
+            charts.append(Chart(to_svg(figure, title), f"{title} of {', '.join(names)}: {y_name} over {x_name}"))
     return charts
 
 
-def reliability(bins: dict[str, list[tuple[float, float, int]]]) -> str:
-    """Share right over probability.
+def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, int]]]) -> str:
+    """Draws accuracy over predicted probability.
 
     Args:
-        bins: By name, at most two: confidence and accuracy, 0 to 1, and images, of the bins that have any.
+        bins: At most two series by name: confidence and accuracy, 0 to 1, and images of each bin that has any.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(3.8, 3.4), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="as it should be")
+        axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="perfect calibration")
         for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
             most = max((images for *_, images in points), default=1)
             x, y = ([100 * point[at] for point in points] for at in (0, 1))
             sizes = [12 + 90 * images / most for *_, images in points]
             axes.plot(x, y, "-", color=colour, linewidth=1)
             axes.scatter(x, y, s=sizes, marker=mark, facecolor=colour, edgecolor="none", label=name)
-        axes.set(xlabel="probability of the answer (%)", ylabel="answers that are right (%)", ylim=(-3, 103))
+        axes.set(xlabel="predicted probability (%)", ylabel="accuracy (%)", ylim=(-3, 103))
         axes.legend(frameon=False, loc="upper left", fontsize=9)
-        return svg(figure, "reliability")
+        return to_svg(figure, "reliability")
 
 
-def learning(curve: LearningCurve) -> str:
-    """Accuracy over training images, with the band of the draws."""
+def draw_learning_curve(curve: LearningCurve) -> str:
+    """Draws accuracy over the number of training images, with the band of the random splits."""
     with rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         axes = figure.subplots()
         x = [point.images for point in curve.points]
         low, high = ([100 * point.band[at] for point in curve.points] for at in (0, 1))
-        axes.fill_between(x, low, high, color=_VALIDATION, alpha=0.2, linewidth=0, label="95 % of the draws")
+        axes.fill_between(x, low, high, color=_VALIDATION, alpha=0.2, linewidth=0, label="95 % of the splits")
         axes.plot(x, [100 * point.accuracy for point in curve.points], "o-", color=_VALIDATION, label="mean")
         axes.set_xscale("log", base=2)
         axes.set_xticks(x, [f"{images:,}" for images in x])
-        axes.set(xlabel="images learned from", ylabel="accuracy on held-out images (%)")
+        axes.set(xlabel="training images", ylabel="accuracy on held-out images (%)")
         axes.legend(frameon=False, loc="lower right")
-        return svg(figure, "learning")
+        return to_svg(figure, "learning")
 
 
 def _moments(epoch: Epoch) -> Iterator[tuple[float, Step | Epoch]]:
-    """The steps of an epoch, or itself where none are known, with the epochs that have passed."""
+    """The steps of an epoch, or the epoch itself if it has none, with the epochs completed by then."""
     known: Sequence[Step | Epoch] = epoch.steps or [epoch]
     for done, step in enumerate(known, start=1):
         yield epoch.epoch - 1 + done / len(known), step
 
 
 def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
-    every = max(1, len(x) // _MOST_POINTS)
+    every = max(1, len(x) // _MAX_POINTS)
     picked = [*range(0, len(x) - 1, every), len(x) - 1]
     return [100 * x[at] for at in picked], [100 * y[at] for at in picked]

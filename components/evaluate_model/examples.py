@@ -71,7 +71,7 @@ def choose_galleries(predictions: Predictions) -> dict[str, list[int]]:
     for (label, other), rows in sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:_PAIRS]:
         further = [row for row in rows if row not in first][:_OF_A_PAIR]
         if further:
-            galleries[f"{predictions.classes[label]} taken for {predictions.classes[other]}"] = further
+            galleries[f"{predictions.classes[label]} predicted as {predictions.classes[other]}"] = further
     return galleries
 
 

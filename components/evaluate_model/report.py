@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs no network, made of an evaluation's folder alone."""
+"""Evaluation report: one HTML page that needs no network, rendered from an evaluation's folder alone."""
 
 from pathlib import Path
 from typing import Any
@@ -25,23 +25,23 @@ from headstart.components.core.reports.page import shown
 from headstart.components.evaluate_model import charts
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 
-STAGE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
-IN_USE = "Model in use"
+PHASE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
+CHAMPION_TITLE = "Champion"
 
 _SIDE_BY_SIDE = ("champion", "from_scratch", "head", "test")
 _MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 12, 60
-_STEPS = 200
-"""Of the threshold slider, from 0 to 1."""
+_SLIDER_STEPS = 200
+"""Steps of the threshold slider from 0 to 1."""
 
 
 def render_report(evaluation: Path) -> str:
-    """Renders the page.
+    """Renders the report.
 
     Args:
         evaluation: Folder that `evaluate_model` made.
 
     Raises:
-        HeadstartError: It is none, or a file of it is damaged.
+        HeadstartError: If the folder is no evaluation, or a file in it is damaged.
     """
     metrics = read_metrics(evaluation)
     made = read_models(evaluation)
@@ -62,72 +62,76 @@ def render_report(evaluation: Path) -> str:
         comparison=metrics["comparison"],
         classes=classes,
         metrics=metrics,
-        key_figures=_key_figures(final, champion),
+        key_metrics=_key_metrics(final, champion),
         candidates=[
-            (IN_USE if key == "champion" else STAGE_TITLES[models[key]["stage"]], metrics[key], key == "test")
+            (CHAMPION_TITLE if key == "champion" else PHASE_TITLES[models[key]["stage"]], metrics[key], key == "test")
             for key in _SIDE_BY_SIDE
             if key in metrics
         ],
         share=models["test"]["metrics"].get("fine_tuned_share", 1),
-        training={title: charts.curves(epochs, title) for title, epochs in _histories(models).items()},
+        training={title: charts.draw_training_curves(epochs, title) for title, epochs in _histories(models).items()},
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
         confusions=final["confusions"][:_CONFUSIONS],
         not_evaluated=[name for name in classes if not final["per_class"][name]["images"]],
         rows=[(classes[at], final["per_class"][classes[at]]) for at in order[:_CLASS_ROWS]],
         slices=metrics["slices"][:_SLICES],
-        ranking=_ranking(predictions, final),
-        reliability=_reliability(metrics["calibration"]),
+        ranking=_ranking_curves(predictions, final),
+        reliability=_reliability_diagram(metrics["calibration"]),
         slider=_slider(predictions, metrics["calibration"]),
-        start=_start(metrics),
+        start=_slider_start(metrics),
         galleries=_galleries(read_pictures(evaluation / PICTURES)),
         label_errors=LABEL_ERRORS,
         curve=curve,
-        learning=charts.learning(curve) if curve else "",
-        more=_more(curve) if curve else "",
+        learning=charts.draw_learning_curve(curve) if curve else "",
+        more=_describe_learning_curve(curve) if curve else "",
         hygiene=read_hygiene(evaluation),
-        card=_card(models["test"], made["command"], metrics),
-        facts=_facts(models["test"], metrics),
+        card=_model_card(models["test"], made["command"], metrics),
+        facts=_recipe_rows(models["test"], metrics),
     )
 
 
 def describe_verdict(metrics: dict[str, Any]) -> str:
-    """What there is to know, in one sentence.
+    """The result of an evaluation in one sentence.
 
     Args:
-        metrics: As in `metrics.json`.
+        metrics: Content of `metrics.json`.
     """
     final, comparison = metrics["test"], metrics["comparison"]
-    right = f"{100 * final['accuracy']:.1f} % of {final['images']:,} test pictures right"
+    accuracy = f"test accuracy {100 * final['accuracy']:.1f} % on {final['images']:,} images"
     if comparison is None:
         sizes = {name: each["images"] for name, each in final["per_class"].items()}
         chance = compare_with_chance(round(final["accuracy"] * final["images"]), sizes)
         if not chance.excluded and chance.share < 1:
-            always = f"always saying {shown(chance.label)} gets {100 * chance.share:.1f} %"
-            return f"Not shown to be of use: {right}, and {always}"
+            always = f"always predicting {shown(chance.label)} reaches {100 * chance.share:.1f} %"
+            return f"Not shown to be better than chance: {accuracy}, and {always}"
         low, high = (100 * bound for bound in final["accuracy_interval"])
-        return f"{right}; on new pictures like these, expect {low:.1f} % to {high:.1f} %"
+        return f"{_capitalise(accuracy)}; on new images like these, expect {low:.1f} % to {high:.1f} %"
     if comparison["accuracy"] is None:
-        return f"{right}; whether that is better than the model in use cannot be told"
+        return f"{_capitalise(accuracy)}; it cannot be told whether that is better than the champion"
     both = (
-        f"{100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % of "
-        f"{comparison['images']:,} test pictures right"
+        f"test accuracy {100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % "
+        f"on {comparison['images']:,} images"
     )
     return {
-        BETTER: f"Better than the model in use: {both}",
-        WORSE: f"Worse than the model in use: {both}",
-        CANNOT_TELL: f"Not shown to be better than the model in use: {both}",
+        BETTER: f"Better than the champion: {both}",
+        WORSE: f"Worse than the champion: {both}",
+        CANNOT_TELL: f"Not shown to be better than the champion: {both}",
     }[comparison["verdict"]]
 
 
-def _key_figures(final: dict[str, Any], champion: dict[str, Any] | None) -> list[tuple[str, str, list[str]]]:
+def _capitalise(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _key_metrics(final: dict[str, Any], champion: dict[str, Any] | None) -> list[tuple[str, str, list[str]]]:
     """Name, explanation, and a text with its interval for each model."""
     rows = [
-        ("Accuracy", "share right", "accuracy", True),
-        ("Balanced accuracy", "each class counts alike", "balanced_accuracy", True),
-        ("F1, macro", "recall and precision in one", "macro.f1", True),
-        ("ROC area, macro", "how well classes are ranked", "macro.roc_auc", True),
-        ("Log loss", "nats; lower is better", "log_loss", False),
+        ("Accuracy", "share of correct predictions", "accuracy", True),
+        ("Balanced accuracy", "mean recall over classes", "balanced_accuracy", True),
+        ("F1, macro", "harmonic mean of precision and recall", "macro.f1", True),
+        ("ROC AUC, macro", "each class against the rest", "macro.roc_auc", True),
+        ("Log loss", "in nats; lower is better", "log_loss", False),
     ]
     models = [final, champion] if champion else [final]
     return [(name, why, [_estimate(model, key, share) for model in models]) for name, why, key, share in rows]
@@ -140,7 +144,7 @@ def _estimate(figures: dict[str, Any], key: str, share: bool) -> str:
     value, interval = figures[name], figures[f"{name}_interval"]
     if value is None:
         return "none"
-    # Where nothing is wrong, no resample is either: that is no interval to show.
+    # Without mistakes no resample has any either, and the bootstrap interval has no width.
     if interval[0] == interval[1]:
         return f"{100 * value:.1f} %" if share else f"{value:.3f}"
     if share:
@@ -149,37 +153,37 @@ def _estimate(figures: dict[str, Any], key: str, share: bool) -> str:
 
 
 def _histories(models: dict[str, Any]) -> dict[str, list[Epoch]]:
-    """Epochs by stage; a fine-tuned model's history holds its head's epochs too, which are shown once."""
-    stages: dict[str, list[Epoch]] = {}
+    """Epochs by phase; the history of a fine-tuned model includes its head's epochs, which are shown once."""
+    phases: dict[str, list[Epoch]] = {}
     for key in ("from_scratch", "head", "test"):
         epochs = [Epoch.of(each) for each in models[key]["history"]] if key in models else []
-        for stage in dict.fromkeys(epoch.stage for epoch in epochs):
-            stages[STAGE_TITLES[stage]] = [epoch for epoch in epochs if epoch.stage == stage]
-    return stages
+        for phase in dict.fromkeys(epoch.stage for epoch in epochs):
+            phases[PHASE_TITLES[phase]] = [epoch for epoch in epochs if epoch.stage == phase]
+    return phases
 
 
-def _ranking(predictions: Predictions, final: dict[str, Any]) -> tuple[list[Chart], list[str]]:
-    """Charts of the classes that are ranked worst, and their names; of two classes the second."""
+def _ranking_curves(predictions: Predictions, final: dict[str, Any]) -> tuple[list[Chart], list[str]]:
+    """Charts of the classes with the lowest ROC AUC, and their names; the second one of two classes."""
     names = predictions.classes
     areas = {at: final["per_class"][name]["roc_auc"] for at, name in enumerate(names)}
     drawn = sorted((at for at, area in areas.items() if area is not None), key=lambda at: areas[at])
-    drawn = drawn and [1] if len(names) == 2 else drawn[: charts.MOST_CLASSES]
+    drawn = drawn and [1] if len(names) == 2 else drawn[: charts.MAX_CLASSES]
     if not drawn:
         return [], []
-    # Long names may be shortened to the same one.
+    # A list and no dict, as long names may be shortened to the same one.
     curves = [(shown(names[at], 24), predictions.labels == at, predictions.probabilities[:, at]) for at in drawn]
-    drawings = charts.ranking(
+    drawings = charts.draw_ranking_curves(
         [(name, roc(*each)) for name, *each in curves],
         [(name, precision_recall(*each)) for name, *each in curves],
     )
     return drawings, [names[at] for at in drawn]
 
 
-def _reliability(calibration: dict[str, Any] | None) -> str:
+def _reliability_diagram(calibration: dict[str, Any] | None) -> str:
     if not calibration:
         return ""
-    names = {"before": "as the model says", "after": "scaled"}
-    return charts.reliability(
+    names = {"before": "uncalibrated", "after": "calibrated"}
+    return charts.draw_reliability_diagram(
         {
             name: [
                 (each["confidence"], each["accuracy"], each["images"])
@@ -192,10 +196,10 @@ def _reliability(calibration: dict[str, Any] | None) -> str:
 
 
 def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> list[tuple[float, int, int, float]]:
-    """For each threshold: itself, test images that get an answer, those right, and the bound of the precision."""
+    """Each threshold with its predictions, correct predictions, and lower bound of the precision."""
     temperature = calibration["temperature"] if calibration else 1.0
     confidence = apply_temperature(predictions.probabilities, temperature).max(axis=1)
-    thresholds = np.arange(_STEPS + 1) / _STEPS
+    thresholds = np.arange(_SLIDER_STEPS + 1) / _SLIDER_STEPS
     answered = np.array([(confidence >= each).sum() for each in thresholds])
     right = np.array([(predictions.right & (confidence >= each)).sum() for each in thresholds])
     bounds = clopper_pearson_lower_bounds(right, answered)
@@ -203,10 +207,10 @@ def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> lis
     return list(zip(*columns, strict=True))
 
 
-def _start(metrics: dict[str, Any]) -> int:
-    """Where the slider stands at first: at the first threshold of the abstention table."""
+def _slider_start(metrics: dict[str, Any]) -> int:
+    """First position of the slider: the first threshold of the abstention table, or that of no abstention."""
     thresholds = [each["threshold"] for each in metrics["abstention"] if each["threshold"] is not None]
-    return round(_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
+    return round(_SLIDER_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
 
 
 def _galleries(pictures: list[Shown]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -225,44 +229,44 @@ def _galleries(pictures: list[Shown]) -> list[tuple[str, list[dict[str, Any]]]]:
     return list(galleries.items())
 
 
-def _more(curve: LearningCurve) -> str:
-    """What more images would bring, in words."""
+def _describe_learning_curve(curve: LearningCurve) -> str:
+    """Expected gain from more images in words."""
     low, high = (100 * bound for bound in curve.gain_interval)
     about = f"about {100 * curve.gain:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
     if high < 0.5:
-        return f"Doubling the training set of {curve.images:,}: {about}. More of the same pictures would hardly help."
+        return f"Doubling the training set of {curve.images:,}: {about}. More images of the same kind hardly help."
     if low <= 0.05:
-        return f"Doubling the training set of {curve.images:,}: {about}. It may help, or not."
+        return f"Doubling the training set of {curve.images:,}: {about}. It cannot be told whether it helps."
     return f"Doubling the training set of {curve.images:,}: {about}."
 
 
-def _card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
-    """The model card: what it is for, on what it was made, and what it cannot do."""
+def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
+    """Model card in short: inputs and outputs, evaluation and limitations."""
     final = metrics["test"]
     evaluated = [item for item in final["per_class"].items() if item[1]["images"]]
     weakest = min(evaluated, key=lambda item: (item[1]["recall"], item[0]))
     low, high = (100 * bound for bound in weakest[1]["recall_interval"])
     calibration = metrics["calibration"]
     return {
-        "What it does": f"Gives each of {len(model['classes'])} classes a probability: "
+        "Output": f"A probability for each of {len(model['classes'])} classes: "
         f"{', '.join(shown(name) for name in model['classes'][:12])}{', …' if len(model['classes']) > 12 else ''}.",
-        "What it takes": f"RGB pixels, 0 to 255, of any size; it resizes them to {model['image_size']} x "
-        f"{model['image_size']} itself.",
-        "What it cannot": "Say that a picture shows none of its classes, or do well on pictures of another kind than "
-        "those it was tested on.",
-        "Where it is weakest": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
-        f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test pictures.",
-        "How it was tested": f"Once, on {final['images']:,} pictures that chose nothing; intervals are at the 95 % "
-        f"level, those without a formula from {final['resamples']:,} bootstrap resamples with seed "
-        f"{metrics['bootstrap_seed']}.",
-        "Probabilities": f"Divide its logits by {calibration['temperature']:.2f} to take them at their word."
+        "Input": f"RGB pixels, 0 to 255, of any size; the model resizes them to {model['image_size']} x "
+        f"{model['image_size']}.",
+        "Limitations": "An image of none of the classes gets one of them too. The metrics do not hold for images of "
+        "another kind than the test images.",
+        "Weakest class": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
+        f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test images.",
+        "Evaluation": f"Once, on {final['images']:,} test images that were used neither in training nor to choose "
+        f"anything. Intervals are at the 95 % level; those without a formula are from {final['resamples']:,} "
+        f"bootstrap resamples with seed {metrics['bootstrap_seed']}.",
+        "Calibration": f"Temperature {calibration['temperature']:.2f}: divide the logits by it."
         if calibration
-        else "Not calibrated: there were no validation pictures.",
+        else "Not calibrated, as there were no validation images.",
         **({"Command": command} if command else {}),
     }
 
 
-def _facts(model: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
+def _recipe_rows(model: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         "backbone": model["backbone"],
         **_flat(model["recipe"]),

@@ -32,7 +32,7 @@ from headstart.pipelines.progress.events import (
 )
 
 if TYPE_CHECKING:
-    from headstart.components.core.reports.learning_rate import About, RangeTest
+    from headstart.components.core.reports.learning_rate import RangeTest, RangeTestSettings
     from headstart.components.core.training.training_job import TrainingJob
     from headstart.pipelines.progress.display import RunDisplay
 
@@ -75,22 +75,24 @@ def learning_rate(
         interruptible(),
         temporary_folder() as folder,
     ):
-        test, about = _find(parameters, stage, steps, folder, console)
+        test, settings = _find(parameters, stage, steps, folder, console)
 
     from headstart.components.core.reports.learning_rate import PAGE, write_range_test
 
     with written(output, "folder"):
-        write_range_test(output, test, about)
+        write_range_test(output, test, settings)
     console.print(test.in_words(), highlight=False, soft_wrap=True)
     console.print(f"plot    {output / PAGE}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"to take it    --set {about.setting(test)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"to take it    --set {settings.recipe_option(test)}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 @full_disk_in_one_line()
 def _find(
     parameters: Parameters, stage: str, steps: int, folder: Path, console: Console
-) -> tuple["RangeTest", "About"]:
-    from headstart.components.core.reports.learning_rate import About, judged
+) -> tuple["RangeTest", "RangeTestSettings"]:
+    from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
     from headstart.pipelines.progress.display import RunDisplay
 
@@ -106,7 +108,9 @@ def _find(
             from headstart.components.core.training.range_test import range_test
 
             made = range_test(job.tail, job.train_features, job.plan, steps)
-    return judged(made), About(stage, job.train_info.images, job.plan.training.batch_size, inputs.seed)
+    return analyse_range_test(made), RangeTestSettings(
+        stage, job.train_info.images, job.plan.training.batch_size, inputs.seed
+    )
 
 
 def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:

@@ -57,13 +57,13 @@ def test_page_is_quiet_fits_and_is_accessible(watched: Watched, report: Path, tm
 
 
 def expected(report: Path, threshold: float) -> str:
-    """What the page has to say at a threshold, from the files beside it."""
+    """Text of the page at a threshold, from the files beside it."""
     folder = report.parent / "evaluation"
     predictions = read_predictions(folder / "predictions.parquet")
     temperature = read_metrics(folder)["calibration"]["temperature"]
     answered = apply_temperature(predictions.probabilities, temperature).max(axis=1) >= threshold
     right = predictions.right[answered].mean()
-    return f"Answers {100 * answered.mean():.1f} % of the pictures; {100 * right:.1f} % of the answers are right"
+    return f"Coverage {100 * answered.mean():.1f} % of the images; selective accuracy {100 * right:.1f} %"
 
 
 def move_and_check(page: Page | FrameLocator, report: Path) -> None:
@@ -79,7 +79,7 @@ def move_and_check(page: Page | FrameLocator, report: Path) -> None:
     assert expected(report, after / 100) != expected(report, before / 100)
     slider.press("End")
     assert slider.get_attribute("aria-valuetext") == "100.0 %"
-    assert said.inner_text().startswith("Answers ")
+    assert said.inner_text().startswith("Coverage ")
 
 
 def test_slider_says_what_the_predictions_say(watched: Watched, report: Path) -> None:

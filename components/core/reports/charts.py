@@ -1,4 +1,4 @@
-"""What charts share: inline SVG in the page's own colours."""
+"""Inline SVG charts in the colours of the page."""
 
 import dataclasses
 import io
@@ -7,12 +7,12 @@ import re
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which the colour-blind can tell apart too.
+# Colours of Okabe and Ito, which the colour-blind can tell apart.
 ORANGE = "#e69f00"
 BLUE = "#0072b2"
 INK = "#010203"
-# Drawn in the first, shown in the second: the charts follow the page from light to dark.
-_OF_THE_PAGE = {INK: "currentColor", BLUE: "rgb(var(--blue))"}
+# Replaced in the drawing, so that charts follow the page from light to dark.
+_PAGE_COLOURS = {INK: "currentColor", BLUE: "rgb(var(--blue))"}
 
 STYLE = {
     "axes.edgecolor": INK,
@@ -24,7 +24,7 @@ STYLE = {
     "font.size": 10,
     "svg.fonttype": "none",
     "text.color": INK,
-    # A class may be called $100.
+    # A class may be named $100.
     "text.parse_math": False,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -33,25 +33,34 @@ STYLE = {
 
 @dataclasses.dataclass(frozen=True)
 class Chart:
-    """A drawing, and what it shows in words."""
+    """A drawing with its description for screen readers.
+
+    Attributes:
+        drawing: Inline SVG.
+        description: Content of the drawing in words.
+    """
 
     drawing: str
-    words: str
+    description: str
 
 
-def svg(figure: Figure, name: str) -> str:
-    """The drawing of a figure, for a page; `name` is unlike that of its other charts."""
+def to_svg(figure: Figure, name: str) -> str:
+    """Draws a figure as inline SVG.
+
+    Args:
+        figure: Figure to draw.
+        name: Name that no other chart of the page has; the identifiers in the SVG are derived from it.
+    """
     buffer = io.StringIO()
-    # Of several charts on a page each needs identifiers of its own.
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     drawing = buffer.getvalue()
-    # A class may be called #010203: what stands between tags is text.
-    return re.sub(r"<[^>]*>", _in_colours_of_the_page, drawing[drawing.index("<svg") :])
+    # Only inside tags: a class may be named #010203.
+    return re.sub(r"<[^>]*>", _replace_colours, drawing[drawing.index("<svg") :])
 
 
-def _in_colours_of_the_page(tag: re.Match[str]) -> str:
+def _replace_colours(tag: re.Match[str]) -> str:
     text = tag[0]
-    for drawn, shown in _OF_THE_PAGE.items():
+    for drawn, shown in _PAGE_COLOURS.items():
         text = text.replace(drawn, shown)
     return text

@@ -1,4 +1,4 @@
-"""What a learning-rate range test tells: a rate to start from, a table and a plot."""
+"""Result of a learning-rate range test: a suggested rate, a table and a plot."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from headstart.components.core.artifacts.history import Step
-from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, svg
+from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, to_svg
 from headstart.components.core.reports.page import render
 from headstart.components.core.storage.atomic import open_atomic
 
@@ -27,23 +27,23 @@ _SMOOTHING = 0.2
 _CLEAR = 3.0
 _WORTH = 0.01
 _RISEN = 0.1
-# A plot that goes up to where all is lost shows nothing of what comes before.
+# Upper end of the plot: with the diverging losses in it, nothing else could be seen.
 _SHOWN = 1.5
 
 
 @dataclasses.dataclass(frozen=True)
 class RangeTest:
-    """A range test, judged.
+    """Result of a learning-rate range test.
 
     Attributes:
-        rates: (n,), ascending.
-        losses: (n,), of each batch before its step.
-        level: Mean loss of the batches before any step.
-        changes: (n,), by how much the loss of each batch is other than before any step.
-        smoothed: (n,), `level` and the changes smoothed by a Gaussian over the logarithm of the rate.
-        least: The largest rate whose smoothed loss cannot be told from the least.
-        steepest: The rate at which it falls fastest; None where it does not fall clearly.
-        suggested: A third of `least`, one digit.
+        rates: Learning rates, (n,), ascending.
+        losses: Loss of each batch before its step, (n,).
+        level: Mean loss of the batches with the initial weights.
+        changes: Loss of each batch before its step minus its loss with the initial weights, (n,).
+        smoothed: `level` plus the changes smoothed by a Gaussian over the logarithm of the rate, (n,).
+        least: Largest rate whose smoothed loss cannot be told from the least one.
+        steepest: Rate at which the loss falls fastest; None if it does not fall clearly.
+        suggested: A third of `least`, rounded to one digit.
     """
 
     rates: NDArray[np.float64]
@@ -56,11 +56,11 @@ class RangeTest:
     suggested: float
 
     def in_words(self) -> str:
-        """What it tells, in a sentence."""
+        """The result in a sentence."""
         if self.steepest is None:
             return (
-                f"The loss hardly changes up to a learning rate of {self.least:.2g}, as the weights are near their "
-                f"best or so few steps teach them nothing, and rises beyond; a third of that is {self.suggested:g}."
+                f"The loss hardly changes up to a learning rate of {self.least:.2g} and rises beyond: the weights "
+                f"are near their optimum, or these steps are too few. A third of that rate is {self.suggested:g}."
             )
         return (
             f"The loss falls fastest at a learning rate of {self.steepest:.2g} and is least at {self.least:.2g}; a "
@@ -69,43 +69,43 @@ class RangeTest:
 
 
 @dataclasses.dataclass(frozen=True)
-class About:
-    """What a range test was made of, for its page.
+class RangeTestSettings:
+    """Settings of a range test, for its page.
 
     Attributes:
-        stage: That would be trained.
-        images: In the training set.
-        batch_size: Images a step.
-        seed: Of everything drawn at random.
+        phase: Training phase that was tested: ``head``, ``fine_tuning`` or ``from_scratch``.
+        images: Number of training images.
+        batch_size: Number of images per step.
+        seed: Random seed of the training.
     """
 
-    stage: str
+    phase: str
     images: int
     batch_size: int
     seed: int
 
-    def setting(self, test: RangeTest) -> str:
-        """What the recipe is to have, as `--set` takes it."""
-        return f"{self.stage}.learning_rate={test.suggested:g}"
+    def recipe_option(self, test: RangeTest) -> str:
+        """The suggested rate as a value of `--set`."""
+        return f"{self.phase}.learning_rate={test.suggested:g}"
 
 
-def judged(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
-    """Judges a range test.
+def analyse_range_test(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
+    """Analyses the steps of a range test.
 
     The largest rate at which the loss still falls bounds the peak of a schedule; L. Smith, in section 3.3 of the
-    paper that `range_test` names, takes a third or a quarter of it to begin with. Where training starts near its end,
-    the loss lies level before it rises, and where it is least hangs on noise: so what counts is the last rate at
-    which noise could have made the difference to the least. Beyond the first rise above the start, nothing counts.
+    paper that `range_test` names, starts with a third or a quarter of it. If training starts near the optimum, the
+    loss is flat before it rises, and noise decides where it is least. Therefore the last rate counts whose loss
+    differs from the least by no more than noise. Rates beyond the first rise above the initial loss do not count.
 
     Args:
-        steps: Each at a rate of 0, and as it was; in order, with ascending rates; two at least.
+        steps: Pairs of each step at a rate of 0 and at its own rate, with ascending rates; two at least.
     """
     start = np.array([step.loss for step, _ in steps])
     rates, losses = (np.array([getattr(step, name) for _, step in steps]) for name in ("learning_rate", "loss"))
     level, changes = float(start.mean()), losses - start
     width = _SMOOTHING / np.diff(np.log10(rates)).mean()
     smoothed = level + gaussian_filter1d(changes, width, mode="nearest")
-    # Of a mean with Gaussian weights, from the median deviation, which a few wild steps do not move.
+    # Standard error of a mean with Gaussian weights; the median deviation is robust against a few wild steps.
     deviation = 1.4826 * float(np.median(np.abs(level + changes - smoothed)))
     error = deviation / math.sqrt(2 * math.sqrt(math.pi) * max(1.0, width))
     risen = np.flatnonzero(smoothed > level + max(_CLEAR * error, _RISEN * level))
@@ -118,11 +118,16 @@ def judged(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
     return RangeTest(rates, losses, level, changes, smoothed, float(rates[least]), steepest, suggested)
 
 
-def write_range_test(folder: Path, test: RangeTest, about: About) -> None:
-    """Writes the table and the page of a range test, each whole or not at all.
+def write_range_test(folder: Path, test: RangeTest, settings: RangeTestSettings) -> None:
+    """Writes the table and the page of a range test, each atomically.
+
+    Args:
+        folder: Folder to write to.
+        test: Result of the range test.
+        settings: Settings of the range test.
 
     Raises:
-        OSError: The folder cannot be written.
+        OSError: If the folder cannot be written.
     """
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -137,18 +142,18 @@ def write_range_test(folder: Path, test: RangeTest, about: About) -> None:
     page = render(
         __package__,
         "learning_rate.html.j2",
-        setting=about.setting(test),
+        option=settings.recipe_option(test),
         words=test.in_words(),
-        about=about,
+        settings=settings,
         steps=len(test.rates),
-        chart=_chart(test, about.stage),
+        chart=_chart(test, settings.phase),
     )
     for name, text in ((TABLE, table.getvalue()), (PAGE, page)):
         with open_atomic(folder / name) as file:
             file.write(text.encode())
 
 
-def _chart(test: RangeTest, stage: str) -> Chart:
+def _chart(test: RangeTest, phase: str) -> Chart:
     with rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.6), layout="constrained")
         axes = figure.subplots()
@@ -165,8 +170,8 @@ def _chart(test: RangeTest, stage: str) -> Chart:
         axes.set(xscale="log")
         axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set(xlabel="learning rate", ylabel="loss (nats)", title=stage)
+        axes.set(xlabel="learning rate", ylabel="loss (nats)", title=phase)
         axes.set_ylim(max(0.0, lowest - 0.05 * (highest - lowest)), lowest + _SHOWN * (highest - lowest))
         axes.legend(frameon=False, loc="upper left")
-        words = f"Loss of {stage} over the learning rate, from {test.rates[0]:.1g} to {test.rates[-1]:.1g}. "
-        return Chart(svg(figure, f"learning rate of {stage}"), words + test.in_words())
+        description = f"Loss of {phase} over the learning rate, from {test.rates[0]:.1g} to {test.rates[-1]:.1g}. "
+        return Chart(to_svg(figure, f"learning rate of {phase}"), description + test.in_words())

@@ -1,4 +1,4 @@
-"""Pages for people: HTML files of one look that need no network."""
+"""HTML pages that need no network."""
 
 import base64
 
@@ -13,10 +13,10 @@ def render(package: str, template: str, **values: object) -> str:
     """Renders a page.
 
     Args:
-        package: Where the template lies: `__package__`.
-        template: File name of one that extends `page.html.j2`.
-        values: What it shows. Everything is escaped; names that came from outside also go through the filter
-            `shown`, inside `<bdi>`.
+        package: Package of the template: `__package__`.
+        template: File name of a template that extends `page.html.j2`.
+        **values: Variables of the template. They are escaped; names from outside also need the filter `shown`,
+            inside `<bdi>`.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, ".") for name in (package, __package__)]),
@@ -32,7 +32,7 @@ def render(package: str, template: str, **values: object) -> str:
 
 
 def shown(name: str, longest: int = 100) -> str:
-    r"""A name as a person should see it: shortened in its middle beyond `longest` letters, and nothing invisible.
+    r"""A name shortened in the middle to `longest` letters, with invisible characters escaped.
 
     Example:
         >>> shown("cat\n\u202egpj.exe")
@@ -44,11 +44,11 @@ def shown(name: str, longest: int = 100) -> str:
 
 
 def thumbnail(image: Image.Image, side: int) -> str:
-    """`data:` address of a JPEG that fits into a square; `image` itself becomes that small."""
+    """`data:` URL of a JPEG that fits into a square of `side` pixels; `image` itself is reduced."""
     image.thumbnail((side, side))
-    return data_address(jpeg(image))
+    return data_url(jpeg(image))
 
 
-def data_address(content: bytes) -> str:
-    """`data:` address of a JPEG."""
+def data_url(content: bytes) -> str:
+    """`data:` URL of a JPEG."""
     return "data:image/jpeg;base64," + base64.b64encode(content).decode()

@@ -202,7 +202,7 @@ def test_galleries_show_what_says_most() -> None:
     sure = np.linspace(0.99, 0.6, 40)
     probabilities = np.stack([sure, 1 - sure], axis=1)
     predictions = Predictions(["cat", "dog"], ids, ids, ids, many, probabilities, {}, np.zeros(40, bool))
-    assert choose_galleries(predictions)["dog taken for cat"] == [12, 13, 14, 15, 16, 17]
+    assert choose_galleries(predictions)["dog predicted as cat"] == [12, 13, 14, 15, 16, 17]
 
 
 def test_grad_cam_looks_where_the_evidence_is() -> None:

@@ -29,19 +29,19 @@ def metrics(
     [
         (
             metrics(0.9, (0.826, 0.945)),
-            "90.0 % of 100 test pictures right; on new pictures like these, expect 82.6 % to",
+            "Test accuracy 90.0 % on 100 images; on new images like these, expect 82.6 % to",
         ),
         (
             metrics(0.62, (0.52, 0.71)),
-            "Not shown to be of use: 62.0 % of 100 test pictures right, and always saying cat",
+            "Not shown to be better than chance: test accuracy 62.0 % on 100 images, and always predicting cat",
         ),
         (
             metrics(0.9, (0.8, 0.9), {"verdict": "better", "accuracy": 0.9, "champion_accuracy": 0.8, "images": 90}),
-            "Better than the model in use: 90.0 % against 80.0 % of 90 test pictures right",
+            "Better than the champion: test accuracy 90.0 % against 80.0 % on 90 images",
         ),
         (
             metrics(0.9, (0.8, 0.9), {"verdict": "cannot tell", "accuracy": None}),
-            "90.0 % of 100 test pictures right; whether that is better than the model in use cannot be told",
+            "Test accuracy 90.0 % on 100 images; it cannot be told whether that is better than the champion",
         ),
     ],
 )
@@ -75,14 +75,14 @@ def test_hundred_classes_fit(tmp_path: Path) -> None:
     assert 'class="matrix"' not in text
 
 
-def test_classes_without_a_test_picture_are_said_to_be_unevaluated(tmp_path: Path) -> None:
+def test_classes_without_a_test_image_are_said_to_be_unevaluated(tmp_path: Path) -> None:
     classes = [f"class {number}" for number in range(8)]
     text = drawn_report(tmp_path, classes, 6, champion=False).read_text(encoding="utf-8")
     tested = {classes[label] for label in answers(6, classes, 1).labels}
     missing = [name for name in classes if name not in tested]
     assert 1 < len(missing) < 7
     named = "".join(f"<bdi>{name}</bdi>{', ' if name != missing[-1] else ''}" for name in missing)
-    assert f"Not evaluated, as no test picture shows them: {named}." in text
+    assert f"Not evaluated, as there are no test images: {named}." in text
     rows = re.findall('<th scope="row"><bdi>(class [0-9])</bdi></th><td>([0-9]+)</td>', text)
     assert {name for name, _ in rows} == tested and "0" not in {images for _, images in rows}
     (weakest,) = re.findall("(class [0-9]): recall", text)
@@ -93,7 +93,7 @@ def test_all_right_on_two_images(tmp_path: Path) -> None:
     report = drawn_report(tmp_path, ["cat", "dog"], 2, champion=False, strength=50.0, share=0.0)
     text = report.read_text(encoding="utf-8")
     assert "Fine-tuning did not lower the validation loss: the result is the head-trained model." in text
-    assert "There are no mistakes: every test picture is right." in text
+    assert "There are no mistakes: all predictions are correct." in text
     assert "cannot be promised" in text
 
 

@@ -13,7 +13,7 @@ from headstart.components.core.artifacts.history import Step
 from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.reports.learning_rate import About, judged, write_range_test
+from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test, write_range_test
 from headstart.components.core.training.range_test import HIGHEST, LOWEST, range_test
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.main import app
@@ -46,7 +46,7 @@ def test_range_test_goes_through_the_rates_and_leaves_no_trace() -> None:
         assert start.loss == pytest.approx(step.loss, rel=1e-4)
         assert start.learning_rate == 0
     assert len({start.loss for start, _ in steps}) > 30
-    test = judged(steps)
+    test = analyse_range_test(steps)
     assert test.smoothed[0] == pytest.approx(test.level, rel=1e-2)
     assert test.steepest is not None and 1e-4 < test.steepest <= test.least
     assert 1e-3 < test.suggested <= 3
@@ -77,7 +77,7 @@ DECADES = np.linspace(-7, 1, 100)
 
 
 def test_valley_gives_a_third_of_its_bottom() -> None:
-    test = judged(curve(0.7 - 0.5 * np.exp(-((DECADES + 2) ** 2))))
+    test = analyse_range_test(curve(0.7 - 0.5 * np.exp(-((DECADES + 2) ** 2))))
     assert test.least == pytest.approx(1e-2, rel=0.3)
     assert test.steepest == pytest.approx(10**-2.7, rel=0.3), "where a Gaussian is steepest"
     assert test.suggested == pytest.approx(test.least / 3, rel=0.2)
@@ -86,7 +86,7 @@ def test_valley_gives_a_third_of_its_bottom() -> None:
 
 def test_level_that_ends_in_a_rise_gives_a_third_of_its_end() -> None:
     wobble = 0.002 * np.random.default_rng(1).normal(size=100)
-    test = judged(curve(0.7 + wobble + np.where(DECADES > -3, (DECADES + 3) ** 2, 0)))
+    test = analyse_range_test(curve(0.7 + wobble + np.where(DECADES > -3, (DECADES + 3) ** 2, 0)))
     assert test.steepest is None
     assert 10**-4 < test.least < 10**-2.4
     assert "hardly changes up to a learning rate of" in test.in_words()
@@ -95,12 +95,12 @@ def test_level_that_ends_in_a_rise_gives_a_third_of_its_end() -> None:
 def test_luck_after_divergence_does_not_count() -> None:
     lucky = 0.7 - 0.5 * np.exp(-((DECADES + 2) ** 2)) + np.where(DECADES > -1, 1.0, 0)
     lucky[-8:] = 0.01
-    assert judged(curve(lucky)).least == pytest.approx(1e-2, rel=0.3)
+    assert analyse_range_test(curve(lucky)).least == pytest.approx(1e-2, rel=0.3)
 
 
 def test_table_and_page_have_the_curve(tmp_path: Path) -> None:
-    test = judged(curve(0.7 - 0.5 * np.exp(-((DECADES + 2) ** 2))))
-    write_range_test(tmp_path, test, About("head", 300, 32, 0))
+    test = analyse_range_test(curve(0.7 - 0.5 * np.exp(-((DECADES + 2) ** 2))))
+    write_range_test(tmp_path, test, RangeTestSettings("head", 300, 32, 0))
     with (tmp_path / "learning_rate.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["learning_rate"]) for row in rows] == test.rates.tolist()
