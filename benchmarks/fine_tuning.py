@@ -46,7 +46,7 @@ from headstart.components.core.networks.classifier import build_classifier, to_p
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, recipe_text
+from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, read_recipe_text
 from headstart.components.core.training.batches import PlainBatches
 from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.fit import fit
@@ -229,10 +229,10 @@ def run(args: argparse.Namespace, dataset: Path, known: Path) -> dict[str, dict[
     fixed = {"backbone": args.backbone, "weights": args.weights, "image_size": args.image_size}
     cuts: dict[str, list[str]] = {}
     for way in args.ways:
-        recipe = load_recipe(settings=fixed | settings_of(way)).resolved()
+        recipe = load_recipe(settings=fixed | settings_of(way)).resolve()
         cuts.setdefault(recipe.fine_tuning.unfreeze_from, []).append(way)
     for point, ways in cuts.items():
-        recipe = load_recipe(settings=fixed | {"fine_tuning.unfreeze_from": point}).resolved()
+        recipe = load_recipe(settings=fixed | {"fine_tuning.unfreeze_from": point}).resolve()
         missing = [
             (learn, number, way)
             for learn in args.learn
@@ -245,10 +245,10 @@ def run(args: argparse.Namespace, dataset: Path, known: Path) -> dict[str, dict[
         bench = Bench(dataset, recipe, args.views, args.work)
         for learn, number in dict.fromkeys((learn, number) for learn, number, _ in missing):
             split = Split.of(read_info(dataset).images, learn, number)
-            views = min(args.views, recipe.fine_tuning.views(learn))
+            views = min(args.views, recipe.fine_tuning.count_views(learn))
             results.setdefault(f"{learn}/{number}/head", {}).update(train_head(bench, split, recipe, views))
             for way in [way for *which, way in missing if which == [learn, number] and way != "head"]:
-                tuned = load_recipe(settings=fixed | settings_of(way)).resolved()
+                tuned = load_recipe(settings=fixed | settings_of(way)).resolve()
                 results[f"{learn}/{number}/{way}"] = tune(bench, split, tuned, views)
                 print(learn, number, way or "fast", results[f"{learn}/{number}/{way}"], file=sys.stderr, flush=True)
                 known.write_text(json.dumps(results))
@@ -275,7 +275,7 @@ def main() -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     dataset = things(args.work / f"things-{args.things}", args.things) if args.things else args.dataset
     # A way is what the recipe makes of it.
-    recipe = hashlib.sha256(recipe_text(DEFAULT_RECIPE).encode()).hexdigest()[:8]
+    recipe = hashlib.sha256(read_recipe_text(DEFAULT_RECIPE).encode()).hexdigest()[:8]
     known = f"{read_info(dataset).digest[:12]}-{args.backbone}-{args.image_size}-{args.views}-{recipe}.json"
     results = run(args, dataset, args.work / known)
     for learn in args.learn:

@@ -44,7 +44,7 @@ from headstart.components.train_head.ridge import LinearHead, fit_linear_head, r
 
 def recorded(dataset: Path, weights: str, image_size: int, views: int, path: Path) -> Features:
     """Records a whole dataset's pooled features."""
-    recipe = load_recipe(settings={"weights": weights, "image_size": image_size}).resolved()
+    recipe = load_recipe(settings={"weights": weights, "image_size": image_size}).resolve()
     backbone = get_backbone(recipe.backbone)
     base = build_pretrained_backbone(backbone, recipe.image_size, weights)
     network = build_classifier(base, backbone.preprocessing, recipe.head_shape(), 2, recipe.image_size)

@@ -51,7 +51,7 @@ def fine_tune(
     inputs = TrainingInputs(
         Path(train.path),
         Path(validation.path),
-        load_recipe(recipe, settings).changed(deterministic=deterministic),
+        load_recipe(recipe, settings).override(deterministic=deterministic),
         seed,
         record_uri=record_uri,
         checkpoint_uri=checkpoint_uri,

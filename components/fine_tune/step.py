@@ -49,7 +49,7 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     started = time.monotonic()
     before = read_model_info(head)
     recipe = inputs.recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size})
-    inputs = dataclasses.replace(inputs, recipe=recipe.resolved())
+    inputs = dataclasses.replace(inputs, recipe=recipe.resolve())
 
     from headstart.components.core.training.best_epoch import values_of
     from headstart.components.core.training.fit import NoEpoch
@@ -75,7 +75,7 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     augmentation = inputs.recipe.model_dump(include={"augmentation"})
     info = dataclasses.replace(
         job.describe(metrics, before.seconds + time.monotonic() - started),
-        recipe=before.recipe | augmentation | {job.plan.stage: training.model_dump()},
+        recipe=before.recipe | augmentation | {job.plan.phase: training.model_dump()},
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
     )
@@ -120,7 +120,7 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
         trainable_tensors=len(parts.tail.trainable_variables),
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
-    if not plan.training.views(train_info.images):
+    if not plan.training.count_views(train_info.images):
         parts = end_to_end(parts, plan)
     with compute_or_load_features(parts.front, *folders, plan, inputs.record_uri) as records:
         yield TrainingJob(

@@ -73,7 +73,7 @@ def list_data(
     trainings = [each.load_recipe() for each in compared if each.method != "from_scratch"]
     if recipe:
         trainings.append(
-            load_recipe(recipe, settings).changed(backbone=backbone, weights=weights, image_size=int(image_size))
+            load_recipe(recipe, settings).override(backbone=backbone, weights=weights, image_size=int(image_size))
         )
     needs = step.Needs(
         trainings=trainings,

@@ -47,7 +47,7 @@ def train_from_scratch(
     from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.train_from_scratch import step
 
-    chosen = load_recipe(recipe, settings).changed(
+    chosen = load_recipe(recipe, settings).override(
         backbone=backbone, image_size=image_size, deterministic=deterministic
     )
     inputs = TrainingInputs(

@@ -35,7 +35,7 @@ def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     start_logging()
     start_tensorflow()
     started = time.monotonic()
-    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolved())
+    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolve())
 
     from headstart.components.core.training.feature_predictions import answers
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model
@@ -77,7 +77,7 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
     checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, [train_info.digest, validation_info.digest])
     parts = cut_classifier(network, CONVNET, ALL)
-    if not plan.training.views(train_info.images):
+    if not plan.training.count_views(train_info.images):
         parts = end_to_end(parts, plan)
     with compute_or_load_features(parts.front, *folders, plan) as records:
         yield TrainingJob(

@@ -53,7 +53,7 @@ def train_head(
     from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.train_head import step
 
-    chosen = load_recipe(recipe, settings).changed(
+    chosen = load_recipe(recipe, settings).override(
         backbone=backbone, weights=weights, image_size=image_size, deterministic=deterministic
     )
     inputs = TrainingInputs(

@@ -30,7 +30,7 @@ from headstart.components.core.artifacts.probe import (
 from headstart.components.core.artifacts.thumbnails import Shown, write_pictures
 from headstart.components.core.metrics.calibration import fit_temperature, softmax
 from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
-from headstart.components.core.recipes.recipe import Training
+from headstart.components.core.recipes.recipe import TrainingSettings
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.util.logs import event
 from headstart.components.train_head.label_errors import (
@@ -106,7 +106,7 @@ def probe_data(
     activations: list[NDArray[np.float16]],
     channels: int,
     seed: int,
-    training: Training,
+    training: TrainingSettings,
 ) -> ProbeResult:
     """Finds doubtful labels, the learning curve and a ridge head from the cached features.
 

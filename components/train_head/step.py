@@ -44,7 +44,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
     start_logging()
     start_tensorflow()
     started = time.monotonic()
-    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolved())
+    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolve())
     recipe = inputs.recipe
 
     from headstart.components.core.networks.pretrained_weights import weights_digest
@@ -122,14 +122,14 @@ def prepare_head_job(
     for_tuning = None
     if to_be_tuned:
         tuning = limit_views_to_room(front, *folders, Plan.of(recipe, "fine_tuning", inputs.seed))
-        for_tuning = IntermediateFeatures(front, rest, tuning.training.views(train_info.images))
+        for_tuning = IntermediateFeatures(front, rest, tuning.training.count_views(train_info.images))
     with contextlib.ExitStack() as held:
         records = held.enter_context(
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
         plain = [record.activations[0] for record in records]
         probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
-        if not plan.training.views(train_info.images):
+        if not plan.training.count_views(train_info.images):
             parts = end_to_end(parts, plan)
             records = held.enter_context(compute_or_load_features(parts.front, *folders, plan))
         if _is_linear(recipe):

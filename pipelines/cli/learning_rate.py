@@ -96,7 +96,7 @@ def _find(
     from headstart.components.train_head.step import train_head
     from headstart.pipelines.progress.display import RunDisplay
 
-    recipe = parameters.training().resolved()
+    recipe = parameters.training().resolve()
     with RunDisplay(console, stages=4 if stage == FINE_TUNING else 3) as display, _told(display):
         train, validation = _data(parameters, folder, display)
         inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)

@@ -12,9 +12,9 @@ from headstart.components.core.recipes.recipe import (
     DEFAULT_RECIPE,
     Recipe,
     dump_recipe,
+    list_recipes,
     load_recipe,
-    recipe_names,
-    recipe_values,
+    read_recipe_values,
 )
 from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.version_files import (
@@ -84,7 +84,7 @@ class Parameters(BaseModel):
     )
     recipe: str = Field(
         DEFAULT_RECIPE,
-        description=f"Every hyperparameter: {', '.join(recipe_names())}, or a file; see headstart recipes.",
+        description=f"Every hyperparameter: {', '.join(list_recipes())}, or a file; see headstart recipes.",
     )
     settings: dict[str, Any] = Field(
         {}, description="KEY=VALUE, one key of the recipe, such as head.epochs=5. Give it several times for several."
@@ -172,7 +172,7 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: A value is none that any data could make right.
         """
-        self._check_places(self.training().resolved().weights)
+        self._check_places(self.training().resolve().weights)
         settings = Settings(
             self.labels, self.max_side, self.max_bad_fraction, self.sha256, class_level=self.class_level
         )
@@ -221,7 +221,7 @@ class Parameters(BaseModel):
             HeadstartError: There is no such recipe, or something is wrong with it or the settings.
         """
         recipe = load_recipe(self.recipe, self.settings)
-        return recipe.changed(
+        return recipe.override(
             backbone=self.backbone,
             weights=self.weights,
             image_size=self.image_size,
@@ -230,9 +230,9 @@ class Parameters(BaseModel):
 
     def with_recipe_inside(self) -> "Parameters":
         """The same with the content of a recipe's file in the place of the file, which no pod would find."""
-        if self.recipe in recipe_names():
+        if self.recipe in list_recipes():
             return self
-        return self.model_copy(update={"recipe": dump_recipe(recipe_values(self.recipe))})
+        return self.model_copy(update={"recipe": dump_recipe(read_recipe_values(self.recipe))})
 
     def on_this_machine(self) -> "Parameters":
         """The same with local paths made absolute, for steps that run in folders of their own.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.recipes.variants import METHODS, Variant, check_names, read_variants
+from headstart.components.core.recipes.variants import METHODS, Variant, check_variant_names, read_variants
 from headstart.components.core.util.errors import HeadstartError, unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.pipelines.definitions.parameters import Parameters
@@ -162,5 +162,5 @@ def _crossed(choices: Choices, parameters: Parameters) -> list[Variant]:
         shared = {name: getattr(parameters, name) for name in TRAINING}
         own = {"name": "-".join(parts), "method": method, "recipe": recipe, "backbone": backbone}
         variants.append(Variant.model_validate(shared | own))
-    check_names([each.name for each in variants])
+    check_variant_names([each.name for each in variants])
     return variants

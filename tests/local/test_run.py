@@ -65,7 +65,7 @@ def test_event_files_are_there_for_each_stage(output: Path) -> None:
 def test_recipe_of_the_run_is_complete_and_can_be_given_back(output: Path) -> None:
     recipe = load_recipe(str(output / "recipe.yaml"))
     assert (recipe.backbone, recipe.head.epochs, recipe.fine_tuning.epochs) == ("sketchnet", 3, 1)
-    assert recipe == recipe.resolved()
+    assert recipe == recipe.resolve()
     assert set(yaml.safe_load((output / "recipe.yaml").read_text())) == set(Recipe.model_fields)
 
 

@@ -60,11 +60,11 @@ def test_what_a_run_needs_is_looked_for_in_every_store(bucket: Stored, tmp_path:
     recipe = load_recipe()
     bucket.upload("mine.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(20_000_000))
     bucket.upload("page.h5", b"<!doctype html>")
-    check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("mine.weights.h5"))]))
+    check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("mine.weights.h5"))]))
     with pytest.raises(HeadstartError, match="this is no HDF5 file"):
-        check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("page.h5"))]))
+        check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("page.h5"))]))
     with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*none\.h5"):
-        check_needs(Needs(trainings=[recipe.changed(weights=bucket.uri("none.h5"))]))
+        check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("none.h5"))]))
 
 
 def test_what_is_published_is_looked_into_wherever_it_is(folder: str, tmp_path: Path) -> None:

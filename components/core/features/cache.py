@@ -25,7 +25,7 @@ from headstart.components.core.features.compute import FeatureExtractor, Feature
 from headstart.components.core.networks.identity import drop_layer_names, model_digest
 from headstart.components.core.networks.image_batches import build_augmentation
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.recipes.recipe import AUTO, END_TO_END
+from headstart.components.core.recipes.recipe import AUTO_VIEWS, END_TO_END
 from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in, write_json
 from headstart.components.core.storage.cache import (
     CACHE,
@@ -96,7 +96,7 @@ def compute_or_load_features(
         HeadstartError: If there is no room for the features anywhere, or `uri` is not an address.
     """
     tree = open_tree(uri) if uri else None
-    views = max(1, plan.training.views(read_info(train).images))
+    views = max(1, plan.training.count_views(read_info(train).images))
     wanted = _Extraction([front], [model_digest(front)], plan)
     with_intermediate = None
     if intermediate and intermediate.views == views and (tree or cache_folder(_CACHE_FOLDER)):
@@ -126,8 +126,8 @@ def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan:
         The plan, with fewer views if need be.
     """
     images, validation_images = (read_info(each).images for each in (train, validation))
-    wanted = plan.training.views(images)
-    if plan.training.augmented_views != AUTO:
+    wanted = plan.training.count_views(images)
+    if plan.training.augmented_views != AUTO_VIEWS:
         return plan
     features_size, pixels_size = (math.prod(tensor.shape[1:]) for tensor in (front.output, front.input))
     view_bytes, validation_bytes = images * features_size * _BYTES, validation_images * features_size * _BYTES
@@ -142,7 +142,7 @@ def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan:
         return plan
     event(
         "too_little_room",
-        stage=plan.stage,
+        stage=plan.phase,
         views=views,
         instead_of=wanted,
         bytes=wanted * view_bytes + validation_bytes,

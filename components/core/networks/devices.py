@@ -24,7 +24,7 @@ def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
     found = len(tf.config.list_physical_devices("GPU"))
     if found < accelerators:
         raise HeadstartError(
-            f"{plan.stage} asks for {accelerators} GPU(s), and TensorFlow finds {found or 'none'}; on a CPU it would "
+            f"{plan.phase} asks for {accelerators} GPU(s), and TensorFlow finds {found or 'none'}; on a CPU it would "
             "train for days: use the image headstart-gpu, check the node's driver, or set accelerator_limit to 0"
         )
     keras.utils.set_random_seed(plan.seed)

@@ -1,29 +1,29 @@
-"""How a stage trains."""
+"""Plan of a training phase."""
 
 import dataclasses
 
-from headstart.components.core.recipes.recipe import Augmentation, Recipe, Training
+from headstart.components.core.recipes.recipe import Augmentation, Recipe, TrainingSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How one stage trains.
+    """Hyperparameters and seed of one training phase.
 
     Attributes:
-        stage: ``head``, ``fine_tuning`` or ``from_scratch``: for the log and the curves.
-        training: Its section of the recipe.
-        augmentation: Of its training images.
-        seed: Of everything drawn at random.
-        deterministic: Whether it gives the same weights to the last bit each time.
+        phase: ``head``, ``fine_tuning`` or ``from_scratch``, also its name in the log and in the history.
+        training: Settings of the phase, its section of the recipe.
+        augmentation: Augmentation of the training images.
+        seed: Random seed for initialisation, augmentation and the order of images.
+        deterministic: Whether repeated training gives the same weights to the last bit.
     """
 
-    stage: str
-    training: Training
+    phase: str
+    training: TrainingSettings
     augmentation: Augmentation
     seed: int
     deterministic: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe, stage: str, seed: int) -> "Plan":
-        """The plan of a stage, whose section of the recipe has its name."""
-        return cls(stage, getattr(recipe, stage), recipe.augmentation, seed, recipe.deterministic)
+    def of(cls, recipe: Recipe, phase: str, seed: int) -> "Plan":
+        """The plan of a phase, whose name is that of its section of the recipe."""
+        return cls(phase, getattr(recipe, phase), recipe.augmentation, seed, recipe.deterministic)

@@ -1,6 +1,7 @@
 """Recipes: every hyperparameter of training, read from YAML and checked.
 
-A recipe is laid over `fast`, the default, which names every key; settings of single keys are laid over the recipe.
+The default recipe, `fast`, has every key. Another recipe overrides some of them, and settings of single keys override
+the recipe.
 """
 
 import functools
@@ -18,15 +19,15 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
 
 DEFAULT_RECIPE = "fast"
-AUTO = -1
+AUTO_VIEWS = -1
 END_TO_END = 0
 
 _FOLDER = files("headstart.components.core.recipes")
 
-# Each view costs a pass of every image through the frozen layers. On 2,000 photographs more views than one gained
-# nothing that could be measured; for a few hundred images they cost seconds.
-_VIEWS_IN_ALL = 3_000
-_MOST_VIEWS = 6
+# Each view costs a pass of every image through the frozen layers. On 2,000 photographs, further views gained nothing
+# measurable; for a few hundred images they cost only seconds.
+_TOTAL_VIEWS = 3_000
+_MAX_VIEWS = 6
 
 _PHASES = ("head", "fine_tuning", "from_scratch")
 _DROPPED_IN = "0.1.0"
@@ -45,27 +46,27 @@ class _Strict(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_truth_for_numbers(cls, values: Any) -> Any:
-        # Numbers of other types are fine: all of JSON's come as floats.
+    def _refuse_booleans_for_numbers(cls, values: Any) -> Any:
+        # Numbers of other types are fine: JSON has floats only.
         for name, value in values.items() if isinstance(values, dict) else ():
             if isinstance(value, bool) and name in cls.model_fields and cls.model_fields[name].annotation is not bool:
-                raise ValueError(f"{name} is {value}: it is no yes or no")
+                raise ValueError(f"{name} is {value}: expected a value other than true or false")
         return values
 
 
 class Augmentation(_Strict):
-    """Random views of training images: small changes of the camera, each drawn anew.
+    """Random augmentation of training images: small changes of the camera, drawn for each view.
 
     Attributes:
-        horizontal_flip: Whether half of them are mirrored.
-        rotation: To both sides, in degrees.
-        width_shift: To both sides, as a share of the width.
-        height_shift: Likewise, of the height.
+        horizontal_flip: Whether half of the views are mirrored.
+        rotation: Greatest rotation to both sides, in degrees.
+        width_shift: Greatest horizontal shift to both sides, as a share of the width.
+        height_shift: Greatest vertical shift to both sides, as a share of the height.
         shear: Greatest slope to both sides: pixels of horizontal shift per pixel of height.
-        zoom: Least and greatest change of the side of what is seen; below 0 is nearer.
-        keep_aspect: Whether width and height are zoomed alike.
-        fill: Where new pixels come from, by Keras' names.
-        rand_augment: Strength of RandAugment's two operations (E. Cubuk et al., arXiv:1909.13719) besides; 0: none.
+        zoom: Least and greatest relative change of the visible side; below 0 is nearer.
+        keep_aspect: Whether width and height are zoomed by the same factor.
+        fill: Fill mode of new pixels, by Keras' names.
+        rand_augment: Strength of two additional RandAugment operations (E. Cubuk et al., arXiv:1909.13719); 0: none.
     """
 
     horizontal_flip: bool
@@ -79,31 +80,31 @@ class Augmentation(_Strict):
     rand_augment: Annotated[float, Field(ge=0, le=1)]
 
 
-class Training(_Strict):
-    """How one stage is trained.
+class TrainingSettings(_Strict):
+    """Settings of one training phase.
 
     Attributes:
-        class_weights: ``balanced``: each class counts alike in the loss, however many images it has.
-        augmented_views: Recorded views of each training image: one plain, the others augmented; -1: as many as make
-            about 3,000 in all, 1 to 6, in fine-tuning no more than there is room for; 0: none is recorded, and
-            training passes the whole network, augmented anew.
+        class_weights: ``balanced``: each class counts alike in the loss, however many images it has; ``none``.
+        augmented_views: Cached views of each training image, one plain and the others augmented. -1: as many as make
+            about 3,000 in all, 1 to 6, in fine-tuning no more than there is room for. 0: no views are cached, and
+            training runs end to end through the whole network, augmented anew in each epoch.
         epochs: Passes over the training images.
-        steps_per_epoch: Batches a pass; 0: as many as show every image once.
-        batch_size: Images a step.
-        optimizer: By Keras' names.
+        steps_per_epoch: Batches per pass; 0: as many as show every image once.
+        batch_size: Images per step.
+        optimizer: Optimizer, by Keras' names.
         learning_rate: Peak of the schedule.
-        schedule: ``cosine``: a linear warm-up over a tenth of the steps, then a cosine to 0; ``constant``.
-        weight_decay: Decoupled, and scaled by the learning rate.
+        schedule: ``cosine``: a linear warm-up over a tenth of the steps, then a cosine decay to 0; ``constant``.
+        weight_decay: Decoupled weight decay, scaled by the learning rate.
         label_smoothing: Share of each target that is spread over the classes.
         mixup: Alpha of MixUp (H. Zhang et al., arXiv:1710.09412), end to end only; 0: none.
         patience: Epochs without a lower validation loss after which training stops; 0: it never does.
-        precision: Of training; ``auto``: bfloat16 where it is clearly quicker and hardly less exact, and never if
-            deterministic. The weights stay float32, and so does what the saved model computes in. Recording chooses
-            for itself, like ``auto``.
+        precision: Precision of training. ``auto``: bfloat16 if it is clearly faster and hardly less exact, and never
+            if deterministic. Weights stay float32, and the saved model computes in float32. Feature extraction
+            always chooses like ``auto``.
     """
 
     class_weights: Literal["none", "balanced"]
-    augmented_views: Annotated[int, Field(ge=AUTO)]
+    augmented_views: Annotated[int, Field(ge=AUTO_VIEWS)]
     epochs: Annotated[int, Field(ge=1)]
     steps_per_epoch: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
@@ -117,25 +118,25 @@ class Training(_Strict):
     precision: Literal["float32", "bfloat16", "auto"]
 
     @model_validator(mode="after")
-    def _check(self) -> "Training":
+    def _check_mixup(self) -> "TrainingSettings":
         if self.mixup and self.augmented_views != END_TO_END:
-            raise ValueError("mixup mixes images, which a record has none of; set augmented_views to 0, end to end")
+            raise ValueError("mixup needs images, not cached features; set augmented_views to 0, end to end")
         return self
 
-    def views(self, images: int) -> int:
-        """How many views of each of so many training images to record; 0: train end to end."""
-        if self.augmented_views == AUTO:
-            return max(1, min(_MOST_VIEWS, _VIEWS_IN_ALL // images))
+    def count_views(self, images: int) -> int:
+        """Number of views to cache of each of `images` training images; 0: train end to end."""
+        if self.augmented_views == AUTO_VIEWS:
+            return max(1, min(_MAX_VIEWS, _TOTAL_VIEWS // images))
         return self.augmented_views
 
 
-class HeadTraining(Training):
-    """How the head is built and trained; what is None is the backbone's own.
+class HeadTraining(TrainingSettings):
+    """Shape and training of the head; None stands for the backbone's own value.
 
     Attributes:
-        pooling: See `Head`.
-        hidden_units: See `Head`.
-        dropout: See `Head`.
+        pooling: Pooling of the feature map, see `Head`.
+        hidden_units: Width of a hidden layer, see `Head`.
+        dropout: Dropout before the output layer, see `Head`.
     """
 
     pooling: Literal["average", "flatten"] | None
@@ -143,8 +144,8 @@ class HeadTraining(Training):
     dropout: Share | None
 
 
-class FineTuning(Training):
-    """How the backbone's top layers are trained.
+class FineTuning(TrainingSettings):
+    """Training of the backbone's top layers.
 
     Attributes:
         unfreeze_from: First layer or block that is trained; empty: the backbone's own choice.
@@ -153,12 +154,12 @@ class FineTuning(Training):
     unfreeze_from: str
 
 
-class FromScratch(Training):
-    """How the small convnet is built and trained.
+class FromScratch(TrainingSettings):
+    """Shape and training of the small convnet.
 
     Attributes:
-        scaling: Of its pixels: ``tf``, by Keras' name, to [-1, 1]; ``unit``: pixels / 255.
-        padding: Of its convolutions.
+        scaling: Scaling of its pixels: ``tf``, by Keras' name, to [-1, 1]; ``unit``: pixels / 255.
+        padding: Padding of its convolutions.
         hidden_units: Width of the ReLU layer before the output.
         dropout: Share of the ReLU layer's inputs that is dropped, where the source has it.
     """
@@ -170,21 +171,21 @@ class FromScratch(Training):
 
 
 class Recipe(_Strict):
-    """Every hyperparameter.
+    """All hyperparameters.
 
     Attributes:
-        description: One line for the list of recipes.
-        backbone: A name from the table of backbones.
-        weights: Its pretrained weights: empty for its own, ``none``, a file, or an address.
-        weights_sha256: What the file or what is at the address must have, in hexadecimal; empty: anything.
-        image_size: Side in pixels; 0: the backbone's own.
-        scaling: ``backbone``: the preprocessing that its weights were made with; ``unit``: pixels / 255.
-        augmentation: Of training images, in every stage.
-        head: The stage of the head.
-        fine_tuning: The stage of fine-tuning.
-        from_scratch: The convnet without transfer.
+        description: Description in one line, for the list of recipes.
+        backbone: Name of the backbone, from the table of backbones.
+        weights: Pretrained weights: empty for the backbone's own, ``none``, a file, or an address.
+        weights_sha256: SHA-256 that these weights must have, in hexadecimal; empty: unchecked.
+        image_size: Side of the input in pixels; 0: the backbone's own.
+        scaling: ``backbone``: the preprocessing that the weights were trained with; ``unit``: pixels / 255.
+        augmentation: Augmentation of training images, in every phase.
+        head: Settings of the head's training.
+        fine_tuning: Settings of fine-tuning.
+        from_scratch: Settings of the convnet without transfer.
         deterministic: Whether the same recipe, data and seed give the same weights to the last bit on the same kind
-            of machine, at the price of some speed.
+            of machine, which costs some speed.
     """
 
     description: str = ""
@@ -199,101 +200,101 @@ class Recipe(_Strict):
     from_scratch: FromScratch
     deterministic: bool
 
-    def resolved(self) -> "Recipe":
-        """The same with the backbone's own choices in the place of what is left to it.
+    def resolve(self) -> "Recipe":
+        """Replaces empty values, which stand for the backbone's own, by the backbone's.
 
         Raises:
-            HeadstartError: There is no such backbone, or the image size is too small for it.
+            HeadstartError: If there is no such backbone, or the image size is too small for it.
         """
         backbone = get_backbone(self.backbone)
         own: dict[str, Any] = {
             "image_size": backbone.resolve_image_size(self.image_size),
-            "head": self.head.model_copy(update=_shape(self.head, backbone)),
+            "head": self.head.model_copy(update=_backbone_head(self.head, backbone)),
         }
         if not self.fine_tuning.unfreeze_from:
             own["fine_tuning"] = self.fine_tuning.model_copy(update={"unfreeze_from": backbone.unfreeze_from})
         return self.model_copy(update=own)
 
     def head_shape(self) -> Head:
-        """The shape of the classifier, of a recipe that is `resolved`."""
+        """Shape of the classifier; the recipe has to be resolved."""
         head = self.head
         return Head(head.pooling or "average", head.hidden_units or 0, head.dropout or 0.0)
 
-    def shown(self) -> dict[str, Any]:
-        """Every key as it may be shown to anyone: the weights' address without secrets."""
+    def redact(self) -> dict[str, Any]:
+        """All values, the weights' address without its secrets."""
         return self.model_dump() | {"weights": without_secrets(self.weights)}
 
-    def changed(self, **values: object) -> "Recipe":
-        """The same with other values of top-level keys, but for those that are empty or 0."""
+    def override(self, **values: object) -> "Recipe":
+        """Replaces values of top-level keys; an empty value or 0 keeps the recipe's."""
         return self.model_copy(update={name: value for name, value in values.items() if value})
 
 
-def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
+def list_recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
     return sorted(entry.name.removesuffix(".yaml") for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
 
 
-def recipe_text(recipe: str) -> str:
-    """The YAML of a recipe.
+def read_recipe_text(recipe: str) -> str:
+    """Reads the YAML text of a recipe.
 
     Args:
-        recipe: Name of one that comes with the package, a file that ends in .yaml, or the YAML itself.
+        recipe: Name of a recipe that comes with the package, a file that ends in .yaml, or the YAML itself.
 
     Raises:
-        HeadstartError: There is no such name, or the file cannot be read.
+        HeadstartError: If there is no such recipe, or the file cannot be read.
     """
     if _is_yaml(recipe):
         return recipe
     if recipe.endswith((".yaml", ".yml")):
         return read_user_text(recipe, _named(recipe))
-    if recipe not in recipe_names():
-        hint = did_you_mean(recipe, recipe_names())
+    if recipe not in list_recipes():
+        hint = did_you_mean(recipe, list_recipes())
         raise HeadstartError(f"unknown recipe {recipe!r}; {hint} A file must end in .yaml")
     return (_FOLDER / f"{recipe}.yaml").read_text(encoding="utf-8")
 
 
-def recipe_values(recipe: str) -> dict[str, Any]:
-    """What a recipe says, unchecked, without what it leaves out.
+def read_recipe_values(recipe: str) -> dict[str, Any]:
+    """Reads the values that a recipe names, unchecked.
 
     Args:
-        recipe: What `recipe_text` takes.
+        recipe: Name, file or YAML, see `read_recipe_text`.
 
     Raises:
-        HeadstartError: There is no such recipe, or it is no mapping of keys to values.
+        HeadstartError: If there is no such recipe, or it is not a mapping of keys to values.
     """
-    return parse_yaml_mapping(recipe_text(recipe), _named(recipe), list(Recipe.model_fields))
+    return parse_yaml_mapping(read_recipe_text(recipe), _named(recipe), list(Recipe.model_fields))
 
 
 def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None = None) -> Recipe:
     """Reads and checks a recipe.
 
     Args:
-        recipe: What `recipe_text` takes.
-        settings: Values of single keys, by their dotted names, such as ``head.epochs``.
+        recipe: Name, file or YAML, see `read_recipe_text`.
+        settings: Values of single keys by their dotted names, such as ``head.epochs``.
 
     Raises:
-        HeadstartError: There is no such recipe, or it or the settings have an unknown key or a wrong value; the
-            message names the key and, of an unknown one, the nearest that there is.
+        HeadstartError: If there is no such recipe, or a key is unknown or has a wrong value. The message names the
+            key, and for an unknown one the nearest known key.
     """
-    values = _laid_over(_defaults(), recipe_values(recipe))
+    values = _overlay(_defaults(), read_recipe_values(recipe))
     for key, value in (settings or {}).items():
-        values = _laid_over(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
-    return validate(Recipe, _without_dropped_keys(values, _named(recipe)), _named(recipe), recipe_keys())
+        values = _overlay(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
+    return validate(Recipe, _without_dropped_keys(values, _named(recipe)), _named(recipe), list_recipe_keys())
 
 
 def dump_recipe(recipe: Recipe | Mapping[str, Any]) -> str:
-    """A recipe as YAML, every key in it."""
+    """Formats a recipe as YAML."""
     values = recipe.model_dump() if isinstance(recipe, Recipe) else dict(recipe)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def recipe_keys(model: type[BaseModel] = Recipe) -> list[str]:
-    """The dotted names of all keys, and of the sections that hold them."""
+def list_recipe_keys(model: type[BaseModel] = Recipe) -> list[str]:
+    """Dotted names of all keys, and of the sections that hold them."""
     keys = []
     for name, field in model.model_fields.items():
         keys.append(name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += [f"{name}.{inner}" for inner in recipe_keys(field.annotation)]
+            keys += [f"{name}.{inner}" for inner in list_recipe_keys(field.annotation)]
     return keys
 
 
@@ -307,14 +308,14 @@ def _named(recipe: str) -> str:
 
 @functools.cache
 def _defaults() -> dict[str, Any]:
-    return recipe_values(DEFAULT_RECIPE) | {"description": ""}
+    return read_recipe_values(DEFAULT_RECIPE) | {"description": ""}
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for name, value in above.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _laid_over(merged[name], value) if both else value
+        merged[name] = _overlay(merged[name], value) if both else value
     return merged
 
 
@@ -350,7 +351,8 @@ def _is_number(value: Any, number: float) -> bool:
         return False
 
 
-def _shape(head: HeadTraining, backbone: Backbone) -> dict[str, Any]:
+def _backbone_head(head: HeadTraining, backbone: Backbone) -> dict[str, Any]:
+    """The backbone's values for what the recipe leaves open of the head."""
     return {
         name: getattr(backbone.head, name)
         for name in ("pooling", "hidden_units", "dropout")

@@ -1,4 +1,4 @@
-"""Variants: ways to train on one split, to be laid side by side."""
+"""Variants: ways to train on the same split, to be compared."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from headstart.components.core.util.user_files import validate
 
 Method = Literal["from_scratch", "head", "fine_tuned"]
 METHODS: tuple[Method, ...] = ("from_scratch", "head", "fine_tuned")
-"""A small convnet without transfer; a new head on a frozen backbone; the backbone's top layers trained as well."""
+"""A small convnet without transfer; a new head on a frozen backbone; head and top layers of the backbone."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -21,13 +21,13 @@ class Variant(BaseModel):
     """One way to train.
 
     Attributes:
-        name: What it is called: letters, digits, `.`, `_` and `-`, as folders are called by it.
+        name: Name, also of folders: letters, digits, `.`, `_` and `-`.
         method: One of `METHODS`.
-        recipe: What `load_recipe` takes.
-        settings: Values of single keys of it, by their dotted names.
+        recipe: Name, file or YAML of a recipe, see `load_recipe`.
+        settings: Values of single keys of the recipe by their dotted names.
         backbone: Name of a backbone; empty: the recipe's.
-        weights: Its weights; empty: the recipe's, or else its own.
-        image_size: Side in pixels; 0: the recipe's, or else the backbone's own.
+        weights: Weights of the backbone; empty: the recipe's, or else the backbone's own.
+        image_size: Side of the input in pixels; 0: the recipe's, or else the backbone's own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,41 +50,41 @@ class Variant(BaseModel):
             recipe = load_recipe(self.recipe, self.settings)
         except HeadstartError as error:
             raise HeadstartError(f"variant {self.name!r}: {error}") from None
-        return recipe.changed(backbone=self.backbone, weights=self.weights, image_size=self.image_size)
+        return recipe.override(backbone=self.backbone, weights=self.weights, image_size=self.image_size)
 
 
 DEFAULT_VARIANTS: list[dict[str, Any]] = [{"name": method, "method": method} for method in METHODS]
-"""The three methods by the default recipe."""
+"""The three methods with the default recipe."""
 
 
 def read_variants(values: Any, what: str = "variants") -> list[Variant]:
-    """Reads and checks variants; their recipes are left to `Variant.load_recipe`.
+    """Reads and checks variants, but not their recipes, which `Variant.load_recipe` does.
 
     Args:
-        values: A list of mappings with the fields of `Variant`.
-        what: Names them in messages.
+        values: List of mappings with the fields of `Variant`.
+        what: Name of the list in messages.
 
     Raises:
-        HeadstartError: There are fewer than two, one has an unknown key or a wrong value, or two have one name.
+        HeadstartError: If there are fewer than two, one has an unknown key or a wrong value, or two share a name.
     """
     if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
         raise HeadstartError(f"{what} must be a list of variants, such as: - {{name: small, method: head}}")
     variants = [read_variant(each, f"{what}: number {number}") for number, each in enumerate(values, 1)]
-    check_names([each.name for each in variants], what)
+    check_variant_names([each.name for each in variants], what)
     return variants
 
 
-def check_names(names: Sequence[str], what: str = "variants") -> None:
-    """Refuses names that cannot stand beside one another.
+def check_variant_names(names: Sequence[str], what: str = "variants") -> None:
+    """Checks that variants can be told apart by their names, also as folders.
 
     Args:
-        names: Of variants.
-        what: Names them in messages.
+        names: Names of the variants.
+        what: Name of the list in messages.
 
     Raises:
-        HeadstartError: There are fewer than two, or one cannot be a folder's, or two are the same but for case.
+        HeadstartError: If there are fewer than two, a name cannot be a folder's, or two differ in case only.
     """
-    # KFP fails, without a reason, whoever collects from a loop over nothing.
+    # With an empty list, KFP would fail without a reason in the task that collects the results of the loop.
     if len(names) < 2:
         raise HeadstartError(f"{what}: there {'is' if names else 'are'} {len(names) or 'none'}; comparing takes two")
     for name in names:
@@ -104,11 +104,11 @@ def read_variant(values: dict[str, Any], what: str = "the variant") -> Variant:
     """Reads and checks one variant.
 
     Args:
-        values: The fields of `Variant`.
-        what: Names it in messages.
+        values: Fields of `Variant`.
+        what: Name of the variant in messages.
 
     Raises:
-        HeadstartError: It has an unknown key or a wrong value.
+        HeadstartError: If a key is unknown or a value is wrong.
     """
     named = f" ({values['name']})" if isinstance(values.get("name"), str) else ""
     return validate(Variant, values, f"{what}{named}")

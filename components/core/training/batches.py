@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.networks.tf_data import prefetch
-from headstart.components.core.recipes.recipe import Training
+from headstart.components.core.recipes.recipe import TrainingSettings
 from headstart.components.core.training.class_weights import ClassWeights, image_weights
 
 _PLAIN_BATCH = 256
@@ -52,7 +52,7 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, record: Features, training: Training, units: int, seed: int, weights: ClassWeights = None
+        self, record: Features, training: TrainingSettings, units: int, seed: int, weights: ClassWeights = None
     ) -> None:
         self._record = record
         self._replicas = _replicas()

@@ -57,7 +57,7 @@ class BestEpoch(keras.callbacks.Callback):
         if self.lost:
             return
         done = Epoch(
-            stage=self._plan.stage,
+            stage=self._plan.phase,
             epoch=epoch + 1,
             seconds=time.monotonic() - self._started,
             learning_rate=self._steps.made[-1].learning_rate,
@@ -74,7 +74,7 @@ class BestEpoch(keras.callbacks.Callback):
         elif since == self._plan.training.patience:
             self.model.stop_training = True
         progress(
-            self._plan.stage,
+            self._plan.phase,
             epoch + 1,
             self._plan.training.epochs,
             unit="epochs",
@@ -85,10 +85,10 @@ class BestEpoch(keras.callbacks.Callback):
 
     def _stop(self, what: str) -> None:
         """Ends training; the best epoch so far is the result."""
-        rate = f"{self._plan.stage}.learning_rate ({self._plan.training.learning_rate:g})"
+        rate = f"{self._plan.phase}.learning_rate ({self._plan.training.learning_rate:g})"
         self.lost = f"the loss {what}; lower {rate}"
         self.model.stop_training = True
-        event("training_stopped", stage=self._plan.stage, reason=self.lost)
+        event("training_stopped", stage=self._plan.phase, reason=self.lost)
 
 
 def values_of(variables: list[keras.Variable]) -> Arrays:

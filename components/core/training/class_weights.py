@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.recipes.recipe import Training
+from headstart.components.core.recipes.recipe import TrainingSettings
 
 ClassWeights = dict[int, float] | None
 """By label; None: every image weighs 1."""
 
 
-def class_weights(training: Training, labels: NDArray[np.int64]) -> ClassWeights:
+def class_weights(training: TrainingSettings, labels: NDArray[np.int64]) -> ClassWeights:
     """Weights under which each class that has images counts alike, 1 on average over the images; None for none.
 
     Args:

@@ -53,7 +53,7 @@ def fit(
     training, units = plan.training, tail.output.shape[-1]
     weights = class_weights(training, train.labels)
     if training.batch_size > train.images:
-        event("batch_of_all_images", stage=plan.stage, batch_size=training.batch_size, images=train.images)
+        event("batch_of_all_images", stage=plan.phase, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
     batches = TrainingBatches(train, training, units, plan.seed, weights)
     total = len(batches) * training.epochs
@@ -71,7 +71,7 @@ def fit(
                 epochs=training.epochs,
                 initial_epoch=len(keeper.epochs),
                 validation_data=stream(PlainBatches(validation, units, weights)),
-                callbacks=[steps, keeper, *savers, InputWaitLogger(plan.stage, batches)],
+                callbacks=[steps, keeper, *savers, InputWaitLogger(plan.phase, batches)],
                 shuffle=False,
                 verbose=0,
             )
@@ -80,7 +80,7 @@ def fit(
         compile_classifier(tail)
     assign(tail.trainable_variables, keeper.weights)
     if not keeper.epochs:
-        raise NoEpoch(f"{plan.stage}: {keeper.lost}")
+        raise NoEpoch(f"{plan.phase}: {keeper.lost}")
     return keeper.epochs
 
 

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 import keras
 
-from headstart.components.core.recipes.recipe import Training
+from headstart.components.core.recipes.recipe import TrainingSettings
 
 _OPTIMIZERS = {
     "adamw": keras.optimizers.AdamW,
@@ -18,7 +18,9 @@ _WARMUP_SHARE = 0.1
 Schedule: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
-def build_optimizer(training: Training, steps: int, schedule: Schedule | None = None) -> keras.optimizers.Optimizer:
+def build_optimizer(
+    training: TrainingSettings, steps: int, schedule: Schedule | None = None
+) -> keras.optimizers.Optimizer:
     """Builds the optimizer of a training phase.
 
     Args:
@@ -32,7 +34,7 @@ def build_optimizer(training: Training, steps: int, schedule: Schedule | None = 
     )
 
 
-def schedule_of(training: Training, steps: int) -> Schedule:
+def schedule_of(training: TrainingSettings, steps: int) -> Schedule:
     """The schedule of a stage's learning rate; a cosine of less than five steps has no warm-up to spend one on.
 
     Args:

@@ -69,7 +69,7 @@ def range_test(tail: keras.Model, train: Features, plan: Plan, steps: int = 100)
             made.append(noted.made)
     found = [pair for pair in zip(*made, strict=False) if math.isfinite(pair[1].loss)]
     if len(found) < 2:
-        raise HeadstartError(f"{plan.stage}: the loss is not finite at the lowest rate, {LOWEST:g}; look at the data")
+        raise HeadstartError(f"{plan.phase}: the loss is not finite at the lowest rate, {LOWEST:g}; look at the data")
     return found
 
 

@@ -34,7 +34,7 @@ def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequen
         "datasets": list(datasets),
         "versions": library_versions(),
     }
-    return Checkpoint(uri, plan.stage, work)
+    return Checkpoint(uri, plan.phase, work)
 
 
 class Saver(keras.callbacks.Callback):

@@ -60,11 +60,11 @@ class TrainingJob:
         """
         recipe = self.inputs.recipe
         return ModelInfo(
-            stage=self.plan.stage,
+            stage=self.plan.phase,
             classes=self.train_info.classes,
             image_size=recipe.image_size,
             backbone=self.backbone,
-            recipe=recipe.shown(),
+            recipe=recipe.redact(),
             dataset={"train": self.train_info.digest, "validation": self.validation_info.digest},
             metrics=metrics,
             versions=library_versions(),

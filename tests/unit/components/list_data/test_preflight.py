@@ -25,7 +25,7 @@ NOWHERE = ["/no/such/pictures"]
 
 
 def trained_with(weights: str, backbone: str = "sketchnet") -> Recipe:
-    return load_recipe().changed(backbone=backbone, weights=weights)
+    return load_recipe().override(backbone=backbone, weights=weights)
 
 
 @pytest.fixture

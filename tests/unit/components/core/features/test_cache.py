@@ -330,14 +330,14 @@ def test_views_are_as_many_as_there_is_room_for(
     assert limit_views_to_room(huge, *data, PLAN) == PLAN, "who asks for so many gets them, or an error"
     assert not logged.messages
     none = limit_views_to_room(huge, *data, open_plan)
-    assert none.training.views(80) == 0
+    assert none.training.count_views(80) == 0
     assert "event=too_little_room stage=head views=0 instead_of=6" in logged.messages[-1]
     # Of activations, 128 numbers an image, 80 in training and 20 in validation: three views and a half.
     monkeypatch.setattr(cache, "memory", lambda: 2 * 2 * 128 * (280 + 20))
-    assert limit_views_to_room(small, *data, open_plan).training.views(80) == 3
+    assert limit_views_to_room(small, *data, open_plan).training.count_views(80) == 3
     with compute_or_load_features(small, *data, open_plan):
         pass
     assert limit_views_to_room(small, *data, open_plan) == open_plan, "all six are there already"
     full = shutil.disk_usage(folder)._replace(free=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
-    assert limit_views_to_room(front_of(40), *data, open_plan).training.views(80) == 1, "pixels would be more"
+    assert limit_views_to_room(front_of(40), *data, open_plan).training.count_views(80) == 1, "pixels would be more"

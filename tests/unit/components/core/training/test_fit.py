@@ -335,8 +335,8 @@ def test_restored_training_goes_on_from_the_same_weights_and_optimizer() -> None
 
 @pytest.mark.parametrize(("images", "views"), [(100, 6), (1_000, 3), (2_000, 1), (100_000, 1)])
 def test_few_images_are_seen_in_more_views(images: int, views: int) -> None:
-    assert planned(augmented_views=-1).training.views(images) == views
-    assert planned(augmented_views=4).training.views(images) == 4
+    assert planned(augmented_views=-1).training.count_views(images) == views
+    assert planned(augmented_views=4).training.count_views(images) == 4
 
 
 def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better() -> None:
