@@ -4,8 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from headstart.components.core.registry.registry import INFERENCE_SERVICE
 from headstart.components.core.registry.version_files import SAVED_MODELS
+from headstart.components.core.registry.versions import INFERENCE_SERVICE
 from headstart.components.core.storage.stores import is_remote
 
 _LONGEST_NAME = 40

@@ -25,15 +25,13 @@ from headstart.components.core.artifacts.predictions import PREDICTIONS, Predict
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.registry import (
-    EVALUATION,
-    MODEL_FOLDER,
     Outcome,
-    champion,
     check_classes,
     publish_folder,
-    version_of,
+    read_champion,
 )
 from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
+from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER, list_files, name_version
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.storage.stores import open_tree
@@ -95,7 +93,7 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         version = Path(folder) / "version"
         build_version(inputs, version)
-        address = f"{tree.address}/{version_of(version)}"
+        address = f"{tree.address}/{name_version(list_files(version))}"
         write_inference_service(version, address)
         if card:
             card.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +109,7 @@ def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
         raise HeadstartError(f"{decision} says {verdict!r}; leave it out to publish the model all the same")
     models = read_models(evaluation)["models"]
     compared = models[IN_USE]["sha256"] if IN_USE in models else ""
-    in_use = champion(uri)
+    in_use = read_champion(uri)
     if in_use is None:
         # It was compared with nothing, or with a model that was never published here.
         return ""

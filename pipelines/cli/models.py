@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.versions import Version, VersionFacts
 from headstart.components.core.util.printable import visible
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ _SECONDS = 19
 @app.command(name="list")
 def list_models(uri: Uri, as_json: AsJson = False) -> None:
     """Lists every version that is published, and marks the one in use."""
-    found = registry.listing(uri)
+    found = registry.list_versions(uri)
     console = Console()
     if as_json or not console.is_terminal:
         rows = [_without_files(each) for each in found.versions]
@@ -52,7 +53,7 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
 @app.command()
 def show(uri: Uri, as_json: AsJson = False) -> None:
     """Shows the version in use, and every one that was before it."""
-    in_use = registry.champion(uri)
+    in_use = registry.read_champion(uri)
     console = Console()
     if as_json or not console.is_terminal:
         _show_json(dataclasses.asdict(in_use) if in_use else None)
@@ -81,7 +82,7 @@ def rollback(
     ] = "",
 ) -> None:
     """Puts an earlier version back in use."""
-    in_use = registry.rollback(uri, version)
+    in_use = registry.roll_back(uri, version)
     typer.echo(f"{in_use.version.version} is in use in the place of {in_use.history[-1].replaced}: {in_use.address}")
 
 
@@ -89,7 +90,7 @@ _FACTS = ("accuracy", "95 % interval", "images", "data", "run")
 _DIGEST_LETTERS = 12
 
 
-def _facts(facts: registry.Facts) -> tuple[str, ...]:
+def _facts(facts: VersionFacts) -> tuple[str, ...]:
     low, high = facts.accuracy_interval
     data = facts.data.get("train", "-")[:_DIGEST_LETTERS]
     return f"{facts.accuracy:.3f}", f"{low:.3f} to {high:.3f}", f"{facts.images:,}", data, facts.run or "-"
@@ -106,7 +107,7 @@ def _when(moment: str) -> str:
     return moment[:_SECONDS].replace("T", " ")
 
 
-def _without_files(version: registry.Version) -> dict[str, Any]:
+def _without_files(version: Version) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(version).items() if key != "files"}
 
 

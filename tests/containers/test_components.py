@@ -22,7 +22,7 @@ from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
 from headstart.components.core.artifacts.dataset import read_info
 from headstart.components.core.artifacts.model import read_model_info
-from headstart.components.core.registry.registry import PUBLISHED, champion
+from headstart.components.core.registry.registry import PUBLISHED, read_champion
 from headstart.components.core.registry.version_files import FORMS
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
@@ -144,7 +144,7 @@ def is_comparison(outputs: Path) -> None:
 def is_published(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
     assert made["parameterValues"] == {"Output": PUBLISHED}
-    in_use = champion(str(outputs.parents[1] / "models"))
+    in_use = read_champion(str(outputs.parents[1] / "models"))
     assert in_use is not None
     assert {"saved_model", "litert", "onnx"} <= {path.name for path in Path(in_use.address).iterdir()}
     card = (outputs / "card").read_text(encoding="utf-8")

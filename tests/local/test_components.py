@@ -158,7 +158,7 @@ def test_evaluate_model_with_validation_and_champion_and_what_comes_after_it(
     decision = json.loads(output(root, "compare-models/decision").read_text())
     assert (decision["verdict"], decision["comparison"]["images"]) == ("cannot tell", 20)
     assert output(root, "compare-models/summary").read_text().startswith("# Cannot tell")
-    in_use = registry.champion(str(uri))
+    in_use = registry.read_champion(str(uri))
     assert in_use is not None and in_use.history[-1].facts.run == "a test"
     assert output(root, "publish-model/card").read_text() == Path(in_use.address, "model_card.md").read_text()
 

@@ -7,7 +7,7 @@ from support.commands import headstart
 from support.published import version_folder
 from support.retraining import FEW, MORE, QUICK, Drawn, deal, draw
 
-from headstart.components.core.registry.registry import Champion, champion, listing, publish_folder
+from headstart.components.core.registry.registry import Champion, list_versions, publish_folder, read_champion
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def run(data: Path, uri: Path, *options: str) -> tuple[Champion, str]:
     """Runs and publishes; returns what is in use then, and what was shown."""
     done = headstart("run", "--data", data, *QUICK, "--output", uri.parent / "out", "--publish", uri, *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = champion(str(uri))
+    found = read_champion(str(uri))
     assert found is not None
     return found, done.stdout
 
@@ -30,7 +30,7 @@ def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) ->
     refused = headstart("run", "--data", few, *QUICK, "--output", tmp_path / "out", "--publish", uri)
     assert refused.returncode == 0, refused.stdout + refused.stderr
     assert "verdict cannot tell: accuracy" in refused.stdout and "publish-model skipped" in refused.stdout
-    assert champion(str(uri)) is None
+    assert read_champion(str(uri)) is None
 
     first, shown = run(few, uri, "--min-accuracy", "0")
     assert f"in use  {first.address}" in shown
@@ -46,7 +46,7 @@ def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) ->
     assert "verdict worse" in shown
     assert "publish-model skipped" in shown
     assert (uri / "champion.json").read_bytes() == before
-    assert len(listing(str(uri)).versions) == 2
+    assert len(list_versions(str(uri)).versions) == 2
 
 
 def test_other_classes_than_those_in_use_are_refused_before_training(drawn: Drawn, tmp_path: Path) -> None:

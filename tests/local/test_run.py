@@ -24,7 +24,7 @@ from support.commands import QUICK, headstart
 from support.servers import serving
 
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
-from headstart.components.core.registry.registry import champion
+from headstart.components.core.registry.registry import read_champion
 from headstart.components.core.storage.cache import CACHE
 from headstart.pipelines.progress.events import Measured, parse
 
@@ -240,7 +240,7 @@ def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(pictures: Path,
 def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:
     done = headstart("publish", output, tmp_path / "models")
     assert done.returncode == 0, done.stdout + done.stderr
-    in_use = champion(str(tmp_path / "models"))
+    in_use = read_champion(str(tmp_path / "models"))
     assert in_use is not None and f"{in_use.version.version} is in use: {in_use.address}" in done.stdout
     assert "headstart run --data" in in_use.history[-1].facts.run
 

@@ -14,6 +14,7 @@ from support.stores import Stored, remove_file
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED, ROLLED_BACK, UNCHANGED
+from headstart.components.core.registry.versions import list_files, name_version
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 
@@ -31,13 +32,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_versions_follow_each_other(folder: str, models: list[Path]) -> None:
-    assert registry.champion(folder) is None
-    assert registry.listing(folder).versions == []
+    assert registry.read_champion(folder) is None
+    assert registry.list_versions(folder).versions == []
     first = registry.publish_folder(models[0], folder, "monday", instead_of="")
     assert (first.status, first.replaced) == (PUBLISHED, "")
     second = registry.publish_folder(models[1], folder, "tuesday", instead_of=first.version)
     assert (second.status, second.replaced) == (PUBLISHED, first.version)
-    champion = registry.champion(folder)
+    champion = registry.read_champion(folder)
     assert champion is not None
     assert champion.address == second.address == f"{folder}/{second.version}"
     assert [(each.version, each.how, each.replaced, each.facts.run) for each in champion.history] == [
@@ -47,7 +48,7 @@ def test_versions_follow_each_other(folder: str, models: list[Path]) -> None:
     facts = champion.version.facts
     assert facts.data == {"train": "train1", "validation": "validation1", "test": "test"}
     assert (facts.images, facts.accuracy, facts.accuracy_interval) == (200, 0.9, (0.85, 0.94))
-    assert [each.version for each in registry.listing(folder).versions] == [first.version, second.version]
+    assert [each.version for each in registry.list_versions(folder).versions] == [first.version, second.version]
     for path in (path for path in models[1].rglob("*") if path.is_file()):
         name = path.relative_to(models[1]).as_posix()
         assert open_tree(champion.address).read(name)[0] == path.read_bytes()
@@ -92,29 +93,29 @@ def test_a_model_that_was_in_use_comes_back_without_being_written(disk: str, mod
 
 def test_rollback_goes_back_step_by_step(disk: str, models: list[Path]) -> None:
     names = [registry.publish_folder(model, disk).version for model in models[:3]]
-    assert registry.rollback(disk).version.version == names[1]
-    assert registry.rollback(disk).version.version == names[0]
+    assert registry.roll_back(disk).version.version == names[1]
+    assert registry.roll_back(disk).version.version == names[0]
     with pytest.raises(HeadstartError, match=rf"{names[0]} is the first version at .*; name one to go to"):
-        registry.rollback(disk)
-    assert registry.rollback(disk, names[2]).version.version == names[2]
-    champion = registry.champion(disk)
+        registry.roll_back(disk)
+    assert registry.roll_back(disk, names[2]).version.version == names[2]
+    champion = registry.read_champion(disk)
     assert champion is not None
     assert [each.version for each in champion.history] == [*names, names[1], names[0], names[2]]
     assert [each.how for each in champion.history] == [PUBLISHED] * 3 + [ROLLED_BACK] * 3
     with pytest.raises(HeadstartError, match=r"is in use at .* already"):
-        registry.rollback(disk, names[2])
+        registry.roll_back(disk, names[2])
     with pytest.raises(HeadstartError, match=r"there is no version 'none' at .*; see headstart models list /"):
-        registry.rollback(disk, "none")
+        registry.roll_back(disk, "none")
 
 
 def test_whoever_compared_with_another_champion_is_overtaken(disk: str, models: list[Path]) -> None:
     first = registry.publish_folder(models[0], disk, instead_of="")
     late = registry.publish_folder(models[1], disk, instead_of="")
     assert (late.status, late.replaced) == (OVERTAKEN, first.version)
-    champion = registry.champion(disk)
+    champion = registry.read_champion(disk)
     assert champion is not None
     assert champion.version.version == first.version
-    assert {each.version for each in registry.listing(disk).versions} == {first.version, late.version}
+    assert {each.version for each in registry.list_versions(disk).versions} == {first.version, late.version}
 
 
 def test_of_publications_at_once_one_wins_and_the_others_say_so(folder: str, models: list[Path]) -> None:
@@ -128,11 +129,11 @@ def test_of_publications_at_once_one_wins_and_the_others_say_so(folder: str, mod
         outcomes = [*pool.map(publish, models)]
     (winner,) = [each.version for each in outcomes if each.status == PUBLISHED]
     assert all(each.status == OVERTAKEN and each.replaced == winner for each in outcomes if each.version != winner)
-    champion = registry.champion(folder)
+    champion = registry.read_champion(folder)
     assert champion is not None
     assert champion.version.version == winner
-    assert {each.version for each in registry.listing(folder).versions} == {each.version for each in outcomes}
-    for version in registry.listing(folder).versions:
+    assert {each.version for each in registry.list_versions(folder).versions} == {each.version for each in outcomes}
+    for version in registry.list_versions(folder).versions:
         check_version(folder, version)
 
 
@@ -140,20 +141,20 @@ def test_the_same_model_published_at_once_is_one_version(folder: str, models: li
     with ThreadPoolExecutor(3) as pool:
         outcomes = [*pool.map(lambda _: registry.publish_folder(models[0], folder), range(3))]
     assert len({each.version for each in outcomes}) == 1
-    (version,) = registry.listing(folder).versions
+    (version,) = registry.list_versions(folder).versions
     check_version(folder, version)
 
 
 def test_what_a_killed_publication_left_is_no_version_and_is_finished(folder: str, models: list[Path]) -> None:
-    name = registry.version_of(models[0])
+    name = name_version(list_files(models[0]))
     tree = open_tree(folder)
     tree.write(f"{name}/model/model.keras", b"half")
     tree.write(f"{name}/evaluation/metrics.json", models[0] / "evaluation" / "metrics.json")
-    assert registry.listing(folder).versions == []
+    assert registry.list_versions(folder).versions == []
     with pytest.raises(HeadstartError, match="nothing is published"):
-        registry.rollback(folder, name)
+        registry.roll_back(folder, name)
     registry.publish_folder(models[0], folder)
-    (version,) = registry.listing(folder).versions
+    (version,) = registry.list_versions(folder).versions
     assert version.version == name
     check_version(folder, version)
 
@@ -164,10 +165,10 @@ def test_damaged_version_is_told_and_published_anew(disk: str, models: list[Path
     registry.publish_folder(models[1], disk)
     tree, name = open_tree(disk), f"{first.version}/model/model.keras"
     remove_file(tree, name) if damage == "missing" else tree.write(name, b"other")
-    (version, _) = registry.listing(disk).versions
+    (version, _) = registry.list_versions(disk).versions
     said = rf"^version {first.version} at .* is damaged: model/model.keras is .*; publish the model again"
     with pytest.raises(HeadstartError, match=said):
-        registry.rollback(disk)
+        registry.roll_back(disk)
     outcome = registry.publish_folder(models[0], disk)
     assert (outcome.status, outcome.version) == (PUBLISHED, first.version)
     check_version(disk, version)
@@ -188,9 +189,9 @@ def test_damaged_version_is_told_and_published_anew(disk: str, models: list[Path
 def test_foreign_champion_is_left_alone(tmp_path: Path, models: list[Path], content: bytes, said: str) -> None:
     (tmp_path / "champion.json").write_bytes(content)
     for attempt in (
-        lambda: registry.champion(str(tmp_path)),
+        lambda: registry.read_champion(str(tmp_path)),
         lambda: registry.publish_folder(models[0], str(tmp_path)),
-        lambda: registry.rollback(str(tmp_path)),
+        lambda: registry.roll_back(str(tmp_path)),
     ):
         with pytest.raises(HeadstartError, match=said):
             attempt()
@@ -202,7 +203,7 @@ def test_foreign_champion_is_left_alone(tmp_path: Path, models: list[Path], cont
     [
         (None, "version.json is missing"),
         (b"GIF89a", "version.json is damaged"),
-        (b"of another", "version.json speaks of version"),
+        (b"of another", "version.json is of version"),
     ],
 )
 def test_damaged_version_in_use_is_told_hides_no_other_and_is_mended(
@@ -215,15 +216,15 @@ def test_damaged_version_in_use_is_told_hides_no_other_and_is_mended(
     remove_file(tree, name) if content is None else tree.write(name, content)
     told = rf"^version {second} at .* is damaged: {said}.*; publish the model again, or roll back"
     with pytest.raises(HeadstartError, match=told):
-        registry.champion(disk)
-    listing = registry.listing(disk)
+        registry.read_champion(disk)
+    listing = registry.list_versions(disk)
     assert (listing.in_use, list(listing.damaged)) == (second, [second])
     assert [each.version for each in listing.versions] == [first]
-    assert registry.rollback(disk, first).version.version == first
+    assert registry.roll_back(disk, first).version.version == first
     with pytest.raises(HeadstartError, match=told):
-        registry.rollback(disk, second)
+        registry.roll_back(disk, second)
     assert registry.publish_folder(models[1], disk).version == second
-    assert registry.listing(disk).damaged == {}
+    assert registry.list_versions(disk).damaged == {}
 
 
 def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models: list[Path]) -> None:
@@ -241,7 +242,7 @@ def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models:
     (altered / "model" / "model.keras").write_bytes(b"other")
     with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):
         registry.publish_folder(altered, uri)
-    assert len(registry.listing(uri).versions) == 1
+    assert len(registry.list_versions(uri).versions) == 1
 
 
 def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: list[Path]) -> None:
@@ -257,7 +258,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: l
     (uri / name / "version.json").write_text(json.dumps(manifest))
     registry.publish_folder(models[1], str(uri))
     with pytest.raises(HeadstartError, match="is no name of a file"):
-        registry.rollback(str(uri), name)
+        registry.roll_back(str(uri), name)
 
 
 def test_switch_whose_answer_was_lost_and_that_was_then_replaced_counts(gcs: Stored, models: list[Path]) -> None:
@@ -281,6 +282,6 @@ def test_switch_whose_answer_was_lost_and_that_was_then_replaced_counts(gcs: Sto
     # What is read back first has been written already, on the condition that it was not there.
     outcome = registry.publish_folder(models[1], uri)
     assert (outcome.status, outcome.version) == (PUBLISHED, name)
-    champion = registry.champion(uri)
+    champion = registry.read_champion(uri)
     assert champion is not None
     assert [each.version for each in champion.history][1:] == [name, champion.version.version]

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.components.core.artifacts.evaluation import FORMAT, METRICS
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.model import MODEL, SEEN, ModelInfo, write_model_info
-from headstart.components.core.registry.registry import Version
+from headstart.components.core.registry.versions import Version
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 

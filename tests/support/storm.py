@@ -142,7 +142,7 @@ def storm(
             known = _check(uri, known, said, tally)
     if proxy:
         proxy.spoil([])
-    tally.versions, tally.changes = len(registry.listing(uri).versions), len(known)
+    tally.versions, tally.changes = len(registry.list_versions(uri).versions), len(known)
     return tally
 
 
@@ -171,10 +171,10 @@ def _publish(order: dict[str, Any]) -> None:
 
 def _check(uri: str, known: list[registry.Change], said: list[dict[str, str]], tally: Tally) -> list[registry.Change]:
     """Looks at everything that is there, and returns the history."""
-    versions = {version.version: version for version in registry.listing(uri).versions}
+    versions = {version.version: version for version in registry.list_versions(uri).versions}
     for version in versions.values():
         _must_hold(lambda version=version: check_version(uri, version), tally)  # type: ignore[misc]
-    found = registry.champion(uri)
+    found = registry.read_champion(uri)
     history = found.history if found else []
     if history[: len(known)] != known:
         tally.broken.append("a change is no longer in the history")
@@ -205,7 +205,7 @@ def _reading(uri: str, tally: Tally) -> Iterator[None]:
     done = threading.Event()
 
     def look() -> None:
-        found = registry.champion(uri)
+        found = registry.read_champion(uri)
         if found:
             check_version(uri, found.version)
             tally.reads += 1

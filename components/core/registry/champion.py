@@ -8,6 +8,8 @@ from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.keras_file import read_network
 from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_in_use, read_model_info
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.verification import verify_copies
+from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.storage.stores.folder import local_folder
 from headstart.components.core.util.errors import HeadstartError
@@ -34,7 +36,7 @@ def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | N
         HeadstartError: If what is published or the model cannot be read, was changed since it was published, cannot
             be loaded, or has other classes.
     """
-    found = registry.champion(publish_uri) if publish_uri else None
+    found = registry.read_champion(publish_uri) if publish_uri else None
     address = found.model if found else champion
     if not address:
         return ""
@@ -77,6 +79,6 @@ def published_files(address: str, files: list[str]) -> Iterator[Path]:
     place = address.rstrip("/") if is_remote(address) else str(expand_home(address).absolute())
     with local_folder(place, files) as folder:
         version, _, part = place.rpartition("/")
-        if part in (registry.MODEL_FOLDER, registry.EVALUATION):
-            registry.check_published(version, {f"{part}/{name}": folder / name for name in files})
+        if part in (MODEL_FOLDER, EVALUATION):
+            verify_copies(version, {f"{part}/{name}": folder / name for name in files})
         yield folder

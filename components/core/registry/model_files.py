@@ -9,12 +9,10 @@ from headstart.components.core.artifacts.evaluation import METRICS, MODELS
 from headstart.components.core.artifacts.model import MANIFEST
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.champion import published_files, published_model
+from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
 from headstart.components.core.storage.stores import NotFound, is_remote, is_web, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
-
-_MODEL_FOLDER = "model"
-_EVALUATION_FOLDER = "evaluation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +43,7 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
     place = address.rstrip("/") if is_remote(address) else str(expand_home(address.removeprefix("file://")))
     place = _champion_address(place) or place
     with contextlib.ExitStack() as stack:
-        for folder, beside in ((place, ""), (f"{place}/{_MODEL_FOLDER}", f"{place}/{_EVALUATION_FOLDER}")):
+        for folder, beside in ((place, ""), (f"{place}/{MODEL_FOLDER}", f"{place}/{EVALUATION}")):
             if _exists(folder, MANIFEST):
                 model = stack.enter_context(published_model(folder))
                 evaluated = beside and _exists(beside, METRICS)
@@ -53,7 +51,7 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
                 yield ModelFiles(model, evaluation)
                 return
     raise HeadstartError(
-        f"{what} {without_secrets(address)!r}: there is no {MANIFEST}, no {_MODEL_FOLDER}/{MANIFEST} and no "
+        f"{what} {without_secrets(address)!r}: there is no {MANIFEST}, no {MODEL_FOLDER}/{MANIFEST} and no "
         "published model; pass a model's folder, the output folder of a run, or where models are published"
     )
 
@@ -63,7 +61,7 @@ def _champion_address(place: str) -> str:
     # A web server has no folders that could be listed.
     if is_web(place):
         return ""
-    found = registry.champion(place)
+    found = registry.read_champion(place)
     return found.address if found else ""
 
 

@@ -34,7 +34,7 @@ from headstart.components.core.images.decoding import MAX_PIXELS
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.model_files import download_model
-from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, champion
+from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, read_champion
 from headstart.components.core.registry.version_files import SAVED_MODEL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.step import Inputs as Evaluated
@@ -362,7 +362,7 @@ def published(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) -> None:
     uri, outcome = published
-    in_use = champion(str(uri))
+    in_use = read_champion(str(uri))
     assert in_use is not None and outcome.status == PUBLISHED and in_use.version.version == outcome.version
     check_version(str(uri), in_use.version)
     version = uri / outcome.version

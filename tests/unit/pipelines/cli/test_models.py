@@ -38,7 +38,7 @@ def test_programs_get_json(uri: str) -> None:
 def test_a_terminal_gets_a_table(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    first, second = (each.version for each in registry.listing(uri).versions)
+    first, second = (each.version for each in registry.list_versions(uri).versions)
     listed = models("list", uri).output
     assert listed.index(second) < listed.index("yes") < listed.index(first)
     assert "0.850 to 0.940" in listed
@@ -48,7 +48,7 @@ def test_a_terminal_gets_a_table(uri: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_damaged_version_is_one_row_among_the_others(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (each.version for each in registry.listing(uri).versions)
+    first, second = (each.version for each in registry.list_versions(uri).versions)
     Path(uri, second, "version.json").unlink()
     whole, damaged = json.loads(models("list", uri).output)
     assert (whole["version"], whole["in_use"]) == (first, False)
@@ -62,7 +62,7 @@ def test_a_damaged_version_is_one_row_among_the_others(uri: str, monkeypatch: py
 
 
 def test_rollback_says_what_it_did(uri: str) -> None:
-    first, second = (each.version for each in registry.listing(uri).versions)
+    first, second = (each.version for each in registry.list_versions(uri).versions)
     assert models("rollback", uri).output == f"{first} is in use in the place of {second}: {uri}/{first}\n"
     assert models("rollback", uri, second).output == f"{second} is in use in the place of {first}: {uri}/{second}\n"
 
