@@ -1,7 +1,7 @@
-"""Forms of a model for other runtimes: LiteRT, with weights and activations of 32 or of 8 bits, and ONNX.
+"""Export for other runtimes: LiteRT, with weights and activations of 32 or of 8 bits, and ONNX.
 
-Each takes pixels that are resized already, float32 (n, size, size, 3), upright RGB 0-255, and gives one probability
-per class, float32 (n, classes), scaled by the temperature of the calibration.
+Each format takes resized pixels, float32 (n, size, size, 3), upright RGB 0-255. It returns one probability per class,
+float32 (n, classes), with temperature scaling.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from headstart.components.core.util.resources import cores
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
 
 _CALIBRATION_IMAGES = 200
-"""Training images that show the converter which values activations take; a hundred or two are usual."""
+"""Training images from which the converter learns the range of activations; 100 to 200 are usual."""
 
 _BATCH = 32
 
@@ -40,12 +40,12 @@ Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """A form of the model, and how far it says the same.
+    """An exported format of the model and its agreement with the evaluation.
 
     Attributes:
-        file: Where it lies in the version's folder.
-        size: Of the file in bytes.
-        agreement: With the evaluation.
+        file: Path within the version's folder.
+        size: Size of the file in bytes.
+        agreement: Agreement of its predictions with the evaluation.
     """
 
     file: str
@@ -54,37 +54,43 @@ class Export:
 
 
 def check_exports(names: Sequence[str], train: Path | None) -> None:
-    """Refuses what cannot be exported, before any work.
+    """Checks early that all formats can be exported.
 
     Args:
-        names: Forms that are wanted.
-        train: Training images; None where there are none.
+        names: Names of the formats.
+        train: Dataset artifact of training images; None: none.
 
     Raises:
-        HeadstartError: A name is unknown, its packages are not installed, or it lacks training images.
+        HeadstartError: If a name is unknown, its packages are not installed, or it lacks training images.
     """
     check_installed(names)
     if LITERT_INT8 in names and not (train and read_info(train).images):
-        raise HeadstartError(f"export {LITERT_INT8!r} needs training images to learn the range of values from")
+        raise HeadstartError(
+            f"export {LITERT_INT8!r} needs training images, to learn the range of activations; pass the training set"
+        )
 
 
 def export_formats(
     names: Sequence[str], version: Path, network: keras.Model, sample: Sample, train: Path | None, tolerance: float
 ) -> dict[str, Export]:
-    """Writes forms of the model, with its class names beside, and asks each about the sample.
+    """Exports the model with its class names and compares the predictions of each format with the evaluation.
 
-    What 8 bits lose is reported; it is no reason to hold anything back.
+    The loss of accuracy by 8 bits is reported and never stops an export.
 
     Args:
-        names: `LITERT`, `LITERT_INT8`, `ONNX`; `SAVED_MODEL_ALONE` is passed over.
+        names: Formats: `LITERT`, `LITERT_INT8`, `ONNX`; `SAVED_MODEL_ALONE` is ignored.
         version: Folder of the version.
-        network: From `classifier.add_temperature_scaling`.
-        sample: Test images.
-        train: Training images; only `LITERT_INT8` looks at them.
-        tolerance: How far a probability of the other forms may be from the evaluated one.
+        network: Network from `classifier.add_temperature_scaling`.
+        sample: Test images to compare on.
+        train: Dataset artifact of training images, for `LITERT_INT8` only.
+        tolerance: Largest difference of a probability from the evaluated one, for formats of 32 bits.
+
+    Returns:
+        Exports by format.
 
     Raises:
-        HeadstartError: A converter does not know an operation of the network, or what it made answers differently.
+        HeadstartError: If a converter does not support an operation of the network, or predictions differ by more
+            than the tolerance.
     """
     made = {}
     for name in dict.fromkeys(names):
@@ -93,16 +99,16 @@ def export_formats(
         file = version / _FILES[name]
         file.parent.mkdir(exist_ok=True)
         try:
-            answer = _WRITERS[name](network, file, train)
+            predict = _WRITERS[name](network, file, train)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
             raise HeadstartError(f"export {name!r} fails on this network ({reason}); leave it out") from error
         (file.parent / LABELS).write_text("".join(f"{each}\n" for each in sample.classes), encoding="utf-8")
-        probabilities = np.concatenate([answer(pixels) for pixels in _pixels(sample, network.input.shape[1])])
+        probabilities = np.concatenate([predict(pixels) for pixels in _read_pixels(sample, network.input.shape[1])])
         agreement = agreement_of(sample, probabilities.argmax(axis=1), probabilities)
         event("parity", form=name, **dataclasses.asdict(agreement))
         allowed = np.inf if name == LITERT_INT8 else tolerance
-        # What is no number is within nothing.
+        # NaN compares as False.
         if not agreement.largest_difference <= allowed:
             raise HeadstartError(
                 f"nothing is published: export {name!r} is off by {agreement.largest_difference:.4f} in a "
@@ -122,7 +128,7 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
     size = network.input.shape[1]
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
-        # Every so many of them, since those of a class may lie together.
+        # Evenly spaced, since images of one class may follow each other.
         every = max(1, read_info(train).images // _CALIBRATION_IMAGES)
         for number, row in enumerate(read_rows(train)):
             if number % every == 0:
@@ -140,36 +146,36 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
 
 
 def load_litert(file: Path) -> Predict:
-    """Loads a LiteRT model."""
+    """Loads a LiteRT model for predictions."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(file), num_threads=cores())
-    (into,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
-    def answer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        interpreter.resize_tensor_input(into["index"], pixels.shape)
+    def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        interpreter.resize_tensor_input(source["index"], pixels.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(into["index"], pixels)
+        interpreter.set_tensor(source["index"], pixels)
         interpreter.invoke()
-        return np.array(interpreter.get_tensor(out["index"]))
+        return np.array(interpreter.get_tensor(target["index"]))
 
-    return answer
+    return predict
 
 
 def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Predict:
-    # Keras leaves a network to this format only once it has been called.
+    # Keras exports to this format only after the network was called.
     network(np.zeros((1, *network.input.shape[1:]), np.float32))
     _export(network, file, "onnx")
     return load_onnx(file)
 
 
 def load_onnx(file: Path) -> Predict:
-    """Loads an ONNX model."""
+    """Loads an ONNX model for predictions."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file)
-    (into,) = session.get_inputs()
-    return lambda pixels: np.asarray(session.run(None, {into.name: pixels})[0])
+    (source,) = session.get_inputs()
+    return lambda pixels: np.asarray(session.run(None, {source.name: pixels})[0])
 
 
 def _export(network: keras.Model, file: Path, form: str, **options: Any) -> None:
@@ -178,8 +184,8 @@ def _export(network: keras.Model, file: Path, form: str, **options: Any) -> None
         network.export(str(file), format=form, verbose=False, **options)
 
 
-def _pixels(sample: Sample, size: int) -> Iterator[NDArray[np.float32]]:
-    """The sample's images as the network takes them, batch by batch."""
+def _read_pixels(sample: Sample, size: int) -> Iterator[NDArray[np.float32]]:
+    """Yields the sample's images as batches of resized pixels."""
     wanted, batch = set(sample.rows.tolist()), []
     for number, row in enumerate(read_rows(sample.dataset)):
         if number in wanted:

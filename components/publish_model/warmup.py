@@ -1,7 +1,7 @@
-"""Requests by which TensorFlow Serving warms a model up before it answers anyone.
+"""Requests with which TensorFlow Serving warms up a model before it answers clients.
 
-Serving reads a TFRecord of `PredictionLog` messages. Its Python package would bring nothing but their classes, so the
-few fields they take are written here.
+Serving reads a TFRecord of `PredictionLog` messages. Its Python package is only needed for their classes, so the few
+fields are written here.
 
 Source: https://www.tensorflow.org/tfx/serving/saved_model_warmup; tensorflow_serving/apis/prediction_log.proto,
 predict.proto and model.proto.
@@ -25,17 +25,17 @@ _KEY, _VALUE = 1, 2  # of an entry in a map
 
 
 def write_warmup(folder: Path, size: int) -> None:
-    """Writes requests for each signature, in batches of one and of several.
+    """Writes requests for each signature, in batches of one and of eight.
 
     Args:
-        folder: `assets.extra` of a SavedModel.
-        size: Side in pixels of the gray pictures that are asked about.
+        folder: Folder `assets.extra` of a SavedModel.
+        size: Side in pixels of the gray images in the requests.
     """
     square = (size, size, 3)
     jpeg = tf.io.encode_jpeg(tf.fill(square, tf.constant(_GRAY, tf.uint8))).numpy()
     with tf.io.TFRecordWriter(str(folder / WARMUP)) as file:
         for images in _BATCHES:
-            # A message names a value that repeats once.
+            # A tensor message of equal values holds one.
             for signature, name, value in (
                 ("serving_default", "image_bytes", tf.make_tensor_proto(jpeg, tf.string, (images,))),
                 ("pixels", "pixels", tf.make_tensor_proto(_GRAY, tf.float32, (images, *square))),
@@ -45,12 +45,12 @@ def write_warmup(folder: Path, size: int) -> None:
 
 
 def prediction_log(signature: str, name: str, value: "tf.compat.v1.TensorProto") -> bytes:
-    """A serialized `PredictionLog` of one request.
+    """Serialises a `PredictionLog` of one request.
 
     Args:
         signature: Name of the signature.
-        name: Of its input.
-        value: The input.
+        name: Name of the signature's input.
+        value: Value of the input.
     """
     tensor = _field(_KEY, name.encode()) + _field(_VALUE, value.SerializeToString())
     request = _field(_MODEL_SPEC, _field(_SIGNATURE_NAME, signature.encode())) + _field(_INPUTS, tensor)
@@ -58,7 +58,7 @@ def prediction_log(signature: str, name: str, value: "tf.compat.v1.TensorProto")
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protobuf message that has a length: text, bytes or a message."""
+    """Encodes a length-delimited field of a protobuf message: text, bytes or a message."""
     return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(content)) + content
 
 

@@ -1,4 +1,4 @@
-"""The backbones one can build on, as a table. Reading it imports no TensorFlow."""
+"""Table of the backbones. Importing it does not import TensorFlow."""
 
 import dataclasses
 from typing import Literal
@@ -10,20 +10,24 @@ from headstart.components.core.util.paths import expand_home
 NO_WEIGHTS = "none"
 
 Preprocessing = Literal["tf", "tf128", "caffe", "torch", "unit"]
-"""``tf``, ``caffe`` and ``torch`` by Keras' names: scaled to [-1, 1]; blue first and ImageNet's mean subtracted; the
-mean subtracted and divided by the standard deviation. ``tf128`` divides by 128 where ``tf`` divides by 127.5;
-``unit`` only divides by 255."""
+"""Scaling of RGB pixels 0-255, with Keras' names ``tf``, ``caffe`` and ``torch``.
+
+- ``tf``: divided by 127.5, minus 1, to [-1, 1]; ``tf128``: divided by 128, minus 1.
+- ``caffe``: BGR, minus ImageNet's mean.
+- ``torch``: minus ImageNet's mean, divided by its standard deviation.
+- ``unit``: divided by 255.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """The classifier on top of a backbone.
+    """Architecture of the head on top of a backbone.
 
     Attributes:
         pooling: ``average`` over the positions of the feature map, or ``flatten``, which keeps them.
-        hidden_units: Width of a ReLU layer before the output; 0: none.
-        dropout: Share of the output layer's inputs that is dropped in training.
-        feature_dropout: Likewise, of the pooled features.
+        hidden_units: Units of a ReLU layer before the output; 0: none.
+        dropout: Dropout rate of the output layer's inputs.
+        feature_dropout: Dropout rate of the pooled features.
     """
 
     pooling: Literal["average", "flatten"]
@@ -37,17 +41,17 @@ class Backbone:
     """One row of the table.
 
     Attributes:
-        name: What the user calls it, and the name of its layer in the model.
-        constructor: ``module:function``, called with `input_shape`, and for `keras.applications` with
-            `include_top`, `weights` and, where there is one, `include_preprocessing`.
-        preprocessing: What its weights expect of RGB pixels 0-255.
-        blocks: A regular expression for what the names of a block's layers begin with, the backbone's own name and
-            an underscore left out.
-        unfreeze_from: Where fine-tuning starts unless the user says otherwise, see `cut`.
-        pretrained: Name of the weights that belong to it.
+        name: Name for users, and of the backbone's layer in a classifier.
+        constructor: ``module:function``, called with `input_shape`. Functions of `keras.applications` also get
+            `include_top`, `weights` and, if they take it, `include_preprocessing`.
+        preprocessing: Scaling of the pixels that its weights were trained with.
+        blocks: Regular expression for the prefix of the layer names of a block, without the backbone's own name and
+            underscore.
+        unfreeze_from: Default cut point of fine-tuning, see `core.networks.classifier.cut_classifier`.
+        pretrained: Name of its pretrained weights.
         image_size: Side of the square input it was pretrained on, in pixels.
-        min_image_size: The least side that leaves a feature map.
-        head: Its classifier.
+        min_image_size: Least side of the input that leaves a feature map, in pixels.
+        head: Default head.
     """
 
     name: str
@@ -61,10 +65,10 @@ class Backbone:
     head: Head = Head("average", dropout=0.2)
 
     def resolve_image_size(self, image_size: int) -> int:
-        """The side to train at: the one asked for, or the backbone's own for 0.
+        """Returns the image size to train with: the given one, or the backbone's own for 0.
 
         Raises:
-            HeadstartError: The size is below what the backbone can work on.
+            HeadstartError: If the size is below the least size of the backbone.
         """
         if image_size == 0:
             return self.image_size
@@ -76,10 +80,10 @@ class Backbone:
         return image_size
 
     def check_weights(self, weights: str) -> None:
-        """Refuses weights that can be none of: empty or the backbone's own, ``none``, a file, an address.
+        """Checks that weights are empty, the backbone's own, ``none``, a file or an address.
 
         Raises:
-            HeadstartError: They are nothing of the kind.
+            HeadstartError: If they are none of these.
         """
         if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or expand_home(weights).is_file():
             return
@@ -89,10 +93,10 @@ class Backbone:
         )
 
 
-# The tutorial's head keeps every position.
+# The head of the tutorial keeps all positions.
 _TUTORIAL = Head("flatten", hidden_units=256)
 
-# Fine-tuning starts with the blocks of the coarsest feature map, VGG16's where the tutorial has it.
+# Fine-tuning starts with the blocks of the coarsest feature map; VGG16's as in the tutorial.
 BACKBONES = {
     row.name: row
     for row in (
@@ -147,7 +151,7 @@ BACKBONES = {
             blocks=r"conv\d_block\d",
             unfreeze_from="conv5",
         ),
-        # A block begins above the layer that it is named after, where the branches of the block below come together.
+        # A block starts above the layer that it is named after, which concatenates the branches of the block below.
         Backbone(
             name="inception_v3",
             constructor="keras.applications:InceptionV3",
@@ -201,10 +205,10 @@ BACKBONES = {
 
 
 def get_backbone(name: str) -> Backbone:
-    """A row of the table.
+    """Returns a row of the table.
 
     Raises:
-        HeadstartError: No backbone has this name; the message lists those there are.
+        HeadstartError: If no backbone has this name; the message lists the names.
     """
     if name not in BACKBONES:
         unknown_name("backbone", name, list(BACKBONES))

@@ -14,7 +14,7 @@ from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.download_dataset.checked_image import Picture, check
-from headstart.components.publish_model.graph_decoding import decode_batch
+from headstart.components.publish_model.graph_decoding import decode_files
 from headstart.components.publish_model.graph_headers import UNREADABLE, read_header
 
 SIZE = 32
@@ -23,7 +23,7 @@ SIZE = 32
 @pytest.fixture(scope="module")
 def served() -> Callable[[list[bytes]], tuple[np.ndarray, np.ndarray]]:
     run = tf.function(
-        lambda encoded: decode_batch(encoded, SIZE), input_signature=[tf.TensorSpec((None,), tf.string)]
+        lambda encoded: decode_files(encoded, SIZE), input_signature=[tf.TensorSpec((None,), tf.string)]
     )
     return lambda files: tuple(each.numpy() for each in run(tf.constant(files, tf.string)))
 
@@ -120,7 +120,7 @@ RANGES = {"PNG gray uint16": (100.0, 4095.0)}
 @pytest.fixture(scope="module", params=[None, RANGES], ids=["before ranges", "with ranges"])
 def forms_served(request: pytest.FixtureRequest) -> dict[str, tuple]:
     files = {name: encode(drawn(91)) for name, encode in FORMS.items()}
-    pixels, readable = tf.function(lambda encoded: decode_batch(encoded, SIZE, request.param))(
+    pixels, readable = tf.function(lambda encoded: decode_files(encoded, SIZE, request.param))(
         tf.constant(list(files.values()))
     )
     answers = zip(files.values(), pixels.numpy(), readable.numpy(), strict=True)
