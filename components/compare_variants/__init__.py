@@ -1,1 +1,1 @@
-"""Step: lays variants of training side by side."""
+"""Step: compares variants of training."""

@@ -1,1 +1,1 @@
-"""What the HTML pages share."""
+"""What the HTML pages share: layout, charts, learning-rate page."""

@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from support import ROOT
 from support.comparisons import VARIANTS, drawn_comparison, drawn_evaluation
 
-from headstart.components.compare_variants.page import duration
+from headstart.components.compare_variants.comparison_page import duration
 from headstart.components.compare_variants.step import compare_variants
 from headstart.components.core.artifacts.hygiene import HygieneSummary, write_hygiene
 from headstart.components.core.artifacts.predictions import PREDICTIONS, VALIDATION, read_predictions
@@ -105,7 +105,7 @@ def test_cost_is_seconds_times_accelerators(table: dict[str, Any]) -> None:
 def test_no_accelerator_costs_no_accelerator_time(tmp_path: Path) -> None:
     table = compared(tmp_path, [2.0, 3.0], seconds=5.0, accelerators=0)
     assert {each["accelerator_seconds"] for each in table["rows"]} == {0}
-    assert "No accelerator was there." in (tmp_path / "comparison.html").read_text()
+    assert "No accelerator was used." in (tmp_path / "comparison.html").read_text()
 
 
 def test_json_is_as_documented(table: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ def test_json_is_as_documented(table: dict[str, Any]) -> None:
 def test_page_says_what_the_table_says(drawn: tuple[Path, Path], table: dict[str, Any]) -> None:
     text = drawn[1].read_text(encoding="utf-8")
     chosen = row(table, table["chosen"])
-    assert f"{table['chosen']} is chosen: {100 * chosen['accuracy']:.1f} % of 400 test pictures right" in text
+    assert f"{table['chosen']} is chosen: test accuracy {100 * chosen['accuracy']:.1f} % on 400 images" in text
     assert "it is better than from_scratch; whether head is better or worse cannot be told." in text
     assert "Of those not shown to be worse, head trained fastest: 52 s against 1.5 min." in text
     assert "headstart compare --data pets.zip" in text

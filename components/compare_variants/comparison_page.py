@@ -1,8 +1,8 @@
-"""The page that shows the table: one HTML file that needs no network."""
+"""HTML page of the table of variants."""
 
 import math
 
-from headstart.components.compare_variants.table import Row, Table
+from headstart.components.compare_variants.variant_table import VariantRow, VariantTable
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE
 from headstart.components.core.reports import page
 
@@ -11,13 +11,13 @@ METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tun
 _ROUNDING = 1e-9
 
 
-def render(table: Table, command: str = "", first_line: str = "") -> str:
-    """Renders the page.
+def render_comparison(table: VariantTable, command: str = "", first_line: str = "") -> str:
+    """Renders the comparison page.
 
     Args:
-        table: What it shows.
-        command: What started the run; empty: not told.
-        first_line: The classes with their counts, and where they come from; empty: not known.
+        table: Metrics and costs of all variants.
+        command: Command that started the run; empty: not known.
+        first_line: Classes with their counts and their source, in words; empty: not known.
     """
     chosen = next(row for row in table.rows if row.name == table.chosen)
     return page.render(
@@ -39,31 +39,33 @@ def render(table: Table, command: str = "", first_line: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """A duration in the unit that suits it: `4.5 s`, `52 s`, `1.5 min`, `1.0 h`."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
 
 
-def _verdict(table: Table) -> str:
-    """How the others did beside the chosen one, in a sentence."""
+def _verdict(table: VariantTable) -> str:
+    """Verdicts on the other variants in a sentence."""
     named = {
         verdict: [row.name for row in table.rows if row.difference and row.difference.verdict == verdict]
         for verdict in (BETTER, WORSE, CANNOT_TELL)
     }
-    said = []
+    clauses = []
     if named[WORSE]:
-        said.append(f"it is better than {_and(named[WORSE])}")
+        clauses.append(f"it is better than {_and(named[WORSE])}")
     if named[BETTER]:
-        said.append(f"{_and(named[BETTER])} {_are(named[BETTER])} better than it")
+        clauses.append(f"{_and(named[BETTER])} {_are(named[BETTER])} better than it")
     if named[CANNOT_TELL]:
-        said.append(f"whether {_and(named[CANNOT_TELL])} {_are(named[CANNOT_TELL])} better or worse cannot be told")
-    return f"On the test pictures, which had no part in the choice, {'; '.join(said)}."
+        clauses.append(
+            f"whether {_and(named[CANNOT_TELL])} {_are(named[CANNOT_TELL])} better or worse cannot be told"
+        )
+    return f"On the test images, which are not used for the choice, {'; '.join(clauses)}."
 
 
-def _cheaper(table: Table, chosen: Row) -> str:
-    """The variant that trained fastest of those that are not worse; empty where that is the chosen one."""
+def _cheaper(table: VariantTable, chosen: VariantRow) -> str:
+    """Names the fastest to train of the variants not shown to be worse; empty if that is the chosen one."""
     equals = [row for row in table.rows if row.difference is None or row.difference.verdict != WORSE]
     fastest = min(equals, key=lambda row: row.seconds)
     if fastest is chosen:
@@ -74,13 +76,13 @@ def _cheaper(table: Table, chosen: Row) -> str:
     )
 
 
-def _low(table: Table) -> float:
-    """Where the scale of accuracies begins, so that those of good models can be told apart."""
+def _low(table: VariantTable) -> float:
+    """Lower end of the scale of accuracies, high enough to tell those of good models apart."""
     return math.floor(10 * min(row.accuracy_interval[0] for row in table.rows) + _ROUNDING) / 10
 
 
-def _reach(table: Table) -> float:
-    """How far the scale of differences reaches to both sides of 0."""
+def _reach(table: VariantTable) -> float:
+    """Upper end of the symmetric scale of differences."""
     bounds = [bound for row in table.rows if row.difference for bound in row.difference.accuracy_interval]
     return math.ceil(100 * max(0.01, *map(abs, bounds)) - _ROUNDING) / 100
 

@@ -1,4 +1,4 @@
-"""The table of variants, worked out of their evaluations."""
+"""Table of variants, computed from their evaluations."""
 
 import dataclasses
 from pathlib import Path
@@ -22,15 +22,15 @@ FORMAT = "headstart-comparison/1"
 
 
 @dataclasses.dataclass(frozen=True)
-class Entrant:
-    """A variant, and what its evaluation says.
+class EvaluatedVariant:
+    """A variant with the content of its evaluation.
 
     Attributes:
-        variant: What was trained.
+        variant: Definition of the variant.
         metrics: Content of `metrics.json`.
-        model: What its `model.json` says.
-        test: Its answers to the test images.
-        validation: Its answers to the validation images.
+        model: Content of its model's `model.json`.
+        test: Predictions for the test images.
+        validation: Predictions for the validation images.
     """
 
     variant: Variant
@@ -41,17 +41,17 @@ class Entrant:
 
 
 @dataclasses.dataclass(frozen=True)
-class Difference:
-    """A variant beside the chosen one, on the same test images.
+class VariantDifference:
+    """Difference of a variant from the chosen one, on the same test images.
 
     Attributes:
         verdict: ``better``, ``worse`` or ``cannot tell``, by McNemar's exact test.
-        only_this: Test images that only this variant gets right.
-        only_chosen: Those that only the chosen one gets right.
-        accuracy: This one's less the chosen one's.
-        accuracy_interval: From the paired bootstrap.
-        log_loss: Likewise, in nats; below 0 this one is better.
-        log_loss_interval: Likewise.
+        only_this: Number of test images that only this variant gets right.
+        only_chosen: Number of test images that only the chosen variant gets right.
+        accuracy: Accuracy of this variant minus that of the chosen one.
+        accuracy_interval: Interval of `accuracy` from the paired bootstrap.
+        log_loss: Log loss of this variant minus that of the chosen one, in nats; below 0 this one is better.
+        log_loss_interval: Interval of `log_loss` from the paired bootstrap.
     """
 
     verdict: str
@@ -64,25 +64,25 @@ class Difference:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """A variant; figures are of test images unless they say otherwise.
+class VariantRow:
+    """Metrics and costs of a variant; metrics are of the test images unless named otherwise.
 
     Attributes:
-        name: What it is called.
-        method: How it was trained.
-        backbone: What it stands on.
-        image_size: Side in pixels.
-        accuracy: Share right.
-        accuracy_interval: Wilson, at the 95 % level.
+        name: Name of the variant.
+        method: Training method: ``from_scratch``, ``head`` or ``fine_tuned``.
+        backbone: Name of the backbone.
+        image_size: Side of the input images in pixels.
+        accuracy: Share of correct predictions.
+        accuracy_interval: Wilson interval at the 95 % level.
         log_loss: Mean cross-entropy in nats.
-        log_loss_interval: Bootstrap, at the 95 % level.
-        validation_accuracy: Share right of the validation images.
-        validation_log_loss: Mean cross-entropy on them, which chooses.
-        seconds: That training took.
-        accelerators: That its process had.
-        accelerator_seconds: The product of both: what it costs where accelerators are paid for by time.
-        parameters: Weights of the network.
-        difference: To the chosen variant; None for that one itself.
+        log_loss_interval: Bootstrap interval at the 95 % level.
+        validation_accuracy: Share of correct predictions on the validation images.
+        validation_log_loss: Mean cross-entropy on the validation images, in nats; the criterion of the choice.
+        seconds: Training time.
+        accelerators: Number of accelerators of the training process.
+        accelerator_seconds: Training time times accelerators: the cost where accelerators are paid for by time.
+        parameters: Number of weights of the network.
+        difference: Difference from the chosen variant; None for the chosen variant itself.
     """
 
     name: str
@@ -99,22 +99,22 @@ class Row:
     accelerators: int
     accelerator_seconds: float
     parameters: int
-    difference: Difference | None
+    difference: VariantDifference | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """All variants.
+class VariantTable:
+    """Metrics and costs of all variants.
 
     Attributes:
         classes: Class names.
         test_data: Digest of the test set.
         validation_data: Digest of the validation set.
-        images: Test images.
-        validation_images: Validation images.
+        images: Number of test images.
+        validation_images: Number of validation images.
         chosen: Name of the variant with the least validation log loss.
-        level: At which all intervals of differences hold together.
-        rows: In the order in which they were asked for.
+        level: Confidence level at which all intervals of differences hold together.
+        rows: Rows in the order of the variants.
     """
 
     classes: list[str]
@@ -124,29 +124,29 @@ class Table:
     validation_images: int
     chosen: str
     level: float
-    rows: list[Row]
+    rows: list[VariantRow]
 
     def as_json(self) -> dict[str, Any]:
-        """What docs/comparison.schema.json describes."""
+        """The table as docs/comparison.schema.json describes it."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
 
-def read_entrant(variant: Variant, evaluation: Path) -> Entrant:
-    """Reads a variant's evaluation.
+def read_evaluated_variant(variant: Variant, evaluation: Path) -> EvaluatedVariant:
+    """Reads the evaluation of a variant.
 
     Args:
-        variant: What was trained.
+        variant: Definition of the variant.
         evaluation: Folder that `evaluate_model` made.
 
     Raises:
-        HeadstartError: It is none, is damaged, or was made without validation images.
+        HeadstartError: If the folder is no evaluation, is damaged, or was made without validation images.
     """
     metrics = read_metrics(evaluation)
     if metrics["validation_data"] is None or not (evaluation / VALIDATION).exists():
         raise HeadstartError(
             f"the evaluation of variant {variant.name!r} has no validation images, which choose; pass it some"
         )
-    return Entrant(
+    return EvaluatedVariant(
         variant,
         metrics,
         read_models(evaluation)["models"][FINAL],
@@ -155,21 +155,21 @@ def read_entrant(variant: Variant, evaluation: Path) -> Entrant:
     )
 
 
-def tabulate(entrants: list[Entrant]) -> Table:
-    """Chooses by validation images, and compares on test images.
+def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
+    """Chooses a variant on validation images and compares the others with it on test images.
 
-    The variant with the least validation log loss is the chosen one. Each of the others is laid beside it on the test
-    images, which had no part in the choice, at a level that makes all differences together hold at 95 %
-    (Bonferroni; O. J. Dunn, JASA 56, 1961): with more variants, one that is better by chance is no likelier.
+    The variant with the least validation log loss is chosen. The others are compared with it on the test images,
+    which are not used for the choice. All differences together hold at 95 % (Bonferroni; O. J. Dunn, JASA 56, 1961),
+    so that more variants do not make one that is better by chance more likely.
 
     Args:
-        entrants: At least two.
+        variants: Evaluated variants, at least two.
 
     Raises:
-        HeadstartError: They were evaluated on different images.
+        HeadstartError: If the variants were evaluated on different images.
     """
-    first = entrants[0]
-    for each in entrants[1:]:
+    first = variants[0]
+    for each in variants[1:]:
         for data in ("test_data", "validation_data"):
             if each.metrics[data] != first.metrics[data]:
                 raise HeadstartError(
@@ -177,11 +177,11 @@ def tabulate(entrants: list[Entrant]) -> Table:
                     f"({data} {first.metrics[data]} and {each.metrics[data]}); give all the same split"
                 )
     losses = [
-        float(cross_entropies(each.validation.labels, each.validation.probabilities).mean()) for each in entrants
+        float(cross_entropies(each.validation.labels, each.validation.probabilities).mean()) for each in variants
     ]
-    chosen = entrants[int(np.argmin(losses))]
-    level = (1 - CONFIDENCE_LEVEL) / 2 / (len(entrants) - 1)
-    return Table(
+    chosen = variants[int(np.argmin(losses))]
+    level = (1 - CONFIDENCE_LEVEL) / 2 / (len(variants) - 1)
+    return VariantTable(
         classes=chosen.metrics["classes"],
         test_data=chosen.metrics["test_data"],
         validation_data=chosen.metrics["validation_data"],
@@ -191,23 +191,23 @@ def tabulate(entrants: list[Entrant]) -> Table:
         level=CONFIDENCE_LEVEL,
         rows=[
             _row(each, loss, None if each is chosen else _difference(each.test, chosen.test, level))
-            for each, loss in zip(entrants, losses, strict=True)
+            for each, loss in zip(variants, losses, strict=True)
         ],
     )
 
 
-def _row(entrant: Entrant, validation_log_loss: float, difference: Difference | None) -> Row:
-    figures, model = entrant.metrics[FINAL], entrant.model
-    return Row(
-        name=entrant.variant.name,
-        method=entrant.variant.method,
+def _row(evaluated: EvaluatedVariant, validation_log_loss: float, difference: VariantDifference | None) -> VariantRow:
+    figures, model = evaluated.metrics[FINAL], evaluated.model
+    return VariantRow(
+        name=evaluated.variant.name,
+        method=evaluated.variant.method,
         backbone=model["backbone"],
         image_size=model["image_size"],
         accuracy=figures["accuracy"],
         accuracy_interval=tuple(figures["accuracy_interval"]),
         log_loss=figures["log_loss"],
         log_loss_interval=tuple(figures["log_loss_interval"]),
-        validation_accuracy=float(entrant.validation.right.mean()),
+        validation_accuracy=float(evaluated.validation.right.mean()),
         validation_log_loss=validation_log_loss,
         seconds=model["seconds"],
         accelerators=model["accelerators"],
@@ -217,12 +217,12 @@ def _row(entrant: Entrant, validation_log_loss: float, difference: Difference | 
     )
 
 
-def _difference(this: Predictions, chosen: Predictions, level: float) -> Difference:
+def _difference(this: Predictions, chosen: Predictions, level: float) -> VariantDifference:
     found = compare_predictions(this, chosen, level, min_images=1)
-    # Both exist wherever there is an image, and evaluations have some.
+    # Both exist if there are images, which every evaluation has.
     assert found.accuracy_difference is not None and found.accuracy_interval  # noqa: S101 - for the type checker
     assert found.log_loss_difference is not None and found.log_loss_interval  # noqa: S101 - likewise
-    return Difference(
+    return VariantDifference(
         found.verdict,
         found.only_candidate,
         found.only_champion,
