@@ -1,4 +1,4 @@
-"""The gate: whether a new model may take the place of the one in use."""
+"""Publication gate: decides whether a candidate may replace the champion."""
 
 import dataclasses
 from pathlib import Path
@@ -24,20 +24,20 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 
 _ROUNDING = 1e-9
-_REASONS = 5
+_MAX_REASONS = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What the gate decides.
+    """Decision of the gate.
 
     Attributes:
         verdict: ``better``, ``worse`` or ``cannot tell``.
-        reasons: In sentences.
-        below: Floors that are missed, in sentences.
-        comparison: With the champion; None where there is none.
-        gate: How it was decided.
-        chance: The new model beside chance; None where there is a champion.
+        reasons: Reasons in sentences.
+        below: Missed floors in sentences.
+        comparison: Comparison with the champion; None without a champion.
+        gate: Rules of the decision.
+        chance: Comparison with chance; None if there is a champion.
     """
 
     verdict: str
@@ -50,88 +50,86 @@ class Decision:
 
 @full_disk_in_one_line()
 def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) -> str:
-    """Decides, and says why.
+    """Decides whether a candidate may replace the champion, and writes the decision with its reasons.
 
-    A model that misses a floor is ``worse``, whatever it is compared with. Without a champion one that meets them and
-    is shown to be better than chance is ``better``: than none. If the latter cannot be told, the verdict is ``cannot
-    tell``, unless `min_accuracy` is 0.
+    A candidate that misses a floor is ``worse``, whatever it is compared with. Without a champion, a candidate that
+    meets the floors is ``better`` if it is shown to be better than chance or `min_accuracy` is 0, and ``cannot tell``
+    otherwise.
 
     Args:
         evaluation: Folder of `predictions.parquet`, and of `champion.parquet` if there is a champion.
-        decision: The JSON file to write.
-        summary: The Markdown file to write.
-        gate: How it is decided.
+        decision: JSON file to write.
+        summary: Markdown file to write.
+        gate: Rules of the decision.
 
     Returns:
         The verdict.
 
     Raises:
-        HeadstartError: Predictions are missing, damaged, or of different images.
+        HeadstartError: If predictions are missing, damaged, or of different images.
     """
     start_logging()
     candidate = read_predictions(evaluation / PREDICTIONS)
     champion = read_predictions(evaluation / CHAMPION) if (evaluation / CHAMPION).exists() else None
-    taken = decide(candidate, champion, gate)
+    result = decide(candidate, champion, gate)
     for path in (decision, summary):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(decision, {"format": FORMAT, **dataclasses.asdict(taken)})
-    summary.write_text(_in_words(taken), encoding="utf-8")
-    event("decision", verdict=taken.verdict, why="; ".join(taken.reasons))
-    return taken.verdict
+    write_json(decision, {"format": FORMAT, **dataclasses.asdict(result)})
+    summary.write_text(_markdown(result), encoding="utf-8")
+    event("decision", verdict=result.verdict, why="; ".join(result.reasons))
+    return result.verdict
 
 
 def decide(candidate: Predictions, champion: Predictions | None, gate: Gate) -> Decision:
-    """Decides on predictions of the same test images.
+    """Decides by the predictions for the same test images.
 
     Args:
-        candidate: Of the new model.
-        champion: Of the model in use; None for a first publication.
-        gate: How it is decided.
+        candidate: Predictions of the candidate.
+        champion: Predictions of the champion; None for a first publication.
+        gate: Rules of the decision.
     """
-    below = _below(candidate, champion, gate.floors)
-    untested = _untested(candidate, gate.floors)
+    below = _missed_floors(candidate, champion, gate.floors)
+    untested = _untested_classes(candidate, gate.floors)
     if champion is None:
         return _decide_on_first(candidate, gate, below, untested)
     comparison = compare_predictions(candidate, champion, gate.level, gate.min_images)
     if below:
-        return Decision(WORSE, _first_of(below), below, comparison, gate)
+        return Decision(WORSE, _first_reasons(below), below, comparison, gate)
     return Decision(comparison.verdict, [comparison.reason, *untested], below, comparison, gate)
 
 
 def _decide_on_first(candidate: Predictions, gate: Gate, below: list[str], untested: list[str]) -> Decision:
     if not candidate.ids:
-        raise HeadstartError(
-            "there are predictions of no test image, and nothing can be decided; give the test split some"
-        )
+        raise HeadstartError("there are no test images, by which the gate decides; give the test split some")
     sizes = np.bincount(candidate.labels, minlength=len(candidate.classes)).tolist()
     chance = compare_with_chance(
         int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level
     )
     if below:
-        return Decision(WORSE, _first_of(below), below, None, gate, chance)
+        return Decision(WORSE, _first_reasons(below), below, None, gate, chance)
     if chance.excluded or gate.floors.min_accuracy == 0:
-        reasons = ["there is no model in use, and the floors are met", chance.in_words(), *untested]
+        reasons = ["there is no champion, and the floors are met", chance.in_words(), *untested]
         return Decision(BETTER, reasons, below, None, gate, chance)
-    way_out = "add test images, or publish it all the same with --min-accuracy 0"
+    way_out = "add test images, or publish it anyway with --min-accuracy 0"
     return Decision(CANNOT_TELL, [f"{chance.in_words()}; {way_out}", *untested], below, None, gate, chance)
 
 
-def _first_of(below: list[str]) -> list[str]:
-    """The floors that are missed, in as many sentences as one reads."""
-    more = len(below) - _REASONS
-    return [*below[:_REASONS], f"{more} more floors are missed"] if more > 1 else below
+def _first_reasons(below: list[str]) -> list[str]:
+    """The first missed floors, and the number of the others."""
+    more = len(below) - _MAX_REASONS
+    return [*below[:_MAX_REASONS], f"{more} more floors are missed"] if more > 1 else below
 
 
-def _untested(candidate: Predictions, floors: Floors) -> list[str]:
-    """Classes that a floor on recall is asked of and no test image shows, in a sentence."""
+def _untested_classes(candidate: Predictions, floors: Floors) -> list[str]:
+    """Classes without test images, whose recall cannot be compared with the floor, in a sentence."""
     there = set(candidate.labels.tolist())
     names = [repr(name) for label, name in enumerate(candidate.classes) if label not in there]
     if not names or not floors.min_recall:
         return []
-    return [f"min_recall {floors.min_recall} could not be held against {', '.join(names)}: there is no test image"]
+    return [f"min_recall {floors.min_recall} could not be checked for {', '.join(names)}: there is no test image"]
 
 
-def _below(candidate: Predictions, champion: Predictions | None, floors: Floors) -> list[str]:
+def _missed_floors(candidate: Predictions, champion: Predictions | None, floors: Floors) -> list[str]:
     below = []
     right = candidate.right
     accuracy = float(right.mean()) if len(right) else 0.0
@@ -156,7 +154,7 @@ def _below(candidate: Predictions, champion: Predictions | None, floors: Floors)
     return below
 
 
-def _in_words(decision: Decision) -> str:
+def _markdown(decision: Decision) -> str:
     lines = [f"# {decision.verdict.capitalize()}", "", *(f"- {reason}" for reason in decision.reasons)]
     comparison = decision.comparison
     if comparison and comparison.accuracy_interval and comparison.log_loss_interval:

@@ -47,7 +47,7 @@ def test_a_schedule_publishes_what_is_better_and_nothing_else(
 
     try:
         shown = retrained()
-        assert "verdict better: there is no model in use" in shown
+        assert "verdict better: there is no champion" in shown
         first = in_use()
         objects.put("retraining.zip", archives["more"])
         shown = retrained()

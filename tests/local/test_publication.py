@@ -34,7 +34,7 @@ def test_a_better_model_takes_over_and_no_other(drawn: Drawn, tmp_path: Path) ->
 
     first, shown = run(few, uri, "--min-accuracy", "0")
     assert f"in use  {first.address}" in shown
-    assert "verdict better: there is no model in use" in shown
+    assert "verdict better: there is no champion" in shown
     assert Path(first.model, "model.keras").is_file()
 
     second, shown = run(deal(drawn, tmp_path / "more", MORE), uri)

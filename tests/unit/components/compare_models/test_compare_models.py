@@ -99,7 +99,7 @@ def test_first_publication_has_to_be_better_than_chance_unless_any_accuracy_will
     assert decision.verdict == "cannot tell"
     assert decision.reasons == [
         "accuracy 0.4444 on 9 test images (90 % interval 0.1688 to 0.7486) is not shown to be above the 0.5556 that "
-        "always answering 'cat' reaches; add test images, or publish it all the same with --min-accuracy 0"
+        "always answering 'cat' reaches; add test images, or publish it anyway with --min-accuracy 0"
     ]
     said = decide(coin, None, Gate(floors=Floors(min_accuracy=0)))
     assert said.verdict == "better" and "is not shown to be above" in said.reasons[1]
@@ -142,7 +142,7 @@ def test_floor_on_recall_says_of_which_classes_it_knows_nothing() -> None:
     )
     decision = decide(model, None, Gate(floors=Floors(min_recall=0.5)))
     assert decision.verdict == "better"
-    assert decision.reasons[-1] == "min_recall 0.5 could not be held against 'fox': there is no test image"
+    assert decision.reasons[-1] == "min_recall 0.5 could not be checked for 'fox': there is no test image"
     assert len(decide(model, None, Gate()).reasons) == 2
 
 
