@@ -32,7 +32,7 @@ from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
 from headstart.components.core.storage.cache import empty_cache
 from headstart.components.core.util.logs import start_logging
 from headstart.components.fine_tune.step import fine_tune
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 
 
@@ -90,7 +90,7 @@ def name_of(views: int) -> str:
 def run(args: argparse.Namespace, number: int, work: Path) -> dict[str, dict[str, float]]:
     """All ways on one split."""
     splits = {name: work / name for name in SPLITS}
-    split_dataset(args.dataset, **splits, dealing=Dealing(Shares(args.counts, []), seed=number))
+    split_dataset(args.dataset, **splits, settings=SplitSettings(SplitSizes(args.counts, []), seed=number))
     data, found = (splits["train"], splits["validation"]), {}
 
     def recipe(stage: str, views: int) -> Any:

@@ -14,7 +14,7 @@ from headstart.components.core.storage.cache import CACHE
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs, evaluate_model
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 from headstart.pipelines.sample.write import draw_sample
 
@@ -52,7 +52,7 @@ HEAD_RECIPE = load_recipe(
         "head.batch_size": 16,
     }
 )
-DEALING = Dealing(Shares([40, 10, 10], []))
+SPLIT_SETTINGS = SplitSettings(SplitSizes([40, 10, 10], []))
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def dataset(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def splits(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("splits")
     folders = {name: root / name for name in ("train", "validation", "test")}
-    split_dataset(dataset, **folders, dealing=DEALING)
+    split_dataset(dataset, **folders, settings=SPLIT_SETTINGS)
     return folders
 
 

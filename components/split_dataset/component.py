@@ -22,36 +22,37 @@ def split_dataset(
     class_counts: Dict[str, Any] = {},  # noqa: B006
     tiny_classes: str = "keep",
 ) -> None:
-    """Deals a dataset out into three, each class alike, near-duplicates on one side.
+    """Splits a dataset into train, validation and test, each class alike; near-duplicates stay in one split.
 
     Args:
         dataset: Dataset artifact.
         train: Dataset artifact of the training images.
         validation: Dataset artifact of the images that choose between epochs and models.
-        test: Dataset artifact of the images that are used once, by the evaluation.
-        counts: Images per class for train, validation and test; empty: go by fractions.
+        test: Dataset artifact of the images that only the evaluation uses, once.
+        counts: Images per class for train, validation and test; empty: use fractions.
         fractions: Parts of each class for train, validation and test.
-        order: 'hash' (by content), 'name' (natural order of file names) or 'given' (the source's ready-made split).
-        seed: Another seed gives another split by hash.
-        folds: Cross-validation folds over train and validation, in the column `fold`; 0: none.
+        order: Order of assignment: 'hash' (by content), 'name' (natural order of file names) or 'given' (the
+            source's ready-made split).
+        seed: Random seed of the split by hash.
+        folds: Number of cross-validation folds over train and validation, in the column `fold`; 0: none.
         class_counts: Images for train, validation and test by class, as a JSON object: {"cat": [100, 20, 20]}; empty:
-            go by counts.
-        tiny_classes: 'keep' puts a class of fewer than three images, or groups of near-duplicates, into train alone,
-            'leave_out' leaves it out.
+            use counts.
+        tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates: 'keep' puts it
+            into train alone, 'leave_out' leaves it out.
     """
     from pathlib import Path
 
     from headstart.components.split_dataset import step
 
-    shares = step.Shares(
-        [int(count) for count in counts], [float(part) for part in fractions], step.whole_counts(class_counts)
+    sizes = step.SplitSizes(
+        [int(count) for count in counts], [float(part) for part in fractions], step.parse_class_counts(class_counts)
     )
     written = step.split_dataset(
         Path(dataset.path),
         Path(train.path),
         Path(validation.path),
         Path(test.path),
-        step.Dealing(shares, order, seed, folds, tiny_classes),
+        step.SplitSettings(sizes, order, seed, folds, tiny_classes),
     )
     for artifact, info in zip((train, validation, test), written.values(), strict=True):
         artifact.metadata.update(images=info.images, digest=info.digest)

@@ -116,7 +116,7 @@ def _find(
 def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
     """The training and the validation set, as a run has them."""
     from headstart.components.download_dataset.step import Settings, download_dataset
-    from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+    from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
     asked = parameters
@@ -133,9 +133,9 @@ def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[
         )
         download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
     with _shown(display, "split-dataset"):
-        shares = Shares(asked.counts, asked.fractions, asked.class_counts)
-        dealing = Dealing(shares, asked.order, asked.seed, tiny_classes=asked.tiny_classes)
-        split_dataset(dataset, train, validation, test, dealing)
+        sizes = SplitSizes(asked.counts, asked.fractions, asked.class_counts)
+        split_settings = SplitSettings(sizes, asked.order, asked.seed, tiny_classes=asked.tiny_classes)
+        split_dataset(dataset, train, validation, test, split_settings)
     return train, validation
 
 

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from headstart.components.core.recipes.variants import METHODS
 from headstart.components.core.util.errors import HeadstartError, unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
-from headstart.components.split_dataset.step import whole_counts
+from headstart.components.split_dataset.step import parse_class_counts
 from headstart.pipelines.cluster.patience import Patience
 from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.definitions.parameters import Parameters
@@ -255,7 +255,7 @@ def _counts_by_class(given: str) -> dict[str, list[int]] | None:
             f"{where} is no mapping from classes to numbers; write {{cat: [100,20,20], dog: [300,50,50]}}, and names "
             "of classes that are numbers, yes or no in quotes"
         )
-    return whole_counts(values)
+    return parse_class_counts(values)
 
 
 def _setting(given: str) -> tuple[str, Any]:

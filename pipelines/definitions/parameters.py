@@ -34,7 +34,7 @@ from headstart.components.core.storage.stores import (
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
 from headstart.components.download_dataset.step import Settings
-from headstart.components.split_dataset.step import Dealing, Shares
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
 _PLACES = ("corrections", "champion", *_WRITTEN)
@@ -115,7 +115,7 @@ class Parameters(BaseModel):
         {}, description="Images for train, validation and test by class; what --counts by class becomes."
     )
     tiny_classes: str = Field(
-        Dealing.tiny_classes,
+        SplitSettings.tiny_classes,
         description="What becomes of a class of fewer than three pictures, or groups of near-duplicates: 'keep' (in "
         "training, where nothing evaluates it) or 'leave_out'.",
     )
@@ -180,8 +180,8 @@ class Parameters(BaseModel):
             settings.digests(self.data)
         if not 0 <= self.seed < _SEEDS:
             raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
-        shares = Shares(self.counts, self.fractions, self.class_counts)
-        Dealing(shares, self.order, tiny_classes=self.tiny_classes)
+        sizes = SplitSizes(self.counts, self.fractions, self.class_counts)
+        SplitSettings(sizes, self.order, tiny_classes=self.tiny_classes)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_forms(self.exports)
         defaults = Parameters()

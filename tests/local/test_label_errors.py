@@ -12,7 +12,7 @@ from headstart.components.core.artifacts.probe import LABEL_ERRORS, OUT_OF_FOLD,
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import Settings, download_dataset
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 
 FLIPPED = 0.05
@@ -44,7 +44,7 @@ def flipped(photos: Path, mobilenet_v2_weights: Path, tmp_path_factory: pytest.T
         rows.writerows([each, "dog" if truth[each] == "cat" else "cat"] for each in sorted(wrong))
     downloaded(photos, root / "wrong", str(root / "flips.csv"))
     folders = {name: root / name for name in ("train", "validation", "test")}
-    split_dataset(root / "wrong", **folders, dealing=Dealing(Shares([900, 100, 100], [])))
+    split_dataset(root / "wrong", **folders, settings=SplitSettings(SplitSizes([900, 100, 100], [])))
     briefly = {"weights": str(mobilenet_v2_weights), "image_size": 128, "head.epochs": 1, "head.augmented_views": 1}
     train_head(
         TrainingInputs(folders["train"], folders["validation"], load_recipe(settings=briefly), seed=0), root / "head"

@@ -17,7 +17,7 @@ from support.pictures import PER_CLASS
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_info, read_rows
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
 
 def quarantine(dataset: Path) -> dict[str, str]:
@@ -215,7 +215,7 @@ def test_deep_pictures_share_the_range_of_their_form(
     page = (tmp_path / "hygiene.html").read_text(encoding="utf-8")
     assert "More than 8 bits" in page and form in page
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
-    split_dataset(tmp_path / "out", **folders, dealing=Dealing(Shares([2, 1, 1], [])))
+    split_dataset(tmp_path / "out", **folders, settings=SplitSettings(SplitSizes([2, 1, 1], [])))
     assert all(read_info(folder).ranges == info.ranges for folder in folders.values())
 
 

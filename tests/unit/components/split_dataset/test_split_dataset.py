@@ -3,13 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.components.core.artifacts.dataset import NO_FOLD, DatasetWriter, ImageRow, read_info, read_rows
+from headstart.components.core.artifacts.dataset import (
+    NO_FOLD,
+    SPLITS,
+    DatasetWriter,
+    ImageRow,
+    read_info,
+    read_rows,
+)
 from headstart.components.core.artifacts.predictions import predictions_of
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
-from headstart.components.split_dataset.step import SPLITS, Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
-FRACTIONS = Shares([], [0.7, 0.15, 0.15])
+FRACTIONS = SplitSizes([], [0.7, 0.15, 0.15])
 
 
 def write(folder: Path, per_class: int, group_size: int = 1, splits: tuple[str, ...] = ("",)) -> Path:
@@ -38,14 +45,14 @@ def write_classes(folder: Path, classes: dict[str, list[int]], splits: dict[str,
 def split(
     data: Path,
     out: Path,
-    shares: Shares,
+    sizes: SplitSizes,
     order: str = "hash",
     seed: int = 0,
     folds: int = 0,
     tiny_classes: str = "keep",
 ) -> dict[str, list[ImageRow]]:
     folders = {name: out / name for name in SPLITS}
-    split_dataset(data, **folders, dealing=Dealing(shares, order, seed, folds, tiny_classes))
+    split_dataset(data, **folders, settings=SplitSettings(sizes, order, seed, folds, tiny_classes))
     return {name: list(read_rows(folder)) for name, folder in folders.items()}
 
 
@@ -54,7 +61,7 @@ def names(rows: list[ImageRow]) -> set[str]:
 
 
 def test_counts_by_name_are_the_tutorials(tmp_path: Path) -> None:
-    parts = split(write(tmp_path / "data", 20), tmp_path, Shares([10, 5, 4], []), "name")
+    parts = split(write(tmp_path / "data", 20), tmp_path, SplitSizes([10, 5, 4], []), "name")
     for name, low, high in (("train", 1, 10), ("validation", 11, 15), ("test", 16, 19)):
         wanted = {f"{kind}.{number}.jpg" for kind in ("cat", "dog") for number in range(low, high + 1)}
         assert names(parts[name]) == wanted
@@ -62,11 +69,11 @@ def test_counts_by_name_are_the_tutorials(tmp_path: Path) -> None:
 
 def test_counts_by_content_are_exact_and_repeatable(tmp_path: Path) -> None:
     data = write(tmp_path / "data", 50)
-    parts = split(data, tmp_path / "a", Shares([30, 12, 8], []))
+    parts = split(data, tmp_path / "a", SplitSizes([30, 12, 8], []))
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 60, "validation": 24, "test": 16}
     assert not names(parts["train"]) & names(parts["test"])
-    assert split(data, tmp_path / "b", Shares([30, 12, 8], [])) == parts
-    assert names(split(data, tmp_path / "c", Shares([30, 12, 8], []), seed=1)["test"]) != names(parts["test"])
+    assert split(data, tmp_path / "b", SplitSizes([30, 12, 8], [])) == parts
+    assert names(split(data, tmp_path / "c", SplitSizes([30, 12, 8], []), seed=1)["test"]) != names(parts["test"])
 
 
 def moved(before: dict[str, list[ImageRow]], after: dict[str, list[ImageRow]]) -> float:
@@ -123,7 +130,7 @@ def test_groups_of_any_sizes_leave_no_split_without_a_class(tmp_path: Path, seed
 
 def test_fractions_that_leave_some_out_are_exact(tmp_path: Path) -> None:
     for order in ("hash", "name"):
-        parts = split(write(tmp_path / "data", 40), tmp_path, Shares([], [0.5, 0.2, 0.1]), order)
+        parts = split(write(tmp_path / "data", 40), tmp_path, SplitSizes([], [0.5, 0.2, 0.1]), order)
         assert {name: len(rows) for name, rows in parts.items()} == {"train": 40, "validation": 16, "test": 8}
 
 
@@ -135,9 +142,9 @@ def test_tiny_class_is_kept_in_training_and_said_to_be_unevaluated(
     parts = split(data, tmp_path, FRACTIONS)
     assert [sum(row.label == label for row in parts["train"]) for label in range(5)] == [14, 14, 2, 30, 1]
     assert {row.label for name in ("validation", "test") for row in parts[name]} == {0, 1}
-    assert 'label=emu missing="validation and test" why="emu has 2 pictures"' in caplog.text
-    assert 'why="all 30 pictures of fox are near-duplicates of one another"' in caplog.text
-    assert 'why="gnu has 1 picture"' in caplog.text
+    assert 'label=emu missing="validation and test" why="emu has 2 images"' in caplog.text
+    assert 'why="all 30 images of fox are near-duplicates of one another"' in caplog.text
+    assert 'why="gnu has 1 image"' in caplog.text
 
 
 def test_tiny_class_is_left_out_on_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,26 +156,26 @@ def test_tiny_class_is_left_out_on_request(tmp_path: Path, caplog: pytest.LogCap
         assert info.classes == ["cat", "dog"] and all(info.counts)
         assert {info.classes[row.label] for row in parts[name]} == {"cat", "dog"}
         assert all(row.path.startswith(info.classes[row.label]) for row in parts[name])
-    assert 'event=class_left_out label=ape why="ape has 2 pictures"' in caplog.text
-    by_count = split(data, tmp_path, Shares([10, 5, 5], []), tiny_classes="leave_out")
+    assert 'event=class_left_out label=ape why="ape has 2 images"' in caplog.text
+    by_count = split(data, tmp_path, SplitSizes([10, 5, 5], []), tiny_classes="leave_out")
     assert [len(rows) for rows in by_count.values()] == [20, 10, 10]
     few = write_classes(tmp_path / "few", {"ape": [1, 1], "cat": [1] * 20})
     with pytest.raises(
-        HeadstartError, match="leaves out class 'ape', and 1 of the others can be evaluated, where it"
+        HeadstartError, match="leaves out class 'ape', and 1 of the others can be evaluated, where an"
     ):
         split(few, tmp_path, FRACTIONS, tiny_classes="leave_out")
     with pytest.raises(HeadstartError, match="unknown tiny_classes 'drop'; known: keep, leave_out"):
-        Dealing(FRACTIONS, tiny_classes="drop")
+        SplitSettings(FRACTIONS, tiny_classes="drop")
 
 
 def test_class_of_near_duplicates_alone_is_named_as_such(tmp_path: Path) -> None:
     data = write_classes(tmp_path / "data", {"cat": [60], "dog": [1] * 60})
-    for shares in (FRACTIONS, Shares([40, 10, 10], [])):
+    for sizes in (FRACTIONS, SplitSizes([40, 10, 10], [])):
         for order in ("hash", "name"):
-            with pytest.raises(HeadstartError, match="all 60 pictures of cat are near-duplicates of one another"):
-                split(data, tmp_path, shares, order)
+            with pytest.raises(HeadstartError, match="all 60 images of cat are near-duplicates of one another"):
+                split(data, tmp_path, sizes, order)
     two = write_classes(tmp_path / "two", {"cat": [59, 1], "dog": [1] * 60})
-    with pytest.raises(HeadstartError, match="the 60 pictures of cat are 2 pictures and near-duplicates of them"):
+    with pytest.raises(HeadstartError, match="the 60 images of cat are 2 images and near-duplicates of them"):
         split(two, tmp_path, FRACTIONS)
 
 
@@ -176,10 +183,10 @@ def test_class_of_near_duplicates_alone_is_named_as_such(tmp_path: Path) -> None
 def test_counts_may_differ_by_class(tmp_path: Path, order: str, caplog: pytest.LogCaptureFixture) -> None:
     data = write_classes(tmp_path / "data", {"cat": [1] * 60, "dog": [1] * 20, "emu": [1] * 6})
     counts = {"dog": [10, 5, 5], "cat": [40, 10, 5], "emu": [5, 0, 0]}
-    parts = split(data, tmp_path, Shares([], [], counts), order)
+    parts = split(data, tmp_path, SplitSizes([], [], counts), order)
     for label, name in enumerate(("cat", "dog", "emu")):
         assert [sum(row.label == label for row in parts[split_name]) for split_name in SPLITS] == counts[name]
-    assert 'label=emu missing="validation and test" why="its counts say so"' in caplog.text
+    assert 'label=emu missing="validation and test" why="its counts ask for none there"' in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -190,7 +197,7 @@ def test_counts_may_differ_by_class(tmp_path: Path, order: str, caplog: pytest.L
         ({"cat": [1, 1, 1], "dog": [30, 1, 1]}, "class 'dog' has 20 usable images, and counts 30,1,1 ask for 32"),
         (
             {"cat": [1, 0, 0], "dog": [1, 1, 1]},
-            "counts 1,0,0 leave none for validation and test; an evaluation takes two",
+            "counts 1,0,0 leave none for validation and test; an evaluation needs two",
         ),
     ],
 )
@@ -198,19 +205,19 @@ def test_counts_by_class_that_do_not_fit_the_data_are_refused(
     tmp_path: Path, counts: dict[str, list[int]], message: str
 ) -> None:
     with pytest.raises(HeadstartError, match=message):
-        split(write(tmp_path / "data", 20), tmp_path, Shares([], [], counts))
+        split(write(tmp_path / "data", 20), tmp_path, SplitSizes([], [], counts))
 
 
 def test_fractions_by_name_are_exact(tmp_path: Path) -> None:
-    parts = split(write(tmp_path / "data", 20), tmp_path, Shares([], [0.5, 0.25, 0.25]), "name")
+    parts = split(write(tmp_path / "data", 20), tmp_path, SplitSizes([], [0.5, 0.25, 0.25]), "name")
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 20, "validation": 10, "test": 10}
     assert "cat.10.jpg" in names(parts["train"]) and "cat.11.jpg" in names(parts["validation"])
 
 
 @pytest.mark.parametrize("order", ["hash", "name"])
-@pytest.mark.parametrize("shares", [FRACTIONS, Shares([60, 20, 20], [])])
-def test_group_lies_on_one_side(tmp_path: Path, shares: Shares, order: str) -> None:
-    parts = split(write(tmp_path / "data", 120, group_size=4), tmp_path, shares, order)
+@pytest.mark.parametrize("sizes", [FRACTIONS, SplitSizes([60, 20, 20], [])])
+def test_group_lies_on_one_side(tmp_path: Path, sizes: SplitSizes, order: str) -> None:
+    parts = split(write(tmp_path / "data", 120, group_size=4), tmp_path, sizes, order)
     groups = [{row.group for row in rows} for rows in parts.values()]
     assert sum(map(len, groups)) == len(set.union(*groups))
 
@@ -218,49 +225,49 @@ def test_group_lies_on_one_side(tmp_path: Path, shares: Shares, order: str) -> N
 def test_class_too_small_is_named(tmp_path: Path) -> None:
     data = write(tmp_path / "data", 20)
     with pytest.raises(HeadstartError, match=r"class 'cat' has 20 usable images, and counts 10,8,5 ask for 23"):
-        split(data, tmp_path, Shares([10, 8, 5], []))
+        split(data, tmp_path, SplitSizes([10, 8, 5], []))
     with pytest.raises(HeadstartError, match=r"class 'cat' has 2 usable images.*leave none for"):
         split(write(tmp_path / "tiny", 2), tmp_path, FRACTIONS)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_counts_are_exact_where_single_images_would_take_the_room_of_pairs(tmp_path: Path, seed: int) -> None:
+def test_counts_are_exact_where_single_images_would_take_the_capacity_of_pairs(tmp_path: Path, seed: int) -> None:
     with DatasetWriter(tmp_path / "data", ["cat", "dog"], "here") as writer:
         for number in range(80):
             group = number // 4 if number < 40 else number // 2
             writer.add(ImageRow(b"x", f"{number}.jpg", number % 2, f"id{number}", f"{number % 2} {group}", 8, 8))
-    parts = split(tmp_path / "data", tmp_path, Shares([25, 9, 5], []), seed=seed)
+    parts = split(tmp_path / "data", tmp_path, SplitSizes([25, 9, 5], []), seed=seed)
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 50, "validation": 18, "test": 10}
 
 
-def test_counts_that_groups_do_not_fill_are_told_so(tmp_path: Path) -> None:
+def test_counts_that_groups_do_not_fill_are_refused(tmp_path: Path) -> None:
     data = write(tmp_path / "data", 40, group_size=2)
     message = r"class 'cat' has enough usable images for counts 25,9,5, but its groups of near-duplicates"
     for order in ("hash", "name"):
         with pytest.raises(HeadstartError, match=message):
-            split(data, tmp_path, Shares([25, 9, 5], []), order)
+            split(data, tmp_path, SplitSizes([25, 9, 5], []), order)
 
 
 @pytest.mark.parametrize(
     ("counts", "fractions"),
     [([1, 2], []), ([0, 1, 1], []), ([], []), ([], [0.5, 0.5]), ([], [0.9, 0.1, 0.1]), ([], [1.0, 0.0, 0.0])],
 )
-def test_shares_that_make_no_sense_are_refused(counts: list[int], fractions: list[float]) -> None:
+def test_sizes_that_make_no_sense_are_refused(counts: list[int], fractions: list[float]) -> None:
     with pytest.raises(HeadstartError, match="give three numbers"):
-        Shares(counts, fractions)
+        SplitSizes(counts, fractions)
 
 
-def test_dealing_that_makes_no_sense_is_refused() -> None:
+def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(HeadstartError, match="unknown order 'random'; known: hash, name, given"):
-        Dealing(FRACTIONS, "random")
+        SplitSettings(FRACTIONS, "random")
     with pytest.raises(HeadstartError, match="folds 1: give at least 2"):
-        Dealing(FRACTIONS, folds=1)
+        SplitSettings(FRACTIONS, folds=1)
 
 
-def test_with_counts_and_room_to_spare_new_images_move_hardly_any_old_one(tmp_path: Path) -> None:
-    shares = Shares([500, 200, 200], [])
-    before = split(write(tmp_path / "a", 1100), tmp_path / "before", shares)
-    after = split(write(tmp_path / "b", 1210), tmp_path / "after", shares)
+def test_with_counts_and_capacity_to_spare_new_images_move_hardly_any_old_one(tmp_path: Path) -> None:
+    sizes = SplitSizes([500, 200, 200], [])
+    before = split(write(tmp_path / "a", 1100), tmp_path / "before", sizes)
+    after = split(write(tmp_path / "b", 1210), tmp_path / "after", sizes)
     moved = sum(len(names(before[one]) & names(after[other])) for one in SPLITS for other in SPLITS if one != other)
     stayed = sum(len(names(before[name]) & names(after[name])) for name in SPLITS)
     assert moved == 0
@@ -273,7 +280,7 @@ def test_new_groups_move_hardly_any_old_one(tmp_path: Path) -> None:
     assert moved(before, after) < 0.08
 
 
-def test_place_of_an_image_hangs_on_no_other_classes(tmp_path: Path) -> None:
+def test_place_of_an_image_depends_on_no_other_classes(tmp_path: Path) -> None:
     alone = split(write_classes(tmp_path / "a", {"cat": [1] * 50, "dog": [1] * 50}), tmp_path, FRACTIONS)
     more = split(
         write_classes(tmp_path / "b", {"ape": [1] * 9, "cat": [1] * 50, "dog": [1] * 70}), tmp_path, FRACTIONS
@@ -287,8 +294,8 @@ def test_group_of_two_classes_lies_on_one_side(tmp_path: Path) -> None:
         for number in range(200):
             writer.add(ImageRow(b"x", f"{number}.jpg", number % 2, f"id{number}", f"group{number // 2}", 8, 8))
     for order in ("hash", "name"):
-        for shares in (FRACTIONS, Shares([50, 20, 10], [])):
-            parts = split(tmp_path / "data", tmp_path / "out", shares, order)
+        for sizes in (FRACTIONS, SplitSizes([50, 20, 10], [])):
+            parts = split(tmp_path / "data", tmp_path / "out", sizes, order)
             groups = [{row.group for row in rows} for rows in parts.values()]
             assert sum(map(len, groups)) == len(set.union(*groups))
 
@@ -317,13 +324,13 @@ def test_near_duplicate_of_a_test_image_leaves_the_ready_made_training_set(tmp_p
     # A model that learned from the one that is left out knows the other.
     rows = parts["test"]
     for learned, known in (("id0", {"id6"}), ("id2", set())):
-        told = predictions_of(tmp_path / "out" / "test", np.full((len(rows), 2), 0.5), frozenset([learned]))
-        assert {row.id for row, seen in zip(rows, told.seen, strict=True) if seen} == known
+        predictions = predictions_of(tmp_path / "out" / "test", np.full((len(rows), 2), 0.5), frozenset([learned]))
+        assert {row.id for row, seen in zip(rows, predictions.seen, strict=True) if seen} == known
 
 
 def test_split_that_is_missing_is_taken_out_of_training(tmp_path: Path) -> None:
     data = write(tmp_path / "data", 400, splits=("train", "train", "train", "test"))
-    parts = split(data, tmp_path / "out", Shares([], [0.6, 0.2, 0.2]), "given")
+    parts = split(data, tmp_path / "out", SplitSizes([], [0.6, 0.2, 0.2]), "given")
     assert all(row.split == "test" for row in parts["test"]) and len(parts["test"]) == 200
     assert len(parts["validation"]) == 150
     with pytest.raises(HeadstartError, match="the data has no ready-made split"):

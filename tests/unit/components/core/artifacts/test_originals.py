@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import DEALING, HEAD_RECIPE
+from conftest import HEAD_RECIPE, SPLIT_SETTINGS
 from PIL import Image
 from support.forms import GRAY, PALETTE, RGB, forms, png
 from support.fuzzed import picture
@@ -76,7 +76,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path.with_suffix(".bmp").write_bytes(forms()["BMP 8, run lengths"](image))
     download_dataset([str(root / "data")], root / "dataset", root / "hygiene.html")
     splits = {name: root / name for name in ("train", "validation", "test")}
-    split_dataset(root / "dataset", **splits, dealing=DEALING)
+    split_dataset(root / "dataset", **splits, settings=SPLIT_SETTINGS)
     train_head(TrainingInputs(splits["train"], splits["validation"], HEAD_RECIPE, seed=0), root / "model")
     evaluate_model(
         Evaluated(root / "model", splits["test"], splits["validation"]), root / "evaluation", root / "report.html"

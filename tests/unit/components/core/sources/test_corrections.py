@@ -7,7 +7,7 @@ from headstart.components.core.artifacts.dataset import read_columns, read_info,
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
 
 def written(path: Path, *rows: tuple[str, ...]) -> str:
@@ -75,7 +75,7 @@ def test_further_columns_of_a_manifest_go_along_with_the_pictures(pictures: Path
     manifest = written(tmp_path / "pets.csv", *rows)
     download_dataset([manifest], tmp_path / "data", tmp_path / "data.html")
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
-    split_dataset(tmp_path / "data", **folders, dealing=Dealing(Shares([10, 4, 4], [])))
+    split_dataset(tmp_path / "data", **folders, settings=SplitSettings(SplitSizes([10, 4, 4], [])))
     assert read_info(folders["test"]).extra == ["site"], "width and path are columns of our own"
     table = read_columns(folders["test"], ["site", "image.path"])
     for site, path in zip(table["site"].to_pylist(), table["image.path"].to_pylist(), strict=True):

@@ -26,7 +26,7 @@ from headstart.components.core.recipes.recipe import Recipe, dump_recipe, load_r
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.fine_tune.step import fine_tune
-from headstart.components.split_dataset.step import Dealing, Shares, split_dataset
+from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
 
@@ -275,7 +275,7 @@ def test_full_disk_is_one_line(head: Path, splits: dict[str, Path], tmp_path: Pa
             split_dataset(
                 splits["train"],
                 **{name: small / name for name in splits},
-                dealing=Dealing(Shares([30, 5, 5], [])),
+                settings=SplitSettings(SplitSizes([30, 5, 5], [])),
             )
 
 

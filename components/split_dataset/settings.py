@@ -1,0 +1,139 @@
+"""Settings of a split: sizes of the three sets, order of assignment, seed and folds."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headstart.components.core.artifacts.dataset import SPLITS
+from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.printable import quoted
+
+ORDERS = ("hash", "name", "given")
+
+KEEP, LEAVE_OUT = "keep", "leave_out"
+TINY_CLASSES = (KEEP, LEAVE_OUT)
+"""Treatments of a class that has fewer than three images, or groups of near-duplicates."""
+
+_NAMES_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSizes:
+    """Sizes of the training, validation and test sets.
+
+    Attributes:
+        counts: Images per class in each of the three; empty: use `fractions`.
+        fractions: Parts of each class; images beyond their sum are left out.
+        class_counts: Images in each of the three by class name; validation and test may be 0. Empty: use `counts`.
+
+    Raises:
+        HeadstartError: If there are not three numbers, one is too small, or fractions add up to more than 1; or if
+            both `counts` and `class_counts` are given.
+    """
+
+    counts: list[int]
+    fractions: list[float]
+    class_counts: Mapping[str, Sequence[int]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, numbers in self.class_counts.items():
+            if len(numbers) != len(SPLITS) or min(numbers) < 0 or not numbers[0]:
+                raise HeadstartError(
+                    f"counts {list(numbers)} of class {quoted(name)}: give three whole numbers, images for train, "
+                    "validation and test, the first of them at least 1, such as 100,20,20"
+                )
+        if self.class_counts and self.counts:
+            raise HeadstartError(f"counts {self.counts} and counts by class exclude one another; give one of them")
+        if self.counts:
+            if len(self.counts) != len(SPLITS) or min(self.counts) < 1:
+                raise HeadstartError(
+                    f"counts {self.counts}: give three numbers of at least 1, images per class for train, "
+                    "validation and test, such as 1000,500,500"
+                )
+        elif not self.class_counts and (
+            len(self.fractions) != len(SPLITS) or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9
+        ):
+            raise HeadstartError(
+                f"fractions {self.fractions}: give three numbers above 0 that add up to at most 1, for train, "
+                "validation and test, such as 0.7,0.15,0.15"
+            )
+
+    def counts_of_classes(self, classes: Sequence[str]) -> list[list[int]]:
+        """Images of each class for train, validation and test; empty where fractions are used.
+
+        Args:
+            classes: Class names of the dataset.
+
+        Raises:
+            HeadstartError: If `class_counts` lacks a class, or names one that the dataset does not have.
+        """
+        if not self.class_counts:
+            return [self.counts for _ in classes] if self.counts else []
+        for name in self.class_counts:
+            if name not in classes:
+                unknown_name("class in counts", name, list(classes))
+        missing = [name for name in classes if name not in self.class_counts]
+        if missing:
+            raise HeadstartError(
+                f"counts name no {list_classes(missing)}; give three numbers for each class of the data, or remove "
+                "the images of the other classes from the data"
+            )
+        return [list(self.class_counts[name]) for name in classes]
+
+
+def parse_class_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Converts counts by class to whole numbers: KFP and JSON make floats of them.
+
+    Args:
+        class_counts: Three numbers for each class name.
+
+    Raises:
+        HeadstartError: If the value of a class is not a list of whole numbers.
+    """
+    counts = {}
+    for name, numbers in class_counts.items():
+        if not isinstance(numbers, list) or not all(
+            isinstance(number, int | float) and not isinstance(number, bool) and number % 1 == 0 for number in numbers
+        ):
+            raise HeadstartError(
+                f"counts {numbers!r} of class {quoted(name)}: give three whole numbers, such as [100,20,20]"
+            )
+        counts[name] = [int(number) for number in numbers]
+    return counts
+
+
+def list_classes(names: Sequence[str]) -> str:
+    """Names the first few classes and counts the others, for messages."""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"class {', '.join(map(repr, names[:_NAMES_SHOWN]))}{more}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """Settings by which images are assigned to train, validation and test.
+
+    Attributes:
+        sizes: Sizes of the three sets.
+        order: ``hash``, ``name`` or ``given``: see `split_dataset`.
+        seed: Random seed of the split by hash and of the folds.
+        folds: Number of cross-validation folds over train and validation together; 0: none.
+        tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates. ``keep`` puts it
+            into train alone, where nothing evaluates it; ``leave_out`` removes it from the datasets.
+
+    Raises:
+        HeadstartError: If `order` or `tiny_classes` is unknown, or `folds` is 1.
+    """
+
+    sizes: SplitSizes
+    order: str = "hash"
+    seed: int = 0
+    folds: int = 0
+    tiny_classes: str = KEEP
+
+    def __post_init__(self) -> None:
+        if self.tiny_classes not in TINY_CLASSES:
+            unknown_name("tiny_classes", self.tiny_classes, list(TINY_CLASSES))
+        if self.order not in ORDERS:
+            unknown_name("order", self.order, list(ORDERS))
+        if self.folds and self.folds < 2:
+            raise HeadstartError(f"folds {self.folds}: give at least 2, or 0 for none")
