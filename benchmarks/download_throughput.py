@@ -67,7 +67,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from headstart.components.core.sources.source import read_file
+from headstart.components.core.sources.file_contents import read_file
 from headstart.components.core.util.logs import start_logging
 from headstart.components.core.util.resources import cores
 from headstart.components.download_dataset import step

@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import SPLITS
-from headstart.components.core.sources.quarantine import Quarantined
+from headstart.components.core.sources.quarantine import QuarantinedFile
 from headstart.components.download_dataset.near_duplicates import Hashes, find_near_duplicates
 from headstart.components.download_dataset.spool import Spool
 
 
-def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64], list[Quarantined]]:
+def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64], list[QuarantinedFile]]:
     """Rows to keep, and what is said of the others: all but one of a kind, and all that contradict.
 
     Of a kind the first is kept, among those in the ready-made split that is used last.
@@ -39,14 +39,14 @@ def without_repeats(spool: Spool, classes: list[str]) -> tuple[NDArray[np.int64]
         if pixels in contradicting:
             other = contradicting[pixels] if labels[other] == labels[place] else other
             detail = f"same pixels as {paths[other]}, which is of class {classes[labels[other]]}"
-            repeated.append(Quarantined(paths[place], "conflict", detail))
+            repeated.append(QuarantinedFile(paths[place], "conflict", detail))
         elif place == other:
             continue
         elif splits[place] and splits[place] != splits[other]:
             detail = f"same pixels as {paths[other]}, which is for {splits[other]}"
-            repeated.append(Quarantined(paths[place], "leak", detail))
+            repeated.append(QuarantinedFile(paths[place], "leak", detail))
         else:
-            repeated.append(Quarantined(paths[place], "duplicate", f"same pixels as {paths[other]}"))
+            repeated.append(QuarantinedFile(paths[place], "duplicate", f"same pixels as {paths[other]}"))
         dropped.append(place)
     return np.delete(np.arange(len(spool)), rows[dropped]), repeated
 

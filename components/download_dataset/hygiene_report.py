@@ -19,7 +19,7 @@ from headstart.components.core.images.decoding import FAINT
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.reports import page
 from headstart.components.core.reports.page import shown
-from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, Quarantined
+from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, QuarantinedFile
 from headstart.components.download_dataset.class_counts import alike_in_words, classes_alike, classes_in_words
 from headstart.components.download_dataset.image_measures import LOOKS, Look, Measures
 from headstart.components.download_dataset.shortcuts import MIN_IMAGES, find_shortcuts
@@ -95,7 +95,7 @@ class Hygiene:
     classes: Sequence[str]
     labels_from: str
     facts: pa.Table
-    quarantined: Sequence[Quarantined]
+    quarantined: Sequence[QuarantinedFile]
     ignored: int
     groups: Sequence[Sequence[int]]
     digest: str

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from headstart.components.core.sources.source import SPLIT_NAMES, Entry
+from headstart.components.core.sources.file_names import SPLIT_NAMES
+from headstart.components.core.sources.source import Entry
 from headstart.components.core.util.errors import HeadstartError, unknown_name
 from headstart.components.core.util.printable import quoted
 from headstart.components.download_dataset.layouts import Ambiguous, Reading, is_beside, read_layout, split_of

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from headstart.components.core.sources.source import SPLIT_NAMES
+from headstart.components.core.sources.file_names import SPLIT_NAMES
 from headstart.components.download_dataset.class_counts import classes_in_words
 
 _FEW = 3

@@ -21,9 +21,9 @@ from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, Dataset
 from headstart.components.core.artifacts.hygiene import write_hygiene
 from headstart.components.core.artifacts.originals import Originals
 from headstart.components.core.images.sample_ranges import Histogram, Range
-from headstart.components.core.sources import Reading, Source, Unreadable, open_source
+from headstart.components.core.sources import Source, SourceOptions, Unreadable, open_source
 from headstart.components.core.sources.corrections import read_corrections
-from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, Quarantined, write_quarantine
+from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, QuarantinedFile, write_quarantine
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging, tracked
@@ -127,7 +127,7 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
     if not data:
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
     digests = settings.digests(data)
-    reading = Reading(settings.image_column, settings.label_column, settings.labels)
+    reading = SourceOptions(settings.image_column, settings.label_column, settings.labels)
     with full_disk_in_one_line(dataset), contextlib.ExitStack() as stack:
         sources = [
             stack.enter_context(open_source(each, sha256, reading))
@@ -193,7 +193,7 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
 
 def _check(
     sources: list[Source], intake: _Intake, spool: Spool, originals: Originals, settings: Settings
-) -> tuple[list[Quarantined], dict[str, Range]]:
+) -> tuple[list[QuarantinedFile], dict[str, Range]]:
     """Puts the good pictures into the spool; the files that are left out, and the ranges of deep pictures.
 
     Deep pictures whose files state no range are read twice: measured with all others, and taken in after them, when
@@ -319,10 +319,10 @@ def _good(
     return facts, found["sketch"], [new or checked.contents[row] for row, new in zip(rows, anew, strict=True)]
 
 
-def _bad(checked: Checked, labels: list[str]) -> list[Quarantined]:
+def _bad(checked: Checked, labels: list[str]) -> list[QuarantinedFile]:
     reasons, details = (checked.findings[name].to_pylist() for name in ("reason", "detail"))
     return [
-        Quarantined(file.path, reason or CORRECTED, detail or "the corrections leave it out")
+        QuarantinedFile(file.path, reason or CORRECTED, detail or "the corrections leave it out")
         for file, label, reason, detail in zip(checked.files, labels, reasons, details, strict=True)
         if not label
     ]
@@ -332,7 +332,7 @@ def _write(
     sources: list[Source],
     intake: _Intake,
     spool: Spool,
-    bad: list[Quarantined],
+    bad: list[QuarantinedFile],
     ranges: dict[str, Range],
     dataset: Path,
     hygiene: Path,
@@ -445,7 +445,7 @@ def _no_class(rule: str, left_out: str) -> bytes:
     raise Unreadable("no class", f"classes were told from {rule}; this file has none")
 
 
-def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list[Quarantined]) -> None:
+def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list[QuarantinedFile]) -> None:
     counts = np.bincount(facts["label"], minlength=len(intake.classes))
     for label, count in zip(intake.classes, counts, strict=True):
         if not count:
@@ -455,7 +455,7 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
             )
 
 
-def _head(quarantined: list[Quarantined]) -> str:
+def _head(quarantined: list[QuarantinedFile]) -> str:
     head = "; ".join(f"{each.file}: {each.reason}" for each in quarantined[1:_HEAD])
     if quarantined:
         first = quarantined[0]

@@ -14,9 +14,16 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from headstart.components.core.sources import Reading, is_junk, local_path, manifest, no_files, parquet
-from headstart.components.core.sources.corrections import corrections_file
-from headstart.components.core.sources.folder import walk
+from headstart.components.core.sources import (
+    SourceOptions,
+    find_local_path,
+    is_junk,
+    manifest,
+    no_files_error,
+    parquet,
+)
+from headstart.components.core.sources.corrections import read_corrections_file
+from headstart.components.core.sources.folder import walk_folder
 from headstart.components.core.storage.stores import (
     Store,
     StoredObject,
@@ -82,12 +89,12 @@ def list_data(
     if needs:
         check_needs(needs)
     digest = hashlib.sha256()
-    reading = Reading(image_column, label_column)
+    options = SourceOptions(image_column, label_column)
     for source in data:
         name = without_secrets(source)
-        listed = sorted(_files(source, reading), key=lambda file: file.name)
+        listed = sorted(_files(source, options), key=lambda file: file.name)
         if not listed:
-            raise no_files(name)
+            raise no_files_error(name)
         unversioned = [file.name for file in listed if not file.version]
         if unversioned:
             event("unversioned", data=name, files=len(unversioned), first=unversioned[0])
@@ -96,18 +103,18 @@ def list_data(
             digest.update(json.dumps(dataclasses.astuple(file)).encode())
         event("listing", data=name, files=len(listed), bytes=sum(max(file.size, 0) for file in listed))
     if corrections:
-        digest.update(corrections_file(corrections))
+        digest.update(read_corrections_file(corrections))
     event("listed", sources=len(data), digest=digest.hexdigest())
     return digest.hexdigest()
 
 
-def _files(source: str, reading: Reading) -> Iterator[_Listed]:
+def _files(source: str, options: SourceOptions) -> Iterator[_Listed]:
     if is_local(source):
-        return _local_files(source, local_path(source), reading)
-    return _remote_files(source, reading)
+        return _local_files(source, find_local_path(source), options)
+    return _remote_files(source, options)
 
 
-def _remote_files(source: str, reading: Reading) -> Iterator[_Listed]:
+def _remote_files(source: str, options: SourceOptions) -> Iterator[_Listed]:
     name = without_secrets(source)
     store = open_store(source)
     for stored in store.list(source):
@@ -116,12 +123,12 @@ def _remote_files(source: str, reading: Reading) -> Iterator[_Listed]:
         if stored.uri == source and manifest.is_manifest(name):
             with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
                 path = store.download(source, Path(folder) / "manifest", stored.version)
-                yield from _referenced(manifest.references(name, path, manifest.base_of(source), reading))
+                yield from _referenced(manifest.list_references(name, path, manifest.base_address(source), options))
 
 
-def _local_files(source: str, path: Path, reading: Reading) -> Iterator[_Listed]:
+def _local_files(source: str, path: Path, options: SourceOptions) -> Iterator[_Listed]:
     if path.is_dir():
-        for folder, files in walk(path):
+        for folder, files in walk_folder(path):
             relative = PurePosixPath(folder.relative_to(path))
             for name in files:
                 if not is_junk(str(relative / name)):
@@ -129,9 +136,9 @@ def _local_files(source: str, path: Path, reading: Reading) -> Iterator[_Listed]
     else:
         yield from _of_path(source, path)
         if path.is_file() and manifest.is_manifest(source):
-            yield from _referenced(manifest.references(source, path, str(path.parent), reading))
-        elif path.is_file() and parquet.is_columns(source):
-            yield from _referenced(parquet.references(source, path, str(path.parent), reading))
+            yield from _referenced(manifest.list_references(source, path, str(path.parent), options))
+        elif path.is_file() and parquet.is_columnar_file(source):
+            yield from _referenced(parquet.list_references(source, path, str(path.parent), options))
 
 
 def _referenced(addresses: Iterable[str]) -> Iterator[_Listed]:

@@ -12,19 +12,13 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from headstart.components.core.artifacts.dataset import MANIFEST, read_rows
-from headstart.components.core.sources import Loader, Reading, Unreadable, is_junk, open_source
-from headstart.components.core.sources.bundles import is_archive
-from headstart.components.core.sources.folder import find
+from headstart.components.core.sources import Loader, SourceOptions, Unreadable, is_junk, open_source
+from headstart.components.core.sources.file_contents import read_file, read_object
+from headstart.components.core.sources.file_names import IMAGE_SUFFIXES, escape_name, is_sidecar, unescape_name
+from headstart.components.core.sources.folder import list_folder
 from headstart.components.core.sources.manifest import is_manifest
-from headstart.components.core.sources.parquet import MAGIC, is_columns
-from headstart.components.core.sources.source import (
-    PICTURE_SUFFIXES,
-    is_sidecar,
-    printable,
-    read_file,
-    read_stored,
-    true_name,
-)
+from headstart.components.core.sources.nested_archives import is_archive
+from headstart.components.core.sources.parquet import MAGIC, is_columnar_file
 from headstart.components.core.sources.tables import is_table
 from headstart.components.core.storage.stores import (
     Store,
@@ -46,7 +40,7 @@ class NamedImage:
     """An image that has not been read yet.
 
     Attributes:
-        file: Path or address of the image, made printable by `printable`.
+        file: Path or address of the image, made printable by `escape_name`.
         load: Function that reads its bytes.
         remote: True if reading it takes the network.
     """
@@ -73,11 +67,11 @@ def find_images(
     """
     stores: dict[str, Store] = {}
     hosts = HostPatience()
-    reading = Reading(image_column, labelled=False)
+    options = SourceOptions(image_column, labelled=False)
     for path in paths:
         try:
             if opened is not None and _is_container(path):
-                yield from _in_source(path, opened, reading)
+                yield from _in_source(path, opened, options)
             elif is_local(path):
                 yield from _on_disk(path.removeprefix("file://"))
             else:
@@ -95,7 +89,7 @@ def _is_container(path: str) -> bool:
     """True if a path is a file, or a folder of Parquet, that `open_source` reads images from."""
     if not is_local(path):
         name = urlsplit(path).path if is_web(path) else path
-        return is_archive(name) or is_columns(name) or is_manifest(name)
+        return is_archive(name) or is_columnar_file(name) or is_manifest(name)
     place = expand_home(path.removeprefix("file://"))
     if place.is_dir():
         return not (place / MANIFEST).is_file() and _is_saved_dataset(place)
@@ -103,20 +97,22 @@ def _is_container(path: str) -> bool:
         return False
     with place.open("rb") as file:
         start = file.read(len(MAGIC))
-    return is_archive(path) or is_columns(path) or is_manifest(path) or start == MAGIC or zipfile.is_zipfile(place)
+    return (
+        is_archive(path) or is_columnar_file(path) or is_manifest(path) or start == MAGIC or zipfile.is_zipfile(place)
+    )
 
 
 def _is_saved_dataset(folder: Path) -> bool:
     """True if a folder is a copy of a data set saved as Parquet or Arrow, at the top or one level below."""
     names = [each.name.lower() for pattern in ("*", "*/*") for each in folder.glob(pattern)]
-    pictures = any(name.endswith(tuple(PICTURE_SUFFIXES)) for name in names)
-    return any(map(is_columns, names)) and (not pictures or (folder / "README.md").is_file())
+    pictures = any(name.endswith(tuple(IMAGE_SUFFIXES)) for name in names)
+    return any(map(is_columnar_file, names)) and (not pictures or (folder / "README.md").is_file())
 
 
-def _in_source(path: str, opened: contextlib.ExitStack, reading: Reading) -> Iterator[NamedImage]:
-    source = opened.enter_context(open_source(path, reading=reading))
+def _in_source(path: str, opened: contextlib.ExitStack, options: SourceOptions) -> Iterator[NamedImage]:
+    source = opened.enter_context(open_source(path, options=options))
     for entry, load in zip(source.entries, source.loaders(), strict=True):
-        yield NamedImage(printable(f"{source.name}: {entry.path}"), load, source.remote)
+        yield NamedImage(escape_name(f"{source.name}: {entry.path}"), load, source.remote)
     for each in source.unusable:
         yield _not_found(f"{source.name}: {each.file}", each.reason, each.detail)
 
@@ -132,20 +128,20 @@ def _on_disk(name: str) -> Iterator[NamedImage]:
             yield _not_found(name, "missing", "no file has such a name")
         for each in sorted(found, key=natural_key):
             yield _file(Path(each))
-    elif not os.path.lexists(path) and os.path.lexists(true_name(str(path))):
+    elif not os.path.lexists(path) and os.path.lexists(unescape_name(str(path))):
         # The printable form of a name that is not UTF-8.
-        yield _file(Path(true_name(str(path))))
+        yield _file(Path(unescape_name(str(path))))
     else:
         yield _file(path)
 
 
 def _file(path: Path) -> NamedImage:
-    return NamedImage(printable(str(path)), functools.partial(read_file, path))
+    return NamedImage(escape_name(str(path)), functools.partial(read_file, path))
 
 
 def _in_folder(folder: Path) -> Iterator[NamedImage]:
     closed: list[OSError] = []
-    found = find(folder, closed.append)
+    found = list_folder(folder, closed.append)
     beside = [path for path in found.files if is_sidecar(path) or is_table(path)]
     # A folder of sidecars and tables alone is reported as unreadable files, not as empty.
     skipped = set(beside) if len(beside) < len(found.files) else set()
@@ -168,7 +164,7 @@ def _in_dataset(folder: Path) -> Iterator[NamedImage]:
 def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImage]:
     if is_web(uri):
         yield NamedImage(
-            printable(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True
+            escape_name(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True
         )
         return
     found = False
@@ -176,7 +172,7 @@ def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImag
         if each.uri == uri or not (is_junk(each.path) or is_sidecar(each.path) or is_table(each.path)):
             found = True
             load = functools.partial(_read_object, store, hosts, each.uri, each.version)
-            yield NamedImage(printable(without_secrets(each.uri)), load, remote=True)
+            yield NamedImage(escape_name(without_secrets(each.uri)), load, remote=True)
     if not found:
         yield _not_found(uri, "missing", "there is no such object, and none below it")
 
@@ -184,7 +180,7 @@ def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImag
 def _read_object(store: Store, hosts: HostPatience, uri: str, version: str = "") -> bytes:
     try:
         with hosts.bounded(uri):
-            return read_stored(store, uri, version)
+            return read_object(store, uri, version)
     except HeadstartError as error:
         raise Unreadable("unreadable", str(error)) from None
 
@@ -199,7 +195,7 @@ def load_into_memory(image: NamedImage) -> NamedImage:
 
 def _not_found(name: str, reason: str, detail: str) -> NamedImage:
     name = without_secrets(name) if is_remote(name) else name
-    return NamedImage(printable(name), functools.partial(_raise, reason, detail))
+    return NamedImage(escape_name(name), functools.partial(_raise, reason, detail))
 
 
 def _raise(reason: str, detail: str) -> NoReturn:

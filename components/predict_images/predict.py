@@ -19,7 +19,7 @@ from headstart.components.core.images.decoding import RejectedImage, decode_imag
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
-from headstart.components.core.sources.source import shown
+from headstart.components.core.sources.file_names import escape_text
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.resources import cores
 from headstart.components.core.util.thread_map import in_order, parts
@@ -182,6 +182,6 @@ class _Predictor:
             pa.array([not known and each is None for known, each in zip(sure, rejected, strict=True)], pa.bool_()),
             *(pa.array(column, pa.float64(), from_pandas=True) for column in probabilities.T),
             pa.array([each and each.reason for each in rejected], pa.string()),
-            pa.array([each and shown(each.detail) for each in rejected], pa.string()),
+            pa.array([each and escape_text(each.detail) for each in rejected], pa.string()),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._model.schema)

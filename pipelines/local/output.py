@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from headstart.components.core.sources import local_path
+from headstart.components.core.sources import find_local_path
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import full_disk_in_one_line
 from headstart.components.core.storage.stores import is_local
@@ -60,7 +60,7 @@ def check_outside(output: Path, data: Sequence[str]) -> None:
         HeadstartError: It lies in one of them.
     """
     for source in data:
-        if is_local(source) and output.resolve().is_relative_to(local_path(source).resolve()):
+        if is_local(source) and output.resolve().is_relative_to(find_local_path(source).resolve()):
             raise HeadstartError(
                 f"output {str(output)!r} lies in the data {source!r}, and would be read as part of it; name a folder "
                 "elsewhere with --output"

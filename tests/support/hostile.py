@@ -554,7 +554,7 @@ CASES = [
     Case("JSON lines that name a user's folder", QUARANTINED, "missing", _json_lines("~nobody-of-that-name/x.jpg")),
     Case("Parquet cut short", REFUSED, "is damaged", _parquet(lambda content: content[:-50])),
     Case("Parquet without pictures", REFUSED, "it lacks image", _parquet_of({"number": [1, 2], "label": ["cat", "dog"]})),
-    Case("Parquet with two columns of pictures", REFUSED, "the picture could be the column 'photo' or 'mask'; say which with image_column", _parquet_of({"photo": [b"1"], "mask": [b"2"], "label": ["cat"]})),
+    Case("Parquet with two columns of pictures", REFUSED, "the image could be the column 'photo' or 'mask'; say which with image_column", _parquet_of({"photo": [b"1"], "mask": [b"2"], "label": ["cat"]})),
     Case("Parquet with two class labels", REFUSED, "the class could be the column 'fine' or 'coarse'; say which with label_column", _two_class_labels),
     Case("Parquet with true for a label", REFUSED, "row 0: the label True is no class", _parquet_of({"image": [b"1"], "label": [True]})),
     Case("Parquet with fractions for labels", REFUSED, "row 0: the label 0.0 is no class", _parquet_of({"image": [b"1"], "label": [0.0]})),

@@ -1,4 +1,4 @@
-"""Which column of a table names the picture, which the class, and which values are classes."""
+"""Columns of a table of images: names of the image, label and split columns, and values that are classes."""
 
 import dataclasses
 import functools
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headstart.components.core.artifacts.dataset import schema
-from headstart.components.core.sources.source import shown
+from headstart.components.core.sources.file_names import escape_text
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quoted
 
@@ -20,20 +20,20 @@ _IMAGE_NAMES = (
 )  # fmt: skip
 _LABEL_NAMES = ("label", "labels", "label_name", "class", "class_name", "classname", "category", "target")
 _FLOAT = re.compile(r"[+-]?\d+\.\d*")
-_OWN = {*schema([]).names, "path"}
+_DATASET_COLUMNS = {*schema([]).names, "path"}
 _RESERVED_PREFIX = "image."
-_SHOWN_CHARS = 60
+_MAX_SHOWN_CHARS = 60
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """How sources are read.
+class SourceOptions:
+    """Columns and rule by which sources are read.
 
     Attributes:
-        image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
-        label_column: Column that has the class; empty: by the usual names.
-        labels: Rule that classes are told by: ``auto``, ``given``, ``folders`` or ``names``.
-        labelled: Whether there have to be classes; where not, columns of them are not looked for.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
+        label_column: Column of the class; empty: one with a usual name.
+        labels: Rule that gives the classes: ``auto``, ``given``, ``folders`` or ``names``.
+        labelled: Whether classes are needed; if not, label columns are not looked for.
     """
 
     image_column: str = ""
@@ -42,84 +42,114 @@ class Reading:
     labelled: bool = True
 
 
-def column_of_images(names: Iterable[str], reading: Reading, where: str) -> str:
-    """Name of the column that names or holds the picture; empty where there is none.
+def find_image_column(names: Iterable[str], options: SourceOptions, where: str) -> str:
+    """Name of the column that names or holds the image; empty: there is none.
+
+    Args:
+        names: Names of all columns.
+        options: Column that the user asks for, if any.
+        where: Name of the table, for errors.
 
     Raises:
-        HeadstartError: If the column that was asked for is not there, or two could be meant.
+        HeadstartError: If the column that the user asks for is missing, or two columns have a usual name.
     """
-    return _column(list(names), _IMAGE_NAMES, reading.image_column, "image_column", where)
+    return _find_column(list(names), _IMAGE_NAMES, options.image_column, "image_column", where)
 
 
-def column_of_labels(names: Iterable[str], reading: Reading, where: str) -> str:
-    """Name of the column that has the class; empty where there is none, or none is looked for.
+def find_label_column(names: Iterable[str], options: SourceOptions, where: str) -> str:
+    """Name of the column of the class; empty: there is none, or no classes are needed.
+
+    Args:
+        names: Names of all columns.
+        options: Column that the user asks for, if any.
+        where: Name of the table, for errors.
 
     Raises:
-        HeadstartError: If the column that was asked for is not there, or two could be meant.
+        HeadstartError: If the column that the user asks for is missing, or two columns have a usual name.
     """
-    if not reading.labelled:
+    if not options.labelled:
         return ""
-    return _column(list(names), _LABEL_NAMES, reading.label_column, "label_column", where)
+    return _find_column(list(names), _LABEL_NAMES, options.label_column, "label_column", where)
 
 
-def column_of_splits(names: Iterable[str]) -> str:
-    """Name of the column that has the ready-made split; empty where there is none."""
-    return next((name for name in names if _plain(name) == SPLIT), "")
+def find_split_column(names: Iterable[str]) -> str:
+    """Name of the column of the ready-made split; empty: there is none."""
+    return next((name for name in names if _normalized(name) == SPLIT), "")
 
 
-def check_no_column_twice(names: Iterable[str], where: str) -> None:
+def check_columns_unique(names: Iterable[str], where: str) -> None:
     """Refuses a table with two columns of one name, of which only one could be read.
 
+    Args:
+        names: Names of all columns; empty ones may repeat.
+        where: Name of the table, for errors.
+
     Raises:
-        HeadstartError: If there are two; columns without a name are passed over.
+        HeadstartError: If two columns have the same name.
     """
     seen: set[str] = set()
     for name in (each.strip() for each in names):
         if name and name in seen:
-            raise HeadstartError(f"{where} has the column {shown(name)!r} twice; rename or remove one of them")
+            raise HeadstartError(f"{where} has the column {escape_text(name)!r} twice; rename or remove one of them")
         seen.add(name)
 
 
-def extras(row: Mapping[str, Any], used: Iterable[str], where: str) -> dict[str, str]:
-    """Further columns of a row that go along with its picture, unless they are called like the dataset's own.
+def extra_columns(row: Mapping[str, Any], used: Iterable[str], where: str) -> dict[str, str]:
+    """Further columns of a row, which the dataset keeps; those with a name of the dataset's own columns are dropped.
+
+    Args:
+        row: Values by column.
+        used: Columns that have a meaning of their own: image, label, split.
+        where: Name of the table, for errors.
 
     Raises:
-        HeadstartError: If a column has a name that the dataset keeps for itself.
+        HeadstartError: If a column has a name that is reserved for the dataset.
     """
     left = {name: value for name, value in row.items() if name.strip() and name not in used}
     reserved = [name for name in left if name.strip().startswith(_RESERVED_PREFIX)]
     if reserved:
         raise HeadstartError(
-            f"{where} has the column {shown(reserved[0])!r}, a name that the dataset uses itself; rename it"
+            f"{where} has the column {escape_text(reserved[0])!r}, a name that the dataset uses itself; rename it"
         )
-    return {shown(name.strip()): shown(value) for name, value in left.items() if name.strip() not in _OWN}
+    return {
+        escape_text(name.strip()): escape_text(value)
+        for name, value in left.items()
+        if name.strip() not in _DATASET_COLUMNS
+    }
 
 
-def missing(where: str, names: Iterable[str], image: str, label: str, reading: Reading) -> None:
+def check_has_columns(where: str, names: Iterable[str], image: str, label: str, options: SourceOptions) -> None:
     """Refuses a table that lacks a column.
 
+    Args:
+        where: Name of the table, for errors.
+        names: Names of all columns.
+        image: Name of the image column; empty: there is none.
+        label: Name of the label column; empty: there is none.
+        options: Whether classes are needed.
+
     Raises:
-        HeadstartError: If `image` is empty, or `label` is where classes are needed.
+        HeadstartError: If there is no image column, or no label column where classes are needed.
     """
-    lacking = [] if image else ["image"]
-    lacking += ["label"] if reading.labelled and not label else []
-    if lacking:
-        options = " and ".join(f"{each}_column" for each in lacking)
+    missing = [] if image else ["image"]
+    missing += ["label"] if options.labelled and not label else []
+    if missing:
+        arguments = " and ".join(f"{each}_column" for each in missing)
         raise HeadstartError(
-            f"{where} has the columns {', '.join(map(shown, names)) or '(none)'}; it lacks {' and '.join(lacking)}: "
-            f"rename the column, or name it with {options}"
+            f"{where} has the columns {', '.join(map(escape_text, names)) or '(none)'}; it lacks "
+            f"{' and '.join(missing)}: rename the column, or name it with {arguments}"
         )
 
 
-def label_text(value: Any, where: str) -> str:
-    """The class that a value names: text without blanks at its ends, or a whole number; a list of one is its element.
+def parse_label(value: Any, where: str) -> str:
+    """The class that a value gives: a text without surrounding blanks, a whole number, or a list of one of these.
 
     Args:
-        value: As JSON or Parquet has it; None: no class.
-        where: Names the row, for the error.
+        value: Value as JSON or Parquet has it; None: no class.
+        where: Name of the row, for errors.
 
     Raises:
-        HeadstartError: If the value is anything else: a list of several, an object, a truth value, a fraction, NaN.
+        HeadstartError: If the value is anything else: a list of several, an object, a boolean, a fraction, NaN.
     """
     if isinstance(value, (list, tuple)) and len(value) == 1:
         (value,) = value
@@ -129,19 +159,23 @@ def label_text(value: Any, where: str) -> str:
         try:
             value = value.decode()
         except UnicodeDecodeError:
-            raise _no_label(value, where) from None
+            raise _no_class_error(value, where) from None
     if isinstance(value, str):
-        return shown(value.strip())
+        return escape_text(value.strip())
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return str(int(value))
-    raise _no_label(value, where)
+    raise _no_class_error(value, where)
 
 
-def check_labels_are_no_numbers_twice(labels: Iterable[str], where: str) -> None:
-    """Refuses labels of which two are one number, such as 0 and 0.0: a table program has changed some of them.
+def check_numeric_labels_consistent(labels: Iterable[str], where: str) -> None:
+    """Refuses labels of which two are the same number, such as 0 and 0.0: a spreadsheet has changed some of them.
+
+    Args:
+        labels: All labels.
+        where: Name of the table, for errors.
 
     Raises:
-        HeadstartError: If two are.
+        HeadstartError: If two labels are the same number.
     """
     classes = set(labels)
     for label in sorted(classes):
@@ -152,33 +186,37 @@ def check_labels_are_no_numbers_twice(labels: Iterable[str], where: str) -> None
             )
 
 
-def _no_label(value: Any, where: str) -> HeadstartError:
-    said = shown(repr(value))
-    said = said if len(said) <= _SHOWN_CHARS else f"{said[:_SHOWN_CHARS]}…"
+def _no_class_error(value: Any, where: str) -> HeadstartError:
+    text = escape_text(repr(value))
+    text = text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
     way_out = "a label is a text or a whole number"
     if isinstance(value, (list, tuple)) and len(value) > 1:
-        way_out = "one class for each picture is what can be learned, not several"
+        way_out = "give each image one class, several per image are not supported"
     elif isinstance(value, (bool, float)):
         way_out += "; make the column one of these, empty where there is no class"
-    return HeadstartError(f"{where}: the label {said} is no class; {way_out}")
+    return HeadstartError(f"{where}: the label {text} is no class; {way_out}")
 
 
 @functools.lru_cache(maxsize=1024)
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.strip().lstrip("\ufeff").casefold().replace(" ", "_").replace("-", "_")
 
 
-def _column(names: list[str], usual: tuple[str, ...], asked: str, option: str, where: str) -> str:
-    if asked:
-        found = [name for name in names if name == asked] or [name for name in names if _plain(name) == _plain(asked)]
-        if not found:
-            columns = ", ".join(map(shown, names)) or "(none)"
-            raise HeadstartError(f"{where} has no column {asked!r}, which {option} names; its columns are {columns}")
+def _find_column(names: list[str], usual: tuple[str, ...], wanted: str, argument: str, where: str) -> str:
+    if wanted:
+        matches = [name for name in names if name == wanted] or [
+            name for name in names if _normalized(name) == _normalized(wanted)
+        ]
+        if not matches:
+            columns = ", ".join(map(escape_text, names)) or "(none)"
+            raise HeadstartError(
+                f"{where} has no column {wanted!r}, which {argument} names; its columns are {columns}"
+            )
     else:
-        # `image` and `label` themselves go before what else such columns are called.
-        found = [name for name in names if _plain(name) == usual[0]]
-        found = found or [name for name in names if _plain(name) in usual]
-    if len(found) > 1:
-        choice = " or ".join(repr(shown(name)) for name in found)
-        raise HeadstartError(f"{where}: the column could be {choice}; say which with {option}")
-    return found[0] if found else ""
+        # `image` and `label` themselves take precedence over other usual names.
+        matches = [name for name in names if _normalized(name) == usual[0]]
+        matches = matches or [name for name in names if _normalized(name) in usual]
+    if len(matches) > 1:
+        choice = " or ".join(repr(escape_text(name)) for name in matches)
+        raise HeadstartError(f"{where}: the column could be {choice}; say which with {argument}")
+    return matches[0] if matches else ""

@@ -1,4 +1,4 @@
-"""Corrected classes: a CSV file that says of some pictures what they really are."""
+"""Corrected classes: a CSV file that gives some images their right class."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ from headstart.components.core.util.user_files import MAX_BYTES, read_user_file
 _NEEDED = ("id", "label")
 
 
-def corrections_file(address: str) -> bytes:
-    """What a file of corrections holds.
+def read_corrections_file(address: str) -> bytes:
+    """Reads or downloads the bytes of a file of corrections.
 
     Args:
-        address: A path, or an `http(s)://`, `gs://` or `s3://` address.
+        address: Path, or `http(s)://`, `gs://` or `s3://` address.
 
     Raises:
-        HeadstartError: It cannot be read.
+        HeadstartError: If the file cannot be read.
     """
     if is_remote(address):
         return open_store(address).read(address, max_bytes=MAX_BYTES)
@@ -28,23 +28,23 @@ def corrections_file(address: str) -> bytes:
 
 
 def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
-    """The right class of each picture that is listed, by its id; empty for a picture that is to be left out.
+    """The right class of each listed image, by its id; empty for an image to leave out.
 
     Args:
-        address: A CSV file with the columns `id` (of the pixels, as in the dataset) and `label`, and any others: the
-            evaluation's `label_errors.csv` is one, also after a spreadsheet has saved it. A path, or an
-            `http(s)://`, `gs://` or `s3://` address; empty for no corrections.
-        classes: Class names; a label has to be one of them.
+        address: CSV file with the columns `id` (hash of the pixels, as in the dataset) and `label`; others are
+            ignored. The evaluation's `label_errors.csv` is one, also after a spreadsheet has saved it. A path, or an
+            `http(s)://`, `gs://` or `s3://` address; empty: no corrections.
+        classes: Class names of the data.
 
     Raises:
-        HeadstartError: It cannot be read, lacks a column, or gives one picture two classes, or one that the data do
-            not have.
+        HeadstartError: If the file cannot be read, lacks a column, gives one image two classes, or names a class
+            that the data do not have.
     """
     if not address:
         return {}
     name = without_secrets(address)
     try:
-        rows = csv.DictReader(io.StringIO(corrections_file(address).decode("utf-8-sig"), newline=""), restval="")
+        rows = csv.DictReader(io.StringIO(read_corrections_file(address).decode("utf-8-sig"), newline=""), restval="")
         missing = [column for column in _NEEDED if column not in (rows.fieldnames or [])]
         if missing:
             raise HeadstartError(
@@ -53,14 +53,14 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
             )
         corrections: dict[str, str] = {}
         for row in rows:
-            image, label = row["id"].strip(), _class_of(row["label"].strip(), classes)
+            image, label = row["id"].strip(), _class_of_cell(row["label"].strip(), classes)
             if label and label not in classes:
                 raise HeadstartError(
-                    f"corrections {name!r} call picture {image} {quoted(label)}; the classes are {', '.join(classes)}"
+                    f"corrections {name!r} call image {image} {quoted(label)}; the classes are {', '.join(classes)}"
                 )
             if corrections.setdefault(image, label) != label:
                 raise HeadstartError(
-                    f"corrections {name!r} call picture {image} both {quoted(corrections[image])} and "
+                    f"corrections {name!r} call image {image} both {quoted(corrections[image])} and "
                     f"{quoted(label)}; keep one"
                 )
     except (UnicodeDecodeError, csv.Error) as error:
@@ -68,7 +68,7 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
     return corrections
 
 
-def _class_of(cell: str, classes: list[str]) -> str:
-    """The class that a cell names, which may be in the form that `core.util.spreadsheet` writes."""
+def _class_of_cell(cell: str, classes: list[str]) -> str:
+    """The class that a cell gives, which may be escaped as `core.util.spreadsheet` does."""
     text = text_of_cell(cell)
     return text if text in classes else cell

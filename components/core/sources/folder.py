@@ -1,4 +1,4 @@
-"""A folder of pictures on disk."""
+"""Folders of images on disk."""
 
 import dataclasses
 import functools
@@ -8,136 +8,151 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from headstart.components.core.sources.packed import Packed
-from headstart.components.core.sources.quarantine import Quarantined
-from headstart.components.core.sources.source import Entry, Loader, Source, is_junk, printable, read_file
+from headstart.components.core.sources.columnar_list import ColumnarList
+from headstart.components.core.sources.file_contents import read_file
+from headstart.components.core.sources.file_names import escape_name, is_junk
+from headstart.components.core.sources.quarantine import QuarantinedFile
+from headstart.components.core.sources.source import Entry, Loader, Source
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.natural_sort import natural_key
 
 
 def _refuse(error: OSError) -> NoReturn:
     raise HeadstartError(
-        f"folder {str(error.filename)!r} cannot be read by user {os.getuid()} ({error.strerror}); let that user read "
-        "it, or run the step as one who may"
+        f"folder {str(error.filename)!r} cannot be read by user {os.getuid()} ({error.strerror}); give that user "
+        "access, or run the step as a user who has it"
     ) from None
 
 
-def walk(root: Path, closed: Callable[[OSError], object] = _refuse) -> Iterator[tuple[Path, list[str]]]:
-    """Walks through a folder, folders of junk left out; links to folders are followed, each folder once.
+def walk_folder(root: Path, on_error: Callable[[OSError], object] = _refuse) -> Iterator[tuple[Path, list[str]]]:
+    """Walks through a folder without junk folders; links to folders are followed, each folder once.
 
-    A folder that lies below the root by its own name is found under that, whatever links lead to it; of several links
-    to a folder elsewhere the first in natural order is followed. So the disk's own order does not matter.
+    A folder that lies below the root by its own name is visited under that name, whatever links lead to it. Of
+    several links to a folder elsewhere, the first in natural order is followed. So the order of the file system does
+    not matter.
 
     Args:
-        root: The folder.
-        closed: What to do about a folder that may not be read; it is passed over where that does not raise.
+        root: Folder to walk through.
+        on_error: Called with the error for a folder that may not be read; the folder is skipped unless it raises.
 
     Yields:
         A folder and the names of the files in it.
 
     Raises:
-        HeadstartError: A folder may not be read, and nothing else is to be done about it.
+        HeadstartError: If a folder may not be read, by default.
     """
-    seen = {_identity(root)}
+    unseen = _UnseenFolders(root, on_error)
     waiting = [str(root)]
     while waiting:
         links: list[str] = []
         for top in waiting:
-            for folder, subfolders, files in os.walk(top, onerror=closed):
+            for folder, subfolders, files in os.walk(top, onerror=on_error):
                 kept = []
                 for subfolder in subfolders:
                     path = f"{folder}{os.sep}{subfolder}"
                     if is_junk(subfolder):
                         continue
-                    if os.path.islink(path):  # noqa: PTH114 - Path's own raises where it may not look
+                    if os.path.islink(path):  # noqa: PTH114 - Path's own raises where access is denied
                         links.append(path)
-                        continue
-                    try:
-                        identity = _identity(Path(path))
-                    except OSError as error:
-                        closed(error)
-                        continue
-                    if identity not in seen:
-                        seen.add(identity)
+                    elif unseen.take(path):
                         kept.append(subfolder)
                 subfolders[:] = kept
                 yield Path(folder), files
-        waiting = []
-        for link in sorted(links, key=natural_key):
-            try:
-                identity = _identity(Path(link))
-            except OSError as error:
-                closed(error)
-                continue
-            if identity not in seen:
-                seen.add(identity)
-                waiting.append(link)
+        waiting = [link for link in sorted(links, key=natural_key) if unseen.take(link)]
+
+
+class _UnseenFolders:
+    """Recognises folders that were visited before, whatever name leads to them."""
+
+    def __init__(self, root: Path, on_error: Callable[[OSError], object]) -> None:
+        self._on_error = on_error
+        self._seen = {_identity(root)}
+
+    def take(self, path: str) -> bool:
+        """Whether a folder can be read and has not been taken before."""
+        try:
+            identity = _identity(Path(path))
+        except OSError as error:
+            self._on_error(error)
+            return False
+        if identity in self._seen:
+            return False
+        self._seen.add(identity)
+        return True
 
 
 def _identity(folder: Path) -> tuple[int, int]:
-    """Of a folder, whatever it is called; file systems count their inodes each for itself."""
+    """Device and inode: each file system numbers its inodes for itself."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """What lies below a folder, named relative to it, as the system does.
+class FolderListing:
+    """Files below a folder, named relative to it, in the form that the system takes.
 
     Attributes:
-        files: In natural order, junk left out.
-        unusable: What is neither a file nor a folder: links that lead nowhere, devices.
-        ignored: How many files are junk.
+        files: Paths in natural order, without junk.
+        unusable: Things that are neither files nor folders: broken links, devices.
+        ignored: Number of junk files.
     """
 
     files: list[str]
-    unusable: list[Quarantined]
+    unusable: list[QuarantinedFile]
     ignored: int
 
 
-def find(root: Path, closed: Callable[[OSError], object] = _refuse) -> Found:
-    """Finds the files below a folder; links to files and folders are followed, each folder once.
+def list_folder(root: Path, on_error: Callable[[OSError], object] = _refuse) -> FolderListing:
+    """Lists the files below a folder; links to files and folders are followed, each folder once.
 
     Args:
-        root: The folder.
-        closed: See `walk`.
+        root: Folder to list.
+        on_error: See `walk_folder`.
+
+    Raises:
+        HeadstartError: If a folder may not be read, by default.
     """
     found, unusable, ignored = [], [], 0
-    for folder, files in walk(root, closed):
+    for folder, files in walk_folder(root, on_error):
         inside = "" if folder == root else f"{folder.relative_to(root)}{os.sep}"
         for file in files:
             path = inside + file
             if is_junk(file):
                 ignored += 1
             elif not os.path.isfile(f"{root}{os.sep}{path}"):  # noqa: PTH113 - a hundred thousand of them
-                # Path's own raises where it may not look.
+                # Path's own raises where access is denied.
                 kind = "broken link" if os.path.islink(folder / file) else "not a file"  # noqa: PTH114
-                unusable.append(Quarantined(path, kind, "neither a file nor a folder lies there"))
+                unusable.append(QuarantinedFile(path, kind, "neither a file nor a folder lies there"))
             else:
                 found.append(path)
     found.sort(key=natural_key)
-    return Found(found, unusable, ignored)
+    return FolderListing(found, unusable, ignored)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _File:
-    """A file's path below the folder, as the system names it."""
+    """A file's path below the folder, in the form that the system takes."""
 
     path: str
 
 
 def open_folder(name: str, root: Path) -> Source:
-    """Opens a folder as a source; see `find`."""
-    found = find(root)
-    entries = Packed(Entry, (Entry(printable(each)) for each in found.files))
-    stored = Packed(_File, map(_File, found.files))
+    """Opens a folder as a source; see `list_folder`.
+
+    Args:
+        name: The folder as the user named it.
+        root: Path of the folder.
+    """
+    listing = list_folder(root)
+    entries = ColumnarList(Entry, (Entry(escape_name(each)) for each in listing.files))
+    stored = ColumnarList(_File, map(_File, listing.files))
 
     def loaders() -> Iterator[Loader]:
         return (functools.partial(read_file, f"{root}{os.sep}{each.path}") for each in stored)
 
-    unusable = tuple(dataclasses.replace(each, file=printable(each.file)) for each in found.unusable)
+    unusable = tuple(dataclasses.replace(each, file=escape_name(each.file)) for each in listing.unusable)
 
     def copy(place: int, _: Path) -> Path:
         return root / next(itertools.islice(stored, place, None)).path
 
-    return Source(name, entries, loaders, found.ignored, unusable, copy=copy)
+    return Source(name, entries, loaders, listing.ignored, unusable, copy=copy)

@@ -1,4 +1,4 @@
-"""Files that were left out of a dataset, and why."""
+"""Files that are left out of a dataset, with reasons: `quarantine.csv`."""
 
 import csv
 import dataclasses
@@ -9,17 +9,17 @@ from headstart.components.core.util.spreadsheet import safe_cell
 
 QUARANTINE = "quarantine.csv"
 CORRECTED = "corrected"
-"""The reason of a picture that is left out because the user wants it so."""
+"""Reason of an image that the user's corrections leave out."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A file that was left out.
+class QuarantinedFile:
+    """A file that is left out of the dataset.
 
     Attributes:
-        file: Its path, as the source names it.
-        reason: A word or two to count by: ``truncated``, ``duplicate``.
-        detail: What was found, in words.
+        file: Path as the source names it.
+        reason: Short reason to count by, such as ``truncated`` or ``duplicate``.
+        detail: Description of the problem, a clause.
     """
 
     file: str
@@ -27,8 +27,15 @@ class Quarantined:
     detail: str
 
 
-def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
-    """Writes a CSV file with the columns `file`, `reason` and `detail`, safe to open: see `core.util.spreadsheet`."""
+def write_quarantine(path: Path, quarantined: Iterable[QuarantinedFile]) -> None:
+    """Writes a CSV file with the columns `file`, `reason` and `detail`.
+
+    Cells are escaped so that a spreadsheet runs none of them as a formula: see `core.util.spreadsheet`.
+
+    Args:
+        path: File to write.
+        quarantined: Files that are left out.
+    """
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "reason", "detail"])

@@ -1,7 +1,7 @@
 """Names of a zip archive's members, which many programs write without saying in which encoding.
 
-The format knows two: UTF-8, where a flag says so, and the letters of the first IBM PC, which Python takes all others
-for. Windows packs with the code page of its country, and macOS with UTF-8 but without the flag.
+The format knows two encodings: UTF-8, marked by a flag, and the code page of the first IBM PC (437), which Python
+assumes for all other names. Windows packs with the code page of its country, and macOS with UTF-8 without the flag.
 """
 
 import struct
@@ -15,44 +15,44 @@ import charset_normalizer
 _UTF8_FLAG = 0x800
 _UNICODE_PATH = 0x7075
 _NO_FLAG = "cp437"
-# In the order in which equals are taken; the first and the last byte of the first byte of characters in daily use.
+# First and last lead byte of characters in daily use; of equal scores the earlier encoding is taken.
 _WIDE = {"gbk": (0xB0, 0xD7), "cp932": (0x88, 0x97), "cp949": (0xB0, 0xC8), "big5": (0xA4, 0xC6)}
 _NARROW = ("cp866", "cp1251", "cp850", "cp437", "cp1252", "cp852", "cp1250", "cp1253", "cp737", "cp1255", "cp862")
 _NARROW_AT_BEST = 0.9
 _RARE = 0.3
 _MARGIN = 0.15
 _MANY = 6
-# What nobody packs names with, and what short words look like by chance.
+# Nobody packs names in these, but short words look like them by chance.
 _NEVER = ("utf_16", "utf_32", "utf_7", "mac_", "cp1006", "johab")
 _SUGGESTIONS = 8
 _SAMPLE = 2000
 
 
-def decoded_names(infos: Sequence[zipfile.ZipInfo]) -> tuple[list[str], str]:
+def decode_names(infos: Sequence[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """Decodes the names of an archive's members.
 
     Args:
-        infos: The members, as the library lists them.
+        infos: Members as the library lists them.
 
     Returns:
-        A name for each, and a sentence on the encoding where it was not certain; empty where it was.
+        A name for each member, and a remark on the encoding; empty where the encoding is certain.
     """
-    names = [_flagged(info) for info in infos]
+    names = [_certain_name(info) for info in infos]
     raw = [info.orig_filename.encode(_NO_FLAG) for info, name in zip(infos, names, strict=True) if name is None]
-    encoding, note = _encoding(each for each in raw if not each.isascii())
-    unflagged = (_cut(each.decode(encoding, "surrogateescape")) for each in raw)
-    return [next(unflagged) if name is None else name for name in names], note
+    encoding, note = _guess_encoding(each for each in raw if not each.isascii())
+    uncertain = (_until_nul(each.decode(encoding, "surrogateescape")) for each in raw)
+    return [next(uncertain) if name is None else name for name in names], note
 
 
-def _flagged(info: zipfile.ZipInfo) -> str | None:
-    """A member's name where the archive tells its encoding, or letters of ASCII leave no doubt."""
+def _certain_name(info: zipfile.ZipInfo) -> str | None:
+    """A member's name where the archive gives its encoding, or it is ASCII."""
     if info.flag_bits & _UTF8_FLAG:
         return info.filename
     return _unicode_path(info) or (info.filename if info.orig_filename.isascii() else None)
 
 
 def _unicode_path(info: zipfile.ZipInfo) -> str:
-    """The name that Info-ZIP keeps in UTF-8 beside the other; empty where there is none, or it is of another name."""
+    """The name in UTF-8 that Info-ZIP stores beside the other; empty: there is none, or it is of another name."""
     extra = info.extra
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
@@ -60,17 +60,17 @@ def _unicode_path(info: zipfile.ZipInfo) -> str:
         if kind == _UNICODE_PATH and len(field) > 5 and field[0] == 1:
             (checksum,) = struct.unpack_from("<L", field, 1)
             if checksum == zlib.crc32(info.orig_filename.encode(_NO_FLAG)):
-                return _cut(field[5:].decode("utf-8", "replace"))
+                return _until_nul(field[5:].decode("utf-8", "replace"))
     return ""
 
 
-def _cut(name: str) -> str:
-    """A name up to a NUL, as the library has it."""
+def _until_nul(name: str) -> str:
+    """A name up to its first NUL, as the library returns names."""
     return name.partition("\0")[0]
 
 
-def _encoding(names: Iterable[bytes]) -> tuple[str, str]:
-    """The encoding of names that are not ASCII, and what to say of it."""
+def _guess_encoding(names: Iterable[bytes]) -> tuple[str, str]:
+    """The encoding of names that are not ASCII, and a remark on it where it is not certain."""
     words = list(dict.fromkeys(part for name in names for part in name.split(b"/") if not part.isascii()))[:_SAMPLE]
     if not words:
         return _NO_FLAG, ""
@@ -83,16 +83,16 @@ def _encoding(names: Iterable[bytes]) -> tuple[str, str]:
     scores = {encoding: _score(text, encoding) for encoding, text in texts.items() if text}
     ranked = sorted(scores, key=lambda each: -scores[each])
     if not ranked:
-        return "utf-8", "the archive does not say how its names are written, and it could not be told"
+        return "utf-8", "the archive does not give the encoding of its names, and it could not be guessed"
     best = ranked[0]
     others = [each for each in ranked[1:] if texts[each] != texts[best] and scores[best] - scores[each] < _MARGIN]
     doubt = f", which is doubtful: they may be {' or '.join(others[:2])}" if others else ""
     way_out = "; if they are wrong, unpack it and pass the folder, or pack it with names in UTF-8"
-    return best, f"the archive does not say how its names are written; read as {best}{doubt}{way_out}"
+    return best, f"the archive does not give the encoding of its names; read as {best}{doubt}{way_out}"
 
 
 def _decode(sample: bytes, encoding: str) -> str:
-    """The sample in an encoding; empty where it is none, or gives letters that no name has."""
+    """The sample in an encoding; empty where it cannot be decoded, or gives characters that no name has."""
     try:
         text = sample.decode(encoding)
     except (UnicodeDecodeError, LookupError):
@@ -101,19 +101,19 @@ def _decode(sample: bytes, encoding: str) -> str:
 
 
 def _score(text: str, encoding: str) -> float:
-    """How much text looks like words: 1 where each letter is in daily use."""
+    """Plausibility of a text as words: 1 where each letter is in daily use."""
     places = [place for place, letter in enumerate(text) if not letter.isascii()]
     if not places:
         return 0.0
     if encoding not in _WIDE:
-        return sum(_narrow(text, place) for place in places) / len(places)
-    score = sum(_wide(text[place], encoding) for place in places) / len(places)
-    # All of Korean's letters are among Chinese ones in daily use, but many such by chance are not among Korean's.
+        return sum(_narrow_score(text, place) for place in places) / len(places)
+    score = sum(_wide_score(text[place], encoding) for place in places) / len(places)
+    # All Korean characters are also Chinese ones in daily use, while few Chinese texts look Korean by chance.
     korean = encoding == "cp949" and len({text[place] for place in places} - {"\u3000"}) >= _MANY
     return score + (_MARGIN / 2 if korean and score > 1 - _MARGIN else 0)
 
 
-def _wide(letter: str, encoding: str) -> float:
+def _wide_score(letter: str, encoding: str) -> float:
     first, last = _WIDE[encoding]
     lead = letter.encode(encoding)
     kana = encoding == "cp932" and "\u3041" <= letter <= "\u30fe"
@@ -121,8 +121,8 @@ def _wide(letter: str, encoding: str) -> float:
     return 1.0 if kana or daily else 0.8 if letter == "\u3000" else _RARE
 
 
-def _narrow(text: str, place: int) -> float:
-    """A letter of an alphabet looks right among letters of the same, and a capital not after a small one."""
+def _narrow_score(text: str, place: int) -> float:
+    """Plausibility of a letter: high among letters of its own script, low for a capital after a small letter."""
     letter = text[place]
     if not letter.isalpha():
         return 0.0

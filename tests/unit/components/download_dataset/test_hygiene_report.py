@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from headstart.components.core.reports.page import shown
-from headstart.components.core.sources.quarantine import Quarantined
+from headstart.components.core.sources.quarantine import QuarantinedFile
 from headstart.components.download_dataset.hygiene_report import Hygiene, HygienePage
 
 HOSTILE = [
@@ -107,7 +107,7 @@ def test_clean_data_gets_a_clean_bill() -> None:
 
 def test_page_needs_nothing_from_outside_and_its_links_lead_somewhere() -> None:
     table = facts([100, 20], highlights=np.full(120, 10.0))
-    text = render(hygiene(table, groups=[[0, 1], [2, 110]], quarantined=[Quarantined("a", "conflict", "b")]))
+    text = render(hygiene(table, groups=[[0, 1], [2, 110]], quarantined=[QuarantinedFile("a", "conflict", "b")]))
     found = Page(text)
     assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in found.links)
     assert "script" not in found.tags and "link" not in found.tags
@@ -118,9 +118,9 @@ def test_page_needs_nothing_from_outside_and_its_links_lead_somewhere() -> None:
 
 
 def test_verdict_counts_files_and_things_to_look_at() -> None:
-    bad = [Quarantined(f"{number}.jpg", "truncated", "") for number in range(3)]
+    bad = [QuarantinedFile(f"{number}.jpg", "truncated", "") for number in range(3)]
     assert "1,200 of 1,203 files can be used; nothing looks wrong" in page(facts([600, 600]), quarantined=bad).text
-    conflict = [Quarantined("a.jpg", "conflict", "")]
+    conflict = [QuarantinedFile("a.jpg", "conflict", "")]
     assert "1,200 of 1,201 files can be used; 1 thing" in page(facts([600, 600]), quarantined=conflict).text
     assert "1,200 of 1,201 files can be used; 2 things" in page(facts([1000, 200]), quarantined=conflict).text
 
@@ -128,9 +128,9 @@ def test_verdict_counts_files_and_things_to_look_at() -> None:
 @pytest.mark.parametrize(
     ("others", "title"),
     [
-        ({"quarantined": [Quarantined("a", "conflict", "b")] * 2}, "Contradicting labels"),
+        ({"quarantined": [QuarantinedFile("a", "conflict", "b")] * 2}, "Contradicting labels"),
         ({"groups": [[0, 1], [1, 150]]}, "Suspicious labels"),
-        ({"quarantined": [Quarantined("a", "empty", "")] * 10}, "Many files of no use"),
+        ({"quarantined": [QuarantinedFile("a", "empty", "")] * 10}, "Many files of no use"),
     ],
 )
 def test_each_finding_is_a_warning_in_words(others: dict[str, Any], title: str) -> None:
@@ -154,7 +154,7 @@ def test_each_kind_of_data_is_warned_of_in_words(table: pa.Table, title: str) ->
 
 @pytest.mark.parametrize("reason", ["duplicate", "corrected"])
 def test_repeated_and_corrected_pictures_are_no_files_of_no_use(reason: str) -> None:
-    left_out = [Quarantined("a", reason, "")] * 50
+    left_out = [QuarantinedFile("a", reason, "")] * 50
     assert "120 of 170 files can be used; nothing looks wrong" in page(facts([60, 60]), quarantined=left_out).text
 
 
@@ -168,7 +168,7 @@ def test_groups_across_ready_made_splits_are_leaks_only_where_splits_are_ready_m
 
 
 def test_copies_across_ready_made_splits_are_leaks() -> None:
-    copies = [Quarantined("train/a.jpg", "leak", "same pixels as test/a.jpg, which is for test")] * 3
+    copies = [QuarantinedFile("train/a.jpg", "leak", "same pixels as test/a.jpg, which is for test")] * 3
     text = page(facts([100, 100]), quarantined=copies).text
     assert "; 1 thing to look at" in text
     assert "splits. 3 files have the very same pixels as a file of another split: a model would be tested on" in text
@@ -202,8 +202,8 @@ def test_galleries_show_the_most_extreme_dozen_first() -> None:
 
 
 def test_left_out_files_are_counted_by_reason_and_the_first_ones_named() -> None:
-    bad = [Quarantined(f"file-{number}.jpg", "truncated", "ends") for number in range(250)]
-    text = page(facts([100, 100]), quarantined=[*bad, Quarantined("last.jpg", "odd", "what")]).text
+    bad = [QuarantinedFile(f"file-{number}.jpg", "truncated", "ends") for number in range(250)]
+    text = page(facts([100, 100]), quarantined=[*bad, QuarantinedFile("last.jpg", "odd", "what")]).text
     assert "truncated 250 The file ends" in text and "odd 1" in text
     assert "file-199.jpg" in text and "file-200.jpg" not in text
     assert "And 51 more: see quarantine.csv" in text
@@ -220,7 +220,7 @@ def test_names_cannot_smuggle_anything_into_the_page(name: str) -> None:
             classes=[name, "dog"],
             sources=[name],
             labels_from=name,
-            quarantined=[Quarantined(name, "truncated", name)],
+            quarantined=[QuarantinedFile(name, "truncated", name)],
             groups=[[0, 1], [2, 100]],
         )
     )

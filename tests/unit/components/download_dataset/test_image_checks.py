@@ -12,7 +12,7 @@ import pytest
 from support.commands import eventually
 
 from headstart.components.core.sources import Unreadable
-from headstart.components.core.sources.source import read_file
+from headstart.components.core.sources.file_contents import read_file
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset import image_checks
 from headstart.components.download_dataset.image_checks import File, check_all

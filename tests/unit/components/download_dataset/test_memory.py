@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from headstart.components.core.sources import Entry
-from headstart.components.core.sources.packed import Packed
+from headstart.components.core.sources.columnar_list import ColumnarList
 from headstart.components.download_dataset.findings import FACTS
 from headstart.components.download_dataset.spool import SCHEMA, Spool
 
@@ -27,14 +27,14 @@ def kept_bytes(make: Callable[[], object]) -> float:
 
 def test_entries_are_packed() -> None:
     names = [f"cats/{number}.jpg" for number in range(MANY)]
-    assert kept_bytes(lambda: Packed(Entry, map(Entry, names))) < 45
-    assert [entry.path for entry in Packed(Entry, map(Entry, names))] == names
+    assert kept_bytes(lambda: ColumnarList(Entry, map(Entry, names))) < 45
+    assert [entry.path for entry in ColumnarList(Entry, map(Entry, names))] == names
 
 
 def test_any_name_can_be_packed() -> None:
     entries = [Entry("latin\udce9.jpg", "\ud800", ""), Entry("", "cats", "train"), Entry("ж" * 5000)]
-    assert list(Packed(Entry, entries)) == entries
-    assert len(Packed(Entry, entries)) == 3 and len(Packed(Entry, [])) == 0
+    assert list(ColumnarList(Entry, entries)) == entries
+    assert len(ColumnarList(Entry, entries)) == 3 and len(ColumnarList(Entry, [])) == 0
 
 
 def test_facts_pixels_and_sketches_lie_on_disk() -> None:

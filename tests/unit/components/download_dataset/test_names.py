@@ -13,7 +13,7 @@ import pytest
 from headstart.components.core.artifacts.dataset import read_info, read_rows
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.sources import folder, open_source
-from headstart.components.core.sources.source import printable, true_name
+from headstart.components.core.sources.file_names import escape_name, unescape_name
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.printable import visible
@@ -32,7 +32,7 @@ NAMES = ["柴\u3000犬", "👨\u200d👩\u200d👧", "a\u00a0b", "Zoë", "\u202e
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_text_is_stored_as_it_is(name: str) -> None:
-    assert printable(name) == name
+    assert escape_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_a_name_that_is_text_is_stored_as_it_is(name: str) -> None:
 )
 def test_names_that_are_no_text_are_stored_reversibly_and_apart(raw: bytes) -> None:
     name = os.fsdecode(raw)
-    stored = printable(name)
+    stored = escape_name(name)
     stored.encode()
-    assert os.fsencode(true_name(stored)) == raw
+    assert os.fsencode(unescape_name(stored)) == raw
 
 
 def test_different_names_are_stored_differently() -> None:
     names = [b"caf\xe9", b"caf\\xe9", b"caf\\x5cxe9", b"caf\\\xe9", "cafe\u0301".encode(), "café".encode()]
-    assert len({printable(os.fsdecode(name)) for name in names}) == len(names)
+    assert len({escape_name(os.fsdecode(name)) for name in names}) == len(names)
 
 
 def test_a_terminal_sees_letters_of_all_scripts_and_no_control_characters() -> None:
@@ -234,7 +234,7 @@ def test_a_class_folder_that_is_a_link_is_found_in_any_order_of_the_disk(
             return Listed(sorted(found, key=lambda each: each.name, reverse=backwards))
 
     monkeypatch.setattr(os, "scandir", scan)
-    assert folder.find(data).files == ["birds/small/1.jpg", "cats/1.jpg", "dogs/1.jpg"]
+    assert folder.list_folder(data).files == ["birds/small/1.jpg", "cats/1.jpg", "dogs/1.jpg"]
 
 
 def test_what_predict_writes_to_a_terminal_is_what_it_can_show(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -24,7 +24,7 @@ from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
 from headstart.components.core.sources import Unreadable
-from headstart.components.core.sources.folder import walk
+from headstart.components.core.sources.folder import walk_folder
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.predict_images.named_images import NamedImage, find_images
 from headstart.components.predict_images.predict import predict
@@ -288,7 +288,7 @@ def test_a_folder_that_cannot_be_looked_into_stops_no_other(tmp_path: Path, monk
     assert closed.file.startswith(f"{tmp_path}/ddd")
     assert reason(closed) == ("unreadable", "the folder may not be read (File name too long)")
     with pytest.raises(HeadstartError, match=r"cannot be read by user .* \(File name too long\)"):
-        list(walk(tmp_path))
+        list(walk_folder(tmp_path))
 
 
 def test_a_file_is_named_as_it_is_on_disk(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_pictures_that_the_corrections_leave_out_are_no_bad_files(
     ("rows", "message"),
     [
         ([("label",), ("cat",)], "lack the column id"),
-        ([("id", "label"), ("a", "wolf")], "call picture a 'wolf'; the classes are cat, dog"),
-        ([("id", "label"), ("a", "cat"), ("a", "dog")], "call picture a both 'cat' and 'dog'; keep one"),
+        ([("id", "label"), ("a", "wolf")], "call image a 'wolf'; the classes are cat, dog"),
+        ([("id", "label"), ("a", "cat"), ("a", "dog")], "call image a both 'cat' and 'dog'; keep one"),
     ],
 )
 def test_wrong_corrections_are_refused(rows: list[tuple[str, ...]], message: str, tmp_path: Path) -> None:

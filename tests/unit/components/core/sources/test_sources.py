@@ -10,7 +10,7 @@ import pytest
 from support.disks import small_disk
 from support.servers import serving
 
-from headstart.components.core.sources import Unreadable, archives, open_source, source
+from headstart.components.core.sources import Unreadable, archives, file_contents, open_source
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.util.errors import HeadstartError
 
@@ -142,8 +142,8 @@ def test_sha256_is_checked(tmp_path: Path) -> None:
         read(str(path), "0" * 64)
 
 
-def test_file_too_large_for_a_picture_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (archives, source):
+def test_file_too_large_for_an_image_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (archives, file_contents):
         monkeypatch.setattr(module, "MAX_FILE_BYTES", 3)
     files = FILES | {"dogs/2.jpg": b"four"}
     (tmp_path / "folder").mkdir()

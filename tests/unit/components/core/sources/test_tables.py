@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.sources import Reading, Unreadable, open_source
-from headstart.components.core.sources.columns import label_text
+from headstart.components.core.sources import SourceOptions, Unreadable, open_source
+from headstart.components.core.sources.columns import parse_label
 from headstart.components.core.sources.tables import Row, read_table
 from headstart.components.core.util.errors import HeadstartError
 
@@ -16,7 +16,7 @@ TWO = [("pics/cat 1.jpg", "cat"), ("pics/dog 1.jpg", "dog")]
 
 def read(name: str, content: str | bytes, **reading: str) -> list[tuple[str, str, str]]:
     data = content if isinstance(content, bytes) else content.encode()
-    return [(row.image, row.label, row.split) for row in read_table(name, data, Reading(**reading))]
+    return [(row.image, row.label, row.split) for row in read_table(name, data, SourceOptions(**reading))]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_splits_of_vertex_ai_are_read() -> None:
 
 
 def test_further_columns_go_along() -> None:
-    (row,) = read_table("a.csv", b"image,label,split, site ,id\nx.jpg,cat,Test,north,7\n", Reading())
+    (row,) = read_table("a.csv", b"image,label,split, site ,id\nx.jpg,cat,Test,north,7\n", SourceOptions())
     assert row == Row("x.jpg", "cat", "test", {"site": "north"})
 
 
@@ -117,17 +117,17 @@ def test_what_is_no_table_or_could_be_two_is_refused(name: str, content: str | b
     ],
 )
 def test_a_label_is_a_text_or_a_whole_number(value: object, label: str) -> None:
-    assert label_text(value, "row 1") == label
+    assert parse_label(value, "row 1") == label
 
 
 @pytest.mark.parametrize("value", [True, 0.0, 1.5, float("nan"), [], ["a", "b"], [["a"]], {"a": 1}, b"\xff", [True]])
 def test_nothing_else_is_a_label(value: object) -> None:
     with pytest.raises(HeadstartError, match=r"row 1: the label .* is no class"):
-        label_text(value, "row 1")
+        parse_label(value, "row 1")
 
 
-def loaded(data: Path, reading: Reading | None = None) -> dict[str, bytes | str]:
-    with open_source(str(data), reading=reading or Reading()) as source:
+def loaded(data: Path, reading: SourceOptions | None = None) -> dict[str, bytes | str]:
+    with open_source(str(data), reading=reading or SourceOptions()) as source:
         found: dict[str, bytes | str] = {}
         for entry, load in zip(source.entries, source.loaders(), strict=True):
             try:
@@ -189,7 +189,7 @@ def test_a_picture_that_is_not_there_is_not_another_of_its_name(tmp_path: Path, 
 @pytest.mark.parametrize("content", ["", "\n\n", "image,label\n"])
 def test_a_table_without_rows_says_so(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(HeadstartError, match="it lists no picture; write one a line"):
+    with pytest.raises(HeadstartError, match="it lists no image; write one a line"):
         loaded(tmp_path / "a.csv")
 
 

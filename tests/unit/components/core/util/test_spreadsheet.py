@@ -10,7 +10,7 @@ import pytest
 
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.sources.corrections import read_corrections
-from headstart.components.core.sources.quarantine import Quarantined, write_quarantine
+from headstart.components.core.sources.quarantine import QuarantinedFile, write_quarantine
 from headstart.components.core.util.spreadsheet import safe_cell, text_of_cell
 from headstart.components.train_head.label_errors import LabelSuspects, write_label_errors
 from headstart.pipelines.cli.prediction_formats import write_csv
@@ -56,7 +56,7 @@ def begins_like_a_formula(content: str) -> bool:
 
 
 def test_quarantine_is_safe(tmp_path: Path) -> None:
-    write_quarantine(tmp_path / "quarantine.csv", [Quarantined(text, "damaged", text) for text in FORMULAS])
+    write_quarantine(tmp_path / "quarantine.csv", [QuarantinedFile(text, "damaged", text) for text in FORMULAS])
     content = (tmp_path / "quarantine.csv").read_bytes().decode()
     assert not begins_like_a_formula(content)
     rows = list(csv.DictReader(io.StringIO(content, newline="")))

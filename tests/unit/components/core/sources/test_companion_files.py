@@ -16,7 +16,7 @@ from support.hostile import encoded, picture
 from support.servers import serving
 
 from headstart.components.core.artifacts.dataset import read_info, read_rows
-from headstart.components.core.sources import Entry, Reading, open_source
+from headstart.components.core.sources import Entry, SourceOptions, open_source
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
 
@@ -45,7 +45,7 @@ def pack(path: Path, files: dict[str, bytes | str]) -> Path:
 
 
 def read(data: Path | str, **reading: str) -> list[tuple[Entry, bytes]]:
-    with open_source(str(data), reading=Reading(**reading)) as source:
+    with open_source(str(data), reading=SourceOptions(**reading)) as source:
         return [(entry, load()) for entry, load in zip(source.entries, source.loaders(), strict=True)]
 
 
@@ -111,7 +111,7 @@ def test_table_and_folders_that_differ_are_a_question(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {f"{name[-5]}/{name}": content for name, content in CONTENTS.items()}
     data = pack(tmp_path / "pets", files | {"labels.csv": TABLE})
     message = (
-        r"labels.csv tells 2 classes \(cat, dog\) for 8 pictures, and they lie in 4 folders \(1, 2, 3, …\); "
+        r"labels.csv gives 2 classes \(cat, dog\) for 8 images, and they lie in 4 folders \(1, 2, 3, …\); "
         "pass labels 'given' for the table or 'folders' for the folders"
     )
     with pytest.raises(HeadstartError, match=message):
@@ -278,7 +278,7 @@ def test_pictures_and_parquet_that_could_both_be_meant_are_a_question(tmp_path: 
     pack(tmp_path, {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()})
     write_parquet(tmp_path / "embeddings.parquet", {"image": IMAGES[:2], "label": ["cat", "dog"]})
     with pytest.raises(
-        HeadstartError, match=r"8 pictures in folders, and embeddings\.parquet, which may hold or name some"
+        HeadstartError, match=r"8 images in folders, and embeddings\.parquet, which may hold or name some"
     ):
         read(tmp_path)
     assert len(read(tmp_path, labels="folders")) == 9
@@ -326,7 +326,7 @@ def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None
     ):
         read(data, label_column="bread")
     assert told(data, label_column="breed") == RIGHT
-    with pytest.raises(HeadstartError, match=r"of 8 pictures that list\.csv names, 0 are there"):
+    with pytest.raises(HeadstartError, match=r"of 8 images that list\.csv names, 0 are there"):
         read(pack(tmp_path / "other", {"1.jpg": b"", "list.csv": TABLE}), labels="given")
 
 

@@ -1,4 +1,4 @@
-"""Long lists of small records, kept as columns: some dozen bytes a record instead of some hundred."""
+"""Long lists of small records, stored as columns: some dozen bytes a record instead of some hundred."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -9,22 +9,22 @@ import pyarrow as pa
 
 T = TypeVar("T")
 
-_AT_ONCE = 4096
+_BATCH_RECORDS = 4096
 
 
-class Packed(Generic[T]):
-    """Records of one kind; iterating makes them anew, one after the other.
+class ColumnarList(Generic[T]):
+    """List of records of one kind, to be read by iterating; each iteration makes the records anew.
 
     Args:
-        kind: A dataclass whose fields are `str` (any text, lone surrogates of file names too) or `int`.
-        records: What to keep.
+        kind: Dataclass whose fields are `int` or `str`; lone surrogates, as in file names, are allowed.
+        records: Records to store.
     """
 
     def __init__(self, kind: type[T], records: Iterable[T]) -> None:
         self._kind = kind
         self._fields = dataclasses.fields(kind)  # type: ignore[arg-type]
         records = iter(records)
-        self._batches = list(iter(lambda: self._columns(list(islice(records, _AT_ONCE))), []))
+        self._batches = list(iter(lambda: self._columns(list(islice(records, _BATCH_RECORDS))), []))
 
     def __len__(self) -> int:
         return sum(len(columns[0]) for columns in self._batches)
