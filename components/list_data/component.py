@@ -30,33 +30,33 @@ def list_data(
     image_column: str = "",
     label_column: str = "",
 ) -> str:
-    """Lists the sources without reading a picture; what it returns changes when they do.
+    """Lists the files of the data without reading an image; its result changes when the files do.
 
-    KFP's cache must never answer for it: what it returns is what tells the cache whether the data are still the same.
-    As the first task of a run it is also told what the run will need at its end, and fails where that is not there.
+    KFP's cache must never answer for this component: its result tells the cache whether the data are still the same.
+    As the first task of a run it also checks what the run will need at its end, and fails where something is missing.
 
     Args:
         data: Sources, as `download_dataset` takes them.
-        corrections: Likewise; empty: there are none.
-        publish_uri: Where the run publishes; it must be possible to write there, and to load the model in use.
-        champion: Model in use where nothing has been published; empty: there is none.
-        exports: Forms in which it publishes; this image must have what makes them.
+        corrections: CSV file of corrections, as `download_dataset` takes it; empty: none.
+        publish_uri: Address that the run publishes to; it must be writable, and its champion must load.
+        champion: Model to compare with where nothing has been published; empty: none.
+        exports: Formats that are published; this image must be able to make them.
         level: As `compare_models` takes it, likewise the next three.
         min_accuracy: See `level`.
         min_recall: See `level`.
         max_slice_drop: See `level`.
-        record_uri: Where it keeps records; it must be possible to write there; empty: nowhere.
-        checkpoint_uri: Where it keeps states, likewise.
-        recipe: As `train_head` takes it, likewise the next four: its weights must be there; empty: none is checked.
+        record_uri: Address of the feature cache; it must be writable. Empty: none.
+        checkpoint_uri: Address of the checkpoints; it must be writable. Empty: none.
+        recipe: As `train_head` takes it, likewise the next four; its weights must be available. Empty: none is
+            checked.
         settings: See `recipe`.
         backbone: See `recipe`.
         weights: See `recipe`.
         image_size: See `recipe`.
-        variants: As `train_variant` takes each of them; their weights must be there.
-        publishes: Whether the pipeline has tasks that publish: 'asked' (they run where publish_uri is given),
-            'always' or 'never'.
-        image_column: Column of manifests that names the picture; empty: by the usual names.
-        label_column: Column of manifests that has the class; empty: by the usual names.
+        variants: As `train_variant` takes each of them; their weights must be available.
+        publishes: When the pipeline publishes: 'asked' (in runs that give publish_uri), 'always' or 'never'.
+        image_column: Column of manifests that names the image; empty: one with a usual name.
+        label_column: Column of manifests that has the class; empty: one with a usual name.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
@@ -75,7 +75,7 @@ def list_data(
         trainings.append(
             load_recipe(recipe, settings).override(backbone=backbone, weights=weights, image_size=int(image_size))
         )
-    needs = step.Needs(
+    requirements = step.RunRequirements(
         trainings=trainings,
         publish_uri=publish_uri,
         champion=champion,
@@ -83,4 +83,4 @@ def list_data(
         written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri},
         publishes=publishes,
     )
-    return step.list_data(data, corrections, image_column, label_column, needs)
+    return step.list_data(data, corrections, image_column, label_column, requirements)

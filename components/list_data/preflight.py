@@ -1,4 +1,4 @@
-"""What can be known of a run's end before it begins: a first task that refuses costs seconds, a last one hours."""
+"""Checks, in a run's first task, of what its last tasks need: a refusal costs seconds there, and hours at the end."""
 
 import dataclasses
 import os
@@ -19,25 +19,25 @@ from headstart.components.core.util.logs import event
 from headstart.components.core.util.paths import expand_home
 
 PUBLISH_WHERE_ASKED, PUBLISH_ALWAYS, PUBLISH_NEVER = "asked", "always", "never"
-"""Whether a pipeline publishes: where a run names an address, in every run, or in none."""
+"""When a pipeline publishes: in runs that name an address, in every run, or in none."""
 
 _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
-# Where an HDF5 file may begin; what is before is the user's.
-_BEGINNINGS = (0, 512, 1024, 2048)
+# Offsets at which an HDF5 file may begin, after a block of the user's.
+_HDF5_OFFSETS = (0, 512, 1024, 2048)
 _WEIGHTS_HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
-_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Needs:
-    """What a run will need besides its data.
+class RunRequirements:
+    """Things that a run needs besides its data.
 
     Attributes:
-        trainings: Recipes whose pretrained weights it loads.
-        publish_uri: Where it publishes; empty: nowhere.
-        champion: Model artifact in use where nothing has been published; empty: none.
-        exports: Forms in which it publishes.
-        written: Other folders or addresses that it writes to, by the name of the parameter; empty ones are left out.
+        trainings: Recipes whose pretrained weights the run loads.
+        publish_uri: Folder or address to publish to; empty: none.
+        champion: Model artifact to compare with where nothing has been published; empty: none.
+        exports: Formats that are published.
+        written: Other folders or addresses that the run writes to, by parameter name; empty ones are ignored.
         publishes: When the compiled pipeline publishes: `PUBLISH_WHERE_ASKED`, `PUBLISH_ALWAYS` or `PUBLISH_NEVER`.
     """
 
@@ -49,36 +49,40 @@ class Needs:
     publishes: str = PUBLISH_WHERE_ASKED
 
 
-def check_needs(needs: Needs) -> None:
-    """Refuses a run whose end could not be reached; nothing is left behind where it tries to write.
+def check_requirements(requirements: RunRequirements) -> None:
+    """Refuses a run whose last tasks would fail; it may ask the network, and leaves nothing behind.
 
     Args:
-        needs: What the run will need.
+        requirements: Things that the run needs.
 
     Raises:
-        HeadstartError: If the pipeline has no tasks for what is asked, a form cannot be exported here, an address
-            cannot be written, weights are not there or are none, or the model in use cannot be loaded.
+        HeadstartError: If the pipeline lacks the tasks to publish, an export cannot be made here, an address cannot
+            be written, weights are missing or no weights file, or the champion cannot be loaded.
     """
-    _check_tasks(needs)
-    if needs.publish_uri:
-        check_installed(needs.exports)
-    for name, uri in {**needs.written, "publish_uri": needs.publish_uri}.items():
+    _check_tasks(requirements)
+    if requirements.publish_uri:
+        check_installed(requirements.exports)
+    for name, uri in {**requirements.written, "publish_uri": requirements.publish_uri}.items():
         if uri:
             _check_writable(name, uri)
-    for recipe in needs.trainings:
+    for recipe in requirements.trainings:
         _check_weights(get_backbone(recipe.backbone), recipe.weights)
-    champion = find_usable_champion(needs.publish_uri, needs.champion)
-    event("checked", writable=sum(map(bool, (needs.publish_uri, *needs.written.values()))), champion=bool(champion))
+    champion = find_usable_champion(requirements.publish_uri, requirements.champion)
+    event(
+        "checked",
+        writable=sum(map(bool, (requirements.publish_uri, *requirements.written.values()))),
+        champion=bool(champion),
+    )
 
 
-def _check_tasks(needs: Needs) -> None:
-    uri = without_secrets(needs.publish_uri)
-    if needs.publishes == PUBLISH_NEVER and uri:
+def _check_tasks(requirements: RunRequirements) -> None:
+    uri = without_secrets(requirements.publish_uri)
+    if requirements.publishes == PUBLISH_NEVER and uri:
         raise HeadstartError(
-            f"publish_uri {uri!r}: this pipeline was made for runs that publish nothing and has no tasks that would; "
+            f"publish_uri {uri!r}: this pipeline was made for runs that publish nothing and lacks the tasks for it; "
             f"start a new run with headstart submit --publish {uri}"
         )
-    if needs.publishes == PUBLISH_ALWAYS and not uri:
+    if requirements.publishes == PUBLISH_ALWAYS and not uri:
         raise HeadstartError(
             "publish_uri is empty, and this pipeline was made for runs that publish; name an address, or start a new "
             "run with headstart submit"
@@ -96,19 +100,19 @@ def _check_weights(backbone: Backbone, weights: str) -> None:
     backbone.check_weights(weights)
     if weights in ("", backbone.pretrained):
         if backbone.pretrained == "imagenet":
-            _check_imagenet(backbone)
+            _check_imagenet_weights(backbone)
     elif weights != NO_WEIGHTS:
-        start = _beginning(weights)
-        if not start.startswith(_ZIP) and not any(start.startswith(_HDF5, place) for place in _BEGINNINGS):
+        start = _read_beginning(weights)
+        if not start.startswith(_ZIP) and not any(start.startswith(_HDF5, place) for place in _HDF5_OFFSETS):
             raise HeadstartError(
                 f"weights {without_secrets(weights)!r} of backbone {backbone.name}: this is no HDF5 file and no "
                 ".keras file by its first bytes; pass a .weights.h5, .h5 or .keras file, or the address of one"
             )
 
 
-def _beginning(weights: str) -> bytes:
-    """The first bytes of a file, or of what is at an address; the rest is not transferred."""
-    size = _BEGINNINGS[-1] + len(_HDF5)
+def _read_beginning(weights: str) -> bytes:
+    """Reads the first bytes of a file or an object; the rest is not transferred."""
+    size = _HDF5_OFFSETS[-1] + len(_HDF5)
     if not is_remote(weights):
         try:
             with expand_home(weights).open("rb") as file:
@@ -117,7 +121,7 @@ def _beginning(weights: str) -> bytes:
             raise HeadstartError(f"weights {weights!r} cannot be read ({error.strerror}); check the file") from None
     store = open_store(weights)
 
-    def first() -> bytes:
+    def download_beginning() -> bytes:
         part = store.open_part(weights, 0, "")
         start = bytearray()
         try:
@@ -130,13 +134,17 @@ def _beginning(weights: str) -> bytes:
         return bytes(start)
 
     try:
-        return patiently(without_secrets(weights), first)
+        return patiently(without_secrets(weights), download_beginning)
     except HeadstartError as error:
         raise HeadstartError(f"cannot download weights: {error}") from None
 
 
-def _check_imagenet(backbone: Backbone) -> None:
-    """Sees that Keras has its weights, or can get them; where a folder is named, another image may have them."""
+def _check_imagenet_weights(backbone: Backbone) -> None:
+    """Checks that Keras has its weights or can download them.
+
+    Where HEADSTART_WEIGHTS names a folder, nothing is checked: the training image may hold weights that this image
+    lacks.
+    """
     if os.environ.get("HEADSTART_WEIGHTS"):
         return
     kept = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "models"
@@ -144,9 +152,9 @@ def _check_imagenet(backbone: Backbone) -> None:
     if kept.is_dir() and any(plain in re.sub(r"[^a-z0-9]", "", file.name.lower()) for file in kept.iterdir()):
         return
     try:
-        urllib.request.urlopen(urllib.request.Request(_WEIGHTS_HOST, method="HEAD"), timeout=_SECONDS).close()
+        urllib.request.urlopen(urllib.request.Request(_WEIGHTS_HOST, method="HEAD"), timeout=_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError:
-        # It is there, and has no page to show.
+        # The host answers; it has no page at this address.
         return
     except OSError as error:
         reason = getattr(error, "reason", error)

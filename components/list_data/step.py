@@ -1,6 +1,6 @@
-"""Lists the sources of the data, so that what was made of them can be kept while they are the same.
+"""Lists the files of the data, so that KFP can reuse results as long as the files are the same.
 
-As the first task of a run it also refuses what the run's end would refuse, see `checks`.
+As the first task of a run it also refuses what later tasks would refuse, see `preflight`.
 """
 
 import dataclasses
@@ -40,18 +40,24 @@ from headstart.components.list_data.preflight import (
     PUBLISH_ALWAYS,
     PUBLISH_NEVER,
     PUBLISH_WHERE_ASKED,
-    Needs,
-    check_needs,
+    RunRequirements,
+    check_requirements,
 )
 
-__all__ = ["PUBLISH_ALWAYS", "PUBLISH_NEVER", "PUBLISH_WHERE_ASKED", "Needs", "list_data"]
+__all__ = ["PUBLISH_ALWAYS", "PUBLISH_NEVER", "PUBLISH_WHERE_ASKED", "RunRequirements", "list_data"]
 
-_LISTERS = 32
+_LISTING_THREADS = 32
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Listed:
-    """One file of a source: its name, its size in bytes, and what changes when its content does."""
+class _ListedFile:
+    """One file of a source.
+
+    Attributes:
+        name: Path or address, without secrets.
+        size: Size in bytes; -1: unknown.
+        version: Text that changes with the content; empty: unknown.
+    """
 
     name: str
     size: int
@@ -63,36 +69,35 @@ def list_data(
     corrections: str = "",
     image_column: str = "",
     label_column: str = "",
-    needs: Needs | None = None,
+    requirements: RunRequirements | None = None,
 ) -> str:
-    """Computes a digest over the names, sizes and versions of all files of all sources; no picture is read.
+    """Lists all files of all sources, and computes a digest over names, sizes and versions; no image is read.
 
     The version is a generation (`gs://`), an ETag (`s3://`, `http(s)://`) or the time of the last change (`http(s)://`
-    without ETag, local files). The pictures that a manifest names are listed as well, and those of Parquet on disk
-    that has paths alone. A server that tells no version gives another digest every time, so that nothing stale is
-    ever kept.
+    without ETag, local files). The images that a manifest names are listed as well, and those of local Parquet files
+    that hold only paths. Files without a version give another digest each time, so that no stale result is reused.
 
     Args:
         data: Sources, as `download_dataset` takes them.
-        corrections: Likewise: what it holds counts; empty: there are none.
-        image_column: Column of manifests that names the picture; empty: by the usual names.
-        label_column: Column of manifests that has the class; empty: by the usual names.
-        needs: What the run needs besides, checked before anything is listed; None: nothing that is known.
+        corrections: CSV file of corrections, as `download_dataset` takes it; its content counts. Empty: none.
+        image_column: Column of manifests that names the image; empty: one with a usual name.
+        label_column: Column of manifests that has the class; empty: one with a usual name.
+        requirements: Things that the run needs besides, checked before anything is listed; None: nothing is checked.
 
     Returns:
-        SHA-256 in hexadecimal, the same for the same files on any machine that sees them by the same names.
+        SHA-256 in hexadecimal, the same for the same files on any machine that sees them under the same names.
 
     Raises:
-        HeadstartError: A source cannot be listed, or nothing is there; or the run lacks what it needs.
+        HeadstartError: If a source cannot be listed or is empty, or the run lacks something that it needs.
     """
     start_logging()
-    if needs:
-        check_needs(needs)
+    if requirements:
+        check_requirements(requirements)
     digest = hashlib.sha256()
     options = SourceOptions(image_column, label_column)
     for source in data:
         name = without_secrets(source)
-        listed = sorted(_files(source, options), key=lambda file: file.name)
+        listed = sorted(_list_files(source, options), key=lambda file: file.name)
         if not listed:
             raise no_files_error(name)
         unversioned = [file.name for file in listed if not file.version]
@@ -108,13 +113,13 @@ def list_data(
     return digest.hexdigest()
 
 
-def _files(source: str, options: SourceOptions) -> Iterator[_Listed]:
+def _list_files(source: str, options: SourceOptions) -> Iterator[_ListedFile]:
     if is_local(source):
-        return _local_files(source, find_local_path(source), options)
-    return _remote_files(source, options)
+        return _list_local(source, find_local_path(source), options)
+    return _list_remote(source, options)
 
 
-def _remote_files(source: str, options: SourceOptions) -> Iterator[_Listed]:
+def _list_remote(source: str, options: SourceOptions) -> Iterator[_ListedFile]:
     name = without_secrets(source)
     store = open_store(source)
     for stored in store.list(source):
@@ -123,10 +128,12 @@ def _remote_files(source: str, options: SourceOptions) -> Iterator[_Listed]:
         if stored.uri == source and manifest.is_manifest(name):
             with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
                 path = store.download(source, Path(folder) / "manifest", stored.version)
-                yield from _referenced(manifest.list_references(name, path, manifest.base_address(source), options))
+                yield from _list_referenced(
+                    manifest.list_references(name, path, manifest.base_address(source), options)
+                )
 
 
-def _local_files(source: str, path: Path, options: SourceOptions) -> Iterator[_Listed]:
+def _list_local(source: str, path: Path, options: SourceOptions) -> Iterator[_ListedFile]:
     if path.is_dir():
         for folder, files in walk_folder(path):
             relative = PurePosixPath(folder.relative_to(path))
@@ -136,39 +143,39 @@ def _local_files(source: str, path: Path, options: SourceOptions) -> Iterator[_L
     else:
         yield from _of_path(source, path)
         if path.is_file() and manifest.is_manifest(source):
-            yield from _referenced(manifest.list_references(source, path, str(path.parent), options))
+            yield from _list_referenced(manifest.list_references(source, path, str(path.parent), options))
         elif path.is_file() and parquet.is_columnar_file(source):
-            yield from _referenced(parquet.list_references(source, path, str(path.parent), options))
+            yield from _list_referenced(parquet.list_references(source, path, str(path.parent), options))
 
 
-def _referenced(addresses: Iterable[str]) -> Iterator[_Listed]:
-    """Lists the pictures that a manifest names; one that is not there is for `download_dataset` to tell of."""
+def _list_referenced(addresses: Iterable[str]) -> Iterator[_ListedFile]:
+    """Looks up the images that a manifest names; missing ones count, and are left to `download_dataset` to report."""
     store_of = functools.cache(lambda scheme: open_store(f"{scheme}://"))
     hosts = HostPatience()
-    with ThreadPoolExecutor(_LISTERS) as pool:
+    with ThreadPoolExecutor(_LISTING_THREADS) as pool:
         yield from pool.map(lambda address: _look_up(store_of, hosts, address), dict.fromkeys(addresses))
 
 
-def _look_up(store_of: "functools._lru_cache_wrapper[Store]", hosts: HostPatience, address: str) -> _Listed:
+def _look_up(store_of: "functools._lru_cache_wrapper[Store]", hosts: HostPatience, address: str) -> _ListedFile:
     if not is_remote(address):
-        found = list(_of_path(address, Path(address)))
+        files = list(_of_path(address, Path(address)))
     else:
         store = store_of(scheme_of(address))
         try:
             with hosts.bounded(address):
-                found = [_of_object(stored) for stored in store.list(address) if stored.uri == address]
+                files = [_of_object(stored) for stored in store.list(address) if stored.uri == address]
         except HeadstartError:
-            # One that cannot be asked may be another picture by now.
-            found = [_Listed(without_secrets(address), -1, "")]
-    return found[0] if found else _Listed(without_secrets(address), -1, "absent")
+            # Without an answer the image may have changed.
+            files = [_ListedFile(without_secrets(address), -1, "")]
+    return files[0] if files else _ListedFile(without_secrets(address), -1, "absent")
 
 
-def _of_object(stored: StoredObject) -> _Listed:
-    return _Listed(without_secrets(stored.uri), stored.size, stored.version)
+def _of_object(stored: StoredObject) -> _ListedFile:
+    return _ListedFile(without_secrets(stored.uri), stored.size, stored.version)
 
 
-def _of_path(name: str, path: Path) -> Iterator[_Listed]:
-    # Path's own raises where a name is too long to be a file's.
+def _of_path(name: str, path: Path) -> Iterator[_ListedFile]:
+    # Path's own raises where a name is too long.
     if os.path.isfile(path):  # noqa: PTH113
-        found = path.stat()
-        yield _Listed(name, found.st_size, str(found.st_mtime_ns))
+        status = path.stat()
+        yield _ListedFile(name, status.st_size, str(status.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""Listings of real stores: they tell every change, and no picture is transferred for them."""
+"""Listings of real stores: they show every change, and no image is transferred for them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.registry import registry
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.list_data.preflight import Needs, check_needs
+from headstart.components.list_data.preflight import RunRequirements, check_requirements
 from headstart.components.list_data.step import list_data
 
 
@@ -40,7 +40,7 @@ def test_an_archive_changes_with_its_version(bucket: Stored) -> None:
     assert not any(request.reads_object for request in bucket.proxy.requests if request.method == "GET")
 
 
-def test_a_manifest_is_read_and_the_pictures_it_names_are_looked_up(bucket: Stored) -> None:
+def test_a_manifest_is_read_and_the_images_it_names_are_looked_up(bucket: Stored) -> None:
     picture = bucket.upload("pictures/1.jpg", b"cat")
     source = bucket.upload("pets.csv", f"image,label\npictures/1.jpg,cat\n{picture},cat\ngone.jpg,dog\n".encode())
     before = list_data([source])
@@ -51,7 +51,7 @@ def test_a_manifest_is_read_and_the_pictures_it_names_are_looked_up(bucket: Stor
     assert list_data([source]) != before
 
 
-def test_a_prefix_with_nothing_below_it_is_told(listed: Stored) -> None:
+def test_a_prefix_with_nothing_below_it_is_refused(listed: Stored) -> None:
     with pytest.raises(HeadstartError, match="nothing is there; check the address"):
         list_data([listed.uri("nothing")])
 
@@ -60,18 +60,18 @@ def test_what_a_run_needs_is_looked_for_in_every_store(bucket: Stored, tmp_path:
     recipe = load_recipe()
     bucket.upload("mine.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(20_000_000))
     bucket.upload("page.h5", b"<!doctype html>")
-    check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("mine.weights.h5"))]))
+    check_requirements(RunRequirements(trainings=[recipe.override(weights=bucket.uri("mine.weights.h5"))]))
     with pytest.raises(HeadstartError, match="this is no HDF5 file"):
-        check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("page.h5"))]))
+        check_requirements(RunRequirements(trainings=[recipe.override(weights=bucket.uri("page.h5"))]))
     with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*none\.h5"):
-        check_needs(Needs(trainings=[recipe.override(weights=bucket.uri("none.h5"))]))
+        check_requirements(RunRequirements(trainings=[recipe.override(weights=bucket.uri("none.h5"))]))
 
 
 def test_what_is_published_is_looked_into_wherever_it_is(folder: str, tmp_path: Path) -> None:
     registry.publish_folder(version_folder(tmp_path / "version"), folder)
     before = open_tree(folder).names()
-    check_needs(Needs(publish_uri=folder, written={"checkpoint_uri": folder}))
+    check_requirements(RunRequirements(publish_uri=folder, written={"checkpoint_uri": folder}))
     assert open_tree(folder).names() == before
     open_tree(folder).write(next(name for name in before if name.endswith("model.keras")), b"another")
     with pytest.raises(HeadstartError, match="is not the file that"):
-        check_needs(Needs(publish_uri=folder))
+        check_requirements(RunRequirements(publish_uri=folder))

@@ -31,7 +31,7 @@ def test_the_same_files_give_the_same_digest_wherever_the_folder_lies(folder: Pa
     assert of(folder) == of(folder) == of(copy)
 
 
-def test_pictures_are_not_read(folder: Path) -> None:
+def test_images_are_not_read(folder: Path) -> None:
     before = of(folder)
     changed = folder / "cats" / "1.jpg"
     times = changed.stat()
@@ -71,7 +71,7 @@ def test_several_sources_and_their_order_count(folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["image,label\ncats/1.jpg,cat\n", '{"image": "cats/1.jpg", "label": "cat"}\n'])
-def test_a_manifest_changes_with_the_pictures_it_names(folder: Path, text: str) -> None:
+def test_a_manifest_changes_with_the_images_it_names(folder: Path, text: str) -> None:
     manifest = folder / f"pets.{'csv' if text.startswith('image') else 'jsonl'}"
     manifest.write_text(text)
     before = of(manifest)
@@ -92,7 +92,7 @@ def test_what_a_manifest_names_and_is_not_there_is_listed_as_absent(folder: Path
     assert of(manifest) == of(manifest) != before
 
 
-def test_a_server_that_tells_no_version_gives_another_digest_every_time(folder: Path) -> None:
+def test_a_server_that_gives_no_version_gives_another_digest_every_time(folder: Path) -> None:
     with serving(folder, says="etag") as address:
         assert of(f"{address}/cats/1.jpg") == of(f"{address}/cats/1.jpg")
     with serving(folder, says="digest") as address:
@@ -117,7 +117,7 @@ def test_secrets_of_an_address_are_neither_shown_nor_part_of_the_digest(
         ("{folder}/wrong.csv", "it lacks label"),
     ],
 )
-def test_what_cannot_be_listed_is_told(folder: Path, data: str, message: str) -> None:
+def test_what_cannot_be_listed_is_refused(folder: Path, data: str, message: str) -> None:
     (folder / "empty").mkdir()
     (folder / "wrong.csv").write_text("image,species\n")
     with pytest.raises(HeadstartError, match=message):
@@ -134,9 +134,9 @@ def test_corrections_count_by_what_they_hold(pictures: Path, tmp_path: Path) -> 
         list_data([str(pictures)], str(tmp_path / "none.csv"))
 
 
-def test_parquet_changes_with_the_pictures_it_names(folder: Path) -> None:
+def test_parquet_changes_with_the_images_it_names(folder: Path) -> None:
     pq.write_table(pa.table({"image": ["cats/1.jpg"], "label": ["cat"]}), folder / "pets.parquet")
     before = of(str(folder / "pets.parquet"))
     assert of(str(folder / "pets.parquet")) == before
-    (folder / "cats" / "1.jpg").write_bytes(b"another picture")
+    (folder / "cats" / "1.jpg").write_bytes(b"another image")
     assert of(str(folder / "pets.parquet")) != before

@@ -1,4 +1,4 @@
-"""What a run's end will need is looked for in its first task, before any of its data."""
+"""Requirements of a run's last tasks are checked in its first one, before any of its data."""
 
 import functools
 import http.server
@@ -19,7 +19,12 @@ from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.list_data import preflight
 from headstart.components.list_data.component import list_data
-from headstart.components.list_data.preflight import PUBLISH_ALWAYS, PUBLISH_NEVER, Needs, check_needs
+from headstart.components.list_data.preflight import (
+    PUBLISH_ALWAYS,
+    PUBLISH_NEVER,
+    RunRequirements,
+    check_requirements,
+)
 
 NOWHERE = ["/no/such/pictures"]
 
@@ -38,8 +43,8 @@ def test_a_run_that_can_end_passes_and_leaves_nothing_behind(tmp_path: Path, in_
     weights = tmp_path / "mine.weights.h5"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]).save_weights(weights)
     before = sorted(tmp_path.rglob("*"))
-    check_needs(
-        Needs(
+    check_requirements(
+        RunRequirements(
             trainings=[trained_with(str(weights)), trained_with("none"), trained_with("")],
             publish_uri=str(tmp_path / "models" / "pets"),
             champion=str(in_use / "model"),
@@ -54,7 +59,7 @@ def test_what_is_published_there_is_loaded(tmp_path: Path, in_use: Path) -> None
     uri = str(tmp_path / "models")
     registry.publish_folder(in_use, uri)
     files = open_tree(uri).names()
-    check_needs(Needs(publish_uri=uri))
+    check_requirements(RunRequirements(publish_uri=uri))
     assert open_tree(uri).names() == files
     assert not [path for path in Path(uri).rglob("*") if "probe" in path.name]
 
@@ -67,21 +72,21 @@ def test_a_model_in_use_that_no_longer_loads_is_found(tmp_path: Path, in_use: Pa
     write_model_info(garbage, info)
     for folder, message in ((garbage, "^the model in use, .*garbage/model: "), (tmp_path / "none", "none")):
         with pytest.raises(HeadstartError, match=message):
-            check_needs(Needs(champion=str(folder)))
+            check_requirements(RunRequirements(champion=str(folder)))
     uri = str(tmp_path / "models")
     version = registry.publish_folder(in_use, uri).version
     (Path(uri) / version / "model" / MODEL).write_bytes(b"other")
     with pytest.raises(HeadstartError, match=f"{version}/model/{MODEL} is not the file that "):
-        check_needs(Needs(publish_uri=uri))
+        check_requirements(RunRequirements(publish_uri=uri))
 
 
 def test_forms_that_this_image_cannot_make_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    needs = Needs(publish_uri=str(tmp_path / "models"), exports=[ONNX])
+    requirements = RunRequirements(publish_uri=str(tmp_path / "models"), exports=[ONNX])
     with pytest.raises(HeadstartError, match="export 'onnx' needs onnxruntime, not installed here"):
-        check_needs(needs)
+        check_requirements(requirements)
     # Where nothing is published, nothing is exported.
-    check_needs(Needs(exports=[ONNX]))
+    check_requirements(RunRequirements(exports=[ONNX]))
 
 
 @pytest.mark.parametrize("name", ["publish_uri", "record_uri", "checkpoint_uri"])
@@ -89,9 +94,9 @@ def test_forms_that_this_image_cannot_make_are_refused(monkeypatch: pytest.Monke
 def test_an_address_that_cannot_be_written_is_named(name: str, place: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     uri = str(tmp_path / place)
-    needs = Needs(publish_uri=uri) if name == "publish_uri" else Needs(written={name: uri})
+    requirements = RunRequirements(publish_uri=uri) if name == "publish_uri" else RunRequirements(written={name: uri})
     with pytest.raises(HeadstartError, match=rf"^{name}: cannot (write|read) {uri}"):
-        check_needs(needs)
+        check_requirements(requirements)
 
 
 def test_weights_that_are_none_are_refused_wherever_they_are(tmp_path: Path) -> None:
@@ -102,9 +107,9 @@ def test_weights_that_are_none_are_refused_wherever_they_are(tmp_path: Path) -> 
     with serving(pages) as address:
         for weights in (str(pages / "login.h5"), str(pages / "empty.h5"), f"{address}/login.h5"):
             with pytest.raises(HeadstartError, match=r"^weights '.*' of backbone sketchnet: this is no HDF5 file"):
-                check_needs(Needs(trainings=[trained_with(weights)]))
+                check_requirements(RunRequirements(trainings=[trained_with(weights)]))
         with pytest.raises(HeadstartError, match=r"^cannot download weights: cannot read .*: 404"):
-            check_needs(Needs(trainings=[trained_with(f"{address}/none.h5")]))
+            check_requirements(RunRequirements(trainings=[trained_with(f"{address}/none.h5")]))
 
 
 def test_only_the_beginning_of_weights_is_transferred(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_only_the_beginning_of_weights_is_transferred(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         weights = f"http://127.0.0.1:{server.server_port}/large.h5"
-        check_needs(Needs(trainings=[trained_with(weights)]))
+        check_requirements(RunRequirements(trainings=[trained_with(weights)]))
         server.shutdown()
 
 
@@ -124,28 +129,28 @@ def test_imagenet_weights_are_at_hand_or_can_be_had(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("HEADSTART_WEIGHTS", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(preflight, "_WEIGHTS_HOST", "http://127.0.0.1:1/")
-    needs = Needs(trainings=[trained_with("", "mobilenet_v2")])
+    requirements = RunRequirements(trainings=[trained_with("", "mobilenet_v2")])
     with pytest.raises(HeadstartError, match=r"^cannot download the imagenet weights of mobilenet_v2 "):
-        check_needs(needs)
+        check_requirements(requirements)
     (tmp_path / "models").mkdir()
     kept = tmp_path / "models" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
     kept.touch()
-    check_needs(needs)
+    check_requirements(requirements)
     kept.unlink()
-    # The image of the stages that train may have what this one lacks.
+    # The image of the training tasks may have what this one lacks.
     monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
-    check_needs(needs)
+    check_requirements(requirements)
     monkeypatch.delenv("HEADSTART_WEIGHTS")
     with serving(tmp_path) as address:
         monkeypatch.setattr(preflight, "_WEIGHTS_HOST", f"{address}/nothing/")
-        check_needs(needs)
+        check_requirements(requirements)
 
 
 def test_a_pipeline_without_the_tasks_for_it_says_so() -> None:
     with pytest.raises(HeadstartError, match="publish_uri 'gs://b/m': this pipeline was made for runs"):
-        check_needs(Needs(publish_uri="gs://b/m", publishes=PUBLISH_NEVER))
+        check_requirements(RunRequirements(publish_uri="gs://b/m", publishes=PUBLISH_NEVER))
     with pytest.raises(HeadstartError, match="publish_uri is empty, and this pipeline was made for"):
-        check_needs(Needs(publishes=PUBLISH_ALWAYS))
+        check_requirements(RunRequirements(publishes=PUBLISH_ALWAYS))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,6 @@ def test_the_component_refuses_before_it_looks_at_the_data(
         list_data.python_func(NOWHERE, **filled(given))
 
 
-def test_without_needs_only_the_data_are_looked_at() -> None:
+def test_without_requirements_only_the_data_are_looked_at() -> None:
     with pytest.raises(HeadstartError, match="/no/such/pictures"):
         list_data.python_func(NOWHERE)
