@@ -1,12 +1,14 @@
-"""Goes through the whole table of backbones: what each weighs and computes, and whether it keeps its promises.
+"""Measures every backbone of the table and checks that it works as documented.
 
     python benchmarks/backbones.py --markdown
 
-For each backbone, with random weights and at its own image size: parameters, float32 images/s forward, in turns as
-recording runs it and as Keras has written it, and how many of the parameters are above the default cut. With
---check instead, at its least size: the preprocessing is that of `keras.applications`, one step of training moves
-weights above the cut and no others, BatchNorm's neither, and the saved model, loaded in a process without our code
-and in safe mode, answers as before. The table is in README.md.
+For each backbone, with random weights and at its own image size: parameters, float32 images/s forward, and the share
+of parameters above the default cut. The rate is measured in turns as features are computed and as Keras builds the
+network.
+
+With --check instead, at the least image size: the preprocessing is that of `keras.applications`; one training step
+changes weights above the cut and no others, nor BatchNorm's; and the saved model predicts the same when a process
+without this package loads it in safe mode. The table is in README.md.
 """
 
 import argparse
@@ -43,18 +45,23 @@ from headstart.components.core.networks.pretrained_weights import build_pretrain
 from headstart.components.core.networks.start import start_tensorflow
 
 _BATCH = 8
-_LOADED = """
+_LOADING = """
 import json, sys
 import keras, numpy as np
 pixels = np.load("pixels.npy")
 model = keras.models.load_model("model.keras", safe_mode=True)
 assert not [name for name in sys.modules if name.startswith("headstart")]
-np.save("answer.npy", np.asarray(model(pixels, training=False)))
+np.save("predictions.npy", np.asarray(model(pixels, training=False)))
 """
 
 
 def measure(row: Backbone, runs: int) -> dict[str, object]:
-    """Parameters, speed and the default cut."""
+    """Measures parameters, rates and the default cut of a backbone.
+
+    Args:
+        row: Row of the table of backbones.
+        runs: Number of timed runs; the fastest counts.
+    """
     base = build_pretrained_backbone(row, row.image_size, NO_WEIGHTS)
     model = classifier(row, base)
     fronts = [
@@ -74,12 +81,12 @@ def measure(row: Backbone, runs: int) -> dict[str, object]:
 
 
 def classifier(row: Backbone, base: keras.Model) -> keras.Model:
-    """For two classes."""
+    """Builds a classifier of two classes at the backbone's own image size."""
     return build_classifier(base, row.preprocessing, row.head, 2, row.image_size)
 
 
 def rates(fronts: list[keras.Model], runs: int) -> list[float]:
-    """Images/s of each, the fastest of so many runs in turns."""
+    """Images/s of each front, by the fastest of so many runs in turns."""
     pixels = tf.zeros((_BATCH, *fronts[0].input.shape[1:]))
     traced = [tf.function(lambda pixels, front=front: front(pixels, training=False)) for front in fronts]
     best = [math.inf] * len(fronts)
@@ -87,50 +94,53 @@ def rates(fronts: list[keras.Model], runs: int) -> list[float]:
         for at, run in enumerate(traced):
             started = time.perf_counter()
             run(pixels).numpy()
-            # The first run is traced.
+            # The first run includes tracing.
             best[at] = min(best[at], time.perf_counter() - started) if turn else best[at]
     return [_BATCH / each for each in best]
 
 
 def check(row: Backbone) -> None:
-    """Preprocessing, one step of training, saving and loading.
+    """Checks preprocessing, one training step, saving and loading.
 
     Raises:
-        RuntimeError: Something is not as promised.
+        RuntimeError: If one of them does not work as documented.
     """
     size = row.min_image_size
     pixels = np.random.default_rng(0).integers(0, 256, (4, size, size, 3)).astype(np.float32)
     base = build_pretrained_backbone(row, size, NO_WEIGHTS)
     model = build_classifier(base, row.preprocessing, row.head, 3, size)
-    inside = keras.Model(model.input, model.get_layer("preprocess").output)
-    promised(np.abs(np.asarray(inside(pixels)) - wanted(row, pixels)).max() < 1e-5, "the preprocessing is another")
+    preprocess = keras.Model(model.input, model.get_layer("preprocess").output)
+    require(
+        np.abs(np.asarray(preprocess(pixels)) - preprocess_with_keras(row, pixels)).max() < 1e-5,
+        "the preprocessing differs from Keras'",
+    )
 
     parts = unfreeze(model, row.name, row.unfreeze_from)
     before = {weight.path: weight.numpy() for weight in model.weights}
     activations = np.asarray(parts.front(pixels, training=False))
     parts.tail.compile("adam", "sparse_categorical_crossentropy")
     parts.tail.train_on_batch(activations, np.array([0, 1, 2, 2]))
-    moved = {weight.path for weight in model.weights if not np.array_equal(weight.numpy(), before[weight.path])}
-    promised(bool(moved), "nothing moved")
-    promised(moved <= {weight.path for weight in model.trainable_weights}, "frozen weights moved")
+    changed = {weight.path for weight in model.weights if not np.array_equal(weight.numpy(), before[weight.path])}
+    require(bool(changed), "no weight changed")
+    require(changed <= {weight.path for weight in model.trainable_weights}, "frozen weights changed")
 
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder, "model.keras"))
         np.save(Path(folder, "pixels.npy"), pixels)
-        subprocess.run([sys.executable, "-c", _LOADED], cwd=folder, check=True)  # noqa: S603 - the code above
-        there = np.load(Path(folder, "answer.npy"))
-    here = np.asarray(parts.tail(activations, training=False))
-    promised(np.abs(there - here).max() < 1e-5, "the loaded model answers otherwise")
+        subprocess.run([sys.executable, "-c", _LOADING], cwd=folder, check=True)  # noqa: S603 - the code above
+        loaded = np.load(Path(folder, "predictions.npy"))
+    expected = np.asarray(parts.tail(activations, training=False))
+    require(np.abs(loaded - expected).max() < 1e-5, "the loaded model predicts otherwise")
 
 
-def promised(holds: bool, otherwise: str) -> None:
-    """Stops where a promise is broken."""
+def require(holds: bool, problem: str) -> None:
+    """Raises an error if a condition does not hold."""
     if not holds:
-        raise RuntimeError(otherwise)
+        raise RuntimeError(problem)
 
 
-def wanted(row: Backbone, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What Keras makes of the pixels: by its function, or with the layers that it builds in."""
+def preprocess_with_keras(row: Backbone, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Preprocesses pixels with Keras' function, or with the layers that Keras builds into the network."""
     if not row.constructor.startswith("keras."):
         return np.asarray(keras.applications.mobilenet_v2.preprocess_input(pixels.copy()))
     constructor = getattr(keras.applications, row.constructor.partition(":")[2])
@@ -149,10 +159,12 @@ def wanted(row: Backbone, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def main() -> None:
     """Parses the command line, measures or checks, and prints."""
     start_tensorflow()
-    parser = argparse.ArgumentParser(description="Go through the table of backbones.")
+    parser = argparse.ArgumentParser(description="Measure or check the backbones of the table.")
     parser.add_argument("--names", nargs="+", choices=BACKBONES, default=list(BACKBONES))
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--runs", type=int, default=5, help="of which the fastest counts")
+    parser.add_argument(
+        "--runs", type=int, default=5, help="number of timed runs; the fastest counts (default: %(default)s)"
+    )
     parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
     for name in args.names:
@@ -160,7 +172,7 @@ def main() -> None:
         row = BACKBONES[name]
         if args.check:
             check(row)
-            print(f"{name}: as promised", flush=True)
+            print(f"{name}: works as documented", flush=True)
             continue
         found = measure(row, args.runs)
         if args.markdown:

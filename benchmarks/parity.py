@@ -1,9 +1,9 @@
-"""Compares every published form of a model with its evaluation, on the test images of a run.
+"""Compares every published format of a model with its evaluation, on the test images of a run.
 
     headstart run --data photos.zip --counts 1000,500,500 --image-size 160 --weights mobilenet_v2.weights.h5
-    python benchmarks/parity.py out
+    PYTHONPATH=tests python benchmarks/parity.py out
 
-Probabilities are calibrated. The SavedModel gets the bytes of the test images, and then the same pictures stored anew
+Probabilities are calibrated. The SavedModel gets the bytes of the test images, and then the same images stored anew
 under each EXIF orientation in turn. Keras gets the pixels of TensorFlow's decoder and filter, and then those of
 Pillow's.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
+from support.forms import stored
 
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
@@ -34,25 +35,15 @@ from headstart.components.publish_model.exports import load_litert, load_onnx
 from headstart.components.publish_model.step import Inputs, build_version
 
 BATCH = 50
-FORMS = ("litert", "litert_int8", "onnx")
-# What turns a picture back that is shown by the orientation's number; see Pillow's ImageOps.exif_transpose.
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+FORMATS = ("litert", "litert_int8", "onnx")
 
-Answer = Callable[[Any], NDArray[np.floating]]
+Predict = Callable[[Any], NDArray[np.floating]]
 
 
 def main() -> None:
     """Parses the command line, measures and prints a table."""
     start_tensorflow()
-    parser = argparse.ArgumentParser(description="Compare the forms of a model with its evaluation.")
+    parser = argparse.ArgumentParser(description="Compare the formats of a model with its evaluation.")
     parser.add_argument("run", type=Path, help="output folder of a run")
     run = parser.parse_args().run
     evaluation, test = run / "evaluation", run / "splits" / "test"
@@ -61,18 +52,18 @@ def main() -> None:
     wanted = apply_temperature(evaluated.probabilities, temperature)
     files = [row.image for row in read_rows(test)]
 
-    def report(form: str, file: Path, load: Callable[[], Answer], inputs: Any) -> None:
+    def report(name: str, file: Path, load: Callable[[], Predict], inputs: Any) -> None:
         started = time.perf_counter()
-        answer = load()
+        predict = load()
         seconds = time.perf_counter() - started
-        said = np.concatenate([answer(part) for part in batches(inputs)])
-        predicted = said.argmax(axis=1)
+        predictions = np.concatenate([predict(part) for part in batches(inputs)])
+        predicted = predictions.argmax(axis=1)
         right = int((predicted == evaluated.labels).sum())
-        low, high = wilson_interval(right, len(said))
-        off = np.abs(said - wanted)
+        low, high = wilson_interval(right, len(predictions))
+        off = np.abs(predictions - wanted)
         bytes_of = sum(each.stat().st_size for each in file.rglob("*")) if file.is_dir() else file.stat().st_size
         print(
-            f"| {form} | {(predicted == evaluated.predicted).mean():.3f} | {right / len(said):.3f} | "
+            f"| {name} | {(predicted == evaluated.predicted).mean():.3f} | {right / len(predictions):.3f} | "
             f"{low:.3f} to {high:.3f} | {off.max():.1e} | {off.mean():.1e} | {bytes_of / 1e6:.1f} MB | "
             f"{seconds:.2f} s |",
             flush=True,
@@ -80,59 +71,58 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         version = Path(folder) / "version"
-        # Nothing is refused: this is to show by how much a form is off.
-        build_version(Inputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMS, 1.0), version)
+        # With a tolerance of 1 nothing is refused: the table shows by how much a format differs.
+        build_version(Inputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMATS, 1.0), version)
         model = load_model(run / "model")
         size = model.get_layer("resize").height
         pixels = np.stack([decode_and_resize(tf.constant(content), size).numpy() for content in files])
-        print("| form | same label | accuracy | 95 % interval | largest difference | mean | size | to load |")
+        print("| format | same label | accuracy | 95 % interval | largest difference | mean | size | to load |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- |")
         keras_file = version / "model" / "model.keras"
-        report("Keras", keras_file, lambda: of_keras(load_model(version / "model"), temperature), pixels)
+        report("Keras", keras_file, lambda: use_keras(load_model(version / "model"), temperature), pixels)
         saved = version / "saved_model" / "1"
-        report("SavedModel, files", saved, lambda: of_saved_model(saved), files)
+        report("SavedModel, files", saved, lambda: load_saved_model(saved), files)
         litert, int8 = (version / "litert" / name for name in ("model.tflite", "model_int8.tflite"))
         report("LiteRT", litert, lambda: load_litert(litert), pixels)
         report("LiteRT int8", int8, lambda: load_litert(int8), pixels)
         onnx = version / "onnx" / "model.onnx"
         report("ONNX", onnx, lambda: load_onnx(onnx), pixels)
-        lossless = [turned(content, 1 + at % 8) for at, content in enumerate(files)]
-        report("SavedModel, files with EXIF orientations 1 to 8", saved, lambda: of_saved_model(saved), lossless)
-        by_pillow = np.stack([resized_by_pillow(content, size) for content in files])
-        report("Keras, read and resized by Pillow", keras_file, lambda: of_keras(model, temperature), by_pillow)
+        lossless = [store_anew(content, 1 + at % 8) for at, content in enumerate(files)]
+        report("SavedModel, files with EXIF orientations 1 to 8", saved, lambda: load_saved_model(saved), lossless)
+        by_pillow = np.stack([resize_with_pillow(content, size) for content in files])
+        report("Keras, read and resized by Pillow", keras_file, lambda: use_keras(model, temperature), by_pillow)
 
 
 def batches(values: Any) -> Iterator[Any]:
-    """Yields values, a list or an array, in batches."""
+    """Yields the values of a list or array in batches."""
     for start in range(0, len(values), BATCH):
         yield values[start : start + BATCH]
 
 
-def of_keras(model: Any, temperature: float) -> Answer:
-    """Asks a Keras model about resized pixels."""
+def use_keras(model: Any, temperature: float) -> Predict:
+    """Returns a function from resized pixels to calibrated probabilities of a Keras model."""
     network = remove_resizing(model)
     return lambda pixels: apply_temperature(to_probabilities(network(pixels, training=False).numpy()), temperature)
 
 
-def of_saved_model(folder: Path) -> Answer:
-    """Asks a SavedModel about files."""
+def load_saved_model(folder: Path) -> Predict:
+    """Returns a function from the bytes of files to probabilities of a SavedModel."""
     loaded = tf.saved_model.load(str(folder))
     return lambda files: loaded.signatures["serving_default"](image_bytes=tf.constant(files))["probabilities"].numpy()
 
 
-def turned(content: bytes, orientation: int) -> bytes:
-    """The same picture as a camera stores it that was held otherwise, as JPEG of the highest quality."""
+def store_anew(content: bytes, orientation: int) -> bytes:
+    """Stores an image as a camera held in this orientation does, as JPEG of the highest quality."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = orientation
     buffer = io.BytesIO()
-    stored = image.transpose(TURNS[orientation]) if orientation in TURNS else image
-    stored.save(buffer, "JPEG", quality=100, subsampling=0, exif=exif)
+    stored(image, orientation).save(buffer, "JPEG", quality=100, subsampling=0, exif=exif)
     return buffer.getvalue()
 
 
-def resized_by_pillow(content: bytes, size: int) -> NDArray[np.float32]:
-    """Pixels as Pillow decodes and resizes them, with its own antialiased bilinear filter."""
+def resize_with_pillow(content: bytes, size: int) -> NDArray[np.float32]:
+    """Decodes and resizes an image with Pillow and its antialiased bilinear filter."""
     image = Image.open(io.BytesIO(content)).convert("RGB")
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.float32)
 

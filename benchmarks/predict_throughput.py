@@ -1,17 +1,16 @@
-"""Times `predict`, from JPEG files to answers, against Keras' bare `predict` on arrays that are ready in memory.
+"""Times `predict`, from JPEG files to predictions, against Keras' bare `predict` on arrays in memory.
 
-    python benchmarks/predict_throughput.py PICTURES
+    python benchmarks/predict_throughput.py ARCHIVE
 
-PICTURES is a zip archive of JPEGs. The bare loop gets pixels that are decoded and resized already, and a network
-without its resizing; ours reads files, decodes, resizes, and puts answers into columns. Networks have random weights.
+ARCHIVE is a zip archive of JPEGs. The bare loop gets decoded and resized pixels and a network without resizing. Ours
+reads files, decodes, resizes and writes predictions into columns. Networks have random weights.
 
-MobileNetV2 at 160 px, 384 photographs of Kaggle's cats and dogs, two cores, three rounds, other work beside. Of the
-two bare loops the one in batches of 16 is the quicker; beside it `predict` as it is, one at once, has 1.03 of the
-images/s. Batch size, and networks at once, which are not more than one any longer, since two crashed the process for
-some networks:
+MobileNetV2 at 160 px, 384 photographs of Kaggle's cats and dogs, two cores, three rounds, on a machine with other
+work. Compared with the faster bare loop, in batches of 16, `predict` passes 1.03 times the images/s. Only one network
+runs at a time now, since two crashed the process for some networks. By batch size and networks at once:
 
 ========================  ========  ====================  ================  =================
-work                      images/s  ms of CPU an image    of "bare, 16"     of it, by CPU
+work                      images/s  ms of CPU per image   to "bare, 16"     to it, by CPU
 ========================  ========  ====================  ================  =================
 bare, 32                      36.5  17.56                 0.51              0.82
 bare, 16                      71.2  14.48                 1.00              1.00
@@ -21,11 +20,11 @@ predict, 8, 2 at once        101.4  13.43                 1.42              1.08
 predict, 32, 2 at once        72.5  18.74                 1.02              0.77
 ========================  ========  ====================  ================  =================
 
-A graph with its variables made constants took 14.8 ms in batches of 16, no less than without, but 10.7 ms in batches
-of 8; it needs a private interface of TensorFlow. Resizing a picture of
-200 x 200 pixels to 160 took 2.1 ms of CPU with TensorFlow's ScaleAndTranslate called for each, 2.5 ms as two products
-of matrices, 0.87 ms with Pillow's filter for floating-point pixels, which is in use, and 0.44 ms with the one for
-bytes, whose results are off by up to one level of 255.
+With its variables turned into constants, the graph took 14.8 ms in batches of 16, as before, but 10.7 ms in batches
+of 8; that needs a private interface of TensorFlow. Resizing an image of 200 x 200 pixels to 160 took 2.1 ms of CPU
+with TensorFlow's ScaleAndTranslate called for each image, and 2.5 ms as two matrix products. Pillow's filter for
+floating-point pixels, which is in use, took 0.87 ms. The one for bytes took 0.44 ms; its results differ by up to one
+level of 255.
 """
 
 import argparse
@@ -58,7 +57,7 @@ _CLASSES = ["cat", "dog"]
 
 
 def make_model(folder: Path, backbone_name: str, size: int) -> Path:
-    """Writes the artifact of a model that knows nothing: how long it takes does not hang on its weights."""
+    """Writes a model artifact with random weights, on which the time does not depend."""
     backbone = get_backbone(backbone_name)
     base = build_backbone(backbone, size)
     model = build_classifier(base, backbone.preprocessing, backbone.head, len(_CLASSES), size)
@@ -69,25 +68,25 @@ def make_model(folder: Path, backbone_name: str, size: int) -> Path:
     return folder
 
 
-def whole_path(model: Path, files: list[Path], batch: int) -> None:
-    """What the command does but for its output, with batches of so many images."""
+def predict_files(model: Path, files: list[Path], batch: int) -> None:
+    """Does what the command does, without its output, in batches of so many images."""
     opened = open_model(ModelFiles(model), 0)
     with mock.patch.object(prediction, "_BATCH", batch):
         for _ in prediction.predict(opened, find_images(map(str, files))):
             pass
 
 
-def work_of(model: Path, size: int, files: list[Path]) -> dict[str, Callable[[], object]]:
-    """What is timed; the first is what the others are held against."""
+def build_work(model: Path, size: int, files: list[Path]) -> dict[str, Callable[[], object]]:
+    """Functions to time by name; the others are compared with the first."""
     network = remove_resizing(load_model(model))
     arrays = np.stack([decode_and_resize(file.read_bytes(), size).numpy() for file in files])
     bare = {f"bare, {n}": functools.partial(network.predict, arrays, batch_size=n, verbose=0) for n in (32, 16)}
-    ours = {f"predict, {batch}": functools.partial(whole_path, model, files, batch) for batch in (16, 8, 32)}
+    ours = {f"predict, {batch}": functools.partial(predict_files, model, files, batch) for batch in (16, 8, 32)}
     return bare | ours
 
 
 def measure(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Seconds and CPU seconds of each kind of work, round by round, after one that makes the graphs."""
+    """Measures seconds and CPU seconds of each function in rounds, after one round that traces the graphs."""
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
     for turn in range(rounds + 1):
         for name, each in work.items():
@@ -108,8 +107,8 @@ def report(size: int, images: int, spent: dict[str, list[tuple[float, float]]]) 
             for kind in (0, 1)
         ]
         print(
-            f"{size} px  {name:24s} {images / wall:6.1f} images/s, {1000 * cpu / images:5.2f} ms of CPU an image; "
-            f"of the first {ratios[0]:.2f} by time, {ratios[1]:.2f} by CPU",
+            f"{size} px  {name:24s} {images / wall:6.1f} images/s, {1000 * cpu / images:5.2f} ms of CPU per image; "
+            f"to the first {ratios[0]:.2f} by time, {ratios[1]:.2f} by CPU",
             flush=True,
         )
 
@@ -118,25 +117,25 @@ def main() -> None:
     """Parses the command line, makes models, times and prints."""
     start_tensorflow()
     parser = argparse.ArgumentParser(description="Time predict against Keras' bare predict.")
-    parser.add_argument("pictures", type=Path, help="a zip archive of JPEGs")
+    parser.add_argument("archive", type=Path, help="a zip archive of JPEGs")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[160, 224], help="sides of images in pixels")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[160, 224], help="image sizes in pixels")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="predict-") as folder:
         root = Path(folder)
-        with zipfile.ZipFile(args.pictures) as archive:
+        with zipfile.ZipFile(args.archive) as archive:
             archive.extractall(root / "photos")
         files = sorted((root / "photos").rglob("*.jpg"))[: args.images]
         print(f"{len(files)} JPEGs, {cores()} cores")
-        # Each network is loaded and traced once: what long runs do is what is measured.
-        opened = functools.cache(load_classifier)
-        with mock.patch("headstart.components.core.networks.inference.load_classifier", opened):
+        # Each network is loaded and traced once, so that the steady rate of long runs is measured.
+        cached = functools.cache(load_classifier)
+        with mock.patch("headstart.components.core.networks.inference.load_classifier", cached):
             for size in args.sizes:
                 model = make_model(root / f"model-{size}", "mobilenet_v2", size)
-                report(size, len(files), measure(work_of(model, size, files), args.rounds))
+                report(size, len(files), measure(build_work(model, size, files), args.rounds))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(f"peak memory of all of it, the arrays that the bare loop needs included: {peak:,.0f} MiB")
+        print(f"peak memory, including the arrays of the bare loop: {peak:,.0f} MiB")
 
 
 if __name__ == "__main__":

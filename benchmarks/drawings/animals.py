@@ -1,4 +1,4 @@
-"""Faces of animals to pretrain on. There is neither a cat nor a dog among them."""
+"""Drawings of animal faces for pretraining, without cats and dogs."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The classes sketchnet is pretrained on: plain things, and the faces of animals other than cats and dogs."""
+"""Classes of drawings that sketchnet is pretrained on: things, and faces of animals other than cats and dogs."""
 
 import numpy as np
 from drawings.animals import ANIMALS

@@ -27,7 +27,7 @@ _LARGE = 2**22
 """Images with more pixels are decoded one at a time: several of the largest at once would fill the memory."""
 
 _ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-"""A JPEG segment that marks samples as inverted CMYK, which nearly all CMYK files are, and as Pillow reads all."""
+"""A JPEG segment that marks CMYK samples as inverted: nearly all files have them so, and Pillow assumes it."""
 
 _GRAYS = bytes(value for value in range(256) for _ in range(3))
 _WHITE = 255

@@ -1,4 +1,4 @@
-"""Precision: some processors compute in bfloat16 twice as fast as in float32, others more slowly."""
+"""Switching a network to bfloat16, in which some processors compute twice as fast and others more slowly."""
 
 import contextlib
 import time
