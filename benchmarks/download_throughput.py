@@ -69,7 +69,7 @@ from PIL import Image
 
 from headstart.components.core.sources.file_contents import read_file
 from headstart.components.core.util.logs import start_logging
-from headstart.components.core.util.resources import cores
+from headstart.components.core.util.resources import available_cores
 from headstart.components.download_dataset import step
 from headstart.components.download_dataset.image_checks import File, check_all
 
@@ -123,11 +123,11 @@ def on_all_cores(work: Callable[[int], None], numbers: range) -> None:
     """Does the work for every number, on a thread per core with an equal share each."""
 
     def share(first: int) -> None:
-        for number in numbers[first :: cores()]:
+        for number in numbers[first :: available_cores()]:
             work(number)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(share, range(cores())))
+    with ThreadPoolExecutor(available_cores()) as pool:
+        list(pool.map(share, range(available_cores())))
 
 
 def decode_loop(files: list[Path]) -> None:
@@ -215,12 +215,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="throughput-") as folder:
         files = make_pictures(args.pictures, Path(folder), args.images, args.seed)
         size = statistics.mean(file.stat().st_size for file in files)
-        print(f"{len(files):,} JPEGs of {_SIZE[0]} x {_SIZE[1]} pixels, {size:,.0f} bytes each, {cores()} cores")
+        print(
+            f"{len(files):,} JPEGs of {_SIZE[0]} x {_SIZE[1]} pixels, {size:,.0f} bytes each, "
+            f"{available_cores()} cores"
+        )
         spent = measure(files, args.rounds)
     base = spent[next(iter(WORK))]
     print(f"medians of {args.rounds} rounds, least and greatest:")
     for name, times in spent.items():
-        rate = statistics.median(len(files) / seconds / cores() for seconds, _ in times)
+        rate = statistics.median(len(files) / seconds / available_cores() for seconds, _ in times)
         cpu = statistics.median(1e6 * each / len(files) for _, each in times)
         by_clock, by_cpu = (
             spread([own[kind] / other[kind] for own, other in zip(base, times, strict=True)]) for kind in (0, 1)

@@ -48,7 +48,7 @@ from headstart.components.core.networks.inference import load_classifier
 from headstart.components.core.networks.saving import library_versions, load_model, save_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.model_files import ModelFiles
-from headstart.components.core.util.resources import cores
+from headstart.components.core.util.resources import available_cores
 from headstart.components.predict_images import predict as prediction
 from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.step import open_model
@@ -127,7 +127,7 @@ def main() -> None:
         with zipfile.ZipFile(args.archive) as archive:
             archive.extractall(root / "photos")
         files = sorted((root / "photos").rglob("*.jpg"))[: args.images]
-        print(f"{len(files)} JPEGs, {cores()} cores")
+        print(f"{len(files)} JPEGs, {available_cores()} cores")
         # Each network is loaded and traced once, so that the steady rate of long runs is measured.
         cached = functools.cache(load_classifier)
         with mock.patch("headstart.components.core.networks.inference.load_classifier", cached):

@@ -19,7 +19,7 @@ from headstart.components.core.metrics.comparison import (
 from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.metrics.slices import MIN_SLICE_IMAGES, find_slices
 from headstart.components.core.storage.atomic import write_json
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 
@@ -48,7 +48,7 @@ class Decision:
     chance: ChanceComparison | None = None
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) -> str:
     """Decides whether a candidate may replace the champion, and writes the decision with its reasons.
 

@@ -8,12 +8,12 @@ from headstart.components.compare_variants.variant_table import build_table, rea
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.recipes.variants import read_variants
 from headstart.components.core.storage.atomic import write_json
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def compare_variants(
     evaluations: list[Path], variants: list[dict[str, Any]], comparison: Path, report: Path, command: str = ""
 ) -> str:

@@ -24,8 +24,8 @@ from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.sources import Loader, Unreadable
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.resources import cores
-from headstart.components.core.util.thread_map import in_order, parts
+from headstart.components.core.util.resources import available_cores
+from headstart.components.core.util.thread_map import batched, map_ordered
 from headstart.components.download_dataset.check_worker import FILES
 from headstart.components.download_dataset.findings import findings
 
@@ -82,15 +82,15 @@ def check_all(
     Raises:
         HeadstartError: A process was ended from outside, or crashed.
     """
-    processes = processes or cores()
+    processes = processes or available_cores()
     readers, at_once = (_REMOTE_READERS, 1) if remote else (_LOCAL_READERS, _FILES_READ_AT_ONCE)
     with (
         _Checkers(max_side, ranges) as checkers,
         ThreadPoolExecutor(processes) as checking,
         ThreadPoolExecutor(readers) as reading,
     ):
-        read = in_order(reading, _read, parts(files, at_once), 2 * readers)
-        yield from in_order(checking, checkers.check, _batches(itertools.chain.from_iterable(read)), 2 * processes)
+        read = map_ordered(reading, _read, batched(files, at_once), 2 * readers)
+        yield from map_ordered(checking, checkers.check, _batches(itertools.chain.from_iterable(read)), 2 * processes)
 
 
 _Read = tuple[File, bytes | RejectedImage]

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 
 from headstart.components.core.sources.file_names import SPLIT_NAMES
 from headstart.components.core.sources.source import Entry
-from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
+from headstart.components.core.util.printable import quote_name
 from headstart.components.download_dataset.layouts import Ambiguous, Reading, is_beside, read_layout, split_of
 
 RULES = ("given", "folders", "names")
@@ -76,7 +76,7 @@ def check_rule(rule: str) -> None:
         HeadstartError: The rule is unknown.
     """
     if rule not in (AUTO, *RULES):
-        unknown_name("way to tell labels", rule, [AUTO, *RULES])
+        raise_unknown_name("way to tell labels", rule, [AUTO, *RULES])
 
 
 def check_level(level: int, rule: str) -> None:
@@ -139,7 +139,7 @@ def _too_few(
     entries: Iterable[Entry], source: str, rule: str, level: int, tried: dict[str, list[str]]
 ) -> HeadstartError:
     only = next((label for labels in tried.values() for label in labels if label), "")
-    found = f"only one class, {quoted(only)}" if only else "no classes"
+    found = f"only one class, {quote_name(only)}" if only else "no classes"
     files = len(next(iter(tried.values())))
     how = f" by class_level={level}" if level else "" if rule == AUTO else f" by labels={rule}"
     start = f"data {source!r} shows {found} in {files} files{how}"
@@ -168,7 +168,8 @@ def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: li
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     if len(names) > 1 and len(classes) == 1:
         raise HeadstartError(
-            f"data {source!r}: by its folder every file is of class {quoted(classes[0])}, by their names they are of "
+            f"data {source!r}: by its folder every file is of class {quote_name(classes[0])}, by their names "
+            "they are of "
             f"{shown}; pass labels 'folders' or 'names'"
         )
     if 1 < len(names) < 100 and len(classes) > 1:

@@ -24,10 +24,10 @@ from headstart.components.core.images.sample_ranges import Histogram, Range
 from headstart.components.core.sources import Source, SourceOptions, Unreadable, open_source
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.sources.quarantine import CORRECTED, QUARANTINE, QuarantinedFile, write_quarantine
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event, start_logging, tracked
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.logs import event, start_logging, track_progress
+from headstart.components.core.util.printable import quote_name
 from headstart.components.download_dataset.class_counts import (
     alike_in_words,
     classes_alike,
@@ -128,7 +128,7 @@ def download_dataset(data: list[str], dataset: Path, hygiene: Path, settings: Se
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
     digests = settings.digests(data)
     reading = SourceOptions(settings.image_column, settings.label_column, settings.labels)
-    with full_disk_in_one_line(dataset), contextlib.ExitStack() as stack:
+    with explain_full_disk(dataset), contextlib.ExitStack() as stack:
         sources = [
             stack.enter_context(open_source(each, sha256, reading))
             for each, sha256 in zip(data, digests, strict=True)
@@ -170,7 +170,7 @@ def _take_in(sources: list[Source], spool: Spool, dataset: Path, hygiene: Path, 
     name = ", ".join(source.name for source in sources)
     if len(classes) < 2:
         raise HeadstartError(
-            f"data {name!r} show only one class, {quoted(classes[0])}; a classifier needs two or more"
+            f"data {name!r} show only one class, {quote_name(classes[0])}; a classifier needs two or more"
         )
     counts = Counter(label for labelling in labelled for label in labelling.labels if label)
     told = " and ".join(dict.fromkeys(RULES_IN_WORDS[labelling.rule] for labelling in labelled)) + f" of {name}"
@@ -212,7 +212,7 @@ def _check(
 
     def all_checked() -> Generator[Checked, None, None]:
         with contextlib.closing(check_all(all_files(), remote, settings.max_side)) as batches:
-            for checked in tracked(batches, "check", intake.files, lambda checked: len(checked.files)):
+            for checked in track_progress(batches, "check", intake.files, lambda checked: len(checked.files)):
                 yield waiting.without(checked)
         if waiting.rows:
             ranges = waiting.ranges()
@@ -220,7 +220,9 @@ def _check(
                 event("range", form=form, black=black, white=white)
             deep = check_all(waiting.files(all_files()), remote, settings.max_side, ranges=ranges)
             with contextlib.closing(deep) as batches:
-                yield from tracked(batches, "check deep", len(waiting.rows), lambda checked: len(checked.files))
+                yield from track_progress(
+                    batches, "check deep", len(waiting.rows), lambda checked: len(checked.files)
+                )
 
     with contextlib.closing(all_checked()) as batches:
         for checked in batches:
@@ -450,7 +452,7 @@ def _check_no_class_is_empty(facts: pa.Table, intake: _Intake, quarantined: list
     for label, count in zip(intake.classes, counts, strict=True):
         if not count:
             raise HeadstartError(
-                f"data {intake.name!r}: no file of class {quoted(label)} can be used: {_head(quarantined)}; "
+                f"data {intake.name!r}: no file of class {quote_name(label)} can be used: {_head(quarantined)}; "
                 "mend them, or take the class out"
             )
 

@@ -23,7 +23,7 @@ from headstart.components.core.artifacts.predictions import Predictions, predict
 from headstart.components.core.artifacts.probe import PROBE
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import published_model
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.evaluate_model.evaluation_folder import (
@@ -57,7 +57,7 @@ class Inputs:
     command: str = ""
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation:
     """Predicts the test images with each model, computes the metrics, and writes them and the report.
 

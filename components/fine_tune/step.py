@@ -12,7 +12,7 @@ from headstart.components.core.artifacts.dataset import read_training_infos
 from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.class_weights import class_weights
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
@@ -25,7 +25,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     """Trains the head and the backbone's top layers together, BatchNormalization kept in inference mode.
 

@@ -21,8 +21,8 @@ from headstart.components.core.networks.start import start_tensorflow, without_g
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.file_names import escape_text
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.resources import cores
-from headstart.components.core.util.thread_map import in_order, parts
+from headstart.components.core.util.resources import available_cores
+from headstart.components.core.util.thread_map import batched, map_ordered
 from headstart.components.predict_images.applied_calibration import AppliedCalibration
 from headstart.components.predict_images.named_images import NamedImage, load_into_memory
 
@@ -91,11 +91,11 @@ def predict(
         HeadstartError: If Keras cannot load the network.
     """
     with contextlib.ExitStack() as stack:
-        batches = parts(stack.enter_context(contextlib.closing(_read_ahead(images))), _BATCH)
+        batches = batched(stack.enter_context(contextlib.closing(_read_ahead(images))), _BATCH)
         first = list(itertools.islice(batches, 2))
         predictor = _Predictor(model, _load_network(model.folder, traced=len(first) > 1), warn)
-        pool = stack.enter_context(ThreadPoolExecutor(cores()))
-        every = in_order(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * cores())
+        pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
+        every = map_ordered(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * available_cores())
         yield from stack.enter_context(contextlib.closing(every))
 
 
@@ -110,7 +110,7 @@ def _load_network(folder: Path, *, traced: bool) -> "PredictProba":
 def _read_ahead(images: Iterable[NamedImage]) -> Generator[NamedImage, None, None]:
     """Yields the same images; remote ones are read beforehand on several threads."""
     with ThreadPoolExecutor(_REMOTE_READERS) as pool:
-        yield from in_order(
+        yield from map_ordered(
             pool, lambda each: load_into_memory(each) if each.remote else each, images, 2 * _REMOTE_READERS
         )
 

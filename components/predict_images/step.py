@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.storage.atomic import open_atomic
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
@@ -47,7 +47,7 @@ class PredictionInputs:
     image_column: str = ""
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def predict_images(inputs: PredictionInputs, predictions: Path) -> PredictionCounts:
     """Predicts images and writes the predictions; an unreadable image is listed with the reason and stops no other.
 

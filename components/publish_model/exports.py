@@ -27,7 +27,7 @@ from headstart.components.core.registry.version_files import (
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.resources import cores
+from headstart.components.core.util.resources import available_cores
 from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
 
 _CALIBRATION_IMAGES = 200
@@ -149,7 +149,7 @@ def load_litert(file: Path) -> Predict:
     """Loads a LiteRT model for predictions."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(file), num_threads=cores())
+    interpreter = Interpreter(str(file), num_threads=available_cores())
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def predict(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from headstart.components.core.images.decoding import DecodedImage, decode_image
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.printable import quote_name
 from headstart.components.publish_model import served
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
         at = int(np.abs(probabilities[worst] - sample.probabilities[worst]).argmax())
         raise HeadstartError(
             f"nothing is published: the exported model disagrees with the evaluated one on {wrong.sum()} of "
-            f"{len(wrong)} test images, most on {sample.paths[worst]}: label {quoted(labels[worst] or 'none')} and "
+            f"{len(wrong)} test images, most on {sample.paths[worst]}: label "
+            f"{quote_name(labels[worst] or 'none')} and "
             f"probability {probabilities[worst, at]:.4f} of {names[at]!r} where {names[sample.predicted[worst]]!r} "
             f"and {sample.probabilities[worst, at]:.4f} were evaluated (tolerance {tolerance}); pass the model, "
             "evaluation and test set of one run"
@@ -287,8 +288,9 @@ def compare_forms(
         original, label = originals[row], answers.labels[at]
         if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
             raise HeadstartError(
-                f"nothing is published: the exported model says {quoted(label)} of {original.path} ({original.form}) "
-                f"where predictions say {quoted(names[at])}; a probability is off by {largest[at]:.4f} "
+                f"nothing is published: the exported model says {quote_name(label)} of {original.path} "
+                f"({original.form}) "
+                f"where predictions say {quote_name(names[at])}; a probability is off by {largest[at]:.4f} "
                 f"(tolerance {tolerance})"
             )
         before = found.get(original.form, FormParity(original.files, 0, 0, 0.0))

@@ -33,7 +33,7 @@ from headstart.components.core.registry.registry import (
 from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER, list_files, name_version
 from headstart.components.core.storage.atomic import make_empty_folder
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import start_logging
@@ -70,7 +70,7 @@ class Inputs:
     tolerance: float = TOLERANCE
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
     """Builds a version, checks it, and puts it in the place of the model in use.
 

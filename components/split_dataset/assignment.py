@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from headstart.components.core.artifacts.dataset import SPLITS
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.printable import quote_name
 from headstart.components.split_dataset.apportionment import assign_by_hash, assign_in_order, largest_remainder
 from headstart.components.split_dataset.groups import Group, GroupedImages, groups_by_class, hash_position
 from headstart.components.split_dataset.settings import SplitSettings
@@ -71,7 +71,7 @@ def _assign_by_counts(data: GroupedImages, counts: list[list[int]], settings: Sp
     name = data.classes[short]
     why = f" ({data.tiny[short].describe(name)})" if short in data.tiny else ""
     raise HeadstartError(
-        f"class {quoted(name)} has enough usable images for counts {_listed(counts[short])}, but its groups of "
+        f"class {quote_name(name)} has enough usable images for counts {_listed(counts[short])}, but its groups of "
         f"near-duplicates, each of which lies in one split, do not fill them exactly{why}; ask for fewer, "
         "or use fractions"
     )
@@ -82,7 +82,8 @@ def _check_enough_images(data: GroupedImages, wanted: Mapping[int, list[int]]) -
     for label, each in wanted.items():
         if images[label] < sum(each):
             raise HeadstartError(
-                f"class {quoted(data.classes[label])} has {images[label]} usable images, and counts {_listed(each)} "
+                f"class {quote_name(data.classes[label])} has {images[label]} usable images, and counts "
+                f"{_listed(each)} "
                 f"ask for {sum(each)}; ask for fewer, give counts by class, or use fractions"
             )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from headstart.components.core.artifacts.dataset import SPLITS, read_columns
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.printable import quote_name
 from headstart.components.split_dataset.assignment import Assignment
 from headstart.components.split_dataset.groups import GroupedImages
 from headstart.components.split_dataset.settings import LEAVE_OUT, SplitSettings, list_classes
@@ -69,7 +69,7 @@ def _missing_error(
     few = "" if complete > 1 else "; an evaluation needs two classes that have images in all three"
     way_out = "add images, or split them anew with --order hash" if settings.order == "given" else "add other images"
     return HeadstartError(
-        f"class {quoted(name)} has {images} usable images, and {_cause(name, settings)} none for "
+        f"class {quote_name(name)} has {images} usable images, and {_cause(name, settings)} none for "
         f"{' and '.join(splits)}{why}{few}; {way_out}"
     )
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headstart.components.core.artifacts.dataset import SPLITS
-from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
+from headstart.components.core.util.printable import quote_name
 
 ORDERS = ("hash", "name", "given")
 
@@ -39,7 +39,8 @@ class SplitSizes:
         for name, numbers in self.class_counts.items():
             if len(numbers) != len(SPLITS) or min(numbers) < 0 or not numbers[0]:
                 raise HeadstartError(
-                    f"counts {list(numbers)} of class {quoted(name)}: give three whole numbers, images for train, "
+                    f"counts {list(numbers)} of class {quote_name(name)}: give three whole numbers, images for "
+                    "train, "
                     "validation and test, the first of them at least 1, such as 100,20,20"
                 )
         if self.class_counts and self.counts:
@@ -71,7 +72,7 @@ class SplitSizes:
             return [self.counts for _ in classes] if self.counts else []
         for name in self.class_counts:
             if name not in classes:
-                unknown_name("class in counts", name, list(classes))
+                raise_unknown_name("class in counts", name, list(classes))
         missing = [name for name in classes if name not in self.class_counts]
         if missing:
             raise HeadstartError(
@@ -96,7 +97,7 @@ def parse_class_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
             isinstance(number, int | float) and not isinstance(number, bool) and number % 1 == 0 for number in numbers
         ):
             raise HeadstartError(
-                f"counts {numbers!r} of class {quoted(name)}: give three whole numbers, such as [100,20,20]"
+                f"counts {numbers!r} of class {quote_name(name)}: give three whole numbers, such as [100,20,20]"
             )
         counts[name] = [int(number) for number in numbers]
     return counts
@@ -132,8 +133,8 @@ class SplitSettings:
 
     def __post_init__(self) -> None:
         if self.tiny_classes not in TINY_CLASSES:
-            unknown_name("tiny_classes", self.tiny_classes, list(TINY_CLASSES))
+            raise_unknown_name("tiny_classes", self.tiny_classes, list(TINY_CLASSES))
         if self.order not in ORDERS:
-            unknown_name("order", self.order, list(ORDERS))
+            raise_unknown_name("order", self.order, list(ORDERS))
         if self.folds and self.folds < 2:
             raise HeadstartError(f"folds {self.folds}: give at least 2, or 0 for none")

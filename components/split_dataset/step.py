@@ -17,8 +17,8 @@ from headstart.components.core.artifacts.dataset import (
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.left_out import write_left_out
 from headstart.components.core.artifacts.originals import ORIGINALS
-from headstart.components.core.storage.files import full_disk_in_one_line
-from headstart.components.core.util.logs import event, start_logging, tracked
+from headstart.components.core.storage.files import explain_full_disk
+from headstart.components.core.util.logs import event, start_logging, track_progress
 from headstart.components.split_dataset.assignment import Assignment, assign_folds, assign_splits
 from headstart.components.split_dataset.checks import check_classes_evaluated, check_no_leak
 from headstart.components.split_dataset.groups import GroupedImages, SplitImage, group_images
@@ -27,7 +27,7 @@ from headstart.components.split_dataset.settings import SplitSettings, SplitSize
 __all__ = ["SplitSettings", "SplitSizes", "parse_class_counts", "split_dataset"]
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def split_dataset(
     dataset: Path, train: Path, validation: Path, test: Path, settings: SplitSettings
 ) -> dict[str, DatasetInfo]:
@@ -103,7 +103,7 @@ def _write_splits(
             )
             for split, folder in folders.items()
         }
-        for number, row in enumerate(tracked(read_rows(dataset), "split", info.images)):
+        for number, row in enumerate(track_progress(read_rows(dataset), "split", info.images)):
             if number in assignment:
                 row = dataclasses.replace(row, label=new_labels[row.label], fold=fold_of.get(number, NO_FOLD))
                 writers[assignment[number]].add(row)

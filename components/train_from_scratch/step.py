@@ -13,7 +13,7 @@ from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.logs import event, start_logging
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headstart.components.core.training.training_job import TrainingJob
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     """Trains the whole convnet and keeps the epoch with the lowest validation loss.
 

@@ -12,7 +12,7 @@ from PIL import Image
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.artifacts.thumbnails import Shown, jpeg, small
-from headstart.components.core.util.spreadsheet import safe_cell
+from headstart.components.core.util.spreadsheet import escape_cell
 
 SUSPECTED = "suspected label errors"
 
@@ -82,7 +82,7 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
             probabilities = (f"{predictions.probabilities[row, label]:.4f}" for label in (given, likely))
             table.writerow(
                 map(
-                    safe_cell,
+                    escape_cell,
                     [
                         predictions.ids[row],
                         names[confident],

@@ -15,7 +15,7 @@ from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.train_head.probe import ProbeResult, probe_data, write_probe
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headstart.components.core.training.training_job import TrainingJob
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) -> ModelInfo:
     """Computes the frozen backbone's features of every image once, and trains the head on them.
 

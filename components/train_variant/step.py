@@ -7,7 +7,7 @@ from pathlib import Path
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.recipes.variants import Method
 from headstart.components.core.storage.cache import empty_cache
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
@@ -16,7 +16,7 @@ from headstart.components.train_from_scratch.step import train_from_scratch
 from headstart.components.train_head.step import train_head
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def train_variant(inputs: TrainingInputs, model: Path, name: str, method: Method) -> ModelInfo:
     """Runs the steps of a method one after the other; the result is the same as theirs.
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
-from headstart.components.core.util.errors import unknown_name
+from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import takes_parameters
 from headstart.pipelines.cli.quiet import import_tensorflow
@@ -61,7 +61,7 @@ def learning_rate(
     the frozen layers say of the pictures is, for the run.
     """
     if stage not in _STAGES:
-        unknown_name("stage", stage, list(_STAGES))
+        raise_unknown_name("stage", stage, list(_STAGES))
     parameters = parameters.on_this_machine()
     output = expand_home(output).absolute()
     check_outside(output, parameters.data)
@@ -88,7 +88,7 @@ def learning_rate(
     )
 
 
-@full_disk_in_one_line()
+@explain_full_disk()
 def _find(
     parameters: Parameters, stage: str, steps: int, folder: Path, console: Console
 ) -> tuple["RangeTest", "RangeTestSettings"]:

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.cli.compare import compare
 from headstart.pipelines.cli.compile import compile_pipeline, profiles
 from headstart.pipelines.cli.config import config
@@ -53,6 +53,6 @@ def main() -> None:
         app()
     except HeadstartError as error:
         Console(stderr=True).print(
-            f"error: {visible(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
+            f"error: {escape_unprintable(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         sys.exit(1)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.versions import Version, VersionFacts
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 
 app = typer.Typer(
     help="What is published at an address, and what of it is in use.", no_args_is_help=True, rich_markup_mode="rich"
@@ -47,7 +47,7 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
         table.add_row(_cell(name), "yes" if name == found.in_use else "", "damaged")
     console.print(table)
     for why in found.damaged.values():
-        console.print(visible(why), markup=False, highlight=False, soft_wrap=True)
+        console.print(escape_unprintable(why), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -66,7 +66,7 @@ def show(uri: Uri, as_json: AsJson = False) -> None:
     lines += [f"classes  {', '.join(facts.classes)}", f"sha256   {facts.model} (model.keras)"]
     lines += [f"data     {digest} ({split})" for split, digest in facts.data.items()]
     for line in lines:
-        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+        console.print(escape_unprintable(line), markup=False, highlight=False, soft_wrap=True)
     table = _table("when (UTC)", "version", "how", "replaced", *_FACTS)
     for change in reversed(in_use.history):
         row = (_when(change.when), change.version, change.how, change.replaced or "-", *_facts(change.facts))
@@ -119,4 +119,4 @@ def _show_json(value: Any) -> None:
 
 def _cell(text: str) -> str:
     """Text that may come from elsewhere, for a cell of a table."""
-    return escape(visible(text))
+    return escape(escape_unprintable(text))

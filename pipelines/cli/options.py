@@ -10,7 +10,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from headstart.components.core.recipes.variants import METHODS
-from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.components.split_dataset.step import parse_class_counts
 from headstart.pipelines.cluster.patience import Patience
@@ -140,7 +140,7 @@ def check_pipeline(name: str, from_scratch: bool) -> None:
         HeadstartError: It is one of these.
     """
     if name not in PIPELINES:
-        unknown_name("pipeline", name, list(PIPELINES))
+        raise_unknown_name("pipeline", name, list(PIPELINES))
     if name == COMPARE_METHODS and from_scratch:
         raise HeadstartError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
 

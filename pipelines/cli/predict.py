@@ -12,8 +12,8 @@ from typing import Annotated, Any, BinaryIO, cast
 
 import typer
 
-from headstart.components.core.util.errors import HeadstartError, unknown_name
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
+from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.cli.quiet import import_tensorflow
 from headstart.pipelines.local.output import written_file
 
@@ -106,7 +106,7 @@ def _form(form: str, output: Path | None) -> str:
         if form not in WRITERS:
             raise HeadstartError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in WRITERS)}")
     if form not in (_TABLE, *WRITERS):
-        unknown_name("format", form, [_TABLE, *WRITERS])
+        raise_unknown_name("format", form, [_TABLE, *WRITERS])
     if form == "parquet" and output is None and sys.stdout.isatty():
         raise HeadstartError("Parquet is not for a terminal; name a file with --output")
     return form
@@ -134,7 +134,7 @@ class Terminal(io.RawIOBase):
     def write(self, content: Any) -> int:
         """Writes UTF-8 text, what cannot be shown escaped; returns the number of bytes that were taken."""
         lines = bytes(content).decode("utf-8", "replace").split("\n")
-        sys.stdout.buffer.write("\n".join(map(visible, lines)).encode())
+        sys.stdout.buffer.write("\n".join(map(escape_unprintable, lines)).encode())
         return len(content)
 
     def flush(self) -> None:

@@ -10,7 +10,7 @@ from pyarrow.csv import CSVWriter
 from rich.cells import cell_len, set_cell_size
 
 from headstart.components.core.artifacts.predictions import PROBABILITY
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 from headstart.components.core.util.spreadsheet import FORMULA
 from headstart.components.predict_images.step import Writer, write_parquet
 
@@ -33,10 +33,12 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
     for batch in batches:
         for row in batch.to_pylist():
             if row["reason"]:
-                text = line("", "", f"{visible(row['file'])}: {row['reason']}: {row['detail']}")
+                text = line("", "", f"{escape_unprintable(row['file'])}: {row['reason']}: {row['detail']}")
             else:
                 text = line(
-                    visible(row["label"] or "?"), f"{max(row[name] for name in columns):.3f}", visible(row["file"])
+                    escape_unprintable(row["label"] or "?"),
+                    f"{max(row[name] for name in columns):.3f}",
+                    escape_unprintable(row["file"]),
                 )
             file.write(text.encode())
         file.flush()

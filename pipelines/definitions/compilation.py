@@ -10,7 +10,7 @@ import yaml
 from kfp import compiler
 
 from headstart.components.core.storage.atomic import open_atomic
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.profile import Profile
@@ -65,7 +65,7 @@ def pipeline_spec(
 def _compiled(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:
     comparison = name == COMPARE_METHODS
     pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
-    with full_disk_in_one_line(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
+    with explain_full_disk(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))
         return _in_order(path.read_text(encoding="utf-8"))

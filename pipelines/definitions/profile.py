@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from headstart.components.core.util.did_you_mean import did_you_mean
-from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
 from headstart.pipelines.definitions.tasks import GROUPS, MAY_HAVE_ACCELERATOR, READING_STAGES
 
@@ -291,7 +291,7 @@ def profile_text(name: str) -> str:
     if name.endswith((".yaml", ".yml")):
         return read_user_text(name, f"profile {name!r}")
     if name not in profile_names():
-        unknown_name("profile", name, [*profile_names(), "or a file that ends in .yaml"])
+        raise_unknown_name("profile", name, [*profile_names(), "or a file that ends in .yaml"])
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.recipes.variants import METHODS, Variant, check_variant_names, read_variants
-from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.pipelines.definitions.parameters import Parameters
 
@@ -145,7 +145,7 @@ def _crossed(choices: Choices, parameters: Parameters) -> list[Variant]:
     methods = choices.methods or (("fine_tuned",) if several else METHODS)
     for method in methods:
         if method not in METHODS:
-            unknown_name("method", method, list(METHODS))
+            raise_unknown_name("method", method, list(METHODS))
     recipes = choices.recipes or [parameters.recipe]
     backbones = choices.backbones or [parameters.backbone]
     variants = []

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from headstart.components.core.sources import find_local_path
 from headstart.components.core.storage.atomic import open_atomic
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import is_local
 from headstart.components.core.util.errors import HeadstartError
 
@@ -41,7 +41,7 @@ def written_file(output: Path) -> Iterator[BinaryIO]:
     Raises:
         HeadstartError: It cannot be opened, or not be put in its place, or the disk is full.
     """
-    with full_disk_in_one_line(output), contextlib.ExitStack() as stack:
+    with explain_full_disk(output), contextlib.ExitStack() as stack:
         with written(output, "file"):
             file = stack.enter_context(open_atomic(output))
         yield file

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
 from headstart.components.core.storage.atomic import write_json
-from headstart.components.core.storage.files import full_disk_in_one_line
+from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
@@ -154,7 +154,7 @@ def run(request: Request, display: Display) -> dict[str, Any]:
     """
     _check_output(request)
     with (
-        full_disk_in_one_line(request.output),
+        explain_full_disk(request.output),
         interruptible(),
         _work_folder(request.output) as work,
         temporary_folder(),

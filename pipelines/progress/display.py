@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Table
 
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.progress.events import (
     AttemptFailed,
     ClassesFound,
@@ -121,10 +121,12 @@ class RunDisplay:
                 if stage:
                     self._tell_progress(stage, f"{what} {done} of {total} {detail}".strip())
             case ClassesFound(line):
-                self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+                self._console.print(escape_unprintable(line), markup=False, highlight=False, soft_wrap=True)
             case AttemptFailed(stage, attempt, attempts, reason):
                 self._console.print(
-                    visible(f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}"),
+                    escape_unprintable(
+                        f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}"
+                    ),
                     markup=False,
                     highlight=False,
                     soft_wrap=True,
@@ -132,9 +134,11 @@ class RunDisplay:
             case StageEnded(stage, succeeded, seconds, cached, cancelled):
                 self._end(self._shown[stage], succeeded, seconds, cached, cancelled)
             case Warned(text):
-                self._console.print(visible(f"note: {text}"), markup=False, highlight=False, soft_wrap=True)
+                self._console.print(
+                    escape_unprintable(f"note: {text}"), markup=False, highlight=False, soft_wrap=True
+                )
             case Decided() | Published():
-                self._outcome.append(visible(in_words(event)))
+                self._outcome.append(escape_unprintable(in_words(event)))
             case ClassNoted(left_out=left_out):
                 self._noted[left_out].append(event)
 
@@ -177,7 +181,7 @@ class RunDisplay:
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+            self._console.print(escape_unprintable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
@@ -187,7 +191,7 @@ def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
 
 
 def _escaped(title: str) -> str:
-    return visible(title).replace("[", r"\[")
+    return escape_unprintable(title).replace("[", r"\[")
 
 
 def in_words(event: Decided | Published) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from headstart.components.core.artifacts.hdf5_file import most_unpacked, open_hdf5
 from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.util.errors import HeadstartError, first_line
-from headstart.components.core.util.zip_members import extract, read_member
+from headstart.components.core.util.zip_members import extract_member, read_member
 
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
@@ -71,7 +71,7 @@ def opened_weights(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         with _opened_archive(path, what, way_out) as archive:
-            weights = extract(archive, WEIGHTS, Path(folder) / WEIGHTS, most_unpacked(path.stat().st_size))
+            weights = extract_member(archive, WEIGHTS, Path(folder) / WEIGHTS, most_unpacked(path.stat().st_size))
         with open_hdf5(weights, f"{what}: {WEIGHTS}", way_out) as store:
             yield store
 

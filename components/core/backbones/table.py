@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from headstart.components.core.storage.stores import is_remote
-from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.paths import expand_home
 
 NO_WEIGHTS = "none"
@@ -211,5 +211,5 @@ def get_backbone(name: str) -> Backbone:
         HeadstartError: If no backbone has this name; the message lists the names.
     """
     if name not in BACKBONES:
-        unknown_name("backbone", name, list(BACKBONES))
+        raise_unknown_name("backbone", name, list(BACKBONES))
     return BACKBONES[name]

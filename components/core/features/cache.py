@@ -39,7 +39,7 @@ from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.storage.stores import NotFound, Tree, open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.resources import memory
+from headstart.components.core.util.resources import available_memory
 
 FORMAT = "headstart-record/2"
 
@@ -134,7 +134,7 @@ def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan:
     cache = cache_folder(_CACHE_FOLDER)
     places = [Path(tempfile.gettempdir()), *([cache] if cache else [])]
     disk = int(_DISK_SHARE * max(shutil.disk_usage(place).free for place in places))
-    cached = int(_MEMORY_SHARE * memory())
+    cached = int(_MEMORY_SHARE * available_memory())
     views = max(1, min(wanted, (min(disk, cached) - validation_bytes) // view_bytes))
     if view_bytes + validation_bytes > disk and pixels_size < features_size:
         views = END_TO_END

@@ -20,7 +20,7 @@ from headstart.components.core.networks.image_batches import build_augmentation,
 from headstart.components.core.networks.input_wait import time_input_wait
 from headstart.components.core.networks.precision import BFLOAT16, find_faster_precision, use_precision
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.util.logs import tracked
+from headstart.components.core.util.logs import track_progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class FeatureExtractor:
             OSError: If a file cannot be written.
         """
         images, at_once = read_info(dataset).images, inference_batch_size()
-        batches = tracked(read_image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
+        batches = track_progress(read_image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
         with contextlib.ExitStack() as stack:
             files = [
                 _FeatureFile(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))

@@ -15,7 +15,7 @@ from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.networks.common_prefix import CommonPrefix, group_by_common_prefix
 from headstart.components.core.networks.devices import inference_batch_size
 from headstart.components.core.networks.image_batches import read_image_batches
-from headstart.components.core.util.logs import tracked
+from headstart.components.core.util.logs import track_progress
 
 
 def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> list[NDArray[np.float64]]:
@@ -34,7 +34,7 @@ def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> li
     for group in group_by_common_prefix(models):
         run = _trace(group)
         batches = read_image_batches(dataset, group.front.input.shape[1], at_once)
-        batches = tracked(batches, what, math.ceil(images / at_once))
+        batches = track_progress(batches, what, math.ceil(images / at_once))
         outputs = [[to_probabilities(output.numpy()) for output in run(pixels)] for pixels in batches]
         for place, member in enumerate(group.members):
             predictions[member] = np.concatenate([each[place] for each in outputs])

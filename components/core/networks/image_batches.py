@@ -9,7 +9,7 @@ import tensorflow as tf
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.networks.tf_data import prefetch
 from headstart.components.core.recipes.recipe import Augmentation
-from headstart.components.core.util.resources import cores
+from headstart.components.core.util.resources import available_cores
 
 AUGMENTATION = "augmentation"
 
@@ -41,7 +41,7 @@ def read_image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
         return (row.image for row in read_rows(dataset))
 
     images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
-    images = images.map(lambda content: decode_and_resize(content, size), num_parallel_calls=cores())
+    images = images.map(lambda content: decode_and_resize(content, size), num_parallel_calls=available_cores())
     return prefetch(images.batch(batch))
 
 

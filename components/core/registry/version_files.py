@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Sequence
 
-from headstart.components.core.util.errors import HeadstartError, unknown_name
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 
 SAVED_MODELS = "saved_model"
 """The folder that TensorFlow Serving and KServe are pointed to."""
@@ -33,7 +33,7 @@ def check_forms(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in FORMS:
-            unknown_name("export", name, list(FORMS))
+            raise_unknown_name("export", name, list(FORMS))
 
 
 def check_installed(names: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ import jinja2
 from PIL import Image
 
 from headstart.components.core.artifacts.thumbnails import jpeg
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 
 
 def render(package: str, template: str, **values: object) -> str:
@@ -40,7 +40,7 @@ def shown(name: str, longest: int = 100) -> str:
     """
     if len(name) > longest:
         name = f"{name[: longest // 2]}…{name[-longest // 2 :]}"
-    return visible(name)
+    return escape_unprintable(name)
 
 
 def thumbnail(image: Image.Image, side: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from headstart.components.core.artifacts.dataset import schema
 from headstart.components.core.sources.file_names import escape_text
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.printable import quote_name
 
 SPLIT = "split"
 
@@ -181,7 +181,8 @@ def check_numeric_labels_consistent(labels: Iterable[str], where: str) -> None:
     for label in sorted(classes):
         if _FLOAT.fullmatch(label) and float(label).is_integer() and str(int(float(label))) in classes:
             raise HeadstartError(
-                f"{where} has the labels {quoted(str(int(float(label))))} and {quoted(label)}, which are one number; "
+                f"{where} has the labels {quote_name(str(int(float(label))))} and {quote_name(label)}, which "
+                "are one number; "
                 "write it in one way"
             )
 

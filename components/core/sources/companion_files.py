@@ -20,7 +20,7 @@ from headstart.components.core.sources.source import Entry, Loader, Source, Unre
 from headstart.components.core.sources.tables import JSON_SUFFIXES, TEXT_SUFFIXES, Row, read_table
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.printable import quoted
+from headstart.components.core.util.printable import quote_name
 
 HUGGING_FACE_TABLE = "metadata"
 """Name, without suffix, of the table beside images that `datasets` reads."""
@@ -187,7 +187,9 @@ def _source_from_tables(source: Source, paths: list[str], options: SourceOptions
         for row in table.images.lost
     ]
     unusable += [
-        QuarantinedFile(path, "conflict", f"{table.path} gives it the classes {quoted(first)} and {quoted(second)}")
+        QuarantinedFile(
+            path, "conflict", f"{table.path} gives it the classes {quote_name(first)} and {quote_name(second)}"
+        )
         for table in tables
         for path, (first, second) in table.images.contradicted.items()
     ]
@@ -251,7 +253,8 @@ def _one_row_each(name: str, tables: list[_Table]) -> dict[str, tuple[Row, str]]
             before = rows.setdefault(path, (row, table.path))
             if before[0].label != row.label:
                 raise HeadstartError(
-                    f"data {name!r}: {path} is {quoted(before[0].label)} by {before[1]} and {quoted(row.label)} by "
+                    f"data {name!r}: {path} is {quote_name(before[0].label)} by {before[1]} and "
+                    f"{quote_name(row.label)} by "
                     f"{table.path}; pass the right one of these tables as data, or remove the other"
                 )
     return rows

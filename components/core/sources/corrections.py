@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import quoted
-from headstart.components.core.util.spreadsheet import text_of_cell
+from headstart.components.core.util.printable import quote_name
+from headstart.components.core.util.spreadsheet import unescape_cell
 from headstart.components.core.util.user_files import MAX_BYTES, read_user_file
 
 _NEEDED = ("id", "label")
@@ -56,12 +56,13 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
             image, label = row["id"].strip(), _class_of_cell(row["label"].strip(), classes)
             if label and label not in classes:
                 raise HeadstartError(
-                    f"corrections {name!r} call image {image} {quoted(label)}; the classes are {', '.join(classes)}"
+                    f"corrections {name!r} call image {image} {quote_name(label)}; the classes are "
+                    f"{', '.join(classes)}"
                 )
             if corrections.setdefault(image, label) != label:
                 raise HeadstartError(
-                    f"corrections {name!r} call image {image} both {quoted(corrections[image])} and "
-                    f"{quoted(label)}; keep one"
+                    f"corrections {name!r} call image {image} both {quote_name(corrections[image])} and "
+                    f"{quote_name(label)}; keep one"
                 )
     except (UnicodeDecodeError, csv.Error) as error:
         raise HeadstartError(f"corrections {name!r} are not CSV in UTF-8 ({error}); save the table as such") from None
@@ -70,5 +71,5 @@ def read_corrections(address: str, classes: list[str]) -> Mapping[str, str]:
 
 def _class_of_cell(cell: str, classes: list[str]) -> str:
     """The class that a cell gives, which may be escaped as `core.util.spreadsheet` does."""
-    text = text_of_cell(cell)
+    text = unescape_cell(cell)
     return text if text in classes else cell

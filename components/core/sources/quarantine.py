@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from headstart.components.core.util.spreadsheet import safe_cell
+from headstart.components.core.util.spreadsheet import escape_cell
 
 QUARANTINE = "quarantine.csv"
 CORRECTED = "corrected"
@@ -39,4 +39,4 @@ def write_quarantine(path: Path, quarantined: Iterable[QuarantinedFile]) -> None
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "reason", "detail"])
-        rows.writerows(map(safe_cell, dataclasses.astuple(each)) for each in quarantined)
+        rows.writerows(map(escape_cell, dataclasses.astuple(each)) for each in quarantined)

@@ -11,7 +11,7 @@ from headstart.components.core.util.errors import HeadstartError
 
 
 @contextlib.contextmanager
-def full_disk_in_one_line(place: object = "the outputs") -> Iterator[None]:
+def explain_full_disk(place: object = "the outputs") -> Iterator[None]:
     """Tells in one line that there was no room for a file; for a `with` block, or in front of a function.
 
     Args:

@@ -9,7 +9,7 @@ from headstart.components.core.artifacts.history import Epoch, best_epoch
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.checkpoint import Arrays, State
 from headstart.components.core.training.step_history import Steps
-from headstart.components.core.util.logs import event, progress
+from headstart.components.core.util.logs import event, log_progress
 
 
 class BestEpoch(keras.callbacks.Callback):
@@ -73,7 +73,7 @@ class BestEpoch(keras.callbacks.Callback):
             self.weights = values_of(self.model.trainable_variables)
         elif since == self._plan.training.patience:
             self.model.stop_training = True
-        progress(
+        log_progress(
             self._plan.phase,
             epoch + 1,
             self._plan.training.epochs,

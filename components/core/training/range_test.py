@@ -17,7 +17,7 @@ from headstart.components.core.training.precision import training_precision
 from headstart.components.core.training.resume import changing
 from headstart.components.core.training.step_history import Steps
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import progress
+from headstart.components.core.util.logs import log_progress
 
 LOWEST, HIGHEST = 1e-7, 10.0
 """Learning rates that the test goes from and to."""
@@ -96,4 +96,4 @@ class _Divergence(keras.callbacks.Callback):
         if not average <= max(_DIVERGED * self._least, self._guessing):
             self.model.stop_training = True
         if batch % _PROGRESS == _PROGRESS - 1 or self.model.stop_training or batch == self._total - 1:
-            progress(self._what, batch + 1, self._total, unit="steps", loss=loss)
+            log_progress(self._what, batch + 1, self._total, unit="steps", loss=loss)

@@ -3,7 +3,7 @@
 import re
 from typing import NoReturn
 
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 
 # Other blanks, such as the wide one of Japanese, belong to a name.
 _BLANKS = re.compile(r"[ \t\r\n\f\v]+")
@@ -16,10 +16,10 @@ class HeadstartError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(visible(_BLANKS.sub(" ", message).strip(" ")))
+        super().__init__(escape_unprintable(_BLANKS.sub(" ", message).strip(" ")))
 
 
-def unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
+def raise_unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
     """Refuses a name that is in no table, and lists the names that are.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 
 T = TypeVar("T")
 
@@ -34,12 +34,14 @@ def event(name: str, **fields: object) -> None:
     _LOGGER.info(" ".join(words))
 
 
-def progress(what: str, done: int, total: int, **fields: object) -> None:
+def log_progress(what: str, done: int, total: int, **fields: object) -> None:
     """Logs how far a piece of work is: `event=progress what=… done=… total=… …`."""
     event("progress", what=what, done=done, total=total, **fields)
 
 
-def tracked(items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
+def track_progress(
+    items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1
+) -> Iterator[T]:
     """Passes `items` on and logs the progress about once a second, and at the end.
 
     Args:
@@ -54,13 +56,13 @@ def tracked(items: Iterable[T], what: str, total: int, size: Callable[[T], int] 
         done += size(item)
         if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_PROGRESS_LINES:
             last = time.monotonic()
-            progress(what, done, total)
+            log_progress(what, done, total)
 
 
 def _format(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = visible(_BLANKS.sub(" ", str(value)).strip(" "))
+    text = escape_unprintable(_BLANKS.sub(" ", str(value)).strip(" "))
     if not text or _QUOTED.search(text):
         return '"' + text.replace("\\", "\\\\").replace('"', "'") + '"'
     return text

@@ -9,16 +9,16 @@ _UNSHOWN = re.compile(
 )
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name in quotes for a message, as it is but for what cannot be shown."""
-    return f"'{visible(name)}'"
+    return f"'{escape_unprintable(name)}'"
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     r"""Escapes what cannot be shown, or changes how the rest is shown; all else, blanks of any width too, stays.
 
     Example:
-        >>> visible("cat\n\u202egpj.exe")
+        >>> escape_unprintable("cat\n\u202egpj.exe")
         'cat\\n\\u202egpj.exe'
     """
     return _UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -8,7 +8,7 @@ from pathlib import Path
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Processor cores that this process may use: by its affinity, and by the limit of its container if that is less.
 
     All of the machine's where the system does not tell.
@@ -17,7 +17,7 @@ def cores() -> int:
     return max(1, min(ours, math.ceil(_quota(_CGROUPS) or ours)))
 
 
-def memory() -> int:
+def available_memory() -> int:
     """Bytes of memory that this process may use: the machine's, or the limit of its container if that is less."""
     ours = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):

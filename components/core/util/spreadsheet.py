@@ -12,11 +12,11 @@ FORMULA = "('*[=+\\-@\t\r\n＝＋－＠])"  # noqa: RUF001 - spreadsheets take t
 _BEGINS = re.compile(FORMULA)
 
 
-def safe_cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """The text as a spreadsheet may have it: with an apostrophe in front where it would be taken for a formula."""
     return f"'{text}" if _BEGINS.match(text) else text
 
 
-def text_of_cell(cell: str) -> str:
-    """The text that `safe_cell` has made a cell of."""
+def unescape_cell(cell: str) -> str:
+    """The text that `escape_cell` has made a cell of."""
     return cell[1:] if cell.startswith("'") and _BEGINS.match(cell) else cell

@@ -10,13 +10,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of so many items, the last one of those that are left."""
     items = iter(items)
     return iter(lambda: list(itertools.islice(items, size)), [])
 
 
-def in_order(
+def map_ordered(
     pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
 ) -> Generator[R, None, None]:
     """Does the work on all threads, up to so many items ahead, and yields what comes of each in their order."""

@@ -9,7 +9,7 @@ from headstart.components.core.util.errors import HeadstartError, first_line
 _CHUNK = 2**20
 
 
-def extract(archive: zipfile.ZipFile, name: str, target: Path, most: int) -> Path:
+def extract_member(archive: zipfile.ZipFile, name: str, target: Path, most: int) -> Path:
     """Copies a member of a Zip archive into a file, up to so many bytes.
 
     Args:
@@ -31,7 +31,7 @@ def extract(archive: zipfile.ZipFile, name: str, target: Path, most: int) -> Pat
 
 
 def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    """The bytes of a member of a Zip archive, see `extract`."""
+    """The bytes of a member of a Zip archive, see `extract_member`."""
     return b"".join(_parts(archive, name, most))
 
 

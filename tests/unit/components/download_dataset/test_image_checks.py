@@ -60,7 +60,7 @@ def test_findings_are_the_same_with_any_number_of_processes(pictures: Path) -> N
 def test_dataset_is_the_same_with_any_number_of_processes(
     pictures: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_checks, "cores", lambda: 3)
+    monkeypatch.setattr(image_checks, "available_cores", lambda: 3)
     download_dataset([str(pictures)], tmp_path / "out", tmp_path / "page.html")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         path.name: path.read_bytes() for path in dataset.iterdir()

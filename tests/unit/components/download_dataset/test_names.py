@@ -16,7 +16,7 @@ from headstart.components.core.sources import folder, open_source
 from headstart.components.core.sources.file_names import escape_name, unescape_name
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.printable import visible
+from headstart.components.core.util.printable import escape_unprintable
 from headstart.components.download_dataset.class_counts import (
     alike_in_words,
     classes_alike,
@@ -52,8 +52,8 @@ def test_different_names_are_stored_differently() -> None:
 
 def test_a_terminal_sees_letters_of_all_scripts_and_no_control_characters() -> None:
     for name in ["柴\u3000犬", "👨\u200d👩\u200d👧", "a\u00a0b", "חתול", "🏴\U000e0067\U000e0062\U000e007f"]:
-        assert visible(name) == name
-    assert visible("a\nb\x1b\x9b\u202e\u2066\u2028\ufeff\udce9") == (
+        assert escape_unprintable(name) == name
+    assert escape_unprintable("a\nb\x1b\x9b\u202e\u2066\u2028\ufeff\udce9") == (
         "a\\nb\\x1b\\x9b\\u202e\\u2066\\u2028\\ufeff\\udce9"
     )
 

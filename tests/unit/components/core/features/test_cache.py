@@ -333,7 +333,7 @@ def test_views_are_as_many_as_there_is_room_for(
     assert none.training.count_views(80) == 0
     assert "event=too_little_room stage=head views=0 instead_of=6" in logged.messages[-1]
     # Of activations, 128 numbers an image, 80 in training and 20 in validation: three views and a half.
-    monkeypatch.setattr(cache, "memory", lambda: 2 * 2 * 128 * (280 + 20))
+    monkeypatch.setattr(cache, "available_memory", lambda: 2 * 2 * 128 * (280 + 20))
     assert limit_views_to_room(small, *data, open_plan).training.count_views(80) == 3
     with compute_or_load_features(small, *data, open_plan):
         pass

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from headstart.components.core.util import resources as module
-from headstart.components.core.util.resources import cores, memory
+from headstart.components.core.util.resources import available_cores, available_memory
 
 
 def limit(files: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_limit_of_the_container_counts(
 ) -> None:
     limit(files, tmp_path, monkeypatch)
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    assert cores() == expected
+    assert available_cores() == expected
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_memory_is_that_of_the_container(
 ) -> None:
     limit(files, tmp_path, monkeypatch)
     monkeypatch.setattr(module.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
-    assert memory() == expected
+    assert available_memory() == expected

@@ -11,7 +11,7 @@ import pytest
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.sources.quarantine import QuarantinedFile, write_quarantine
-from headstart.components.core.util.spreadsheet import safe_cell, text_of_cell
+from headstart.components.core.util.spreadsheet import escape_cell, unescape_cell
 from headstart.components.train_head.label_errors import LabelSuspects, write_label_errors
 from headstart.pipelines.cli.prediction_formats import write_csv
 
@@ -33,17 +33,17 @@ PLAIN = ["cats", "", "'quoted'", "'", "a=b", "1.5", "柴犬", " =1"]
 
 @pytest.mark.parametrize("text", [*FORMULAS, *PLAIN])
 def test_every_text_comes_back(text: str) -> None:
-    assert text_of_cell(safe_cell(text)) == text
+    assert unescape_cell(escape_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_begins_like_a_formula(text: str) -> None:
-    assert safe_cell(text) == f"'{text}"
+    assert escape_cell(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_cells_stay(text: str) -> None:
-    assert safe_cell(text) == text
+    assert escape_cell(text) == text
 
 
 def begins_like_a_formula(content: str) -> bool:
@@ -60,7 +60,7 @@ def test_quarantine_is_safe(tmp_path: Path) -> None:
     content = (tmp_path / "quarantine.csv").read_bytes().decode()
     assert not begins_like_a_formula(content)
     rows = list(csv.DictReader(io.StringIO(content, newline="")))
-    assert [text_of_cell(row["file"]) for row in rows] == FORMULAS
+    assert [unescape_cell(row["file"]) for row in rows] == FORMULAS
 
 
 def test_predictions_are_safe() -> None:
@@ -70,7 +70,7 @@ def test_predictions_are_safe() -> None:
     file = io.BytesIO()
     write_csv([batch], schema, file)
     rows = list(csv.reader(io.StringIO(file.getvalue().decode(), newline="")))[1:]
-    assert [cell for cell, _ in rows] == [safe_cell(text or "") for text in texts]
+    assert [cell for cell, _ in rows] == [escape_cell(text or "") for text in texts]
     assert {number for _, number in rows} == {"-0.5"}
 
 
