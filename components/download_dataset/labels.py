@@ -169,8 +169,7 @@ def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: li
     if len(names) > 1 and len(classes) == 1:
         raise HeadstartError(
             f"data {source!r}: by its folder every file is of class {quote_name(classes[0])}, by their names "
-            "they are of "
-            f"{shown}; pass labels 'folders' or 'names'"
+            f"they are of {shown}; pass labels 'folders' or 'names'"
         )
     if 1 < len(names) < 100 and len(classes) > 1:
         raise HeadstartError(

@@ -83,8 +83,7 @@ def _check_enough_images(data: GroupedImages, wanted: Mapping[int, list[int]]) -
         if images[label] < sum(each):
             raise HeadstartError(
                 f"class {quote_name(data.classes[label])} has {images[label]} usable images, and counts "
-                f"{_listed(each)} "
-                f"ask for {sum(each)}; ask for fewer, give counts by class, or use fractions"
+                f"{_listed(each)} ask for {sum(each)}; ask for fewer, give counts by class, or use fractions"
             )
 
 

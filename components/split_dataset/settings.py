@@ -40,8 +40,7 @@ class SplitSizes:
             if len(numbers) != len(SPLITS) or min(numbers) < 0 or not numbers[0]:
                 raise HeadstartError(
                     f"counts {list(numbers)} of class {quote_name(name)}: give three whole numbers, images for "
-                    "train, "
-                    "validation and test, the first of them at least 1, such as 100,20,20"
+                    "train, validation and test, the first of them at least 1, such as 100,20,20"
                 )
         if self.class_counts and self.counts:
             raise HeadstartError(f"counts {self.counts} and counts by class exclude one another; give one of them")

@@ -182,8 +182,7 @@ def check_numeric_labels_consistent(labels: Iterable[str], where: str) -> None:
         if _FLOAT.fullmatch(label) and float(label).is_integer() and str(int(float(label))) in classes:
             raise HeadstartError(
                 f"{where} has the labels {quote_name(str(int(float(label))))} and {quote_name(label)}, which "
-                "are one number; "
-                "write it in one way"
+                "are one number; write it in one way"
             )
 
 
