@@ -43,9 +43,9 @@ def file(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def trained(content: bytes) -> np.ndarray:
     """What training makes of a file."""
-    picture = check(content, 512)
-    assert isinstance(picture, Picture), picture
-    return decode_and_resize(tf.constant(picture.encoded), SIZE).numpy()
+    image = check(content, 512)
+    assert isinstance(image, Picture), image
+    return decode_and_resize(tf.constant(image.encoded), SIZE).numpy()
 
 
 def with_orientation(value: int, order: str = "big", kind: str = "SHORT", fill: bytes = b"") -> bytes:
@@ -206,7 +206,7 @@ def with_run_lengths(bitmap: bytes) -> bytes:
 
 DAMAGED = {
     "nothing": b"",
-    "text": b"no picture at all",
+    "text": b"no image at all",
     "HEIF": b"\x00\x00\x00\x18ftypheic" + bytes(64),
     "the start of a JPEG": b"\xff\xd8\xff",
     "a cut JPEG": file(drawn(), "JPEG")[:-400],
@@ -217,7 +217,7 @@ DAMAGED = {
 }
 
 
-def test_what_is_no_picture_does_not_stop_the_others(served: Callable) -> None:
+def test_what_is_no_image_does_not_stop_the_others(served: Callable) -> None:
     good = KINDS["progressive JPEG"]
     pixels, readable = served([good, *DAMAGED.values(), good])
     assert readable.tolist() == [True, *[False] * len(DAMAGED), True]
@@ -226,13 +226,13 @@ def test_what_is_no_picture_does_not_stop_the_others(served: Callable) -> None:
 
 
 @pytest.mark.parametrize("files", [[], [b""]])
-def test_batch_without_a_picture(served: Callable, files: list[bytes]) -> None:
+def test_batch_without_an_image(served: Callable, files: list[bytes]) -> None:
     pixels, readable = served(files)
     assert pixels.shape == (len(files), SIZE, SIZE, 3) and not readable.any()
 
 
 def altered_exif(at: int, value: int) -> bytes:
-    """An upright picture whose EXIF, big-endian with its orientation in the second entry, has one byte altered."""
+    """An upright image whose EXIF, big-endian with its orientation in the second entry, has one byte altered."""
     content = bytearray(with_orientation(6))
     start = content.index(b"Exif\0\0") + 6
     content[start + at] = value

@@ -29,18 +29,18 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(picture: Picture | RejectedImage) -> np.ndarray:
-    assert isinstance(picture, Picture), picture
-    return np.asarray(Image.open(io.BytesIO(picture.encoded)))
+def pixels(image: Picture | RejectedImage) -> np.ndarray:
+    assert isinstance(image, Picture), image
+    return np.asarray(Image.open(io.BytesIO(image.encoded)))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_rgb_picture_keeps_its_bytes(kind: str) -> None:
+def test_rgb_image_keeps_its_bytes(kind: str) -> None:
     content = encoded(Image.fromarray(SMOOTH), kind)
-    picture = check(content, 512)
-    assert isinstance(picture, Picture)
-    assert picture.encoded == content
-    assert (picture.width, picture.height) == (60, 40)
+    image = check(content, 512)
+    assert isinstance(image, Picture)
+    assert image.encoded == content
+    assert (image.width, image.height) == (60, 40)
 
 
 def test_id_is_of_the_pixels_and_not_of_the_encoding() -> None:
@@ -92,17 +92,17 @@ TURNED = {
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", TURNED)
-def test_picture_is_turned_upright(kind: str, orientation: int) -> None:
+def test_image_is_turned_upright(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(SMOOTH), kind, exif=exif)
     upright = Image.fromarray(np.ascontiguousarray(TURNED[orientation]))
     for expected in (upright, upright.resize((upright.width // 2, upright.height // 2))):
-        picture = check(content, max(expected.size))
-        assert isinstance(picture, Picture)
-        assert (picture.original_width, picture.original_height) == upright.size
-        assert (picture.width, picture.height) == expected.size
-        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 4
+        image = check(content, max(expected.size))
+        assert isinstance(image, Picture)
+        assert (image.original_width, image.original_height) == upright.size
+        assert (image.width, image.height) == expected.size
+        assert np.abs(pixels(image).astype(int) - np.asarray(expected)).mean() < 4
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(content: bytes, reason: s
     assert rejected.detail
 
 
-def test_large_picture_is_reduced_and_keeps_its_proportions() -> None:
+def test_large_image_is_reduced_and_keeps_its_proportions() -> None:
     big = Image.fromarray(SMOOTH).resize((1500, 1000), Image.Resampling.BICUBIC)
     for kind, stored in (("JPEG", "JPEG"), ("WEBP", "JPEG"), ("PNG", "PNG"), ("BMP", "PNG")):
-        picture = check(encoded(big, kind), 512)
-        assert isinstance(picture, Picture)
-        assert (picture.width, picture.height) == (512, 341)
-        assert (picture.original_width, picture.original_height, picture.format) == (1500, 1000, kind)
-        image = Image.open(io.BytesIO(picture.encoded))
+        checked = check(encoded(big, kind), 512)
+        assert isinstance(checked, Picture)
+        assert (checked.width, checked.height) == (512, 341)
+        assert (checked.original_width, checked.original_height, checked.format) == (1500, 1000, kind)
+        image = Image.open(io.BytesIO(checked.encoded))
         assert image.format == stored
         expected = np.asarray(big.resize((512, 341), Image.Resampling.LANCZOS)).astype(int)
         assert np.abs(np.asarray(image).astype(int) - expected).mean() < 3
@@ -147,20 +147,20 @@ def test_id_can_be_computed_by_anyone_from_what_is_stored() -> None:
         (encoded(big, "JPEG"), 512),
         (encoded(big, "PNG"), 5000),
     ):
-        picture = check(content, side)
-        shown = pixels(picture)
-        assert isinstance(picture, Picture)
+        image = check(content, side)
+        shown = pixels(image)
+        assert isinstance(image, Picture)
         padded = np.concatenate([shown, np.full((*shown.shape[:2], 1), 255, np.uint8)], axis=2)
-        expected = xxhash.xxh3_128_digest(f"{picture.width}x{picture.height}:".encode() + padded.tobytes())
-        assert picture.id == expected
+        expected = xxhash.xxh3_128_digest(f"{image.width}x{image.height}:".encode() + padded.tobytes())
+        assert image.id == expected
 
 
 def test_camera_is_read() -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Apple", "iPhone 12"
-    picture = check(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif), 512)
-    assert isinstance(picture, Picture)
-    assert picture.camera == "Apple iPhone 12"
+    image = check(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif), 512)
+    assert isinstance(image, Picture)
+    assert image.camera == "Apple iPhone 12"
 
 
 def tensorflow_pixels(content: bytes) -> np.ndarray:
@@ -182,10 +182,10 @@ def tensorflow_pixels(content: bytes) -> np.ndarray:
 def test_tensorflow_reads_the_same_pixels(kind: str, options: dict[str, object]) -> None:
     for size in ((64, 64), (61, 37)):
         content = encoded(Image.fromarray(SMOOTH).resize(size), kind, **options)
-        picture = check(content, 512)
-        assert isinstance(picture, Picture)
-        assert picture.encoded == content
-        assert (tensorflow_pixels(content) == pixels(picture)).all()
+        image = check(content, 512)
+        assert isinstance(image, Picture)
+        assert image.encoded == content
+        assert (tensorflow_pixels(content) == pixels(image)).all()
     content = encoded(Image.fromarray(SMOOTH).resize((64, 64)), kind, **options)
     assert (decode_and_resize(tf.constant(content), 64).numpy() == np.asarray(Image.open(io.BytesIO(content)))).all()
 
@@ -199,20 +199,20 @@ def test_what_passes_is_read_alike_however_it_was_damaged(kind: str) -> None:
         damaged = bytearray(whole)
         for at in draw.integers(2, len(whole), draw.integers(1, 4)):
             damaged[at] = draw.integers(256)
-        picture = check(bytes(damaged), 512)
-        if isinstance(picture, Picture):
+        image = check(bytes(damaged), 512)
+        if isinstance(image, Picture):
             passed += 1
-            assert (tensorflow_pixels(picture.encoded) == pixels(picture)).all()
+            assert (tensorflow_pixels(image.encoded) == pixels(image)).all()
     assert passed < 400
     assert passed or kind == "PNG"
 
 
 def test_jpeg_without_end_marker_is_stored_anew() -> None:
     content = encoded(Image.fromarray(SMOOTH), "JPEG")[:-2] + b"\0\xd9"
-    picture = check(content, 512)
-    assert isinstance(picture, Picture)
-    assert picture.encoded != content
-    assert (tensorflow_pixels(picture.encoded) == np.asarray(Image.open(io.BytesIO(content)))).all()
+    image = check(content, 512)
+    assert isinstance(image, Picture)
+    assert image.encoded != content
+    assert (tensorflow_pixels(image.encoded) == np.asarray(Image.open(io.BytesIO(content)))).all()
 
 
 def test_arithmetic_coding_is_stored_anew() -> None:
@@ -274,10 +274,10 @@ def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("size", [(500, 375), (90, 400), (31, 17), (224, 224), (9, 150)])
 def test_resizing_is_that_of_the_classifier(size: tuple[int, int]) -> None:
-    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
     for side in (160, 32):
-        expected = decode_and_resize(encoded(picture, "PNG"), side).numpy()
-        assert np.abs(decoding.resize_pixels(np.asarray(picture.convert("RGBA")), side) - expected).max() < 0.01
+        expected = decode_and_resize(encoded(image, "PNG"), side).numpy()
+        assert np.abs(decoding.resize_pixels(np.asarray(image.convert("RGBA")), side) - expected).max() < 0.01
 
 
 def test_prediction_sees_the_pixels_that_are_stored() -> None:
@@ -302,8 +302,8 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
 def test_damage_behind_checksums_is_found_or_read_alike(seed: int) -> None:
     draw = np.random.default_rng(seed)
     kept = rejected = 0
-    for picture in (Image.fromarray(SMOOTH), Image.fromarray(NOISE)):
-        whole = encoded(picture, "PNG")
+    for image in (Image.fromarray(SMOOTH), Image.fromarray(NOISE)):
+        whole = encoded(image, "PNG")
         for content in damaged_pngs(whole, draw, 300):
             found = check(content, 512)
             if isinstance(found, RejectedImage):
@@ -343,8 +343,8 @@ def test_whole_pngs_of_any_form_pass(size: tuple[int, int], colour_type: int, ch
     values = np.dstack([colours[..., : 3 if channels > 2 else 1], *([] if channels % 2 else [opaque])])
     expected = colours if channels > 2 else np.stack([colours[..., 0]] * 3, -1)
     for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
-        picture = check(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
-        assert (pixels(picture) == expected).all()
+        image = check(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
+        assert (pixels(image) == expected).all()
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -409,10 +409,10 @@ def test_deep_pngs_have_the_pixels_of_eight_bits(bits: int) -> None:
         expected = expected.copy()
         if content[25] in (4, 6):
             expected[0, 0] = 255
-        picture = check(content, 512, ranges)
-        assert isinstance(picture, Picture)
-        assert picture.range == (0, 2**bits - 1)
-        assert (pixels(picture) == expected).all()
+        image = check(content, 512, ranges)
+        assert isinstance(image, Picture)
+        assert image.range == (0, 2**bits - 1)
+        assert (pixels(image) == expected).all()
 
 
 def test_transparent_sample_of_a_deep_png_is_white() -> None:
@@ -431,11 +431,11 @@ def test_transparent_sample_of_a_deep_png_is_white() -> None:
 def test_deep_tiffs_have_the_pixels_of_eight_bits(dtype: str, order: str) -> None:
     samples = (GRAY * 16 - (500 if dtype[0] != "u" else 0)).astype(dtype)
     ranges = {f"TIFF gray {samples.dtype.name}": (float(samples.min()), float(samples.max()))}
-    picture = check(deep_tiff(samples, order), 512, ranges)
-    assert isinstance(picture, Picture)
+    image = check(deep_tiff(samples, order), 512, ranges)
+    assert isinstance(image, Picture)
     levels = (GRAY - GRAY.min()) / (GRAY.max() - GRAY.min()) * 255
-    assert np.abs(pixels(picture)[..., 0] - levels).max() <= 0.5
-    assert (picture.form, picture.range) == (*ranges, *ranges.values())
+    assert np.abs(pixels(image)[..., 0] - levels).max() <= 0.5
+    assert (image.form, image.range) == (*ranges, *ranges.values())
     if dtype == "f4" or (dtype, order) == ("u2", "<"):
         inverted = check(deep_tiff(samples, order, photometric=0), 512, ranges)
         assert np.abs(255 - pixels(inverted)[..., 0] - levels).max() <= 0.5, "white is 0"
@@ -444,15 +444,15 @@ def test_deep_tiffs_have_the_pixels_of_eight_bits(dtype: str, order: str) -> Non
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_deep_colours_of_a_tiff_keep_their_lower_bytes(order: str) -> None:
     samples = (SMOOTH.astype(np.uint16)) * 4
-    picture = check(deep_tiff(samples, order), 512, {"TIFF RGB uint16": (0, 1020)})
-    assert (pixels(picture) == SMOOTH).all()
+    image = check(deep_tiff(samples, order), 512, {"TIFF RGB uint16": (0, 1020)})
+    assert (pixels(image) == SMOOTH).all()
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
 def test_compressed_deep_tiffs_are_read(compression: str) -> None:
     image = Image.fromarray((GRAY * 16).astype(np.uint16))
-    picture = check(encoded(image, "TIFF", compression=compression), 512, {"TIFF gray uint16": (0, 4080)})
-    assert (pixels(picture)[..., 0] == GRAY).all()
+    checked = check(encoded(image, "TIFF", compression=compression), 512, {"TIFF gray uint16": (0, 4080)})
+    assert (pixels(checked)[..., 0] == GRAY).all()
 
 
 def test_what_a_file_states_goes_before_the_data_set() -> None:
@@ -470,17 +470,17 @@ def test_what_a_file_states_goes_before_the_data_set() -> None:
         (deep_png(samples, 0, (b"sBIT", bytes([10]))), (0, 1023)),
         (deep_png(samples, 0, (b"sBIT", bytes([99]))), (0, 65_535)),
     ):
-        picture = check(content, 512, ranges)
-        assert isinstance(picture, Picture), picture
-        assert picture.range == expected
+        checked = check(content, 512, ranges)
+        assert isinstance(checked, Picture), checked
+        assert checked.range == expected
         stated = expected != (0, 65_535)
         assert (decoding.find_undecided_range(content) is None) == stated
 
 
-def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_picture() -> None:
-    picture = check(deep_png((GRAY * 16).astype(np.uint16), 0), 512, {})
-    assert isinstance(picture, Picture)
-    assert picture.range == (0, 4095)
+def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_image() -> None:
+    image = check(deep_png((GRAY * 16).astype(np.uint16), 0), 512, {})
+    assert isinstance(image, Picture)
+    assert image.range == (0, 4095)
 
 
 def test_before_there_were_ranges_the_upper_byte_was_kept() -> None:
@@ -498,23 +498,23 @@ def test_avif_is_read_upright() -> None:
     for side, shape in ((512, (60, 40, 3)), (30, (30, 20, 3))):
         exif = Image.Exif()
         exif[0x0112] = 6
-        picture = check(encoded(Image.fromarray(SMOOTH), "AVIF", quality=95, exif=exif), side)
-        assert isinstance(picture, Picture), picture
-        assert picture.format == "AVIF"
-        assert pixels(picture).shape == shape
+        image = check(encoded(Image.fromarray(SMOOTH), "AVIF", quality=95, exif=exif), side)
+        assert isinstance(image, Picture), image
+        assert image.format == "AVIF"
+        assert pixels(image).shape == shape
         expected = Image.fromarray(np.ascontiguousarray(TURNED[6])).resize(shape[1::-1])
-        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 6
+        assert np.abs(pixels(image).astype(int) - np.asarray(expected)).mean() < 6
 
 
 def test_heic_is_read_where_its_package_is_there() -> None:
     heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
     heif.register_heif_opener()
     for side, shape in ((512, (40, 60, 3)), (30, (20, 30, 3))):
-        picture = check(encoded(Image.fromarray(SMOOTH), "HEIF", quality=95), side)
-        assert isinstance(picture, Picture), picture
-        assert picture.format == "HEIC"
+        image = check(encoded(Image.fromarray(SMOOTH), "HEIF", quality=95), side)
+        assert isinstance(image, Picture), image
+        assert image.format == "HEIC"
         expected = Image.fromarray(SMOOTH).resize(shape[1::-1])
-        assert np.abs(pixels(picture).astype(int) - np.asarray(expected)).mean() < 6
+        assert np.abs(pixels(image).astype(int) - np.asarray(expected)).mean() < 6
 
 
 def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,61 +17,61 @@ from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
 DRAW = np.random.default_rng(0)
-PICTURES = DRAW.integers(0, 256, (6, 64, 64))
+IMAGES = DRAW.integers(0, 256, (6, 64, 64))
 
 
-def range_of(pictures: np.ndarray) -> Range:
+def range_of(images: np.ndarray) -> Range:
     histogram = Histogram()
-    for picture in pictures:
-        histogram.add(Histogram.of(picture))
+    for image in images:
+        histogram.add(Histogram.of(image))
     return histogram.range()
 
 
 @pytest.mark.parametrize(
-    ("pictures", "expected"),
+    ("images", "expected"),
     [
-        *[((PICTURES << bits - 8).astype(np.uint16), (0, 2**bits - 1)) for bits in range(8, 17)],
-        ((PICTURES << 4).astype(np.int16), (0, 4095)),
-        ((PICTURES << 4).astype(np.int32), (0, 4095)),
-        ((PICTURES << 24).astype(np.uint32), (0, 2**32 - 1)),
-        ((PICTURES >> 4).astype(np.uint16), (0, 15)),
-        ((PICTURES * 8 + 7000).astype(np.uint16), (7000, 9040)),
-        ((PICTURES * 16 - 1024).astype(np.int16), (-1024, 3056)),
-        ((PICTURES / 255).astype(np.float32), (0, 1)),
-        ((PICTURES / 255 * 1.04).astype(np.float32), (0, 1)),
-        (PICTURES.astype(np.float32), (0, 255)),
-        ((PICTURES / 255 * 10_000).astype(np.float32), (0, 10_000)),
-        ((PICTURES / 255 * 0.001).astype(np.float32), (0, np.float32(0.001))),
-        ((PICTURES / 255 * 2 - 1).astype(np.float32), (-1, 1)),
-        ((PICTURES / 255 * 30 + 280).astype(np.float32), (280, 310)),
+        *[((IMAGES << bits - 8).astype(np.uint16), (0, 2**bits - 1)) for bits in range(8, 17)],
+        ((IMAGES << 4).astype(np.int16), (0, 4095)),
+        ((IMAGES << 4).astype(np.int32), (0, 4095)),
+        ((IMAGES << 24).astype(np.uint32), (0, 2**32 - 1)),
+        ((IMAGES >> 4).astype(np.uint16), (0, 15)),
+        ((IMAGES * 8 + 7000).astype(np.uint16), (7000, 9040)),
+        ((IMAGES * 16 - 1024).astype(np.int16), (-1024, 3056)),
+        ((IMAGES / 255).astype(np.float32), (0, 1)),
+        ((IMAGES / 255 * 1.04).astype(np.float32), (0, 1)),
+        (IMAGES.astype(np.float32), (0, 255)),
+        ((IMAGES / 255 * 10_000).astype(np.float32), (0, 10_000)),
+        ((IMAGES / 255 * 0.001).astype(np.float32), (0, np.float32(0.001))),
+        ((IMAGES / 255 * 2 - 1).astype(np.float32), (-1, 1)),
+        ((IMAGES / 255 * 30 + 280).astype(np.float32), (280, 310)),
     ],
 )
-def test_range_is_that_of_all_pictures(pictures: np.ndarray, expected: Range) -> None:
-    assert range_of(pictures) == pytest.approx(expected)
-    levels = to_8_bits(pictures, *range_of(pictures)).astype(int)
+def test_range_is_that_of_all_images(images: np.ndarray, expected: Range) -> None:
+    assert range_of(images) == pytest.approx(expected)
+    levels = to_8_bits(images, *range_of(images)).astype(int)
     assert np.percentile(levels, 99) - np.percentile(levels, 1) > 200
 
 
 @pytest.mark.parametrize("odd", [1.0001, 5, 1e30, np.nan, np.inf])
 def test_one_pixel_decides_no_range_of_floats(odd: float) -> None:
-    pictures = (PICTURES / 255).astype(np.float32)
-    pictures[3, 5, 5] = odd
-    assert range_of(pictures) == (0, 1)
-    pictures[3, 5, 6] = -odd
-    assert range_of(pictures) == pytest.approx((0, 1), abs=0.01)
+    images = (IMAGES / 255).astype(np.float32)
+    images[3, 5, 5] = odd
+    assert range_of(images) == (0, 1)
+    images[3, 5, 6] = -odd
+    assert range_of(images) == pytest.approx((0, 1), abs=0.01)
 
 
 def test_one_pixel_decides_no_range_of_integers() -> None:
-    pictures = (PICTURES << 4).astype(np.uint16)
-    pictures[0, 0, 0] = 65_535
-    assert range_of(pictures) == (0, 4095)
-    signed = (PICTURES * 16 - 1024).astype(np.int16)
+    images = (IMAGES << 4).astype(np.uint16)
+    images[0, 0, 0] = 65_535
+    assert range_of(images) == (0, 4095)
+    signed = (IMAGES * 16 - 1024).astype(np.int16)
     signed[0, 0, 0] = -32_768
     assert range_of(signed) == pytest.approx((-1024, 3056), rel=0.01)
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_pictures_of_one_shade_and_sparse_ones_have_a_range(dtype: type) -> None:
+def test_images_of_one_shade_and_sparse_ones_have_a_range(dtype: type) -> None:
     for value in (0, 1, 700):
         black, white = range_of(np.full((2, 9, 9), value, dtype))
         assert black == 0 and white >= max(value, 1)
@@ -82,9 +82,9 @@ def test_pictures_of_one_shade_and_sparse_ones_have_a_range(dtype: type) -> None
     assert Histogram().range() == (0, 1)
 
 
-def test_order_of_the_pictures_does_not_matter() -> None:
-    pictures = DRAW.normal(5, 300, (5, 30, 30)).astype(np.float32)
-    assert range_of(pictures) == range_of(pictures[::-1])
+def test_order_of_the_images_does_not_matter() -> None:
+    images = DRAW.normal(5, 300, (5, 30, 30)).astype(np.float32)
+    assert range_of(images) == range_of(images[::-1])
 
 
 def test_levels_are_linear_and_clipped() -> None:
@@ -104,10 +104,10 @@ def test_significant_bits_tell_whether_samples_are_scaled() -> None:
     assert range_of_significant_bits(values << 4, 16) == (0, 65_535)
 
 
-def test_own_range_of_a_dark_picture_has_eight_bits() -> None:
+def test_own_range_of_a_dark_image_has_eight_bits() -> None:
     assert estimate_range(np.full((9, 9), 40, np.uint16)) == (0, 255)
     assert estimate_range(np.full((9, 9), 3000, np.uint16)) == (0, 4095)
-    assert estimate_range((PICTURES[0] / 255 * 10_000).astype(np.float32)) == pytest.approx((0, 10_000))
+    assert estimate_range((IMAGES[0] / 255 * 10_000).astype(np.float32)) == pytest.approx((0, 10_000))
 
 
 @dataclasses.dataclass
