@@ -1,18 +1,18 @@
-"""The one error that is meant for the user's eyes."""
+"""The error for whatever the user can act on."""
 
 import re
 from typing import NoReturn
 
 from headstart.components.core.util.printable import escape_unprintable
 
-# Other blanks, such as the wide one of Japanese, belong to a name.
+# Other blanks, such as the ideographic space, belong to names.
 _BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 
 
 class HeadstartError(Exception):
-    """Something the user can act on, in one line: the value, the file, and the way out.
+    """An error that the user can act on, in one line: the value, the file, and the way out.
 
-    Every other exception that leaves a step is a defect of ours and keeps its traceback.
+    Any other exception that leaves a step is a defect of this package, and keeps its traceback.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,12 +20,12 @@ class HeadstartError(Exception):
 
 
 def raise_unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
-    """Refuses a name that is in no table, and lists the names that are.
+    """Refuses an unknown name, and lists the known ones.
 
     Args:
-        kind: What the name stands for, such as ``backbone``.
-        name: The name that was given.
-        known: The names one can give, in the order to show them.
+        kind: Kind of name, such as ``backbone``.
+        name: Unknown name.
+        known: Known names, in the order in which they are shown.
 
     Raises:
         HeadstartError: Always.
@@ -34,5 +34,5 @@ def raise_unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
 
 
 def first_line(error: Exception) -> str:
-    """The beginning of what a library says of an error, or the error's name where it says nothing."""
+    """First line of a library's error, at most 200 characters; the name of its type if it has no message."""
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Log lines of `key=value`, which a cluster's log viewer can search and the command line can follow."""
+"""Log lines of `key=value` pairs, which a cluster's log viewer can search and the command line can follow."""
 
 import logging
 import re
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 _LOGGER = logging.getLogger("headstart")
 _SECONDS_BETWEEN_PROGRESS_LINES = 1.0
-# Other blanks, such as the wide one of Japanese, belong to a name.
+# Other blanks, such as the ideographic space, belong to names.
 _BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 _QUOTED = re.compile(r"[\s\"'\\]")
 
 
 def start_logging() -> None:
-    """Sends this package's log lines to standard error, once, whatever the root logger does."""
+    """Sends the log lines of this package to standard error, whatever the root logger does; once is enough."""
     if not _LOGGER.handlers:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
@@ -35,20 +35,20 @@ def event(name: str, **fields: object) -> None:
 
 
 def log_progress(what: str, done: int, total: int, **fields: object) -> None:
-    """Logs how far a piece of work is: `event=progress what=… done=… total=… …`."""
+    """Logs the progress of some work: `event=progress what=… done=… total=… …`."""
     event("progress", what=what, done=done, total=total, **fields)
 
 
 def track_progress(
     items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1
 ) -> Iterator[T]:
-    """Passes `items` on and logs the progress about once a second, and at the end.
+    """Passes `items` on, and logs the progress about once a second and at the end.
 
     Args:
-        items: What is done one after the other.
-        what: The kind of work, for the log.
-        total: How much there is in all.
-        size: How much of it an item is.
+        items: Items of work, done one after the other.
+        what: Name of the work in the log.
+        total: Size of all items together.
+        size: Size of an item; default: each counts as one.
     """
     last, done = time.monotonic(), 0
     for item in items:

@@ -1,4 +1,4 @@
-"""Natural order of file names: `cat.2.jpg` before `cat.10.jpg`."""
+"""Natural sort order of file names: `cat.2.jpg` before `cat.10.jpg`."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 
 def natural_key(name: str) -> bytes:
-    """A sort key that compares runs of digits as numbers, numbers before text, and text by code points.
+    """Sort key that compares runs of digits as numbers and the rest by code points; numbers come before text.
 
     Example:
         >>> sorted(["cat.10.jpg", "cat.2.jpg"], key=natural_key)
@@ -20,7 +20,7 @@ def natural_key(name: str) -> bytes:
 def _number(part: str) -> bytes:
     digits = part if part.isascii() else "".join(str(unicodedata.decimal(digit)) for digit in part)
     value = digits.lstrip("0").encode()
-    # Of two numbers without leading zeros the longer is the larger.
+    # Without leading zeros, the longer of two numbers is the larger.
     return b"\0" + len(value).to_bytes(4) + value + _encoded(part)
 
 

@@ -1,4 +1,4 @@
-"""How much of the machine is ours."""
+"""Processor cores and memory that this process may use."""
 
 import contextlib
 import math
@@ -9,26 +9,26 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Processor cores that this process may use: by its affinity, and by the limit of its container if that is less.
+    """Number of processor cores that this process may use.
 
-    All of the machine's where the system does not tell.
+    The smaller of its affinity and the limit of its container; all cores of the machine if the system states neither.
     """
-    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(ours, math.ceil(_quota(_CGROUPS) or ours)))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, math.ceil(_quota(_CGROUPS) or usable)))
 
 
 def available_memory() -> int:
-    """Bytes of memory that this process may use: the machine's, or the limit of its container if that is less."""
-    ours = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Bytes of memory that this process may use: those of the machine, or its container's limit if that is less."""
+    usable = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
-            # Where there is no limit, version 2 says max, and version 1 a number that no machine has.
-            return min(ours, int((_CGROUPS / name).read_text()))
-    return ours
+            # Without a limit, version 2 states max, and version 1 a number beyond any machine.
+            return min(usable, int((_CGROUPS / name).read_text()))
+    return usable
 
 
 def _quota(cgroups: Path) -> float:
-    """Cores' worth of time that the container gets (cgroups of version 2 or 1); 0 where there is no limit."""
+    """Number of cores whose time the container may use (cgroups version 2 or 1); 0 if there is no limit."""
     files = ([cgroups / "cpu.max"], [cgroups / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period")])
     for parts in files:
         try:

@@ -1,22 +1,22 @@
-"""Cells of CSV files that people open: a spreadsheet takes text that begins like a formula for one, and runs it.
+"""Escaping of CSV cells that a spreadsheet would run as formulas.
 
-Such a cell gets an apostrophe in front, and so does one that has apostrophes there already: what is read back is the
-text that was written. All other cells stay as they are.
+Such a cell gets an apostrophe in front. So does one that has apostrophes there already: reading then gives back the
+text that was written. All other cells stay unchanged.
 """
 
 import re
 
 FORMULA = "('*[=+\\-@\t\r\n＝＋－＠])"  # noqa: RUF001 - spreadsheets take the wide forms for the same
-"""A regular expression for the beginning of a cell that needs it, with or without apostrophes; one group."""
+"""Regular expression, with one group, for the beginning of cells that are escaped."""
 
 _BEGINS = re.compile(FORMULA)
 
 
 def escape_cell(text: str) -> str:
-    """The text as a spreadsheet may have it: with an apostrophe in front where it would be taken for a formula."""
+    """Puts an apostrophe in front of text that a spreadsheet would take for a formula."""
     return f"'{text}" if _BEGINS.match(text) else text
 
 
 def unescape_cell(cell: str) -> str:
-    """The text that `escape_cell` has made a cell of."""
+    """Restores the text that `escape_cell` was given."""
     return cell[1:] if cell.startswith("'") and _BEGINS.match(cell) else cell

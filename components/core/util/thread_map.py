@@ -1,4 +1,4 @@
-"""Work on several threads whose results come in the order of the work."""
+"""Map over items in several threads, with the results in the order of the items."""
 
 import itertools
 from collections import deque
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of so many items, the last one of those that are left."""
+    """Splits items into lists of `size` items; the last one may be shorter."""
     items = iter(items)
     return iter(lambda: list(itertools.islice(items, size)), [])
 
@@ -19,7 +19,14 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def map_ordered(
     pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int
 ) -> Generator[R, None, None]:
-    """Does the work on all threads, up to so many items ahead, and yields what comes of each in their order."""
+    """Applies `work` to items in the threads of a pool, and yields the results in the order of the items.
+
+    Args:
+        pool: Threads.
+        work: Function of one item.
+        items: Items, which are taken as they are needed.
+        ahead: Number of items that are in work beyond the one whose result is yielded.
+    """
     waiting: deque[Future[R]] = deque()
     try:
         for item in items:
