@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.fuzzed import mutated, picture
+from support.fuzzed import draw_image, mutate_files
 from support.served import ServedModel
 
 
@@ -50,11 +50,11 @@ def fuzz(saved_model: Path, files: int, seed: int, batch: int) -> Tally:
         batch: Number of files per request.
     """
     tally = Tally()
-    parts = enumerate(_batches(mutated(picture(), files, seed), batch))
+    parts = enumerate(_batches(mutate_files(draw_image(), files, seed), batch))
     todo = next(parts, None)
     while todo is not None:
         with ServedModel(saved_model) as server:
-            while todo is not None and (answer := server.ask([content for _, content in todo[1]])):
+            while todo is not None and (answer := server.predict([content for _, content in todo[1]])):
                 for (form, _), label in zip(todo[1], answer.labels, strict=True):
                     tally.files[form.split()[0]] += 1
                     tally.answered[form.split()[0]] += label != b""
@@ -73,7 +73,7 @@ def _find_fatal(saved_model: Path, files: list[tuple[str, bytes]]) -> list[tuple
     found = []
     for form, content in files:
         with ServedModel(saved_model) as server:
-            if server.ask([content]) is None:
+            if server.predict([content]) is None:
                 found.append((form, content))
     return found or files
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
-from support.forms import stored
+from support.forms import rotate_as_stored
 
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
@@ -117,7 +117,7 @@ def store_anew(content: bytes, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     buffer = io.BytesIO()
-    stored(image, orientation).save(buffer, "JPEG", quality=100, subsampling=0, exif=exif)
+    rotate_as_stored(image, orientation).save(buffer, "JPEG", quality=100, subsampling=0, exif=exif)
     return buffer.getvalue()
 
 

@@ -1,6 +1,6 @@
-"""Every form in which a picture may lie in a file of a format that predictions are asked of.
+"""Every form of image file that predictions are made for.
 
-Colour type, depth, transparency, interlacing, orientation and what else makes a decoder take another way.
+Forms differ in colour type, depth, transparency, interlacing, orientation and all else that decoders depend on.
 """
 
 import io
@@ -24,7 +24,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_270,
 }
-"""What turns a picture back that is shown by the orientation's number; see Pillow's ImageOps.exif_transpose."""
+"""Turns that store an upright image under each EXIF orientation, the inverse of Pillow's ImageOps.exif_transpose."""
 
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 """Colour types of PNG."""
@@ -39,23 +39,23 @@ _XMP = (
 
 
 def forms() -> dict[str, Encoder]:
-    """Encoders of an RGB picture by the names of the forms they make."""
+    """Encoders of an RGB image by the names of the forms that they make."""
     return dict(itertools.chain(_jpegs(), _pngs(), _gifs(), _bmps(), _webps()))
 
 
-def stored(image: Image.Image, orientation: int) -> Image.Image:
-    """A picture as a camera stores it that was held so."""
+def rotate_as_stored(image: Image.Image, orientation: int) -> Image.Image:
+    """Turns an upright image as a camera held in this orientation stores it."""
     return image.transpose(TURNS[orientation]) if orientation in TURNS else image
 
 
 def exif(orientation: int, order: str = "<") -> bytes:
-    """EXIF data, without their signature, that state an orientation alone."""
+    """EXIF data, without their signature, that state nothing but an orientation."""
     mark = b"II" if order == "<" else b"MM"
     return mark + struct.pack(order + "HIHHHIHHI", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
 def opacity(image: Image.Image) -> Image.Image:
-    """Less and less of a picture to its right, and nothing of its last rows."""
+    """Opacity that decreases to the right and is zero in the last rows."""
     width, height = image.size
     values = np.broadcast_to(np.linspace(255, 60, width), (height, width)).copy()
     values[height - height // 4 :] = 0
@@ -88,23 +88,23 @@ def _jpegs() -> Iterator[tuple[str, Encoder]]:
         yield (
             f"JPEG orientation {orientation} {order}",
             lambda image, orientation=orientation, order=order: _saved(
-                stored(image, orientation), "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)
+                rotate_as_stored(image, orientation), "JPEG", quality=95, exif=b"Exif\0\0" + exif(orientation, order)
             ),
         )
     yield (
         "JPEG orientation 6 in XMP",
-        lambda image: _saved(stored(image, 6), "JPEG", quality=95, xmp=(_XMP % 6).encode()),
+        lambda image: _saved(rotate_as_stored(image, 6), "JPEG", quality=95, xmp=(_XMP % 6).encode()),
     )
     yield (
         "JPEG orientation 8 in EXIF, 6 in XMP",
         lambda image: _saved(
-            stored(image, 8), "JPEG", quality=95, xmp=(_XMP % 6).encode(), exif=b"Exif\0\0" + exif(8)
+            rotate_as_stored(image, 8), "JPEG", quality=95, xmp=(_XMP % 6).encode(), exif=b"Exif\0\0" + exif(8)
         ),
     )
 
 
 def _without_marks(image: Image.Image, mode: str) -> bytes:
-    """Without the segments of JFIF and Adobe, which say what the samples are."""
+    """A JPEG without the segments of JFIF and Adobe, which define the colours of the samples."""
     content = _saved(image.convert(mode), "JPEG", quality=95)
     for marker in (b"\xff\xe0", b"\xff\xee"):
         if (at := content[:64].find(marker)) >= 0:
@@ -150,13 +150,20 @@ def _pngs() -> Iterator[tuple[str, Encoder]]:
             yield (
                 f"PNG orientation {orientation}{' after its pixels' * after}",
                 lambda image, orientation=orientation, after=after: png(
-                    stored(image, orientation), RGB, 8, chunks=[(b"eXIf", exif(orientation, ">"))], after=after
+                    rotate_as_stored(image, orientation),
+                    RGB,
+                    8,
+                    chunks=[(b"eXIf", exif(orientation, ">"))],
+                    after=after,
                 ),
             )
     yield (
         "PNG orientation 6 in XMP",
         lambda image: png(
-            stored(image, 6), RGB, 8, chunks=[(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + (_XMP % 6).encode())]
+            rotate_as_stored(image, 6),
+            RGB,
+            8,
+            chunks=[(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + (_XMP % 6).encode())],
         ),
     )
     yield (
@@ -177,7 +184,7 @@ def png(
     bits: int = 16,
     before: list[tuple[bytes, bytes]] | None = None,
 ) -> bytes:
-    """Encodes a picture as PNG.
+    """Encodes an image as PNG.
 
     Args:
         image: RGB.
@@ -217,7 +224,7 @@ def png(
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
-    """A chunk with its right checksum."""
+    """A chunk with a correct checksum."""
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
@@ -351,7 +358,7 @@ def bmp(
     colours: int = 0,
     opaque: int | None = None,
 ) -> bytes:
-    """Encodes a picture as BMP.
+    """Encodes an image as BMP.
 
     Args:
         image: RGB.
@@ -420,7 +427,7 @@ def _webps() -> Iterator[tuple[str, Encoder]]:
         yield (
             f"WebP orientation 6{name}",
             lambda image, alpha=alpha, options=options: _saved(
-                _seen(stored(image, 6), alpha), "WEBP", exif=b"Exif\0\0" + exif(6), **options
+                _seen(rotate_as_stored(image, 6), alpha), "WEBP", exif=b"Exif\0\0" + exif(6), **options
             ),
         )
         yield f"WebP animated{name}", lambda image, alpha=alpha, options=options: _saved(
@@ -436,9 +443,12 @@ def _webps() -> Iterator[tuple[str, Encoder]]:
             )
     yield (
         "WebP orientation 6 in EXIF without a signature",
-        lambda image: _saved(stored(image, 6), "WEBP", exif=exif(6)),
+        lambda image: _saved(rotate_as_stored(image, 6), "WEBP", exif=exif(6)),
     )
-    yield "WebP orientation 6 in XMP", lambda image: _saved(stored(image, 6), "WEBP", xmp=(_XMP % 6).encode())
+    yield (
+        "WebP orientation 6 in XMP",
+        lambda image: _saved(rotate_as_stored(image, 6), "WEBP", xmp=(_XMP % 6).encode()),
+    )
 
 
 def _seen(image: Image.Image, alpha: bool) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Pictures that are damaged as an attacker would: behind the checksums and the compression, too."""
+"""Image files damaged as an attacker would, also behind checksums and compression."""
 
 import random
 import struct
@@ -17,20 +17,20 @@ _HEAD = 64
 _PNG, _GIF, _WEBP, _JPEG, _BMP = b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"\xff\xd8", b"BM"
 
 
-def picture(width: int = 50, height: int = 40) -> Image.Image:
-    """A small picture with another colour in each corner, and noise."""
+def draw_image(width: int = 50, height: int = 40) -> Image.Image:
+    """Draws a small image with another colour in each corner, and noise."""
     y, x = np.mgrid[:height, :width]
     noise = np.random.default_rng(0).integers(0, 40, (height, width, 3))
     colours = np.stack([x * 215 / width, y * 215 / height, (x + y) * 215 / (width + height)], -1)
     return Image.fromarray((colours + noise).astype(np.uint8))
 
 
-def mutated(image: Image.Image, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yields so many damaged files, JPEG, PNG, GIF, BMP and WebP in turn, with the name of what each was.
+def mutate_files(image: Image.Image, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yields damaged files, JPEG, PNG, GIF, BMP and WebP in turn, each with the name of its form.
 
     Args:
-        image: RGB, what the files show before they are damaged; small, so that many are tried in little time.
-        count: How many.
+        image: RGB image in the files before they are damaged; small, so that many are tried in little time.
+        count: Number of files.
         seed: Random seed of the damage.
     """
     chance = random.Random(seed)

@@ -1,4 +1,4 @@
-"""A SavedModel in a process of its own, as a server has it; what it says, and what memory it holds."""
+"""A SavedModel in a process of its own, as in a server: its predictions and its memory."""
 
 import contextlib
 import dataclasses
@@ -19,32 +19,32 @@ os.dup2(2, 1)
 import tensorflow as tf
 model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 
-def answered(files):
-    said = model(image_bytes=tf.constant(files, tf.string))
+def predict(files):
+    predictions = model(image_bytes=tf.constant(files, tf.string))
     with open("/proc/self/statm") as memory:
         held = int(memory.read().split()[1]) * resource.getpagesize()
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return said["label"].numpy().tolist(), said["probabilities"].numpy(), held, most
+    return predictions["label"].numpy().tolist(), predictions["probabilities"].numpy(), held, most
 
 while True:
     try:
         files = pickle.load(sys.stdin.buffer)
     except EOFError:
         break
-    pickle.dump(answered(files), output)
+    pickle.dump(predict(files), output)
     output.flush()
 """
 
 
 @dataclasses.dataclass
-class Answered:
-    """What the process says of some files, and of itself.
+class ServedPredictions:
+    """Predictions for some files, and the memory of the process.
 
     Attributes:
-        labels: (n,), empty for what it cannot read.
+        labels: (n,), empty for files that it cannot read.
         probabilities: (n, classes).
-        bytes_held: Its memory.
-        most_bytes_held: The most it has had so far.
+        bytes_held: Resident memory in bytes.
+        most_bytes_held: Peak of the resident memory so far in bytes.
     """
 
     labels: list[bytes]
@@ -54,7 +54,7 @@ class Answered:
 
 
 class ServedModel:
-    """The process; it ends with the `with` block.
+    """A process that serves a SavedModel; it ends with the `with` block.
 
     Args:
         saved_model: Folder of the SavedModel.
@@ -81,12 +81,12 @@ class ServedModel:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
-    def ask(self, files: Sequence[bytes]) -> Answered | None:
-        """Asks of files' bytes; None where they end the process."""
+    def predict(self, files: Sequence[bytes]) -> ServedPredictions | None:
+        """Predicts from the bytes of files; None if they crash the process."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             pickle.dump(list(files), self._process.stdin)
             self._process.stdin.flush()
-            return Answered(*pickle.load(self._process.stdout))
+            return ServedPredictions(*pickle.load(self._process.stdout))
         except (BrokenPipeError, EOFError):
             return None

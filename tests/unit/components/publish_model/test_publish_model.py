@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 from support.commands import eventually
 from support.forms import forms
-from support.fuzzed import mutated, picture
+from support.fuzzed import draw_image, mutate_files
 from support.published import check_version, version_folder
 from support.served import ServedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
@@ -132,11 +132,11 @@ DAMAGED_FILES = 320
 
 
 def test_damaged_files_neither_end_the_process_nor_fill_its_memory(version: Path) -> None:
-    files = [content for _, content in mutated(picture(), DAMAGED_FILES, seed=1)]
+    files = [content for _, content in mutate_files(draw_image(), DAMAGED_FILES, seed=1)]
     with ServedModel(version / SAVED_MODEL) as server:
         labels, held = [], []
         for at in range(0, len(files), 32):
-            answered = server.ask(files[at : at + 32])
+            answered = server.predict(files[at : at + 32])
             assert answered is not None, f"one of {[file[:200] for file in files[at : at + 32]]} ended the process"
             labels += answered.labels
             held.append(answered.bytes_held)
@@ -150,8 +150,8 @@ def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
     buffer = io.BytesIO()
     Image.new("LA", (side, side)).save(buffer, "PNG", compress_level=1)
     with ServedModel(version / SAVED_MODEL) as server:
-        before = server.ask([buffer.getvalue()[:100]])
-        answered = server.ask([buffer.getvalue()] * 2)
+        before = server.predict([buffer.getvalue()[:100]])
+        answered = server.predict([buffer.getvalue()] * 2)
     assert before is not None and answered is not None and b"" not in answered.labels
     assert answered.most_bytes_held - before.bytes_held < 2.5e9
 
@@ -163,7 +163,7 @@ def test_each_form_gets_the_answer_of_predict(version: Path, inputs: Inputs, tmp
     photo = Image.open(io.BytesIO(next(iter(read_rows(inputs.test))).image)).convert("RGB")
     files = {name: encode(photo) for name, encode in forms().items()}
     with ServedModel(version / SAVED_MODEL) as server:
-        answered = server.ask(list(files.values()))
+        answered = server.predict(list(files.values()))
     assert answered is not None
     for number, content in enumerate(files.values()):
         (tmp_path / f"{number:03d}").write_bytes(content)

@@ -8,7 +8,7 @@ import pytest
 from conftest import HEAD_RECIPE, SPLIT_SETTINGS
 from PIL import Image
 from support.forms import GRAY, PALETTE, RGB, forms, png
-from support.fuzzed import picture
+from support.fuzzed import draw_image
 
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.model import read_model_info
@@ -45,13 +45,13 @@ from headstart.components.train_head.step import train_head
     ],
 )
 def test_form_is_named(name: str, form: str) -> None:
-    assert file_form(forms()[name](picture())) == form
+    assert file_form(forms()[name](draw_image())) == form
 
 
 def test_cut_files_have_some_form() -> None:
     """Only files that a decoder has read are asked about; none may raise all the same."""
     for encode in forms().values():
-        content = encode(picture())
+        content = encode(draw_image())
         for kept in (0, 1, 3, 11, 17, 29, 33, 34, 35, 60, 800):
             assert file_form(content[:kept])
 
@@ -132,4 +132,4 @@ def test_damaged_originals_are_one_line(tmp_path: Path) -> None:
 
 
 def test_rgb_needs_no_form_of_its_own() -> None:
-    assert file_form(png(picture(), RGB, 8)) == "PNG RGB 8"
+    assert file_form(png(draw_image(), RGB, 8)) == "PNG RGB 8"
