@@ -26,7 +26,7 @@ from headstart.components.core.networks.classifier import build_backbone, build_
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.training.checkpoint import Checkpoint, State
+from headstart.components.core.training.checkpoint import Checkpoint, TrainingState
 from headstart.components.core.training.fit import fit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -53,7 +53,7 @@ class Timed(Checkpoint):
         self.began: list[float] = []
         self.sizes: list[int] = []
 
-    def write(self, state: State) -> None:
+    def write(self, state: TrainingState) -> None:
         """Writes a state."""
         started = time.thread_time()
         self.began.append(time.process_time())

@@ -48,8 +48,8 @@ from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe, read_recipe_text
 from headstart.components.core.training.batches import PlainBatches
-from headstart.components.core.training.best_epoch import assign, values_of
 from headstart.components.core.training.fit import fit
+from headstart.components.core.training.variables import get_values, set_values
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.train_head.probe import LabelledFeatures, predict_out_of_fold
 from headstart.components.train_head.ridge import fit_linear_head, reduce_features
@@ -93,7 +93,7 @@ class Bench:
             self.base, backbone.preprocessing, recipe.head_shape(), len(info.classes), recipe.image_size
         )
         self.parts = unfreeze(self.network, self.base.name, recipe.fine_tuning.unfreeze_from)
-        self.pretrained = values_of(self.parts.tail.weights)
+        self.pretrained = get_values(self.parts.tail.weights)
         path = work / f"{info.digest[:12]}-{recipe.backbone}-{recipe.image_size}-"
         path = path.with_name(f"{path.name}{recipe.fine_tuning.unfreeze_from}-{views}.npy")
         if not path.exists():
@@ -154,7 +154,7 @@ def train_head(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[s
     learn, choose, test = split.records(bench.features, views)
     output, labels = bench.network.get_layer("output"), np.concatenate([learn.labels, choose.labels])
     classes = len(np.unique(labels))
-    assign(bench.parts.tail.weights, bench.pretrained)
+    set_values(bench.parts.tail.weights, bench.pretrained)
     data = reduce_features([learn.activations[0], choose.activations[0]], learn.activations.shape[-1])
     labelled = LabelledFeatures(data.features, labels, [str(at) for at in range(len(labels))], classes)
     _, settings = predict_out_of_fold(labelled, 0)
@@ -178,15 +178,15 @@ def train_head(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[s
 def tune(bench: Bench, split: Split, recipe: Recipe, views: int) -> dict[str, Any]:
     """Fine-tunes from the network as it stands, and measures each mixture with what it was."""
     learn, choose, test = split.records(bench.record, views)
-    tail, start = bench.parts.tail, values_of(bench.parts.tail.trainable_variables)
+    tail, start = bench.parts.tail, get_values(bench.parts.tail.trainable_variables)
     epochs = []
     seconds = timed(lambda: epochs.extend(fit(tail, learn, choose, Plan.of(recipe, "fine_tuning", 0))))
-    end, found = values_of(tail.trainable_variables), {}
+    end, found = get_values(tail.trainable_variables), {}
     for share in SHARES:
         mixed = [(1 - share) * one + share * other for one, other in zip(start, end, strict=True)]
-        assign(tail.trainable_variables, mixed)
+        set_values(tail.trainable_variables, mixed)
         found[str(share)] = [bench.score(choose)[0], *bench.score(test)]
-    assign(tail.trainable_variables, start)
+    set_values(tail.trainable_variables, start)
     return {"shares": found, "seconds": seconds, "epoch": best_epoch(epochs).epoch}
 
 

@@ -57,7 +57,7 @@ from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE
-from headstart.components.core.training.end_to_end import end_to_end
+from headstart.components.core.training.end_to_end import cut_at_pixels
 from headstart.components.core.training.fit import fit
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.train_head.step import train_head
@@ -175,7 +175,7 @@ def epochs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
             on_record = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
         _, parts = classifier("mobilenet_v2", size)
         plan = planned(epochs=3, augmented_views=0, steps_per_epoch=args.batches)
-        parts = end_to_end(parts, plan)
+        parts = cut_at_pixels(parts, plan)
         with compute_or_load_features(parts.front, data, held_out, plan) as records:
             whole = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
     # The first of each is traced.

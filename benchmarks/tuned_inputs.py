@@ -17,7 +17,7 @@ import numpy as np
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.training.batches import TrainingBatches, stream
+from headstart.components.core.training.batches import TrainingBatches, to_tf_dataset
 from headstart.components.core.training.fit import compile_classifier
 
 _IMAGES, _SHAPE = 2_000, (10, 10, 96)
@@ -67,9 +67,9 @@ def main() -> None:
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(960, 3)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(pooled))
     compile_classifier(model)
-    model.fit(stream(batches), epochs=1, shuffle=False, verbose=0)
+    model.fit(to_tf_dataset(batches), epochs=1, shuffle=False, verbose=0)
     for _ in range(args.turns):
-        for name, data in (("Keras' PyDataset", AsKerasHasIt(batches)), ("this package", stream(batches))):
+        for name, data in (("Keras' PyDataset", AsKerasHasIt(batches)), ("this package", to_tf_dataset(batches))):
             gaps, started = Gaps(), time.perf_counter()
             model.fit(data, epochs=args.epochs, shuffle=False, verbose=0, callbacks=[gaps])
             seconds = time.perf_counter() - started

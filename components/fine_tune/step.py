@@ -1,4 +1,4 @@
-"""Fine-tunes the top layers of a backbone under a head that is trained already."""
+"""Fine-tunes the top layers of a backbone together with its trained head."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.storage.files import explain_full_disk
-from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.training.class_weights import compute_class_weights
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
@@ -21,8 +21,8 @@ from headstart.components.core.util.logs import event, start_logging
 if TYPE_CHECKING:
     from headstart.components.core.training.training_job import TrainingJob
 
-SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Shares of the fine-tuned weights in the mixtures that are tried; 0 is the head-trained model itself."""
+INTERPOLATION_FACTORS = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the fine-tuned weights that are tried; 0 is the head-trained model itself."""
 
 
 @explain_full_disk()
@@ -51,26 +51,27 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     recipe = inputs.recipe.model_copy(update={"backbone": before.backbone, "image_size": before.image_size})
     inputs = dataclasses.replace(inputs, recipe=recipe.resolve())
 
-    from headstart.components.core.training.best_epoch import values_of
-    from headstart.components.core.training.fit import NoEpoch
+    from headstart.components.core.training.fit import NoFiniteEpoch
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model
-    from headstart.components.core.training.weight_interpolation import best_mixture
+    from headstart.components.core.training.variables import get_values
+    from headstart.components.core.training.weight_interpolation import interpolate_weights
 
     with prepare_fine_tuning_job(head, inputs) as job:
-        training, start = job.plan.training, values_of(job.tail.trainable_variables)
-        reason = "no mixture has a lower validation loss"
+        training, initial = job.plan.training, get_values(job.tail.trainable_variables)
+        reason = "no interpolation has a lower validation loss"
         try:
             epochs = job.fit()
-        except NoEpoch as error:
+        except NoFiniteEpoch as error:
             epochs, reason = [], str(error)
-        weights = class_weights(training, job.train_features.labels)
-        mixture = best_mixture(job.tail, start, SHARES if epochs else (), job.validation_features, weights)
-    if mixture.share == 0:
-        event("fine_tuning_kept_the_head", reason=reason, loss=mixture.loss)
+        weights = compute_class_weights(training, job.train_features.labels)
+        factors = INTERPOLATION_FACTORS if epochs else ()
+        chosen = interpolate_weights(job.tail, initial, factors, job.validation_features, weights)
+    if chosen.factor == 0:
+        event("fine_tuning_kept_the_head", reason=reason, loss=chosen.loss)
     metrics = {
-        "validation_loss": mixture.loss,
-        "validation_accuracy": mixture.accuracy,
-        "fine_tuned_share": mixture.share,
+        "validation_loss": chosen.loss,
+        "validation_accuracy": chosen.accuracy,
+        "fine_tuned_share": chosen.factor,
     }
     augmentation = inputs.recipe.model_dump(include={"augmentation"})
     info = dataclasses.replace(
@@ -79,7 +80,7 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
         backbone_sha256=before.backbone_sha256,
         parent=before.sha256,
     )
-    return save_trained_model(model, job, TrainingResult(info, epochs, mixture.answers, parent=head))
+    return save_trained_model(model, job, TrainingResult(info, epochs, chosen.predictions, parent=head))
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
     from headstart.components.core.networks.classifier import unfreeze
     from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.networks.saving import load_model
-    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
@@ -121,8 +122,8 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
     if not plan.training.count_views(train_info.images):
-        parts = end_to_end(parts, plan)
-    with compute_or_load_features(parts.front, *folders, plan, inputs.record_uri) as records:
+        parts = cut_at_pixels(parts, plan)
+    with compute_or_load_features(parts.front, *folders, plan, inputs.record_uri) as features:
         yield TrainingJob(
             inputs,
             train_info,
@@ -131,6 +132,6 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
             network,
             recipe.backbone,
             parts.tail,
-            *records,
+            *features,
             checkpoint=checkpoint,
         )

@@ -37,12 +37,12 @@ def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     started = time.monotonic()
     inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolve())
 
-    from headstart.components.core.training.feature_predictions import answers
+    from headstart.components.core.training.feature_predictions import predict_proba
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model
 
     with prepare_from_scratch_job(inputs) as job:
         epochs = job.fit()
-        predictions = answers(job.tail, job.validation_features)
+        predictions = predict_proba(job.tail, job.validation_features)
     kept = best_epoch(epochs)
     metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
     info = job.describe(metrics, time.monotonic() - started)
@@ -66,7 +66,7 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     from headstart.components.core.networks.classifier import ALL, build_classifier, cut_classifier
     from headstart.components.core.networks.convnet import CONVNET, build_convnet
     from headstart.components.core.networks.devices import seed_and_select_devices
-    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
@@ -78,8 +78,8 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, [train_info.digest, validation_info.digest])
     parts = cut_classifier(network, CONVNET, ALL)
     if not plan.training.count_views(train_info.images):
-        parts = end_to_end(parts, plan)
-    with compute_or_load_features(parts.front, *folders, plan) as records:
+        parts = cut_at_pixels(parts, plan)
+    with compute_or_load_features(parts.front, *folders, plan) as features:
         yield TrainingJob(
-            inputs, train_info, validation_info, plan, network, CONVNET, parts.tail, *records, checkpoint=checkpoint
+            inputs, train_info, validation_info, plan, network, CONVNET, parts.tail, *features, checkpoint=checkpoint
         )

@@ -31,7 +31,7 @@ from headstart.components.core.artifacts.thumbnails import Shown, write_pictures
 from headstart.components.core.metrics.calibration import fit_temperature, softmax
 from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
 from headstart.components.core.recipes.recipe import TrainingSettings
-from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.training.class_weights import compute_class_weights
 from headstart.components.core.util.logs import event
 from headstart.components.train_head.label_errors import (
     LabelSuspects,
@@ -127,7 +127,7 @@ def probe_data(
     data = LabelledFeatures(reduced.features, labels, groups, classes)
     probabilities, settings = predict_out_of_fold(data, seed)
     curve = fit_learning_curve(data, settings.penalty, info.images, seed)
-    weights = class_weights(training, labels[: info.images])
+    weights = compute_class_weights(training, labels[: info.images])
     head = fit_linear_head(reduced, labels, info.images, classes, settings, weights)
     # The largest array there is, and reading the images comes next.
     del data, reduced

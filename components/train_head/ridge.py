@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
 from headstart.components.core.metrics.calibration import softmax
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.training.class_weights import ClassWeights, image_weights
+from headstart.components.core.training.class_weights import ClassWeights, get_image_weights
 from headstart.components.core.util.errors import HeadstartError
 
 MAX_COMPONENTS = 256
@@ -250,7 +250,7 @@ def fit_linear_head(
     ridge = fit_ridge(Sums.of(data.features[:train_images], labels[:train_images], classes), settings.penalty)
     probabilities = softmax(ridge.scores(data.features[train_images:]) / settings.temperature)
     errors = cross_entropies(labels[train_images:], probabilities)
-    loss = float(np.mean(errors * image_weights(weights, labels[train_images:])))
+    loss = float(np.mean(errors * get_image_weights(weights, labels[train_images:])))
     accuracy = float((probabilities.argmax(axis=1) == labels[train_images:]).mean())
     kernel = data.axes @ ridge.weights / settings.temperature
     bias = (ridge.class_shares - ridge.mean @ ridge.weights) / settings.temperature - data.mean @ kernel

@@ -48,7 +48,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
     recipe = inputs.recipe
 
     from headstart.components.core.networks.pretrained_weights import weights_digest
-    from headstart.components.core.training.feature_predictions import answers
+    from headstart.components.core.training.feature_predictions import predict_proba
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model
 
     with prepare_head_job(inputs, to_be_tuned) as (job, probe):
@@ -60,7 +60,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
             if _is_linear(recipe):
                 job.network.get_layer("output").set_weights([probe.head.kernel, probe.head.bias])
                 metrics = {"validation_loss": probe.head.loss, "validation_accuracy": probe.head.accuracy}
-        predictions = answers(job.tail, job.validation_features)
+        predictions = predict_proba(job.tail, job.validation_features)
     info = dataclasses.replace(
         job.describe(metrics, time.monotonic() - started),
         backbone_sha256=weights_digest(job.network.get_layer(recipe.backbone)),
@@ -99,7 +99,7 @@ def prepare_head_job(
     )
     from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
-    from headstart.components.core.training.end_to_end import end_to_end
+    from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
@@ -123,15 +123,15 @@ def prepare_head_job(
     if to_be_tuned:
         tuning = limit_views_to_room(front, *folders, Plan.of(recipe, "fine_tuning", inputs.seed))
         for_tuning = IntermediateFeatures(front, rest, tuning.training.count_views(train_info.images))
-    with contextlib.ExitStack() as held:
-        records = held.enter_context(
+    with contextlib.ExitStack() as stack:
+        features = stack.enter_context(
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
-        plain = [record.activations[0] for record in records]
+        plain = [each.activations[0] for each in features]
         probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
         if not plan.training.count_views(train_info.images):
-            parts = end_to_end(parts, plan)
-            records = held.enter_context(compute_or_load_features(parts.front, *folders, plan))
+            parts = cut_at_pixels(parts, plan)
+            features = stack.enter_context(compute_or_load_features(parts.front, *folders, plan))
         if _is_linear(recipe):
             network.get_layer("output").set_weights([probe.head.kernel, probe.head.bias])
         job = TrainingJob(
@@ -142,12 +142,13 @@ def prepare_head_job(
             network,
             backbone.name,
             parts.tail,
-            *records,
+            *features,
             checkpoint=checkpoint,
         )
         yield job, probe
 
 
 def _is_linear(recipe: Recipe) -> bool:
+    """Whether the head is a single layer on averaged features, as ridge regression is."""
     shape = recipe.head_shape()
     return shape.pooling == "average" and not shape.hidden_units

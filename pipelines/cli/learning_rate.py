@@ -105,9 +105,9 @@ def _find(
             with _shown(display, "train-head"):
                 train_head(inputs, folder / HEAD)
         with _shown(display, "learning-rate"), _prepare_job(stage, folder / HEAD, inputs) as job:
-            from headstart.components.core.training.range_test import range_test
+            from headstart.components.core.training.range_test import run_range_test
 
-            made = range_test(job.tail, job.train_features, job.plan, steps)
+            made = run_range_test(job.tail, job.train_features, job.plan, steps)
     return analyse_range_test(made), RangeTestSettings(
         stage, job.train_info.images, job.plan.training.batch_size, inputs.seed
     )

@@ -1,4 +1,4 @@
-"""The best epoch is kept, and training ends where it leads nowhere."""
+"""Callback that keeps the best epoch, and stops early on a plateau or a loss that is not finite."""
 
 import time
 
@@ -7,71 +7,72 @@ import numpy as np
 
 from headstart.components.core.artifacts.history import Epoch, best_epoch
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.training.checkpoint import Arrays, State
-from headstart.components.core.training.step_history import Steps
+from headstart.components.core.training.checkpoint import TrainingState
+from headstart.components.core.training.step_history import StepHistory
+from headstart.components.core.training.variables import Arrays, get_values
 from headstart.components.core.util.logs import event, log_progress
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Logs each epoch, remembers the best one's weights, and stops at a loss that is not finite, or falls no more.
+    """Logs each epoch, keeps the best one's weights, and stops on a plateau or a loss that is not finite.
 
     Args:
-        plan: How the stage trains.
-        steps: Knows the steps of the present epoch.
-        state: To go on from; None: from the start.
+        plan: Hyperparameters and seed of this training phase.
+        steps: History of the present epoch's steps.
+        state: Training state to resume from; None: training starts from the beginning.
 
     Attributes:
-        epochs: Those that are done.
-        weights: Trainable variables after the best of them; before the first, as they were.
-        lost: How the loss came to be not finite, and the way out; empty: it did not.
+        epochs: Epochs so far.
+        weights: Trainable variables after the best epoch; before the first epoch, their initial values.
+        failure: Where the loss was not finite, and the way out; empty: nowhere.
     """
 
-    def __init__(self, plan: Plan, steps: Steps, state: State | None = None) -> None:
+    def __init__(self, plan: Plan, steps: StepHistory, state: TrainingState | None = None) -> None:
         super().__init__()
         self.epochs: list[Epoch] = list(state.epochs) if state else []
         self.weights: Arrays = state.best if state else []
         self._plan = plan
         self._steps = steps
-        self.lost = ""
+        self.failure = ""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Takes note of the weights that there are, unless an epoch has left better ones."""
+        """Keeps the initial weights, unless training resumes."""
         if not self.epochs:
-            self.weights = values_of(self.model.trainable_variables)
+            self.weights = get_values(self.model.trainable_variables)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the loss."""
-        if not self.lost and not np.isfinite((logs or {})["loss"]):
+        """Stops if the loss is not finite."""
+        if not self.failure and not np.isfinite((logs or {})["loss"]):
             self._stop(f"is not finite after step {batch + 1} of epoch {len(self.epochs) + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Takes note of the epoch, and of its weights if it is the best."""
+        """Logs the epoch, keeps its weights if it is the best, and stops on a plateau."""
         logs = logs or {}
-        loss, held_out = logs["loss"], logs["val_loss"]
-        if not self.lost and not np.isfinite([loss, held_out]).all():
+        loss, validation_loss = logs["loss"], logs["val_loss"]
+        if not self.failure and not np.isfinite([loss, validation_loss]).all():
             self._stop(f"on validation images is not finite after epoch {epoch + 1}")
-        if self.lost:
+        if self.failure:
             return
         done = Epoch(
             stage=self._plan.phase,
             epoch=epoch + 1,
             seconds=time.monotonic() - self._started,
-            learning_rate=self._steps.made[-1].learning_rate,
+            learning_rate=self._steps.steps[-1].learning_rate,
             loss=float(loss),
             accuracy=float(logs["accuracy"]),
-            validation_loss=float(held_out),
+            validation_loss=float(validation_loss),
             validation_accuracy=float(logs["val_accuracy"]),
-            steps=tuple(self._steps.made),
+            steps=tuple(self._steps.steps),
         )
         self.epochs.append(done)
-        since = done.epoch - best_epoch(self.epochs).epoch
-        if since == 0:
-            self.weights = values_of(self.model.trainable_variables)
-        elif since == self._plan.training.patience:
+        epochs_since_best = done.epoch - best_epoch(self.epochs).epoch
+        if epochs_since_best == 0:
+            self.weights = get_values(self.model.trainable_variables)
+        elif epochs_since_best == self._plan.training.patience:
             self.model.stop_training = True
         log_progress(
             self._plan.phase,
@@ -83,20 +84,9 @@ class BestEpoch(keras.callbacks.Callback):
             validation_accuracy=done.validation_accuracy,
         )
 
-    def _stop(self, what: str) -> None:
-        """Ends training; the best epoch so far is the result."""
+    def _stop(self, problem: str) -> None:
+        """Stops training; the best epoch so far is the result."""
         rate = f"{self._plan.phase}.learning_rate ({self._plan.training.learning_rate:g})"
-        self.lost = f"the loss {what}; lower {rate}"
+        self.failure = f"the loss {problem}; lower {rate}"
         self.model.stop_training = True
-        event("training_stopped", stage=self._plan.phase, reason=self.lost)
-
-
-def values_of(variables: list[keras.Variable]) -> Arrays:
-    """The values that variables have now."""
-    return [keras.ops.convert_to_numpy(variable) for variable in variables]
-
-
-def assign(variables: list[keras.Variable], values: Arrays) -> None:
-    """Gives variables their values."""
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
+        event("training_stopped", stage=self._plan.phase, reason=self.failure)

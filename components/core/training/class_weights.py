@@ -1,4 +1,4 @@
-"""Weights of the loss under which classes count alike, however many images each has."""
+"""Class weights of the loss."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,15 +6,18 @@ from numpy.typing import NDArray
 from headstart.components.core.recipes.recipe import TrainingSettings
 
 ClassWeights = dict[int, float] | None
-"""By label; None: every image weighs 1."""
+"""Weight of each label; None: every image has weight 1."""
 
 
-def class_weights(training: TrainingSettings, labels: NDArray[np.int64]) -> ClassWeights:
-    """Weights under which each class that has images counts alike, 1 on average over the images; None for none.
+def compute_class_weights(training: TrainingSettings, labels: NDArray[np.int64]) -> ClassWeights:
+    """Weights with which all classes that have images count alike in the loss; 1 on average over the images.
 
     Args:
-        training: Whether they are wanted.
-        labels: Of the training images, (n,).
+        training: Settings of the phase, which say whether classes are balanced.
+        labels: Labels of the training images, (n,).
+
+    Returns:
+        Weight of each label; None if classes are not balanced.
     """
     if training.class_weights == "none":
         return None
@@ -24,6 +27,6 @@ def class_weights(training: TrainingSettings, labels: NDArray[np.int64]) -> Clas
     }
 
 
-def image_weights(weights: ClassWeights, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weight of each image, (n,), by its label, (n,)."""
+def get_image_weights(weights: ClassWeights, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weight of each image, (n,), from its label, (n,)."""
     return np.array([weights[label] if weights else 1.0 for label in labels.tolist()])

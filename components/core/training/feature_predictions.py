@@ -1,4 +1,4 @@
-"""What a classifier says of the images of a record."""
+"""Predictions of a classifier from cached features."""
 
 import keras
 import numpy as np
@@ -6,16 +6,16 @@ from numpy.typing import NDArray
 
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.classifier import to_probabilities
-from headstart.components.core.training.batches import PlainBatches, stream
+from headstart.components.core.training.batches import PlainBatches, to_tf_dataset
 
 
-def answers(tail: keras.Model, record: Features) -> NDArray[np.float64]:
-    """One probability per class for each image of a record, (n, classes), in its order.
+def predict_proba(tail: keras.Model, features: Features) -> NDArray[np.float64]:
+    """Class probabilities of images from the cached features of their plain views, (n, classes).
 
     Args:
-        tail: A compiled model from the recorded activations to the classifier's output.
-        record: Of which the plain views are looked at.
+        tail: A compiled model from the features to the classifier's output.
+        features: Cached features of the images.
     """
-    said = tail.predict(stream(PlainBatches(record, tail.output.shape[-1])), verbose=0)
-    # Replicas that share out batches may have been given some images twice.
-    return to_probabilities(said[: record.images])
+    outputs = tail.predict(to_tf_dataset(PlainBatches(features, tail.output.shape[-1])), verbose=0)
+    # With several replicas, some images may come twice.
+    return to_probabilities(outputs[: features.images])

@@ -1,4 +1,4 @@
-"""Training on a record, with the best epoch kept."""
+"""Training on cached features, which keeps the best epoch."""
 
 import keras
 import tensorflow as tf
@@ -7,87 +7,88 @@ from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.features.compute import Features
 from headstart.components.core.networks.precision import FLOAT32, use_precision
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream
-from headstart.components.core.training.best_epoch import BestEpoch, assign
+from headstart.components.core.training.batches import PlainBatches, TrainingBatches, to_tf_dataset
+from headstart.components.core.training.best_epoch import BestEpoch
 from headstart.components.core.training.checkpoint import Checkpoint
-from headstart.components.core.training.class_weights import class_weights
+from headstart.components.core.training.class_weights import compute_class_weights
 from headstart.components.core.training.input_wait_logger import InputWaitLogger
-from headstart.components.core.training.optimizers import build_optimizer, schedule_of
-from headstart.components.core.training.precision import training_precision
-from headstart.components.core.training.resume import Saver, restore
-from headstart.components.core.training.step_history import Steps
+from headstart.components.core.training.optimizers import build_optimizer, build_schedule
+from headstart.components.core.training.precision import find_training_precision
+from headstart.components.core.training.resume import CheckpointWriter, restore_state
+from headstart.components.core.training.step_history import StepHistory
+from headstart.components.core.training.variables import set_values
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
 
-class NoEpoch(HeadstartError):
-    """The loss was not finite in the very first epoch: there is nothing to keep."""
+class NoFiniteEpoch(HeadstartError):
+    """The loss was not finite in the first epoch, so there are no trained weights to keep."""
 
 
 def fit(
-    tail: keras.Model,
-    train: Features,
-    validation: Features,
-    plan: Plan,
-    checkpoint: Checkpoint | None = None,
+    tail: keras.Model, train: Features, validation: Features, plan: Plan, checkpoint: Checkpoint | None = None
 ) -> list[Epoch]:
-    """Trains, and leaves the weights of the epoch with the least validation loss.
+    """Trains a model and leaves the weights of the epoch with the lowest validation loss.
 
-    What was interrupted goes on from its checkpoint exactly as it would have gone on: the order and the views of each
-    epoch depend on the seed and its number alone, and whatever else changes is in the checkpoint.
+    Interrupted training resumes from its checkpoint exactly: order and views of each epoch depend on the seed and the
+    epoch's number only, and everything else that changes is in the checkpoint.
 
     Args:
-        tail: Activations to the classifier's output; what is trainable in it is trained.
-        train: Images to learn from.
-        validation: Images to choose the epoch by.
-        plan: How to train.
-        checkpoint: Of this very training; None: there is none.
+        tail: Model from cached features to the classifier's output; its trainable variables are trained.
+        train: Cached features of the training set.
+        validation: Cached features of the validation set, which chooses the epoch.
+        plan: Hyperparameters and seed of this training phase.
+        checkpoint: Checkpoint of this job; None: there is none.
 
     Returns:
-        One entry per epoch, up to the last with a finite loss.
+        The epochs, up to the last one with a finite loss.
 
     Raises:
-        NoEpoch: The loss is not finite in the very first epoch. The weights are as they were.
+        NoFiniteEpoch: If the loss is not finite in the first epoch. The weights are the initial ones.
     """
     keras.utils.set_random_seed(plan.seed)
     training, units = plan.training, tail.output.shape[-1]
-    weights = class_weights(training, train.labels)
+    weights = compute_class_weights(training, train.labels)
     if training.batch_size > train.images:
         event("batch_of_all_images", stage=plan.phase, batch_size=training.batch_size, images=train.images)
     state = checkpoint.read() if checkpoint else None
     batches = TrainingBatches(train, training, units, plan.seed, weights)
     total = len(batches) * training.epochs
-    steps = Steps(schedule_of(training, total), total, batches)
-    keeper = BestEpoch(plan, steps, state)
-    savers = [Saver(checkpoint, keeper)] if checkpoint else []
-    precision = training_precision(tail, plan, batches)
+    steps = StepHistory(build_schedule(training, total), total, batches)
+    best_epoch = BestEpoch(plan, steps, state)
+    writers = [CheckpointWriter(checkpoint, best_epoch)] if checkpoint else []
+    precision = find_training_precision(tail, plan, batches)
     with use_precision(tail, precision):
         compile_classifier(tail, build_optimizer(training, total))
         if not (state and state.finished):
             if state:
-                restore(tail, state)
+                restore_state(tail, state)
             tail.fit(
-                stream(batches),
+                to_tf_dataset(batches),
                 epochs=training.epochs,
-                initial_epoch=len(keeper.epochs),
-                validation_data=stream(PlainBatches(validation, units, weights)),
-                callbacks=[steps, keeper, *savers, InputWaitLogger(plan.phase, batches)],
+                initial_epoch=len(best_epoch.epochs),
+                validation_data=to_tf_dataset(PlainBatches(validation, units, weights)),
+                callbacks=[steps, best_epoch, *writers, InputWaitLogger(plan.phase, batches)],
                 shuffle=False,
                 verbose=0,
             )
     if precision != FLOAT32:
-        # What has been traced computes in bfloat16; whoever evaluates from here on does not.
+        # The traced functions compute in bfloat16; evaluation from here on must not.
         compile_classifier(tail)
-    assign(tail.trainable_variables, keeper.weights)
-    if not keeper.epochs:
-        raise NoEpoch(f"{plan.phase}: {keeper.lost}")
-    return keeper.epochs
+    set_values(tail.trainable_variables, best_epoch.weights)
+    if not best_epoch.epochs:
+        raise NoFiniteEpoch(f"{plan.phase}: {best_epoch.failure}")
+    return best_epoch.epochs
 
 
 def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer | str = "sgd") -> None:
-    """Compiles with the loss that fits the output: one sigmoid unit or a softmax, with targets of that width.
+    """Compiles a classifier with the loss that fits its output: one sigmoid unit or a softmax.
 
-    All variables of training are made here: were one made while a step is traced, TensorFlow would trace it twice.
+    The optimizer's variables are created here, since creating one while a step is traced would trace it twice.
+
+    Args:
+        model: Model to the classifier's output.
+        optimizer: Optimizer, or its name by Keras.
     """
     if isinstance(optimizer, keras.optimizers.Optimizer):
         optimizer.build(model.trainable_variables)
@@ -95,13 +96,13 @@ def compile_classifier(model: keras.Model, optimizer: keras.optimizers.Optimizer
         optimizer=optimizer,
         loss="binary_crossentropy" if model.output.shape[-1] == 1 else "categorical_crossentropy",
         metrics=[keras.metrics.MeanMetricWrapper(accuracy, "accuracy")],
-        # Keras compiles with XLA wherever it can; on a CPU it slows VGG16 by a third and gains MobileNetV2 nothing.
+        # Keras uses XLA wherever it can; on a CPU it slows VGG16 by a third and does not speed up MobileNetV2.
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
 
 
 def accuracy(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Whether each output, (n, units), is right: a soft target stands for its likeliest class."""
+    """Whether each output, (n, units), is correct; a soft target counts as its likeliest class."""
     if outputs.shape[-1] == 1:
         same = (targets > 0.5) == (outputs > 0.5)
         return keras.ops.mean(keras.ops.cast(same, "float32"), axis=-1)

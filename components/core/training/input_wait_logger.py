@@ -31,7 +31,7 @@ class InputWaitLogger(keras.callbacks.Callback):
         """Adds the step's duration, and the part of it before its batch was ready."""
         now = time.monotonic()
         self._seconds += now - self._began
-        self._waited += max(0.0, min(now, self._batches.ready[batch]) - self._began)
+        self._waited += max(0.0, min(now, self._batches.ready_at[batch]) - self._began)
         self._images += self._batches.batch_size
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -14,7 +14,6 @@ _OPTIMIZERS = {
 }
 _WARMUP_SHARE = 0.1
 
-
 Schedule: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -29,17 +28,17 @@ def build_optimizer(
         schedule: Learning rate or its schedule; None: that of the settings.
     """
     return _OPTIMIZERS[training.optimizer](
-        learning_rate=schedule_of(training, steps) if schedule is None else schedule,
+        learning_rate=build_schedule(training, steps) if schedule is None else schedule,
         weight_decay=training.weight_decay,
     )
 
 
-def schedule_of(training: TrainingSettings, steps: int) -> Schedule:
-    """The schedule of a stage's learning rate; a cosine of less than five steps has no warm-up to spend one on.
+def build_schedule(training: TrainingSettings, steps: int) -> Schedule:
+    """Builds the learning-rate schedule of a training phase; a cosine over fewer than five steps has no warm-up.
 
     Args:
-        training: How the stage is trained.
-        steps: In all.
+        training: Settings of the phase.
+        steps: Total number of steps.
     """
     if training.schedule == "constant":
         return training.learning_rate
@@ -52,8 +51,8 @@ def schedule_of(training: TrainingSettings, steps: int) -> Schedule:
     )
 
 
-def learning_rates(schedule: Schedule, steps: int) -> list[float]:
-    """The learning rate of each of so many steps."""
+def compute_learning_rates(schedule: Schedule, steps: int) -> list[float]:
+    """Learning rates of the first steps of a schedule."""
     if isinstance(schedule, float):
         return [schedule] * steps
     return list(keras.ops.convert_to_numpy(keras.ops.vectorized_map(schedule, keras.ops.arange(steps))).tolist())

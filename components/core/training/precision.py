@@ -8,7 +8,7 @@ from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.batches import TrainingBatches
 
 
-def training_precision(model: keras.Model, plan: Plan, batches: TrainingBatches) -> str:
+def find_training_precision(model: keras.Model, plan: Plan, batches: TrainingBatches) -> str:
     """The precision to train in: the plan's, or for `AUTO` the faster one on this machine, found by trial.
 
     A deterministic plan must not depend on a timing: `AUTO` is `FLOAT32` there.

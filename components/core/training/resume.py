@@ -1,4 +1,4 @@
-"""Interrupted training goes on as if nothing had happened."""
+"""Saving and restoring the training state, so that interrupted training resumes exactly."""
 
 from collections.abc import Sequence
 
@@ -7,25 +7,29 @@ import keras
 from headstart.components.core.networks.identity import model_digest
 from headstart.components.core.networks.saving import library_versions
 from headstart.components.core.recipes.plan import Plan
-from headstart.components.core.training.best_epoch import BestEpoch, assign, values_of
-from headstart.components.core.training.checkpoint import Checkpoint, State
+from headstart.components.core.training.best_epoch import BestEpoch
+from headstart.components.core.training.checkpoint import Checkpoint, TrainingState
+from headstart.components.core.training.variables import get_changing_variables, get_values, set_values
 
 
 def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequence[str]) -> Checkpoint | None:
-    """The checkpoint of a stage's training; None for an empty address.
+    """Opens the checkpoint of a training job.
 
     Args:
-        uri: A folder, or a gs:// or s3:// address of one.
-        plan: How the stage trains.
-        network: As it is before training.
-        datasets: Digests of what it is trained and validated on.
+        uri: Folder, or gs:// or s3:// address of one; empty: no checkpoint.
+        plan: Hyperparameters and seed of this training phase.
+        network: The network before training.
+        datasets: Digests of the training and the validation set.
+
+    Returns:
+        The checkpoint; None for an empty address.
 
     Raises:
-        HeadstartError: The address is of another kind, or the environment's credentials cannot be used.
+        HeadstartError: If the address is of another kind, or the environment's credentials cannot be used.
     """
     if not uri:
         return None
-    work = {
+    job = {
         "training": plan.training.model_dump(),
         "augmentation": plan.augmentation.model_dump(),
         "seed": plan.seed,
@@ -34,51 +38,46 @@ def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequen
         "datasets": list(datasets),
         "versions": library_versions(),
     }
-    return Checkpoint(uri, plan.phase, work)
+    return Checkpoint(uri, plan.phase, job)
 
 
-class Saver(keras.callbacks.Callback):
+class CheckpointWriter(keras.callbacks.Callback):
     """Saves the training state after each epoch, so that training resumes exactly.
 
     It does so when the next epoch begins; the last epoch is saved once, as the result.
 
     Args:
-        checkpoint: Where to save it.
-        keeper: Knows what is done and which epoch was the best.
+        checkpoint: Checkpoint to write.
+        best_epoch: Callback that knows the epochs so far and the best one's weights.
     """
 
-    def __init__(self, checkpoint: Checkpoint, keeper: BestEpoch) -> None:
+    def __init__(self, checkpoint: Checkpoint, best_epoch: BestEpoch) -> None:
         super().__init__()
         self._checkpoint = checkpoint
-        self._keeper = keeper
-        self._saved = len(keeper.epochs)
+        self._best_epoch = best_epoch
+        self._saved = len(best_epoch.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves what the epochs before have left."""
-        if len(self._keeper.epochs) > self._saved:
-            self._saved = len(self._keeper.epochs)
-            network, optimizer = values_of(changing(self.model)), values_of(self.model.optimizer.variables)
-            self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights, network, optimizer))
+        """Saves the state after the epoch before, unless training resumed there."""
+        epochs, best = self._best_epoch.epochs, self._best_epoch.weights
+        if len(epochs) > self._saved:
+            self._saved = len(epochs)
+            network = get_values(get_changing_variables(self.model))
+            self._checkpoint.write(TrainingState(epochs, best, network, get_values(self.model.optimizer.variables)))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Saves the result, if there is one."""
-        if self._keeper.epochs:
-            self._checkpoint.write(State(self._keeper.epochs, self._keeper.weights))
+        if self._best_epoch.epochs:
+            self._checkpoint.write(TrainingState(self._best_epoch.epochs, self._best_epoch.weights))
         self._checkpoint.close()
 
 
-def restore(model: keras.Model, state: State) -> None:
-    """Makes a compiled model stand where it stood, optimizer and random generators included.
+def restore_state(model: keras.Model, state: TrainingState) -> None:
+    """Sets a compiled model to a training state, with its optimizer and random generators.
 
     Args:
-        model: With an optimizer that has not made a step.
-        state: Not that of an end.
+        model: Model whose optimizer has not made a step.
+        state: State of unfinished training.
     """
-    assign(changing(model), state.network)
-    assign(model.optimizer.variables, state.optimizer)
-
-
-def changing(model: keras.Model) -> list[keras.Variable]:
-    """Whatever training changes of a network without BatchNormalization in training: weights and random seeds."""
-    weights = {id(variable) for variable in model.weights}
-    return [*model.trainable_variables, *(each for each in model.variables if id(each) not in weights)]
+    set_values(get_changing_variables(model), state.network)
+    set_values(model.optimizer.variables, state.optimizer)

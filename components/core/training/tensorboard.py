@@ -1,4 +1,4 @@
-"""The course of training for TensorBoard, under the names that Keras' own callback gives its scalars."""
+"""TensorBoard event files of training, with the names that Keras' own callback gives its scalars."""
 
 import itertools
 import time
@@ -11,28 +11,28 @@ import tensorflow as tf
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.storage.atomic import make_empty_folder
 
-TRAINING, VALIDATION = "train", "validation"
+TRAIN_RUN, VALIDATION_RUN = "train", "validation"
 
 _FILE = "events.out.tfevents.headstart"
 _VERSION = "brain.Event:2"
 
 
-def write_event_files(folder: Path, stage: str, epochs: list[Epoch]) -> None:
-    """Writes event files of training and of validation into the folder of a stage, made anew.
+def write_event_files(folder: Path, phase: str, epochs: list[Epoch]) -> None:
+    """Writes event files of training and of validation into the folder of a phase, which is created anew.
 
-    An event file is a TFRecord file of `Event` messages. Written as such, it takes no installed TensorBoard, which
-    `tf.summary.scalar` asks for, and each scalar has the time at which it came about if training ended now.
+    An event file is a TFRecord file of `Event` messages. Writing these needs no installed TensorBoard, unlike
+    `tf.summary.scalar`, and gives each scalar the time at which it was measured, as if training ended now.
 
     Args:
-        folder: Receives `STAGE/train`, with the scalars of steps (``batch_loss``, ``batch_accuracy``,
-            ``batch_learning_rate``) and of epochs (``epoch_loss``, ``epoch_accuracy``), and `STAGE/validation`, with
-            the latter; steps and epochs count from 1.
-        stage: What was trained.
-        epochs: Of it; there may be none.
+        folder: Folder that receives `PHASE/train` and `PHASE/validation`. The first has the scalars of steps
+            (``batch_loss``, ``batch_accuracy``, ``batch_learning_rate``) and of epochs (``epoch_loss``,
+            ``epoch_accuracy``), the second only the latter. Steps and epochs count from 1.
+        phase: Training phase.
+        epochs: Epochs of the phase; may be empty.
     """
     began = time.time() - sum(epoch.seconds for epoch in epochs)
-    for run, events in ((TRAINING, _training(epochs, began)), (VALIDATION, _validation(epochs, began))):
-        path = make_empty_folder(folder / stage / run) / _FILE
+    for run, events in ((TRAIN_RUN, _training(epochs, began)), (VALIDATION_RUN, _validation(epochs, began))):
+        path = make_empty_folder(folder / phase / run) / _FILE
         with tf.io.TFRecordWriter(str(path)) as file:
             file.write(tf.compat.v1.Event(wall_time=began, file_version=_VERSION).SerializeToString())
             for event in events:

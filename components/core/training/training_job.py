@@ -47,7 +47,7 @@ class TrainingJob:
         """Trains the tail and leaves the weights of the best epoch; see `fit`.
 
         Raises:
-            NoEpoch: If the loss is not finite in the first epoch.
+            NoFiniteEpoch: If the loss is not finite in the first epoch.
         """
         return fit(self.tail, self.train_features, self.validation_features, self.plan, self.checkpoint)
 

@@ -1,4 +1,4 @@
-"""Between two sets of weights: how much of the second one validation data want."""
+"""Weight interpolation (WiSE-FT): a mixture of two sets of weights, chosen by validation loss."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,55 +9,59 @@ from numpy.typing import NDArray
 
 from headstart.components.core.features.compute import Features
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.training.best_epoch import values_of
-from headstart.components.core.training.checkpoint import Arrays
-from headstart.components.core.training.class_weights import ClassWeights, image_weights
-from headstart.components.core.training.feature_predictions import answers
+from headstart.components.core.training.class_weights import ClassWeights, get_image_weights
+from headstart.components.core.training.feature_predictions import predict_proba
+from headstart.components.core.training.variables import Arrays, get_values, set_values
 
 
 @dataclasses.dataclass(frozen=True)
-class Mixture:
-    """What was chosen.
+class Interpolation:
+    """The interpolation that was chosen.
 
     Attributes:
-        share: Of the second set of weights, 0 to 1.
+        factor: Share of the trained weights, 0 to 1.
         loss: Mean cross-entropy on the validation images, weighted as in training.
-        accuracy: Share of validation images that are right.
-        answers: What it says of the validation images, (n, classes).
+        accuracy: Share of the validation images that are classified correctly.
+        predictions: Class probabilities of the validation images, (n, classes).
     """
 
-    share: float
+    factor: float
     loss: float
     accuracy: float
-    answers: NDArray[np.float64]
+    predictions: NDArray[np.float64]
 
 
-def best_mixture(
-    model: keras.Model, start: Arrays, shares: Sequence[float], validation: Features, weights: ClassWeights = None
-) -> Mixture:
-    """Sets a model's trainable weights to the mixture of `start` and its own with the least validation loss.
+def interpolate_weights(
+    model: keras.Model,
+    initial: Arrays,
+    factors: Sequence[float],
+    validation: Features,
+    class_weights: ClassWeights = None,
+) -> Interpolation:
+    """Sets a model's weights to the interpolation of initial and trained weights with the lowest validation loss.
 
     Args:
-        model: A compiled model from activations to the classifier's output, at the end of its training.
-        start: Values of its trainable variables before it; `start` itself, a share of 0, is always tried, and
-            kept where nothing is strictly better.
-        shares: Other shares of the trained weights to try.
-        validation: Images to choose by.
-        weights: Of the classes in the loss.
+        model: A compiled, trained model from cached features to the classifier's output.
+        initial: Values of its trainable variables before training. A factor of 0 is always tried, and kept unless
+            another one is strictly better.
+        factors: Other factors to try, as shares of the trained weights.
+        validation: Cached features of the validation set.
+        class_weights: Class weights of the loss.
     """
-    end = values_of(model.trainable_variables)
-    labels, tried = validation.labels, []
-    of_images = image_weights(weights, labels)
-    for share in (0.0, *shares):
-        _mix(model, start, end, share)
-        said = answers(model, validation)
-        loss = float((of_images * cross_entropies(labels, said)).mean())
-        tried.append(Mixture(share, loss, float((said.argmax(axis=1) == labels).mean()), said))
-    chosen = min(tried, key=lambda mixture: mixture.loss)
-    _mix(model, start, end, chosen.share)
+    trained = get_values(model.trainable_variables)
+    labels, candidates = validation.labels, []
+    image_weights = get_image_weights(class_weights, labels)
+    for factor in (0.0, *factors):
+        _set_interpolated(model, initial, trained, factor)
+        predictions = predict_proba(model, validation)
+        loss = float((image_weights * cross_entropies(labels, predictions)).mean())
+        accuracy = float((predictions.argmax(axis=1) == labels).mean())
+        candidates.append(Interpolation(factor, loss, accuracy, predictions))
+    chosen = min(candidates, key=lambda candidate: candidate.loss)
+    _set_interpolated(model, initial, trained, chosen.factor)
     return chosen
 
 
-def _mix(model: keras.Model, start: Arrays, end: Arrays, share: float) -> None:
-    for weight, first, last in zip(model.trainable_variables, start, end, strict=True):
-        weight.assign((1 - share) * first + share * last)
+def _set_interpolated(model: keras.Model, initial: Arrays, trained: Arrays, factor: float) -> None:
+    pairs = zip(initial, trained, strict=True)
+    set_values(model.trainable_variables, [(1 - factor) * first + factor * last for first, last in pairs])

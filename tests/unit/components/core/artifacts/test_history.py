@@ -46,7 +46,7 @@ def test_steps_are_what_each_batch_is_by_itself(schedule: str) -> None:
     model, batches, alone = network(), TrainingBatches(data, recipe.head, 1, 0), []
     compile_classifier(model, build_optimizer(recipe.head, 3 * len(batches)))
     for epoch in range(3):
-        batches.draw(epoch)
+        batches.draw_epoch(epoch)
         for number in range(len(batches)):
             rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
             model.reset_metrics()

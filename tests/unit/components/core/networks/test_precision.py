@@ -19,8 +19,8 @@ from headstart.components.core.networks.precision import use_precision
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.training.batches import PlainBatches, stream
-from headstart.components.core.training.end_to_end import end_to_end
+from headstart.components.core.training.batches import PlainBatches, to_tf_dataset
+from headstart.components.core.training.end_to_end import cut_at_pixels
 from headstart.components.core.training.fit import fit
 
 
@@ -53,7 +53,7 @@ def test_what_losses_and_records_are_made_of_keeps_its_digits(cut_at: str) -> No
     base = build_backbone(get_backbone("sketchnet"), 32)
     parts = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4")
     plan = Plan.of(load_recipe(), "head", 0)
-    model = end_to_end(parts, plan).tail if cut_at == "pixels" else parts.front
+    model = cut_at_pixels(parts, plan).tail if cut_at == "pixels" else parts.front
     with use_precision(model, "bfloat16"):
         said = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
         assert said.dtype == "float32"
@@ -108,7 +108,7 @@ def test_training_in_bfloat16_leaves_a_network_of_float32(
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", 0.0), ("_HARMLESS", 1.0)):
         monkeypatch.setattr(precision, name, value)
     tail, record, said = trained(asked, deterministic)
-    loss, _ = tail.evaluate(stream(PlainBatches(record, units=1)), verbose=0)
+    loss, _ = tail.evaluate(to_tf_dataset(PlainBatches(record, units=1)), verbose=0)
     assert loss == pytest.approx(said, rel=0.02) and (loss != said) == reduced
     assert {weight.dtype for weight in tail.weights} == {"float32"}
     assert {layer.compute_dtype for layer in tail.layers[1].layers} == {"float32"}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from headstart.components.core.artifacts.history import Epoch, Step
-from headstart.components.core.training.checkpoint import Checkpoint, State
+from headstart.components.core.training.checkpoint import Checkpoint, TrainingState
 from headstart.components.core.util.errors import HeadstartError
 
 WORK = {"seed": 0, "datasets": ["a", "b"]}
 EPOCH = Epoch("head", 1, 2.5, 1e-3, 0.7, 0.5, 0.6, 0.75, (Step(5e-4, 0.8, 0.25), Step(1e-3, 0.6, 0.75)))
-STATE = State(
+STATE = TrainingState(
     [EPOCH],
     best=[np.float32([[1, 2]]), np.float32(3)],
     network=[np.float32([[4, 5]]), np.int64([6, 7])],
@@ -30,13 +30,13 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
     return caplog
 
 
-def save(folder: Path, state: State = STATE, work: dict[str, Any] = WORK) -> None:
+def save(folder: Path, state: TrainingState = STATE, work: dict[str, Any] = WORK) -> None:
     checkpoint = Checkpoint(str(folder), "head", work)
     checkpoint.write(state)
     checkpoint.close()
 
 
-def read(folder: Path, work: dict[str, Any] = WORK) -> State | None:
+def read(folder: Path, work: dict[str, Any] = WORK) -> TrainingState | None:
     return Checkpoint(str(folder), "head", work).read()
 
 
@@ -58,7 +58,7 @@ def test_reads_what_was_written(tmp_path: Path, lines: pytest.LogCaptureFixture)
 def test_the_end_takes_the_place_of_what_led_to_it(tmp_path: Path) -> None:
     save(tmp_path)
     before = file_in(tmp_path).stat().st_size
-    save(tmp_path, State(STATE.epochs, STATE.best))
+    save(tmp_path, TrainingState(STATE.epochs, STATE.best))
     found = read(tmp_path)
     assert found is not None and found.finished
     assert file_in(tmp_path).stat().st_size < before
@@ -131,7 +131,7 @@ def test_a_file_that_somebody_else_has_sealed_is_ignored_with_a_line(
 
 def test_a_full_disk_costs_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
     save(tmp_path)
-    later = State([EPOCH, EPOCH], STATE.best, STATE.network, STATE.optimizer)
+    later = TrainingState([EPOCH, EPOCH], STATE.best, STATE.network, STATE.optimizer)
 
     def full(file: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -169,7 +169,7 @@ def test_of_states_that_wait_only_the_newest_is_written(tmp_path: Path, monkeypa
     checkpoint.write(STATE)
     begun.wait(30)
     for count in (2, 3, 4):
-        checkpoint.write(State([EPOCH] * count, STATE.best, STATE.network, STATE.optimizer))
+        checkpoint.write(TrainingState([EPOCH] * count, STATE.best, STATE.network, STATE.optimizer))
     on.set()
     checkpoint.close()
     found = read(tmp_path)

@@ -11,14 +11,14 @@ from headstart.components.core.features.compute import FeatureExtractor, Feature
 from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.training.batches import PlainBatches, TrainingBatches, stream, targets_of
-from headstart.components.core.training.best_epoch import values_of
-from headstart.components.core.training.checkpoint import State
-from headstart.components.core.training.class_weights import class_weights
-from headstart.components.core.training.fit import NoEpoch, compile_classifier, fit
-from headstart.components.core.training.optimizers import build_optimizer, learning_rates, schedule_of
-from headstart.components.core.training.resume import restore
-from headstart.components.core.training.weight_interpolation import best_mixture
+from headstart.components.core.training.batches import PlainBatches, TrainingBatches, make_targets, to_tf_dataset
+from headstart.components.core.training.checkpoint import TrainingState
+from headstart.components.core.training.class_weights import compute_class_weights
+from headstart.components.core.training.fit import NoFiniteEpoch, compile_classifier, fit
+from headstart.components.core.training.optimizers import build_optimizer, build_schedule, compute_learning_rates
+from headstart.components.core.training.resume import restore_state
+from headstart.components.core.training.variables import get_values
+from headstart.components.core.training.weight_interpolation import interpolate_weights
 
 
 def planned(**changes: object) -> Plan:
@@ -129,7 +129,7 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
     batches = TrainingBatches(Features(values, images), PLAN.training, units=1, seed=0)
     seen = []
     for epoch in range(2):
-        batches.draw(epoch)
+        batches.draw_epoch(epoch)
         inputs, labels = all_of(batches)
         assert sorted(labels[:, 0]) == list(images)
         assert set(np.unique(inputs - labels)) == {0, 100}
@@ -151,7 +151,7 @@ def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
 
 def test_a_stream_is_the_batches_and_nothing_tunes_it(splits: dict[str, Path]) -> None:
     for batches in (TrainingBatches(points(50), PLAN.training, units=1, seed=0), PlainBatches(points(600), units=1)):
-        data = stream(batches)
+        data = to_tf_dataset(batches)
         assert not data.options().autotune.enabled
         assert data.cardinality() == len(batches)
         for at, batch in enumerate(data.as_numpy_iterator()):
@@ -191,8 +191,8 @@ def test_a_pass_of_given_steps_shows_each_image_about_as_often(steps: int, batch
 
 def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
     labels = np.array([0, 1, 2])
-    assert np.allclose(targets_of(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
-    assert np.allclose(targets_of(labels[:2], 1, 0.3), [[0.15], [0.85]])
+    assert np.allclose(make_targets(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
+    assert np.allclose(make_targets(labels[:2], 1, 0.3), [[0.15], [0.85]])
     pictures = Features(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
     training = planned(mixup=0.5, augmented_views=0, batch_size=8).training
     inputs, targets = all_of(TrainingBatches(pictures, training, units=2, seed=0))
@@ -205,7 +205,7 @@ def test_fit_learns_and_leaves_the_best_epoch() -> None:
     epochs = fit(model, points(400), validation, PLAN)
     assert [epoch.epoch for epoch in epochs] == list(range(1, 13))
     assert best_epoch(epochs).validation_accuracy > 0.95
-    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    loss, _ = model.evaluate(to_tf_dataset(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(best_epoch(epochs).validation_loss, rel=1e-5)
     assert epochs[-1].learning_rate < epochs[0].learning_rate
 
@@ -217,7 +217,7 @@ def test_fit_keeps_the_best_epoch_when_later_ones_are_worse() -> None:
     good = fit(model, points(400), validation, PLAN)
     worse = fit(model, spoiled, validation, PLAN)
     assert worse[-1].validation_loss > best_epoch(worse).validation_loss >= best_epoch(good).validation_loss
-    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    loss, _ = model.evaluate(to_tf_dataset(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(best_epoch(worse).validation_loss, rel=1e-5)
 
 
@@ -236,7 +236,7 @@ def test_loss_that_is_not_finite_at_first_stops_with_the_way_out() -> None:
     message = r"head: the loss is not finite after step 1 of epoch 1; lower head\.learning_rate \(0\.05\)"
     model = logistic()
     before = model.get_weights()
-    with pytest.raises(NoEpoch, match=message):
+    with pytest.raises(NoFiniteEpoch, match=message):
         fit(model, data, points(50, seed=1), PLAN)
     assert all(np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True))
 
@@ -264,7 +264,7 @@ def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
         epochs = fit(model, points(64), validation, PLAN)
     assert len(epochs) == 1
     assert "event=training_stopped" in caplog.text and "not finite after step 3 of epoch 2" in caplog.text
-    loss, _ = model.evaluate(stream(PlainBatches(validation, units=1)), verbose=0)
+    loss, _ = model.evaluate(to_tf_dataset(PlainBatches(validation, units=1)), verbose=0)
     assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
 
 
@@ -295,20 +295,21 @@ def test_epoch_and_mixture_are_chosen_by_the_loss_that_is_trained() -> None:
     random = np.random.default_rng(0)
     cloud = Features((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
     plan, model = planned(class_weights="balanced", epochs=2), logistic()
-    start = values_of(model.trainable_variables)
+    start = get_values(model.trainable_variables)
     kept = best_epoch(fit(model, cloud, cloud, plan))
     said = model(cloud.activations[0].astype(np.float32)).numpy()[:, 0]
     losses = -np.log(np.where(labels, said, 1 - said))
     by_class = np.mean([losses[labels == label].mean() for label in (0, 1)])
     assert kept.validation_loss == pytest.approx(by_class, rel=1e-4) != pytest.approx(losses.mean(), rel=0.01)
     assert kept.validation_accuracy == pytest.approx(((said > 0.5) == labels).mean())
-    mixture = best_mixture(model, start, [1.0], cloud, class_weights(plan.training, labels))
+    mixture = interpolate_weights(model, start, [1.0], cloud, compute_class_weights(plan.training, labels))
     assert mixture.loss == pytest.approx(by_class, rel=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "at_rest"), [(1, 0), (4, 0), (10, 1)])
 def test_a_short_cosine_spends_no_step_on_warming_up(steps: int, at_rest: int) -> None:
-    rates = learning_rates(schedule_of(planned(schedule="cosine", learning_rate=0.1).training, steps), steps)
+    training = planned(schedule="cosine", learning_rate=0.1).training
+    rates = compute_learning_rates(build_schedule(training, steps), steps)
     assert rates.count(0.0) == at_rest
     assert rates[at_rest:] == sorted(rates[at_rest:], reverse=True) and rates[at_rest] == pytest.approx(0.1)
 
@@ -328,7 +329,7 @@ def test_restored_training_goes_on_from_the_same_weights_and_optimizer() -> None
     interrupted, resumed = compiled(), compiled()
     stood = step(interrupted)
     resumed.set_weights([weight - 7.0 for weight in stood])
-    restore(resumed, State([], stood, stood, values_of(interrupted.optimizer.variables)))
+    restore_state(resumed, TrainingState([], stood, stood, get_values(interrupted.optimizer.variables)))
     for one, other in zip(step(interrupted), step(resumed), strict=True):
         assert np.array_equal(one, other)
 
@@ -348,7 +349,7 @@ def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better(
     def mix(start: list[np.ndarray], end: list[np.ndarray]) -> float:
         for weight, value in zip(model.trainable_variables, end, strict=True):
             weight.assign(value)
-        return best_mixture(model, start, (0.5, 1.0), validation).share
+        return interpolate_weights(model, start, (0.5, 1.0), validation).factor
 
     assert mix(poor, good) == 1.0
     assert mix(good, poor) == 0.0

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.recipe import load_recipe
-from headstart.components.core.training.batches import TrainingBatches, stream
+from headstart.components.core.training.batches import TrainingBatches, to_tf_dataset
 from headstart.components.core.training.fit import compile_classifier
 from headstart.components.core.training.input_wait_logger import InputWaitLogger
 
@@ -42,16 +42,17 @@ def test_wait_of_training_is_told(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    put_together = TrainingBatches._put_together
+    assemble = TrainingBatches._assemble
     monkeypatch.setattr(
-        TrainingBatches, "_put_together", lambda self, index: (time.sleep(making), put_together(self, index))[1]
+        TrainingBatches, "_assemble", lambda self, index: (time.sleep(making), assemble(self, index))[1]
     )
     record = Features(np.zeros((1, 80, 4), np.float16), np.arange(80) % 2)
     batches = TrainingBatches(record, load_recipe(settings={"head.batch_size": 10}).head, units=1, seed=0)
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(Slow(taking)(inputs)))
     compile_classifier(model)
-    model.fit(stream(batches), epochs=1, shuffle=False, verbose=0)
+    model.fit(to_tf_dataset(batches), epochs=1, shuffle=False, verbose=0)
     with caplog.at_level(logging.INFO, "headstart"):
-        model.fit(stream(batches), epochs=2, shuffle=False, verbose=0, callbacks=[InputWaitLogger("head", batches)])
+        logger = InputWaitLogger("head", batches)
+        model.fit(to_tf_dataset(batches), epochs=2, shuffle=False, verbose=0, callbacks=[logger])
     assert least <= share(caplog) <= most

@@ -14,7 +14,7 @@ from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test, write_range_test
-from headstart.components.core.training.range_test import HIGHEST, LOWEST, range_test
+from headstart.components.core.training.range_test import HIGHEST_RATE, LOWEST_RATE, run_range_test
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.main import app
 
@@ -36,11 +36,11 @@ def test_range_test_goes_through_the_rates_and_leaves_no_trace() -> None:
     dropped = keras.layers.Dropout(0.5)(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(dropped))
     before = [np.array(variable) for variable in model.variables]
-    steps = range_test(model, points(), planned(optimizer="sgd"), steps=40)
+    steps = run_range_test(model, points(), planned(optimizer="sgd"), steps=40)
     for variable, value in zip(model.variables, before, strict=False):
         assert np.array_equal(variable, value)
     rates = [step.learning_rate for _, step in steps]
-    assert rates == pytest.approx(np.geomspace(LOWEST, HIGHEST, 40)[: len(rates)], rel=1e-4)
+    assert rates == pytest.approx(np.geomspace(LOWEST_RATE, HIGHEST_RATE, 40)[: len(rates)], rel=1e-4)
     # Nothing has moved yet, and dropout has dropped the same: the batch alone makes its loss.
     for start, step in steps[:10]:
         assert start.loss == pytest.approx(step.loss, rel=1e-4)
@@ -60,12 +60,12 @@ def test_what_cannot_be_computed_is_told() -> None:
     with pytest.raises(
         HeadstartError, match=r"head: the loss is not finite at the lowest rate, 1e-07; look at the data"
     ):
-        range_test(model, data, planned(), steps=10)
+        run_range_test(model, data, planned(), steps=10)
 
 
 def curve(losses: np.ndarray, noise: float = 0.3) -> list[tuple[Step, Step]]:
     """Steps of batches that differ among each other by much more than what their steps change."""
-    rates = np.geomspace(LOWEST, HIGHEST, len(losses))
+    rates = np.geomspace(LOWEST_RATE, HIGHEST_RATE, len(losses))
     batches = np.random.default_rng(0).normal(0, noise, len(losses))
     return [
         (Step(0, 0.7 + batch, 0.5), Step(rate, loss + batch, 0.5))

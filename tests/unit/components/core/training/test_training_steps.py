@@ -167,7 +167,7 @@ def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str
 @pytest.mark.parametrize(
     ("rate", "reason", "epochs"),
     [
-        (10.0, "no mixture has a lower validation loss", 2),
+        (10.0, "no interpolation has a lower validation loss", 2),
         (1e30, "fine_tuning: the loss is not finite after step 3 of epoch 1; lower fine_tuning.learning_rate", 0),
     ],
     ids=["worse", "not_finite"],
