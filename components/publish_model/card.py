@@ -1,4 +1,4 @@
-"""The model card: who may rely on a published model, for what, and how far; from facts alone."""
+"""Model card of a published version, as JSON and as Markdown."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,24 +20,24 @@ from headstart.components.publish_model.parity import Parity
 FORMAT = "headstart-model-card/1"
 
 _FEW_IMAGES = 30
-"""Test images of a class below which its recall is good to no more than some 15 points either way."""
+"""Test images of a class below which its recall is uncertain by more than about 15 points either way."""
 
 _MARKUP = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>#|!"})
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
-    """What a card is made of.
+class CardContent:
+    """Everything that a model card is made from.
 
     Attributes:
-        model: The published model.
-        metrics: `metrics.json` of its evaluation.
-        test: The test set.
-        train: The training set; None where it was not given.
-        hygiene: What was found in the data; None where that is not known.
-        decision: Of `compare_models`; None where nothing was decided.
-        parity: What the gate found.
-        exports: Further forms of the model, by name.
+        model: Content of the model's `model.json`.
+        metrics: Content of `metrics.json` of its evaluation.
+        test: Manifest of the test set.
+        train: Manifest of the training set; None if it was not given.
+        hygiene: Data hygiene summary; None if not known.
+        decision: Content of the decision of `compare_models`; None if no decision was made.
+        parity: Result of the parity gate.
+        exports: Exported formats by name.
     """
 
     model: ModelInfo
@@ -50,18 +50,18 @@ class Facts:
     exports: dict[str, Export]
 
 
-def write_card(version: Path, facts: Facts) -> None:
-    """Writes the card as JSON and as Markdown; the same facts give the same card.
+def write_card(version: Path, content: CardContent) -> None:
+    """Writes the card as JSON and as Markdown; the same content gives the same files.
 
     Args:
         version: Folder of the version.
-        facts: What it says.
+        content: Content of the card.
     """
-    values = _values(facts)
+    values = _values(content)
     write_json(version / CARD_JSON, {"format": FORMAT, **values})
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "."),
-        autoescape=False,  # noqa: S701 - Markdown; what comes from outside goes through `name` and `text`
+        autoescape=False,  # noqa: S701 - Markdown; texts from outside go through `name` and `text`
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -77,26 +77,26 @@ def write_card(version: Path, facts: Facts) -> None:
     (version / CARD).write_text(page, encoding="utf-8")
 
 
-def _values(facts: Facts) -> dict[str, Any]:
-    metrics = facts.metrics
+def _values(content: CardContent) -> dict[str, Any]:
+    metrics = content.metrics
     return {
         "classes": metrics["classes"],
-        "model": dataclasses.asdict(facts.model),
+        "model": dataclasses.asdict(content.model),
         "data": {
-            "train": _counts(facts.train),
-            "test": _counts(facts.test),
+            "train": _counts(content.train),
+            "test": _counts(content.test),
             "validation_digest": metrics["validation_data"],
-            "hygiene": dataclasses.asdict(facts.hygiene) if facts.hygiene else None,
+            "hygiene": dataclasses.asdict(content.hygiene) if content.hygiene else None,
             "suspected_label_errors": metrics["suspected_label_errors"],
         },
         "evaluation": metrics["test"],
         "calibration": metrics["calibration"],
         "abstention": metrics["abstention"],
         "slices": metrics["slices"],
-        "decision": facts.decision,
-        "parity": dataclasses.asdict(facts.parity),
-        "exports": {name: dataclasses.asdict(each) for name, each in facts.exports.items()},
-        "limits": _limits(facts),
+        "decision": content.decision,
+        "parity": dataclasses.asdict(content.parity),
+        "exports": {name: dataclasses.asdict(each) for name, each in content.exports.items()},
+        "limits": _limits(content),
     }
 
 
@@ -110,11 +110,11 @@ def _counts(data: DatasetInfo | None) -> dict[str, Any] | None:
     }
 
 
-def _limits(facts: Facts) -> list[str]:
-    metrics = facts.metrics
+def _limits(content: CardContent) -> list[str]:
+    metrics = content.metrics
     limits = [
-        "It answers with one of its classes whatever the picture shows; a picture of something else gets one too.",
-        "The figures hold for pictures like the test images, which came from the same source as the training images.",
+        "It predicts one of its classes for every image; an image of something else gets one too.",
+        "The metrics hold for images like the test images, which come from the same source as the training images.",
     ]
     per_class = metrics["test"]["per_class"]
     chance = compare_with_chance(
@@ -123,13 +123,13 @@ def _limits(facts: Facts) -> list[str]:
     )
     if not chance.excluded:
         limits.append(
-            f"It is not shown to be better than always answering {_name(chance.label)}, which is right on "
+            f"It is not shown to be better than always predicting {_name(chance.label)}, which is correct for "
             f"{_percent(chance.share)} of the test images."
         )
     none = [name for name, each in per_class.items() if not each["images"]]
     if none:
         limits.append(
-            f"No test image shows {', '.join(map(_name, none))}: nothing is known of how well it does there."
+            f"There are no test images of {', '.join(map(_name, none))}: nothing is known about the model there."
         )
     few = [name for name, each in per_class.items() if 0 < each["images"] < _FEW_IMAGES]
     if few:
@@ -138,27 +138,27 @@ def _limits(facts: Facts) -> list[str]:
             "classes."
         )
     if metrics["calibration"] is None:
-        limits.append("Its probabilities are not calibrated: there were no validation images to calibrate them on.")
+        limits.append("Its probabilities are not calibrated, as there were no validation images.")
     for each in metrics["abstention"]:
         if each["threshold"] is None:
             limits.append(
-                f"No threshold promises a precision of {_percent(each['wanted'])}: "
-                f"{each['validation_images']} validation images are too few, or too many of them wrong."
+                f"No threshold promises a precision of {_percent(each['wanted'])}: the "
+                f"{each['validation_images']} validation images are too few, or too many predictions are wrong."
             )
-    if facts.model.max_side:
+    if content.model.max_side:
         limits.append(
-            f"Pictures with a side of more than {facts.model.max_side} pixels were reduced to that before training; "
-            "the SavedModel resizes them in one step, which moves its probabilities a little."
+            f"Images with a side of more than {content.model.max_side} pixels were reduced to that before training; "
+            "the SavedModel resizes them in one step, which changes its probabilities slightly."
         )
     limits.append(
         "The SavedModel reads JPEG, PNG, GIF and BMP; WebP where the server's TensorFlow does (2.21 does, 2.18 does "
-        "not); no other format, no JPEG with arithmetic coding, and no BMP with run lengths. What it does not read "
-        "gets an empty label."
+        "not); no other format, no JPEG with arithmetic coding, and no BMP with run lengths. Files that it cannot "
+        "read get an empty label."
     )
-    unread = {form: each for form, each in facts.parity.forms.items() if each.read < each.asked}
+    unread = {form: each for form, each in content.parity.forms.items() if each.read < each.asked}
     if unread:
         listed = ", ".join(f"{_name(form)} ({each.files:,})" for form, each in unread.items())
-        limits.append(f"Of the forms in which the files of the data come, the SavedModel does not read: {listed}.")
+        limits.append(f"Of the file forms in the data, the SavedModel does not read: {listed}.")
     return limits
 
 
@@ -167,10 +167,10 @@ def _percent(share: float) -> str:
 
 
 def _name(name: str) -> str:
-    """A name from outside, as Markdown shows it: nothing invisible, no markup, no more than 100 letters."""
+    """A name from outside for Markdown: no markup, no invisible characters, at most 100 letters."""
     return shown(name).translate(_MARKUP)
 
 
 def _text(text: str) -> str:
-    """A sentence that may have such names in it."""
+    """A sentence for Markdown that may contain names from outside."""
     return shown(text, len(text)).translate(_MARKUP)

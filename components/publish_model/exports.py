@@ -28,7 +28,7 @@ from headstart.components.core.registry.version_files import (
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.resources import available_cores
-from headstart.components.publish_model.parity import Agreement, Sample, agreement_of
+from headstart.components.publish_model.parity import Agreement, Sample, measure_agreement
 
 _CALIBRATION_IMAGES = 200
 """Training images from which the converter learns the range of activations; 100 to 200 are usual."""
@@ -105,7 +105,7 @@ def export_formats(
             raise HeadstartError(f"export {name!r} fails on this network ({reason}); leave it out") from error
         (file.parent / LABELS).write_text("".join(f"{each}\n" for each in sample.classes), encoding="utf-8")
         probabilities = np.concatenate([predict(pixels) for pixels in _read_pixels(sample, network.input.shape[1])])
-        agreement = agreement_of(sample, probabilities.argmax(axis=1), probabilities)
+        agreement = measure_agreement(sample, probabilities.argmax(axis=1), probabilities)
         event("parity", form=name, **dataclasses.asdict(agreement))
         allowed = np.inf if name == LITERT_INT8 else tolerance
         # NaN compares as False.

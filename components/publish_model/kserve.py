@@ -1,4 +1,4 @@
-"""What KServe needs to serve a published version."""
+"""KServe manifest of a published version."""
 
 import json
 import re
@@ -8,9 +8,8 @@ from headstart.components.core.registry.version_files import SAVED_MODELS
 from headstart.components.core.registry.versions import INFERENCE_SERVICE
 from headstart.components.core.storage.stores import is_remote
 
-_LONGEST_NAME = 40
+_MAX_NAME_LENGTH = 40
 """Kubernetes allows 63 letters, and KServe appends some."""
-
 
 _TEMPLATE = """\
 apiVersion: serving.kserve.io/v1beta1
@@ -22,31 +21,31 @@ spec:
     model:
       modelFormat:
         name: tensorflow
-      # KServe's own default knows fewer operations than today's graphs have.
+      # The default runtime of KServe is too old for some operations of the graph.
       runtimeVersion: {version}
       storageUri: {uri}
 """
 
 
 def write_inference_service(version: Path, address: str) -> None:
-    """Writes a KServe `InferenceService` that serves a SavedModel which this TensorFlow has written.
+    """Writes a KServe `InferenceService` for a SavedModel that the installed TensorFlow has written.
 
     Args:
         version: Folder of the version.
-        address: Where it will be published.
+        address: Address that the version will be published at.
     """
     import tensorflow as tf
 
     release = ".".join(tf.__version__.split(".")[:2])
     uri = f"{address if is_remote(address) else Path(address).absolute().as_uri()}/{SAVED_MODELS}"
-    # Text in JSON's quotes is text in YAML.
+    # A JSON string is a valid YAML string.
     text = _TEMPLATE.format(name=json.dumps(_name(address)), version=json.dumps(f"{release}.0"), uri=json.dumps(uri))
     (version / INFERENCE_SERVICE).write_text(text, encoding="utf-8")
 
 
 def _name(address: str) -> str:
-    """A name that Kubernetes takes, from the last folder but the version's own: the model's."""
+    """A valid Kubernetes name made from the model's folder, the one above that of the version."""
     parts = [part for part in address.split("/") if part]
     words = re.sub(r"[^a-z0-9]+", "-", parts[-2].lower() if len(parts) > 1 else "").strip("-")
     name = words if words[:1].isalpha() else f"model-{words}"
-    return name[:_LONGEST_NAME].strip("-")
+    return name[:_MAX_NAME_LENGTH].strip("-")

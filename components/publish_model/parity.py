@@ -1,4 +1,4 @@
-"""The parity gate: what is published has to answer as the model did that was evaluated."""
+"""Parity gate: the published SavedModel must predict what the evaluated model predicted."""
 
 import contextlib
 import dataclasses
@@ -23,30 +23,30 @@ from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.printable import quote_name
-from headstart.components.publish_model import served
+from headstart.components.publish_model import saved_model_process
 
 if TYPE_CHECKING:
     import keras
 
-MOST_IMAGES = 4_000
-"""Test images that are asked about, at most: a sample of that size finds what goes wrong with one image in a thousand
-with a probability of 98 %."""
+MAX_SAMPLE = 4_000
+"""Most test images that are compared; a sample of that size finds an error on one image in a thousand with a
+probability of 98 %."""
 
-SEED = 0
+SAMPLE_SEED = 0
 _BATCH = 32
 _PACKAGE = __name__.partition(".")[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """What one form of the model says, beside what was evaluated.
+    """Agreement of an exported model with the evaluated one on test images.
 
     Attributes:
-        images: Test images that both were asked about.
-        same_label: Those of them to which both give the same label.
-        agreement: Their share.
-        largest_difference: Of all probabilities.
-        mean_difference: Likewise.
+        images: Number of test images compared.
+        same_label: Number of images with the same label.
+        agreement: Share of images with the same label.
+        largest_difference: Largest difference of a probability.
+        mean_difference: Mean difference of all probabilities.
     """
 
     images: int
@@ -57,14 +57,14 @@ class Agreement:
 
 
 @dataclasses.dataclass(frozen=True)
-class FormParity:
-    """What the SavedModel says of files as they came, of one form.
+class FileFormParity:
+    """Agreement of the SavedModel with `headstart predict` on original files of one form.
 
     Attributes:
-        files: Files of that form in the data.
-        asked: Those of them that it was asked of.
-        read: Those of these that it reads: of the others it gives an empty label, where predictions answer.
-        largest_difference: Of all probabilities from those of predictions, on files that it reads.
+        files: Number of files of the form in the data.
+        asked: Number of files that were compared.
+        read: Number of these that the SavedModel can read; for others it returns an empty label.
+        largest_difference: Largest difference of a probability, on files that it can read.
     """
 
     files: int
@@ -75,16 +75,16 @@ class FormParity:
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """What the gate found.
+    """Result of the parity gate.
 
     Attributes:
-        saved_model: Agreement with the evaluation.
-        tolerance: How far a probability may be from the evaluated one.
-        on_the_boundary: Images with another label whose two likeliest classes were evaluated within twice the
-            tolerance of each other: it does not decide between them.
-        test_images: Test images there are.
-        seed: Of the sample, where not all were asked about.
-        forms: What it says of original files, by their forms; empty for a dataset that holds none.
+        saved_model: Agreement of the SavedModel with the evaluation.
+        tolerance: Largest allowed difference of a probability.
+        on_the_boundary: Number of images with another label whose two likeliest classes are within twice the
+            tolerance of each other in the evaluation.
+        test_images: Number of test images.
+        seed: Random seed of the sample, if not all test images were compared.
+        forms: Agreement on original files by file form; empty for a dataset without original files.
     """
 
     saved_model: Agreement
@@ -92,22 +92,22 @@ class Parity:
     on_the_boundary: int
     test_images: int
     seed: int
-    forms: dict[str, FormParity] = dataclasses.field(default_factory=dict)
+    forms: dict[str, FileFormParity] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """The test images on which forms of a model are compared, and what was evaluated on them.
+    """Test images on which exported models are compared, with the evaluated predictions.
 
     Attributes:
-        dataset: The test set.
-        of: How many images it has.
-        rows: (n,), which of them, rising.
-        ids: (n,).
-        paths: (n,), where they came from.
+        dataset: Dataset artifact of the test set.
+        of: Number of images in the test set.
+        rows: Rows of the sampled images, (n,), ascending.
+        ids: Ids of the images, (n,).
+        paths: Paths of the images in their source, (n,).
         classes: Class names.
-        probabilities: (n, classes), as evaluated, scaled by the temperature of the calibration.
-        predicted: (n,), the likeliest class of each, by its index.
+        probabilities: Evaluated probabilities after temperature scaling, (n, classes).
+        predicted: Index of the likeliest class of each image, (n,).
     """
 
     dataset: Path
@@ -120,19 +120,19 @@ class Sample:
     predicted: NDArray[np.int64]
 
 
-def sample_of(test: Path, evaluated: Predictions, temperature: float, most: int = MOST_IMAGES) -> Sample:
-    """Draws the test images to compare on: all, or so many of them.
+def draw_sample(test: Path, evaluated: Predictions, temperature: float, most: int = MAX_SAMPLE) -> Sample:
+    """Draws the test images to compare on: all, or a random sample.
 
     Args:
-        test: The test set.
-        evaluated: What the evaluated model says of it.
-        temperature: Of the calibration.
-        most: How many, at most.
+        test: Dataset artifact of the test set.
+        evaluated: Predictions of the evaluated model for it.
+        temperature: Temperature of the calibration.
+        most: Largest size of the sample.
     """
     images = len(evaluated.ids)
     rows = np.arange(images)
     if images > most:
-        rows = np.sort(np.random.default_rng(SEED).choice(images, most, replace=False))
+        rows = np.sort(np.random.default_rng(SAMPLE_SEED).choice(images, most, replace=False))
     return Sample(
         test,
         images,
@@ -145,13 +145,13 @@ def sample_of(test: Path, evaluated: Predictions, temperature: float, most: int 
     )
 
 
-def agreement_of(sample: Sample, predicted: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Agreement:
-    """Compares answers with what was evaluated.
+def measure_agreement(sample: Sample, predicted: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Agreement:
+    """Measures the agreement of predictions with the evaluated ones.
 
     Args:
-        sample: The images.
-        predicted: (n,), indices of the classes.
-        probabilities: (n, classes).
+        sample: Test images with the evaluated predictions.
+        predicted: Indices of the predicted classes, (n,).
+        probabilities: Probabilities, (n, classes).
     """
     same = int((predicted == sample.predicted).sum())
     differences = np.abs(probabilities - sample.probabilities)
@@ -165,36 +165,36 @@ def agreement_of(sample: Sample, predicted: NDArray[np.int64], probabilities: ND
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What a served model says of a sample.
+class ServedPredictions:
+    """Predictions of a SavedModel for encoded images.
 
     Attributes:
-        labels: (n,), class names; empty for what it cannot read.
-        probabilities: (n, classes).
+        labels: Class names, (n,); empty for images that it cannot read.
+        probabilities: Probabilities, (n, classes).
     """
 
     labels: NDArray[np.object_]
     probabilities: NDArray[np.float64]
 
 
-def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
-    """Compares what a served model says with what was evaluated.
+def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) -> Parity:
+    """Compares the predictions of a SavedModel with the evaluated ones.
 
     Args:
-        sample: The images.
-        answers: What it says of them.
-        tolerance: How far a probability may be from the evaluated one.
+        sample: Test images with the evaluated predictions.
+        served: Predictions of the SavedModel for them.
+        tolerance: Largest allowed difference of a probability.
 
     Raises:
-        HeadstartError: It gives another label, a probability beyond the tolerance, or none.
+        HeadstartError: If a label is missing or another one, or a probability differs by more than the tolerance.
     """
-    labels, probabilities = answers.labels, answers.probabilities
+    labels, probabilities = served.labels, served.probabilities
     largest = np.abs(probabilities - sample.probabilities).max(axis=1)
     names = np.array(sample.classes, object)
     other = labels != names[sample.predicted]
     top = np.sort(sample.probabilities, axis=1)[:, -2:]
     undecided = other & (top[:, 1] - top[:, 0] <= 2 * tolerance)
-    # What is no number is within nothing.
+    # NaN compares as False.
     wrong = ~(largest <= tolerance) | (other & ~undecided)
     if wrong.any():
         worst = int(np.where(wrong, largest, -1).argmax())
@@ -209,32 +209,34 @@ def compared(sample: Sample, answers: Answers, tolerance: float) -> Parity:
         )
     index = {name: at for at, name in enumerate(sample.classes)}
     predicted = np.array([index[label] for label in labels])
-    parity = Parity(agreement_of(sample, predicted, probabilities), tolerance, int(undecided.sum()), sample.of, SEED)
+    parity = Parity(
+        measure_agreement(sample, predicted, probabilities), tolerance, int(undecided.sum()), sample.of, SAMPLE_SEED
+    )
     event("parity", form="saved_model", **dataclasses.asdict(parity.saved_model))
     return parity
 
 
-def _run_served(order: dict[str, Any], errors: Path) -> int:
-    """Runs the other process to its end and returns its status; where this one ends before, that one does, too.
+def _run_server_process(order: dict[str, Any], errors: Path) -> int:
+    """Runs `saved_model_process` to its end and returns its exit status; it also ends when this process does.
 
     Args:
-        order: What to do, as `served` reads it.
-        errors: The file that its standard error goes to.
+        order: Values that the process reads.
+        errors: File that receives its standard error.
     """
     with (
         errors.open("wb") as file,
         subprocess.Popen(  # noqa: S603 - our own script
-            [sys.executable, "-I", "-S", served.__file__],
+            [sys.executable, "-I", "-S", saved_model_process.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=file,
-            # An accelerator is this process's; a server may have none.
+            # The accelerator belongs to this process, and a server may have none.
             env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
         ) as process,
     ):
         assert process.stdin is not None  # noqa: S101 - for the type checker
         try:
-            # One that is gone already says why in its output. The pipe stays open, for it ends with the pipe.
+            # A process that has ended gives the reason in its output. The process ends when the pipe closes.
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(order).encode() + b"\n")
                 process.stdin.flush()
@@ -245,56 +247,54 @@ def _run_served(order: dict[str, Any], errors: Path) -> int:
                 process.stdin.close()
 
 
-def compare_forms(
+def check_file_forms(
     saved_model: Path, dataset: Path, model: "keras.Model", info: ModelInfo, temperature: float, tolerance: float
-) -> dict[str, FormParity]:
-    """Asks a SavedModel, and the model that predictions are made with, of files as they came.
+) -> dict[str, FileFormParity]:
+    """Compares a SavedModel with `headstart predict` on original files, by file form.
 
-    Pictures above the dataset's `max_side` are not reduced on their way: that is another difference, which the card
-    states.
+    Images above the dataset's `max_side` are not reduced first; the card states that difference.
 
     Args:
-        saved_model: Its folder.
-        dataset: A dataset with `originals.table`, or without.
-        model: The classifier that it was made of.
-        info: What `model.json` says of that.
-        temperature: Of the calibration.
-        tolerance: How far a probability may be from that of a prediction.
+        saved_model: Folder of the SavedModel.
+        dataset: Dataset artifact with `originals.table`, or without.
+        model: Classifier that the SavedModel was made from.
+        info: Content of its `model.json`.
+        temperature: Temperature of the calibration.
+        tolerance: Largest allowed difference of a probability.
 
     Returns:
-        What was found, by form; nothing for a dataset without original files.
+        Agreement by file form; empty for a dataset without original files.
 
     Raises:
-        HeadstartError: If it gives another label or a probability beyond the tolerance.
+        HeadstartError: If a label is another one, or a probability differs by more than the tolerance.
     """
     from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
 
     originals = read_originals(dataset)
-    # One after the other: at their own sizes they would fill the memory.
-    pixels = {row: seen for row, each in enumerate(originals) if (seen := _seen(each.content, info)) is not None}
+    # Decoded and resized one by one, as all images in full size would fill the memory.
+    pixels = {row: one for row, each in enumerate(originals) if (one := _read_pixels(each.content, info)) is not None}
     if not pixels:
         return {}
     network = remove_resizing(model)
-    wanted = apply_temperature(
+    expected = apply_temperature(
         to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature
     )
-    _, answers = _ask(saved_model, [dataset / ORIGINALS], list(pixels))
-    largest = np.abs(answers.probabilities - wanted).max(axis=1)
-    ordered = np.sort(wanted, axis=1)
+    _, served = _predict_rows(saved_model, [dataset / ORIGINALS], list(pixels))
+    largest = np.abs(served.probabilities - expected).max(axis=1)
+    ordered = np.sort(expected, axis=1)
     unsure = ordered[:, -1] - ordered[:, -2] <= 2 * tolerance
-    names = np.array(info.classes, object)[wanted.argmax(axis=1)]
-    found: dict[str, FormParity] = {}
+    names = np.array(info.classes, object)[expected.argmax(axis=1)]
+    found: dict[str, FileFormParity] = {}
     for at, row in enumerate(pixels):
-        original, label = originals[row], answers.labels[at]
+        original, label = originals[row], served.labels[at]
         if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
             raise HeadstartError(
-                f"nothing is published: the exported model says {quote_name(label)} of {original.path} "
-                f"({original.form}) "
-                f"where predictions say {quote_name(names[at])}; a probability is off by {largest[at]:.4f} "
-                f"(tolerance {tolerance})"
+                f"nothing is published: the exported model predicts {quote_name(label)} for {original.path} "
+                f"({original.form}) where `headstart predict` predicts {quote_name(names[at])}; a probability is "
+                f"off by {largest[at]:.4f} (tolerance {tolerance})"
             )
-        before = found.get(original.form, FormParity(original.files, 0, 0, 0.0))
-        found[original.form] = FormParity(
+        before = found.get(original.form, FileFormParity(original.files, 0, 0, 0.0))
+        found[original.form] = FileFormParity(
             files=original.files,
             asked=before.asked + 1,
             read=before.read + bool(label),
@@ -305,33 +305,33 @@ def compare_forms(
     return found
 
 
-def _seen(content: bytes, info: ModelInfo) -> NDArray[np.float32] | None:
-    """A file as predictions see it, but for `max_side`; None where they cannot read it here."""
+def _read_pixels(content: bytes, info: ModelInfo) -> NDArray[np.float32] | None:
+    """Pixels of a file as `headstart predict` reads them, except for `max_side`; None if it cannot be read."""
     decoded = decode_image(content, 0, info.ranges)
     return resize_pixels(decoded.pixels, info.image_size) if isinstance(decoded, DecodedImage) else None
 
 
-def ask_served(saved_model: Path, sample: Sample) -> Answers:
-    """Asks a SavedModel, in a process that has nothing of ours, about the bytes of the images.
+def run_saved_model(saved_model: Path, sample: Sample) -> ServedPredictions:
+    """Runs a SavedModel on encoded test images, in a process without this package.
 
     Args:
-        saved_model: Its folder.
-        sample: The images.
+        saved_model: Folder of the SavedModel.
+        sample: Test images.
 
     Raises:
-        HeadstartError: It does not answer, or the sample is of another test set.
+        HeadstartError: If the SavedModel fails, or the sample is of another test set.
     """
     shards = [sample.dataset / shard for shard in read_info(sample.dataset).shards]
-    ids, answers = _ask(saved_model, shards, sample.rows.tolist())
+    ids, served = _predict_rows(saved_model, shards, sample.rows.tolist())
     if ids != sample.ids:
         raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
-    return answers
+    return served
 
 
-def _ask(saved_model: Path, shards: list[Path], rows: list[int]) -> tuple[list[str], Answers]:
-    """Asks of rows of Parquet files, see `served`; their ids, and the answers."""
+def _predict_rows(saved_model: Path, shards: list[Path], rows: list[int]) -> tuple[list[str], ServedPredictions]:
+    """Ids and predictions of rows of Parquet files, see `saved_model_process`."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
-        answers = Path(folder) / "answers.parquet"
+        predictions = Path(folder) / "predictions.parquet"
         order = {
             "path": [path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir()],
             "package": _PACKAGE,
@@ -339,13 +339,13 @@ def _ask(saved_model: Path, shards: list[Path], rows: list[int]) -> tuple[list[s
             "shards": list(map(str, shards)),
             "rows": rows,
             "batch": _BATCH,
-            "answers": str(answers),
+            "predictions": str(predictions),
         }
         errors = Path(folder) / "stderr"
-        status = _run_served(order, errors)
+        status = _run_server_process(order, errors)
         if status:
-            lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with status {status}"]
+            lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with exit status {status}"]
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
-        table = pq.read_table(answers)
+        table = pq.read_table(predictions)
     probabilities = np.array(table["probabilities"].to_pylist(), np.float64).reshape(len(table), -1)
-    return table["id"].to_pylist(), Answers(np.array(table["label"].to_pylist(), object), probabilities)
+    return table["id"].to_pylist(), ServedPredictions(np.array(table["label"].to_pylist(), object), probabilities)

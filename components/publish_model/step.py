@@ -1,4 +1,4 @@
-"""Publishes a model: every form of it, checked against its evaluation, with a card, at an address."""
+"""Publishes a model in all formats, checked against its evaluation, with a model card."""
 
 import dataclasses
 import shutil
@@ -40,25 +40,25 @@ from headstart.components.core.util.logs import start_logging
 from headstart.components.publish_model.kserve import write_inference_service
 
 TOLERANCE = 0.01
-"""How far a served probability may be from the evaluated one.
+"""Largest allowed difference of a served probability from the evaluated one.
 
-On one machine they agree to about 1e-6. The shorter products of some accelerators move them by thousandths; a picture
-that is read or resized in another way moves the unsure ones by more.
+On one machine they agree to about 1e-6. Reduced precision on some accelerators moves them by thousandths; decoding or
+resizing an image differently moves those near 0.5 by more.
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What is published, and what it is checked against; all of one run.
+    """Model to publish and the artifacts that it is checked against, all of one run.
 
     Attributes:
         model: Model artifact.
-        evaluation: Folder that `evaluate_model` made of it.
-        test: Dataset artifact that it was evaluated on.
-        train: Dataset artifact that it learned from, for `litert_int8` and the card; None: there is none.
-        decision: JSON file of `compare_models`; None: nothing was decided.
-        exports: Forms to make beside the SavedModel: ``litert``, ``litert_int8``, ``onnx``.
-        tolerance: How far a served probability may be from the evaluated one.
+        evaluation: Folder that `evaluate_model` made of the model.
+        test: Dataset artifact of the test images.
+        train: Dataset artifact of the training images, for `litert_int8` and the card; None: not given.
+        decision: JSON file of `compare_models`; None: no decision was made.
+        exports: Formats to export besides the SavedModel: ``litert``, ``litert_int8``, ``onnx``.
+        tolerance: Largest allowed difference of a served probability from the evaluated one.
     """
 
     model: Path
@@ -72,24 +72,24 @@ class Inputs:
 
 @explain_full_disk()
 def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
-    """Builds a version, checks it, and puts it in the place of the model in use.
+    """Builds a version, checks it, and makes it the champion.
 
-    Where a decision is passed, it takes only the place of the model that it was compared with.
+    With a decision, it replaces only the champion that the decision compared it with.
 
     Args:
-        inputs: What is published.
-        uri: A folder, or a `gs://` or `s3://` address.
-        card: The file to copy the model card to; None: none.
-        run: What made it, for the history; empty: the command that the evaluation names.
+        inputs: Model and the artifacts that it is checked against.
+        uri: Folder, or `gs://` or `s3://` address, of the published models.
+        card: File to copy the model card to; None: no copy.
+        run: Origin of the model, for the history; empty: the command that the evaluation names.
 
     Raises:
-        HeadstartError: The parts are not of one run, the model in use has other classes, the decision is against it,
-            a form cannot be made or answers differently, or the address cannot be written.
+        HeadstartError: If the artifacts are not of one run, the champion has other classes, the decision is not
+            ``better``, an export fails or predicts differently, or the address cannot be written.
     """
     start_logging()
     tree = open_tree(uri)
     check_classes(uri, read_model_info(inputs.model).classes)
-    instead_of = _compared_with(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
+    instead_of = _version_to_replace(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         version = Path(folder) / "version"
         build_version(inputs, version)
@@ -102,36 +102,36 @@ def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str =
         return publish_folder(version, uri, run or command, instead_of)
 
 
-def _compared_with(decision: Path, evaluation: Path, uri: str) -> str:
-    """The version in use if it is the one that the new model was compared with, else a name that no version has."""
+def _version_to_replace(decision: Path, evaluation: Path, uri: str) -> str:
+    """The champion's version if the decision compared the model with it, else a name that no version has."""
     verdict = read_decision(decision)["verdict"]
     if verdict != BETTER:
-        raise HeadstartError(f"{decision} says {verdict!r}; leave it out to publish the model all the same")
+        raise HeadstartError(f"the verdict in {decision} is {verdict!r}; leave it out to publish the model anyway")
     models = read_models(evaluation)["models"]
     compared = models[IN_USE]["sha256"] if IN_USE in models else ""
-    in_use = read_champion(uri)
-    if in_use is None:
-        # It was compared with nothing, or with a model that was never published here.
+    current = read_champion(uri)
+    if current is None:
+        # The model was compared with none, or with one that was never published here.
         return ""
-    return in_use.version.version if in_use.version.facts.model == compared else compared or "none"
+    return current.version.version if current.version.facts.model == compared else compared or "none"
 
 
 def build_version(inputs: Inputs, version: Path) -> None:
-    """Makes the folder of a version, and lets it pass only if it answers as the evaluated model did.
+    """Builds the folder of a version and checks that it predicts what the evaluated model predicted.
 
     Args:
-        inputs: What is published.
-        version: The folder, made anew.
+        inputs: Model and the artifacts that it is checked against.
+        version: Folder to write, emptied first.
 
     Raises:
-        HeadstartError: The parts are not of one run, a form cannot be made, or it answers differently.
+        HeadstartError: If the artifacts are not of one run, or an export fails or predicts differently.
     """
     start_tensorflow()
     from headstart.components.core.networks.classifier import add_temperature_scaling
     from headstart.components.core.networks.saving import load_model
-    from headstart.components.publish_model.card import Facts, write_card
+    from headstart.components.publish_model.card import CardContent, write_card
     from headstart.components.publish_model.exports import check_exports, export_formats
-    from headstart.components.publish_model.parity import ask_served, compare_forms, compared, sample_of
+    from headstart.components.publish_model.parity import check_file_forms, check_parity, draw_sample, run_saved_model
     from headstart.components.publish_model.saved_model import export_saved_model
 
     check_exports(inputs.exports, inputs.train)
@@ -146,10 +146,10 @@ def build_version(inputs: Inputs, version: Path) -> None:
     temperature = temperature_of(metrics)
     model = load_model(inputs.model)
     export_saved_model(version, model, info.classes, temperature, info.ranges)
-    sample = sample_of(inputs.test, evaluated, temperature)
-    parity = compared(sample, ask_served(version / SAVED_MODEL, sample), inputs.tolerance)
-    forms = compare_forms(version / SAVED_MODEL, inputs.test, model, info, temperature, inputs.tolerance)
-    facts = Facts(
+    sample = draw_sample(inputs.test, evaluated, temperature)
+    parity = check_parity(sample, run_saved_model(version / SAVED_MODEL, sample), inputs.tolerance)
+    forms = check_file_forms(version / SAVED_MODEL, inputs.test, model, info, temperature, inputs.tolerance)
+    content = CardContent(
         model=info,
         metrics=metrics,
         test=test,
@@ -166,7 +166,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
             inputs.tolerance,
         ),
     )
-    write_card(version, facts)
+    write_card(version, content)
 
 
 def _check_one_run(
@@ -180,7 +180,7 @@ def _check_one_run(
             f"{inputs.test} is not the test set of the evaluation {inputs.evaluation}; pass those of one run"
         )
     if inputs.train and read_info(inputs.train).digest != info.dataset["train"]:
-        raise HeadstartError(f"{inputs.train} is not what {inputs.model} learned from; pass those of one run")
+        raise HeadstartError(f"{inputs.train} is not the training set of {inputs.model}; pass those of one run")
 
 
 def _copy(source: Path, target: Path, names: list[str]) -> None:

@@ -42,10 +42,17 @@ from headstart.components.evaluate_model.step import evaluate_model
 from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
-from headstart.components.publish_model import served
-from headstart.components.publish_model.card import Facts, _limits
+from headstart.components.publish_model import saved_model_process
+from headstart.components.publish_model.card import CardContent, _limits
 from headstart.components.publish_model.exports import check_exports, export_formats
-from headstart.components.publish_model.parity import Answers, Parity, Sample, ask_served, compared, sample_of
+from headstart.components.publish_model.parity import (
+    Parity,
+    Sample,
+    ServedPredictions,
+    check_parity,
+    draw_sample,
+    run_saved_model,
+)
 from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
 
 # ONNX first, since the other formats leave the network as it needs it.
@@ -238,10 +245,10 @@ def run_where_the_gate_asks(code: str) -> subprocess.CompletedProcess[str]:
     path = [each for each in sys.path if Path(each).is_dir()]
     lines = (
         "import importlib.util, sys",
-        f"spec = importlib.util.spec_from_file_location('served', {served.__file__!r})",
+        f"spec = importlib.util.spec_from_file_location('served', {saved_model_process.__file__!r})",
         "served = importlib.util.module_from_spec(spec)",
         "spec.loader.exec_module(served)",
-        "sys.meta_path.insert(0, served.Without('headstart'))",
+        "sys.meta_path.insert(0, served.HiddenPackage('headstart'))",
         f"sys.path.extend({path!r})",
         code,
     )
@@ -260,52 +267,52 @@ def test_our_package_is_not_there_where_the_gate_asks(module: str, tmp_path: Pat
 def sample(inputs: Inputs) -> Sample:
     """Seven of the twenty test images."""
     metrics = read_metrics(inputs.evaluation)
-    return sample_of(inputs.test, read_predictions(inputs.evaluation / PREDICTIONS), temperature_of(metrics), 7)
+    return draw_sample(inputs.test, read_predictions(inputs.evaluation / PREDICTIONS), temperature_of(metrics), 7)
 
 
 @pytest.fixture(scope="module")
-def answers(version: Path, sample: Sample) -> Answers:
-    return ask_served(version / SAVED_MODEL, sample)
+def answers(version: Path, sample: Sample) -> ServedPredictions:
+    return run_saved_model(version / SAVED_MODEL, sample)
 
 
-def test_large_test_sets_are_sampled(sample: Sample, answers: Answers) -> None:
+def test_large_test_sets_are_sampled(sample: Sample, answers: ServedPredictions) -> None:
     assert len(set(sample.rows)) == 7 and sample.of == 20
-    parity = compared(sample, answers, TOLERANCE)
+    parity = check_parity(sample, answers, TOLERANCE)
     assert (parity.saved_model.images, parity.test_images, parity.on_the_boundary) == (7, 20, 0)
     assert parity.saved_model.largest_difference < 1e-5
 
 
-def test_worst_image_is_named_where_a_probability_is_off(sample: Sample, answers: Answers) -> None:
+def test_worst_image_is_named_where_a_probability_is_off(sample: Sample, answers: ServedPredictions) -> None:
     evaluated = sample.probabilities.copy()
     evaluated[2] += [0.012, -0.012]
     evaluated[5] += [-0.03, 0.03]
     with pytest.raises(HeadstartError) as raised:
-        compared(dataclasses.replace(sample, probabilities=evaluated), answers, TOLERANCE)
+        check_parity(dataclasses.replace(sample, probabilities=evaluated), answers, TOLERANCE)
     assert "disagrees with the evaluated one on 2 of 7 test images" in str(raised.value)
     assert f"most on {sample.paths[5]}: label" in str(raised.value)
     assert "tolerance 0.01" in str(raised.value)
 
 
-def two_classes(sample: Sample, evaluated: float, said: float) -> tuple[Sample, Answers]:
+def two_classes(sample: Sample, evaluated: float, said: float) -> tuple[Sample, ServedPredictions]:
     """The same images as if all had these probabilities of the first class."""
     probabilities = np.tile([evaluated, 1 - evaluated], (7, 1))
     served = np.tile([said, 1 - said], (7, 1))
     labels = np.array([sample.classes[int(each)] for each in served.argmax(axis=1)], object)
     asked = dataclasses.replace(sample, probabilities=probabilities, predicted=probabilities.argmax(axis=1))
-    return asked, Answers(labels, served)
+    return asked, ServedPredictions(labels, served)
 
 
 def test_another_label_passes_on_the_boundary_alone(sample: Sample) -> None:
-    parity = compared(*two_classes(sample, 0.503, 0.498), tolerance=0.01)
+    parity = check_parity(*two_classes(sample, 0.503, 0.498), tolerance=0.01)
     assert (parity.on_the_boundary, parity.saved_model.same_label) == (7, 0)
     asked, said = two_classes(sample, 0.52, 0.515)
     with pytest.raises(HeadstartError, match="on 7 of 7"):
-        compared(asked, dataclasses.replace(said, labels=np.full(7, sample.classes[1], object)), 0.01)
+        check_parity(asked, dataclasses.replace(said, labels=np.full(7, sample.classes[1], object)), 0.01)
 
 
 def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"on 7 of 7 test images, .* probability nan"):
-        compared(*two_classes(sample, 0.9, np.nan), tolerance=0.01)
+        check_parity(*two_classes(sample, 0.9, np.nan), tolerance=0.01)
     pixels = keras.Input((8, 8, 3))
     said = keras.layers.Dense(2, "softmax", bias_initializer=keras.initializers.Constant(np.nan))
     network = keras.Model(pixels, said(keras.layers.Flatten()(pixels)))
@@ -313,23 +320,23 @@ def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> N
         export_formats(["litert"], tmp_path, network, sample, None, TOLERANCE)
 
 
-def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: Answers) -> None:
+def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: ServedPredictions) -> None:
     labels, probabilities = answers.labels.copy(), answers.probabilities.copy()
     labels[3], probabilities[3] = "", 0
     with pytest.raises(HeadstartError, match=f"on 1 of 7 test images, most on {sample.paths[3]}: label 'none'"):
-        compared(sample, Answers(labels, probabilities), TOLERANCE)
+        check_parity(sample, ServedPredictions(labels, probabilities), TOLERANCE)
 
 
 def test_saved_model_that_does_not_load_is_one_line(version: Path, sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match="nothing is published: the exported model does not answer") as raised:
-        ask_served(tmp_path, sample)
+        run_saved_model(tmp_path, sample)
     assert "\n" not in str(raised.value)
 
 
 def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, Path], tmp_path: Path) -> None:
     for change, reason in (
         ({"test": splits["validation"]}, "is not the test set of the evaluation"),
-        ({"train": splits["validation"]}, "is not what .* learned from"),
+        ({"train": splits["validation"]}, "is not the training set of"),
         ({"exports": ("tflite",)}, "unknown export 'tflite'; known: saved_model, litert, litert_int8, onnx"),
         ({"exports": ("litert_int8",), "train": None}, "needs training images"),
         ({"model": tmp_path / "none"}, "is not a complete model: model.json is missing"),
@@ -397,7 +404,7 @@ def decision(path: Path, verdict: str) -> Path:
 
 
 def test_decision_against_a_model_keeps_it_from_being_published(inputs: Inputs, tmp_path: Path) -> None:
-    with pytest.raises(HeadstartError, match=r"decision\.json says 'worse'; leave it out"):
+    with pytest.raises(HeadstartError, match=r"the verdict in .*decision\.json is 'worse'; leave it out"):
         publish_model(
             dataclasses.replace(inputs, decision=decision(tmp_path / "decision.json", "worse")), str(tmp_path / "uri")
         )
@@ -409,7 +416,7 @@ def hanging(folder: Path, code: str) -> str:
     (folder / "pyarrow.py").write_text(
         f"import os; open({str(folder / 'pid')!r}, 'w').write(str(os.getpid()))\n{code}\n"
     )
-    return json.dumps({"path": [str(folder)], "package": "headstart", "saved_model": "", "answers": ""})
+    return json.dumps({"path": [str(folder)], "package": "headstart", "saved_model": "", "predictions": ""})
 
 
 def is_running(folder: Path) -> bool:
@@ -425,7 +432,7 @@ def test_process_that_serves_does_not_outlive_the_one_that_asks(code: str, tmp_p
     order = hanging(tmp_path, code)
     parent = (
         "import json, sys; from pathlib import Path; from headstart.components.publish_model import parity\n"
-        "parity._run_served(json.loads(sys.argv[1]), Path(sys.argv[2]))"
+        "parity._run_server_process(json.loads(sys.argv[1]), Path(sys.argv[2]))"
     )
     with subprocess.Popen([sys.executable, "-c", parent, order, str(tmp_path / "stderr")]) as process:
         assert eventually(lambda: is_running(tmp_path), 60)
@@ -435,7 +442,9 @@ def test_process_that_serves_does_not_outlive_the_one_that_asks(code: str, tmp_p
 
 def test_process_that_serves_ends_when_its_standard_input_closes(tmp_path: Path) -> None:
     order = hanging(tmp_path, "import time; time.sleep(600)")
-    with subprocess.Popen([sys.executable, "-I", "-S", served.__file__], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", saved_model_process.__file__], stdin=subprocess.PIPE
+    ) as process:
         assert process.stdin is not None
         process.stdin.write(order.encode() + b"\n")
         process.stdin.flush()
@@ -453,8 +462,10 @@ def test_limits_name_what_the_test_images_do_not_show() -> None:
     found = {}
     for accuracy in (0.6, 0.9):
         measured = metrics | {"test": {"images": 100, "per_class": per_class, "accuracy": accuracy}}
-        found[accuracy] = _limits(Facts(model, measured, nothing, None, None, None, parity, {}))
-    chance = "It is not shown to be better than always answering cat, which is right on 60.0 % of the test images."
+        found[accuracy] = _limits(CardContent(model, measured, nothing, None, None, None, parity, {}))
+    chance = (
+        "It is not shown to be better than always predicting cat, which is correct for 60.0 % of the test images."
+    )
     assert chance in found[0.6] and chance not in found[0.9]
-    assert "No test image shows fox: nothing is known of how well it does there." in found[0.9]
+    assert "There are no test images of fox: nothing is known about the model there." in found[0.9]
     assert not [limit for limit in found[0.9] if "Fewer than" in limit]

@@ -21,7 +21,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model
-from headstart.components.publish_model.parity import compare_forms
+from headstart.components.publish_model.parity import check_file_forms
 from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version
 from headstart.components.split_dataset.step import split_dataset
 from headstart.components.train_head.step import train_head
@@ -110,10 +110,8 @@ def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
     assert info.ranges is not None and info.ranges["PNG gray uint16"] == (0, 4095)
     info.ranges["PNG gray uint16"] = (0, 65535)
     temperature = temperature_of(read_metrics(run / "evaluation"))
-    with pytest.raises(
-        HeadstartError, match=r"nothing is published: .* of cat.*png \(PNG gray 16\) where predictions"
-    ):
-        compare_forms(
+    with pytest.raises(HeadstartError, match=r"nothing is published: .* for cat.*png \(PNG gray 16\) where"):
+        check_file_forms(
             run / "version" / SAVED_MODEL, run / "test", load_model(run / "model"), info, temperature, 0.0005
         )
 
@@ -121,7 +119,8 @@ def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
 def test_dataset_without_originals_is_compared_by_its_stored_pictures_alone(run: Path, tmp_path: Path) -> None:
     info = read_model_info(run / "model")
     assert (
-        compare_forms(run / "version" / SAVED_MODEL, tmp_path, load_model(run / "model"), info, 1.0, TOLERANCE) == {}
+        check_file_forms(run / "version" / SAVED_MODEL, tmp_path, load_model(run / "model"), info, 1.0, TOLERANCE)
+        == {}
     )
 
 

@@ -1,10 +1,10 @@
-"""The other side of the parity gate: a process that has TensorFlow and the published files, and nothing of ours.
+"""Script of the parity gate that runs a SavedModel in a process with TensorFlow, but without this package.
 
-    python -I -S served.py < order
+    python -I -S saved_model_process.py < order
 
-The order is a line of JSON: `path`, where packages are; `package`, the one that must not be there; `saved_model`;
-`shards`, Parquet files of pictures; `rows`, which of their rows to take, rising; `batch`; `answers`, the Parquet file
-to write. Standard input stays open for as long as the parent lives: when it closes, this process ends.
+The order is a line of JSON: `path`, folders of packages; `package`, the package to hide; `saved_model`; `shards`,
+Parquet files of images; `rows`, rows to take of them, ascending; `batch`; `predictions`, the Parquet file to write.
+Standard input stays open as long as the parent lives; when it closes, this process ends.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ from types import ModuleType
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
-"""From Linux' `sys/prctl.h`: the signal that a process gets when its parent ends."""
+"""Option of Linux' `prctl` (`sys/prctl.h`) for the signal that a process gets when its parent ends."""
 
 
 def end_with_parent() -> None:
     """Makes this process end when standard input closes, and on Linux at once when its parent ends.
 
-    While TensorFlow loads a model no other thread runs for seconds; the kernel's signal does not wait for that.
+    While TensorFlow loads a model, no other thread runs for seconds; the kernel's signal does not wait for that.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
@@ -41,11 +41,11 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class Without(importlib.abc.MetaPathFinder):
-    """Makes a package look as if it were not installed.
+class HiddenPackage(importlib.abc.MetaPathFinder):
+    """Import finder that makes a package look as if it were not installed.
 
     Args:
-        package: Its name.
+        package: Name of the package.
     """
 
     def __init__(self, package: str) -> None:
@@ -54,14 +54,14 @@ class Without(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """Refuses the package and what lies in it; leaves the rest to others."""
+        """Refuses the package and its modules; leaves all others to the next finder."""
         if name.partition(".")[0] == self._package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return None
 
 
-def pictures(shards: list[str], rows: list[int], batch: int) -> Iterator[tuple[list[str], list[bytes]]]:
-    """Yields ids and bytes of the wanted rows, batch by batch."""
+def read_images(shards: list[str], rows: list[int], batch: int) -> Iterator[tuple[list[str], list[bytes]]]:
+    """Yields ids and encoded images of the wanted rows, batch by batch."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -80,25 +80,25 @@ def pictures(shards: list[str], rows: list[int], batch: int) -> Iterator[tuple[l
                     yield taken["id"].to_pylist(), [image["bytes"] for image in taken["image"].to_pylist()]
 
 
-def answer(order: dict[str, Any]) -> None:
-    """Asks the SavedModel about every picture of the order, and writes what it says."""
+def predict(order: dict[str, Any]) -> None:
+    """Predicts the images of the order with the SavedModel and writes the predictions."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     import tensorflow as tf
 
-    ask = tf.saved_model.load(order["saved_model"]).signatures["serving_default"]
+    signature = tf.saved_model.load(order["saved_model"]).signatures["serving_default"]
     schema = pa.schema({"id": pa.string(), "label": pa.string(), "probabilities": pa.list_(pa.float32())})
-    with pq.ParquetWriter(order["answers"], schema) as file:
-        for ids, content in pictures(order["shards"], order["rows"], order["batch"]):
-            said = ask(image_bytes=tf.constant(content))
-            labels = [label.decode() for label in said["label"].numpy()]
-            columns = {"id": ids, "label": labels, "probabilities": list(said["probabilities"].numpy())}
+    with pq.ParquetWriter(order["predictions"], schema) as file:
+        for ids, content in read_images(order["shards"], order["rows"], order["batch"]):
+            outputs = signature(image_bytes=tf.constant(content))
+            labels = [label.decode() for label in outputs["label"].numpy()]
+            columns = {"id": ids, "label": labels, "probabilities": list(outputs["probabilities"].numpy())}
             file.write_table(pa.table(columns, schema))
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.stdin.readline())
+    order = json.loads(sys.stdin.readline())
     end_with_parent()
-    sys.meta_path.insert(0, Without(given["package"]))
-    sys.path.extend(given["path"])
-    answer(given)
+    sys.meta_path.insert(0, HiddenPackage(order["package"]))
+    sys.path.extend(order["path"])
+    predict(order)
