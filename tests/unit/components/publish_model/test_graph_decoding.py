@@ -123,8 +123,8 @@ def forms_served(request: pytest.FixtureRequest) -> dict[str, tuple]:
     pixels, readable = tf.function(lambda encoded: decode_files(encoded, SIZE, request.param))(
         tf.constant(list(files.values()))
     )
-    answers = zip(files.values(), pixels.numpy(), readable.numpy(), strict=True)
-    return {name: (*each, request.param) for name, each in zip(files, answers, strict=True)}
+    results = zip(files.values(), pixels.numpy(), readable.numpy(), strict=True)
+    return {name: (*each, request.param) for name, each in zip(files, results, strict=True)}
 
 
 @pytest.mark.parametrize("form", FORMS)

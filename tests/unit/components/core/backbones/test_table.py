@@ -106,7 +106,7 @@ def normalise(base: keras.Model, model: keras.Model) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, NDArray[np.float32]]:
     """Models that were fine-tuned for one step from the default point, saved, and what they say of the pixels."""
     folder = tmp_path_factory.mktemp("models")
-    answers = {}
+    predictions = {}
     for name in FAMILIES:
         keras.utils.set_random_seed(0)
         backbone = get_backbone(name)
@@ -123,8 +123,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, NDArray[np.f
         assert moved <= wanted, f"{name}: {sorted(moved - wanted)[:3]} moved"
         assert len(moved) > len(wanted) / 2, f"{name}: only {len(moved)} of {len(wanted)} moved"
         model.save(folder / f"{name}.keras")
-        answers[folder / f"{name}.keras"] = np.asarray(parts.tail(activations, training=False))
-    return answers
+        predictions[folder / f"{name}.keras"] = np.asarray(parts.tail(activations, training=False))
+    return predictions
 
 
 def test_each_family_loads_without_our_code_and_answers_as_front_and_tail_do(
@@ -137,10 +137,10 @@ def test_each_family_loads_without_our_code_and_answers_as_front_and_tail_do(
         "pixels = np.load('pixels.npy')\n"
         "models = [keras.models.load_model(path, safe_mode=True) for path in json.load(open('models.json'))]\n"
         "assert not [name for name in sys.modules if name.startswith('headstart')]\n"
-        "np.save('answers.npy', [np.asarray(model(pixels, training=False)) for model in models])\n"
+        "np.save('predictions.npy', [np.asarray(model(pixels, training=False)) for model in models])\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
-    answers = np.load(tmp_path / "answers.npy")
-    assert np.isfinite(answers).all()
-    for (path, here), there in zip(trained.items(), answers, strict=True):
+    predictions = np.load(tmp_path / "predictions.npy")
+    assert np.isfinite(predictions).all()
+    for (path, here), there in zip(trained.items(), predictions, strict=True):
         assert np.abs(there - here).max() < 1e-5, path.name

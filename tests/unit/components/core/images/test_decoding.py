@@ -242,10 +242,10 @@ def test_plain_jpegs_have_the_pixels_that_pillow_reads_without_it(monkeypatch: p
     expected = [np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")) for content in contents]
     monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("Pillow decodes it"))
     for content, shown in zip(contents, expected, strict=True):
-        seen = decoding.decode_image(content, 512)
-        assert isinstance(seen, decoding.DecodedImage)
-        assert seen.encoded == content
-        assert (seen.pixels == shown).all()
+        decoded = decoding.decode_image(content, 512)
+        assert isinstance(decoded, decoding.DecodedImage)
+        assert decoded.encoded == content
+        assert (decoded.pixels == shown).all()
 
 
 def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,20 +256,20 @@ def test_of_damaged_jpegs_comes_what_pillow_makes_of_them(monkeypatch: pytest.Mo
         for at in draw.integers(2, len(damaged), draw.integers(1, 4)):
             damaged[at] = draw.integers(256)
         contents.append(bytes(damaged))
-    seen = [decoding.decode_image(content, 512) for content in contents]
+    decoded = [decoding.decode_image(content, 512) for content in contents]
 
     def doubts(*args: object, **options: object) -> None:
         raise ValueError("doubtful")
 
     monkeypatch.setattr(simplejpeg, "decode_jpeg", doubts)
-    for content, one in zip(contents, seen, strict=True):
+    for content, one in zip(contents, decoded, strict=True):
         other = decoding.decode_image(content, 512)
         if isinstance(one, RejectedImage) or isinstance(other, RejectedImage):
             assert one == other
         else:
             assert (one.encoded, one.width, one.height) == (other.encoded, other.width, other.height)
             assert (one.pixels == other.pixels).all()
-    assert len({each.reason if isinstance(each, RejectedImage) else "accepted" for each in seen}) > 2
+    assert len({each.reason if isinstance(each, RejectedImage) else "accepted" for each in decoded}) > 2
 
 
 @pytest.mark.parametrize("size", [(500, 375), (90, 400), (31, 17), (224, 224), (9, 150)])
@@ -292,10 +292,10 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
         encoded(big, "WEBP"),
         encoded(big.convert("RGBA"), "PNG"),
     ):
-        seen = decoding.decode_image(content, 512)
-        assert isinstance(seen, decoding.DecodedImage)
-        assert (seen.pixels[..., :3] == pixels(check(content, 512))).all()
-        assert (seen.pixels[..., 3] == 255).all()
+        decoded = decoding.decode_image(content, 512)
+        assert isinstance(decoded, decoding.DecodedImage)
+        assert (decoded.pixels[..., :3] == pixels(check(content, 512))).all()
+        assert (decoded.pixels[..., 3] == 255).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -534,11 +534,11 @@ def test_jpeg_above_the_limit_is_reduced_while_it_is_decoded(monkeypatch: pytest
     content = encoded(big, "JPEG", quality=95)
     monkeypatch.setattr(decoding, "MAX_PIXELS", 200_000)
     for side, size in ((200, (200, 133)), (1200, (375, 250)), (0, (375, 250))):
-        seen = decoding.decode_image(content, side)
-        assert isinstance(seen, decoding.DecodedImage), seen
-        assert (seen.width, seen.height) == (1500, 1000)
-        assert seen.pixels.shape == (*size[::-1], 4)
-        assert np.abs(seen.pixels[..., :3].astype(int) - np.asarray(big.resize(size))).mean() < 4
+        decoded = decoding.decode_image(content, side)
+        assert isinstance(decoded, decoding.DecodedImage), decoded
+        assert (decoded.width, decoded.height) == (1500, 1000)
+        assert decoded.pixels.shape == (*size[::-1], 4)
+        assert np.abs(decoded.pixels[..., :3].astype(int) - np.asarray(big.resize(size))).mean() < 4
     assert isinstance(decoding.decode_image(encoded(big, "PNG"), 200), RejectedImage)
     monkeypatch.setattr(decoding, "MAX_COEFFICIENT_BYTES", 2**20)
     progressive = decoding.decode_image(encoded(big, "JPEG", progressive=True), 200)

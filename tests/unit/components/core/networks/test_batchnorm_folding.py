@@ -27,9 +27,9 @@ def unsettle(model: keras.Model) -> None:
 
 def difference(one: keras.Model, other: keras.Model, inputs: Any) -> float:
     """Largest difference of outputs, as a share of the largest output."""
-    wanted, said = (np.asarray(model(inputs, training=False)) for model in (one, other))
+    wanted, given = (np.asarray(model(inputs, training=False)) for model in (one, other))
     assert np.abs(wanted).max() > 0
-    return float(np.abs(wanted - said).max() / np.abs(wanted).max())
+    return float(np.abs(wanted - given).max() / np.abs(wanted).max())
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_probabilities_have_one_column_per_class() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("temperature", [0.5, 8.0])
-def test_calibrated_network_says_what_the_evaluation_makes_of_its_probabilities(
+def test_calibrated_network_gives_the_calibrated_probabilities_of_the_evaluation(
     classes: int, temperature: float
 ) -> None:
     _, model = classifier("sketchnet", classes)
@@ -162,8 +162,8 @@ def test_calibrated_network_says_what_the_evaluation_makes_of_its_probabilities(
     head.set_weights([300 * each for each in head.get_weights()])
     plain = to_probabilities(remove_resizing(model).predict(PIXELS, verbose=0))
     assert plain.max() > 1 - 1e-7, "surer than float32 can tell"
-    said = add_temperature_scaling(model, temperature).predict(PIXELS, verbose=0)
-    assert np.allclose(said, apply_temperature(plain, temperature), atol=2e-4)
+    probabilities = add_temperature_scaling(model, temperature).predict(PIXELS, verbose=0)
+    assert np.allclose(probabilities, apply_temperature(plain, temperature), atol=2e-4)
 
 
 def test_head_can_be_shaped() -> None:

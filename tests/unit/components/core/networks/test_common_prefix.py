@@ -49,10 +49,10 @@ def test_classifiers_that_begin_otherwise_share_nothing() -> None:
     assert [members for members, _ in depths(*models)] == [[0, 5], [1], [2], [3], [4]]
 
 
-def test_what_is_shared_says_the_same(splits: dict[str, Path]) -> None:
+def test_shared_layers_give_the_same_predictions(splits: dict[str, Path]) -> None:
     models = [classifier(), classifier(seed=1), tuned("block4_conv1")]
     together = predict_proba(models, splits["test"], "test")
-    for model, said in zip(models, together, strict=True):
+    for model, predictions in zip(models, together, strict=True):
         (alone,) = predict_proba([model], splits["test"], "test")
-        assert said == pytest.approx(alone, abs=1e-6)
+        assert predictions == pytest.approx(alone, abs=1e-6)
     assert np.abs(together[0] - together[2]).max() > 1e-3

@@ -15,7 +15,7 @@ def grouped(base: keras.Model) -> list[str]:
     return [layer.name for layer in base.layers if getattr(layer, "groups", 1) > 1]
 
 
-def test_convnext_says_the_same_with_depthwise_layers(tmp_path: Path) -> None:
+def test_convnext_gives_the_same_output_with_depthwise_layers(tmp_path: Path) -> None:
     backbone = get_backbone("convnext_tiny")
     keras.utils.set_random_seed(0)
     theirs = build_backbone(backbone, SIZE)
@@ -31,9 +31,9 @@ def test_convnext_says_the_same_with_depthwise_layers(tmp_path: Path) -> None:
     assert names[0] == names[1]
     assert get_blocks(ours).keys() == get_blocks(theirs).keys()
     pixels = np.random.default_rng(0).normal(size=(2, SIZE, SIZE, 3)).astype(np.float32)
-    wanted, said = theirs(pixels, training=False), ours(pixels, training=False)
+    wanted, output = theirs(pixels, training=False), ours(pixels, training=False)
     assert np.abs(wanted).max() > 1
-    np.testing.assert_allclose(said, wanted, atol=1e-4)
+    np.testing.assert_allclose(output, wanted, atol=1e-4)
 
 
 def test_network_without_such_convolutions_stays_what_it_is() -> None:

@@ -16,7 +16,7 @@ def share(caplog: pytest.LogCaptureFixture, of: str) -> float:
 
 
 @pytest.mark.parametrize(("making", "taking", "least", "most"), [(0.05, 0.0, 0.9, 1.0), (0.0, 0.05, 0.0, 0.1)])
-def test_wait_for_batches_is_told(
+def test_wait_for_batches_is_logged(
     making: float, taking: float, least: float, most: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     def made() -> Iterator[int]:

@@ -38,25 +38,25 @@ def test_the_backbone_computes_in_bfloat16_and_what_is_around_it_in_float32(fron
     inner = front.get_layer("sketchnet")
     wanted = np.asarray(front(pixels, training=False), np.float32)
     with use_precision(front, "bfloat16"):
-        said = np.asarray(front(pixels, training=False), np.float32)
+        output = np.asarray(front(pixels, training=False), np.float32)
         assert {layer.compute_dtype for layer in inner.layers[1:]} == {"bfloat16"}
         assert front.get_layer("preprocess").compute_dtype == front.get_layer("pool").compute_dtype == "float32"
-    assert not np.array_equal(wanted, said)
-    assert np.sqrt(np.square(wanted - said).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
+    assert not np.array_equal(wanted, output)
+    assert np.sqrt(np.square(wanted - output).mean()) < 0.02 * np.sqrt(np.square(wanted).mean())
     assert np.array_equal(front(pixels, training=False), wanted)
     assert {weight.dtype for weight in front.weights} == {"float32"}
 
 
 @pytest.mark.parametrize("cut_at", ["pixels", "inside"])
-def test_what_losses_and_records_are_made_of_keeps_its_digits(cut_at: str) -> None:
+def test_output_that_losses_and_features_are_made_of_stays_in_float32(cut_at: str) -> None:
     """Also where the last layer lies in a network inside the network: end to end, and below a cut in the backbone."""
     base = build_backbone(get_backbone("sketchnet"), 32)
     parts = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4")
     plan = Plan.of(load_recipe(), "head", 0)
     model = cut_at_pixels(parts, plan).tail if cut_at == "pixels" else parts.front
     with use_precision(model, "bfloat16"):
-        said = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
-        assert said.dtype == "float32"
+        output = model(np.zeros((2, *model.input.shape[1:]), np.float32), training=False)
+        assert output.dtype == "float32"
         assert "bfloat16" in {layer.compute_dtype for layer in base.layers[1:]}
 
 
@@ -88,27 +88,27 @@ def test_bfloat16_is_chosen_where_it_is_faster_and_harmless_and_nothing_has_to_b
     assert np.allclose(plain, tried, atol=0.02 * np.abs(plain).max())
 
 
-def trained(asked: str, deterministic: bool = False) -> tuple[keras.Model, Features, float]:
+def trained(setting: str, deterministic: bool = False) -> tuple[keras.Model, Features, float]:
     base = build_backbone(get_backbone("sketchnet"), 32)
     tail = unfreeze(build_classifier(base, "tf", Head("average"), 2, 32), "sketchnet", "block4").tail
     inputs = np.random.default_rng(0).normal(size=(1, 32, *tail.input.shape[1:])).astype(np.float16)
-    record = Features(inputs, np.arange(32) % 2)
-    settings = {"head.precision": asked, "head.epochs": 1, "deterministic": deterministic}
-    (epoch,) = fit(tail, record, record, Plan.of(load_recipe(settings=settings), "head", 0))
-    return tail, record, epoch.validation_loss
+    features = Features(inputs, np.arange(32) % 2)
+    settings = {"head.precision": setting, "head.epochs": 1, "deterministic": deterministic}
+    (epoch,) = fit(tail, features, features, Plan.of(load_recipe(settings=settings), "head", 0))
+    return tail, features, epoch.validation_loss
 
 
 @pytest.mark.parametrize(
-    ("asked", "deterministic", "reduced"),
+    ("setting", "deterministic", "reduced"),
     [("bfloat16", False, True), ("auto", False, True), ("auto", True, False)],
 )
 def test_training_in_bfloat16_leaves_a_network_of_float32(
-    asked: str, deterministic: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
+    setting: str, deterministic: bool, reduced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("_SECONDS_WORTH_A_TRIAL", 0.0), ("_GAIN", 0.0), ("_HARMLESS", 1.0)):
         monkeypatch.setattr(precision, name, value)
-    tail, record, said = trained(asked, deterministic)
-    loss, _ = tail.evaluate(to_tf_dataset(PlainBatches(record, units=1)), verbose=0)
-    assert loss == pytest.approx(said, rel=0.02) and (loss != said) == reduced
+    tail, features, logged = trained(setting, deterministic)
+    loss, _ = tail.evaluate(to_tf_dataset(PlainBatches(features, units=1)), verbose=0)
+    assert loss == pytest.approx(logged, rel=0.02) and (loss != logged) == reduced
     assert {weight.dtype for weight in tail.weights} == {"float32"}
     assert {layer.compute_dtype for layer in tail.layers[1].layers} == {"float32"}

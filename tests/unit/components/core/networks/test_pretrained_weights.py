@@ -144,7 +144,7 @@ def test_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
         build_pretrained_backbone(get_backbone("vgg16"), SIZE, str(tmp_path / "weights.h5"))
 
 
-def test_address_without_weights_says_what_else_to_pass(tmp_path: Path) -> None:
+def test_error_at_an_address_without_weights_names_the_way_out(tmp_path: Path) -> None:
     with serving(tmp_path) as address, pytest.raises(HeadstartError, match=r"404.*pass weights as a file or an http"):
         build_pretrained_backbone(get_backbone("vgg16"), SIZE, f"{address}/none.h5")
 
@@ -183,7 +183,7 @@ def test_what_was_downloaded_is_kept_until_it_changes(
         assert changed != first
         assert not kept
     with serving(file.parent, says="") as address:
-        # A server that tells no version is asked each time.
+        # A server without versions gets a request each time.
         for _ in range(2):
             assert digest(address, "new") == (changed, False)
 
@@ -217,13 +217,13 @@ def test_cache_that_cannot_be_written_is_done_without(
     assert [line for line in logged.messages if "event=cache_not_used" in line]
 
 
-def test_imagenet_without_network_says_what_else_to_pass(tmp_path: Path) -> None:
+def test_error_of_imagenet_without_a_connection_names_the_way_out(tmp_path: Path) -> None:
     code = (
         "from headstart.components.core.backbones.table import get_backbone\n"
         "from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone\n"
         "build_pretrained_backbone(get_backbone('vgg16'), 64, 'imagenet')\n"
     )
-    # No cache to find them in, and a proxy that nobody answers.
+    # No cache, and a proxy that does not respond.
     closed = {"KERAS_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | closed, capture_output=True, text=True)
     assert done.returncode == 1
