@@ -23,24 +23,24 @@ def fine_tune(
     checkpoint_uri: str = "",
     accelerators: str = "0",
 ) -> None:
-    """Trains the head and the backbone's top layers together; never worse than the head on validation loss.
+    """Trains the head and the backbone's top layers together; the validation loss never exceeds the head's.
 
     Args:
-        head: Model artifact of the head stage.
-        train: Dataset artifact to learn from.
-        validation: Dataset artifact that chooses the epoch and how far to go from the head.
+        head: Model artifact of the trained head.
+        train: Dataset artifact to train on.
+        validation: Dataset artifact that chooses the epoch and the share of the fine-tuned weights.
         model: Model artifact: model.keras, model.json, history.csv.
-        tensorboard: TensorBoard's event files: loss, accuracy and learning rate of each step, and of each epoch those
-            of validation too.
-        recipe: Name of a recipe, a file of one, or its YAML; the backbone is the head's.
-        settings: Values of single keys of it, by their dotted names, such as fine_tuning.epochs.
-        seed: Of everything drawn at random.
-        record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
-            runs; empty: nowhere but in a cache of this machine.
-        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
-        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
-            training goes on; empty: none.
-        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
+        tensorboard: TensorBoard event files: loss, accuracy and learning rate of each step; loss and accuracy of each
+            epoch, those of validation too.
+        recipe: Name, file or YAML of a recipe; the backbone is the head's.
+        settings: Values of single keys of the recipe by their dotted names, such as fine_tuning.epochs.
+        seed: Random seed for initialisation, augmentation and the order of images.
+        record_uri: Folder, or gs:// or s3:// address, of a feature cache shared with other runs; empty: only this
+            machine's cache.
+        deterministic: Whether repeated training gives the same weights to the last bit; false: as in the recipe.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
+            empty: none.
+        accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
     """
     from pathlib import Path
 

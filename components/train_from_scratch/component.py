@@ -23,23 +23,23 @@ def train_from_scratch(
     checkpoint_uri: str = "",
     accelerators: str = "0",
 ) -> None:
-    """Trains a small convnet from random weights, to compare transfer learning with.
+    """Trains a small convnet from random weights, as a baseline for transfer learning.
 
     Args:
-        train: Dataset artifact to learn from.
+        train: Dataset artifact to train on.
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
-        tensorboard: TensorBoard's event files: loss, accuracy and learning rate of each step, and of each epoch those
-            of validation too.
-        recipe: Name of a recipe, a file of one, or its YAML.
-        settings: Values of single keys of it, by their dotted names, such as from_scratch.epochs.
-        backbone: The backbone it is compared with, whose image size it takes for 0; empty: the recipe's.
+        tensorboard: TensorBoard event files: loss, accuracy and learning rate of each step; loss and accuracy of each
+            epoch, those of validation too.
+        recipe: Name, file or YAML of a recipe.
+        settings: Values of single keys of the recipe by their dotted names, such as from_scratch.epochs.
+        backbone: Backbone to compare with, whose image size is used for 0; empty: the recipe's.
         image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
-        seed: Of everything drawn at random.
-        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
-        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
-            training goes on; empty: none.
-        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
+        seed: Random seed for initialisation, augmentation and the order of images.
+        deterministic: Whether repeated training gives the same weights to the last bit; false: as in the recipe.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
+            empty: none.
+        accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
     """
     from pathlib import Path
 

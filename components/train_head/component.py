@@ -25,27 +25,27 @@ def train_head(
     checkpoint_uri: str = "",
     accelerators: str = "0",
 ) -> None:
-    """Trains a new head on a frozen, pretrained backbone, whose features are recorded once.
+    """Trains a new head on a frozen, pretrained backbone, whose features are computed once.
 
     Args:
-        train: Dataset artifact to learn from.
+        train: Dataset artifact to train on.
         validation: Dataset artifact that chooses the epoch.
         model: Model artifact: model.keras, model.json, history.csv.
-        tensorboard: TensorBoard's event files: loss, accuracy and learning rate of each step, and of each epoch those
-            of validation too.
-        recipe: Name of a recipe, a file of one, or its YAML.
-        settings: Values of single keys of it, by their dotted names, such as head.epochs.
+        tensorboard: TensorBoard event files: loss, accuracy and learning rate of each step; loss and accuracy of each
+            epoch, those of validation too.
+        recipe: Name, file or YAML of a recipe.
+        settings: Values of single keys of the recipe by their dotted names, such as head.epochs.
         backbone: Name of a backbone; empty: the recipe's.
-        weights: Pretrained weights: those in the image or else the backbone's own where the recipe has none either,
-            'none', a file, or an http(s)://, gs:// or s3:// address.
+        weights: Pretrained weights: 'none', a file, or an http(s)://, gs:// or s3:// address. Empty: the recipe's, or
+            else those in the image, or else the backbone's own.
         image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.
-        seed: Of everything drawn at random.
-        record_uri: Folder, or gs:// or s3:// address, where what the frozen layers say of images is kept for other
-            runs; empty: nowhere but in a cache of this machine.
-        deterministic: Whether weights are the same to the last bit each time; false: as the recipe has it.
-        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
-            training goes on; empty: none.
-        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
+        seed: Random seed for initialisation, augmentation and the order of images.
+        record_uri: Folder, or gs:// or s3:// address, of a feature cache shared with other runs; empty: only this
+            machine's cache.
+        deterministic: Whether repeated training gives the same weights to the last bit; false: as in the recipe.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
+            empty: none.
+        accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
     """
     from pathlib import Path
 

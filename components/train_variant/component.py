@@ -19,19 +19,19 @@ def train_variant(
     checkpoint_uri: str = "",
     accelerators: str = "0",
 ) -> None:
-    """Trains a model by one of the three methods, from its first stage to its last.
+    """Trains a model by one of the three methods, all its phases in one task.
 
     Args:
-        train: Dataset artifact to learn from.
-        validation: Dataset artifact that chooses the epoch and, in fine-tuning, how far to go from the head.
+        train: Dataset artifact to train on.
+        validation: Dataset artifact that chooses the epoch and, in fine-tuning, the share of the fine-tuned weights.
         model: Model artifact: model.keras, model.json, history.csv.
-        tensorboard: TensorBoard's event files of each stage, as `train_head` writes them.
-        variant: What is trained: its name; method, 'from_scratch', 'head' or 'fine_tuned'; and, where they differ
-            from the default, recipe, settings, backbone, weights, image_size, as those of `train_head`.
-        seed: Of everything drawn at random.
-        checkpoint_uri: Folder, or gs:// or s3:// address, where each epoch's state goes, and from which interrupted
-            training goes on; empty: none. The time of epochs that are taken over counts.
-        accelerators: How many GPUs there have to be, as text; the step stops where TensorFlow sees fewer.
+        tensorboard: TensorBoard event files of each phase, as `train_head` writes them.
+        variant: Variant to train: name; method, which is 'from_scratch', 'head' or 'fine_tuned'; and optionally
+            recipe, settings, backbone, weights and image_size, as those of `train_head`.
+        seed: Random seed for initialisation, augmentation and the order of images.
+        checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
+            empty: none. The seconds of resumed epochs count.
+        accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
     """
     from pathlib import Path
 

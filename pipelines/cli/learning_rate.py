@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from headstart.pipelines.progress.display import RunDisplay
 
 HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
-_STAGES = (HEAD, FINE_TUNING, FROM_SCRATCH)
+_PHASES = (HEAD, FINE_TUNING, FROM_SCRATCH)
 
 
 @functools.partial(takes_parameters, names={*DATA, *TRAINING, "record_uri"} - {"checkpoint_uri"})
@@ -45,29 +45,29 @@ def learning_rate(
     *,
     parameters: Parameters,
     stage: Annotated[
-        str, typer.Option(help=f"What would be trained: {', '.join(_STAGES)}. Before fine-tuning a head is trained.")
+        str, typer.Option(help=f"Training phase: {', '.join(_PHASES)}. Before fine-tuning, a head is trained.")
     ] = HEAD,
     steps: Annotated[
         int,
-        typer.Option(help="Steps from the lowest rate to the highest; more give a clearer curve.", min=20),
+        typer.Option(help="Number of steps from the lowest rate to the highest; more give a clearer curve.", min=20),
     ] = 100,
     output: Annotated[
         Path, typer.Option(help="Folder that receives learning_rate.html, the plot, and learning_rate.csv.")
     ] = Path("learning-rate"),
 ) -> None:
-    """Looks for a learning rate: trains for some steps with a rate that grows, and shows what the loss does.
+    """Finds a learning rate: trains for some steps with a growing rate and plots the loss.
 
-    Everything but the rate is as `headstart run` has it with the same options; nothing that is trained is kept, what
-    the frozen layers say of the pictures is, for the run.
+    Everything but the rate is as in `headstart run` with the same options. The trained weights are discarded; the
+    features of the images stay in the cache for the run.
     """
-    if stage not in _STAGES:
-        raise_unknown_name("stage", stage, list(_STAGES))
+    if stage not in _PHASES:
+        raise_unknown_name("stage", stage, list(_PHASES))
     parameters = parameters.on_this_machine()
     output = expand_home(output).absolute()
     check_outside(output, parameters.data)
     with written(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
-    # TensorFlow's own chatter; a user's setting goes before.
+    # Silences TensorFlow's own log lines, unless the user has set it otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     with (
@@ -75,7 +75,7 @@ def learning_rate(
         interruptible(),
         temporary_folder() as folder,
     ):
-        test, settings = _find(parameters, stage, steps, folder, console)
+        test, settings = _run_range_test(parameters, stage, steps, folder, console)
 
     from headstart.components.core.reports.learning_rate import PAGE, write_range_test
 
@@ -83,58 +83,55 @@ def learning_rate(
         write_range_test(output, test, settings)
     console.print(test.in_words(), highlight=False, soft_wrap=True)
     console.print(f"plot    {output / PAGE}", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"to take it    --set {settings.recipe_option(test)}", markup=False, highlight=False, soft_wrap=True
-    )
+    console.print(f"to use it    --set {settings.recipe_option(test)}", markup=False, highlight=False, soft_wrap=True)
 
 
 @explain_full_disk()
-def _find(
-    parameters: Parameters, stage: str, steps: int, folder: Path, console: Console
+def _run_range_test(
+    parameters: Parameters, phase: str, steps: int, folder: Path, console: Console
 ) -> tuple["RangeTest", "RangeTestSettings"]:
     from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
     from headstart.pipelines.progress.display import RunDisplay
 
     recipe = parameters.training().resolve()
-    with RunDisplay(console, stages=4 if stage == FINE_TUNING else 3) as display, _told(display):
-        train, validation = _data(parameters, folder, display)
+    with RunDisplay(console, stages=4 if phase == FINE_TUNING else 3) as display, _show_progress(display):
+        train, validation = _make_splits(parameters, folder, display)
         inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
         import_tensorflow()
-        if stage == FINE_TUNING:
-            with _shown(display, "train-head"):
+        if phase == FINE_TUNING:
+            with _show_task(display, "train-head"):
                 train_head(inputs, folder / HEAD)
-        with _shown(display, "learning-rate"), _prepare_job(stage, folder / HEAD, inputs) as job:
+        with _show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
             from headstart.components.core.training.range_test import run_range_test
 
-            made = run_range_test(job.tail, job.train_features, job.plan, steps)
-    return analyse_range_test(made), RangeTestSettings(
-        stage, job.train_info.images, job.plan.training.batch_size, inputs.seed
+            history = run_range_test(job.tail, job.train_features, job.plan, steps)
+    return analyse_range_test(history), RangeTestSettings(
+        phase, job.train_info.images, job.plan.training.batch_size, inputs.seed
     )
 
 
-def _data(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
-    """The training and the validation set, as a run has them."""
+def _make_splits(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
+    """Downloads and splits the data as in a run, and returns the training and the validation set."""
     from headstart.components.download_dataset.step import Settings, download_dataset
     from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
-    asked = parameters
-    with _shown(display, "download-dataset"):
+    with _show_task(display, "download-dataset"):
         settings = Settings(
-            asked.labels,
-            asked.max_side,
-            asked.max_bad_fraction,
-            asked.sha256,
-            asked.corrections,
-            asked.class_level,
-            asked.image_column,
-            asked.label_column,
+            parameters.labels,
+            parameters.max_side,
+            parameters.max_bad_fraction,
+            parameters.sha256,
+            parameters.corrections,
+            parameters.class_level,
+            parameters.image_column,
+            parameters.label_column,
         )
-        download_dataset(asked.data, dataset, folder / "hygiene.html", settings)
-    with _shown(display, "split-dataset"):
-        sizes = SplitSizes(asked.counts, asked.fractions, asked.class_counts)
-        split_settings = SplitSettings(sizes, asked.order, asked.seed, tiny_classes=asked.tiny_classes)
+        download_dataset(parameters.data, dataset, folder / "hygiene.html", settings)
+    with _show_task(display, "split-dataset"):
+        sizes = SplitSizes(parameters.counts, parameters.fractions, parameters.class_counts)
+        split_settings = SplitSettings(sizes, parameters.order, parameters.seed, tiny_classes=parameters.tiny_classes)
         split_dataset(dataset, train, validation, test, split_settings)
     return train, validation
 
@@ -157,19 +154,19 @@ def _prepare_job(phase: str, head: Path, inputs: TrainingInputs) -> Iterator["Tr
 
 
 @contextlib.contextmanager
-def _shown(display: "RunDisplay", stage: str) -> Iterator[None]:
-    """Shows that a stage begins, and how it ends."""
-    display.show(StageStarted(stage))
+def _show_task(display: "RunDisplay", task: str) -> Iterator[None]:
+    """Shows the start of a task, and whether it succeeds."""
+    display.show(StageStarted(task))
     try:
         yield
     except BaseException:
-        display.show(StageEnded(stage, False))
+        display.show(StageEnded(task, False))
         raise
-    display.show(StageEnded(stage, True))
+    display.show(StageEnded(task, True))
 
 
 @contextlib.contextmanager
-def _told(display: "RunDisplay") -> Iterator[None]:
+def _show_progress(display: "RunDisplay") -> Iterator[None]:
     """Shows the progress that the steps log."""
 
     class Show(logging.Handler):
