@@ -29,7 +29,7 @@ from headstart.components.core.networks.dataset_predictions import predict_proba
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
-from headstart.components.core.storage.cache import empty_cache
+from headstart.components.core.storage.cache import temporary_cache
 from headstart.components.core.util.logs import start_logging
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
@@ -63,7 +63,7 @@ def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float
     clock, logger = Clock(), logging.getLogger("headstart")
     logger.addHandler(clock)
     started = time.process_time()
-    with empty_cache("records"):
+    with temporary_cache("records"):
         step(*given)
     seconds = time.process_time() - started
     logger.removeHandler(clock)

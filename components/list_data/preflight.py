@@ -13,7 +13,7 @@ from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.registry.champion import find_usable_champion
 from headstart.components.core.registry.version_files import check_installed
 from headstart.components.core.storage.stores import is_remote, open_store, open_tree, without_secrets
-from headstart.components.core.storage.stores.transfer import patiently
+from headstart.components.core.storage.stores.transfer import call_with_retries
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.paths import expand_home
@@ -134,7 +134,7 @@ def _read_beginning(weights: str) -> bytes:
         return bytes(start)
 
     try:
-        return patiently(without_secrets(weights), download_beginning)
+        return call_with_retries(without_secrets(weights), download_beginning)
     except HeadstartError as error:
         raise HeadstartError(f"cannot download weights: {error}") from None
 

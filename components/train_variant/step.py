@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.recipes.variants import Method
-from headstart.components.core.storage.cache import empty_cache
+from headstart.components.core.storage.cache import temporary_cache
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
@@ -36,7 +36,7 @@ def train_variant(inputs: TrainingInputs, model: Path, name: str, method: Method
     start_logging()
     event("variant", variant=name, method=method)
     try:
-        with empty_cache("records"):
+        with temporary_cache("records"):
             return _train(dataclasses.replace(inputs, record_uri=""), model, method)
     except HeadstartError as error:
         raise HeadstartError(f"variant {name!r}: {error}") from None

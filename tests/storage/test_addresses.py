@@ -54,14 +54,14 @@ def test_secrets_are_cut_and_object_names_are_not() -> None:
     [
         (
             "gs:/bucket/models",
-            "address 'gs:/bucket/models' is a path as it stands; did you mean 'gs://bucket/models'?",
+            "address 'gs:/bucket/models' would be read as a path; did you mean 'gs://bucket/models'?",
         ),
-        ("S3:bucket", "address 'S3:bucket' is a path as it stands; did you mean 's3://bucket'?"),
+        ("S3:bucket", "address 'S3:bucket' would be read as a path; did you mean 's3://bucket'?"),
         (
             "https:/me:secret@host/x?key=secret",
-            "address 'https:/host/x' is a path as it stands; did you mean 'https:",
+            "address 'https:/host/x' would be read as a path; did you mean 'https:",
         ),
-        ("http://[::1/x.zip?key=secret", "address 'http://…' is no address; check its host"),
+        ("http://[::1/x.zip?key=secret", "address 'http://…' is not a valid address; check its host"),
     ],
 )
 def test_what_is_meant_for_an_address_is_not_taken_for_a_path(text: str, message: str) -> None:

@@ -185,5 +185,5 @@ def test_a_length_that_is_none_is_refused(length: str) -> None:
     with answering(lambda to: to.sendall(answer)) as address:
         uri = f"{address}/x.jpg"
         for read in (lambda: open_store(uri).read(uri), lambda: list(open_store(uri).list(uri))):
-            with pytest.raises(HeadstartError, match="which is no size"):
+            with pytest.raises(HeadstartError, match="which is not a size"):
                 read()

@@ -257,7 +257,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, models: l
     shutil.copytree(path.parent, uri / name)
     (uri / name / "version.json").write_text(json.dumps(manifest))
     registry.publish_folder(models[1], str(uri))
-    with pytest.raises(HeadstartError, match="is no name of a file"):
+    with pytest.raises(HeadstartError, match="is not a file name relative to a folder"):
         registry.roll_back(str(uri), name)
 
 

@@ -18,7 +18,7 @@ from headstart.components.core.storage.atomic import complete_folder
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.manifests import WAY_OUT_OF_CACHE, Count, Finite, Names, read_manifest
 from headstart.components.core.storage.stores import without_secrets
-from headstart.components.core.storage.stores.folder import local_folder
+from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.core.util.errors import HeadstartError
 
 MODEL = "model.keras"
@@ -178,7 +178,7 @@ def check_in_use(address: str, classes: list[str]) -> None:
     Raises:
         HeadstartError: It does, or it cannot be read.
     """
-    with local_folder(address, [MANIFEST]) as folder:
+    with download_folder(address, [MANIFEST]) as folder:
         found = read_model_manifest(folder).classes
     if sorted(found) != sorted(classes):
         raise HeadstartError(

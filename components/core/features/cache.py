@@ -30,9 +30,9 @@ from headstart.components.core.storage.atomic import move_into_place, temporary_
 from headstart.components.core.storage.cache import (
     CACHE,
     cache_folder,
-    discard,
-    make_room,
-    touch,
+    discard_entry,
+    evict_unused,
+    mark_used,
 )
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.manifests import read_manifest
@@ -276,9 +276,9 @@ def _load_entry(entry: Path, images: ImageSet) -> Features | None:
         features = _verify_and_load(entry, images)
     except (HeadstartError, KeyError, OSError, ValueError) as error:
         event("record_discarded", split=images.name, reason=error)
-        discard(entry)
+        discard_entry(entry)
         return None
-    touch(entry)
+    mark_used(entry)
     return features
 
 
@@ -317,7 +317,7 @@ def _download_or_compute(
     if not downloaded:
         for entry in entries:
             _upload(entry, tree)
-    make_room(folder, _CACHE_BYTES, entries[-1])
+    evict_unused(folder, _CACHE_BYTES, entries[-1])
     return features
 
 

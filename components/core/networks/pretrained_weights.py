@@ -19,7 +19,7 @@ from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
 from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in
-from headstart.components.core.storage.cache import cache_folder, discard, make_room, touch
+from headstart.components.core.storage.cache import cache_folder, discard_entry, evict_unused, mark_used
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -152,15 +152,15 @@ def _download_or_find_cached(weights: str, sha256: str) -> Iterator[Path]:
         pattern = f"*-{sha256}" if sha256 else f"{key}-*"
         for kept in folder.glob(pattern) if sha256 or version else ():
             if sha256_of_file(kept) == kept.name.rpartition("-")[2]:
-                touch(kept)
+                mark_used(kept)
                 event("weights_from_cache", file=kept)
                 yield kept
                 return
-            discard(kept)
+            discard_entry(kept)
         place = stack.enter_context(temporary_folder_in(folder))
         file = _download(weights, place / "weights", sha256)
         kept = move_into_place(file, folder / f"{key}-{sha256_of_file(file)}")
-        make_room(folder, _CACHE_BYTES, kept)
+        evict_unused(folder, _CACHE_BYTES, kept)
         yield kept
 
 

@@ -11,7 +11,7 @@ from headstart.components.core.registry import registry
 from headstart.components.core.registry.verification import verify_copies
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
 from headstart.components.core.storage.stores import is_remote, without_secrets
-from headstart.components.core.storage.stores.folder import local_folder
+from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
 
@@ -77,7 +77,7 @@ def published_files(address: str, files: list[str]) -> Iterator[Path]:
         HeadstartError: If one of them cannot be read, or is another one than was published.
     """
     place = address.rstrip("/") if is_remote(address) else str(expand_home(address).absolute())
-    with local_folder(place, files) as folder:
+    with download_folder(place, files) as folder:
         version, _, part = place.rpartition("/")
         if part in (MODEL_FOLDER, EVALUATION):
             verify_copies(version, {f"{part}/{name}": folder / name for name in files})

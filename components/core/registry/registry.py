@@ -34,7 +34,7 @@ from headstart.components.core.registry.versions import (
 from headstart.components.core.storage.atomic import json_bytes
 from headstart.components.core.storage.manifests import parse_manifest
 from headstart.components.core.storage.stores import Conflict, NotFound, Tree, open_tree
-from headstart.components.core.storage.stores.tree import checked
+from headstart.components.core.storage.stores.tree import check_name
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
@@ -272,7 +272,7 @@ def _check_classes(tree: Tree, state: _ChampionFile | None, classes: list[str]) 
 
 def _read_version(tree: Tree, name: str) -> Version:
     try:
-        content, _ = tree.read(checked(f"{name}/{VERSION}"))
+        content, _ = tree.read(check_name(f"{name}/{VERSION}"))
         version = parse_version(content)
     except NotFound:
         raise damaged_version(tree, name, f"{VERSION} is missing") from None

@@ -12,7 +12,7 @@ from headstart.components.core.registry.versions import (
 )
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import NotFound, Tree, is_remote, open_store, without_secrets
-from headstart.components.core.storage.stores.tree import checked
+from headstart.components.core.storage.stores.tree import check_name
 from headstart.components.core.util.errors import HeadstartError
 
 _ANY_VERSION_FORMAT = b"headstart-version/"
@@ -57,7 +57,7 @@ def verify_version(tree: Tree, version: Version) -> None:
         HeadstartError: If a file cannot be read.
     """
     for name, file in version.files.items():
-        sha256 = _download_sha256(tree, f"{version.version}/{checked(name)}")
+        sha256 = _download_sha256(tree, f"{version.version}/{check_name(name)}")
         if sha256 != file.sha256:
             state = "is not the file that was published" if sha256 else "is missing"
             raise damaged_version(tree, version.version, f"{name} {state}")

@@ -1,4 +1,4 @@
-"""What is kept from run to run on this machine: weights and records, each complete or absent."""
+"""Cache on this machine of what runs can reuse, pretrained weights and features; each entry is complete or absent."""
 
 import contextlib
 import os
@@ -11,17 +11,17 @@ from headstart.components.core.util.logs import event
 from headstart.components.core.util.paths import expand_home
 
 CACHE = "HEADSTART_CACHE"
-"""The environment variable that names the folder; empty: `headstart` in the user's cache folder."""
+"""Environment variable with the folder of the cache; empty: `headstart` in the user's cache folder."""
 
 _instead: dict[str, Path] = {}
 
 
 @contextlib.contextmanager
-def empty_cache(kind: str) -> Iterator[None]:
-    """Gives the block a cache of its own, which vanishes at its end: its work costs what it does at first.
+def temporary_cache(kind: str) -> Iterator[None]:
+    """Uses an empty cache in a `with` block and deletes it at the end, so that nothing is reused.
 
     Args:
-        kind: Name of a folder: ``weights``, ``records``.
+        kind: Folder of the cache: ``weights`` or ``records``.
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         _instead[kind] = Path(folder)
@@ -32,10 +32,10 @@ def empty_cache(kind: str) -> Iterator[None]:
 
 
 def cache_folder(kind: str) -> Path | None:
-    """The folder of one kind of things, made if need be; None, and a line in the log, where nothing can be written.
+    """Folder of one kind of entries, made if it is missing; None, and a line in the log, if it cannot be written.
 
     Args:
-        kind: Name of a folder: ``weights``, ``records``.
+        kind: Folder of the cache: ``weights`` or ``records``.
     """
     if kind in _instead:
         return _instead[kind]
@@ -52,25 +52,25 @@ def cache_folder(kind: str) -> Path | None:
     return folder
 
 
-def discard(entry: Path) -> None:
-    """Removes an entry, unless another process has done so."""
+def discard_entry(entry: Path) -> None:
+    """Deletes an entry, unless another process has done so."""
     with contextlib.suppress(OSError):
         remove_at_once(entry)
 
 
-def touch(entry: Path) -> None:
-    """Marks an entry as used, where that is allowed."""
+def mark_used(entry: Path) -> None:
+    """Marks an entry as used now, if that is permitted."""
     with contextlib.suppress(OSError):
         os.utime(entry)
 
 
-def make_room(folder: Path, limit: int, spared: Path) -> None:
-    """Discards the entries that were not used for longest until those left take no more than `limit` bytes.
+def evict_unused(folder: Path, limit: int, spared: Path) -> None:
+    """Deletes the least recently used entries until the others take no more than `limit` bytes.
 
     Args:
-        folder: Of the cache.
-        limit: In bytes.
-        spared: An entry that stays in any case.
+        folder: Folder of the cache.
+        limit: Total size in bytes.
+        spared: Entry that stays in any case.
     """
     found = []
     for entry in folder.iterdir():
@@ -82,7 +82,7 @@ def make_room(folder: Path, limit: int, spared: Path) -> None:
         if total <= limit:
             return
         if entry != spared:
-            discard(entry)
+            discard_entry(entry)
             total -= size
             event("cache_discarded", entry=entry, bytes=size)
 

@@ -1,4 +1,4 @@
-"""Checksums of files, and what to say of a full disk."""
+"""Checksums of files, and the error about a full disk."""
 
 import contextlib
 import errno
@@ -12,13 +12,13 @@ from headstart.components.core.util.errors import HeadstartError
 
 @contextlib.contextmanager
 def explain_full_disk(place: object = "the outputs") -> Iterator[None]:
-    """Tells in one line that there was no room for a file; for a `with` block, or in front of a function.
+    """Turns the error of a full disk into one line, in a `with` block or as a decorator.
 
     Args:
-        place: What is written, for the message.
+        place: Name of the files that are written, for the message.
 
     Raises:
-        HeadstartError: There was none, there or in the temporary folder.
+        HeadstartError: If the disk of the files or of the temporary folder is full.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Object stores and the web: reading `http(s)://`, `gs://` and `s3://` addresses, and folders that can be written.
+"""Reading `http(s)://`, `gs://` and `s3://` addresses, and reading and writing folders on disk and in object stores.
 
 `open_store` reads objects by their addresses; `open_tree` reads and writes the files of one folder or prefix.
 """
@@ -44,13 +44,13 @@ __all__ = [
 
 
 def open_store(uri: str) -> Store:
-    """A reader for addresses of the same scheme as `uri`; up to 32 threads can share it.
+    """Opens a reader for addresses with the scheme of `uri`; up to 32 threads can share it.
 
     Raises:
-        HeadstartError: The scheme is not known, its client is not installed, or the environment's credentials
+        HeadstartError: If the scheme is unknown, its client is not installed, or the credentials of the environment
             cannot be used.
     """
-    # The clients take up to a second to import, so each waits until it is needed.
+    # A client takes up to a second to import.
     match scheme_of(uri):
         case "http" | "https":
             from headstart.components.core.storage.stores.http import HttpStore
@@ -69,11 +69,11 @@ def open_store(uri: str) -> Store:
 
 
 def open_tree(uri: str) -> Tree:
-    """A folder to read and write: a path, or a `gs://` or `s3://` address of a prefix.
+    """Opens a folder for reading and writing: a path, or a `gs://` or `s3://` address of a prefix.
 
     Raises:
-        HeadstartError: It is an address of another kind or a mistyped one, its client is not installed, or the
-            environment's credentials cannot be used.
+        HeadstartError: If the address is mistyped or has another scheme, its client is not installed, or the
+            credentials of the environment cannot be used.
     """
     check_address(uri)
     match scheme_of(uri):

@@ -1,7 +1,7 @@
 """Addresses of stored objects.
 
-`gs://` and `s3://` carry object names as they are, like the stores' own command lines: `#`, `?`, `%` and spaces
-stand for themselves.
+`gs://` and `s3://` addresses hold object names as they are, as in the stores' own command lines: `#`, `?`, `%` and
+spaces stand for themselves.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from headstart.components.core.util.errors import HeadstartError
 _WEB = ("http", "https")
 SCHEMES = (*_WEB, "gs", "s3")
 WRITABLE_SCHEMES = ("", "gs", "s3")
-"""Of addresses that `open_tree` knows; of a path it is empty."""
+"""Schemes that `open_tree` knows; empty: a path."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _MISTYPED = re.compile(rf"({'|'.join(SCHEMES)}):/?(?=[^/])", re.IGNORECASE)
@@ -22,22 +22,22 @@ _CREDENTIAL = re.compile(
     r"|^key$|(?:api|access)[-_.]?key(?:[-_.]?id)?$|(?:access|auth|security)token$",
     re.IGNORECASE,
 )
-"""The name of a query's parameter that holds one, alone or at the end: `sig`, `X-Amz-Signature`, `api_key`.
+"""Name of a query parameter that holds a credential: `sig`, `X-Amz-Signature`, `api_key`.
 
-Only for what is refused: whatever is shown is without the value of any parameter, see `without_secrets`.
+Only addresses that are refused are told by it: what is shown has no parameter's value at all, see `without_secrets`.
 """
 
 _SIGNS = re.compile(
     r"x-(?:amz|goog)-.*|expires?|policy|key-pair-id|awsaccesskeyid|googleaccessid|se|st|sp|sv|sr|spr|sk[a-z]{1,3}",
     re.IGNORECASE,
 )
-"""The name of a parameter that goes with a signature, and is another one when the address is signed again."""
+"""Name of a query parameter whose value changes when the address is signed again."""
 
 _DIGEST_LETTERS = 8
 
 
 def scheme_of(text: str) -> str:
-    """What stands before `://`, in lower case; empty for a local path."""
+    """The scheme before `://`, in lower case; empty for a local path."""
     found = _SCHEME.match(text)
     return found[1].lower() if found else ""
 
@@ -53,36 +53,36 @@ def is_web(text: str) -> bool:
 
 
 def is_local(text: str) -> bool:
-    """Whether `text` is a path of this machine, also as `file://`."""
+    """Whether `text` is a path on this machine, which may be written as `file://`."""
     return scheme_of(text) in ("", "file")
 
 
 def check_address(text: str, what: str = "address") -> None:
-    """Refuses what is meant for an address and is none; any other path or address passes.
+    """Refuses a mistyped address; valid addresses and paths pass.
 
     Args:
-        text: A path or an address.
-        what: Names it in the message.
+        text: Path or address.
+        what: Name of it in the message.
 
     Raises:
-        HeadstartError: A slash is missing after the scheme, or the host cannot be told from the rest.
+        HeadstartError: If a slash is missing after the scheme, or the host cannot be parsed.
     """
     if mistyped := _MISTYPED.match(text):
         meant = without_secrets(f"{mistyped[1]}://{text[mistyped.end() :]}")
         typed = mistyped[0] + meant.partition("://")[2]
         raise HeadstartError(
-            f"{what} {typed!r} is a path as it stands; did you mean {meant!r}? If not, put ./ in front of it"
+            f"{what} {typed!r} would be read as a path; did you mean {meant!r}? If not, put ./ in front of it"
         )
     try:
         urlsplit(text if is_remote(text) else "")
     except ValueError:
-        raise HeadstartError(f"{what} {without_secrets(text)!r} is no address; check its host") from None
+        raise HeadstartError(f"{what} {without_secrets(text)!r} is not a valid address; check its host") from None
 
 
 def has_credentials(url: str) -> bool:
-    """Whether whoever sees an address can use the rights of another.
+    """Whether an address carries credentials.
 
-    It has a user or a password, or, on the web, a parameter whose name speaks of a signature, a token or the like.
+    These are a user or a password, and on the web a query parameter named like a signature or a token.
     """
     parts = urlsplit(url)
     named = parse_qsl(parts.query, keep_blank_values=True) if is_web(url) else []
@@ -92,8 +92,8 @@ def has_credentials(url: str) -> bool:
 def without_secrets(url: str) -> str:
     """The address as it may be shown: without user, password, query and fragment, where signed URLs carry secrets.
 
-    In object names `?` and `#` are plain characters, so of `gs://` and `s3://` only user and password are cut. A path
-    stays as it is.
+    In object names `?` and `#` are plain characters, so `gs://` and `s3://` addresses lose only user and password. A
+    path stays unchanged.
     """
     if not scheme_of(url):
         return url
@@ -108,11 +108,11 @@ def without_secrets(url: str) -> str:
 
 
 def distinct_without_secrets(url: str) -> str:
-    """The address as `without_secrets` has it, and another one for each picture where a query says which it is.
+    """The address as `without_secrets` shows it, but different for each image that the query tells apart.
 
-    Of each parameter its name stays, and of their values together a short digest, in the place of a fragment:
-    `https://host/image?id=…#5f2b9c01`. What signs an address is left out of both, so that the same picture is called
-    the same when it is signed again.
+    The names of the parameters stay, and a short digest of their values takes the place of the fragment:
+    `https://host/image?id=…#5f2b9c01`. Parameters of a signature are left out, so that an image keeps its name when
+    its address is signed again.
     """
     plain = without_secrets(url)
     try:
@@ -127,10 +127,10 @@ def distinct_without_secrets(url: str) -> str:
 
 
 def split_address(uri: str) -> tuple[str, str]:
-    """Bucket and object name of a `gs://` or `s3://` address; the name is empty for a whole bucket.
+    """Splits a `gs://` or `s3://` address into bucket and object name; the name is empty for a whole bucket.
 
     Raises:
-        HeadstartError: It names no bucket.
+        HeadstartError: If it names no bucket.
     """
     bucket, _, name = uri.partition("://")[2].partition("/")
     if not bucket or "@" in bucket:

@@ -1,4 +1,4 @@
-"""A folder on disk that several writers share."""
+"""Folders on disk that several writers share."""
 
 import contextlib
 import fcntl
@@ -13,20 +13,20 @@ from typing import BinaryIO
 
 from headstart.components.core.storage.atomic import PARTIAL, open_atomic, remove_abandoned
 from headstart.components.core.storage.files import sha256_of_file
-from headstart.components.core.storage.stores.objects import Content, NotFound, not_written, overtaken
-from headstart.components.core.storage.stores.tree import Tree, checked
+from headstart.components.core.storage.stores.objects import Content, NotFound, conflict_error, write_error
+from headstart.components.core.storage.stores.tree import Tree, check_name
 from headstart.components.core.util.errors import HeadstartError
 
 _LOCK = ".lock"
 
 
 class DiskTree(Tree):
-    """A folder on a disk of this machine, or on a network's, which then has to know POSIX locks.
+    """A folder on a disk of this machine, or on a network disk that supports POSIX locks.
 
-    A file's version is the SHA-256 of its bytes.
+    The version of a file is the SHA-256 of its bytes.
 
     Args:
-        folder: Made when the first file is written.
+        folder: Folder, which is made when the first file is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,8 +34,8 @@ class DiskTree(Tree):
         self.address = str(folder)
 
     def names(self, folder: str = "") -> list[str]:
-        """Lists regular files, those aside that are being written."""
-        start = self._folder / checked(folder) if folder else self._folder
+        """Lists regular files, except those that are being written."""
+        start = self._folder / check_name(folder) if folder else self._folder
         if not start.is_dir():
             return []
         with _reading(start):
@@ -44,14 +44,14 @@ class DiskTree(Tree):
 
     def read(self, name: str) -> tuple[bytes, str]:
         """Reads a file."""
-        path = self._folder / checked(name)
+        path = self._folder / check_name(name)
         with _reading(path):
             content = path.read_bytes()
         return content, hashlib.sha256(content).hexdigest()
 
     def download(self, name: str, target: Path) -> Path:
         """Copies a file."""
-        path = self._folder / checked(name)
+        path = self._folder / check_name(name)
         with _reading(path):
             file = path.open("rb")
         with file, _writing(target), open_atomic(target) as copy:
@@ -60,25 +60,25 @@ class DiskTree(Tree):
 
     def write(self, name: str, content: Content) -> None:
         """Writes a file atomically."""
-        target = self._folder / checked(name)
+        target = self._folder / check_name(name)
         with _opened(content) as file, _writing(target), _open_below(target) as copy:
             shutil.copyfileobj(file, copy)
 
     def replace(self, name: str, content: Content, version: str) -> str:
-        """Compares and renames while no other process does."""
-        target = self._folder / checked(name)
-        # The lock is left last, after the rename.
+        """Compares the version and renames the new file under a lock."""
+        target = self._folder / check_name(name)
+        # The lock is released last, after the rename.
         with _opened(content) as file, _writing(target), contextlib.ExitStack() as stack, _open_below(target) as copy:
             shutil.copyfileobj(file, copy)
             copy.flush()
             written = sha256_of_file(Path(copy.name))
             stack.enter_context(_locked(self._folder / _LOCK))
             if (sha256_of_file(target) if target.is_file() else "") != version:
-                raise overtaken(target)
+                raise conflict_error(target)
         return written
 
     def check_writable(self) -> None:
-        """Opens a file without a name in the folder, or in the nearest one above it that exists."""
+        """Opens a file without a name in the folder, or in the nearest parent that exists."""
         nearest = next(each for each in (self._folder, *self._folder.parents) if os.path.lexists(each))
         with _writing(self._folder), tempfile.TemporaryFile(dir=nearest):
             pass
@@ -94,7 +94,7 @@ def _opened(content: Content) -> io.BufferedIOBase:
 
 @contextlib.contextmanager
 def _open_below(target: Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing atomically, in a folder that is made if need be."""
+    """Opens a file for writing atomically; a missing folder is made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(target.parent)
     with open_atomic(target) as file:
@@ -107,7 +107,7 @@ def _locked(path: Path) -> Iterator[None]:
         file = _lock_file(path)
     try:
         with _writing(path):
-            # The kernel takes the lock from a process that is killed.
+            # The kernel releases the lock of a process that is killed.
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
     finally:
@@ -115,7 +115,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _lock_file(path: Path) -> int:
-    """Opens it for writing, as a network's disk asks, or for reading, where another user has made it."""
+    """Opens the file for writing, as network disks require, or for reading if another user has made it."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
@@ -137,4 +137,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise not_written(path, error) from None
+        raise write_error(path, error) from None

@@ -1,4 +1,4 @@
-"""A folder of known files, on disk or in a store."""
+"""Folders of known files, downloaded from a store."""
 
 import contextlib
 import tempfile
@@ -10,15 +10,18 @@ from headstart.components.core.util.paths import expand_home
 
 
 @contextlib.contextmanager
-def local_folder(address: str, files: list[str]) -> Iterator[Path]:
-    """The folder itself, or a copy of its files that is there until the `with` block ends.
+def download_folder(address: str, files: list[str]) -> Iterator[Path]:
+    """Downloads files of a folder, unless it is on this machine; the copy is deleted when the `with` block ends.
 
     Args:
-        address: A path, or an `http(s)://`, `gs://` or `s3://` address.
-        files: Names of the files to copy.
+        address: Path, or `http(s)://`, `gs://` or `s3://` address, of the folder.
+        files: Names of the files to download.
+
+    Yields:
+        The folder itself, or the folder of the copies.
 
     Raises:
-        HeadstartError: One of them cannot be read.
+        HeadstartError: If a file cannot be read.
     """
     if not is_remote(address):
         yield expand_home(address)

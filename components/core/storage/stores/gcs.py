@@ -1,7 +1,7 @@
 """Objects in Google Cloud Storage.
 
-`google-cloud-storage` lists and writes. Reading is ours: what that client resumes it does not verify, and it ignores
-`Retry-After`.
+`google-cloud-storage` lists and writes. Reading is implemented here: that client does not verify what it resumes, and
+ignores `Retry-After`.
 """
 
 import base64
@@ -27,9 +27,15 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.storage.stores.addresses import split_address
-from headstart.components.core.storage.stores.http import interruption, part_of, pooled, retry_after, send
+from headstart.components.core.storage.stores.http import (
+    make_part,
+    pool_connections,
+    retry_after,
+    send,
+    translate_error,
+)
 from headstart.components.core.storage.stores.objects import NotFound, StoredObject, WritableStore
-from headstart.components.core.storage.stores.transfer import Changed, Interrupted, Part
+from headstart.components.core.storage.stores.transfer import Changed, Part, TransferInterrupted
 from headstart.components.core.util.errors import HeadstartError
 
 T = TypeVar("T")
@@ -39,13 +45,13 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage."
 
 
 class GcsStore(WritableStore):
-    """`gs://` addresses, with the application default credentials, or anonymously where there are none.
+    """`gs://` addresses, with the application default credentials, or anonymously if there are none.
 
     Args:
-        writes: Whether the credentials are asked for the right to write.
+        writes: Whether to request the scope for writing.
 
     Raises:
-        HeadstartError: The credentials that the environment names cannot be used.
+        HeadstartError: If the credentials of the environment cannot be used.
     """
 
     # Generations are times in microseconds.
@@ -54,18 +60,18 @@ class GcsStore(WritableStore):
     def __init__(self, writes: bool = False) -> None:
         credentials = _credentials(f"{_SCOPE}{'read_write' if writes else 'read_only'}")
         self._anonymous = isinstance(credentials, AnonymousCredentials)
-        # A session tries to renew credentials that are refused; anonymous ones cannot be, and it would fail at that.
+        # A session renews refused credentials, which fails for anonymous ones.
         renewed = () if self._anonymous else DEFAULT_REFRESH_STATUS_CODES
-        self._session = pooled(AuthorizedSession(credentials, refresh_status_codes=renewed))
+        self._session = pool_connections(AuthorizedSession(credentials, refresh_status_codes=renewed))
         self._client = storage.Client(project="<none>", credentials=credentials, _http=self._session)
 
     def list(self, uri: str) -> Iterator[StoredObject]:
-        """Lists by generation."""
+        """Lists objects; their versions are generations."""
         bucket_name, name = split_address(uri)
         bucket = self._client.bucket(bucket_name)
         timeout = (transfer.CONNECT_SECONDS, transfer.READ_SECONDS)
         if name and not name.endswith("/"):
-            blob = self._patiently(uri, lambda: bucket.get_blob(name, retry=None, timeout=timeout))
+            blob = self._call_with_retries(uri, lambda: bucket.get_blob(name, retry=None, timeout=timeout))
             if blob is not None:
                 yield StoredObject(uri, name.rpartition("/")[2], blob.size, str(blob.generation))
                 return
@@ -84,7 +90,7 @@ class GcsStore(WritableStore):
 
         token = None
         while True:
-            blobs, token = self._patiently(uri, lambda token=token: page(token))  # type: ignore[misc]
+            blobs, token = self._call_with_retries(uri, lambda token=token: page(token))  # type: ignore[misc]
             for blob in blobs:
                 if not blob.name.endswith("/"):
                     yield StoredObject(
@@ -94,7 +100,7 @@ class GcsStore(WritableStore):
                 return
 
     def open_part(self, uri: str, start: int, version: str) -> Part:
-        """Asks for the bytes of one generation, compressed where they are stored so."""
+        """Requests the bytes of one generation, compressed if they are stored compressed."""
         bucket, name = split_address(uri)
         if not name:
             raise HeadstartError(f"{uri} is a bucket; write gs://BUCKET/NAME for an object")
@@ -106,7 +112,7 @@ class GcsStore(WritableStore):
         if response.status_code in (200, 206):
             checksum = re.search(r"crc32c=([\w+/=]+)", response.headers.get("X-Goog-Hash", ""))
             digest = ("crc32c", base64.b64decode(checksum[1])) if checksum else None
-            return part_of(response, response.headers.get("X-Goog-Generation", ""), digest)
+            return make_part(response, response.headers.get("X-Goog-Generation", ""), digest)
         response.close()
         match response.status_code:
             case 412 | 416:
@@ -118,7 +124,7 @@ class GcsStore(WritableStore):
         raise HeadstartError(f"cannot read {uri}: {response.status_code} {response.reason}; check bucket and name")
 
     def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
-        """Sends an object with its CRC32C, a large one in parts, and compares what the server says of it."""
+        """Sends an object with its CRC32C, a large one in parts, and compares the checksum that the server states."""
         bucket, name = split_address(uri)
         if not name:
             raise HeadstartError(f"{uri} is a bucket; write gs://BUCKET/NAME for an object")
@@ -127,8 +133,8 @@ class GcsStore(WritableStore):
             pass
         sent = base64.b64encode(checksum.digest()).decode()
         size = file.tell()
-        # The client sends this much in one request, and its own checking would delete a larger object that it
-        # takes for damaged, whoever has written it.
+        # The client sends this much in one request. Its own check would delete a larger object that it takes for
+        # damaged, whoever has written it.
         small = size <= transfer.PART_BYTES
         retry = DEFAULT_RETRY.with_delay(transfer.FIRST_PAUSE_SECONDS, transfer.LONGEST_PAUSE_SECONDS)
         blob = self._client.bucket(bucket).blob(name, chunk_size=transfer.PART_BYTES)
@@ -147,19 +153,19 @@ class GcsStore(WritableStore):
             "write",
         )
         if blob.crc32c != sent:
-            raise Interrupted("its checksum is wrong")
+            raise TransferInterrupted("its checksum is wrong")
         return str(blob.generation)
 
     def delete(self, uri: str) -> None:
-        """Removes the live generation."""
+        """Deletes the live generation."""
         bucket, name = split_address(uri)
         blob = self._client.bucket(bucket).blob(name)
         timeout = (transfer.CONNECT_SECONDS, transfer.READ_SECONDS)
         with contextlib.suppress(NotFound):
-            self._patiently(uri, lambda: blob.delete(retry=None, timeout=timeout), "write")
+            self._call_with_retries(uri, lambda: blob.delete(retry=None, timeout=timeout), "write")
 
-    def _patiently(self, uri: str, call: Callable[[], T], doing: str = "read") -> T:
-        return transfer.patiently(uri, lambda: self._once(uri, call, doing), doing)
+    def _call_with_retries(self, uri: str, call: Callable[[], T], doing: str = "read") -> T:
+        return transfer.call_with_retries(uri, lambda: self._once(uri, call, doing), doing)
 
     def _once(self, uri: str, call: Callable[[], T], doing: str) -> T:
         try:
@@ -169,16 +175,16 @@ class GcsStore(WritableStore):
             if error.code in transfer.PASSING:
                 headers = error.response.headers if error.response is not None else {}
                 reason = f"{error.code} {type(error).__name__}"
-                raise Interrupted(reason, retry_after(headers.get("Retry-After"))) from None
+                raise TransferInterrupted(reason, retry_after(headers.get("Retry-After"))) from None
             if error.code == requests.codes.precondition_failed:
                 raise Changed from None
             if _WRONG_CHECKSUM.search(str(error)):
-                raise Interrupted("its checksum is wrong") from None
+                raise TransferInterrupted("its checksum is wrong") from None
             raise self._failure(uri, error, doing) from None
         except (DataCorruption, InvalidResponse) as error:
-            raise Interrupted(f"the answer makes no sense ({type(error).__name__})") from None
+            raise TransferInterrupted(f"the server's answer is invalid ({type(error).__name__})") from None
         except (requests.RequestException, OSError) as error:
-            raise interruption(error, uri, doing) from None
+            raise translate_error(error, uri, doing) from None
 
     def _failure(self, uri: str, error: GoogleAPICallError, doing: str) -> HeadstartError:
         if isinstance(error, ApiNotFound):
@@ -200,11 +206,11 @@ class GcsStore(WritableStore):
 
     @contextlib.contextmanager
     def _renewing(self, uri: str, doing: str = "read") -> Iterator[None]:
-        """Tells why credentials could not be renewed."""
+        """Translates the error of credentials that cannot be renewed."""
         try:
             yield
         except TransportError as error:
-            raise interruption(error, uri, doing) from None
+            raise translate_error(error, uri, doing) from None
         except GoogleAuthError as error:
             raise HeadstartError(
                 f"cannot {doing} {uri}: the environment's Google credentials cannot be renewed "

@@ -1,4 +1,4 @@
-"""How long hosts are waited for that many addresses are read from, of which some may be dead."""
+"""Limits on the time spent waiting for hosts, when many addresses are read and some hosts may be down."""
 
 import contextlib
 import dataclasses
@@ -13,13 +13,13 @@ from headstart.components.core.storage.stores.transfer import NotFound, TooLarge
 from headstart.components.core.util.errors import HeadstartError
 
 ADDRESS_SECONDS = 20.0
-"""How long one address is tried again without a new byte."""
+"""Time for which one address is retried without a new byte."""
 
 HOST_SECONDS = 60.0
-"""How long failing addresses of one host may take, all together, before each is tried only once."""
+"""Time that failing addresses of one host may take together, before each is tried only once."""
 
 GIVEN_UP_SECONDS = 120.0
-"""Likewise, before the host is not asked any more; one that has never answered is given up after `HOST_SECONDS`."""
+"""The same, before the host is given up; a host that has never answered is given up after `HOST_SECONDS`."""
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ class _Host:
 
 
 class HostPatience:
-    """Bounds the time that the addresses of each host are waited for; may be used by several threads at once.
+    """Limits the time spent waiting for each host. Several threads can share it.
 
     Time in which several addresses fail at once counts once.
     """
@@ -41,7 +41,7 @@ class HostPatience:
 
     @contextlib.contextmanager
     def bounded(self, address: str) -> Iterator[None]:
-        """Reads an address in a `with` block, with what patience is left for its host.
+        """Limits retries in a `with` block, which reads one address, to the time that is left for its host.
 
         Raises:
             HeadstartError: If the host has been given up.
@@ -55,7 +55,7 @@ class HostPatience:
             )
         started = time.monotonic()
         try:
-            with transfer.patience(max(0.0, min(ADDRESS_SECONDS, HOST_SECONDS - host.waited))):
+            with transfer.limit_patience(max(0.0, min(ADDRESS_SECONDS, HOST_SECONDS - host.waited))):
                 yield
         except (NotFound, TooLarge):
             host.answered = True
@@ -70,7 +70,7 @@ class HostPatience:
 
 
 def _host_of(address: str) -> str:
-    """Scheme and host of an address, or bucket; what is no address has none."""
+    """Scheme and host, or bucket, of an address; empty if it is not a valid one."""
     try:
         return f"{scheme_of(address)}://{urlsplit(address).netloc.rpartition('@')[2].lower()}"
     except ValueError:

@@ -26,12 +26,12 @@ from urllib3.util import Retry
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.storage.stores.addresses import without_secrets
 from headstart.components.core.storage.stores.objects import NotFound, Store, StoredObject
-from headstart.components.core.storage.stores.transfer import Changed, Interrupted, Part
+from headstart.components.core.storage.stores.transfer import Changed, Part, TransferInterrupted
 from headstart.components.core.util.errors import HeadstartError
 
 _GONE = (404, 410)
 _ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "gs": ("STORAGE_EMULATOR_HOST",)}
-"""Variables that name the server of a scheme's addresses, the one that counts first."""
+"""Environment variables with the server of a scheme's addresses, in the order of precedence."""
 _PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -39,11 +39,11 @@ class HttpStore(Store):
     """`http://` and `https://` addresses, each of one object."""
 
     def __init__(self) -> None:
-        self._session = pooled(requests.Session())
+        self._session = pool_connections(requests.Session())
 
     def list(self, uri: str) -> Iterator[StoredObject]:
-        """The object at `uri`, without size and version where the server does not answer to HEAD."""
-        with transfer.patiently(
+        """Lists the object at `uri`, without size and version if the server does not answer HEAD requests."""
+        with transfer.call_with_retries(
             without_secrets(uri), lambda: send(self._session, "HEAD", uri, {"Accept-Encoding": "identity"})
         ) as response:
             if response.status_code in _GONE:
@@ -54,14 +54,14 @@ class HttpStore(Store):
             yield StoredObject(uri, name, _length(headers, uri), _version(headers))
 
     def open_part(self, uri: str, start: int, version: str) -> Part:
-        """Asks for the bytes from `start` on, if the object has not changed, and else for all of them."""
+        """Requests the bytes from `start` on if the object has not changed, and otherwise all bytes."""
         headers = {"Accept-Encoding": "identity"}
-        # A weak version promises equal meaning only, not equal bytes.
+        # A weak ETag promises equal meaning, not equal bytes.
         if start and not version.startswith("W/"):
             headers |= {"Range": f"bytes={start}-", "If-Range": version}
         response = send(self._session, "GET", uri, headers)
         if response.status_code in (200, 206):
-            return part_of(response, _version(response.headers, version), _digest(response.headers))
+            return make_part(response, _version(response.headers, version), _digest(response.headers))
         response.close()
         answer = f"cannot read {without_secrets(uri)}: {response.status_code} {response.reason}"
         match response.status_code:
@@ -76,15 +76,15 @@ class HttpStore(Store):
         raise HeadstartError(f"{answer}; check the address")
 
 
-def pooled(session: requests.Session) -> requests.Session:
-    """Lets a session hold as many connections as there are threads that read."""
+def pool_connections(session: requests.Session) -> requests.Session:
+    """Lets a session keep a connection for each reading thread."""
     for scheme in ("http://", "https://"):
         session.mount(scheme, _Adapter(pool_maxsize=transfer.CONNECTIONS))
     return session
 
 
 class _Adapter(HTTPAdapter):
-    """Gives up a server whose headers come a byte now and then, each within the time that reading one may take."""
+    """Gives up a server that sends its headers byte by byte, each within the read timeout."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -100,7 +100,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Paced(io.RawIOBase):
-    """Reads a socket until some moment."""
+    """Reads a socket until a deadline."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
@@ -138,82 +138,82 @@ class _SecurePool(HTTPSConnectionPool):
 def send(
     session: requests.Session, method: str, url: str, headers: dict[str, str], params: dict[str, str] | None = None
 ) -> requests.Response:
-    """One request, whose answer's body is still to be read.
+    """Sends one request; the body of the response is still to be read.
 
     Raises:
-        Interrupted: The server cannot be reached, does not answer in time, or says that it cannot answer now.
-        HeadstartError: The address is none, or the server's certificate is not to be trusted.
+        TransferInterrupted: If the server cannot be reached, does not answer in time, or is temporarily unavailable.
+        HeadstartError: If the address is invalid, or the certificate of the server is not trusted.
     """
     timeout = (transfer.CONNECT_SECONDS, transfer.READ_SECONDS)
     try:
         response = session.request(method, url, headers=headers, params=params, stream=True, timeout=timeout)
     except (requests.RequestException, ValueError) as error:
-        raise interruption(error, url) from None
+        raise translate_error(error, url) from None
     if response.status_code in transfer.PASSING:
         response.close()
         pause = retry_after(response.headers.get("Retry-After"))
-        raise Interrupted(f"{response.status_code} {response.reason}", pause)
+        raise TransferInterrupted(f"{response.status_code} {response.reason}", pause)
     return response
 
 
-def part_of(response: requests.Response, version: str, digest: tuple[str, bytes] | None) -> Part:
-    """The part of an object that an answer of status 200 or 206 brings."""
+def make_part(response: requests.Response, version: str, digest: tuple[str, bytes] | None) -> Part:
+    """Makes a part of an object from a response of status 200 or 206."""
     start, size = 0, _length(response.headers, response.url)
     if response.status_code == requests.codes.partial_content:
         start, size = content_range(response.headers.get("Content-Range", ""))
 
     def chunks() -> Iterator[bytes]:
         try:
-            # As they come: a server that sends a byte now and then would never fill a chunk.
+            # A server that sends single bytes would never fill a chunk.
             while chunk := response.raw.read1(transfer.CHUNK_BYTES, decode_content=False):
                 yield chunk
         except (HTTPError, OSError) as error:
-            raise interruption(error, response.url) from None
+            raise translate_error(error, response.url) from None
 
     return Part(start, size, version, digest, chunks(), response.close)
 
 
 def _length(headers: Mapping[str, str], url: str) -> int:
-    """The size that an answer states, in bytes; -1 where it states none.
+    """Size in bytes that a response states; -1 if it states none.
 
     Raises:
-        HeadstartError: If what it states is no size.
+        HeadstartError: If it is not a valid size.
     """
     value = headers.get("Content-Length")
     if value is None:
         return -1
     if not re.fullmatch(r"[0-9]{1,18}", value.strip()):
         raise HeadstartError(
-            f"cannot read {without_secrets(url)}: its server states the Content-Length {value[:40]!r}, which is no "
-            "size; tell whoever runs it"
+            f"cannot read {without_secrets(url)}: its server states the Content-Length {value[:40]!r}, which is not "
+            "a size; tell whoever runs it"
         )
     return int(value)
 
 
 def content_range(value: str) -> tuple[int, int]:
-    """First byte and size of the whole, of a `Content-Range`; the size is -1 where it is not given.
+    """First byte and total size in a `Content-Range` header; the size is -1 if it is not stated.
 
     Raises:
-        Interrupted: It is no such header.
+        TransferInterrupted: If the header is missing or invalid.
     """
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", value.strip())
     if not found:
-        raise Interrupted("a part came without its range")
+        raise TransferInterrupted("a part came without its range")
     return int(found[1]), -1 if found[2] == "*" else int(found[2])
 
 
 def retry_after(value: str | None) -> float:
-    """How many seconds a `Retry-After` asks for; 0 without one."""
+    """Seconds that a `Retry-After` header asks for; 0 without one."""
     try:
         return Retry().parse_retry_after(value) if value else 0.0
     except InvalidHeader:
         return 0.0
 
 
-def interruption(error: BaseException, url: str, doing: str = "read") -> Exception:
-    """What a client's failure means: `Interrupted`, or an error where trying again is of no use.
+def translate_error(error: BaseException, url: str, doing: str = "read") -> Exception:
+    """Translates the error of a client library to `TransferInterrupted`, or to a final error if retries cannot help.
 
-    Libraries' own words repeat the whole address, secrets and all; only what lies at the bottom is told.
+    Messages of the libraries repeat the whole address with its secrets, so only the innermost cause is shown.
     """
     if isinstance(error, (requests.RequestException, ValueError)) and not isinstance(error, _PASSING):
         return HeadstartError(f"cannot {doing} {without_secrets(url)}: {type(error).__name__}; check the address")
@@ -228,14 +228,14 @@ def interruption(error: BaseException, url: str, doing: str = "read") -> Excepti
         name, way_out = _server_of(url)
         if error.errno == socket.EAI_NONAME:
             return HeadstartError(f"cannot {doing} {without_secrets(url)}: {name} does not resolve; {way_out}")
-        return Interrupted(f"{name} does not resolve")
+        return TransferInterrupted(f"{name} does not resolve")
     if isinstance(error, TimeoutError):
-        return Interrupted("it did not answer in time")
-    return Interrupted(getattr(error, "strerror", None) or type(error).__name__)
+        return TransferInterrupted("it did not answer in time")
+    return TransferInterrupted(getattr(error, "strerror", None) or type(error).__name__)
 
 
 def _server_of(url: str) -> tuple[str, str]:
-    """What an address's server is called, and where its name comes from."""
+    """Name of an address's server in messages, and the way out if the name is wrong."""
     parts = urlsplit(url)
     for variable in _ENDPOINTS.get(parts.scheme, ()):
         if endpoint := os.environ.get(variable):
@@ -252,7 +252,7 @@ def _below(error: BaseException) -> BaseException | None:
 
 
 def _version(headers: Mapping[str, str], known: str = "") -> str:
-    """The version that an answer is of: a strong ETag, else the time of the last change, else a weak ETag."""
+    """Version of the object in a response: a strong ETag, else the time of its last change, else a weak ETag."""
     tag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
     if known and known in (tag, modified):
         return known
@@ -268,7 +268,7 @@ def _digest(headers: Mapping[str, str]) -> tuple[str, bytes] | None:
         if found := re.search(pattern, headers.get(header, ""), re.IGNORECASE):
             with contextlib.suppress(binascii.Error):
                 value = base64.b64decode(found[1], validate=True)
-                # Some servers write it in hexadecimal, which may pass for base64.
+                # Some servers send hexadecimal, which may pass for base64.
                 if len(value) == hashlib.new(algorithm, usedforsecurity=False).digest_size:
                     return algorithm, value
     return None

@@ -1,4 +1,4 @@
-"""What every store offers."""
+"""Interfaces of stores: reading objects, and writing them."""
 
 import abc
 import dataclasses
@@ -13,11 +13,11 @@ from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.stores.addresses import without_secrets
 from headstart.components.core.storage.stores.transfer import (
     Changed,
-    Interrupted,
     NotFound,
     Part,
     TooLarge,
-    patiently,
+    TransferInterrupted,
+    call_with_retries,
     transfer,
 )
 from headstart.components.core.util.errors import HeadstartError
@@ -25,11 +25,11 @@ from headstart.components.core.util.errors import HeadstartError
 __all__ = ["Conflict", "Content", "NotFound", "Store", "StoredObject", "TooLarge", "WritableStore"]
 
 Content = bytes | Path
-"""What is to be written: the bytes themselves, or the file that has them."""
+"""Content to write: bytes, or the file that holds them."""
 
 
 class Conflict(HeadstartError):
-    """Somebody else has written the object in the meantime."""
+    """The object was written by somebody else in the meantime."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class StoredObject:
     """One object of a listing.
 
     Attributes:
-        uri: Its full address.
-        path: Relative to the listed prefix, with forward slashes; the last part of its name where it was listed
-            itself.
-        size: In bytes; -1 where the server does not say.
-        version: Changes when the content does; empty where the server does not say.
+        uri: Full address.
+        path: Path relative to the listed prefix, with forward slashes; the last part of the name if the object itself
+            was listed.
+        size: Size in bytes; -1 if the server does not state it.
+        version: Token that changes with the content; empty if the server does not state one.
     """
 
     uri: str
@@ -51,89 +51,89 @@ class StoredObject:
 
 
 class Store(abc.ABC):
-    """A place to read objects from. Its methods may be called from several threads at once.
+    """A place to read objects from. Several threads can share it.
 
-    What fails in passing is tried again until a minute has gone by without a new byte. Interrupted transfers resume
-    where they stopped. Bytes are handed over as they are stored, and only if the store's checksum agrees.
+    Temporary failures are retried until a minute has passed without a new byte. Interrupted transfers resume where
+    they stopped. Bytes are returned as they are stored, and only if they have the checksum that the store states.
     """
 
     @abc.abstractmethod
     def list(self, uri: str) -> Iterator[StoredObject]:
-        """Lists the object that `uri` names, or else all objects below it; nothing where there is neither.
+        """Lists the object that `uri` names, or else all objects below it; nothing if there is neither.
 
         Pages are fetched as they are needed. Objects whose names end with a slash stand for folders and are left
         out.
 
         Raises:
-            NotFound: There is no such bucket.
-            HeadstartError: It cannot be listed.
+            NotFound: If there is no such bucket.
+            HeadstartError: If it cannot be listed.
         """
 
     @abc.abstractmethod
     def open_part(self, uri: str, start: int, version: str) -> Part:
-        """Asks the server once for an object's bytes from `start` on; a server may answer with all of them.
+        """Requests an object's bytes from `start` on, once; the server may answer with all of them.
 
         Args:
-            uri: The object's address.
-            start: The first byte wanted; above 0 only with a version.
-            version: The one that must still be there; empty for any.
+            uri: Address of the object.
+            start: Number of the first byte, from 0; above 0 only with a version.
+            version: Version that must still be there; empty: any.
 
         Raises:
-            Interrupted: It may work when tried again.
-            Changed: The object is there in another version.
-            NotFound: There is no such object.
-            HeadstartError: It cannot be read.
+            TransferInterrupted: If another attempt may succeed.
+            Changed: If the object is there in another version.
+            NotFound: If there is no such object.
+            HeadstartError: If it cannot be read.
         """
 
     def read(self, uri: str, version: str = "", max_bytes: int | None = None) -> bytes:
         """Reads a whole object into memory.
 
         Args:
-            uri: The object's address.
-            version: The one that was listed; empty for whichever is there.
-            max_bytes: The largest object to accept, in bytes; a larger one is not transferred to its end.
+            uri: Address of the object.
+            version: Version that was listed; empty: any.
+            max_bytes: Size limit in bytes; a larger object is not transferred to its end. None: no limit.
 
         Raises:
-            NotFound: There is no such object.
-            TooLarge: It has more than `max_bytes`.
-            HeadstartError: It cannot be read, or is no longer in that version.
+            NotFound: If there is no such object.
+            TooLarge: If it has more than `max_bytes`.
+            HeadstartError: If it cannot be read, or is there in another version.
         """
         file = io.BytesIO()
         self._transfer(uri, file, version, max_bytes)
         return file.getvalue()
 
     def read_versioned(self, uri: str) -> tuple[bytes, str]:
-        """Reads a whole object into memory, and says which version it was.
+        """Reads a whole object into memory; returns its bytes and its version.
 
         Raises:
-            NotFound: There is no such object.
-            HeadstartError: It cannot be read.
+            NotFound: If there is no such object.
+            HeadstartError: If it cannot be read.
         """
         file = io.BytesIO()
         version = self._transfer(uri, file)
         return file.getvalue(), version
 
     def download(self, uri: str, target: Path, version: str = "") -> Path:
-        """Downloads a whole object to `target`, which appears when every byte has come.
+        """Downloads a whole object to `target`, which appears when it is complete.
 
         Args:
-            uri: The object's address.
-            target: The file to make, in a folder that exists.
-            version: The one that was listed; empty for whichever is there.
+            uri: Address of the object.
+            target: File to write, in a folder that exists.
+            version: Version that was listed; empty: any.
 
         Returns:
             `target`.
 
         Raises:
-            NotFound: There is no such object.
-            HeadstartError: It cannot be read or written, or is no longer in that version.
+            NotFound: If there is no such object.
+            HeadstartError: If it cannot be read or written, or is there in another version.
         """
         try:
-            # After a power failure nobody needs it: it lies in a temporary folder, or its checksum is compared.
+            # Nobody relies on it after a power failure: the folder is temporary, or the checksum is compared.
             with open_atomic(target, flush=False) as file:
                 self._transfer(uri, file, version)
         except OSError as error:
-            raise not_written(target, error) from None
+            raise write_error(target, error) from None
         return target
 
     def _transfer(self, uri: str, file: io.BufferedIOBase, version: str = "", max_bytes: int | None = None) -> str:
@@ -147,56 +147,56 @@ class Store(abc.ABC):
 
 
 class WritableStore(Store):
-    """A place to write objects to as well.
+    """A place to read objects from and to write them to.
 
     Attributes:
-        no_version: A version that no object has.
+        no_version: Version that no object has.
     """
 
     no_version: str
 
     @abc.abstractmethod
     def put(self, uri: str, file: io.BufferedIOBase, version: str | None) -> str:
-        """Sends an object once, with a checksum for the server to verify; it is there whole or not at all.
+        """Sends an object once, with a checksum for the server to verify; it is complete or absent.
 
         Args:
-            uri: The object's address.
-            file: What to send, seekable, from its first byte on.
-            version: The one that it replaces; empty: there must be none yet; None: whatever is there.
+            uri: Address of the object.
+            file: Content, seekable, sent from its first byte on.
+            version: Version to replace; empty: there must be no such object; None: any.
 
         Returns:
-            The version that it has now.
+            The new version.
 
         Raises:
-            Interrupted: It may work when tried again; the object may have been written all the same.
-            Changed: What is there is not `version`.
-            HeadstartError: It cannot be written.
-            OSError: The file cannot be read.
+            TransferInterrupted: If another attempt may succeed; the object may have been written nevertheless.
+            Changed: If the present version is not `version`.
+            HeadstartError: If it cannot be written.
+            OSError: If the file cannot be read.
         """
 
     @abc.abstractmethod
     def delete(self, uri: str) -> None:
-        """Removes an object, if it is there.
+        """Deletes an object, if there is one.
 
         Raises:
-            HeadstartError: It cannot be removed.
+            HeadstartError: If it cannot be deleted.
         """
 
     def write(self, uri: str, content: Content, version: str | None = None) -> str:
-        """Writes an object, whole or not at all.
+        """Writes an object atomically, with retries.
 
         Args:
-            uri: The object's address.
-            content: Its bytes, or the file that has them, which is not read into memory.
-            version: The one that it replaces; empty: there must be none yet; None: whatever is there.
+            uri: Address of the object.
+            content: Bytes, or the file that holds them, which is not read into memory.
+            version: Version to replace; empty: there must be no such object; None: any.
 
         Returns:
-            The version that it has now.
+            The new version.
 
         Raises:
-            Conflict: What is there is not `version`.
-            HeadstartError: It cannot be written.
-            OSError: The file cannot be read.
+            Conflict: If the present version is not `version`.
+            HeadstartError: If it cannot be written.
+            OSError: If the file cannot be read.
         """
         interrupted = False
 
@@ -205,21 +205,21 @@ class WritableStore(Store):
             file.seek(0)
             try:
                 return self.put(uri, file, version)
-            except Interrupted:
+            except TransferInterrupted:
                 interrupted = True
                 raise
             except Changed:
-                # The write whose answer was lost may be what is there.
+                # It may be our own write, whose answer was lost.
                 found = self._version_of(uri, file) if interrupted else ""
                 if found:
                     return found
-                raise overtaken(uri) from None
+                raise conflict_error(uri) from None
 
         with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
-            return patiently(uri, lambda: attempt(file), "write")
+            return call_with_retries(uri, lambda: attempt(file), "write")
 
     def _version_of(self, uri: str, file: io.BufferedIOBase) -> str:
-        """The version of an object that has the bytes of `file`; empty where there is another, or none."""
+        """The version of an object if its bytes are those of `file`; empty if they differ or there is none."""
         with tempfile.TemporaryFile() as there:
             try:
                 version = self._transfer(uri, there)
@@ -232,13 +232,13 @@ class WritableStore(Store):
         return version if digests[0] == digests[1] else ""
 
 
-def overtaken(name: str | Path) -> Conflict:
-    """What to tell of a file that is there in another version than the one to replace."""
+def conflict_error(name: str | Path) -> Conflict:
+    """The error about a file that is not there in the version that was to be replaced."""
     return Conflict(f"{name} was written by somebody else in the meantime; read it, and try again")
 
 
-def not_written(target: Path, error: OSError) -> HeadstartError:
-    """What to tell of a file that cannot be written."""
+def write_error(target: Path, error: OSError) -> HeadstartError:
+    """The error about a file that cannot be written."""
     name = errno.errorcode.get(error.errno or 0, type(error).__name__)
     ways = "make room there, or choose another folder"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:

@@ -1,4 +1,4 @@
-"""Objects in Amazon S3, and in stores that speak its language: MinIO, SeaweedFS, Ceph and others."""
+"""Objects in Amazon S3, and in stores with its API: MinIO, SeaweedFS, Ceph and others."""
 
 import base64
 import binascii
@@ -13,9 +13,9 @@ from urllib3.exceptions import HTTPError
 
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.storage.stores.addresses import split_address
-from headstart.components.core.storage.stores.http import content_range, interruption, retry_after
+from headstart.components.core.storage.stores.http import content_range, retry_after, translate_error
 from headstart.components.core.storage.stores.objects import NotFound, StoredObject, WritableStore
-from headstart.components.core.storage.stores.transfer import Changed, Damaged, Interrupted, Part
+from headstart.components.core.storage.stores.transfer import Changed, DamagedTransfer, Part, TransferInterrupted
 from headstart.components.core.util.errors import HeadstartError
 
 try:
@@ -48,15 +48,15 @@ _PARTS = 10_000
 
 
 class S3Store(WritableStore):
-    """`s3://` addresses, with the environment's AWS credentials, or anonymously where there are none.
+    """`s3://` addresses, with the AWS credentials of the environment, or anonymously if there are none.
 
     `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` names a store other than Amazon's.
 
     Raises:
-        HeadstartError: The AWS settings of the environment cannot be used.
+        HeadstartError: If the AWS settings of the environment cannot be used.
     """
 
-    # No MD5 that anybody has seen; the ETags of objects in parts end with their number.
+    # No known content has this MD5; ETags of objects in parts end with the number of the parts.
     no_version = f'"{"0" * 32}"'
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class S3Store(WritableStore):
                     max_pool_connections=transfer.CONNECTIONS,
                     connect_timeout=transfer.CONNECT_SECONDS,
                     read_timeout=transfer.READ_SECONDS,
-                    # Ours go on for as long as bytes come.
+                    # Retries are made by `call_with_retries`, as long as bytes arrive.
                     retries={"total_max_attempts": 1},
                     response_checksum_validation="when_required",
                 ),
@@ -78,15 +78,15 @@ class S3Store(WritableStore):
         except (BotoCoreError, ValueError) as error:
             raise HeadstartError(
                 f"the environment's AWS settings cannot be used ({type(error).__name__}); check AWS_PROFILE, "
-                "AWS_ENDPOINT_URL_S3 and what else begins with AWS_"
+                "AWS_ENDPOINT_URL_S3 and all other variables that begin with AWS_"
             ) from None
 
     def list(self, uri: str) -> Iterator[StoredObject]:
-        """Lists by ETag."""
+        """Lists objects; their versions are ETags."""
         bucket, name = split_address(uri)
         if name and not name.endswith("/"):
             try:
-                head = self._patiently(uri, self._client.head_object, Bucket=bucket, Key=name)
+                head = self._call_with_retries(uri, self._client.head_object, Bucket=bucket, Key=name)
             except NotFound:
                 name += "/"
             else:
@@ -94,7 +94,7 @@ class S3Store(WritableStore):
                 return
         where = {"Bucket": bucket, "Prefix": name}
         while True:
-            page = self._patiently(uri, self._client.list_objects_v2, **where)
+            page = self._call_with_retries(uri, self._client.list_objects_v2, **where)
             for found in page.get("Contents", ()):
                 key = found["Key"]
                 if not key.endswith("/"):
@@ -104,12 +104,12 @@ class S3Store(WritableStore):
             where["ContinuationToken"] = page["NextContinuationToken"]
 
     def open_part(self, uri: str, start: int, version: str) -> Part:
-        """Asks for the bytes of one ETag."""
+        """Requests the bytes of one ETag."""
         bucket, name = split_address(uri)
         if not name:
             raise HeadstartError(f"{uri} is a bucket; write s3://BUCKET/NAME for an object")
         wanted = {"IfMatch": version} if version else {}
-        # A checksum is the whole object's, so only an answer from the first byte on can be held against it.
+        # The checksum is that of the whole object, so it can only be compared with a response from the first byte on.
         wanted |= {"Range": f"bytes={start}-"} if start else {"ChecksumMode": "ENABLED"}
         answer = self._ask(uri, self._client.get_object, Bucket=bucket, Key=name, **wanted)
         body = answer["Body"]
@@ -121,9 +121,9 @@ class S3Store(WritableStore):
             try:
                 yield from body.iter_chunks(transfer.CHUNK_BYTES)
             except FlexibleChecksumError:
-                raise Damaged("its checksum is wrong") from None
+                raise DamagedTransfer("its checksum is wrong") from None
             except (HTTPClientError, IncompleteReadError, HTTPError, OSError) as error:
-                raise interruption(error, uri) from None
+                raise translate_error(error, uri) from None
 
         return Part(first, size, answer.get("ETag", ""), _digest(answer), chunks(), body.close)
 
@@ -142,7 +142,7 @@ class S3Store(WritableStore):
                 return str(sent["ETag"])
             return self._put_parts(uri, where, file, max(transfer.PART_BYTES, -(-size // _PARTS)), condition)
         except NotFound:
-            # What was to be replaced is gone.
+            # The object to replace is gone.
             if version and self._is_there(bucket):
                 raise Changed from None
             raise
@@ -150,14 +150,16 @@ class S3Store(WritableStore):
     def _put_parts(
         self, uri: str, where: dict[str, str], file: io.BufferedIOBase, part_bytes: int, condition: dict[str, str]
     ) -> str:
-        upload = where | {"UploadId": self._patiently(uri, self._client.create_multipart_upload, "write", **where,
-                                                      ChecksumAlgorithm="SHA256")["UploadId"]}  # fmt: skip
+        started = self._call_with_retries(
+            uri, self._client.create_multipart_upload, "write", **where, ChecksumAlgorithm="SHA256"
+        )
+        upload = where | {"UploadId": started["UploadId"]}
         parts: list[dict[str, Any]] = []
         try:
             file.seek(0)
             while data := file.read(part_bytes):
                 number = {"PartNumber": len(parts) + 1}
-                sent = transfer.patiently(
+                sent = transfer.call_with_retries(
                     uri,
                     lambda: self._send(uri, self._client.upload_part, data, **upload, **number),  # noqa: B023
                     "write",
@@ -168,11 +170,11 @@ class S3Store(WritableStore):
                 MultipartUpload={"Parts": parts},
             )  # fmt: skip
         except BaseException:
-            with contextlib.suppress(HeadstartError, Interrupted, Changed):
+            with contextlib.suppress(HeadstartError, TransferInterrupted, Changed):
                 self._ask(uri, self._client.abort_multipart_upload, "write", **upload)
             raise
         if "ETag" not in done:
-            raise Interrupted("the answer broke off")
+            raise TransferInterrupted("the answer broke off")
         return str(done["ETag"])
 
     def _send(self, uri: str, operation: Callable[..., Any], data: bytes, **arguments: Any) -> Any:
@@ -181,19 +183,21 @@ class S3Store(WritableStore):
 
     def _is_there(self, bucket: str) -> bool:
         try:
-            self._patiently(f"s3://{bucket}", self._client.head_bucket, "write", Bucket=bucket)
+            self._call_with_retries(f"s3://{bucket}", self._client.head_bucket, "write", Bucket=bucket)
         except NotFound:
             return False
         return True
 
     def delete(self, uri: str) -> None:
-        """Removes the object; in a bucket with versions it stays as an old one."""
+        """Deletes the object; in a bucket with versioning it stays as an old version."""
         bucket, name = split_address(uri)
         with contextlib.suppress(NotFound):
-            self._patiently(uri, self._client.delete_object, "write", Bucket=bucket, Key=name)
+            self._call_with_retries(uri, self._client.delete_object, "write", Bucket=bucket, Key=name)
 
-    def _patiently(self, uri: str, operation: Callable[..., Any], doing: str = "read", **arguments: Any) -> Any:
-        return transfer.patiently(uri, lambda: self._ask(uri, operation, doing, **arguments), doing)
+    def _call_with_retries(
+        self, uri: str, operation: Callable[..., Any], doing: str = "read", **arguments: Any
+    ) -> Any:
+        return transfer.call_with_retries(uri, lambda: self._ask(uri, operation, doing, **arguments), doing)
 
     def _ask(self, uri: str, operation: Callable[..., Any], doing: str = "read", **arguments: Any) -> Any:
         try:
@@ -201,7 +205,7 @@ class S3Store(WritableStore):
         except ClientError as error:
             raise self._failure(uri, error.response, doing) from None
         except (BotoConnectionError, HTTPClientError, ResponseParserError) as error:
-            raise interruption(error, uri, doing) from None
+            raise translate_error(error, uri, doing) from None
         except ParamValidationError:
             raise HeadstartError(f"cannot {doing} {uri}: no bucket can have such a name; check it") from None
         except BotoCoreError as error:
@@ -215,7 +219,9 @@ class S3Store(WritableStore):
         status = answer["ResponseMetadata"]["HTTPStatusCode"]
         reason = f"{status}" if code == f"{status}" else f"{status} {code}"
         if status in transfer.PASSING or code in _TOO_BUSY | _DAMAGED:
-            return Interrupted(reason, retry_after(answer["ResponseMetadata"]["HTTPHeaders"].get("retry-after")))
+            return TransferInterrupted(
+                reason, retry_after(answer["ResponseMetadata"]["HTTPHeaders"].get("retry-after"))
+            )
         if code == "NoSuchBucket":
             return NotFound(f"cannot {doing} {uri}: there is no such bucket; check its name, and the endpoint")
         match status:
@@ -238,10 +244,10 @@ class S3Store(WritableStore):
 
 
 def _digest(answer: dict[str, Any]) -> tuple[str, bytes] | None:
-    """The whole object's checksum: the one it was stored with, or the ETag where that is its MD5."""
+    """Checksum of the whole object: the one it was stored with, or the ETag if that is its MD5."""
     if answer.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
         for field, algorithm in _CHECKSUMS.items():
-            # A composite checksum ends with the number of its parts, after a dash.
+            # A composite checksum ends with a dash and the number of its parts.
             if "-" not in answer.get(field, "-"):
                 try:
                     return algorithm, base64.b64decode(answer[field], validate=True)

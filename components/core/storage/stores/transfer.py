@@ -1,4 +1,4 @@
-"""Transfers that arrive whole: interrupted reads resume, and bytes of two versions are never put together."""
+"""Complete transfers: interrupted reads resume, and bytes of two versions are never mixed."""
 
 import contextlib
 import contextvars
@@ -18,47 +18,47 @@ from headstart.components.core.util.logs import event
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 60.0
-"""How long to try again without one new byte."""
+"""Time for which an address is retried without a new byte."""
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 20.0
-"""Between two attempts, also where the server asks for more."""
+"""Longest pause between two attempts, even if the server asks for more."""
 
 STARTS = 3
-"""How often to begin with the first byte, when the checksum was wrong or the object changed underway."""
+"""Number of times that a transfer starts at the first byte, if the checksum is wrong or the object changes."""
 
 SLOW_START_SECONDS = 120.0
 LEAST_BYTES_PER_SECOND = 2**15
-"""An object has to arrive within the one, and as long besides as its bytes take at the other."""
+"""An object must arrive within this time, plus the time that its bytes take at this rate."""
 
 CHUNK_BYTES = 64 * 2**10
 PART_BYTES = 8 * 2**20
-"""A larger object is written in parts of this size."""
+"""Size of the parts in which larger objects are written."""
 
 CONNECTIONS = 32
 PASSING = {408, 429, 500, 502, 503, 504}
-"""Answers that a later attempt may not get."""
+"""HTTP statuses of temporary failures."""
 
 
 _patience_seconds: contextvars.ContextVar[float | None] = contextvars.ContextVar("patience_seconds", default=None)
 
 
 class NotFound(HeadstartError):
-    """There is no such object, or no such bucket."""
+    """There is no such object or bucket."""
 
 
 class TooLarge(HeadstartError):
-    """The object has more bytes than were to be accepted."""
+    """The object is larger than the limit."""
 
 
-class Interrupted(Exception):
-    """A failure that may pass.
+class TransferInterrupted(Exception):
+    """A temporary failure.
 
     Args:
-        reason: What happened, without any address.
-        pause: How long the server asks us to wait, in seconds; 0 where it does not say.
+        reason: Description of the failure, without any address.
+        pause: Pause in seconds that the server asks for; 0 if it does not.
     """
 
     def __init__(self, reason: str, pause: float = 0.0) -> None:
@@ -70,21 +70,21 @@ class Changed(Exception):
     """The object is there in another version."""
 
 
-class Damaged(Exception):
-    """What came is not what was stored."""
+class DamagedTransfer(Exception):
+    """The bytes that arrived are not those that were stored."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Part:
-    """A server's answer: an object's bytes from some byte to the end.
+    """Answer of a server: the bytes of an object from some byte to the end.
 
     Attributes:
-        start: The first byte.
-        size: Of the whole object in bytes; -1 where the server does not say.
-        version: The object's; empty where the server does not say.
-        digest: Name and value of a checksum of the whole object, where the answer has one and starts at byte 0.
-        chunks: The bytes; `Interrupted` where they break off.
-        close: Drops whatever has not been read.
+        start: Number of the first byte, from 0.
+        size: Size of the whole object in bytes; -1 if the server does not state it.
+        version: Version of the object; empty if the server does not state it.
+        digest: Name and value of a checksum of the whole object; None if the answer has none, or starts later.
+        chunks: Bytes; raises `TransferInterrupted` if they break off.
+        close: Function that drops the bytes that have not been read.
     """
 
     start: int
@@ -102,22 +102,22 @@ def transfer(
     version: str = "",
     max_bytes: int | None = None,
 ) -> str:
-    """Writes a whole object to a file.
+    """Downloads a whole object into a file.
 
     Args:
-        name: The object as errors name it.
-        open_part: Asks the server for the bytes from some byte on, in some version.
-        file: Empty, writable and seekable.
-        version: The only one to accept; empty for whichever is there.
-        max_bytes: The largest object to accept, in bytes.
+        name: Name of the object in messages.
+        open_part: Function that requests the bytes from a number on, of a version.
+        file: Empty file, writable and seekable.
+        version: Version to accept; empty: any.
+        max_bytes: Size limit in bytes; None: no limit.
 
     Returns:
-        Its version; empty where the server does not say.
+        Version of the object; empty if the server does not state it.
 
     Raises:
-        TooLarge: The object has more than `max_bytes`.
-        HeadstartError: It cannot be read, or is no longer in that version.
-        OSError: The file cannot be written.
+        TooLarge: If the object has more than `max_bytes`.
+        HeadstartError: If it cannot be read, or is there in another version.
+        OSError: If the file cannot be written.
     """
     for _ in range(STARTS):
         try:
@@ -126,18 +126,18 @@ def transfer(
             if version:
                 raise HeadstartError(f"{name} changed while it was read; start again") from None
             reason, way_out = "it changed while it was read", "start again when nothing writes to it"
-        except Damaged as error:
+        except DamagedTransfer as error:
             reason, way_out = str(error), "check the network, or store the object anew"
         event("read_again", address=name, reason=reason)
     raise HeadstartError(f"cannot read {name}: {reason}, {STARTS} times in a row; {way_out}")
 
 
 @contextlib.contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Sets how long this thread tries again without a new byte, in a `with` block, in place of `PATIENCE_SECONDS`.
+def limit_patience(seconds: float) -> Iterator[None]:
+    """Limits the retries of this thread in a `with` block.
 
     Args:
-        seconds: 0: everything is tried once.
+        seconds: Time without a new byte, in place of `PATIENCE_SECONDS`; 0: everything is tried once.
     """
     token = _patience_seconds.set(seconds)
     try:
@@ -146,20 +146,20 @@ def patience(seconds: float) -> Iterator[None]:
         _patience_seconds.reset(token)
 
 
-def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
-    """Calls until it is not interrupted, with growing pauses, for as long as our patience lasts.
+def call_with_retries(name: str, call: Callable[[], T], doing: str = "read") -> T:
+    """Calls a function until it is not interrupted, with growing pauses, for `PATIENCE_SECONDS` by default.
 
     Args:
-        name: What is read or written, for the error.
-        call: One attempt; raises `Interrupted` where another is worth while.
-        doing: ``read`` or ``write``, for the error.
+        name: Name of what is read or written, for the message.
+        call: One attempt, which raises `TransferInterrupted` if another may succeed.
+        doing: ``read`` or ``write``, for the message.
 
     Raises:
-        HeadstartError: The last attempt was interrupted as well.
+        HeadstartError: If the last attempt was interrupted, too.
     """
     seconds = _patience_seconds.get()
     attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(Interrupted),
+        retry=tenacity.retry_if_exception_type(TransferInterrupted),
         stop=tenacity.stop_before_delay(PATIENCE_SECONDS if seconds is None else seconds),
         wait=_pause,
         before_sleep=lambda state: event(
@@ -169,16 +169,16 @@ def patiently(name: str, call: Callable[[], T], doing: str = "read") -> T:
     )
     try:
         return attempts(call)
-    except Interrupted as error:
+    except TransferInterrupted as error:
         again = "" if seconds == 0 else ", again and again"
         raise HeadstartError(
             f"cannot {doing} {name}: {error}{again}; check the address and the network, or try later"
         ) from None
 
 
-def _outcome(state: tenacity.RetryCallState) -> Interrupted:
+def _outcome(state: tenacity.RetryCallState) -> TransferInterrupted:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, Interrupted)  # noqa: S101
+    assert isinstance(error, TransferInterrupted)  # noqa: S101
     return error
 
 
@@ -208,10 +208,10 @@ class _Transfer:
         self._rewind()
 
     def run(self) -> str:
-        while not patiently(self._name, self._advance):
+        while not call_with_retries(self._name, self._advance):
             pass
         if self._hash and self._hash.digest() != self._digest:
-            raise Damaged("its checksum is wrong")
+            raise DamagedTransfer("its checksum is wrong")
         return self._version
 
     def _rewind(self) -> None:
@@ -224,22 +224,22 @@ class _Transfer:
         self._hash: _Hash | None = None
 
     def _advance(self) -> bool:
-        """Takes one answer as far as it comes; whether that was the rest.
+        """Reads one answer; returns whether the object is complete.
 
         Raises:
-            Interrupted: Not one byte came that had not come before.
+            TransferInterrupted: If no new byte arrived.
         """
         furthest = self._furthest
         try:
-            # What has no version cannot be continued: it might be another object by now.
+            # An object without a version cannot be resumed: it may be another one by now.
             start = self._position if self._version else 0
             with contextlib.closing(self._open_part(start, self._version)) as part:
                 self._begin(part)
                 for chunk in part.chunks:
                     self._write(chunk)
             if self._position < self._size:
-                raise Interrupted("the connection ended early")
-        except Interrupted as error:
+                raise TransferInterrupted("the connection ended early")
+        except TransferInterrupted as error:
             if self._furthest == furthest:
                 raise
             event("interrupted", address=self._name, reason=error, bytes=self._position, of=self._size)
@@ -257,7 +257,7 @@ class _Transfer:
                 algorithm, self._digest = part.digest
                 self._hash = _new_hash(algorithm)
         elif (part.start, part.size) != (self._position, self._size):
-            raise Damaged("the server sent other bytes than it was asked for")
+            raise DamagedTransfer("the server sent other bytes than it was asked for")
         self._check_size(self._size)
 
     def _write(self, chunk: bytes) -> None:
@@ -265,7 +265,7 @@ class _Transfer:
         self._check_size(self._position)
         self._check_pace()
         if 0 <= self._size < self._position:
-            raise Damaged("more bytes came than were announced")
+            raise DamagedTransfer("more bytes came than were announced")
         self._file.write(chunk)
         if self._hash:
             self._hash.update(chunk)
@@ -276,7 +276,7 @@ class _Transfer:
             raise TooLarge(f"{self._name} has {size} bytes or more, over the limit of {self._max_bytes}")
 
     def _check_pace(self) -> None:
-        """Gives up an object that comes so slowly that somebody seems to mean it so."""
+        """Gives up an object that arrives too slowly, which may be intended."""
         seconds = time.monotonic() - self._started
         if seconds > SLOW_START_SECONDS + max(self._size, self._position) / LEAST_BYTES_PER_SECOND:
             raise HeadstartError(

@@ -1,4 +1,4 @@
-"""Folders that can be read and written, wherever they are."""
+"""Folders that can be read and written, on disk or in object stores."""
 
 import abc
 import secrets
@@ -9,75 +9,75 @@ from headstart.components.core.storage.stores.objects import Conflict, Content, 
 from headstart.components.core.util.errors import HeadstartError
 
 PROBE = ".headstart-probe"
-"""Beginning of the name of a file that `check_writable` asks to write on a condition that cannot hold."""
+"""Beginning of the name of the file that `check_writable` tries to write, on a condition that cannot hold."""
 
 
 class Tree(abc.ABC):
-    """A folder on disk, or everything below a prefix in a store; files are named relative to it, with slashes.
+    """A folder on disk, or everything below a prefix in a store. Names of files are relative to it, with slashes.
 
-    Every file is there whole or not at all, whatever happens while it is written. Methods may be called from several
-    threads and processes at once.
+    Every file is complete or absent, whatever happens while it is written. Several threads and processes can write at
+    once.
 
     Attributes:
-        address: The folder, as it may be shown.
+        address: Address of the folder, without secrets.
     """
 
     address: str
 
     @abc.abstractmethod
     def names(self, folder: str = "") -> list[str]:
-        """Names of all files, or of those below one folder, in order; empty where there is no such folder.
+        """Sorted names of all files, or of those below one folder; empty if there is no such folder.
 
         Raises:
-            HeadstartError: They cannot be listed.
+            HeadstartError: If they cannot be listed.
         """
 
     @abc.abstractmethod
     def read(self, name: str) -> tuple[bytes, str]:
-        """Reads a whole file into memory, and says which version it was.
+        """Reads a whole file into memory; returns its bytes and its version.
 
         Raises:
-            NotFound: There is no such file.
-            HeadstartError: It cannot be read.
+            NotFound: If there is no such file.
+            HeadstartError: If it cannot be read.
         """
 
     @abc.abstractmethod
     def download(self, name: str, target: Path) -> Path:
-        """Copies a file to `target`, in a folder that exists, and returns it.
+        """Copies a file to `target`, in a folder that exists; returns `target`.
 
         Raises:
-            NotFound: There is no such file.
-            HeadstartError: It cannot be read or written.
+            NotFound: If there is no such file.
+            HeadstartError: If it cannot be read or written.
         """
 
     @abc.abstractmethod
     def write(self, name: str, content: Content) -> None:
-        """Writes a file, in the place of whatever is there.
+        """Writes a file, replacing any version of it.
 
         Raises:
-            HeadstartError: It cannot be written.
+            HeadstartError: If it cannot be written.
         """
 
     @abc.abstractmethod
     def replace(self, name: str, content: Content, version: str) -> str:
-        """Writes a file in the place of the version that was read; of two writers at once, one does.
+        """Replaces a file if it still has the version that was read; of several writers at once, one wins.
 
         Args:
-            name: The file.
-            content: Its bytes, or the file that has them.
-            version: What `read` said; empty: there must be no such file yet.
+            name: Name of the file.
+            content: Bytes, or the file that holds them.
+            version: Version that `read` returned; empty: there must be no such file.
 
         Returns:
-            The version that it has now.
+            The new version.
 
         Raises:
-            Conflict: It is there in another version, or is there, or is no longer there.
-            HeadstartError: It cannot be written.
+            Conflict: If the file has another version, or is there or missing against expectation.
+            HeadstartError: If it cannot be written.
         """
 
     @abc.abstractmethod
     def check_writable(self) -> None:
-        """Finds out whether files can be written, and leaves nothing behind, no new folder either.
+        """Checks that files can be written, and leaves nothing behind, not even a folder.
 
         Raises:
             HeadstartError: If they cannot.
@@ -85,11 +85,11 @@ class Tree(abc.ABC):
 
 
 class ObjectTree(Tree):
-    """What is below a prefix in a store.
+    """All objects below a prefix in a store.
 
     Args:
-        store: Where it is.
-        uri: The prefix, or a whole bucket.
+        store: Store that holds them.
+        uri: Address of the prefix, or of a whole bucket.
     """
 
     def __init__(self, store: WritableStore, uri: str) -> None:
@@ -99,7 +99,7 @@ class ObjectTree(Tree):
 
     def names(self, folder: str = "") -> list[str]:
         """Lists the objects."""
-        start = f"{checked(folder)}/" if folder else ""
+        start = f"{check_name(folder)}/" if folder else ""
         return sorted(start + found.path for found in self._store.list(f"{self._uri}/{start}"))
 
     def read(self, name: str) -> tuple[bytes, str]:
@@ -115,33 +115,35 @@ class ObjectTree(Tree):
         self._store.write(self._of(name), content)
 
     def replace(self, name: str, content: Content, version: str) -> str:
-        """Uploads an object on the condition that the generation (Google) or the ETag (S3) is the same."""
+        """Uploads an object on the condition that its generation (Google) or ETag (S3) is unchanged."""
         return self._store.write(self._of(name), content, version)
 
     def check_writable(self) -> None:
-        """Asks to replace a version that cannot be there: who may write is told so, and nothing is written."""
+        """Tries to replace a version that cannot exist: whoever may write gets a conflict, and nothing is written."""
         name = f"{PROBE}-{secrets.token_hex(8)}"
         try:
             self.replace(name, b"", self._store.no_version)
         except Conflict:
             return
         except HeadstartError as error:
-            # Nobody has asked for a file of that name.
+            # The caller knows nothing of a file of that name.
             raise HeadstartError(str(error).replace(f"/{name}", "")) from None
-        # A store that ignores the condition has written it.
+        # A store that ignores conditions has written it.
         self._store.delete(self._of(name))
 
     def _of(self, name: str) -> str:
-        return f"{self._uri}/{checked(name)}"
+        return f"{self._uri}/{check_name(name)}"
 
 
-def checked(name: str) -> str:
-    """A file's or folder's name, which must not lead out of its tree.
+def check_name(name: str) -> str:
+    """Returns the name of a file or folder if it stays inside its tree.
 
     Raises:
-        HeadstartError: It does, or is none.
+        HeadstartError: If it is empty or leads outside.
     """
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or "/".join(parts) != name or "\0" in name:
-        raise HeadstartError(f"{name!r} is no name of a file in a folder; write it relative to it, with slashes")
+        raise HeadstartError(
+            f"{name!r} is not a file name relative to a folder; write it with slashes, and without .."
+        )
     return name

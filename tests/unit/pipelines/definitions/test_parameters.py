@@ -131,9 +131,9 @@ def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypa
         ({"data": [""]}, "data '' names no source"),
         (
             {"data": ["gs:/bucket/pets"]},
-            "data 'gs:/bucket/pets' is a path as it stands; did you mean 'gs://bucket/pets'",
+            "data 'gs:/bucket/pets' would be read as a path; did you mean 'gs://bucket/pets'",
         ),
-        ({"data": ["http://[::1/x.zip"]}, "data 'http://…' is no address"),
+        ({"data": ["http://[::1/x.zip"]}, "data 'http://…' is not a valid address"),
         ({"weights": "https:/host/w.h5"}, "weights 'https:/host/w.h5' is a path"),
         ({"settings": {"weights": "s3:w.h5"}}, "weights 's3:w.h5' is a path"),
         ({"corrections": "gs:c.csv"}, "corrections 'gs:c.csv' is a path"),

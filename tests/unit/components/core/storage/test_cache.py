@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.storage.cache import CACHE, cache_folder, discard, make_room
+from headstart.components.core.storage.cache import CACHE, cache_folder, discard_entry, evict_unused
 
 
 def test_folder_is_the_named_one_or_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,9 +23,9 @@ def test_the_longest_unused_goes_first(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(bytes(100))
         os.utime(tmp_path / name, (number, number))
-    make_room(tmp_path, 250, tmp_path / "a")
+    evict_unused(tmp_path, 250, tmp_path / "a")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "d"]
-    discard(tmp_path / "d")
-    discard(tmp_path / "gone")
-    make_room(tmp_path, 0, tmp_path / "a")
+    discard_entry(tmp_path / "d")
+    discard_entry(tmp_path / "gone")
+    evict_unused(tmp_path, 0, tmp_path / "a")
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
