@@ -37,6 +37,7 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import start_logging
+from headstart.components.publish_model.card_metrics import check_card_metrics
 from headstart.components.publish_model.kserve import write_inference_service
 
 TOLERANCE = 0.01
@@ -137,6 +138,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     check_exports(inputs.exports, inputs.train)
     info = read_model_info(inputs.model)
     metrics = read_metrics(inputs.evaluation)
+    check_card_metrics(inputs.evaluation)
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
     test = read_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
@@ -172,8 +174,8 @@ def build_version(inputs: Inputs, version: Path) -> None:
 def _check_one_run(
     inputs: Inputs, info: ModelInfo, metrics: dict[str, Any], evaluated: Predictions, test: DatasetInfo
 ) -> None:
-    made = read_models(inputs.evaluation)
-    if made["models"][FINAL]["sha256"] != info.sha256 or evaluated.classes != info.classes:
+    made = read_models(inputs.evaluation)["models"][FINAL]["sha256"]
+    if made != info.sha256 or evaluated.classes != info.classes or metrics["classes"] != info.classes:
         raise HeadstartError(f"{inputs.evaluation} is not the evaluation of {inputs.model}; pass those of one run")
     if metrics["test_data"] != test.digest:
         raise HeadstartError(

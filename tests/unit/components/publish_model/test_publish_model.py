@@ -347,6 +347,50 @@ def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, P
         assert not (tmp_path / "version").exists()
 
 
+def change(values: Any, key: str, value: object) -> None:
+    """Changes the value at a dotted key; `GONE` removes the key."""
+    *above, last = key.split(".")
+    for part in above:
+        values = values[int(part)] if isinstance(values, list) else values[part]
+    if value is GONE:
+        del values[last]
+    else:
+        values[last] = value
+
+
+GONE = object()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("test.balanced_accuracy", "high", "test.balanced_accuracy is 'high': input should be a valid number"),
+        ("test.log_loss_interval", [0.1], "test.log_loss_interval.1 is missing"),
+        ("test.per_class", {}, "the classes have 0 images together, images is 20"),
+        ("test.per_class.cat.recall", GONE, "test.per_class.cat.recall is missing"),
+        ("test.per_class.dog.images", 10.5, "test.per_class.dog.images is 10.5"),
+        ("suspected_label_errors", "many", "suspected_label_errors is 'many'"),
+        ("calibration.after.ece", None, "calibration.after.ece is None: input should be a valid number"),
+        ("abstention.0.answered", GONE, "abstention.0.answered is missing"),
+        ("slices", {"site": 1}, "slices is {'site': 1}: input should be a valid array"),
+        ("validation_data", 7, "validation_data is 7: input should be a valid string"),
+    ],
+)
+def test_metrics_that_no_card_could_show_are_one_line_before_anything_is_exported(
+    key: str, value: object, message: str, inputs: Inputs, tmp_path: Path
+) -> None:
+    evaluation = shutil.copytree(inputs.evaluation, tmp_path / "evaluation")
+    file = evaluation / "metrics.json"
+    metrics = json.loads(file.read_text())
+    change(metrics, key, value)
+    file.write_text(json.dumps(metrics))
+    with pytest.raises(HeadstartError) as raised:
+        build_version(dataclasses.replace(inputs, evaluation=evaluation), tmp_path / "version")
+    assert str(raised.value).startswith(f"{file} is damaged (") and message in str(raised.value)
+    assert str(raised.value).endswith("make the evaluation again") and "\n" not in str(raised.value)
+    assert not (tmp_path / "version").exists()
+
+
 def test_altered_model_is_refused(inputs: Inputs, tmp_path: Path) -> None:
     shutil.copytree(inputs.model, tmp_path / "model")
     with (tmp_path / "model" / MODEL).open("ab") as file:
