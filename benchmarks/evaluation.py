@@ -3,7 +3,7 @@
     python benchmarks/evaluation.py
 
 On two cores of a machine that was busy with other things, one run each: seconds of processor time for two models, as
-many validation images, and the report; memory is the peak, and how far it is above the predictions and the libraries:
+many validation images, and the report. Memory is the peak, and its increase over the predictions and the libraries:
 
 ===========  =======  =========  =======  =======
 predictions  classes  processor  peak     above
@@ -33,31 +33,32 @@ from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel
 from headstart.components.evaluate_model.report import render_report
 
 
-def answers(images: int, classes: int, seed: int) -> Predictions:
-    """What a model that is right nine times out of ten might say."""
+def draw_predictions(images: int, classes: int, seed: int) -> Predictions:
+    """Random predictions of a model with an accuracy of about 90 %."""
     random = np.random.default_rng(seed)
     labels = np.random.default_rng(0).integers(0, classes, images)
     logits = random.normal(size=(images, classes))
     logits[np.arange(images), labels] += 2 + np.log(classes)
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     ids = [f"{number:032x}" for number in range(images)]
-    paths = [f"pictures/{number}.jpg" for number in range(images)]
+    paths = [f"images/{number}.jpg" for number in range(images)]
     names = [f"class {number}" for number in range(classes)]
     return Predictions(names, ids, ids, paths, labels, probabilities, {}, np.zeros(images, bool))
 
 
 def child(images: int, classes: int) -> None:
-    """Evaluates a model and the one in use, with as many validation images, and prints what it took as JSON."""
+    """Evaluates a model and a champion, with as many validation images, and prints time and memory as JSON."""
     model = ModelInfo("head", [str(number) for number in range(classes)], 224, "none", {}, {}, {}, {}, 0)
-    runs = {
-        name: EvaluatedModel(model, [], answers(images, classes, seed)) for seed, name in enumerate((FINAL, IN_USE))
+    models = {
+        name: EvaluatedModel(model, [], draw_predictions(images, classes, seed))
+        for seed, name in enumerate((FINAL, IN_USE))
     }
-    material = EvaluationData(runs, "", answers(images, classes, 2), "")
+    data = EvaluationData(models, "", draw_predictions(images, classes, 2), "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     processor = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        write_evaluation(material, Path(folder, "evaluation"))
+        write_evaluation(data, Path(folder, "evaluation"))
         evaluated = time.perf_counter()
         report = render_report(Path(folder, "evaluation"))
         rendered = time.perf_counter()

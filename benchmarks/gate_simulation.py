@@ -1,11 +1,11 @@
-"""Simulates the gate: how often it takes an equal model for better, and how often it sees that one is better.
+"""Simulates the gate: how often it calls an equal model better, and how often it detects a better one.
 
     python benchmarks/gate_simulation.py
 
-A pair of models is drawn as the shares of images that only one of them gets right: `differ` in all, of which the
-better one has the larger part. Shares that differ are those of a model trained again (4 %) and of another model
-(10 %); a gain of 5 points needs 5 %. Equal models are compared on 4,000 drawn test sets, so that 5 % is good to 0.7
-points either way, others on 500. Share of test sets on which the candidate is called better, at the level of 5 %:
+A pair of models is defined by the shares of images that only one of them gets right: `differ` in all, the larger part
+for the better one. Typical values of `differ` are 4 % for a model that is trained again and 10 % for another model; a
+gain of 5 points needs 5 %. Equal models are compared on 4,000 random test sets, for which 5 % is accurate to 0.7
+points either way, others on 500. Share of test sets on which the candidate is called better, at the 5 % level:
 
 ======  ======  =====  =========  =========  =========
 differ  images  equal  +1 point   +2 points  +5 points
@@ -18,9 +18,9 @@ differ  images  equal  +1 point   +2 points  +5 points
 10 %     5,000  0.045      0.718      0.996      1.000
 ======  ======  =====  =========  =========  =========
 
-A first publication, where there is no model in use, is held against chance, the share of the most frequent class.
-Share of 20,000 test sets of two equally frequent classes on which a model of that true accuracy is published; of 0.5,
-a coin flip, all were before the gate had this test:
+A first publication, without a champion, is compared with chance, the share of the most frequent class. Share of
+20,000 test sets of two equally frequent classes on which a model of that true accuracy is published; 0.5 is a coin
+flip, which was always published before the gate had this test:
 
 ======  =====  =====  =====  =====  =====
 images    0.5    0.6    0.7    0.8    0.9
@@ -59,11 +59,11 @@ def share_better(images: int, gain: float, differ: float, draws: int, seed: int)
     """Share of test sets on which the gate calls the candidate better.
 
     Args:
-        images: In each test set.
-        gain: The candidate's true accuracy less the champion's.
+        images: Number of images in each test set.
+        gain: True accuracy of the candidate minus that of the champion.
         differ: Share of images that exactly one of them gets right, at least `gain`.
-        draws: Test sets.
-        seed: Of them.
+        draws: Number of test sets.
+        seed: Random seed of the test sets.
     """
     random = np.random.default_rng(seed)
     only_candidate, only_champion = (differ + gain) / 2, (differ - gain) / 2
@@ -74,7 +74,7 @@ def share_better(images: int, gain: float, differ: float, draws: int, seed: int)
     ids = [str(number) for number in range(images)]
 
     def predictions(right: np.ndarray) -> Predictions:
-        # How sure a model is does not depend on which of the two it is.
+        # Both models have the same distribution of confidence.
         sure = 0.5 + 0.5 * random.beta(8, 1.5, images)
         own = np.where(right, sure, 1 - sure)
         probabilities = np.stack([own, 1 - own], axis=1)
@@ -83,7 +83,7 @@ def share_better(images: int, gain: float, differ: float, draws: int, seed: int)
     better = 0
     for _ in range(draws):
         candidate, champion = kinds[random.choice(4, size=images, p=shares)].T
-        # Where McNemar's test does not see it, nothing else can make it better: no need for the bootstrap.
+        # Without significance in McNemar's test the verdict cannot be better: no need for the bootstrap.
         p_better, _ = mcnemar(int((candidate & ~champion).sum()), int((~candidate & champion).sum()))
         if p_better <= SIGNIFICANCE_LEVEL:
             better += compare_predictions(predictions(candidate), predictions(champion)).verdict == BETTER

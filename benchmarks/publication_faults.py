@@ -1,13 +1,12 @@
-"""Counts what is broken after publications that were killed and disturbed at random: nothing may be.
+"""Counts broken versions after publications that are killed and disturbed at random; there must be none.
 
     python benchmarks/publication_faults.py --kills 200
 
-On disk, in fake-gcs-server and in MinIO, 2 to 8 processes publish at once, again and again, one of eight models each.
-More than half of them get SIGKILL at a random moment; a tenth of the requests to the stores is answered with 429 or
-5xx, lost, garbled, cut short or reset, and so are answers; on disk a fifth of the publishers finds the disk full.
-Meanwhile a reader takes the version in use and checks every byte. After each round all versions are checked, each
-change must have replaced the one before it, and none that was reported may be missing. `fake-gcs-server` and `minio`
-must be on the PATH.
+On disk, in fake-gcs-server and in MinIO, 2 to 8 processes publish one of eight models each, again and again. Over
+half of them get SIGKILL at a random moment. A tenth of the requests to the stores is answered with 429 or 5xx, lost,
+garbled, cut short or reset, and so are responses; on disk a fifth of the publishers finds the disk full. Meanwhile a
+reader downloads the champion and checks every byte. After each round all versions are checked: each change must have
+replaced the one before it, and no reported version may be missing. `fake-gcs-server` and `minio` must be on the PATH.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from support.stores import Server, running_gcs, running_minio, stored
 from support.storm import Tally, storm
 
 _SIZES = (300_000, 300_000, 300_000, 300_000, 300_000, 300_000, 3_000_000, 9_000_000)
-"""Of the models in bytes; the last goes up in parts."""
+"""Sizes of the models in bytes; the last one is uploaded in parts."""
 
 _COLUMNS = ("publishers", "kills", "faults", "published", "overtaken", "unchanged", "gave up", "changes", "versions")
 
@@ -44,17 +43,17 @@ def main() -> None:
         folder = Path(name)
         models = [version_folder(folder / f"version{seed}", seed, size=size) for seed, size in enumerate(_SIZES)]
         for place in ("disk", "fake-gcs-server", "MinIO"):
-            answers = folder / f"answers-{place}"
-            answers.mkdir()
+            outcomes = folder / f"outcomes-{place}"
+            outcomes.mkdir()
             begin = time.monotonic()
             if place == "disk":
-                tally = storm(str(folder / "published"), models, answers, given.kills, given.seed)
+                tally = storm(str(folder / "published"), models, outcomes, given.kills, given.seed)
             elif place == "MinIO":
                 with running_minio(folder / "minio") as server:
-                    tally = _in_store(server, models, answers, given)
+                    tally = _in_store(server, models, outcomes, given)
             else:
                 with running_gcs() as gcs:
-                    tally = _in_store(gcs, models, answers, given)
+                    tally = _in_store(gcs, models, outcomes, given)
             table.add_row(place, *_figures(tally), f"{time.monotonic() - begin:.0f}")
             broken += tally.broken
     Console().print(table)
@@ -62,17 +61,17 @@ def main() -> None:
         sys.exit("\n".join(broken))
 
 
-def _in_store(server: Server, models: list[Path], answers: Path, given: argparse.Namespace) -> Tally:
+def _in_store(server: Server, models: list[Path], outcomes: Path, given: argparse.Namespace) -> Tally:
     with pytest.MonkeyPatch.context() as patch, stored(server, patch) as bucket:
         settings = server.environment(bucket.proxy.address)
         os.environ.update(server.environment(server.address))
-        return storm(bucket.uri("models"), models, answers, given.kills, given.seed, bucket.proxy, settings)
+        return storm(bucket.uri("models"), models, outcomes, given.kills, given.seed, bucket.proxy, settings)
 
 
 def _figures(tally: Tally) -> list[str]:
-    said = tally.outcomes
+    outcomes = tally.outcomes
     figures = [tally.publishers, tally.kills, tally.faults]
-    figures += [said[status] for status in ("published", "overtaken", "unchanged", "error")]
+    figures += [outcomes[status] for status in ("published", "overtaken", "unchanged", "error")]
     figures += [tally.changes, tally.versions, tally.reads, len(tally.broken)]
     return [f"{figure:,}" for figure in figures]
 

@@ -1,4 +1,4 @@
-"""Comparisons of variants that answer as drawn at random: everything but the networks."""
+"""Comparisons of variants with random predictions: everything but the networks."""
 
 import dataclasses
 import shutil
@@ -16,11 +16,11 @@ from headstart.components.evaluate_model.evaluation_folder import (
     EvaluationData,
     write_evaluation,
 )
-from support.evaluations import answers
+from support.evaluations import draw_predictions
 
 CLASSES = ["cat", "dog"]
 STRENGTHS = {"from_scratch": 1.5, "head": 3.6, "fine_tuned": 4.0}
-"""How sure each variant is of the truth, beside noise of 1 for each class."""
+"""Logit of the true class of each variant, with noise of 1 on each class."""
 
 VARIANTS: list[dict[str, Any]] = [{"name": name, "method": name} for name in STRENGTHS]
 
@@ -28,29 +28,29 @@ VARIANTS: list[dict[str, Any]] = [{"name": name, "method": name} for name in STR
 def drawn_evaluation(
     folder: Path, strength: float, seed: int, images: int = 400, on_validation: float | None = None, **facts: Any
 ) -> Path:
-    """Writes the evaluation of a model of some strength.
+    """Writes the evaluation of a model with random predictions.
 
     Args:
-        folder: Made anew.
-        strength: Of its answers.
-        seed: Of them.
-        images: Test images, and as many validation images.
-        on_validation: Strength of its answers to the latter, if another.
+        folder: Folder to write, emptied first.
+        strength: Strength of the model, see `draw_predictions`.
+        seed: Random seed of the predictions.
+        images: Number of test images, and of validation images.
+        on_validation: Strength on the validation images; None: the same.
         **facts: Fields of its `ModelInfo`.
     """
     known = {
         "stage": "head", "classes": CLASSES, "image_size": 224, "backbone": "mobilenet_v2", "recipe": {},
         "dataset": {}, "metrics": {}, "versions": {}, "seed": 0,
     }  # fmt: skip
-    test = dataclasses.replace(answers(images, CLASSES, seed, strength), seen=np.zeros(images, bool))
+    test = dataclasses.replace(draw_predictions(images, CLASSES, seed, strength), seen=np.zeros(images, bool))
     run = EvaluatedModel(ModelInfo(**(known | facts)), [Epoch("head", 1, *[1.0] * 6)], test)
-    validation = answers(images, CLASSES, seed + 100, strength if on_validation is None else on_validation)
+    validation = draw_predictions(images, CLASSES, seed + 100, strength if on_validation is None else on_validation)
     write_evaluation(EvaluationData({FINAL: run}, "ab" * 32, validation, "cd" * 32), folder)
     return folder
 
 
 def drawn_comparison(folder: Path) -> tuple[Path, Path]:
-    """Compares the three methods as they might come out, and returns the paths of JSON and page."""
+    """Compares the three methods on random predictions, and returns the paths of JSON and page."""
     shutil.rmtree(folder, ignore_errors=True)
     evaluations = []
     for seed, (name, strength) in enumerate(STRENGTHS.items()):

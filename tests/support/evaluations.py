@@ -1,4 +1,4 @@
-"""Evaluations of drawn answers: everything but the network."""
+"""Evaluations of random predictions: everything but the network."""
 
 import csv
 from pathlib import Path
@@ -25,8 +25,8 @@ from headstart.components.evaluate_model.examples import choose_galleries
 from headstart.components.evaluate_model.report import render_report
 
 
-def answers(images: int, classes: list[str], seed: int, strength: float = 3.0) -> Predictions:
-    """What a model of some strength might say of images drawn at random."""
+def draw_predictions(images: int, classes: list[str], seed: int, strength: float = 3.0) -> Predictions:
+    """Random predictions of a model, the more correct the greater its strength."""
     rng = np.random.default_rng(seed)
     labels = np.random.default_rng(images).integers(0, len(classes), images)
     logits = rng.normal(size=(images, len(classes)))
@@ -38,8 +38,8 @@ def answers(images: int, classes: list[str], seed: int, strength: float = 3.0) -
     return Predictions(classes, ids, ids, paths, labels, probabilities, sites, np.arange(images) < images // 10)
 
 
-def pictures_for(predictions: Predictions) -> list[Shown]:
-    """Noise in place of the pictures to look at, as large as thumbnails of photographs."""
+def make_noise_examples(predictions: Predictions) -> list[Shown]:
+    """Noise in place of the example images, as large as thumbnails of photographs."""
     names, found = predictions.classes, []
     for gallery, rows in choose_galleries(predictions).items():
         for row in rows:
@@ -61,7 +61,7 @@ def pictures_for(predictions: Predictions) -> list[Shown]:
 
 
 def drawn_epochs(stage: str, count: int, batches: int = 20) -> list[Epoch]:
-    """How training might go, more and more slowly, with some noise from step to step."""
+    """A training history that converges, with some noise from step to step."""
     noise, epochs = np.random.default_rng(count).normal(size=(count, batches)), []
     for epoch in range(1, count + 1):
         past = epoch + np.arange(batches) / batches
@@ -78,7 +78,7 @@ def drawn_report(
     folder: Path, classes: list[str], images: int, champion: bool = True, strength: float = 3.0, share: float = 0.5
 ) -> Path:
     """Writes an evaluation and its report into a folder, and returns the report's path."""
-    final = answers(images, classes, 1, strength)
+    final = draw_predictions(images, classes, 1, strength)
     stages = {"from_scratch": 0.4, "head": 0.8}
     epochs = [epoch for stage in ("head", "fine_tuning") for epoch in drawn_epochs(stage, 8)]
 
@@ -89,11 +89,13 @@ def drawn_report(
         )
 
     runs = {
-        stage: EvaluatedModel(info(stage), epochs[:8], answers(images, classes, 2, part * strength))
+        stage: EvaluatedModel(info(stage), epochs[:8], draw_predictions(images, classes, 2, part * strength))
         for stage, part in stages.items()
     }
     if champion:
-        runs[IN_USE] = EvaluatedModel(info("fine_tuning"), epochs, answers(images, classes, 3, 0.8 * strength))
+        runs[IN_USE] = EvaluatedModel(
+            info("fine_tuning"), epochs, draw_predictions(images, classes, 3, 0.8 * strength)
+        )
     runs[FINAL] = EvaluatedModel(info("fine_tuning"), epochs, final)
     probe = folder / "probe"
     probe.mkdir(parents=True)
@@ -104,14 +106,14 @@ def drawn_report(
     noise = jpeg(Image.effect_noise((96, 128), 60).convert("RGB"))
     suspect = Shown("suspected label errors", "0" * 32, "b/1.jpg", classes[1], classes[0], 0.9, 0.05, noise)
     write_pictures(probe / SUSPECTS, [suspect] * 6)
-    findings = [Finding("Unequal classes", "There are 4.0 times as many pictures of one as of another.")]
+    findings = [Finding("Unequal classes", "There are 4.0 times as many images of one as of another.")]
     write_hygiene(folder, HygieneSummary(120, 110, {"truncated": 9, "empty": 1}, 12, findings))
     material = EvaluationData(
         runs,
         "cd" * 32,
-        answers(images, classes, 4, strength),
+        draw_predictions(images, classes, 4, strength),
         "ef" * 32,
-        pictures_for(final),
+        make_noise_examples(final),
         probe,
         folder / "hygiene.json",
         "headstart run --data pets.zip",

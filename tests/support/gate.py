@@ -1,4 +1,4 @@
-"""A pipeline with the gate in it, each of whose branches leaves another trace."""
+"""A pipeline with the gate, each branch of which leaves another trace."""
 
 import numpy as np
 from kfp import dsl
@@ -36,6 +36,6 @@ def gated(image: str) -> BaseComponent:
 
 def predictions(wrong: int) -> Predictions:
     labels = np.arange(300) % 2
-    said = np.where(np.arange(300) < wrong, 1 - labels, labels)
+    chosen = np.where(np.arange(300) < wrong, 1 - labels, labels)
     ids = [f"{number:032x}" for number in range(300)]
-    return Predictions(["cat", "dog"], ids, ids, ids, labels, np.eye(2)[said] * 0.8 + 0.1, {}, np.zeros(300, bool))
+    return Predictions(["cat", "dog"], ids, ids, ids, labels, np.eye(2)[chosen] * 0.8 + 0.1, {}, np.zeros(300, bool))

@@ -1,4 +1,4 @@
-"""What is published, with the file of a network that nobody has to build."""
+"""Folders of published versions, with a model file that needs no network to be built."""
 
 import hashlib
 import io
@@ -18,13 +18,13 @@ from headstart.components.core.util.errors import HeadstartError
 
 
 def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat", "dog"), size: int = 1000) -> Path:
-    """Makes the folder of a version; its bytes hang on the seed alone.
+    """Makes the folder of a version; its content depends on the seed alone.
 
     Args:
-        folder: To make.
-        seed: Another one is another model.
-        classes: The model's.
-        size: Of the model in bytes, at least.
+        folder: Folder to make.
+        seed: Seed of the content; another one is another model.
+        classes: Class names of the model.
+        size: Least size of the model in bytes.
     """
     model = folder / "model"
     for each in (model, folder / "evaluation", folder / "saved_model" / "1"):
@@ -43,7 +43,7 @@ def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat
 
 
 def write_network(file: Path, classes: int, seed: int, size: int) -> None:
-    """Writes what looks like a classifier of 64 pixels from outside; the same for the same seed."""
+    """Writes a file that looks like a classifier of 64 pixels without being loaded; the same for the same seed."""
     outputs = 1 if classes == 2 else classes
     layers = [("Resizing", {"name": "resize", "height": 64, "width": 64}), ("Dense", {"name": "output"})]
     layers[1][1]["units"] = outputs
@@ -60,7 +60,7 @@ def write_network(file: Path, classes: int, seed: int, size: int) -> None:
 
 
 def check_version(uri: str, version: Version) -> None:
-    """Reads every file of a version that is published; raises `HeadstartError` if one is missing or altered."""
+    """Reads every file of a published version; raises `HeadstartError` if one is missing or altered."""
     tree = open_tree(uri)
     for name, stored in version.files.items():
         content, _ = tree.read(f"{version.version}/{name}")

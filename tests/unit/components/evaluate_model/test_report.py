@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.evaluations import answers, drawn_report
+from support.evaluations import draw_predictions, drawn_report
 from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError
@@ -78,7 +78,7 @@ def test_hundred_classes_fit(tmp_path: Path) -> None:
 def test_classes_without_a_test_image_are_said_to_be_unevaluated(tmp_path: Path) -> None:
     classes = [f"class {number}" for number in range(8)]
     text = drawn_report(tmp_path, classes, 6, champion=False).read_text(encoding="utf-8")
-    tested = {classes[label] for label in answers(6, classes, 1).labels}
+    tested = {classes[label] for label in draw_predictions(6, classes, 1).labels}
     missing = [name for name in classes if name not in tested]
     assert 1 < len(missing) < 7
     named = "".join(f"<bdi>{name}</bdi>{', ' if name != missing[-1] else ''}" for name in missing)
