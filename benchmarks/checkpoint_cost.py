@@ -1,11 +1,11 @@
-"""What a checkpoint costs: MobileNetV2 fine-tuned from `block_13` on a record at 160 px, to a folder and to MinIO.
+"""Measures the cost of checkpoints to a folder and to MinIO, for MobileNetV2 fine-tuned from `block_13` at 160 px.
 
     python benchmarks/checkpoint_cost.py
 
-Weights and activations are random: neither changes what a step or a checkpoint takes. An epoch's state is put
-together between two epochs, which training waits for, and written by another thread, which it does not wait for.
-Processor seconds of the thread at each of the two, and of the whole process for an epoch of 2,000 images, multiplied
-up from `--steps` of its 63. `minio` has to be installed.
+Weights and activations are random, which changes no cost. A state is serialised between two epochs, which training
+waits for, and written by another thread, which it does not wait for. Printed are the CPU seconds of the thread for
+each of the two, and those of the process for an epoch of 2,000 images, extrapolated from `--steps` of its 63 steps.
+`minio` has to be installed.
 """
 
 import argparse
@@ -36,14 +36,14 @@ STEPS_AN_EPOCH = 63
 BATCH = 32
 
 
-class Timed(Checkpoint):
-    """A checkpoint that takes note of what it takes.
+class TimedCheckpoint(Checkpoint):
+    """A checkpoint that measures its own cost.
 
     Attributes:
-        waited: Processor seconds that training waited, of each state.
-        written: Processor seconds of the thread that writes, of each state.
-        began: Processor seconds of the process when each state was handed over.
-        sizes: Bytes of each state.
+        waited: CPU seconds that training waited for each state.
+        written: CPU seconds of the writing thread for each state.
+        began: CPU seconds of the process at which each state was handed over.
+        sizes: Size of each state in bytes.
     """
 
     def __init__(self, uri: str) -> None:
@@ -68,8 +68,8 @@ class Timed(Checkpoint):
 
 
 @dataclasses.dataclass(frozen=True)
-class Cost:
-    """Processor seconds of one checkpoint and of one epoch, and the checkpoint's size."""
+class CheckpointCost:
+    """CPU seconds of one checkpoint and of one epoch, and the checkpoint's size."""
 
     waited: float
     written: float
@@ -78,27 +78,27 @@ class Cost:
 
     @property
     def share(self) -> float:
-        """Of the epoch's."""
+        """Share of the epoch's seconds."""
         return (self.waited + self.written) / self.epoch
 
 
-def cost(uri: str, steps: int, epochs: int) -> Cost:
-    """Fine-tunes a few short epochs with checkpoints."""
+def measure(uri: str, steps: int, epochs: int) -> CheckpointCost:
+    """Fine-tunes for a few short epochs with checkpoints."""
     backbone = get_backbone("mobilenet_v2")
     network = build_classifier(build_backbone(backbone, 160), backbone.preprocessing, backbone.head, 2, 160)
     tail = unfreeze(network, backbone.name, "block_13").tail
     random = np.random.default_rng(0)
     images = steps * BATCH
     values = random.normal(size=(1, images, *tail.input.shape[1:])).astype(np.float16)
-    record = Features(values, np.arange(images) % 2)
-    few = Features(values[:, :BATCH], record.labels[:BATCH])
+    train = Features(values, np.arange(images) % 2)
+    validation = Features(values[:, :BATCH], train.labels[:BATCH])
     settings = {"fine_tuning.epochs": epochs, "fine_tuning.batch_size": BATCH}
-    checkpoint = Timed(uri)
-    fit(tail, record, few, Plan.of(load_recipe(settings=settings), "fine_tuning", 0), checkpoint=checkpoint)
-    # The first epoch is traced, and the last state is the result alone.
+    checkpoint = TimedCheckpoint(uri)
+    fit(tail, train, validation, Plan.of(load_recipe(settings=settings), "fine_tuning", 0), checkpoint=checkpoint)
+    # The first epoch includes tracing, and the last state holds only the result.
     epoch = statistics.median(np.diff(checkpoint.began[:-1])) * STEPS_AN_EPOCH / steps
     inner = slice(0, -1)
-    return Cost(
+    return CheckpointCost(
         statistics.median(checkpoint.waited[inner]),
         statistics.median(checkpoint.written[inner]),
         float(epoch),
@@ -107,7 +107,7 @@ def cost(uri: str, steps: int, epochs: int) -> Cost:
 
 
 def main() -> None:
-    """Prints one line a place."""
+    """Prints one line for each place."""
     start_tensorflow()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=21)
@@ -121,7 +121,7 @@ def main() -> None:
             patch.setenv(name, value)
         minio.make_bucket("checkpoints")
         for place, uri in (("folder", f"{folder}/checkpoints"), ("minio", "s3://checkpoints/some")):
-            found = cost(uri, args.steps, args.epochs)
+            found = measure(uri, args.steps, args.epochs)
             print(
                 f"{place}: {found.megabytes:.1f} MB, waited for {found.waited:.3f} s, written in "
                 f"{found.written:.3f} s, an epoch {found.epoch:.1f} s, share {found.share:.2%}",

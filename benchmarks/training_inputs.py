@@ -1,20 +1,21 @@
-"""Whether training waits for the network or for its input, and what a record of frozen features saves.
+"""Measures whether training waits for the network or for its input, and what cached features save.
 
     python benchmarks/training_inputs.py PHOTOS.zip
 
 PHOTOS.zip holds cat.1.jpg, dog.1.jpg and so on. Each part runs in a process of its own; --parts picks some:
 
-- inputs: images/s of decoding, resizing and augmenting alone, of the network on pixels that are there already, and of
-  both, with the share of the time that the network waited; VGG16 at 150 px, MobileNetV2 at 160 px.
-- recording: images/s of recording with VGG16 at 150 px, beside a bare `predict` on ready arrays in both precisions.
-- epochs: seconds of an epoch of the head on a record, and end to end (some of its steps, times their number).
-- reuse: seconds until a record is there, the first time, and the second time with another head.
-- memory: peak memory of recording and training at 4,000 and 40,000 images, the latter made of the photos by turning
-  them, and how much of it are files that the system has mapped, and gives back when it needs the room.
-- step: the same of the whole of `train_head`, with its probe of labels.
+- inputs: images/s of decoding, resizing and augmenting alone, of the network on pixels in memory, and of both, with
+  the share of the time that the network waited; VGG16 at 150 px, MobileNetV2 at 160 px.
+- recording: images/s of feature extraction with VGG16 at 150 px, and of a plain `predict` on arrays in memory in both
+  precisions.
+- epochs: seconds of an epoch of the head on cached features, and end to end (extrapolated from some of its steps).
+- reuse: seconds until features are there, the first time, and the second time with another head.
+- memory: peak memory of feature extraction and training with 4,000 and 40,000 images, the latter made by rotating
+  the photos; and the part of it that is memory-mapped files, which the system can drop when it needs the memory.
+- step: the same for the whole of `train_head`, with its probe of labels.
 
-Weights are random, which changes no time; for the memory of the step name real ones with --weights, or each second
-label is doubtful and goes to its report. Figures of one run are in README.md.
+Weights are random, which changes no time. For the memory of the step, pass real ones with --weights: otherwise every
+second label is doubtful and goes to its report. Figures of one run are in README.md.
 """
 
 import argparse
@@ -63,36 +64,36 @@ from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.train_head.step import train_head
 
 _BATCH = 64
-_TURN = 7
+_ROTATION_DEGREES = 7
 
 
-def pictures(photos: Path, images: int) -> Iterator[tuple[str, bytes]]:
-    """So many JPEGs with their labels, cats and dogs in turn; beyond those there are, turned copies."""
+def read_photos(photos: Path, images: int) -> Iterator[tuple[str, bytes]]:
+    """Yields JPEGs with their labels, cats and dogs in turn; once they run out, rotated copies."""
     with zipfile.ZipFile(photos) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
         cats, dogs = ([name for name in names if Path(name).name.startswith(label)] for label in ("cat", "dog"))
         both = [name for pair in zip(cats, dogs, strict=True) for name in pair]
         for number in range(images):
-            name, turn = both[number % len(both)], _TURN * (number // len(both))
+            name, angle = both[number % len(both)], _ROTATION_DEGREES * (number // len(both))
             content = archive.read(name)
-            if turn:
+            if angle:
                 file = io.BytesIO()
-                Image.open(io.BytesIO(content)).rotate(turn).save(file, "jpeg", quality=90)
+                Image.open(io.BytesIO(content)).rotate(angle).save(file, "jpeg", quality=90)
                 content = file.getvalue()
             yield Path(name).name[:3], content
 
 
 def write_dataset(photos: Path, images: int, folder: Path) -> Path:
-    """A dataset artifact of so many pictures."""
+    """Writes a dataset artifact of a number of images."""
     with DatasetWriter(folder, ["cat", "dog"], str(photos)) as writer:
-        for label, content in pictures(photos, images):
+        for label, content in read_photos(photos, images):
             digest = hashlib.sha256(content).hexdigest()[:32]
             writer.add(ImageRow(content, f"{digest}.jpg", int(label == "dog"), digest, digest, 200, 200))
     return folder
 
 
-def classifier(name: str, size: int) -> tuple[keras.Model, ClassifierParts]:
-    """A classifier with random weights, cut above its frozen backbone."""
+def build(name: str, size: int) -> tuple[keras.Model, ClassifierParts]:
+    """Builds a classifier with random weights, cut above its frozen backbone."""
     backbone = get_backbone(name)
     base = build_backbone(backbone, size)
     model = build_classifier(base, backbone.preprocessing, backbone.head, 2, size)
@@ -100,14 +101,14 @@ def classifier(name: str, size: int) -> tuple[keras.Model, ClassifierParts]:
     return model, cut_classifier(model, name, BACKBONE_END)
 
 
-def planned(**head: Any) -> Plan:
-    """A plan of the head, one view unless it says otherwise."""
+def make_plan(**head: Any) -> Plan:
+    """Makes a plan of the head, with one view unless the settings say otherwise."""
     settings = {f"head.{key}": value for key, value in ({"augmented_views": 1} | head).items()}
     return Plan.of(load_recipe(settings=settings), "head", 0)
 
 
-def rate(work: Callable[[Any], Any], batches: Any) -> tuple[float, float]:
-    """Images/s from the second batch on, and the share of the time that was spent waiting for one."""
+def measure_rate(work: Callable[[Any], Any], batches: Any) -> tuple[float, float]:
+    """Measures images/s from the second batch on, and the share of the time spent waiting for batches."""
     waited, images, began, asked = 0.0, 0, 0.0, 0.0
     for number, pixels in enumerate(batches):
         if number:
@@ -122,28 +123,32 @@ def rate(work: Callable[[Any], Any], batches: Any) -> tuple[float, float]:
 
 
 def inputs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Input alone, network alone, both."""
+    """Rates of the input alone, of the network alone, and of both."""
     found = {}
     for name, size in (("vgg16", 150), ("mobilenet_v2", 160)):
-        _, parts = classifier(name, size)
-        change = build_augmentation(planned().augmentation, 0)
+        _, parts = build(name, size)
+        augment = build_augmentation(make_plan().augmentation, 0)
         run = tf.function(lambda pixels, front=parts.front: front(pixels, training=False), reduce_retracing=True)
-        changed = tf.function(lambda pixels, change=change: change(pixels, training=True), reduce_retracing=True)
+        augmented = tf.function(lambda pixels, augment=augment: augment(pixels, training=True), reduce_retracing=True)
         batches = read_image_batches(data, size, _BATCH).take(args.batches)
         ready = next(iter(batches))
         found[name] = {
-            "decode_resize": rate(lambda pixels: pixels, batches.repeat(4))[0],
-            "decode_resize_augment": rate(lambda pixels, run=changed: run(pixels).numpy(), batches.repeat(2))[0],
-            "network": rate(lambda pixels, run=run: run(pixels).numpy(), itertools.repeat(ready, args.batches))[0],
+            "decode_resize": measure_rate(lambda pixels: pixels, batches.repeat(4))[0],
+            "decode_resize_augment": measure_rate(
+                lambda pixels, run=augmented: run(pixels).numpy(), batches.repeat(2)
+            )[0],
+            "network": measure_rate(
+                lambda pixels, run=run: run(pixels).numpy(), itertools.repeat(ready, args.batches)
+            )[0],
         }
-        both = rate(lambda pixels, run=run: run(pixels).numpy(), batches)
+        both = measure_rate(lambda pixels, run=run: run(pixels).numpy(), batches)
         found[name] |= {"both": both[0], "waited": both[1]}
     return found
 
 
 def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """VGG16's recording, and bare `predict`."""
-    _, parts = classifier("vgg16", 150)
+    """Rates of feature extraction with VGG16, and of a plain `predict`."""
+    _, parts = build("vgg16", 150)
     ready = np.concatenate([batch.numpy() for batch in read_image_batches(data, 150, _BATCH).take(args.batches)])
     found = {}
     for precision in (FLOAT32, BFLOAT16):
@@ -155,8 +160,8 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
             found[f"predict_{precision}"] = len(ready) / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory() as folder:
         small = write_dataset(args.photos, len(ready), Path(folder, "small"))
-        extractor = FeatureExtractor([parts.front], planned())
-        # The first time it is traced, and the precision chosen.
+        extractor = FeatureExtractor([parts.front], make_plan())
+        # The first call includes tracing and the choice of precision.
         extractor.extract(small, 1, [Path(folder, "first.npy")])
         started = time.perf_counter()
         extractor.extract(small, 1, [Path(folder, "second.npy")])
@@ -165,79 +170,79 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def epochs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """MobileNetV2 at 160 px: seconds of an epoch over all images on a record, and end to end."""
+    """Seconds of an epoch on cached features and end to end, MobileNetV2 at 160 px."""
     images, size = args.images, 160
     with tempfile.TemporaryDirectory() as folder:
-        held_out = write_dataset(args.photos, 32, Path(folder, "held_out"))
-        _, parts = classifier("mobilenet_v2", size)
-        plan = planned(epochs=4)
-        with compute_or_load_features(parts.front, data, held_out, plan) as records:
-            on_record = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
-        _, parts = classifier("mobilenet_v2", size)
-        plan = planned(epochs=3, augmented_views=0, steps_per_epoch=args.batches)
+        validation = write_dataset(args.photos, 32, Path(folder, "validation"))
+        _, parts = build("mobilenet_v2", size)
+        plan = make_plan(epochs=4)
+        with compute_or_load_features(parts.front, data, validation, plan) as features:
+            cached = [epoch.seconds for epoch in fit(parts.tail, *features, plan)]
+        _, parts = build("mobilenet_v2", size)
+        plan = make_plan(epochs=3, augmented_views=0, steps_per_epoch=args.batches)
         parts = cut_at_pixels(parts, plan)
-        with compute_or_load_features(parts.front, data, held_out, plan) as records:
-            whole = [epoch.seconds for epoch in fit(parts.tail, *records, plan)]
-    # The first of each is traced.
-    record, end = min(on_record[1:]), min(whole[1:]) / args.batches * images / plan.training.batch_size
+        with compute_or_load_features(parts.front, data, validation, plan) as features:
+            uncached = [epoch.seconds for epoch in fit(parts.tail, *features, plan)]
+    # The first epoch of each includes tracing.
+    record, end = min(cached[1:]), min(uncached[1:]) / args.batches * images / plan.training.batch_size
     return {"on_record": record, "end_to_end": end, "times": end / record}
 
 
 def reuse(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Seconds until the record of MobileNetV2 at 160 px is there, first and again."""
+    """Seconds until the features of MobileNetV2 at 160 px are there, the first and the second time."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        held_out = write_dataset(args.photos, 32, Path(folder, "held_out"))
+        validation = write_dataset(args.photos, 32, Path(folder, "validation"))
         for which, head in (("first", {}), ("again", {"hidden_units": 64, "learning_rate": 0.01})):
             keras.utils.set_random_seed(0)
-            _, parts = classifier("mobilenet_v2", 160)
+            _, parts = build("mobilenet_v2", 160)
             started = time.perf_counter()
-            with compute_or_load_features(parts.front, data, held_out, planned(**head)):
+            with compute_or_load_features(parts.front, data, validation, make_plan(**head)):
                 found[which] = time.perf_counter() - started
     return found | {"times": found["first"] / found["again"]}
 
 
 def memory(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Memory of recording and training a head of MobileNetV2 at 64 px."""
-    before = _memory()
-    _, parts = classifier("mobilenet_v2", 64)
+    """Peak memory of feature extraction and training of a head, MobileNetV2 at 64 px."""
+    before = _read_memory()
+    _, parts = build("mobilenet_v2", 64)
     with tempfile.TemporaryDirectory() as folder:
-        held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
-        with compute_or_load_features(parts.front, data, held_out, planned(epochs=2)) as records:
-            fit(parts.tail, *records, planned(epochs=2))
-            return {"libraries": before, "at_the_end": _memory()}
+        validation = write_dataset(args.photos, 500, Path(folder, "validation"))
+        with compute_or_load_features(parts.front, data, validation, make_plan(epochs=2)) as features:
+            fit(parts.tail, *features, make_plan(epochs=2))
+            return {"libraries": before, "at_the_end": _read_memory()}
 
 
 def step(data: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Memory of the whole step, with the same network."""
+    """Peak memory of the whole step, with the same network."""
     recipe = load_recipe(settings={"backbone": "mobilenet_v2", "weights": args.weights, "image_size": 64})
-    before = _memory()
+    before = _read_memory()
     with tempfile.TemporaryDirectory() as folder:
-        held_out = write_dataset(args.photos, 500, Path(folder, "held_out"))
-        train_head(TrainingInputs(data, held_out, recipe, 0), Path(folder, "model"))
-        return {"libraries": before, "at_the_end": _memory()}
+        validation = write_dataset(args.photos, 500, Path(folder, "validation"))
+        train_head(TrainingInputs(data, validation, recipe, 0), Path(folder, "model"))
+        return {"libraries": before, "at_the_end": _read_memory()}
 
 
-def _memory() -> dict[str, int]:
-    """The peak, in MiB, and what is mapped at present."""
+def _read_memory() -> dict[str, int]:
+    """Peak memory, and memory-mapped files at present, in MiB."""
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     peak, mapped = (int(status[name].split()[0]) // 1024 for name in ("VmHWM", "RssFile"))
     return {"peak_mib": peak, "mapped_mib": mapped}
 
 
 PARTS = {part.__name__: part for part in (inputs, recording, epochs, reuse, memory, step)}
-_OF_BOTH_SIZES = (memory.__name__, step.__name__)
+_PARTS_OF_TWO_SIZES = (memory.__name__, step.__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class PartRun:
     """A part and the number of images that it runs on."""
 
     part: str
     images: int
 
 
-def run(job: Job, args: argparse.Namespace, work: Path) -> dict[str, Any]:
+def run(job: PartRun, args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Runs a part in a process of its own."""
     data = work / f"data-{job.images}"
     if not data.is_dir():
@@ -252,13 +257,13 @@ def run(job: Job, args: argparse.Namespace, work: Path) -> dict[str, Any]:
 def main() -> None:
     """Parses the command line, measures and prints."""
     start_tensorflow()
-    parser = argparse.ArgumentParser(description="Measure what training waits for.")
+    parser = argparse.ArgumentParser(description="Measure what training waits for, and what cached features save.")
     parser.add_argument("photos", type=Path)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--images", type=int, default=2_000, help="in all but memory and step")
-    parser.add_argument("--batches", type=int, default=16, help="that rates are taken over")
+    parser.add_argument("--images", type=int, default=2_000, help="number of images in all parts but memory and step")
+    parser.add_argument("--batches", type=int, default=16, help="number of batches that rates are measured over")
     parser.add_argument("--memory-images", type=int, nargs=2, default=[4_000, 40_000])
-    parser.add_argument("--weights", default="none", help="of MobileNetV2, for the step; none: random ones")
+    parser.add_argument("--weights", default="none", help="weights of MobileNetV2, for the step; none: random ones")
     parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -267,8 +272,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for part in args.parts:
-            for images in args.memory_images if part in _OF_BOTH_SIZES else [args.images]:
-                found = run(Job(part, images), args, Path(folder))
+            for images in args.memory_images if part in _PARTS_OF_TWO_SIZES else [args.images]:
+                found = run(PartRun(part, images), args, Path(folder))
                 print(f"{part}, {images:,} images: {json.dumps(found, indent=2)}", flush=True)
 
 

@@ -1,11 +1,11 @@
-"""What it costs that tf.data tunes itself while it runs: the same training, fed by Keras and by this package.
+"""Measures what tf.data's autotuning costs: the same training, fed by Keras and by this package.
 
     python benchmarks/tuned_inputs.py
 
-A layer of 960 convolutions is trained on activations as fine-tuning's record has them, for eight epochs of 63 batches
-of 32: through `keras.utils.PyDataset`, which Keras turns into a tf.data pipeline that tunes itself, and through
-`core/training/batches.py`, in turns. `waited` is the time from the end of an epoch to the first batch of the next,
-beyond what that takes at its least. The figures are in README.md.
+A layer of 960 convolutions is trained on activations of the shape that fine-tuning has, for eight epochs of 63
+batches of 32, in turns through `keras.utils.PyDataset`, which Keras turns into an autotuned tf.data pipeline, and
+through `core/training/batches.py`. `waited` is the time from the end of an epoch to the first batch of the next, less
+the shortest such time. The figures are in README.md.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from headstart.components.core.training.fit import compile_classifier
 _IMAGES, _SHAPE = 2_000, (10, 10, 96)
 
 
-class AsKerasHasIt(keras.utils.PyDataset):
-    """The same batches, as anybody would pass them to Keras."""
+class KerasBatches(keras.utils.PyDataset):
+    """The same batches as Keras' own dataset class."""
 
     def __init__(self, batches: TrainingBatches) -> None:
         super().__init__()
@@ -37,27 +37,27 @@ class AsKerasHasIt(keras.utils.PyDataset):
         return self._batches[index]
 
 
-class Gaps(keras.callbacks.Callback):
-    """Seconds between the end of each epoch and the first batch of the next."""
+class EpochGaps(keras.callbacks.Callback):
+    """Records the seconds between the end of each epoch and the first batch of the next."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the clock."""
+        """Starts the clock."""
         self._ended = time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at it again."""
+        """Stops the clock at the first batch."""
         if batch == 0 and hasattr(self, "_ended"):
             self.seconds.append(time.perf_counter() - self._ended)
 
 
 def main() -> None:
-    """Trains both ways in turns, and prints."""
+    """Trains both ways in turns and prints the seconds."""
     start_tensorflow()
-    parser = argparse.ArgumentParser(description="Time the same training with and without a tf.data that tunes.")
+    parser = argparse.ArgumentParser(description="Time the same training with and without tf.data's autotuning.")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
@@ -69,8 +69,8 @@ def main() -> None:
     compile_classifier(model)
     model.fit(to_tf_dataset(batches), epochs=1, shuffle=False, verbose=0)
     for _ in range(args.turns):
-        for name, data in (("Keras' PyDataset", AsKerasHasIt(batches)), ("this package", to_tf_dataset(batches))):
-            gaps, started = Gaps(), time.perf_counter()
+        for name, data in (("Keras' PyDataset", KerasBatches(batches)), ("this package", to_tf_dataset(batches))):
+            gaps, started = EpochGaps(), time.perf_counter()
             model.fit(data, epochs=args.epochs, shuffle=False, verbose=0, callbacks=[gaps])
             seconds = time.perf_counter() - started
             waited = sum(gaps.seconds) - len(gaps.seconds) * min(gaps.seconds)

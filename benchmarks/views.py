@@ -1,20 +1,23 @@
-"""Recorded views against training end to end: accuracy and seconds of the head and of fine-tuning, with one plot.
+"""Compares cached views with end-to-end training: accuracy and seconds of the head and of fine-tuning, and a plot.
 
     python benchmarks/views.py DATASET --weights WEIGHTS --image-size 160 --counts 250 125 500 --plot docs/views.svg
 
-DATASET is a dataset artifact, as `download_dataset` leaves it; each split deals --counts of its images of each class
-to training, validation and test, by hash, with its number as the seed. Every way is the whole step as a run takes
-it, by the recipe `fast` with another `augmented_views` (0: end to end), recording included, and no record of another
-one is used. Fine-tuning starts from the head of one view, for equal epochs. Seconds are of the CPU, of all cores, so
-that other work on the machine does not count; those of an epoch are the median's. The figures are in README.md.
+DATASET is a dataset artifact of `download_dataset`. Each split assigns --counts of its images of each class to
+training, validation and test, by hash, with its number as the seed. Every variant is the whole step of a run, with
+the recipe `fast` and another `augmented_views` (0: end to end). Computing the features counts, and none of another
+variant are used. Fine-tuning starts from the head of one view and has the same number of epochs. Seconds are CPU
+seconds over all cores, so that other work on the machine does not count; those of an epoch are the median. The
+figures are in README.md.
 """
 
 import argparse
+import functools
 import logging
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from headstart.components.core.networks.saving import load_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.recipe import END_TO_END, load_recipe
 from headstart.components.core.storage.cache import temporary_cache
+from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.logs import start_logging
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
@@ -37,45 +41,51 @@ from headstart.components.train_head.step import train_head
 
 
 class Clock(logging.Handler):
-    """Notes when each line was logged, in seconds of the CPU."""
+    """Records each log line with its time in CPU seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[tuple[float, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Notes a line."""
+        """Records a line."""
         self.lines.append((time.process_time(), record.getMessage()))
 
-    def epoch(self) -> float:
-        """Seconds of an epoch."""
+    def epoch_seconds(self) -> float:
+        """Median CPU seconds of an epoch."""
         ends = [at for at, line in self.lines if "unit=epochs" in line]
         return statistics.median(np.diff(ends))
 
-    def recorded(self) -> int:
-        """Bytes of all records."""
+    def feature_bytes(self) -> int:
+        """Bytes of all features computed."""
         fields = [line.split() for _, line in self.lines if line.startswith("event=recorded ")]
         return sum(int(part[6:]) for parts in fields for part in parts if part.startswith("bytes="))
 
 
-def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float]:
-    """Runs a step, and the model that it leaves over the test images."""
+def measure(step: Callable[[], Any], model: Path, test: Path) -> dict[str, float]:
+    """Runs a step and evaluates its model on the test images.
+
+    Args:
+        step: Runs the step.
+        model: Folder of the model artifact that the step writes.
+        test: Dataset artifact of the test images.
+    """
     clock, logger = Clock(), logging.getLogger("headstart")
     logger.addHandler(clock)
     started = time.process_time()
     with temporary_cache("records"):
-        step(*given)
+        step()
     seconds = time.process_time() - started
     logger.removeHandler(clock)
     labels = read_columns(test, ["label"])["label"].to_numpy()
-    right = predict_proba([load_model(model)], test, "test")[0].argmax(axis=1) == labels
+    correct = predict_proba([load_model(model)], test, "test")[0].argmax(axis=1) == labels
     info = read_model_info(model)
     figures = {
         "loss": info.metrics["validation_loss"],
-        "accuracy": float(right.mean()),
+        "accuracy": float(correct.mean()),
         "seconds": seconds,
-        "epoch": float(clock.epoch()),
-        "bytes": clock.recorded(),
+        "epoch": float(clock.epoch_seconds()),
+        "bytes": clock.feature_bytes(),
         "share": info.metrics.get("fine_tuned_share", 1.0),
     }
     print(model.name, figures, file=sys.stderr, flush=True)
@@ -83,47 +93,49 @@ def measured(step: Any, *given: Any, model: Path, test: Path) -> dict[str, float
 
 
 def name_of(views: int) -> str:
-    """What a way is called."""
+    """Name of a variant in the table."""
     return "end to end" if views == END_TO_END else f"{views} view{'s' * (views > 1)}"
 
 
 def run(args: argparse.Namespace, number: int, work: Path) -> dict[str, dict[str, float]]:
-    """All ways on one split."""
+    """Measures all variants on one split."""
     splits = {name: work / name for name in SPLITS}
     split_dataset(args.dataset, **splits, settings=SplitSettings(SplitSizes(args.counts, []), seed=number))
-    data, found = (splits["train"], splits["validation"]), {}
+    found = {}
 
-    def recipe(stage: str, views: int) -> Any:
+    def inputs(phase: str, views: int) -> TrainingInputs:
         fixed = {"weights": args.weights, "image_size": args.image_size, "fine_tuning.epochs": args.epochs}
-        # The head's stage records nothing for a fine-tuning that goes end to end: each step costs what it does alone.
-        return load_recipe(
-            settings=fixed | {"fine_tuning.augmented_views": END_TO_END, f"{stage}.augmented_views": views}
-        )
+        # With end-to-end fine-tuning the head's step computes no features for it, so each step's cost is its own.
+        settings = fixed | {"fine_tuning.augmented_views": END_TO_END, f"{phase}.augmented_views": views}
+        return TrainingInputs(splits["train"], splits["validation"], load_recipe(settings=settings), number)
 
     for views in args.views:
         model = work / f"head-{views}"
-        given = (*data, model, recipe("head", views), number)
-        found[f"head, {name_of(views)}"] = measured(train_head, *given, model=model, test=splits["test"])
+        step = functools.partial(train_head, inputs("head", views), model)
+        found[f"head, {name_of(views)}"] = measure(step, model, splits["test"])
     for views in (1, END_TO_END):
         model = work / f"tuned-{views}"
-        given = (work / f"head-{args.views[0]}", *data, model, recipe("fine_tuning", views), number)
-        found[f"fine-tuning, {name_of(views)}"] = measured(fine_tune, *given, model=model, test=splits["test"])
+        step = functools.partial(fine_tune, work / f"head-{args.views[0]}", inputs("fine_tuning", views), model)
+        found[f"fine-tuning, {name_of(views)}"] = measure(step, model, splits["test"])
     return found
 
 
 def plot(means: dict[str, dict[str, float]], path: Path) -> None:
-    """Accuracy over seconds."""
+    """Plots accuracy over seconds as SVG."""
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": path.name, "axes.spines.top": False}):
         figure = Figure(figsize=(5.4, 3.4), layout="constrained")
         axes = figure.subplots()
-        for stage, colour, mark in (("head", "#0072b2", "o"), ("fine-tuning", "#e69f00", "s")):
-            ways = {way: row for way, row in means.items() if way.startswith(f"{stage},")}
-            x, y = ([row["seconds"] for row in ways.values()], [100 * row["accuracy"] for row in ways.values()])
-            axes.plot(x, y, mark, color=colour, label=stage)
-            for way, left, up in zip(ways, x, y, strict=True):
-                axes.annotate(way.split(", ")[1], (left, up), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        for phase, colour, mark in (("head", "#0072b2", "o"), ("fine-tuning", "#e69f00", "s")):
+            variants = {name: row for name, row in means.items() if name.startswith(f"{phase},")}
+            x, y = (
+                [row["seconds"] for row in variants.values()],
+                [100 * row["accuracy"] for row in variants.values()],
+            )
+            axes.plot(x, y, mark, color=colour, label=phase)
+            for name, left, up in zip(variants, x, y, strict=True):
+                axes.annotate(name.split(", ")[1], (left, up), xytext=(5, 4), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
-        axes.set(xlabel="seconds of the CPU, recording included", ylabel="accuracy on test images (%)")
+        axes.set(xlabel="CPU seconds, computing the features included", ylabel="accuracy on test images (%)")
         axes.spines["right"].set_visible(False)
         axes.margins(x=0.25, y=0.2)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
@@ -134,17 +146,23 @@ def plot(means: dict[str, dict[str, float]], path: Path) -> None:
 
 
 def main() -> None:
-    """Prints a line for each way, the mean over the splits, and draws them."""
+    """Prints a line for each variant, the mean over the splits, and plots them."""
     start_tensorflow()
-    parser = argparse.ArgumentParser(description="Compare recorded views with training end to end.")
+    parser = argparse.ArgumentParser(description="Compare cached views with end-to-end training.")
     parser.add_argument("dataset", type=Path)
-    parser.add_argument("--weights", default="", help="MobileNetV2's; left out: ImageNet's, downloaded")
+    parser.add_argument("--weights", default="", help="weights of MobileNetV2; left out: ImageNet's, downloaded")
     parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--counts", type=int, nargs=3, default=[1000, 500, 500], help="of each class")
+    parser.add_argument(
+        "--counts",
+        type=int,
+        nargs=3,
+        default=[1000, 500, 500],
+        help="training, validation and test images of each class",
+    )
     parser.add_argument("--views", type=int, nargs="+", default=[1, 2, 4, 8, 0])
-    parser.add_argument("--epochs", type=int, default=4, help="of fine-tuning")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of fine-tuning")
     parser.add_argument("--splits", type=int, default=1)
-    parser.add_argument("--plot", type=Path, help="the SVG file to draw")
+    parser.add_argument("--plot", type=Path, help="SVG file to write")
     args = parser.parse_args()
     start_logging()
     results = []
@@ -152,14 +170,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results.append(run(args, number, Path(folder)))
     means = {
-        way: {name: statistics.mean(split[way][name] for split in results) for name in row}
-        for way, row in results[0].items()
+        variant: {name: statistics.mean(split[variant][name] for split in results) for name in row}
+        for variant, row in results[0].items()
     }
-    print(f"{'':<26}validation loss  accuracy  seconds  an epoch  record (MB)  share")
-    for way, row in means.items():
+    print(f"{'':<26}validation loss  accuracy  seconds  an epoch  features (MB)  share")
+    for variant, row in means.items():
         print(
-            f"{way:<26}{row['loss']:15.4f}{row['accuracy']:10.4f}{row['seconds']:9.1f}{row['epoch']:10.2f}"
-            f"{row['bytes'] / 1e6:13.1f}{row['share']:7.2f}"
+            f"{variant:<26}{row['loss']:15.4f}{row['accuracy']:10.4f}{row['seconds']:9.1f}{row['epoch']:10.2f}"
+            f"{row['bytes'] / 1e6:15.1f}{row['share']:7.2f}"
         )
     if args.plot:
         plot(means, args.plot)
