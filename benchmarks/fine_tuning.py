@@ -36,7 +36,7 @@ import yaml
 from drawings.things import CLASSES
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
@@ -86,7 +86,7 @@ class Bench:
     """
 
     def __init__(self, dataset: Path, recipe: Recipe, views: int, work: Path) -> None:
-        backbone, info = get_backbone(recipe.backbone), read_info(dataset)
+        backbone, info = get_backbone(recipe.backbone), read_dataset_info(dataset)
         self.base = build_pretrained_backbone(backbone, recipe.image_size, recipe.weights)
         self.network = build_classifier(
             self.base, backbone.preprocessing, recipe.head_shape(), len(info.classes), recipe.image_size
@@ -244,7 +244,7 @@ def run(args: argparse.Namespace, dataset: Path, known: Path) -> dict[str, dict[
             continue
         bench = Bench(dataset, recipe, args.views, args.work)
         for learn, number in dict.fromkeys((learn, number) for learn, number, _ in missing):
-            split = Split.of(read_info(dataset).images, learn, number)
+            split = Split.of(read_dataset_info(dataset).images, learn, number)
             views = min(args.views, recipe.fine_tuning.count_views(learn))
             results.setdefault(f"{learn}/{number}/head", {}).update(train_head(bench, split, recipe, views))
             for way in [way for *which, way in missing if which == [learn, number] and way != "head"]:
@@ -281,7 +281,7 @@ def main() -> None:
     dataset = draw_things(args.work / f"things-{args.things}", args.things) if args.things else args.dataset
     # What a way means depends on the recipe.
     recipe = hashlib.sha256(read_recipe_text(DEFAULT_RECIPE).encode()).hexdigest()[:8]
-    known = f"{read_info(dataset).digest[:12]}-{args.backbone}-{args.image_size}-{args.views}-{recipe}.json"
+    known = f"{read_dataset_info(dataset).digest[:12]}-{args.backbone}-{args.image_size}-{args.views}-{recipe}.json"
     results = run(args, dataset, args.work / known)
     for learn in args.learn:
         report(results, args, learn)

@@ -27,7 +27,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.features.compute import FeatureExtractor, Features
@@ -105,7 +105,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "all.npy"
         whole = extract_features(args.dataset, args.weights, args.image_size, max(args.views), path)
-        images = read_info(args.dataset).images
+        images = read_dataset_info(args.dataset).images
         for number in range(args.splits):
             order = np.random.default_rng(number).permutation(images)
             rows = np.split(order, [images // 2, images * 3 // 4])

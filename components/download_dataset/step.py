@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_info
+from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_dataset_info
 from headstart.components.core.artifacts.hygiene import write_hygiene
 from headstart.components.core.artifacts.originals import Originals
 from headstart.components.core.images.sample_ranges import Histogram, Range
@@ -357,7 +357,7 @@ def _write(
                 | _extra(spool, rows, intake.extra)
             )
         write_quarantine(dataset / QUARANTINE, quarantined)
-    info = read_info(dataset)
+    info = read_dataset_info(dataset)
     groups = several(leaders)
     # What the search and the writing have used goes back to the system before the page needs its own.
     pa.default_memory_pool().release_unused()

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.artifacts.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, PICTURES
-from headstart.components.core.artifacts.history import Epoch, thinned
+from headstart.components.core.artifacts.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, THUMBNAILS
+from headstart.components.core.artifacts.history import Epoch, average_steps
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import (
@@ -25,7 +25,7 @@ from headstart.components.core.artifacts.probe import (
     SUSPECTS,
     read_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Shown, read_pictures, write_pictures
+from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails, write_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
@@ -72,7 +72,7 @@ class EvaluationData:
     test_data: str
     validation: Predictions | None = None
     validation_data: str | None = None
-    pictures: Sequence[Shown] = ()
+    pictures: Sequence[Thumbnail] = ()
     probe: Path | None = None
     hygiene: Path | None = None
     command: str = ""
@@ -137,10 +137,10 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
     if data.probe:
         for name in (LABEL_ERRORS, LEARNING_CURVE):
             shutil.copyfile(data.probe / name, evaluation / name)
-        pictures += read_pictures(data.probe / SUSPECTS)
+        pictures += read_thumbnails(data.probe / SUSPECTS)
     if data.hygiene:
         shutil.copyfile(data.hygiene, evaluation / HYGIENE)
-    write_pictures(evaluation / PICTURES, pictures)
+    write_thumbnails(evaluation / THUMBNAILS, pictures)
     models = {name: _model_json(each) for name, each in data.models.items()}
     write_json(evaluation / MODELS, {"command": data.command, "models": models})
     complete_folder(evaluation, METRICS, _metrics_json(result, data))
@@ -181,7 +181,7 @@ def _slice_metrics(part: Slice, final: Predictions) -> SliceMetrics:
 
 
 def _model_json(model: EvaluatedModel) -> dict[str, Any]:
-    epochs = thinned(model.epochs, _CURVE_POINTS)
+    epochs = average_steps(model.epochs, _CURVE_POINTS)
     return {**dataclasses.asdict(model.info), "history": [dataclasses.asdict(epoch) for epoch in epochs]}
 
 

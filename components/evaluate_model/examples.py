@@ -11,7 +11,7 @@ from PIL import Image
 
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.artifacts.thumbnails import Shown, jpeg, small
+from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_jpeg, shrink
 
 MISTAKES = "most confident mistakes"
 LEAST_SURE = "least sure"
@@ -22,7 +22,7 @@ HeatMaps = Callable[[list[bytes], NDArray[np.int64]], NDArray[np.float32]]
 """Function from encoded images and a class for each to heat maps (n, height, width), 0 to 1."""
 
 
-def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[Shown]:
+def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[Thumbnail]:
     """Makes thumbnails and heat maps of example images, gallery by gallery.
 
     Args:
@@ -38,9 +38,9 @@ def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[
     seen = dict(zip(order, maps, strict=True))
     names, predicted = predictions.classes, predictions.predicted
 
-    def shown(gallery: str, row: int) -> Shown:
-        copy = small(Image.open(io.BytesIO(found[row].image)))
-        return Shown(
+    def shown(gallery: str, row: int) -> Thumbnail:
+        copy = shrink(Image.open(io.BytesIO(found[row].image)))
+        return Thumbnail(
             gallery,
             predictions.ids[row],
             predictions.paths[row],
@@ -48,8 +48,8 @@ def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[
             names[predicted[row]],
             float(predictions.probabilities[row].max()),
             float(predictions.probabilities[row, predictions.labels[row]]),
-            jpeg(copy),
-            jpeg(_heated(copy, seen[row])),
+            encode_jpeg(copy),
+            encode_jpeg(_heated(copy, seen[row])),
         )
 
     return [shown(gallery, row) for gallery, rows in galleries.items() for row in rows]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from headstart.components.core.artifacts.evaluation import PICTURES, read_metrics, read_models
+from headstart.components.core.artifacts.evaluation import THUMBNAILS, read_metrics, read_models
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
@@ -15,7 +15,7 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     read_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Shown, read_pictures
+from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
 from headstart.components.core.metrics.statistics import clopper_pearson_lower_bounds
@@ -80,7 +80,7 @@ def render_report(evaluation: Path) -> str:
         reliability=_reliability_diagram(metrics["calibration"]),
         slider=_slider(predictions, metrics["calibration"]),
         start=_slider_start(metrics),
-        galleries=_galleries(read_pictures(evaluation / PICTURES)),
+        galleries=_galleries(read_thumbnails(evaluation / THUMBNAILS)),
         label_errors=LABEL_ERRORS,
         curve=curve,
         learning=charts.draw_learning_curve(curve) if curve else "",
@@ -213,7 +213,7 @@ def _slider_start(metrics: dict[str, Any]) -> int:
     return round(_SLIDER_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
 
 
-def _galleries(pictures: list[Shown]) -> list[tuple[str, list[dict[str, Any]]]]:
+def _galleries(pictures: list[Thumbnail]) -> list[tuple[str, list[dict[str, Any]]]]:
     galleries: dict[str, list[dict[str, Any]]] = {}
     for each in pictures:
         figure = {

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
 from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
     ModelInfo,
-    check_in_use,
-    read_answers,
+    check_champion_classes,
     read_model_info,
     read_seen,
+    read_validation_predictions,
 )
-from headstart.components.core.artifacts.predictions import Predictions, predictions_of
+from headstart.components.core.artifacts.predictions import Predictions, build_predictions
 from headstart.components.core.artifacts.probe import PROBE
 from headstart.components.core.networks.start import start_tensorflow
-from headstart.components.core.registry.champion import published_model
+from headstart.components.core.registry.champion import download_published_model
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, start_logging
@@ -72,7 +72,7 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
     """
     start_logging()
     start_tensorflow()
-    test = read_info(inputs.test)
+    test = read_dataset_info(inputs.test)
     if not test.images:
         raise HeadstartError(f"{inputs.test} has no images; give the test split some")
     loaded = {each.info.stage: each for each in (_LoadedModel.load(path, test.classes) for path in inputs.others)}
@@ -85,7 +85,7 @@ def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation
         models=models,
         test_data=test.digest,
         validation=_validation_predictions(final, inputs.model, validation, test.classes) if validation else None,
-        validation_data=read_info(validation).digest if validation else None,
+        validation_data=read_dataset_info(validation).digest if validation else None,
         pictures=make_examples(inputs.test, models[FINAL].predictions, _heat_maps(final)),
         probe=_find_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
@@ -157,8 +157,8 @@ class _LoadedModel:
 
 
 def _download_champion(address: str, classes: list[str]) -> _LoadedModel:
-    check_in_use(address, classes)
-    with published_model(address) as folder:
+    check_champion_classes(address, classes)
+    with download_published_model(address) as folder:
         return _LoadedModel.load(folder, classes, read_seen(folder))
 
 
@@ -167,7 +167,7 @@ def _predict_test_images(
 ) -> dict[str, EvaluatedModel]:
     predicted = _predict(list(loaded.values()), test, classes, "evaluate")
     return {
-        name: EvaluatedModel(each.info, each.epochs, predictions_of(test, probabilities, each.seen))
+        name: EvaluatedModel(each.info, each.epochs, build_predictions(test, probabilities, each.seen))
         for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
     }
 
@@ -176,15 +176,15 @@ def _validation_predictions(
     final: _LoadedModel, model: Path, validation: Path, classes: list[str]
 ) -> Predictions | None:
     """The predictions that training stored in the model's artifact, or new ones; None without images."""
-    data = read_info(validation)
+    data = read_dataset_info(validation)
     if data.classes != classes:
         raise HeadstartError(f"validation images have classes {data.classes}, the test images {classes}; pass a pair")
     if not data.images:
         return None
-    probabilities = read_answers(model, validation)
+    probabilities = read_validation_predictions(model, validation)
     if probabilities is None:
         (probabilities,) = _predict([final], validation, classes, "calibrate")
-    return predictions_of(validation, probabilities)
+    return build_predictions(validation, probabilities)
 
 
 def _predict(models: list[_LoadedModel], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:

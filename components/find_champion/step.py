@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.registry.champion import find_usable_champion
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.logs import event, start_logging
@@ -24,6 +24,6 @@ def find_champion(test: Path, publish_uri: str, champion: str = "") -> str:
             be loaded, or has other classes than the images.
     """
     start_logging()
-    address = find_usable_champion(publish_uri, champion, read_info(test).classes)
+    address = find_usable_champion(publish_uri, champion, read_dataset_info(test).classes)
     event("champion", address=without_secrets(address), published=bool(address) and address != champion)
     return address

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.registry.version_files import (
     LABELS,
@@ -64,7 +64,7 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
         HeadstartError: If a name is unknown, its packages are not installed, or it lacks training images.
     """
     check_installed(names)
-    if LITERT_INT8 in names and not (train and read_info(train).images):
+    if LITERT_INT8 in names and not (train and read_dataset_info(train).images):
         raise HeadstartError(
             f"export {LITERT_INT8!r} needs training images, to learn the range of activations; pass the training set"
         )
@@ -129,7 +129,7 @@ def _write_litert_int8(network: keras.Model, file: Path, train: Path | None) -> 
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
         # Evenly spaced, since images of one class may follow each other.
-        every = max(1, read_info(train).images // _CALIBRATION_IMAGES)
+        every = max(1, read_dataset_info(train).images // _CALIBRATION_IMAGES)
         for number, row in enumerate(read_rows(train)):
             if number % every == 0:
                 yield [decode_and_resize(tf.constant(row.image), size).numpy()[None]]

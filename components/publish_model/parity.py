@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
 from headstart.components.core.artifacts.predictions import Predictions
@@ -321,7 +321,7 @@ def run_saved_model(saved_model: Path, sample: Sample) -> ServedPredictions:
     Raises:
         HeadstartError: If the SavedModel fails, or the sample is of another test set.
     """
-    shards = [sample.dataset / shard for shard in read_info(sample.dataset).shards]
+    shards = [sample.dataset / shard for shard in read_dataset_info(sample.dataset).shards]
     ids, served = _predict_rows(saved_model, shards, sample.rows.tolist())
     if ids != sample.ids:
         raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.artifacts.dataset import DatasetInfo, read_info
+from headstart.components.core.artifacts.dataset import DatasetInfo, read_dataset_info
 from headstart.components.core.artifacts.decision import read_decision
 from headstart.components.core.artifacts.evaluation import (
     FINAL,
@@ -140,7 +140,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     metrics = read_metrics(inputs.evaluation)
     check_card_metrics(inputs.evaluation)
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
-    test = read_info(inputs.test)
+    test = read_dataset_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
     make_empty_folder(version)
     _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MANIFEST, HISTORY, SEEN])
@@ -155,7 +155,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
         model=info,
         metrics=metrics,
         test=test,
-        train=read_info(inputs.train) if inputs.train else None,
+        train=read_dataset_info(inputs.train) if inputs.train else None,
         hygiene=read_hygiene(inputs.evaluation),
         decision=read_decision(inputs.decision) if inputs.decision else None,
         parity=dataclasses.replace(parity, forms=forms),
@@ -181,7 +181,7 @@ def _check_one_run(
         raise HeadstartError(
             f"{inputs.test} is not the test set of the evaluation {inputs.evaluation}; pass those of one run"
         )
-    if inputs.train and read_info(inputs.train).digest != info.dataset["train"]:
+    if inputs.train and read_dataset_info(inputs.train).digest != info.dataset["train"]:
         raise HeadstartError(f"{inputs.train} is not the training set of {inputs.model}; pass those of one run")
 
 

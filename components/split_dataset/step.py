@@ -11,7 +11,7 @@ from headstart.components.core.artifacts.dataset import (
     DatasetInfo,
     DatasetWriter,
     read_columns,
-    read_info,
+    read_dataset_info,
     read_rows,
 )
 from headstart.components.core.artifacts.hygiene import HYGIENE
@@ -67,7 +67,7 @@ def split_dataset(
             classes could be evaluated; or if counts by class name other classes than the data.
     """
     start_logging()
-    info = read_info(dataset)
+    info = read_dataset_info(dataset)
     columns = ["id", "label", "group", "image.path", "split"]
     table = read_columns(dataset, columns)
     values = zip(*(table[name].to_pylist() for name in columns), strict=True)
@@ -79,7 +79,7 @@ def split_dataset(
     folders = {"train": train, "validation": validation, "test": test}
     _write_splits(dataset, info, data, assignment, settings.folds, folders)
     check_no_leak(folders)
-    written = {split: read_info(folder) for split, folder in folders.items()}
+    written = {split: read_dataset_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(assignment), **{name: each.images for name, each in written.items()})
     return written
 

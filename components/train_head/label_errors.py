@@ -11,7 +11,7 @@ from PIL import Image
 
 from headstart.components.core.artifacts.dataset import read_rows
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.artifacts.thumbnails import Shown, jpeg, small
+from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_jpeg, shrink
 from headstart.components.core.util.spreadsheet import escape_cell
 
 SUSPECTED = "suspected label errors"
@@ -95,7 +95,9 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
             )
 
 
-def read_suspect_thumbnails(folders: list[Path], predictions: Predictions, suspects: LabelSuspects) -> list[Shown]:
+def read_suspect_thumbnails(
+    folders: list[Path], predictions: Predictions, suspects: LabelSuspects
+) -> list[Thumbnail]:
     """Reads thumbnails of the first two dozen suspects.
 
     Args:
@@ -104,14 +106,14 @@ def read_suspect_thumbnails(folders: list[Path], predictions: Predictions, suspe
         suspects: Suspects among the predictions.
     """
     wanted = {int(row): place for place, row in enumerate(suspects.rows[:_MAX_THUMBNAILS])}
-    found: dict[int, Shown] = {}
+    found: dict[int, Thumbnail] = {}
     predicted = predictions.predicted
     number = 0
     for folder in folders if wanted else ():
         for image in read_rows(folder):
             if number in wanted:
                 likely = int(predicted[number])
-                found[wanted[number]] = Shown(
+                found[wanted[number]] = Thumbnail(
                     SUSPECTED,
                     image.id,
                     image.path,
@@ -119,7 +121,7 @@ def read_suspect_thumbnails(folders: list[Path], predictions: Predictions, suspe
                     predictions.classes[likely],
                     float(predictions.probabilities[number, likely]),
                     float(predictions.probabilities[number, image.label]),
-                    jpeg(small(Image.open(io.BytesIO(image.image)))),
+                    encode_jpeg(shrink(Image.open(io.BytesIO(image.image)))),
                 )
             number += 1
     return [found[place] for place in sorted(found)]

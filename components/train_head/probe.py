@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from headstart.components.core.artifacts.dataset import SPLITS, read_columns, read_info
+from headstart.components.core.artifacts.dataset import SPLITS, read_columns, read_dataset_info
 from headstart.components.core.artifacts.predictions import (
     Predictions,
-    joined,
-    predictions_of,
+    build_predictions,
+    concatenate_predictions,
     write_predictions,
 )
 from headstart.components.core.artifacts.probe import (
@@ -27,7 +27,7 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Shown, write_pictures
+from headstart.components.core.artifacts.thumbnails import Thumbnail, write_thumbnails
 from headstart.components.core.metrics.calibration import fit_temperature, softmax
 from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
 from headstart.components.core.recipes.recipe import TrainingSettings
@@ -97,7 +97,7 @@ class ProbeResult:
     curve: LearningCurve
     splits: list[str]
     suspects: LabelSuspects
-    thumbnails: list[Shown]
+    thumbnails: list[Thumbnail]
     head: LinearHead
 
 
@@ -119,7 +119,7 @@ def probe_data(
     """
     started = time.monotonic()
     reduced = reduce_features(activations, channels)
-    info = read_info(folders[0])
+    info = read_dataset_info(folders[0])
     rows = [read_columns(folder, ["label", "group"]) for folder in folders]
     labels = np.concatenate([each["label"].to_numpy() for each in rows])
     groups = [group for each in rows for group in each["group"].to_pylist()]
@@ -133,9 +133,10 @@ def probe_data(
     del data, reduced
     ends = np.cumsum([len(each) for each in rows])
     parts = [
-        predictions_of(folder, part) for folder, part in zip(folders, np.split(probabilities, ends[:-1]), strict=True)
+        build_predictions(folder, part)
+        for folder, part in zip(folders, np.split(probabilities, ends[:-1]), strict=True)
     ]
-    predictions = joined(parts)
+    predictions = concatenate_predictions(parts)
     splits = [split for split, part in zip(SPLITS, parts, strict=False) for _ in part.ids]
     suspects = find_suspects(labels, probabilities)
     event(
@@ -158,7 +159,7 @@ def write_probe(model: Path, result: ProbeResult) -> None:
     folder.mkdir()
     write_predictions(folder / OUT_OF_FOLD, result.predictions)
     write_label_errors(folder / LABEL_ERRORS, result.predictions, result.splits, result.suspects)
-    write_pictures(folder / SUSPECTS, result.thumbnails)
+    write_thumbnails(folder / SUSPECTS, result.thumbnails)
     write_learning_curve(folder / LEARNING_CURVE, result.curve)
 
 

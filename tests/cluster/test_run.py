@@ -15,7 +15,7 @@ from support.cluster import NEVER_CACHED, TRAINING, Cluster, Finished
 from support.objects import Objects, save
 from support.pictures import packed
 
-from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.pipelines.definitions.tasks import GROUPS
 
@@ -35,7 +35,7 @@ def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Finish
 def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Finished, tmp_path: Path) -> None:
     run = finished.run.run_id
     dataset = save(cluster.artifact(run, "download-dataset", "dataset"), tmp_path / "dataset")
-    assert read_info(dataset).counts == [60, 60]
+    assert read_dataset_info(dataset).counts == [60, 60]
     test = save(cluster.artifact(run, "split-dataset", "test"), tmp_path / "test")
     model = save(cluster.artifact(run, "fine-tune", "model"), tmp_path / "model")
     assert read_model_info(model).stage == "fine_tuning"
@@ -131,7 +131,7 @@ def test_changed_data_is_seen_under_the_same_address(
         save(cluster.artifact(run.run_id, "download-dataset", "dataset"), tmp_path / run.run_id)
         for run in (first.run, second)
     ]
-    assert len({read_info(folder).digest for folder in folders}) == 2
+    assert len({read_dataset_info(folder).digest for folder in folders}) == 2
 
 
 def test_runs_at_the_same_time_do_not_disturb_one_another(cluster: Cluster, data: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from support.published import version_folder
 import headstart.components
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry.registry import PUBLISHED, read_champion
 from headstart.components.core.registry.version_files import FORMS
@@ -95,12 +95,12 @@ def is_listing(outputs: Path) -> None:
 
 
 def is_dataset(outputs: Path) -> None:
-    assert read_info(outputs / "dataset").counts == [60, 60]
+    assert read_dataset_info(outputs / "dataset").counts == [60, 60]
     assert (outputs / "hygiene").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def are_splits(outputs: Path) -> None:
-    counts = {name: read_info(outputs / name).counts for name in ("train", "validation", "test")}
+    counts = {name: read_dataset_info(outputs / name).counts for name in ("train", "validation", "test")}
     assert counts == {"train": [40, 40], "validation": [10, 10], "test": [10, 10]}
 
 

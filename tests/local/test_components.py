@@ -11,7 +11,7 @@ from kfp import dsl, local
 from support.published import version_folder
 
 from headstart.components.compare_models.component import compare_models
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry import registry
 from headstart.components.download_dataset.component import download_dataset
@@ -75,14 +75,15 @@ def test_find_champion(root: Path, splits: dict[str, Path], tmp_path: Path) -> N
 def test_download_dataset(root: Path, pictures: Path, dataset: Path) -> None:
     outputs = download_dataset(data=[str(pictures)]).outputs
     made = outputs["dataset"]
-    assert read_info(Path(made.path)).digest == read_info(dataset).digest == made.metadata["digest"]
+    assert read_dataset_info(Path(made.path)).digest == read_dataset_info(dataset).digest == made.metadata["digest"]
     assert Path(outputs["hygiene"].path).read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_split_dataset(root: Path, dataset: Path) -> None:
     run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, counts=[30, 10, 20], order="name", seed=3, folds=4)
     sizes = {
-        name: read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")
+        name: read_dataset_info(output(root, f"split-dataset/{name}")).counts
+        for name in ("train", "validation", "test")
     }
     assert sizes == {"train": [30, 30], "validation": [10, 10], "test": [20, 20]}
     folds = read_columns(output(root, "split-dataset/train"), ["fold"])["fold"].to_pylist()
@@ -92,7 +93,9 @@ def test_split_dataset(root: Path, dataset: Path) -> None:
 def test_split_dataset_by_class(root: Path, dataset: Path) -> None:
     counts = {"dog": [20, 5, 5], "cat": [30, 10, 20]}
     run(split_dataset, {"dataset": (dsl.Dataset, dataset)}, class_counts=counts, tiny_classes="leave_out")
-    sizes = [read_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")]
+    sizes = [
+        read_dataset_info(output(root, f"split-dataset/{name}")).counts for name in ("train", "validation", "test")
+    ]
     assert sizes == [[30, 20], [10, 5], [20, 5]]
 
 

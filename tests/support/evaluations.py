@@ -19,7 +19,7 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Shown, jpeg, write_pictures
+from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_jpeg, write_thumbnails
 from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel, EvaluationData, write_evaluation
 from headstart.components.evaluate_model.examples import choose_galleries
 from headstart.components.evaluate_model.report import render_report
@@ -38,14 +38,14 @@ def draw_predictions(images: int, classes: list[str], seed: int, strength: float
     return Predictions(classes, ids, ids, paths, labels, probabilities, sites, np.arange(images) < images // 10)
 
 
-def make_noise_examples(predictions: Predictions) -> list[Shown]:
+def make_noise_examples(predictions: Predictions) -> list[Thumbnail]:
     """Noise in place of the example images, as large as thumbnails of photographs."""
     names, found = predictions.classes, []
     for gallery, rows in choose_galleries(predictions).items():
         for row in rows:
-            noise = jpeg(Image.effect_noise((128, 96), 60).convert("RGB"))
+            noise = encode_jpeg(Image.effect_noise((128, 96), 60).convert("RGB"))
             found.append(
-                Shown(
+                Thumbnail(
                     gallery,
                     predictions.ids[row],
                     predictions.paths[row],
@@ -103,9 +103,9 @@ def drawn_report(
         csv.writer(file).writerows([["id", "label", "given"], ["0" * 32, classes[0], classes[1]]])
     points = [CurvePoint(2**power, 0.5 + 0.05 * power, (0.4, 0.5 + 0.06 * power)) for power in range(3, 8)]
     write_learning_curve(probe / LEARNING_CURVE, LearningCurve(points, 10, 150, 0.012, (0.004, 0.02)))
-    noise = jpeg(Image.effect_noise((96, 128), 60).convert("RGB"))
-    suspect = Shown("suspected label errors", "0" * 32, "b/1.jpg", classes[1], classes[0], 0.9, 0.05, noise)
-    write_pictures(probe / SUSPECTS, [suspect] * 6)
+    noise = encode_jpeg(Image.effect_noise((96, 128), 60).convert("RGB"))
+    suspect = Thumbnail("suspected label errors", "0" * 32, "b/1.jpg", classes[1], classes[0], 0.9, 0.05, noise)
+    write_thumbnails(probe / SUSPECTS, [suspect] * 6)
     findings = [Finding("Unequal classes", "There are 4.0 times as many images of one as of another.")]
     write_hygiene(folder, HygieneSummary(120, 110, {"truncated": 9, "empty": 1}, 12, findings))
     material = EvaluationData(

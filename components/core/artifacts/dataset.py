@@ -101,7 +101,7 @@ class DatasetInfo:
         return sum(self.counts)
 
 
-def schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
+def dataset_schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
     """The Parquet schema of a shard, with the metadata that makes `datasets` show pictures and class names."""
     features = {
         "image": {"_type": "Image"},
@@ -159,7 +159,7 @@ class DatasetWriter:
         self._extra = list(extra)
         self._max_side = max_side
         self._ranges = None if ranges is None else dict(ranges)
-        self._schema = schema(classes, extra)
+        self._schema = dataset_schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
         self._shard: pq.ParquetWriter | None = None
@@ -253,7 +253,7 @@ class DatasetWriter:
             self._shard = None
 
 
-def read_info(folder: Path) -> DatasetInfo:
+def read_dataset_info(folder: Path) -> DatasetInfo:
     """Reads `dataset.json`.
 
     Raises:
@@ -277,7 +277,7 @@ def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, Dat
     Raises:
         HeadstartError: They have different classes, or a class has no image to learn from.
     """
-    learn, choose = read_info(train), read_info(validation)
+    learn, choose = read_dataset_info(train), read_dataset_info(validation)
     if learn.classes != choose.classes:
         raise HeadstartError(
             f"training classes {learn.classes} and validation classes {choose.classes} differ; "
@@ -293,7 +293,7 @@ def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, Dat
 
 def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
     """Yields every image in shard order, holding `batch_rows` of them in memory."""
-    info = read_info(folder)
+    info = read_dataset_info(folder)
     for shard in info.shards:
         # Reading a row group, of about `ROW_GROUP_BYTES`, through a buffer keeps memory flat over any number of them.
         with pq.ParquetFile(folder / shard, buffer_size=2**20, pre_buffer=False) as file:
@@ -321,7 +321,7 @@ def read_columns(folder: Path, columns: list[str]) -> pa.Table:
         folder: A dataset artifact.
         columns: Names from the schema; ``image.path`` for the path inside the image struct.
     """
-    tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_info(folder).shards]
+    tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_dataset_info(folder).shards]
     return pa.concat_tables(tables).flatten()
 
 

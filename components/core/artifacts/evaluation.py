@@ -12,7 +12,7 @@ METRICS = "metrics.json"
 MODELS = "models.json"
 """By the names of `metrics.json`, what each model's own `model.json` says, and how its training went."""
 
-PICTURES = "pictures.parquet"
+THUMBNAILS = "pictures.parquet"
 FORMAT = "headstart-metrics/2"
 FINAL = "test"
 """Key of the final model's figures in `metrics.json`; other models stand under their stage's name."""

@@ -37,7 +37,7 @@ _BUILT_IN_FILTERS = {
 }
 
 
-def most_unpacked(size: int) -> int:
+def max_unpacked_bytes(size: int) -> int:
     """Bytes that a compressed file of weights may unpack to.
 
     Args:
@@ -68,7 +68,7 @@ def open_hdf5(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
         if size > MOST_BYTES:
             raise HeadstartError(f"{what} is larger than {MOST_BYTES // 2**30} GiB")
         with h5py.File(path, "r") as store:
-            _check_closed(store, what, most_unpacked(size))
+            _check_closed(store, what, max_unpacked_bytes(size))
             yield store
     except HeadstartError as error:
         raise HeadstartError(f"{error}; {way_out}") from None

@@ -63,13 +63,13 @@ class Epoch:
         return cls(**{**values, "steps": tuple(Step(**each) for each in values.get("steps", ()))})
 
 
-def table_of(steps: Sequence[Step]) -> NDArray[np.float64]:
+def steps_to_array(steps: Sequence[Step]) -> NDArray[np.float64]:
     """Steps as an array, (n, 3): learning rate, loss, accuracy."""
     return np.array([(step.learning_rate, step.loss, step.accuracy) for step in steps], np.float64).reshape(-1, 3)
 
 
-def steps_of(table: NDArray[np.float64]) -> tuple[Step, ...]:
-    """The steps that `table_of` has made an array of."""
+def array_to_steps(table: NDArray[np.float64]) -> tuple[Step, ...]:
+    """The steps that `steps_to_array` has made an array of."""
     return tuple(Step(*row) for row in table.tolist())
 
 
@@ -78,7 +78,7 @@ def best_epoch(epochs: list[Epoch]) -> Epoch:
     return min(epochs, key=lambda epoch: epoch.validation_loss)
 
 
-def thinned(epochs: list[Epoch], most: int) -> list[Epoch]:
+def average_steps(epochs: list[Epoch], most: int) -> list[Epoch]:
     """The same with means of consecutive steps in the place of the steps, for a drawing.
 
     Args:
@@ -148,5 +148,5 @@ def _finite(text: str) -> float:
 
 
 def _means(steps: Sequence[Step], most: int) -> tuple[Step, ...]:
-    parts = np.array_split(table_of(steps), most)
-    return steps_of(np.array([part.mean(axis=0) for part in parts if len(part)]))
+    parts = np.array_split(steps_to_array(steps), most)
+    return array_to_steps(np.array([part.mean(axis=0) for part in parts if len(part)]))

@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from headstart.components.core.artifacts.hdf5_file import most_unpacked, open_hdf5
+from headstart.components.core.artifacts.hdf5_file import max_unpacked_bytes, open_hdf5
 from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.zip_members import extract_member, read_member
@@ -58,7 +58,7 @@ _REACHING_LAYERS = {
 
 
 @contextlib.contextmanager
-def opened_weights(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
+def open_weights(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
     """Opens the weights in a `.keras` file, an HDF5 file that is closed in itself.
 
     Args:
@@ -71,7 +71,9 @@ def opened_weights(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         with _opened_archive(path, what, way_out) as archive:
-            weights = extract_member(archive, WEIGHTS, Path(folder) / WEIGHTS, most_unpacked(path.stat().st_size))
+            weights = extract_member(
+                archive, WEIGHTS, Path(folder) / WEIGHTS, max_unpacked_bytes(path.stat().st_size)
+            )
         with open_hdf5(weights, f"{what}: {WEIGHTS}", way_out) as store:
             yield store
 
@@ -100,7 +102,7 @@ class NetworkFile:
     values: int
 
 
-def read_network(path: Path, classes: int, image_size: int, way_out: str) -> NetworkFile:
+def inspect_network(path: Path, classes: int, image_size: int, way_out: str) -> NetworkFile:
     """Looks into the network of a model artifact, and refuses what Keras could not load, or should not.
 
     Args:
@@ -118,7 +120,7 @@ def read_network(path: Path, classes: int, image_size: int, way_out: str) -> Net
         config = _config(read_member(archive, CONFIG, _MOST_CONFIG_BYTES))
         if wrong := _wrong_ends(config, classes, image_size):
             raise HeadstartError(wrong)
-    with opened_weights(path, what, way_out) as store:
+    with open_weights(path, what, way_out) as store:
         return NetworkFile(config, _checked_values(store, what))
 
 

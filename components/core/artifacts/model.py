@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.artifacts.history import HISTORY
-from headstart.components.core.artifacts.predictions import probabilities_in, probability_columns
+from headstart.components.core.artifacts.predictions import probability_columns, read_probabilities
 from headstart.components.core.images.sample_ranges import CheckedRange
 from headstart.components.core.storage.atomic import complete_folder
 from headstart.components.core.storage.files import sha256_of_file
@@ -26,7 +26,7 @@ MANIFEST = "model.json"
 SEEN = "seen.parquet"
 """Ids of the images that the model, or one it started from, was trained or tuned on."""
 
-ANSWERS = "answers.parquet"
+VALIDATION_PREDICTIONS = "answers.parquet"
 """What the model says of the images that chose it: `id`, and `probability_NAME` (float64) for each class."""
 
 FORMAT = "headstart-model/2"
@@ -108,7 +108,7 @@ def read_seen(folder: Path) -> frozenset[str]:
         raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
 
 
-def write_answers(folder: Path, validation: Path, answers: NDArray[np.float64]) -> None:
+def write_validation_predictions(folder: Path, validation: Path, answers: NDArray[np.float64]) -> None:
     """Writes `answers.parquet`, so that nobody has to ask the model of its validation images again.
 
     Args:
@@ -116,11 +116,11 @@ def write_answers(folder: Path, validation: Path, answers: NDArray[np.float64]) 
         validation: The dataset artifact that it was chosen by.
         answers: What it says of them, (images, classes), in the dataset's order.
     """
-    said = probability_columns(read_info(validation).classes, answers)
-    pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **said}), folder / ANSWERS)
+    said = probability_columns(read_dataset_info(validation).classes, answers)
+    pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **said}), folder / VALIDATION_PREDICTIONS)
 
 
-def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
+def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
     """What a model said of images when it was chosen by them, (images, classes), in the dataset's order of both.
 
     Args:
@@ -133,15 +133,17 @@ def read_answers(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
     Raises:
         HeadstartError: The file is damaged.
     """
-    if not (folder / ANSWERS).is_file():
+    if not (folder / VALIDATION_PREDICTIONS).is_file():
         return None
     try:
-        table = pq.read_table(folder / ANSWERS)
+        table = pq.read_table(folder / VALIDATION_PREDICTIONS)
         if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
             return None
-        return probabilities_in(table, read_info(dataset).classes)
+        return read_probabilities(table, read_dataset_info(dataset).classes)
     except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
-        raise HeadstartError(f"{folder / ANSWERS} is damaged ({error}); train the model again") from None
+        raise HeadstartError(
+            f"{folder / VALIDATION_PREDICTIONS} is damaged ({error}); train the model again"
+        ) from None
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
@@ -168,7 +170,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     return info
 
 
-def check_in_use(address: str, classes: list[str]) -> None:
+def check_champion_classes(address: str, classes: list[str]) -> None:
     """Refuses a model in use that tells other classes apart than there are now; only its `model.json` is read.
 
     Args:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.artifacts.left_out import read_left_out
 from headstart.components.core.util.errors import HeadstartError
 
@@ -59,7 +59,7 @@ class Predictions:
         return np.asarray(self.predicted == self.labels)
 
 
-def predictions_of(
+def build_predictions(
     dataset: Path, probabilities: NDArray[np.float64], seen: frozenset[str] = frozenset()
 ) -> Predictions:
     """Puts a model's answers beside the images that it was asked of.
@@ -69,7 +69,7 @@ def predictions_of(
         probabilities: (images, classes), in the dataset's order.
         seen: Ids of the images that the model was trained or tuned on.
     """
-    info = read_info(dataset)
+    info = read_dataset_info(dataset)
     extra = list(info.extra)
     rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
     ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
@@ -88,7 +88,7 @@ def predictions_of(
     )
 
 
-def joined(parts: list[Predictions]) -> Predictions:
+def concatenate_predictions(parts: list[Predictions]) -> Predictions:
     """Predictions of several datasets of the same classes, one after the other, without their slices."""
     return Predictions(
         classes=parts[0].classes,
@@ -107,7 +107,7 @@ def probability_columns(classes: list[str], probabilities: NDArray[np.float64]) 
     return {f"{PROBABILITY}{name}": probabilities[:, at] for at, name in enumerate(classes)}
 
 
-def probabilities_in(table: pa.Table, classes: list[str]) -> NDArray[np.float64]:
+def read_probabilities(table: pa.Table, classes: list[str]) -> NDArray[np.float64]:
     """Probabilities (n, classes) from the columns of a table, in the order of `classes`.
 
     Raises:
@@ -159,7 +159,7 @@ def read_predictions(path: Path) -> Predictions:
             groups=table["group"].to_pylist(),
             paths=table["path"].to_pylist(),
             labels=labels,
-            probabilities=probabilities_in(table, classes),
+            probabilities=read_probabilities(table, classes),
             slices={
                 name.removeprefix(_SLICE): table[name].to_pylist()
                 for name in table.column_names

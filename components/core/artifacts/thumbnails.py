@@ -28,7 +28,7 @@ _SCHEMA = pa.schema(
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
+class Thumbnail:
     """A picture to look at.
 
     Attributes:
@@ -54,26 +54,26 @@ class Shown:
     heat: bytes = b""
 
 
-def small(image: Image.Image) -> Image.Image:
+def shrink(image: Image.Image) -> Image.Image:
     """A copy that fits into a square of 128 pixels."""
     copy = image.convert("RGB")
     copy.thumbnail((_SIDE, _SIDE))
     return copy
 
 
-def jpeg(image: Image.Image) -> bytes:
+def encode_jpeg(image: Image.Image) -> bytes:
     """The image as JPEG of quality 80."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
-def write_pictures(path: Path, pictures: list[Shown]) -> None:
+def write_thumbnails(path: Path, pictures: list[Thumbnail]) -> None:
     """Writes them in their order."""
     pq.write_table(pa.Table.from_pylist([dataclasses.asdict(each) for each in pictures], _SCHEMA), path)
 
 
-def read_pictures(path: Path) -> list[Shown]:
+def read_thumbnails(path: Path) -> list[Thumbnail]:
     """Reads them; none where there is no file.
 
     Raises:
@@ -82,6 +82,6 @@ def read_pictures(path: Path) -> list[Shown]:
     if not path.exists():
         return []
     try:
-        return [Shown(**row) for row in pq.read_table(path).to_pylist()]
+        return [Thumbnail(**row) for row in pq.read_table(path).to_pylist()]
     except (TypeError, pa.ArrowException) as error:
         raise HeadstartError(f"{path} is damaged ({error}); make it again") from None

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.features.compute import FeatureExtractor, Features, load_features
 from headstart.components.core.networks.identity import drop_layer_names, model_digest
 from headstart.components.core.networks.image_batches import build_augmentation
@@ -96,7 +96,7 @@ def compute_or_load_features(
         HeadstartError: If there is no room for the features anywhere, or `uri` is not an address.
     """
     tree = open_tree(uri) if uri else None
-    views = max(1, plan.training.count_views(read_info(train).images))
+    views = max(1, plan.training.count_views(read_dataset_info(train).images))
     wanted = _Extraction([front], [model_digest(front)], plan)
     with_intermediate = None
     if intermediate and intermediate.views == views and (tree or cache_folder(_CACHE_FOLDER)):
@@ -125,7 +125,7 @@ def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan:
     Returns:
         The plan, with fewer views if need be.
     """
-    images, validation_images = (read_info(each).images for each in (train, validation))
+    images, validation_images = (read_dataset_info(each).images for each in (train, validation))
     wanted = plan.training.count_views(images)
     if plan.training.augmented_views != AUTO_VIEWS:
         return plan

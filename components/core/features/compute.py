@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
 from headstart.components.core.networks.devices import inference_batch_size
 from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
@@ -111,7 +111,7 @@ class FeatureExtractor:
         Raises:
             OSError: If a file cannot be written.
         """
-        images, at_once = read_info(dataset).images, inference_batch_size()
+        images, at_once = read_dataset_info(dataset).images, inference_batch_size()
         batches = track_progress(read_image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
         with contextlib.ExitStack() as stack:
             files = [

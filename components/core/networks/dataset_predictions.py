@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
 from headstart.components.core.networks.classifier import to_probabilities
 from headstart.components.core.networks.common_prefix import CommonPrefix, group_by_common_prefix
@@ -30,7 +30,7 @@ def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> li
         Probabilities by each classifier, (images, classes), in the dataset's order; each row adds up to 1.
     """
     predictions: dict[int, NDArray[np.float64]] = {}
-    images, at_once = read_info(dataset).images, inference_batch_size()
+    images, at_once = read_dataset_info(dataset).images, inference_batch_size()
     for group in group_by_common_prefix(models):
         run = _trace(group)
         batches = read_image_batches(dataset, group.front.input.shape[1], at_once)

@@ -14,7 +14,7 @@ import h5py
 import keras
 
 from headstart.components.core.artifacts.hdf5_file import open_hdf5, read_floats
-from headstart.components.core.artifacts.keras_file import opened_weights
+from headstart.components.core.artifacts.keras_file import open_weights
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
@@ -205,7 +205,7 @@ def _open_weights_file(path: Path) -> Iterator[h5py.File]:
     what = f"weights {str(path)!r}"
     with contextlib.ExitStack() as stack:
         if path.is_file() and zipfile.is_zipfile(path):
-            store = stack.enter_context(opened_weights(path, what, _WAY_OUT))
+            store = stack.enter_context(open_weights(path, what, _WAY_OUT))
         else:
             store = stack.enter_context(open_hdf5(path, what, _WAY_OUT))
         yield store

@@ -13,7 +13,7 @@ import keras
 import tensorflow
 
 from headstart.components.core.artifacts.history import Epoch, write_history
-from headstart.components.core.artifacts.keras_file import NetworkFile, read_network
+from headstart.components.core.artifacts.keras_file import NetworkFile, inspect_network
 from headstart.components.core.artifacts.model import MODEL, ModelInfo, read_model_manifest, write_model_info
 from headstart.components.core.util.errors import HeadstartError, first_line
 
@@ -51,7 +51,7 @@ def load_model(folder: Path) -> keras.Model:
         HeadstartError: If the file is damaged or unsafe.
     """
     info = read_model_manifest(folder)
-    file = read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
+    file = inspect_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
     try:
         # In a thread of its own: what Keras keeps about variables without values is deleted with the thread.
         with ThreadPoolExecutor(1) as pool:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.artifacts.history import HISTORY
-from headstart.components.core.artifacts.keras_file import read_network
-from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_in_use, read_model_info
+from headstart.components.core.artifacts.keras_file import inspect_network
+from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_champion_classes, read_model_info
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.verification import verify_copies
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
@@ -41,40 +41,40 @@ def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | N
     if not address:
         return ""
     if classes is not None:
-        check_in_use(address, classes)
-    with published_model(address) as folder:
+        check_champion_classes(address, classes)
+    with download_published_model(address) as folder:
         info = read_model_info(folder)
         try:
-            read_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
+            inspect_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
         except HeadstartError as error:
             raise HeadstartError(f"the model in use, {without_secrets(address)}: {error}") from None
     return address
 
 
 @contextlib.contextmanager
-def published_model(address: str) -> Iterator[Path]:
-    """The folder of a model artifact, or a copy of it that is there until the `with` block ends.
+def download_published_model(address: str) -> Iterator[Path]:
+    """Downloads a model artifact, unless it is on this machine; the copy is deleted when the `with` block ends.
 
     Args:
-        address: A path, or an `http(s)://`, `gs://` or `s3://` address.
+        address: Path, or `http(s)://`, `gs://` or `s3://` address.
 
     Raises:
-        HeadstartError: If a file cannot be read, or is another one than was published, see `published_files`.
+        HeadstartError: If a file cannot be read, or is not the one that was published.
     """
-    with published_files(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
+    with download_published_files(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
         yield folder
 
 
 @contextlib.contextmanager
-def published_files(address: str, files: list[str]) -> Iterator[Path]:
-    """Files of a folder, checked against the checksums of the published version that the folder is a part of.
+def download_published_files(address: str, files: list[str]) -> Iterator[Path]:
+    """Downloads files of a folder and compares them with the checksums of the published version it belongs to.
 
     Args:
-        address: The folder: a path, or an `http(s)://`, `gs://` or `s3://` address.
-        files: Names of the files to copy.
+        address: Folder: a path, or an `http(s)://`, `gs://` or `s3://` address.
+        files: Names of the files.
 
     Raises:
-        HeadstartError: If one of them cannot be read, or is another one than was published.
+        HeadstartError: If a file cannot be read, or is not the one that was published.
     """
     place = address.rstrip("/") if is_remote(address) else str(expand_home(address).absolute())
     with download_folder(place, files) as folder:

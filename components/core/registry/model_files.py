@@ -8,7 +8,7 @@ from pathlib import Path
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS
 from headstart.components.core.artifacts.model import MANIFEST
 from headstart.components.core.registry import registry
-from headstart.components.core.registry.champion import published_files, published_model
+from headstart.components.core.registry.champion import download_published_files, download_published_model
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
 from headstart.components.core.storage.stores import NotFound, is_remote, is_web, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -45,9 +45,11 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
     with contextlib.ExitStack() as stack:
         for folder, beside in ((place, ""), (f"{place}/{MODEL_FOLDER}", f"{place}/{EVALUATION}")):
             if _exists(folder, MANIFEST):
-                model = stack.enter_context(published_model(folder))
+                model = stack.enter_context(download_published_model(folder))
                 evaluated = beside and _exists(beside, METRICS)
-                evaluation = stack.enter_context(published_files(beside, [METRICS, MODELS])) if evaluated else None
+                evaluation = (
+                    stack.enter_context(download_published_files(beside, [METRICS, MODELS])) if evaluated else None
+                )
                 yield ModelFiles(model, evaluation)
                 return
     raise HeadstartError(

@@ -5,7 +5,7 @@ import base64
 import jinja2
 from PIL import Image
 
-from headstart.components.core.artifacts.thumbnails import jpeg
+from headstart.components.core.artifacts.thumbnails import encode_jpeg
 from headstart.components.core.util.printable import escape_unprintable
 
 
@@ -46,7 +46,7 @@ def shown(name: str, longest: int = 100) -> str:
 def thumbnail(image: Image.Image, side: int) -> str:
     """`data:` URL of a JPEG that fits into a square of `side` pixels; `image` itself is reduced."""
     image.thumbnail((side, side))
-    return data_url(jpeg(image))
+    return data_url(encode_jpeg(image))
 
 
 def data_url(content: bytes) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headstart.components.core.artifacts.dataset import schema
+from headstart.components.core.artifacts.dataset import dataset_schema
 from headstart.components.core.sources.file_names import escape_text
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quote_name
@@ -20,7 +20,7 @@ _IMAGE_NAMES = (
 )  # fmt: skip
 _LABEL_NAMES = ("label", "labels", "label_name", "class", "class_name", "classname", "category", "target")
 _FLOAT = re.compile(r"[+-]?\d+\.\d*")
-_DATASET_COLUMNS = {*schema([]).names, "path"}
+_DATASET_COLUMNS = {*dataset_schema([]).names, "path"}
 _RESERVED_PREFIX = "image."
 _MAX_SHOWN_CHARS = 60
 

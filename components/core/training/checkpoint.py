@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.history import Epoch, steps_of, table_of
+from headstart.components.core.artifacts.history import Epoch, array_to_steps, steps_to_array
 from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.storage.stores import NotFound, open_tree
 from headstart.components.core.training.variables import Arrays
@@ -136,7 +136,7 @@ class Checkpoint:
 def _pack(state: TrainingState, key: str) -> bytes:
     about = {"key": key, "epochs": [dataclasses.asdict(dataclasses.replace(each, steps=())) for each in state.epochs]}
     arrays: dict[str, NDArray[Any]] = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    arrays |= {f"steps.{number}": table_of(epoch.steps) for number, epoch in enumerate(state.epochs)}
+    arrays |= {f"steps.{number}": steps_to_array(epoch.steps) for number, epoch in enumerate(state.epochs)}
     for name in _ARRAYS:
         arrays |= {f"{name}.{number}": value for number, value in enumerate(getattr(state, name))}
     buffer = io.BytesIO()
@@ -170,7 +170,7 @@ def _parse(content: bytes, key: str) -> TrainingState | None:
         if about["key"] != key:
             return None
         epochs = [
-            Epoch(**{**each, "steps": steps_of(steps)})
+            Epoch(**{**each, "steps": array_to_steps(steps)})
             for each, steps in zip(about["epochs"], _read_arrays(archive, "steps"), strict=True)
         ]
         state = TrainingState(epochs, **{name: _read_arrays(archive, name) for name in _ARRAYS})

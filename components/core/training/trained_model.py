@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.history import Epoch, best_epoch, read_history
-from headstart.components.core.artifacts.model import ModelInfo, write_answers, write_seen
+from headstart.components.core.artifacts.model import ModelInfo, write_seen, write_validation_predictions
 from headstart.components.core.networks.saving import save_model
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.training.tensorboard import write_event_files
@@ -52,7 +52,7 @@ def save_trained_model(
         write_event_files(inputs.tensorboard, info.stage, epochs)
     make_empty_folder(folder)
     write_seen(folder, [inputs.train, inputs.validation], parent)
-    write_answers(folder, inputs.validation, result.predictions)
+    write_validation_predictions(folder, inputs.validation, result.predictions)
     if write_more:
         write_more(folder)
     save_model(folder, job.network, info, [*(read_history(parent) if parent else []), *epochs])

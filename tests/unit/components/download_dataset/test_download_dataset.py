@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from support.disks import small_disk
 from support.pictures import PER_CLASS
 
-from headstart.components.core.artifacts.dataset import DatasetInfo, read_info, read_rows
+from headstart.components.core.artifacts.dataset import DatasetInfo, read_dataset_info, read_rows
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
@@ -30,7 +30,7 @@ def download(data: Path, out: Path, **settings: Any) -> DatasetInfo:
 
 
 def test_good_pictures_are_kept_and_broken_ones_listed(pictures: Path, dataset: Path) -> None:
-    info = read_info(dataset)
+    info = read_dataset_info(dataset)
     assert info.classes == ["cat", "dog"]
     assert info.counts == [PER_CLASS, PER_CLASS]
     broken = quarantine(dataset)
@@ -52,7 +52,7 @@ def test_folder_of_class_folders_and_archive_give_the_same_dataset(
             shutil.copy(path, folders / name)
             archive.write(path, f"train/{path.name}")
     for data in (folders, tmp_path / "a.zip"):
-        assert download(data, tmp_path / "out").digest == read_info(dataset).digest
+        assert download(data, tmp_path / "out").digest == read_dataset_info(dataset).digest
 
 
 def test_repeated_pixels_are_kept_once_and_contradictions_listed(pictures: Path, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_several_sources_make_one_dataset(pictures: Path, dataset: Path, tmp_pat
     sources = [str(tmp_path / "cats.zip"), str(tmp_path / "dogs.csv")]
     digest = hashlib.sha256((tmp_path / "cats.zip").read_bytes()).hexdigest()
     info = download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=[digest, ""]))
-    assert info.digest == read_info(dataset).digest
+    assert info.digest == read_dataset_info(dataset).digest
     with pytest.raises(HeadstartError, match=f"has the SHA-256 {digest}, not 000"):
         download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=["0" * 64, ""]))
     with pytest.raises(HeadstartError, match="sha256 has 1 values for 2 sources"):
@@ -150,9 +150,9 @@ def test_several_sources_make_one_dataset(pictures: Path, dataset: Path, tmp_pat
 
 
 def test_own_artifact_and_hugging_face_parquet_are_sources(dataset: Path, tmp_path: Path) -> None:
-    assert download(dataset, tmp_path / "out").digest == read_info(dataset).digest
-    shard = dataset / read_info(dataset).shards[0]
-    assert download(shard, tmp_path / "out").digest == read_info(dataset).digest
+    assert download(dataset, tmp_path / "out").digest == read_dataset_info(dataset).digest
+    shard = dataset / read_dataset_info(dataset).shards[0]
+    assert download(shard, tmp_path / "out").digest == read_dataset_info(dataset).digest
     hub = tmp_path / "hub" / "data"
     hub.mkdir(parents=True)
     rows = datasets.load_dataset("parquet", data_files=str(shard), split="train", cache_dir=str(tmp_path / "cache"))
@@ -160,7 +160,7 @@ def test_own_artifact_and_hugging_face_parquet_are_sources(dataset: Path, tmp_pa
     for name, part in parts.items():
         part.to_parquet(hub / f"{name}-00000-of-00001.parquet")
     (tmp_path / "hub" / "README.md").write_text("a data card")
-    assert download(tmp_path / "hub", tmp_path / "out").digest == read_info(dataset).digest
+    assert download(tmp_path / "hub", tmp_path / "out").digest == read_dataset_info(dataset).digest
     found = Counter(row.split for row in read_rows(tmp_path / "out"))
     assert found == {name: len(part) for name, part in parts.items()}
 
@@ -216,7 +216,7 @@ def test_deep_pictures_share_the_range_of_their_form(
     assert "More than 8 bits" in page and form in page
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
     split_dataset(tmp_path / "out", **folders, settings=SplitSettings(SplitSizes([2, 1, 1], [])))
-    assert all(read_info(folder).ranges == info.ranges for folder in folders.values())
+    assert all(read_dataset_info(folder).ranges == info.ranges for folder in folders.values())
 
 
 def test_ordinary_pictures_come_before_deep_ones_and_have_no_range(pictures: Path, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_ordinary_pictures_come_before_deep_ones_and_have_no_range(pictures: Pat
 
 
 def test_ordinary_pictures_are_read_once(pictures: Path, dataset: Path) -> None:
-    assert read_info(dataset).ranges == {}
+    assert read_dataset_info(dataset).ranges == {}
 
 
 def test_collapsed_contrast_is_said(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

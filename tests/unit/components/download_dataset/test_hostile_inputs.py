@@ -9,7 +9,7 @@ import pytest
 from support import ROOT
 from support.hostile import ACCEPTED, CASES, IGNORED, QUARANTINED, REFUSED, Case, good_pictures, table
 
-from headstart.components.core.artifacts.dataset import read_info
+from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
 
@@ -40,7 +40,7 @@ def test_hostile_input(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     else:
         download_dataset([data], out / "dataset", out / "page.html", Settings(max_bad_fraction=1))
         reasons = quarantine(out / "dataset")
-        images = read_info(out / "dataset").images
+        images = read_dataset_info(out / "dataset").images
         assert "<script>alert" not in (out / "page.html").read_text(encoding="utf-8")
         assert not [path for path in out.rglob("*") if path.is_file() and b"root:x" in path.read_bytes()]
         if case.outcome == QUARANTINED:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.sources import folder, open_source
 from headstart.components.core.sources.file_names import escape_name, unescape_name
@@ -124,7 +124,7 @@ def test_two_unicode_forms_of_one_class_are_one_and_files_keep_their_names(pictu
     (tmp_path / "data" / "dogs").mkdir()
     shutil.copy(pictures / "dog.1.jpg", tmp_path / "data" / "dogs")
     download_dataset([str(tmp_path / "data")], tmp_path / "out", tmp_path / "page.html")
-    assert read_info(tmp_path / "out").classes == ["café", "dogs"]
+    assert read_dataset_info(tmp_path / "out").classes == ["café", "dogs"]
     paths = {row.path for row in read_rows(tmp_path / "out")}
     assert {unicodedata.normalize(form, "café") + "/1.jpg" for form in ("NFC", "NFD")} < paths
 

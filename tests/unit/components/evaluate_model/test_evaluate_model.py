@@ -15,8 +15,8 @@ from support import ROOT
 from support.servers import serving
 
 from headstart.components.core.artifacts.dataset import DatasetWriter, read_rows
-from headstart.components.core.artifacts.model import ANSWERS, write_seen
-from headstart.components.core.artifacts.predictions import Predictions, predictions_of, read_predictions
+from headstart.components.core.artifacts.model import VALIDATION_PREDICTIONS, write_seen
+from headstart.components.core.artifacts.predictions import Predictions, build_predictions, read_predictions
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.classifier import build_classifier
 from headstart.components.core.networks.grad_cam import grad_cam
@@ -129,7 +129,7 @@ def test_champion_is_fetched_from_an_address(head: Path, splits: dict[str, Path]
 def test_near_duplicates_of_what_a_model_saw_count_as_seen(splits: dict[str, Path]) -> None:
     rows = list(read_rows(splits["test"]))
     probabilities = np.full((len(rows), 2), 0.5)
-    seen = predictions_of(splits["test"], probabilities, frozenset([rows[3].id])).seen
+    seen = build_predictions(splits["test"], probabilities, frozenset([rows[3].id])).seen
     assert seen.tolist() == [row.group == rows[3].group for row in rows]
 
 
@@ -151,7 +151,7 @@ def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
     head: Path, splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     silent = shutil.copytree(head, tmp_path / "silent")
-    (silent / ANSWERS).unlink()
+    (silent / VALIDATION_PREDICTIONS).unlink()
     found = {}
     for name, model, validation, asked in (
         ("told", head, "validation", False),
@@ -169,7 +169,7 @@ def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
     # Records are float16.
     assert np.abs(told.probabilities - anew.probabilities).max() < 2e-3
     assert temperature == pytest.approx(same, rel=0.01)
-    (silent / ANSWERS).write_bytes(b"answers")
+    (silent / VALIDATION_PREDICTIONS).write_bytes(b"answers")
     with pytest.raises(HeadstartError, match=r"answers\.parquet is damaged .* train the model again"):
         evaluate_model(Inputs(silent, *(splits[name] for name in ("test", "validation"))), tmp_path, tmp_path)
 

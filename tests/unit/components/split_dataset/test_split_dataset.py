@@ -8,10 +8,10 @@ from headstart.components.core.artifacts.dataset import (
     SPLITS,
     DatasetWriter,
     ImageRow,
-    read_info,
+    read_dataset_info,
     read_rows,
 )
-from headstart.components.core.artifacts.predictions import predictions_of
+from headstart.components.core.artifacts.predictions import build_predictions
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
@@ -152,7 +152,7 @@ def test_tiny_class_is_left_out_on_request(tmp_path: Path, caplog: pytest.LogCap
     data = write_classes(tmp_path / "data", classes)
     parts = split(data, tmp_path, FRACTIONS, tiny_classes="leave_out")
     for name in SPLITS:
-        info = read_info(tmp_path / name)
+        info = read_dataset_info(tmp_path / name)
         assert info.classes == ["cat", "dog"] and all(info.counts)
         assert {info.classes[row.label] for row in parts[name]} == {"cat", "dog"}
         assert all(row.path.startswith(info.classes[row.label]) for row in parts[name])
@@ -324,7 +324,7 @@ def test_near_duplicate_of_a_test_image_leaves_the_ready_made_training_set(tmp_p
     # A model that learned from the one that is left out knows the other.
     rows = parts["test"]
     for learned, known in (("id0", {"id6"}), ("id2", set())):
-        predictions = predictions_of(tmp_path / "out" / "test", np.full((len(rows), 2), 0.5), frozenset([learned]))
+        predictions = build_predictions(tmp_path / "out" / "test", np.full((len(rows), 2), 0.5), frozenset([learned]))
         assert {row.id for row, seen in zip(rows, predictions.seen, strict=True) if seen} == known
 
 
@@ -376,4 +376,4 @@ def test_folds_are_even_and_hold_groups_together(tmp_path: Path) -> None:
 def test_every_part_of_a_split_can_be_read_as_data(splits: dict[str, Path], tmp_path: Path) -> None:
     for name, folder in splits.items():
         info = download_dataset([str(folder)], tmp_path / name, tmp_path / "page.html")
-        assert info.images == read_info(folder).images
+        assert info.images == read_dataset_info(folder).images

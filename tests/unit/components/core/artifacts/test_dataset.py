@@ -14,7 +14,7 @@ from headstart.components.core.artifacts.dataset import (
     DatasetWriter,
     ImageRow,
     read_columns,
-    read_info,
+    read_dataset_info,
     read_rows,
     read_training_infos,
 )
@@ -39,7 +39,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     rows = [row(number, number % 2) for number in range(100)]
     folder = write(tmp_path / "data", rows)
     assert list(read_rows(folder)) == rows
-    info = read_info(folder)
+    info = read_dataset_info(folder)
     assert (info.classes, info.counts, info.images, info.source) == (["cat", "dog"], [50, 50], 100, "here")
     assert read_columns(folder, ["image.path"])["image.path"].to_pylist() == [each.path for each in rows]
 
@@ -49,7 +49,7 @@ def test_shards_and_row_groups_stay_small(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "_SHARD_BYTES", 20_000)
     rows = [row(number) for number in range(100)]
     folder = write(tmp_path / "data", rows)
-    shards = read_info(folder).shards
+    shards = read_dataset_info(folder).shards
     assert len(shards) > 3
     for shard in shards:
         assert (folder / shard).stat().st_size < 30_000
@@ -59,15 +59,15 @@ def test_shards_and_row_groups_stay_small(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_digest_is_of_the_content_and_not_of_its_order(tmp_path: Path) -> None:
     rows = [row(number, number % 2) for number in range(10)]
-    digest = read_info(write(tmp_path / "a", rows)).digest
-    assert read_info(write(tmp_path / "b", rows[::-1])).digest == digest
-    assert read_info(write(tmp_path / "c", rows[1:])).digest != digest
-    assert read_info(write(tmp_path / "d", [row(0, 1), *rows[1:]])).digest != digest
+    digest = read_dataset_info(write(tmp_path / "a", rows)).digest
+    assert read_dataset_info(write(tmp_path / "b", rows[::-1])).digest == digest
+    assert read_dataset_info(write(tmp_path / "c", rows[1:])).digest != digest
+    assert read_dataset_info(write(tmp_path / "d", [row(0, 1), *rows[1:]])).digest != digest
 
 
 def test_schema_tells_hugging_face_what_the_columns_are(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", [row(0)])
-    metadata = pq.read_schema(folder / read_info(folder).shards[0]).metadata
+    metadata = pq.read_schema(folder / read_dataset_info(folder).shards[0]).metadata
     features = json.loads(metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"}
     assert features["label"]["names"] == ["cat", "dog"]
@@ -78,7 +78,7 @@ def test_dataset_that_was_not_finished_is_not_read(tmp_path: Path) -> None:
         writer.add(row(0))
         raise KeyboardInterrupt
     with pytest.raises(HeadstartError, match=r"dataset\.json is missing"):
-        read_info(tmp_path / "data")
+        read_dataset_info(tmp_path / "data")
 
 
 def test_what_an_earlier_attempt_left_is_gone(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_damage_is_named(tmp_path: Path) -> None:
     ):
         manifest.write_text(text)
         with pytest.raises(HeadstartError, match=message):
-            read_info(folder)
+            read_dataset_info(folder)
     manifest.write_text(whole)
-    (folder / read_info(folder).shards[0]).unlink()
+    (folder / read_dataset_info(folder).shards[0]).unlink()
     with pytest.raises(HeadstartError, match="lacks its shard"):
-        read_info(folder)
+        read_dataset_info(folder)
 
 
 def test_training_needs_every_class(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_training_needs_every_class(tmp_path: Path) -> None:
 
 def test_hugging_face_shows_pictures_and_class_names(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", [row(number, number % 2) for number in range(10)])
-    files = [str(folder / shard) for shard in read_info(folder).shards]
+    files = [str(folder / shard) for shard in read_dataset_info(folder).shards]
     rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert rows.features["label"].names == ["cat", "dog"]
     assert rows[3]["image"].size == (16, 16)
@@ -124,7 +124,7 @@ def test_hugging_face_shows_pictures_and_class_names(tmp_path: Path) -> None:
 
 def test_duckdb_counts_classes_without_reading_pixels(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", [row(number, number % 2) for number in range(2000)])
-    (shard,) = (folder / name for name in read_info(folder).shards)
+    (shard,) = (folder / name for name in read_dataset_info(folder).shards)
     query = f"select label_name, count(*) from '{shard}' group by 1 order by 1"
     assert duckdb.sql(query).fetchall() == [("cat", 1000), ("dog", 1000)]
     # With the pixels overwritten the answer is the same.

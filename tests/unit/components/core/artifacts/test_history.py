@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from support.evaluations import drawn_epochs
 
-from headstart.components.core.artifacts.history import read_history, thinned, write_history
+from headstart.components.core.artifacts.history import average_steps, read_history, write_history
 from headstart.components.core.features.compute import Features
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import load_recipe
@@ -84,11 +84,11 @@ def test_damaged_history_is_refused(content: str, tmp_path: Path) -> None:
 
 
 def test_thinned_curve_has_means_of_consecutive_steps() -> None:
-    few = thinned(EPOCHS, 12)
+    few = average_steps(EPOCHS, 12)
     assert [len(epoch.steps) for epoch in few] == [4, 4, 4, 6, 6]
     assert few[0].steps[0].loss == pytest.approx(np.mean([step.loss for step in EPOCHS[0].steps[:5]]))
-    assert [len(epoch.steps) for epoch in thinned(EPOCHS, 1)] == [1] * 5
-    assert thinned(EPOCHS, 10_000) == EPOCHS
+    assert [len(epoch.steps) for epoch in average_steps(EPOCHS, 1)] == [1] * 5
+    assert average_steps(EPOCHS, 10_000) == EPOCHS
 
 
 def scalars(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -15,7 +15,7 @@ import pytest
 from support.hostile import encoded, picture
 from support.servers import serving
 
-from headstart.components.core.artifacts.dataset import read_info, read_rows
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.sources import Entry, SourceOptions, open_source
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
@@ -312,7 +312,7 @@ def test_a_table_in_a_zip_becomes_a_dataset(tmp_path: Path) -> None:
     rows = "".join(f"{name};{('cat', 'dog')[seed % 2]};{seed % 3}\n" for seed, name in enumerate(names))
     data = pack(tmp_path / "pets.zip", files | {"labels.csv": f"Filename;Species;site\n{rows}"})
     download_dataset([str(data)], tmp_path / "out", tmp_path / "page.html", Settings(label_column="species"))
-    info = read_info(tmp_path / "out")
+    info = read_dataset_info(tmp_path / "out")
     assert (info.classes, info.counts, info.extra) == (["cat", "dog"], [3, 3], ["site"])
     assert np.unique([row.extra[0] for row in read_rows(tmp_path / "out")]).tolist() == ["0", "1", "2"]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info, read_rows
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info, read_rows
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import Settings, download_dataset
@@ -19,7 +19,7 @@ def written(path: Path, *rows: tuple[str, ...]) -> str:
 def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset: Path, tmp_path: Path) -> None:
     before = list(read_rows(dataset))
     wrong, gone = before[0], before[-1]
-    names = read_info(dataset).classes
+    names = read_dataset_info(dataset).classes
     other = names[1 - wrong.label]
     file = written(
         tmp_path / "c.csv", ("id", "label", "note"), (wrong.id, other, "x"), (gone.id, "", ""), ("ff" * 16, "cat", "")
@@ -76,7 +76,7 @@ def test_further_columns_of_a_manifest_go_along_with_the_pictures(pictures: Path
     download_dataset([manifest], tmp_path / "data", tmp_path / "data.html")
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
     split_dataset(tmp_path / "data", **folders, settings=SplitSettings(SplitSizes([10, 4, 4], [])))
-    assert read_info(folders["test"]).extra == ["site"], "width and path are columns of our own"
+    assert read_dataset_info(folders["test"]).extra == ["site"], "width and path are columns of our own"
     table = read_columns(folders["test"], ["site", "image.path"])
     for site, path in zip(table["site"].to_pylist(), table["image.path"].to_pylist(), strict=True):
         assert site == ("north", "")[int(Path(path).stem.split(".")[1]) % 2]

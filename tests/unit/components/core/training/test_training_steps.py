@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from support.disks import small_disk
 
-from headstart.components.core.artifacts.dataset import read_columns, read_info
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.artifacts.history import read_history
-from headstart.components.core.artifacts.model import read_answers, read_model_info, read_seen
+from headstart.components.core.artifacts.model import read_model_info, read_seen, read_validation_predictions
 from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.artifacts.probe import read_learning_curve
-from headstart.components.core.artifacts.thumbnails import read_pictures
+from headstart.components.core.artifacts.thumbnails import read_thumbnails
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.networks.dataset_predictions import predict_proba
@@ -57,7 +57,7 @@ def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> 
 def test_head_artifact_says_how_it_was_made(head: Path, splits: dict[str, Path]) -> None:
     info = read_model_info(head)
     assert (info.stage, info.backbone, info.image_size, info.classes) == ("head", "sketchnet", 64, ["cat", "dog"])
-    assert info.dataset == {name: read_info(splits[name]).digest for name in ("train", "validation")}
+    assert info.dataset == {name: read_dataset_info(splits[name]).digest for name in ("train", "validation")}
     assert info.recipe["head"]["learning_rate"] == 1e-2
     assert set(info.versions) == {"python", "headstart", "keras", "tensorflow"}
     assert [epoch.stage for epoch in read_history(head)] == ["head"] * 8
@@ -78,7 +78,7 @@ def test_models_know_the_images_they_saw(head: Path, splits: dict[str, Path], tm
 def answers_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
     """What the saved network says of the validation images, which is what its artifact says that it says."""
     (said,) = predict_proba([load_model(model)], splits["validation"], "validation")
-    told = read_answers(model, splits["validation"])
+    told = read_validation_predictions(model, splits["validation"])
     assert told is not None and np.abs(told - said).max() < 5e-3, "records are float16"
     return said
 
@@ -92,7 +92,7 @@ def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[st
     with (head / "probe" / "label_errors.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == (~predictions.right).sum()
-    assert len(read_pictures(head / "probe" / "suspects.parquet")) == min(24, len(rows))
+    assert len(read_thumbnails(head / "probe" / "suspects.parquet")) == min(24, len(rows))
 
 
 def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
