@@ -51,7 +51,7 @@ def test_ridge_is_scikit_learns(images: int, features: int, classes: int) -> Non
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("channels", [30, 400])
-def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int, channels: int) -> None:
+def test_linear_head_predicts_what_the_regression_predicts(classes: int, channels: int) -> None:
     values, labels = blobs(300, channels, classes, 0.5)
     data = reduce_features([values[:200].astype(np.float16), values[200:].astype(np.float16)], channels)
     head = fit_linear_head(data, labels, 200, classes, RidgeSettings(penalty=30.0, temperature=0.25))
@@ -70,7 +70,7 @@ def test_linear_head_says_as_a_dense_layer_what_the_regression_says(classes: int
 
 
 @pytest.mark.parametrize("channels", [30, 400])
-def test_features_from_which_nothing_can_be_learned_are_told_in_one_line(channels: int) -> None:
+def test_useless_features_are_one_error_line(channels: int) -> None:
     values = blobs(60, channels, 2, 0.5)[0].astype(np.float16)
     same = np.repeat(values[:1], 60, axis=0)
     with pytest.raises(HeadstartError, match="the same features for all 60 images"):
@@ -104,7 +104,7 @@ def test_features_that_hardly_differ_still_give_probabilities(channels: int, ran
     assert np.isfinite(curve.gain)
 
 
-def test_penalty_too_small_for_the_rounding_is_survived() -> None:
+def test_penalty_too_small_for_the_rounding_still_works() -> None:
     values = np.outer(np.linspace(1, 2, 20), np.full(8, 1e3)).astype(np.float32)
     ridge = fit_ridge(Sums.of(values, np.arange(20) % 2, 2), 1e-9)
     assert np.isfinite(ridge.scores(values)).all()
@@ -142,8 +142,8 @@ def test_folds_keep_groups_together_and_spread_each_class() -> None:
     assert np.bincount(folds[40:], minlength=FOLDS).tolist() == [2] * FOLDS
 
 
-def test_out_of_fold_means_not_seen() -> None:
-    """Labels that mean nothing cannot be told by a classifier that has not seen them."""
+def test_out_of_fold_predictions_have_not_seen_the_image() -> None:
+    """Random labels cannot be predicted by a classifier that has not seen them."""
     rng = np.random.default_rng(1)
     values, labels = rng.normal(size=(300, 200)).astype(np.float32), rng.integers(0, 2, 300)
     probabilities, *_ = predict_out_of_fold(LabelledFeatures(values, labels, alone(300), 2), 0)
@@ -167,7 +167,7 @@ def test_flipped_labels_come_first() -> None:
     assert suspects.confident[:40].all()
 
 
-def test_confident_is_what_the_paper_says() -> None:
+def test_confident_is_defined_as_in_the_paper() -> None:
     labels = np.array([0, 0, 0, 1, 1, 0])
     cat = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.4])
     suspects = find_suspects(labels, np.stack([cat, 1 - cat], axis=1))
@@ -177,7 +177,7 @@ def test_confident_is_what_the_paper_says() -> None:
     assert find_suspects(labels, np.stack([cat, 1 - cat], axis=1)).confident.tolist() == [True]
 
 
-def test_label_errors_change_only_what_is_confident(tmp_path: Path) -> None:
+def test_label_errors_change_only_confident_labels(tmp_path: Path) -> None:
     labels = np.array([0, 0, 0, 1, 1, 0, 0])
     cat = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.45, 0.1])
     ids = list("abcdefg")
@@ -193,7 +193,7 @@ def test_label_errors_change_only_what_is_confident(tmp_path: Path) -> None:
     ]
 
 
-def test_learning_curve_foresees_what_twice_the_images_bring() -> None:
+def test_learning_curve_predicts_the_gain_of_twice_the_images() -> None:
     values, labels = blobs(6400, 60, 4, 0.28)
     half = fit_learning_curve(LabelledFeatures(values[:1600], labels[:1600], alone(1600), 4), 10.0, 1280, 0)
     whole = fit_learning_curve(LabelledFeatures(values[:3200], labels[:3200], alone(3200), 4), 10.0, 2560, 0)
@@ -204,7 +204,7 @@ def test_learning_curve_foresees_what_twice_the_images_bring() -> None:
 
 
 @pytest.mark.parametrize(("images", "classes"), [(2, 2), (6, 3), (40, 20)])
-def test_few_images_are_survived(images: int, classes: int) -> None:
+def test_few_images_work(images: int, classes: int) -> None:
     values, _ = blobs(images, 5, classes, 1.0)
     labels = np.arange(images) % classes
     data = LabelledFeatures(values, labels, alone(images), classes)
@@ -217,7 +217,7 @@ def test_few_images_are_survived(images: int, classes: int) -> None:
     fit_learning_curve(same, settings.penalty, images, 0)
 
 
-def test_features_that_never_vary_are_survived() -> None:
+def test_constant_features_work() -> None:
     values, labels = np.zeros((20, 4), np.float32), np.arange(20) % 2
     probabilities, settings = predict_out_of_fold(LabelledFeatures(values, labels, alone(20), 2), 0)
     assert np.isfinite(probabilities).all() and settings.penalty > 0

@@ -1,4 +1,4 @@
-"""A variant is what the single steps make of it."""
+"""Variants are trained as by the single steps."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from headstart.components.train_head.step import train_head
 from headstart.components.train_variant.step import train_variant
 
 BRIEFLY = {"head.epochs": 2, "fine_tuning.epochs": 1, "from_scratch.epochs": 1}
-BRIEFLY |= {f"{stage}.augmented_views": 1 for stage in ("head", "fine_tuning", "from_scratch")}
+BRIEFLY |= {f"{phase}.augmented_views": 1 for phase in ("head", "fine_tuning", "from_scratch")}
 
 
 def variant(name: str, method: str, **more: Any) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def tuned(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return model
 
 
-def test_fine_tuned_is_the_same_as_by_the_single_steps(tuned: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+def test_fine_tuned_variant_equals_the_single_steps(tuned: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     both = splits["train"], splits["validation"]
     recipe = load_recipe(settings=BRIEFLY | {"backbone": "sketchnet"})
     train_head(TrainingInputs(*both, recipe, seed=3), tmp_path / "head")
@@ -51,17 +51,17 @@ def test_fine_tuned_is_the_same_as_by_the_single_steps(tuned: Path, splits: dict
         assert np.array_equal(one, other)
 
 
-def test_model_knows_what_it_cost(tuned: Path, head: Path) -> None:
+def test_model_knows_its_cost(tuned: Path, head: Path) -> None:
     info = read_model_info(tuned)
     assert info.parameters == load_model(tuned).count_params() == read_model_info(head).parameters
     assert info.accelerators == 0
     epochs = read_history(tuned)
     assert [epoch.stage for epoch in epochs] == ["head", "head", "fine_tuning"]
-    # Recording and the choice of a mixture come on top of the epochs, of both stages.
+    # Feature extraction and weight interpolation come on top of the epochs, in both phases.
     assert sum(epoch.seconds for epoch in epochs) < info.seconds < 120
 
 
-def test_what_was_interrupted_goes_on_and_the_time_before_counts(
+def test_interrupted_training_resumes_and_its_seconds_count(
     tuned: Path,
     splits: dict[str, Path],
     tmp_path: Path,
@@ -73,7 +73,7 @@ def test_what_was_interrupted_goes_on_and_the_time_before_counts(
     info = train(variant("other", "fine_tuned"), splits, tmp_path / "model", seed=3, checkpoint_uri=checkpoints)
     resumed = [line.split()[1] for line in logged.messages if line.startswith("event=checkpoint_resumed")]
     assert resumed == ["stage=head", "stage=fine_tuning"]
-    # Fine-tuning takes over what the head's stage has recorded, and nobody what another variant has.
+    # Fine-tuning uses the features that the head's phase has cached, and no variant those of another.
     assert [sum(f"event={what} " in line for line in logged.messages) for what in ("recorded", "record_reused")] == [
         2,
         2,
@@ -99,16 +99,14 @@ def test_from_scratch(splits: dict[str, Path], tmp_path: Path) -> None:
         ({"depth": 3}, "the variant \\(mine\\): unknown key 'depth'"),
     ],
 )
-def test_what_is_wrong_names_the_variant(
-    more: dict[str, Any], message: str, splits: dict[str, Path], tmp_path: Path
-) -> None:
+def test_errors_name_the_variant(more: dict[str, Any], message: str, splits: dict[str, Path], tmp_path: Path) -> None:
     wrong = variant("mine", "head") | more
     with pytest.raises(HeadstartError, match=message):
         train(wrong, splits, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
-def test_a_head_that_is_not_to_be_tuned_records_nothing_for_tuning(
+def test_a_head_without_fine_tuning_caches_no_features_for_it(
     splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     train(variant("alone", "head"), splits, tmp_path / "model", seed=3)
@@ -116,6 +114,6 @@ def test_a_head_that_is_not_to_be_tuned_records_nothing_for_tuning(
     assert len(recorded) == 1
 
 
-def test_a_gpu_that_has_to_be_there_is_missed(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_a_missing_gpu_is_an_error(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"variant 'mine': head asks for 99 GPU\(s\)"):
         train(variant("mine", "head"), splits, tmp_path / "model", accelerators=99)

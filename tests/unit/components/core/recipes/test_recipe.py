@@ -1,4 +1,4 @@
-"""Recipes: the tutorial's numbers, today's defaults, and what is said of a wrong key or value."""
+"""Recipes: the tutorial's numbers, the defaults, and errors for a wrong key or value."""
 
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ from headstart.pipelines.cli.options import takes_parameters
 from headstart.pipelines.definitions.parameters import Parameters
 
 
-def test_recipes_are_listed_and_shown_to_be_copied() -> None:
+def test_recipes_are_listed_and_printed() -> None:
     listed = CliRunner().invoke(app, ["recipes"]).stdout
     assert all(name in listed for name in list_recipes())
     assert CliRunner().invoke(app, ["recipes", "fast"]).stdout == read_recipe_text("fast")
 
 
 @pytest.mark.parametrize("name", list_recipes())
-def test_recipe_begins_with_its_command_and_the_figures_to_expect(name: str) -> None:
+def test_recipe_begins_with_its_command_and_figures(name: str) -> None:
     comment = [line for line in read_recipe_text(name).splitlines() if line.startswith("#")]
     assert comment[0].startswith("# headstart run ")
     assert f"--recipe {name}" in comment[0] or name == "fast"
@@ -58,11 +58,11 @@ def test_tutorial_is_the_sources_to_the_digit() -> None:
     assert (recipe.backbone, recipe.scaling) == ("vgg16", "unit")
     assert recipe.head_shape() == Head("flatten", hidden_units=256, dropout=0)
     assert recipe.fine_tuning.unfreeze_from == "block3_conv1"
-    for stage, rate, epochs in ((recipe.head, 2e-5, 30), (recipe.fine_tuning, 1e-5, 100)):
-        assert (stage.optimizer, stage.learning_rate, stage.schedule) == ("rmsprop", rate, "constant")
-        assert (stage.epochs, stage.steps_per_epoch, stage.batch_size) == (epochs, 100, 20)
-        assert stage.augmented_views == 0, "end to end"
-        assert not any((stage.weight_decay, stage.label_smoothing, stage.mixup, stage.patience))
+    for phase, rate, epochs in ((recipe.head, 2e-5, 30), (recipe.fine_tuning, 1e-5, 100)):
+        assert (phase.optimizer, phase.learning_rate, phase.schedule) == ("rmsprop", rate, "constant")
+        assert (phase.epochs, phase.steps_per_epoch, phase.batch_size) == (epochs, 100, 20)
+        assert phase.augmented_views == 0, "end to end"
+        assert not any((phase.weight_decay, phase.label_smoothing, phase.mixup, phase.patience))
 
 
 def test_fast_is_the_default_and_names_every_key() -> None:
@@ -70,8 +70,8 @@ def test_fast_is_the_default_and_names_every_key() -> None:
     assert recipe == load_recipe("fast")
     assert (recipe.backbone, recipe.weights, recipe.image_size) == ("mobilenet_v2", "", 0)
     figures = {
-        name: (stage.epochs, stage.learning_rate, stage.weight_decay)
-        for name, stage in (("head", recipe.head), ("tuning", recipe.fine_tuning), ("scratch", recipe.from_scratch))
+        name: (phase.epochs, phase.learning_rate, phase.weight_decay)
+        for name, phase in (("head", recipe.head), ("tuning", recipe.fine_tuning), ("scratch", recipe.from_scratch))
     }
     assert figures == {"head": (20, 1e-3, 1.0), "tuning": (3, 2e-4, 0.004), "scratch": (15, 1e-3, 0.004)}
     text = read_recipe_text("fast")
@@ -81,7 +81,7 @@ def test_fast_is_the_default_and_names_every_key() -> None:
         Recipe.model_validate({})
 
 
-def test_what_is_left_to_the_backbone_is_filled_in_and_comes_back_from_yaml() -> None:
+def test_resolved_recipe_has_the_backbones_values_and_comes_back_from_yaml() -> None:
     resolved = load_recipe(settings={"backbone": "vgg16"}).resolve()
     assert (resolved.image_size, resolved.fine_tuning.unfreeze_from) == (224, "block3_conv1")
     assert resolved.head_shape() == Head("flatten", hidden_units=256)
@@ -90,7 +90,7 @@ def test_what_is_left_to_the_backbone_is_filled_in_and_comes_back_from_yaml() ->
     assert load_recipe(dump_recipe(resolved)) == resolved
 
 
-def test_own_recipe_says_what_is_other_than_fast(tmp_path: Path) -> None:
+def test_own_recipe_overrides_fast(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("head:\n  epochs: 7\n  optimizer: adam\n")
     recipe = load_recipe(str(path), {"head.epochs": 9.0, "head.learning_rate": "1e-2"})
@@ -126,7 +126,7 @@ def test_own_recipe_says_what_is_other_than_fast(tmp_path: Path) -> None:
         ("fast", {"augmentation.zoom": [0.1]}, "augmentation.zoom is [0.1]: list should have at least 2 items"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line(recipe: str, settings: dict[str, Any], message: str) -> None:
+def test_a_wrong_recipe_is_one_error_line(recipe: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(HeadstartError) as caught:
         load_recipe(recipe, settings)
     assert message in str(caught.value)
@@ -160,14 +160,14 @@ def test_a_dropped_key_with_an_effect_names_its_version_and_the_way_out(
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "3"])
-def test_file_that_is_no_recipe_is_refused_before_it_is_carried_along(text: str, tmp_path: Path) -> None:
+def test_file_that_is_not_a_recipe_is_refused_before_it_becomes_a_parameter(text: str, tmp_path: Path) -> None:
     path = tmp_path / "list.yaml"
     path.write_text(text)
     with pytest.raises(HeadstartError, match=r"recipe '.*list\.yaml' must have lines of `key: value`; known:"):
         Parameters(recipe=str(path)).with_recipe_inside()
 
 
-def test_date_that_there_is_not_is_told_in_one_line() -> None:
+def test_impossible_date_is_one_error_line() -> None:
     with pytest.raises(HeadstartError, match="the recipe is not valid YAML: month must be in 1"):
         load_recipe("description: 2024-13-45")
 
@@ -175,7 +175,7 @@ def test_date_that_there_is_not_is_told_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("flags", "deterministic"), [((), True), (("--deterministic",), True), (("--no-deterministic",), False)]
 )
-def test_deterministic_is_as_given_or_else_the_recipes(flags: tuple[str, ...], deterministic: bool) -> None:
+def test_deterministic_is_the_options_or_else_the_recipes(flags: tuple[str, ...], deterministic: bool) -> None:
     given = {}
 
     @takes_parameters
@@ -184,19 +184,19 @@ def test_deterministic_is_as_given_or_else_the_recipes(flags: tuple[str, ...], d
 
     app = typer.Typer()
     app.command()(command)
-    asked = ("--data", "pets", "--recipe", "deterministic: true", *flags)
-    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    arguments = ("--data", "pets", "--recipe", "deterministic: true", *flags)
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert given["parameters"].training().deterministic == deterministic
 
 
-def test_shown_recipe_has_no_secrets() -> None:
+def test_redacted_recipe_has_no_secrets() -> None:
     recipe = load_recipe(settings={"weights": "https://me:hunter2@host/w.h5?sig=hunter3"})
     assert recipe.redact() == recipe.model_dump() | {"weights": "https://host/w.h5"}
     assert load_recipe().redact() == load_recipe().model_dump()
 
 
-def test_parameters_go_before_the_recipe_and_carry_its_file_along(tmp_path: Path) -> None:
+def test_parameters_override_the_recipe_and_contain_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# Mine.\nbackbone: vgg16\nimage_size: 96\n")
     parameters = Parameters(recipe=str(path), settings={"head.epochs": 3}, image_size=64).with_recipe_inside()

@@ -13,7 +13,7 @@ from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.training.checkpoint import Checkpoint, TrainingState
 from headstart.components.core.util.errors import HeadstartError
 
-WORK = {"seed": 0, "datasets": ["a", "b"]}
+JOB = {"seed": 0, "datasets": ["a", "b"]}
 EPOCH = Epoch("head", 1, 2.5, 1e-3, 0.7, 0.5, 0.6, 0.75, (Step(5e-4, 0.8, 0.25), Step(1e-3, 0.6, 0.75)))
 STATE = TrainingState(
     [EPOCH],
@@ -30,14 +30,14 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
     return caplog
 
 
-def save(folder: Path, state: TrainingState = STATE, work: dict[str, Any] = WORK) -> None:
-    checkpoint = Checkpoint(str(folder), "head", work)
+def save(folder: Path, state: TrainingState = STATE, job: dict[str, Any] = JOB) -> None:
+    checkpoint = Checkpoint(str(folder), "head", job)
     checkpoint.write(state)
     checkpoint.close()
 
 
-def read(folder: Path, work: dict[str, Any] = WORK) -> TrainingState | None:
-    return Checkpoint(str(folder), "head", work).read()
+def read(folder: Path, job: dict[str, Any] = JOB) -> TrainingState | None:
+    return Checkpoint(str(folder), "head", job).read()
 
 
 def file_in(folder: Path) -> Path:
@@ -55,7 +55,7 @@ def test_reads_what_was_written(tmp_path: Path, lines: pytest.LogCaptureFixture)
     assert "event=checkpoint_resumed stage=head" in lines.text and "epochs=1 finished=False" in lines.text
 
 
-def test_the_end_takes_the_place_of_what_led_to_it(tmp_path: Path) -> None:
+def test_the_result_replaces_the_states_before(tmp_path: Path) -> None:
     save(tmp_path)
     before = file_in(tmp_path).stat().st_size
     save(tmp_path, TrainingState(STATE.epochs, STATE.best))
@@ -64,18 +64,20 @@ def test_the_end_takes_the_place_of_what_led_to_it(tmp_path: Path) -> None:
     assert file_in(tmp_path).stat().st_size < before
 
 
-def test_other_work_is_ignored_with_a_line_and_kept(tmp_path: Path, lines: pytest.LogCaptureFixture) -> None:
+def test_a_checkpoint_of_another_job_is_ignored_with_a_line_and_kept(
+    tmp_path: Path, lines: pytest.LogCaptureFixture
+) -> None:
     save(tmp_path)
-    other = WORK | {"seed": 1}
+    other = JOB | {"seed": 1}
     assert read(tmp_path, other) is None
     assert "event=checkpoint_ignored stage=head" in lines.text and "reason=" in lines.text
-    save(tmp_path, work=other)
+    save(tmp_path, job=other)
     assert len(list(tmp_path.iterdir())) == 2
     assert read(tmp_path) is not None
 
 
-def test_a_file_under_another_name_is_no_state_of_ours(tmp_path: Path) -> None:
-    save(tmp_path / "other", work={"seed": 1})
+def test_a_file_under_another_name_is_ignored(tmp_path: Path) -> None:
+    save(tmp_path / "other", job={"seed": 1})
     save(tmp_path / "own")
     file_in(tmp_path / "other").rename(file_in(tmp_path / "own"))
     assert read(tmp_path / "own") is None
@@ -129,7 +131,7 @@ def test_a_file_that_somebody_else_has_sealed_is_ignored_with_a_line(
     assert "reason=damaged" in lines.text
 
 
-def test_a_full_disk_costs_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+def test_a_full_disk_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
     save(tmp_path)
     later = TrainingState([EPOCH, EPOCH], STATE.best, STATE.network, STATE.optimizer)
 
@@ -144,13 +146,13 @@ def test_a_full_disk_costs_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert found is not None and len(found.epochs) == 1, "the state before is still there"
 
 
-def test_a_place_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
+def test_an_address_that_cannot_be_read_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HeadstartError, match="http"):
-        Checkpoint("https://example.org/x", "head", WORK)
+        Checkpoint("https://example.org/x", "head", JOB)
 
 
-def test_of_states_that_wait_only_the_newest_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_waiting_states_only_the_newest_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from threading import Event
 
     from headstart.components.core.storage.stores.disk import DiskTree
@@ -165,7 +167,7 @@ def test_of_states_that_wait_only_the_newest_is_written(tmp_path: Path, monkeypa
         write(tree, name, content)
 
     monkeypatch.setattr(DiskTree, "write", slow)
-    checkpoint = Checkpoint(str(tmp_path), "head", WORK)
+    checkpoint = Checkpoint(str(tmp_path), "head", JOB)
     checkpoint.write(STATE)
     begun.wait(30)
     for count in (2, 3, 4):

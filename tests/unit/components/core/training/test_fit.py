@@ -50,7 +50,7 @@ def logistic() -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(inputs))
 
 
-def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
+def test_features_are_the_front_output_for_plain_and_augmented_images(
     splits: dict[str, Path], tmp_path: Path
 ) -> None:
     pixels = keras.Input((32, 32, 3))
@@ -66,7 +66,7 @@ def test_record_holds_what_the_front_says_of_plain_and_augmented_images(
     assert np.array_equal(made.activations, again.activations)
 
 
-def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
+def test_rand_augment_changes_images_by_its_seed() -> None:
     settings = load_recipe(
         settings={
             "augmentation.horizontal_flip": False,
@@ -88,12 +88,12 @@ def test_rand_augment_changes_pictures_as_its_seed_says() -> None:
 
 
 def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
-    """Seen on pictures of their own coordinates: how far the middle moves, and what a pixel's step is."""
+    """Measured on images of their own coordinates: shift of the middle, and step per pixel."""
     size, middle = 64, slice(28, 36)
     ramps = np.stack([*np.meshgrid(np.arange(size), np.arange(size)), np.zeros((size, size))], -1).astype(np.float32)
     flat, steep = np.cos(np.deg2rad(40)), np.sin(np.deg2rad(40))
     none = {"rotation": 0, "width_shift": 0, "height_shift": 0, "shear": 0, "zoom": [0, 0], "horizontal_flip": False}
-    asked = load_recipe("tutorial").augmentation
+    tutorial = load_recipe("tutorial").augmentation
     for change, ranges in {
         "rotation": {
             "x right": (flat, 1),
@@ -105,7 +105,7 @@ def test_augmentation_of_the_tutorial_goes_as_far_as_the_source_says() -> None:
         "shear": {"x down": (-0.2, 0.2), "x": (-0.1, 0.1)},
         "zoom": {"x right": (0.8, 1.2), "y down": (0.8, 1.2)},
     }.items():
-        settings = asked.model_copy(update={name: value for name, value in none.items() if name != change})
+        settings = tutorial.model_copy(update={name: value for name, value in none.items() if name != change})
         seen = build_augmentation(settings, 0)(np.repeat(ramps[None], 256, 0), training=True).numpy()[
             :, middle, middle, :2
         ]
@@ -138,7 +138,7 @@ def test_training_batches_show_each_image_once_an_epoch_in_changing_views() -> N
 
 
 @pytest.mark.parametrize("units", [1, 3])
-def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
+def test_a_soft_target_has_the_weight_of_its_likeliest_class(units: int) -> None:
     weights = {0: 0.5, 1: 2.0, 2: 4.0}
     labels = np.arange(60) % max(2, units)
     data = Features(np.zeros((1, 60, 4), np.float16), labels)
@@ -149,7 +149,7 @@ def test_a_soft_target_weighs_as_its_likeliest_class(units: int) -> None:
         assert of_images.tolist() == [weights[int(each)] for each in likeliest]
 
 
-def test_a_stream_is_the_batches_and_nothing_tunes_it(splits: dict[str, Path]) -> None:
+def test_a_tf_dataset_has_the_batches_and_no_autotuning(splits: dict[str, Path]) -> None:
     for batches in (TrainingBatches(points(50), PLAN.training, units=1, seed=0), PlainBatches(points(600), units=1)):
         data = to_tf_dataset(batches)
         assert not data.options().autotune.enabled
@@ -193,9 +193,9 @@ def test_smoothed_and_mixed_targets_add_up_and_keep_their_class() -> None:
     labels = np.array([0, 1, 2])
     assert np.allclose(make_targets(labels, 3, 0.3), np.full((3, 3), 0.1) + 0.7 * np.eye(3))
     assert np.allclose(make_targets(labels[:2], 1, 0.3), [[0.15], [0.85]])
-    pictures = Features(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
+    images = Features(np.arange(8.0).repeat(12).reshape(1, 8, 2, 2, 3).astype(np.float16), np.arange(8) % 2)
     training = planned(mixup=0.5, augmented_views=0, batch_size=8).training
-    inputs, targets = all_of(TrainingBatches(pictures, training, units=2, seed=0))
+    inputs, targets = all_of(TrainingBatches(images, training, units=2, seed=0))
     assert np.allclose(targets.sum(axis=1), 1)
     assert ((targets > 0.01) & (targets < 0.99)).any() and not np.isin(inputs, np.arange(8)).all()
 
@@ -230,7 +230,7 @@ def test_fit_is_repeatable() -> None:
     assert all(np.array_equal(*pair) for pair in zip(*results, strict=True))
 
 
-def test_loss_that_is_not_finite_at_first_stops_with_the_way_out() -> None:
+def test_a_loss_that_is_not_finite_in_the_first_epoch_stops_with_the_way_out() -> None:
     data = points(64)
     data.activations[0] = np.nan
     message = r"head: the loss is not finite after step 1 of epoch 1; lower head\.learning_rate \(0\.05\)"
@@ -253,7 +253,7 @@ class BreaksDown(keras.layers.Layer):
         return keras.ops.where(self.steps > 6, np.nan, inputs) if training else inputs
 
 
-def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
+def test_a_loss_that_is_not_finite_later_leaves_the_last_finite_epoch(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     validation = points(50, seed=1)
@@ -268,9 +268,7 @@ def test_loss_that_is_not_finite_later_on_leaves_the_last_good_epoch(
     assert loss == pytest.approx(epochs[0].validation_loss, rel=1e-5)
 
 
-def test_training_stops_when_nothing_gets_better(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_training_stops_on_a_plateau(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     spoiled = points(64)
     plan = planned(patience=2, epochs=9, batch_size=65)
     monkeypatch.setattr(logging.getLogger("headstart"), "propagate", True)
@@ -290,31 +288,31 @@ def test_balanced_classes_count_alike() -> None:
         assert model(np.zeros((1, 4))).numpy()[0, 0] == pytest.approx(share, abs=0.05)
 
 
-def test_epoch_and_mixture_are_chosen_by_the_loss_that_is_trained() -> None:
+def test_epoch_and_interpolation_are_chosen_by_the_training_loss() -> None:
     labels = (np.arange(400) % 10 == 0).astype(np.int64)
     random = np.random.default_rng(0)
     cloud = Features((random.normal(size=(1, 400, 4)) + labels[None, :, None]).astype(np.float16), labels)
     plan, model = planned(class_weights="balanced", epochs=2), logistic()
     start = get_values(model.trainable_variables)
     kept = best_epoch(fit(model, cloud, cloud, plan))
-    said = model(cloud.activations[0].astype(np.float32)).numpy()[:, 0]
-    losses = -np.log(np.where(labels, said, 1 - said))
+    predicted = model(cloud.activations[0].astype(np.float32)).numpy()[:, 0]
+    losses = -np.log(np.where(labels, predicted, 1 - predicted))
     by_class = np.mean([losses[labels == label].mean() for label in (0, 1)])
     assert kept.validation_loss == pytest.approx(by_class, rel=1e-4) != pytest.approx(losses.mean(), rel=0.01)
-    assert kept.validation_accuracy == pytest.approx(((said > 0.5) == labels).mean())
-    mixture = interpolate_weights(model, start, [1.0], cloud, compute_class_weights(plan.training, labels))
-    assert mixture.loss == pytest.approx(by_class, rel=1e-4)
+    assert kept.validation_accuracy == pytest.approx(((predicted > 0.5) == labels).mean())
+    chosen = interpolate_weights(model, start, [1.0], cloud, compute_class_weights(plan.training, labels))
+    assert chosen.loss == pytest.approx(by_class, rel=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "at_rest"), [(1, 0), (4, 0), (10, 1)])
-def test_a_short_cosine_spends_no_step_on_warming_up(steps: int, at_rest: int) -> None:
+def test_a_short_cosine_has_no_warm_up(steps: int, at_rest: int) -> None:
     training = planned(schedule="cosine", learning_rate=0.1).training
     rates = compute_learning_rates(build_schedule(training, steps), steps)
     assert rates.count(0.0) == at_rest
     assert rates[at_rest:] == sorted(rates[at_rest:], reverse=True) and rates[at_rest] == pytest.approx(0.1)
 
 
-def test_restored_training_goes_on_from_the_same_weights_and_optimizer() -> None:
+def test_restored_training_continues_with_the_same_weights_and_optimizer() -> None:
     training = planned(optimizer="adam").training
 
     def compiled() -> keras.Model:
@@ -340,7 +338,7 @@ def test_few_images_are_seen_in_more_views(images: int, views: int) -> None:
     assert planned(augmented_views=4).training.count_views(images) == 4
 
 
-def test_mixture_is_the_best_on_validation_and_the_start_when_nothing_is_better() -> None:
+def test_interpolation_is_the_best_on_validation_and_the_initial_weights_if_none_is_better() -> None:
     validation = points(300, seed=1)
     model = logistic()
     compile_classifier(model)

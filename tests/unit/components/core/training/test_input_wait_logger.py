@@ -34,7 +34,7 @@ class Slow(keras.layers.Layer):
 
 
 @pytest.mark.parametrize(("making", "taking", "least", "most"), [(0.1, 0.0, 0.6, 1.0), (0.0, 0.1, 0.0, 0.4)])
-def test_wait_of_training_is_told(
+def test_input_wait_of_training_is_logged(
     making: float,
     taking: float,
     least: float,
@@ -46,8 +46,8 @@ def test_wait_of_training_is_told(
     monkeypatch.setattr(
         TrainingBatches, "_assemble", lambda self, index: (time.sleep(making), assemble(self, index))[1]
     )
-    record = Features(np.zeros((1, 80, 4), np.float16), np.arange(80) % 2)
-    batches = TrainingBatches(record, load_recipe(settings={"head.batch_size": 10}).head, units=1, seed=0)
+    features = Features(np.zeros((1, 80, 4), np.float16), np.arange(80) % 2)
+    batches = TrainingBatches(features, load_recipe(settings={"head.batch_size": 10}).head, units=1, seed=0)
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(Slow(taking)(inputs)))
     compile_classifier(model)

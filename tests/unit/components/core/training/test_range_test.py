@@ -30,7 +30,7 @@ def planned(**settings: Any) -> Plan:
     return Plan.of(load_recipe(settings={f"head.{key}": value for key, value in changed.items()}), "head", 0)
 
 
-def test_range_test_goes_through_the_rates_and_leaves_no_trace() -> None:
+def test_range_test_passes_all_rates_and_restores_the_weights() -> None:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4,))
     dropped = keras.layers.Dropout(0.5)(inputs)
@@ -52,7 +52,7 @@ def test_range_test_goes_through_the_rates_and_leaves_no_trace() -> None:
     assert 1e-3 < test.suggested <= 3
 
 
-def test_what_cannot_be_computed_is_told() -> None:
+def test_a_loss_that_is_never_finite_is_an_error() -> None:
     data = points()
     data.activations[0] = np.nan
     inputs = keras.Input((4,))
@@ -112,13 +112,23 @@ def test_table_and_page_have_the_curve(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("stage", "last"), [("head", "[3/3]"), ("fine_tuning", "[4/4]")])
-def test_command_shows_what_it_does_and_how_to_take_the_rate(
+def test_command_shows_its_progress_and_how_to_use_the_rate(
     stage: str, last: str, pictures: Path, tmp_path: Path
 ) -> None:
     options = ["--backbone", "sketchnet", "--image-size", "32", "--counts", "40,10,10", "--set", "head.epochs=1"]
     options += ["--set", "fine_tuning.unfreeze_from=top", "--set", "fine_tuning.augmented_views=1"]
-    asked = ["--data", str(pictures), *options, "--stage", stage, "--steps", "20", "--output", str(tmp_path / "rate")]
-    done = CliRunner().invoke(app, ["learning-rate", *asked])
+    arguments = [
+        "--data",
+        str(pictures),
+        *options,
+        "--stage",
+        stage,
+        "--steps",
+        "20",
+        "--output",
+        str(tmp_path / "rate"),
+    ]
+    done = CliRunner().invoke(app, ["learning-rate", *arguments])
     assert done.exit_code == 0, done.output
     assert f"{last} learning-rate done in" in done.output
     assert {path.name for path in (tmp_path / "rate").iterdir()} == {"learning_rate.csv", "learning_rate.html"}
@@ -128,7 +138,7 @@ def test_command_shows_what_it_does_and_how_to_take_the_rate(
     assert getattr(load_recipe(settings={name: float(rate)}), stage).learning_rate == float(rate)
 
 
-def test_it_takes_no_option_that_it_has_no_use_for() -> None:
+def test_options_without_effect_are_unknown() -> None:
     done = CliRunner().invoke(app, ["learning-rate", "--data", "pictures", "--checkpoint-uri", "checkpoints"])
     assert done.exit_code == 2 and "No such option" in done.output
 
@@ -142,9 +152,9 @@ def test_it_takes_no_option_that_it_has_no_use_for() -> None:
         (["--data", "nowhere"], "nowhere' does not exist"),
     ],
 )
-def test_bad_input_is_told_in_a_line(options: list[str], message: str, pictures: Path, tmp_path: Path) -> None:
-    asked = ["--data", str(pictures)] if "--data" not in options else []
+def test_wrong_input_is_one_error_line(options: list[str], message: str, pictures: Path, tmp_path: Path) -> None:
+    arguments = ["--data", str(pictures)] if "--data" not in options else []
     rest = ["--output", str(tmp_path)] if "--output" not in options else []
-    done = CliRunner().invoke(app, ["learning-rate", *asked, *options, *rest])
+    done = CliRunner().invoke(app, ["learning-rate", *arguments, *options, *rest])
     assert isinstance(done.exception, HeadstartError)
     assert message in str(done.exception)

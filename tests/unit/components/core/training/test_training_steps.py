@@ -1,4 +1,4 @@
-"""The three training steps as plain functions, on drawn pictures."""
+"""The three training steps as plain functions, on drawn images."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def tune(head: Path, splits: dict[str, Path], out: Path, **settings: object) -> 
     return out
 
 
-def test_head_artifact_says_how_it_was_made(head: Path, splits: dict[str, Path]) -> None:
+def test_head_artifact_describes_its_training(head: Path, splits: dict[str, Path]) -> None:
     info = read_model_info(head)
     assert (info.stage, info.backbone, info.image_size, info.classes) == ("head", "sketchnet", 64, ["cat", "dog"])
     assert info.dataset == {name: read_dataset_info(splits[name]).digest for name in ("train", "validation")}
@@ -68,22 +68,22 @@ def ids_of(*folders: Path) -> set[str]:
     return {each for folder in folders for each in read_columns(folder, ["id"])["id"].to_pylist()}
 
 
-def test_models_know_the_images_they_saw(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+def test_models_know_the_images_they_have_seen(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     assert read_seen(head) == ids_of(splits["train"], splits["validation"])
     others = {"train": splits["test"], "validation": splits["test"]}
     tuned = tune(head, others, tmp_path / "tuned")
     assert read_seen(tuned) == ids_of(*splits.values()), "what the head saw, the model that came of it saw too"
 
 
-def answers_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
-    """What the saved network says of the validation images, which is what its artifact says that it says."""
-    (said,) = predict_proba([load_model(model)], splits["validation"], "validation")
-    told = read_validation_predictions(model, splits["validation"])
-    assert told is not None and np.abs(told - said).max() < 5e-3, "records are float16"
-    return said
+def predictions_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
+    """Predictions of the saved network for the validation images, which its artifact holds too."""
+    (predicted,) = predict_proba([load_model(model)], splits["validation"], "validation")
+    stored = read_validation_predictions(model, splits["validation"])
+    assert stored is not None and np.abs(stored - predicted).max() < 5e-3, "features are float16"
+    return predicted
 
 
-def test_head_says_what_its_record_tells_of_the_data(head: Path, splits: dict[str, Path]) -> None:
+def test_head_artifact_holds_the_probe(head: Path, splits: dict[str, Path]) -> None:
     predictions = read_predictions(head / "probe" / "out_of_fold.parquet")
     assert set(predictions.ids) == ids_of(splits["train"], splits["validation"])
     assert predictions.right.mean() > 0.6
@@ -103,7 +103,7 @@ def test_training_twice_gives_the_same_head(head: Path, splits: dict[str, Path],
         assert np.array_equal(one, other)
 
 
-def test_another_head_on_the_same_pictures_passes_none_of_them_through_the_network(
+def test_another_head_on_the_same_images_uses_the_cached_features(
     head: Path, splits: dict[str, Path], tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     recipe = load_recipe(
@@ -129,11 +129,11 @@ def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_
     info = train_head(inputs_of(splits, recipe), tmp_path / "model")
     assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
     labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
-    said = answers_of(tmp_path / "model", splits)
-    assert cross_entropies(labels, said).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
+    predicted = predictions_of(tmp_path / "model", splits)
+    assert cross_entropies(labels, predicted).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
 
 
-def test_data_that_do_not_go_together_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_datasets_that_do_not_match_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
     copy = tmp_path / "train"
     shutil.copytree(splits["train"], copy)
     facts = json.loads((copy / "dataset.json").read_text())
@@ -149,12 +149,12 @@ def test_data_that_do_not_go_together_are_refused(splits: dict[str, Path], tmp_p
             train_head(TrainingInputs(copy, splits["validation"], load_recipe(), seed=0), tmp_path / "model")
 
 
-def test_fine_tuning_moves_the_top_and_nothing_else(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+def test_fine_tuning_changes_the_top_layers_only(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     tuned = tune(head, splits, tmp_path / "tuned", unfreeze_from="block3", learning_rate=1e-2)
     info = read_model_info(tuned)
     assert info.parent == read_model_info(head).sha256
     assert [epoch.stage for epoch in read_history(tuned)] == ["head"] * 8 + ["fine_tuning"] * 2
-    answers_of(tuned, splits)
+    predictions_of(tuned, splits)
     before, after = weights_by_layer(head), weights_by_layer(tuned)
     moved = moved_layers(before, after)
     kinds = {layer.name: type(layer).__name__ for layer in load_model(tuned).get_layer("sketchnet").layers}
@@ -195,7 +195,7 @@ def test_fine_tuning_that_only_harms_leaves_the_head(
         assert np.array_equal(one, other)
 
 
-def test_without_room_for_a_record_fine_tuning_goes_end_to_end(
+def test_without_room_for_features_fine_tuning_goes_end_to_end(
     head: Path,
     splits: dict[str, Path],
     tmp_path: Path,
@@ -212,7 +212,7 @@ def test_without_room_for_a_record_fine_tuning_goes_end_to_end(
     assert f"split=train images=80 views=1 bytes={80 * 64 * 64 * 3 * 2}" in text, "what is kept are the pixels"
 
 
-def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
+def test_an_unknown_layer_is_an_error_before_the_head_is_trained(
     head: Path, splits: dict[str, Path], tmp_path: Path
 ) -> None:
     message = r"no layer or block 'block9'; unfreeze from .*block3"
@@ -224,16 +224,16 @@ def test_unknown_point_lists_the_blocks_before_the_head_is_trained(
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_gpu_that_was_asked_for_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_required_gpus_must_be_there(splits: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"head asks for 99 GPU\(s\), and TensorFlow finds .*headstart-gpu"):
         train_head(inputs_of(splits, load_recipe(), accelerators=99), tmp_path / "head")
     assert not (tmp_path / "head").exists()
 
 
-def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_end_to_end_without_cached_features(splits: dict[str, Path], tmp_path: Path) -> None:
     """Way 2b of the source: augmented anew in every epoch; the frozen layers and BatchNorm stay as they are."""
     briefly = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 8, "augmented_views": 0, "learning_rate": 1e-2}
-    settings = {f"{stage}.{key}": value for stage in ("head", "fine_tuning") for key, value in briefly.items()}
+    settings = {f"{phase}.{key}": value for phase in ("head", "fine_tuning") for key, value in briefly.items()}
     recipe = load_recipe(
         "tutorial", settings | {"backbone": "sketchnet", "image_size": 32, "fine_tuning.unfreeze_from": "block3"}
     )
@@ -246,13 +246,13 @@ def test_end_to_end_without_a_record(splits: dict[str, Path], tmp_path: Path) ->
         assert isinstance(network.get_layer("preprocess"), keras.layers.Rescaling)
         assert network.get_layer("preprocess").scale == pytest.approx(1 / 255)
         assert not [layer for layer in network.layers if "augmentation" in layer.name]
-        answers_of(tmp_path / name, splits)
+        predictions_of(tmp_path / name, splits)
         moved = moved_layers(before, weights_by_layer(tmp_path / name))
         assert all(layer.startswith(("block3_conv", "block4_conv")) for layer in moved)
         assert name == "tuned" or not moved
 
 
-def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
+def test_from_scratch_trains_a_whole_small_convnet(splits: dict[str, Path], tmp_path: Path) -> None:
     settings = {"epochs": 2, "augmented_views": 2, "scaling": "unit", "dropout": 0.5}
     recipe = load_recipe(settings={"image_size": 32} | {f"from_scratch.{key}": settings[key] for key in settings})
     info = train_from_scratch(inputs_of(splits, recipe), tmp_path / "model")
@@ -262,10 +262,10 @@ def test_from_scratch_trains_all_of_a_small_convnet(splits: dict[str, Path], tmp
     kinds = [type(layer) for layer in model.get_layer("convnet").layers]
     assert kinds.count(keras.layers.Conv2D) == kinds.count(keras.layers.MaxPooling2D) == 4
     assert len(model.trainable_variables) == len(model.weights) == 12
-    answers_of(tmp_path / "model", splits)
+    predictions_of(tmp_path / "model", splits)
 
 
-def test_full_disk_is_one_line(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+def test_full_disk_is_one_error_line(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     recipe = load_recipe(settings={"fine_tuning.epochs": 1, "fine_tuning.augmented_views": 1})
     with small_disk(tmp_path / "small", "1m") as small:
         with pytest.raises(HeadstartError, match="no space left on the disk of the outputs or of /"):
