@@ -240,7 +240,7 @@ def test_other_classes_and_unfinished_models_are_refused(tmp_path: Path, models:
             registry.publish_folder(broken, uri)
     altered = shutil.copytree(models[1], tmp_path / "altered")
     (altered / "model" / "model.keras").write_bytes(b"other")
-    with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):
+    with pytest.raises(HeadstartError, match=r"is not the file that model\.json describes"):
         registry.publish_folder(altered, uri)
     assert len(registry.list_versions(uri).versions) == 1
 

@@ -190,7 +190,7 @@ ODD: dict[str, tuple[Change, str]] = {
     "text": (replaced(lambda values: np.full(values.shape, b"x")), "should be floating-point numbers, and is |S1"),
     "another shape": (replaced(lambda values: values[..., :1]), "do not fit backbone"),
     "missing": (replaced(lambda values: None), ""),
-    "a group": (group_in_its_place, "is no HDF5 file, or is damaged"),
+    "a group": (group_in_its_place, "is not an HDF5 file, or is damaged"),
     "far too large": (far_too_large, "more than"),
 }
 """Each with what the message says."""
@@ -223,16 +223,19 @@ def renamed(module: str, name: str) -> Callable[[dict[str, Any]], object]:
 
 
 DAMAGED_NETWORKS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no archive": (lambda file: file.write_bytes(b"\x00" * 5000), "is no Keras file, or is damaged"),
-    "empty": (lambda file: file.write_bytes(b""), "is no Keras file, or is damaged"),
-    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-3000]), "is no Keras file, or is damaged"),
+    "no archive": (lambda file: file.write_bytes(b"\x00" * 5000), "is not a Keras file, or is damaged"),
+    "empty": (lambda file: file.write_bytes(b""), "is not a Keras file, or is damaged"),
+    "cut": (lambda file: file.write_bytes(file.read_bytes()[:-3000]), "is not a Keras file, or is damaged"),
     "no configuration": (lambda file: with_member(file, "config.json", None), r"it has no config\.json"),
     "no weights": (lambda file: with_member(file, "model.weights.h5", None), r"it has no model\.weights"),
     "configuration that is no JSON": (
         lambda file: with_member(file, "config.json", b"{"),
         r"config\.json cannot be read",
     ),
-    "configuration that is a list": (lambda file: with_member(file, "config.json", b"[]"), "is no network's"),
+    "configuration that is a list": (
+        lambda file: with_member(file, "config.json", b"[]"),
+        "does not describe a network",
+    ),
     "configuration of 200 levels": (
         lambda file: with_member(file, "config.json", deep(200)),
         "nested more than 64 deep",
@@ -247,7 +250,7 @@ DAMAGED_NETWORKS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "weights that are no HDF5": (
         lambda file: with_member(file, "model.weights.h5", b"nothing"),
-        "is no HDF5 file",
+        "is not an HDF5 file",
     ),
     "weights of another network": (
         lambda file: altered(file, lambda store, at: store.pop(at.split("/vars")[0])),
@@ -279,10 +282,10 @@ WRONG_CONFIGURATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] 
     "2e9 filters": (in_the_backbone(filters=2_000_000_000), "would have|cannot be loaded"),
     "a kernel of 1e5": (in_the_backbone(kernel_size=[100_000, 100_000]), "would have|cannot be loaded"),
     "a border of 1e5": (in_the_backbone(padding=[[100_000, 100_000]] * 2), "would output|cannot be loaded"),
-    "a lambda": (renamed("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is no layer"),
+    "a lambda": (renamed("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is not a layer"),
     "a SavedModel": (renamed("keras.layers", "TFSMLayer"), r"names keras\.layers\.TFSMLayer"),
     "a vocabulary": (renamed("keras.layers", "StringLookup"), r"names keras\.layers\.StringLookup"),
-    "a function": (renamed("os", "system"), r"names os\.system, which is no layer"),
+    "a function": (renamed("os", "system"), r"names os\.system, which is not a layer"),
     "a download": (renamed("keras.utils", "get_file"), r"names keras\.utils\.get_file"),
     "an unknown layer": (renamed("keras.layers", "NoSuchLayer"), "cannot be loaded"),
     "layers that are none": (lambda config: config["config"].update(layers=7), "resizes images to NonexNone"),

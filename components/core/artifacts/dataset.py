@@ -1,7 +1,7 @@
 """The dataset artifact: a folder of Parquet shards and `dataset.json`.
 
-One row is one image, in the layout that Hugging Face `datasets` shows as pictures. `dataset.json` is written
-last, so a folder without it was never finished.
+A row is one image, in the layout that Hugging Face `datasets` shows as images. `dataset.json` is written last, so a
+folder without it is incomplete.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ MANIFEST = "dataset.json"
 FORMAT = "headstart-dataset/2"
 NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
-"""In the order in which they are used."""
+"""Names of the splits, in the order in which they are used."""
 
 ROW_GROUP_BYTES = 8 * 2**20
-"""Of pictures in a row group, which is what a writer and a reader hold in memory."""
+"""Bytes of images in a row group, which a writer or reader holds in memory."""
 
 _SHARD_BYTES = 256 * 2**20
 _KEYS = pa.schema([("id", pa.string()), ("label", pa.int64())])
 _LINES_AT_ONCE = 4096
 
 ShardName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-"""Of a file in the dataset's own folder."""
+"""Name of a file in the folder of the dataset."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,16 +46,16 @@ class ImageRow:
     """One labelled image.
 
     Attributes:
-        image: The encoded picture: JPEG or PNG, RGB, upright.
-        path: Where it came from, relative to its source.
-        label: Index into the dataset's classes.
-        id: Hash of the pixels: equal for equal pictures, however they are encoded.
-        group: Near-duplicates share one; images of one group must stay on one side of a split.
-        width: In pixels.
-        height: In pixels.
-        split: The ready-made split that the source puts it in: ``train``, ``validation``, ``test``; empty: none.
-        fold: Cross-validation fold, from 0; `NO_FOLD` where there are none.
-        extra: Values of the dataset's extra columns, in their order.
+        image: Encoded image: JPEG or PNG, RGB, upright.
+        path: Path relative to its source.
+        label: Index into the classes of the dataset.
+        id: Hash of the pixels, equal for equal images in any encoding.
+        group: Name that near-duplicates share; a split must not divide a group.
+        width: Width in pixels.
+        height: Height in pixels.
+        split: Ready-made split of the source: ``train``, ``validation`` or ``test``; empty: none.
+        fold: Cross-validation fold, from 0; `NO_FOLD` if there are none.
+        extra: Values of the extra columns of the dataset, in their order.
     """
 
     image: bytes
@@ -72,18 +72,18 @@ class ImageRow:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What `dataset.json` says.
+    """Content of `dataset.json`.
 
     Attributes:
         classes: Class names; a label is an index into them.
-        counts: Images in each class, in the order of `classes`.
-        digest: SHA-256 over every image's id and class name, independent of their order.
-        source: Where the images came from.
+        counts: Number of images in each class, in the order of `classes`.
+        digest: SHA-256 over the ids and class names of all images, independent of their order.
+        source: Source of the images.
         shards: File names of the Parquet shards, in reading order.
-        extra: Names of columns beyond our own, text, by which figures are told apart: camera, site, year.
-        max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
-        ranges: Black and white of each form of deep pictures among the files, see
-            `core.images.sample_ranges`; None: the dataset was made before there were any.
+        extra: Names of further text columns, such as camera, site or year, by which metrics are sliced.
+        max_side: Longest side in pixels to which larger images were reduced; 0: none were.
+        ranges: Black and white of each form of deep images among the files, see `core.images.sample_ranges`; None: an
+            earlier version made the dataset.
     """
 
     classes: Names
@@ -97,12 +97,12 @@ class DatasetInfo:
 
     @property
     def images(self) -> int:
-        """Images in all."""
+        """Number of images."""
         return sum(self.counts)
 
 
 def dataset_schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
-    """The Parquet schema of a shard, with the metadata that makes `datasets` show pictures and class names."""
+    """Parquet schema of a shard, with the metadata for which `datasets` shows images and class names."""
     features = {
         "image": {"_type": "Image"},
         "label": {"names": classes, "_type": "ClassLabel"},
@@ -133,15 +133,15 @@ def dataset_schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
 
 
 class DatasetWriter:
-    """Writes rows into shards with bounded memory; the dataset exists when the `with` block ends well.
+    """Writes rows into shards with bounded memory; the dataset is complete when the `with` block ends well.
 
     Args:
-        folder: The artifact's folder; whatever it held is removed.
+        folder: Folder of the artifact; its present content is deleted.
         classes: Class names in label order.
-        source: Where the images came from.
+        source: Source of the images.
         extra: Names of the extra columns.
-        max_side: Longest side in pixels to which larger pictures were reduced; 0: none were.
-        ranges: Black and white of each form of deep pictures; None: not known.
+        max_side: Longest side in pixels to which larger images were reduced; 0: none were.
+        ranges: Black and white of each form of deep images; None: unknown.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class DatasetWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            # What went wrong first is what is told; a shard that cannot be closed has no reader anyway.
+            # The first error is the one to report; a shard that cannot be closed is never read.
             with contextlib.suppress(OSError):
                 self._close_shard()
         else:
@@ -197,11 +197,11 @@ class DatasetWriter:
             self._flush()
 
     def add_group(self, columns: dict[str, pa.Array]) -> None:
-        """Appends many images as a row group of their own, column by column and without copying them.
+        """Appends many images as a row group of their own, without copying them.
 
         Args:
-            columns: What `ImageRow` has, by its names, and the extra columns by theirs; `split` and `fold` may be
-                left out. The bytes of `image` are about `ROW_GROUP_BYTES` in all.
+            columns: Columns with the names of `ImageRow` and of the extra columns; `split` and `fold` are optional.
+                `image` has about `ROW_GROUP_BYTES` in all.
         """
         self._flush()
         self._write(columns)
@@ -218,9 +218,9 @@ class DatasetWriter:
         rows = len(columns["id"])
         usual = {"split": pa.repeat(pa.scalar(""), rows), "fold": pa.repeat(pa.scalar(NO_FOLD), rows)}
         values = usual | columns
-        picture = self._schema.field("image").type
+        struct = self._schema.field("image").type
         values["image"] = pa.StructArray.from_arrays(
-            [columns["image"].cast(pa.binary()), columns["path"]], fields=list(picture)
+            [columns["image"].cast(pa.binary()), columns["path"]], fields=list(struct)
         )
         values["label_name"] = pa.array(self._classes, pa.string()).take(columns["label"])
         table = pa.table({field.name: values[field.name].cast(field.type) for field in self._schema}, self._schema)
@@ -241,7 +241,7 @@ class DatasetWriter:
         return pq.ParquetWriter(
             self._folder / name,
             self._schema,
-            # Pictures are compressed already; a second pass costs time and wins nothing.
+            # Images are compressed already; a second pass costs time and saves nothing.
             compression={"image.bytes": "none", **dict.fromkeys([*columns, "image.path"], "zstd")},
             use_dictionary=["label_name", "split"],
             write_statistics=columns,
@@ -257,7 +257,7 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
     """Reads `dataset.json`.
 
     Raises:
-        HeadstartError: The folder is no finished dataset artifact, or a shard is missing.
+        HeadstartError: If the folder is not a complete dataset artifact, or `dataset.json` is damaged.
     """
     info, _ = read_manifest(folder / MANIFEST, "dataset", DatasetInfo, FORMAT)
     if len(info.counts) != len(info.classes):
@@ -272,27 +272,27 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
 
 
 def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, DatasetInfo]:
-    """Reads `dataset.json` of a training and a validation set that belong together.
+    """Reads `dataset.json` of a training and a validation set, and checks that they belong together.
 
     Raises:
-        HeadstartError: They have different classes, or a class has no image to learn from.
+        HeadstartError: If their classes differ, a class has no training image, or there is no validation image.
     """
-    learn, choose = read_dataset_info(train), read_dataset_info(validation)
-    if learn.classes != choose.classes:
+    train_info, validation_info = read_dataset_info(train), read_dataset_info(validation)
+    if train_info.classes != validation_info.classes:
         raise HeadstartError(
-            f"training classes {learn.classes} and validation classes {choose.classes} differ; "
+            f"training classes {train_info.classes} and validation classes {validation_info.classes} differ; "
             "pass two parts of one split"
         )
-    missing = [name for name, count in zip(learn.classes, learn.counts, strict=True) if not count]
-    if missing or not choose.images:
+    missing = [name for name, count in zip(train_info.classes, train_info.counts, strict=True) if not count]
+    if missing or not validation_info.images:
         raise HeadstartError(
             f"{train} has no image of class {', '.join(missing)}" if missing else f"{validation} has no images"
         )
-    return learn, choose
+    return train_info, validation_info
 
 
 def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
-    """Yields every image in shard order, holding `batch_rows` of them in memory."""
+    """Yields all images in the order of the shards, with `batch_rows` of them in memory."""
     info = read_dataset_info(folder)
     for shard in info.shards:
         # Reading a row group, of about `ROW_GROUP_BYTES`, through a buffer keeps memory flat over any number of them.
@@ -315,22 +315,22 @@ def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
 
 
 def read_columns(folder: Path, columns: list[str]) -> pa.Table:
-    """Reads some columns of all shards, in the order of `read_rows`, and no pixels.
+    """Reads some columns of all shards, in the order of `read_rows`, without reading pixels.
 
     Args:
-        folder: A dataset artifact.
-        columns: Names from the schema; ``image.path`` for the path inside the image struct.
+        folder: Dataset artifact.
+        columns: Names from the schema; ``image.path``: the path inside the struct `image`.
     """
     tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_dataset_info(folder).shards]
     return pa.concat_tables(tables).flatten()
 
 
 def _digest(ids: pa.Array, labels: pa.Array, classes: list[str]) -> str:
-    """SHA-256, in hexadecimal, over every image's id and class name, independent of the images' order.
+    """SHA-256, in hexadecimal, over the ids and class names of all images, independent of their order.
 
     Args:
-        ids: Text (images,).
-        labels: Integers (images,), each an index into `classes`.
+        ids: Ids, text (images,).
+        labels: Indices into `classes`, integers (images,).
         classes: Class names.
     """
     names = pa.array(classes, pa.string()).take(labels)

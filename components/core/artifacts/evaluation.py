@@ -1,4 +1,4 @@
-"""The evaluation artifact: a folder of `metrics.json`, the predictions, and whatever the report is made of."""
+"""The evaluation artifact: a folder of `metrics.json`, the predictions, and everything the report is made of."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,18 +10,18 @@ from headstart.components.core.util.errors import HeadstartError
 
 METRICS = "metrics.json"
 MODELS = "models.json"
-"""By the names of `metrics.json`, what each model's own `model.json` says, and how its training went."""
+"""File with the `model.json` and the training history of each model, by the keys of `metrics.json`."""
 
 THUMBNAILS = "pictures.parquet"
 FORMAT = "headstart-metrics/2"
 FINAL = "test"
-"""Key of the final model's figures in `metrics.json`; other models stand under their stage's name."""
+"""Key of the final model's metrics in `metrics.json`; the key of other models is their phase."""
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
-"""Between which a temperature is looked for."""
+"""Range of the temperature in calibration."""
 
 IN_USE = "champion"
-"""Key of the figures of the model in use."""
+"""Key of the champion's metrics."""
 
 
 class _Figures(BaseModel):
@@ -42,7 +42,7 @@ class _Abstention(BaseModel):
 
 
 class _Metrics(BaseModel):
-    """What of `metrics.json` decides what a model answers, and whether it is published."""
+    """The part of `metrics.json` on which predictions and publication depend."""
 
     classes: Names
     test_data: str
@@ -62,19 +62,19 @@ class _Models(BaseModel):
 
 
 def read_metrics(evaluation: Path) -> dict[str, Any]:
-    """Reads `metrics.json`; docs/metrics.schema.json says what is in it.
+    """Reads `metrics.json`, whose schema is docs/metrics.schema.json.
 
     Raises:
-        HeadstartError: If the folder is no evaluation, or the file is damaged.
+        HeadstartError: If the folder is not a complete evaluation, or the file is damaged.
     """
     return read_manifest(evaluation / METRICS, "evaluation", _Metrics, FORMAT)[1] | {"format": FORMAT}
 
 
 def read_models(evaluation: Path) -> dict[str, Any]:
-    """Reads `models.json`: `command`, and under `models` what each of them says of itself.
+    """Reads `models.json`: the key `command`, and facts about each model under `models`.
 
     Raises:
-        HeadstartError: If the folder is no evaluation, or the file is damaged.
+        HeadstartError: If the folder is not a complete evaluation, or the file is damaged.
     """
     checked, values = read_manifest(evaluation / MODELS, "evaluation", _Models)
     if FINAL not in checked.models:
@@ -83,5 +83,5 @@ def read_models(evaluation: Path) -> dict[str, Any]:
 
 
 def temperature_of(metrics: dict[str, Any]) -> float:
-    """What the final model's logits are to be divided by; 1 where it was not calibrated."""
+    """Temperature that the final model's logits are divided by; 1 if it was not calibrated."""
     return float(metrics["calibration"]["temperature"]) if metrics["calibration"] else 1.0

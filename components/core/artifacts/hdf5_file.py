@@ -1,9 +1,9 @@
-"""HDF5 files from elsewhere, checked before anything of them is read.
+"""HDF5 files of unknown origin, checked before anything in them is read.
 
-HDF5 can take its values from other files: by an external link, by external storage of a dataset, by a virtual
-dataset that is a view of others. Whoever wrote the file then chooses what is read on this machine, and it ends up in
-a network that is published. A filter that HDF5 itself lacks makes it look for a library to load. Files of weights
-need none of these, so a file that has one is refused, whether or not the part is used.
+HDF5 can take values from other files: by an external link, by external storage of a dataset, or by a virtual dataset.
+Whoever wrote the file then chooses what is read on this machine, and it ends up in a published network. An unknown
+filter makes HDF5 load a library. Files of weights need none of these, so a file that has one is refused, even if that
+part is not used.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from h5py import h5d, h5g, h5l, h5o, h5z
 
 from headstart.components.core.util.errors import HeadstartError, first_line
 
-MOST_BYTES = 4 * 2**30
-"""Of a file of weights, and of all values in it; the largest network of `keras.applications` has 1.4 GB."""
+MAX_BYTES = 4 * 2**30
+"""Size limit of a file of weights, and of all its values; `keras.applications` has up to 1.4 GB."""
 
-_MOST_OBJECTS = 100_000
+_MAX_OBJECTS = 100_000
 
-_MOST_UNPACKED = 20
+_MAX_UNPACKED_RATIO = 20
 _FREELY_UNPACKED = 64 * 2**20
-"""Floats hardly shrink when they are compressed; what unpacks to far more than the file was made to fill memory."""
+"""Floats hardly shrink when compressed: a file that unpacks to far more was made to fill the memory."""
 
 _BUILT_IN_FILTERS = {
     h5z.FILTER_DEFLATE,
@@ -38,54 +38,54 @@ _BUILT_IN_FILTERS = {
 
 
 def max_unpacked_bytes(size: int) -> int:
-    """Bytes that a compressed file of weights may unpack to.
+    """Limit of the unpacked bytes of a compressed file of weights.
 
     Args:
-        size: Bytes of the file.
+        size: Size of the file in bytes.
     """
-    return min(MOST_BYTES, max(_FREELY_UNPACKED, _MOST_UNPACKED * size))
+    return min(MAX_BYTES, max(_FREELY_UNPACKED, _MAX_UNPACKED_RATIO * size))
 
 
 @contextlib.contextmanager
 def open_hdf5(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
-    """Opens an HDF5 file to read it, once it is sure that it is closed in itself.
+    """Opens an HDF5 file for reading, once it is known to be self-contained.
 
-    Whatever goes wrong in the `with` block because the file is not what was expected becomes one line, too.
+    Errors in the `with` block that come from an unexpected content become one line, too.
 
     Args:
-        path: The file.
-        what: Names it in the message.
-        way_out: The end of the message.
+        path: HDF5 file.
+        what: Name of the file in messages.
+        way_out: End of the message.
 
     Raises:
-        HeadstartError: If it is no HDF5 file or damaged, refers to another file, needs a filter that HDF5 lacks, or
-            is larger than `MOST_BYTES`, as it is or unpacked.
+        HeadstartError: If it is not an HDF5 file, is damaged, refers to another file, needs an unknown filter, or has
+            more than `MAX_BYTES`, packed or unpacked.
     """
     try:
         if not path.is_file():
-            raise HeadstartError(f"{what} is no file")
+            raise HeadstartError(f"{what} is not a file")
         size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise HeadstartError(f"{what} is larger than {MOST_BYTES // 2**30} GiB")
+        if size > MAX_BYTES:
+            raise HeadstartError(f"{what} is larger than {MAX_BYTES // 2**30} GiB")
         with h5py.File(path, "r") as store:
             _check_closed(store, what, max_unpacked_bytes(size))
             yield store
     except HeadstartError as error:
         raise HeadstartError(f"{error}; {way_out}") from None
     except Exception as error:
-        # libhdf5's own errors come as OSError, RuntimeError, KeyError and others, by the place that is odd.
-        raise HeadstartError(f"{what} is no HDF5 file, or is damaged ({first_line(error)}); {way_out}") from None
+        # libhdf5 raises OSError, RuntimeError, KeyError and others, depending on the damaged part.
+        raise HeadstartError(f"{what} is not an HDF5 file, or is damaged ({first_line(error)}); {way_out}") from None
 
 
 def read_floats(dataset: Any, what: str) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The values of a dataset as float32, whatever floats they are stored as.
+    """Reads the values of a dataset of floats as float32.
 
     Args:
-        dataset: Object that lies at the place of the values.
-        what: Names them in the message.
+        dataset: Object at the place of the values.
+        what: Name of the values in messages.
 
     Raises:
-        HeadstartError: If it is no dataset of floats, or a value is NaN or infinite.
+        HeadstartError: If it is not a dataset of floats, or a value is NaN or infinite.
     """
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind != "f":
         kind = dataset.dtype if isinstance(dataset, h5py.Dataset) else "a group"
@@ -98,7 +98,7 @@ def read_floats(dataset: Any, what: str) -> np.ndarray[Any, np.dtype[np.float32]
 
 
 def _check_closed(store: h5py.File, what: str, most: int) -> None:
-    """Looks at every object that hard links lead to, each once. Soft links name a path that begins among these."""
+    """Checks every object that hard links lead to, each once; the path of a soft link begins at one of them."""
     waiting, seen, size = [("", h5o.open(store.id, b"/"))], set(), 0
     while waiting:
         name, item = waiting.pop()
@@ -106,8 +106,8 @@ def _check_closed(store: h5py.File, what: str, most: int) -> None:
         if where in seen:
             continue
         seen.add(where)
-        if len(seen) > _MOST_OBJECTS:
-            raise HeadstartError(f"{what} has more than {_MOST_OBJECTS:,} objects")
+        if len(seen) > _MAX_OBJECTS:
+            raise HeadstartError(f"{what} has more than {_MAX_OBJECTS:,} objects")
         if isinstance(item, h5d.DatasetID):
             size += _checked_size(item, name, what)
         elif isinstance(item, h5g.GroupID):
@@ -129,7 +129,7 @@ def _hard_linked(group: Any, name: str, what: str) -> list[tuple[str, Any]]:
 
 
 def _checked_size(dataset: Any, name: str, what: str) -> int:
-    """Bytes of a dataset's values as they are in memory, unless they come from elsewhere."""
+    """Checks that the values of a dataset lie in the file, and returns their bytes in memory."""
     made = dataset.get_create_plist()
     if made.get_external_count():
         raise _reaches_outside(what, name, "has its values in another file")

@@ -1,4 +1,4 @@
-"""The course of training: `history.csv`, one line per step, the last one of an epoch with the epoch's figures."""
+"""Training history: `history.csv`, one line per step, the last one of an epoch with the metrics of the epoch."""
 
 import csv
 import dataclasses
@@ -18,12 +18,12 @@ HISTORY = "history.csv"
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One step, by six significant digits.
+    """One step, with six significant digits.
 
     Attributes:
-        learning_rate: That it was made with.
-        loss: Mean cross-entropy over its images, before it was made.
-        accuracy: Share right, likewise.
+        learning_rate: Learning rate of the step.
+        loss: Mean cross-entropy over its images, before the update.
+        accuracy: Accuracy on its images, before the update.
     """
 
     learning_rate: float
@@ -36,15 +36,15 @@ class Epoch:
     """One epoch.
 
     Attributes:
-        stage: ``head``, ``fine_tuning`` or ``from_scratch``.
-        epoch: From 1 in each stage.
-        seconds: Its duration, validation included.
-        learning_rate: Of its last step.
-        loss: Mean cross-entropy over the training batches, as the weights were at each.
-        accuracy: Share right, likewise.
-        validation_loss: Mean cross-entropy on the validation images, at its end.
-        validation_accuracy: Share right, likewise.
-        steps: Its steps, in order.
+        stage: Training phase: ``head``, ``fine_tuning`` or ``from_scratch``.
+        epoch: Number of the epoch, from 1 in each phase.
+        seconds: Duration, validation included.
+        learning_rate: Learning rate of its last step.
+        loss: Mean cross-entropy over the training batches, with the weights at each step.
+        accuracy: Accuracy over the training batches, with the weights at each step.
+        validation_loss: Mean cross-entropy on the validation images, at the end.
+        validation_accuracy: Accuracy on the validation images, at the end.
+        steps: Steps, in order.
     """
 
     stage: str
@@ -59,31 +59,31 @@ class Epoch:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Epoch":
-        """The epoch that `dataclasses.asdict` has made a dictionary of."""
+        """Restores an epoch from the dictionary that `dataclasses.asdict` made of it."""
         return cls(**{**values, "steps": tuple(Step(**each) for each in values.get("steps", ()))})
 
 
 def steps_to_array(steps: Sequence[Step]) -> NDArray[np.float64]:
-    """Steps as an array, (n, 3): learning rate, loss, accuracy."""
+    """Converts steps to an array (n, 3): learning rate, loss, accuracy."""
     return np.array([(step.learning_rate, step.loss, step.accuracy) for step in steps], np.float64).reshape(-1, 3)
 
 
 def array_to_steps(table: NDArray[np.float64]) -> tuple[Step, ...]:
-    """The steps that `steps_to_array` has made an array of."""
+    """Restores the steps from which `steps_to_array` made an array."""
     return tuple(Step(*row) for row in table.tolist())
 
 
 def best_epoch(epochs: list[Epoch]) -> Epoch:
-    """The epoch with the least validation loss; of equals the first."""
+    """The epoch with the lowest validation loss; the first one of equals."""
     return min(epochs, key=lambda epoch: epoch.validation_loss)
 
 
 def average_steps(epochs: list[Epoch], most: int) -> list[Epoch]:
-    """The same with means of consecutive steps in the place of the steps, for a drawing.
+    """Replaces steps by means of consecutive steps, for plots.
 
     Args:
-        epochs: Of one stage or several.
-        most: Of such means in a stage, unless it has more epochs; one epoch has one at least.
+        epochs: Epochs of one or several phases.
+        most: Largest number of means in a phase; each epoch keeps at least one.
     """
     stages = [epoch.stage for epoch in epochs]
     return [
@@ -93,7 +93,7 @@ def average_steps(epochs: list[Epoch], most: int) -> list[Epoch]:
 
 
 def write_history(folder: Path, epochs: list[Epoch]) -> None:
-    """Writes `history.csv` into a model's folder: steps count from 1 in each stage."""
+    """Writes `history.csv` into the folder of a model; steps are numbered from 1 in each phase."""
     with (folder / HISTORY).open("w", encoding="utf-8", newline="") as file:
         rows = csv.DictWriter(file, _COLUMNS)
         rows.writeheader()
@@ -107,10 +107,10 @@ def write_history(folder: Path, epochs: list[Epoch]) -> None:
 
 
 def read_history(folder: Path) -> list[Epoch]:
-    """Reads `history.csv` from a model's folder.
+    """Reads `history.csv` from the folder of a model.
 
     Raises:
-        HeadstartError: It is missing or damaged.
+        HeadstartError: If it is missing or damaged.
     """
     path = folder / HISTORY
     try:
@@ -121,7 +121,7 @@ def read_history(folder: Path) -> list[Epoch]:
 
 
 _OF_A_STEP = [field.name for field in dataclasses.fields(Step)]
-# The mean over an epoch stands beside the losses of its steps.
+# Columns of an epoch's means, beside those of its steps.
 _OF_AN_EPOCH = {
     "epoch_loss": "loss",
     "epoch_accuracy": "accuracy",

@@ -1,4 +1,4 @@
-"""What was found in the data before training, in short: `hygiene.json`, which goes along with the data."""
+"""Summary of the problems found in the data before training: `hygiene.json`, which stays with the data."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ HYGIENE = "hygiene.json"
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something to look at in the data."""
+    """One problem that was found in the data."""
 
     title: str
     text: str
@@ -19,16 +19,16 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class HygieneSummary:
-    """The page on the data in a few figures.
+    """Summary of the page about the data.
 
     Attributes:
-        files: Files of the sources.
-        used: Files that became pictures of the dataset.
-        left_out: Files that did not, by reason.
-        near_duplicates: Pictures that have a near-duplicate.
-        findings: What there is to look at.
-        classes: The classes with their counts, in words; empty where an earlier version wrote the summary.
-        told: Source of the classes in words: `the folders of pets`; likewise.
+        files: Number of files in the sources.
+        used: Number of files that became images of the dataset.
+        left_out: Number of files that did not, by reason.
+        near_duplicates: Number of images that have a near-duplicate.
+        findings: Problems that were found.
+        classes: Classes with their counts, in words; empty if an earlier version wrote the summary.
+        told: Source of the classes in words, such as `the folders of pets`; empty if an earlier version wrote it.
     """
 
     files: Count
@@ -41,20 +41,20 @@ class HygieneSummary:
 
     @property
     def first_line(self) -> str:
-        """The classes with their pictures, and where they come from; empty where that is not known."""
+        """The classes with their counts and their source; empty if they are unknown."""
         return f"{self.classes}; from {self.told}" if self.classes else ""
 
 
 def write_hygiene(dataset: Path, summary: HygieneSummary) -> None:
-    """Puts the summary beside a dataset's shards."""
+    """Writes `hygiene.json` into the folder of a dataset."""
     write_json(dataset / HYGIENE, dataclasses.asdict(summary))
 
 
 def read_hygiene(dataset: Path) -> HygieneSummary | None:
-    """The summary that lies beside a dataset's shards; None where there is none.
+    """Reads `hygiene.json` from the folder of a dataset; None if there is none.
 
     Raises:
-        HeadstartError: It is damaged.
+        HeadstartError: If it is damaged.
     """
     if not (dataset / HYGIENE).exists():
         return None

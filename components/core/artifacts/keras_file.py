@@ -1,8 +1,8 @@
-"""The file of a network, `model.keras`, looked into without TensorFlow and before Keras builds anything of it.
+"""Inspection of `model.keras`, the file of a network, without TensorFlow and before Keras builds anything from it.
 
-Keras makes whatever the file's configuration names, of any size, and reads its weights wherever HDF5 finds them. So
-the configuration must name Keras' own layers alone, none of those that run code or read files, and the weights must
-lie in the file. How large the network would be, `core.networks.saving` finds out before it is built.
+Keras builds whatever the configuration in the file names, of any size, and reads weights wherever HDF5 finds them. So
+the configuration may name only Keras' own layers, none of those that run code or read files, and the weights must lie
+in the file. `core.networks.saving` finds out the size of the network before it is built.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 
 RESIZE, OUTPUT = "resize", "output"
-"""Names of a classifier's first layer and of its last one."""
+"""Names of the first and the last layer of a classifier."""
 
 _MOST_CONFIG_BYTES = 8 * 2**20
-"""EfficientNetV2S, the longest configuration that the table of backbones has, takes half a megabyte."""
+"""The longest configuration of a backbone in the table, EfficientNetV2S, has half a megabyte."""
 
 _MODULES = (
     "keras",
@@ -54,20 +54,21 @@ _REACHING_LAYERS = {
     "TextVectorization",
     "TorchModuleWrapper",
 }
-"""They run code that the file brings, or read a file that it names."""
+"""Layers that run code from the file, or read a file that it names."""
 
 
 @contextlib.contextmanager
 def open_weights(path: Path, what: str, way_out: str) -> Iterator[h5py.File]:
-    """Opens the weights in a `.keras` file, an HDF5 file that is closed in itself.
+    """Opens the weights in a `.keras` file: a self-contained HDF5 file.
 
     Args:
-        path: The file.
-        what: Names it in the message.
-        way_out: The end of the message.
+        path: `.keras` file.
+        what: Name of the file in messages.
+        way_out: End of the message.
 
     Raises:
-        HeadstartError: If it is no such file, damaged, encrypted, too large, or its weights reach outside of it.
+        HeadstartError: If it is not a `.keras` file, damaged, encrypted or too large, or its weights refer to another
+            file.
     """
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         with _opened_archive(path, what, way_out) as archive:
@@ -86,16 +87,16 @@ def _opened_archive(path: Path, what: str, way_out: str) -> Iterator[zipfile.Zip
     except HeadstartError as error:
         raise HeadstartError(f"{what} cannot be loaded: {error}; {way_out}") from None
     except (OSError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
-        raise HeadstartError(f"{what} is no Keras file, or is damaged ({first_line(error)}); {way_out}") from None
+        raise HeadstartError(f"{what} is not a Keras file, or is damaged ({first_line(error)}); {way_out}") from None
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkFile:
-    """What the file of a network says before it is built.
+    """Facts about a network that has not been built.
 
     Attributes:
-        config: The configuration that Keras makes layers of, without what it was trained with.
-        values: Numbers in its weights.
+        config: Configuration of its layers, without that of its training.
+        values: Number of values in its weights.
     """
 
     config: dict[str, Any]
@@ -103,17 +104,17 @@ class NetworkFile:
 
 
 def inspect_network(path: Path, classes: int, image_size: int, way_out: str) -> NetworkFile:
-    """Looks into the network of a model artifact, and refuses what Keras could not load, or should not.
+    """Inspects the network of a model artifact, and refuses one that Keras could not or should not load.
 
     Args:
-        path: The `.keras` file.
-        classes: Classes that the model tells apart.
+        path: `.keras` file.
+        classes: Number of classes of the model.
         image_size: Side in pixels that it resizes images to.
-        way_out: The end of the message.
+        way_out: End of the message.
 
     Raises:
-        HeadstartError: If it is no `.keras` file, damaged, encrypted or too large, names what is no layer of Keras,
-            its weights reach outside of it, it has other classes or another size, or a weight is NaN or infinite.
+        HeadstartError: If it is not a `.keras` file, damaged, encrypted or too large, names anything but layers of
+            Keras, refers to another file, has other classes or another size, or a weight is NaN or infinite.
     """
     what = str(path)
     with _opened_archive(path, what, way_out) as archive:
@@ -130,7 +131,7 @@ def _config(content: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise HeadstartError(f"its {CONFIG} cannot be read ({first_line(error)})") from None
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
-        raise HeadstartError(f"its {CONFIG} is no network's")
+        raise HeadstartError(f"its {CONFIG} does not describe a network")
     config["compile_config"] = None
     waiting: list[Any] = [config]
     while waiting:
@@ -144,17 +145,19 @@ def _config(content: bytes) -> dict[str, Any]:
 
 
 def _check_named(item: dict[str, Any]) -> None:
-    """Refuses what Keras would make an object of and is none of its layers, initializers and operations."""
+    """Refuses an object that is not one of Keras' own layers, initializers and operations."""
     name, module = item.get("class_name"), item.get("module")
     if name is None or name == "__keras_tensor__":
         return
     inner = isinstance(module, str) and module.startswith("keras.src.") and module.split(".")[2] in _INNER_MODULES
     if not isinstance(name, str) or not (module in _MODULES or inner) or name in _REACHING_LAYERS:
-        raise HeadstartError(f"its {CONFIG} names {module}.{name}, which is no layer that an image classifier needs")
+        raise HeadstartError(
+            f"its {CONFIG} names {module}.{name}, which is not a layer that an image classifier needs"
+        )
 
 
 def _wrong_ends(config: dict[str, Any], classes: int, image_size: int) -> str:
-    """How the first and the last layer differ from what `model.json` says; empty where they do not."""
+    """Difference between `model.json` and the first and last layer; empty if there is none."""
     layers = config["config"].get("layers")
     settings = [each.get("config") for each in layers if isinstance(each, dict)] if isinstance(layers, list) else []
     named = {each.get("name"): each for each in settings if isinstance(each, dict)}
@@ -169,7 +172,7 @@ def _wrong_ends(config: dict[str, Any], classes: int, image_size: int) -> str:
 
 
 def _checked_values(store: h5py.File, what: str) -> int:
-    """The number of all values; those that are floats have to be finite."""
+    """Checks that all floats are finite, and returns the number of all values."""
     count = 0
 
     def look(name: str, item: object) -> None:

@@ -1,6 +1,6 @@
-"""Images that lie in no split, since near-duplicates of them lie in this one: `left_out.json`.
+"""Images in no split, because near-duplicates of them lie in this one: `left_out.json`.
 
-A model in use may have learned from them, which gives those near-duplicates away.
+The champion may have been trained on them; to it, their near-duplicates are not unseen.
 """
 
 from pathlib import Path
@@ -12,20 +12,20 @@ LEFT_OUT = "left_out.json"
 
 
 def write_left_out(dataset: Path, groups: dict[str, str]) -> None:
-    """Puts them beside a dataset's shards.
+    """Writes `left_out.json` into the folder of a dataset.
 
     Args:
         dataset: Folder of the dataset artifact.
-        groups: The group of each by its id.
+        groups: Group of each such image, by its id.
     """
     write_json(dataset / LEFT_OUT, groups)
 
 
 def read_left_out(dataset: Path) -> dict[str, str]:
-    """The group of each by its id; none where a dataset says nothing of them.
+    """Reads `left_out.json`: the group of each such image, by its id; empty if there is no file.
 
     Raises:
-        HeadstartError: The file is damaged.
+        HeadstartError: If the file is damaged.
     """
     if not (dataset / LEFT_OUT).exists():
         return {}

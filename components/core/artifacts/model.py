@@ -24,41 +24,41 @@ from headstart.components.core.util.errors import HeadstartError
 MODEL = "model.keras"
 MANIFEST = "model.json"
 SEEN = "seen.parquet"
-"""Ids of the images that the model, or one it started from, was trained or tuned on."""
+"""Ids of the images that the model, or a model it was initialised from, was trained or tuned on."""
 
 VALIDATION_PREDICTIONS = "answers.parquet"
-"""What the model says of the images that chose it: `id`, and `probability_NAME` (float64) for each class."""
+"""Predictions of the model for its validation images: `id`, and `probability_NAME` (float64) for each class."""
 
 FORMAT = "headstart-model/2"
 
 LARGEST_IMAGE = 8_192
-"""Side in pixels that a network may resize images to: one image is 800 MB then."""
+"""Limit of the side in pixels that a network resizes images to; one image then takes 800 MB."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """What `model.json` says.
+    """Content of `model.json`.
 
     Attributes:
-        stage: ``head``, ``fine_tuning`` or ``from_scratch``.
+        stage: Training phase: ``head``, ``fine_tuning`` or ``from_scratch``.
         classes: Class names in the order of the model's probabilities.
         image_size: Side in pixels that the model resizes images to.
-        backbone: Name of the backbone, also of its layer in the model.
-        recipe: The recipe, complete but for secrets in an address of weights: a recipe file of it makes the model
-            again from the same data and seed.
+        backbone: Name of the backbone, and of its layer in the model.
+        recipe: Complete recipe, without secrets in the address of weights: with the same data and seed, a recipe file
+            of it trains the same model again.
         dataset: Digests of the training and the validation set.
-        metrics: Figures on the validation set.
-        versions: Of Python, TensorFlow, Keras and this package.
-        seed: Of whatever was drawn at random.
-        backbone_sha256: Digest of the pretrained weights; empty for none.
-        parent: SHA-256 of the `model.keras` that it started from; empty for none.
-        sha256: Of its own `model.keras`.
-        max_side: Longest side in pixels to which larger pictures were reduced before it saw them; 0: none were.
-        seconds: That training it took, with the models it started from and epochs that were taken over.
-        accelerators: That the process which trained it saw, at work or not.
-        parameters: Weights of the network, those that are not trained among them.
-        ranges: Black and white of each form of deep pictures, as the training set has them, see
-            `core.images.sample_ranges`; None: the model was trained before there were any.
+        metrics: Metrics on the validation set.
+        versions: Versions of Python, TensorFlow, Keras and this package.
+        seed: Random seed of the training.
+        backbone_sha256: Digest of the pretrained weights; empty: there were none.
+        parent: SHA-256 of the `model.keras` that it was initialised from; empty: there was none.
+        sha256: SHA-256 of its own `model.keras`.
+        max_side: Longest side in pixels to which larger images were reduced before training; 0: none were.
+        seconds: Training time, with that of the models it was initialised from and of resumed epochs.
+        accelerators: Number of accelerators that the training process had, used or not.
+        parameters: Number of weights of the network, trained or not.
+        ranges: Black and white of each form of deep images, as in the training set, see `core.images.sample_ranges`;
+            None: an earlier version trained the model.
     """
 
     stage: str
@@ -81,26 +81,26 @@ class ModelInfo:
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
-    """Writes `seen.parquet`, one column `id`.
+    """Writes `seen.parquet` with one column `id`.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         datasets: Dataset artifacts that it was trained or tuned on.
-        parent: Folder of the model that it started from, which saw images too.
+        parent: Folder of the model that it was initialised from, whose images count, too; None: there is none.
     """
     ids = set(read_seen(parent)) if parent else set()
     for dataset in datasets:
         ids.update(read_columns(dataset, ["id"])["id"].to_pylist())
-    # Half of what a hash takes in letters; a dictionary of values that never repeat would only add to it.
+    # zstd halves hashes written as letters; a dictionary of values that never repeat would only add bytes.
     table = pa.table({"id": pa.array(sorted(ids), pa.string())})
     pq.write_table(table, folder / SEEN, compression="zstd", use_dictionary=False)
 
 
 def read_seen(folder: Path) -> frozenset[str]:
-    """Ids of the images that a model was trained or tuned on.
+    """Reads the ids of the images that a model was trained or tuned on.
 
     Raises:
-        HeadstartError: The file is damaged.
+        HeadstartError: If the file is damaged.
     """
     try:
         return frozenset(pq.read_table(folder / SEEN)["id"].to_pylist())
@@ -108,30 +108,33 @@ def read_seen(folder: Path) -> frozenset[str]:
         raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
 
 
-def write_validation_predictions(folder: Path, validation: Path, answers: NDArray[np.float64]) -> None:
-    """Writes `answers.parquet`, so that nobody has to ask the model of its validation images again.
+def write_validation_predictions(folder: Path, validation: Path, probabilities: NDArray[np.float64]) -> None:
+    """Writes `answers.parquet`, so that the validation images need not be predicted again.
 
     Args:
-        folder: Of the model.
-        validation: The dataset artifact that it was chosen by.
-        answers: What it says of them, (images, classes), in the dataset's order.
+        folder: Folder of the model.
+        validation: Validation set, a dataset artifact.
+        probabilities: Class probabilities of its images, (images, classes), in the order of the dataset.
     """
-    said = probability_columns(read_dataset_info(validation).classes, answers)
-    pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **said}), folder / VALIDATION_PREDICTIONS)
+    columns = probability_columns(read_dataset_info(validation).classes, probabilities)
+    pq.write_table(
+        pa.table({"id": read_columns(validation, ["id"])["id"], **columns}), folder / VALIDATION_PREDICTIONS
+    )
 
 
 def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
-    """What a model said of images when it was chosen by them, (images, classes), in the dataset's order of both.
+    """Reads the predictions of a model for its validation images.
 
     Args:
-        folder: Of the model.
-        dataset: A dataset artifact.
+        folder: Folder of the model.
+        dataset: Dataset artifact.
 
     Returns:
-        None where that is not known: the model was chosen by other images.
+        Class probabilities, (images, classes), in the order of the dataset; None if its images are not the model's
+        validation images, or there are no predictions.
 
     Raises:
-        HeadstartError: The file is damaged.
+        HeadstartError: If the file is damaged.
     """
     if not (folder / VALIDATION_PREDICTIONS).is_file():
         return None
@@ -147,16 +150,16 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
-    """Writes `model.json`, last of all: it completes the artifact."""
+    """Writes `model.json`, which completes the artifact and so comes last."""
     sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
     complete_folder(folder, MANIFEST, {"format": FORMAT, **dataclasses.asdict(sealed)})
 
 
 def read_model_info(folder: Path) -> ModelInfo:
-    """Reads `model.json` and checks that the model is the one it speaks of.
+    """Reads `model.json` and checks that the other files are there and `model.keras` is unchanged.
 
     Raises:
-        HeadstartError: The folder is no finished model artifact, or `model.keras` was changed.
+        HeadstartError: If the folder is not a complete model artifact, or `model.keras` was changed.
     """
     info = read_model_manifest(folder)
     for name in (MODEL, HISTORY, SEEN):
@@ -164,21 +167,21 @@ def read_model_info(folder: Path) -> ModelInfo:
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
     if sha256_of_file(folder / MODEL) != info.sha256:
         raise HeadstartError(
-            f"{folder / MODEL} is not the file that {MANIFEST} speaks of; train the model again, or where it is "
+            f"{folder / MODEL} is not the file that {MANIFEST} describes; train the model again, or if it is "
             "published, publish it again or roll back"
         )
     return info
 
 
 def check_champion_classes(address: str, classes: list[str]) -> None:
-    """Refuses a model in use that tells other classes apart than there are now; only its `model.json` is read.
+    """Refuses a champion whose classes differ from those of the data; only its `model.json` is downloaded.
 
     Args:
-        address: Of the model artifact; a path, or an `http(s)://`, `gs://` or `s3://` address.
-        classes: Of the images that it is to be compared on.
+        address: Model artifact: a path, or an `http(s)://`, `gs://` or `s3://` address.
+        classes: Class names of the images that models are compared on.
 
     Raises:
-        HeadstartError: It does, or it cannot be read.
+        HeadstartError: If the classes differ, or `model.json` cannot be read.
     """
     with download_folder(address, [MANIFEST]) as folder:
         found = read_model_manifest(folder).classes
@@ -190,7 +193,7 @@ def check_champion_classes(address: str, classes: list[str]) -> None:
 
 
 def read_model_manifest(folder: Path) -> ModelInfo:
-    """Reads `model.json` alone, see `read_model_info`.
+    """Reads `model.json` alone; see `read_model_info`.
 
     Raises:
         HeadstartError: If it is missing, damaged or of another format.

@@ -1,9 +1,9 @@
-"""Some files of a data set as they came, of each form: a published model gets such files, and a dataset holds none.
+"""Some original files of each form in the data: a published model gets such files, and a dataset holds none.
 
-`originals.table` lies beside the shards. It is Parquet under an ending of its own, so that whoever reads all Parquet
-files of a dataset's folder, as `--data` does, gets the dataset alone. Columns: `id`, the row's number; `form`, see
-`core.images.file_forms`; `files`, the number of files of that form in all splits; `image`, `bytes` and `path`, as the
-shards have it.
+`originals.table` lies beside the shards. It is Parquet with a suffix of its own: whoever reads all Parquet files in
+the folder of a dataset, as `--data` does, gets the dataset alone. Columns: `id`, the number of the row; `form`, see
+`core.images.file_forms`; `files`, the number of files of that form in all splits; `image`, with `bytes` and `path` as
+in the shards.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ _SCHEMA = pa.schema(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Original:
-    """A file as it came.
+    """An original file.
 
     Attributes:
-        form: Its form, see `core.images.file_forms.file_form`.
-        files: Files of that form in all.
-        path: Its path in the data.
-        content: Its bytes.
+        form: Form of the file, see `core.images.file_forms.file_form`.
+        files: Number of files of that form.
+        path: Path in the data.
+        content: Bytes of the file.
     """
 
     form: str
@@ -52,14 +52,14 @@ class Original:
 
 
 class Originals:
-    """Counts files by their forms and keeps the first two of each of no more than 8 MiB."""
+    """Counts files by their forms, and keeps the first two of each form with at most 8 MiB."""
 
     def __init__(self) -> None:
         self._files: Counter[str] = Counter()
         self._kept: dict[str, list[tuple[str, bytes]]] = {}
 
     def add(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Adds files that a decoder has read, path and bytes each."""
+        """Adds files that a decoder has read: the path and the bytes of each."""
         for path, content in files:
             form = file_form(content)
             self._files[form] += 1
@@ -70,7 +70,7 @@ class Originals:
                 kept.append((path, content))
 
     def write(self, dataset: Path) -> None:
-        """Writes `originals.table` into a dataset's folder."""
+        """Writes `originals.table` into the folder of a dataset."""
         rows = [
             {"form": form, "files": self._files[form], "image": {"bytes": content, "path": path}}
             for form, kept in sorted(self._kept.items())
@@ -82,7 +82,7 @@ class Originals:
 
 
 def read_originals(dataset: Path) -> list[Original]:
-    """Reads `originals.table` of a dataset; none for one that was made before there were any.
+    """Reads `originals.table` of a dataset; empty if an earlier version made the dataset.
 
     Raises:
         HeadstartError: If the file is damaged.

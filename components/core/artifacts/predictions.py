@@ -1,4 +1,4 @@
-"""Predictions: Parquet with `id`, `label` and one probability per class, which is all that figures need."""
+"""Predictions: Parquet with `id`, `label` and one probability per class, from which all metrics are computed."""
 
 import dataclasses
 import itertools
@@ -18,7 +18,7 @@ VALIDATION = "validation.parquet"
 CHAMPION = "champion.parquet"
 
 PROBABILITY = "probability_"
-"""Before the name of a class: the column of its probability."""
+"""Prefix of the columns of probabilities, before the name of the class."""
 
 _SLICE = "slice_"
 _ROUNDING = 1e-5
@@ -26,17 +26,17 @@ _ROUNDING = 1e-5
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """What a model says of some images.
+    """Predictions of a model for n images.
 
     Attributes:
         classes: Class names.
-        ids: (n,), hashes of the pixels.
-        groups: (n,), shared by near-duplicates.
-        paths: (n,), where the images came from.
-        labels: (n,), indices into `classes`.
-        probabilities: (n, classes), each row adding up to 1.
-        slices: The dataset's extra columns, (n,) each, as text.
-        seen: (n,), whether the model was trained or tuned on the image or a near-duplicate of it.
+        ids: Hashes of the pixels, (n,).
+        groups: Names that near-duplicates share, (n,).
+        paths: Paths of the images in their source, (n,).
+        labels: Indices into `classes`, (n,).
+        probabilities: Class probabilities, (n, classes); each row adds up to 1.
+        slices: Extra columns of the dataset, (n,) each, as text.
+        seen: Whether the model was trained or tuned on the image or a near-duplicate of it, (n,).
     """
 
     classes: list[str]
@@ -50,30 +50,30 @@ class Predictions:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        """The likeliest class of each image, (n,)."""
+        """Index of the most probable class of each image, (n,)."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Whether that is its class, (n,)."""
+        """Whether the most probable class is the right one, (n,)."""
         return np.asarray(self.predicted == self.labels)
 
 
 def build_predictions(
     dataset: Path, probabilities: NDArray[np.float64], seen: frozenset[str] = frozenset()
 ) -> Predictions:
-    """Puts a model's answers beside the images that it was asked of.
+    """Combines the class probabilities of a model with the images of a dataset.
 
     Args:
-        dataset: The dataset artifact that was predicted.
-        probabilities: (images, classes), in the dataset's order.
+        dataset: Dataset artifact.
+        probabilities: Class probabilities, (images, classes), in the order of the dataset.
         seen: Ids of the images that the model was trained or tuned on.
     """
     info = read_dataset_info(dataset)
     extra = list(info.extra)
     rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
     ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
-    # A group is called after one of its members; any member that was seen gives the others away.
+    # A group is named for one of its members; if one member was seen, none of the others counts as unseen.
     members = itertools.chain(zip(ids, groups, strict=True), read_left_out(dataset).items())
     known = seen | {group for image, group in members if image in seen}
     return Predictions(
@@ -89,7 +89,7 @@ def build_predictions(
 
 
 def concatenate_predictions(parts: list[Predictions]) -> Predictions:
-    """Predictions of several datasets of the same classes, one after the other, without their slices."""
+    """Concatenates predictions for datasets of the same classes, without their slices."""
     return Predictions(
         classes=parts[0].classes,
         ids=[each for part in parts for each in part.ids],
@@ -103,16 +103,16 @@ def concatenate_predictions(parts: list[Predictions]) -> Predictions:
 
 
 def probability_columns(classes: list[str], probabilities: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Columns `probability_NAME`, (n,) each, of probabilities (n, classes)."""
+    """Splits probabilities (n, classes) into columns `probability_NAME`, (n,) each."""
     return {f"{PROBABILITY}{name}": probabilities[:, at] for at, name in enumerate(classes)}
 
 
 def read_probabilities(table: pa.Table, classes: list[str]) -> NDArray[np.float64]:
-    """Probabilities (n, classes) from the columns of a table, in the order of `classes`.
+    """Reads probabilities (n, classes) from the columns of a table, in the order of `classes`.
 
     Raises:
         KeyError: If a class has no column, or two.
-        ValueError: If a value is missing, NaN, no number or outside [0, 1].
+        ValueError: If a value is missing, NaN, not a number or outside [0, 1].
     """
     columns = np.array([table[f"{PROBABILITY}{name}"].to_numpy() for name in classes], np.float64)
     if not ((columns >= 0) & (columns <= 1 + _ROUNDING)).all():
@@ -121,9 +121,9 @@ def read_probabilities(table: pa.Table, classes: list[str]) -> NDArray[np.float6
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Writes one row an image.
+    """Writes one row for each image.
 
-    Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the likeliest
+    Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the most probable
     class), `seen`, `probability_NAME` (float64) for each class, and `slice_NAME` for each extra column.
     """
     names = predictions.classes
@@ -142,17 +142,17 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Reads what `write_predictions` wrote.
+    """Reads the file of `write_predictions`.
 
     Raises:
-        HeadstartError: The file is missing, damaged, or holds something else.
+        HeadstartError: If the file is missing or damaged, or holds no predictions.
     """
     try:
         table = pq.read_table(path)
         classes = [name.removeprefix(PROBABILITY) for name in table.column_names if name.startswith(PROBABILITY)]
         labels = np.asarray(table["label"].to_numpy(), np.int64)
         if not ((labels >= 0) & (labels < len(classes))).all():
-            raise ValueError("a label is none of its classes")
+            raise ValueError("a label is not one of its classes")
         return Predictions(
             classes=classes,
             ids=table["id"].to_pylist(),

@@ -1,7 +1,7 @@
-"""What closed-form classifiers on the recorded features say of the data: the folder `probe` of a head's artifact.
+"""Linear probe of the features, closed-form classifiers that assess the data: folder `probe` of a head's artifact.
 
 It holds `out_of_fold.parquet` (predictions, each by a classifier that had not seen the image), `label_errors.csv`
-(pictures whose class is doubtful), `suspects.parquet` (the first of them to look at) and `learning_curve.json`.
+(images whose class is doubtful), `suspects.parquet` (thumbnails of the first of them) and `learning_curve.json`.
 """
 
 import dataclasses
@@ -19,12 +19,12 @@ LEARNING_CURVE = "learning_curve.json"
 
 @dataclasses.dataclass(frozen=True)
 class CurvePoint:
-    """Accuracy of classifiers that learned from so many images.
+    """Accuracy of classifiers with training sets of one size.
 
     Attributes:
-        images: They learned from.
-        accuracy: Mean over the draws, on images held out.
-        band: Where 95 % of such draws lie.
+        images: Number of training images.
+        accuracy: Mean accuracy over the draws, on held-out images.
+        band: Range of 95 % of the draws.
     """
 
     images: Count
@@ -34,14 +34,14 @@ class CurvePoint:
 
 @dataclasses.dataclass(frozen=True)
 class LearningCurve:
-    """How accuracy grows with the training set.
+    """Learning curve: accuracy over the size of the training set.
 
     Attributes:
-        points: From few images to all.
-        draws: Random divisions of the data that each point is the mean of.
-        images: The training set as it is.
+        points: Points of the curve, from few images to all.
+        draws: Number of random splits whose mean each point is.
+        images: Number of images in the training set.
         gain: Accuracy that a training set of twice the size would add, by the power law through the points.
-        gain_interval: From the bootstrap over the draws, at the 95 % level.
+        gain_interval: 95 % confidence interval of `gain`, from the bootstrap over the draws.
     """
 
     points: list[CurvePoint]
@@ -57,10 +57,10 @@ def write_learning_curve(path: Path, curve: LearningCurve) -> None:
 
 
 def read_learning_curve(path: Path) -> LearningCurve | None:
-    """Reads `learning_curve.json`; None where there is none.
+    """Reads `learning_curve.json`; None if there is none.
 
     Raises:
-        HeadstartError: It is damaged.
+        HeadstartError: If it is damaged.
     """
     if not path.exists():
         return None

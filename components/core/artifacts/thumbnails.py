@@ -1,4 +1,4 @@
-"""Pictures to look at: small copies with what was said of them, as Parquet, so that a report needs no data."""
+"""Thumbnails of images with their predictions, as Parquet, so that a report can be made without the data."""
 
 import dataclasses
 import io
@@ -29,18 +29,18 @@ _SCHEMA = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Thumbnail:
-    """A picture to look at.
+    """Thumbnail of an image.
 
     Attributes:
-        gallery: What it is an example of.
-        id: Hash of its pixels.
-        path: Where it came from.
-        label: Its class.
-        predicted: What it is taken for.
-        probability: What that class gets.
-        probability_label: What its own class gets.
-        picture: A small JPEG.
-        heat: The same with what the network looked at, a JPEG; empty for none.
+        gallery: Gallery of the report that it belongs to.
+        id: Hash of the image's pixels.
+        path: Path of the image in its source.
+        label: Class of the image.
+        predicted: Most probable class.
+        probability: Probability of the most probable class.
+        probability_label: Probability of its own class.
+        picture: Thumbnail as JPEG.
+        heat: Thumbnail with a heat map of Grad-CAM, as JPEG; empty for none.
     """
 
     gallery: str
@@ -55,29 +55,29 @@ class Thumbnail:
 
 
 def shrink(image: Image.Image) -> Image.Image:
-    """A copy that fits into a square of 128 pixels."""
+    """Makes a copy that fits into a square of 128 pixels."""
     copy = image.convert("RGB")
     copy.thumbnail((_SIDE, _SIDE))
     return copy
 
 
 def encode_jpeg(image: Image.Image) -> bytes:
-    """The image as JPEG of quality 80."""
+    """Encodes an image as JPEG of quality 80."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     return buffer.getvalue()
 
 
-def write_thumbnails(path: Path, pictures: list[Thumbnail]) -> None:
-    """Writes them in their order."""
-    pq.write_table(pa.Table.from_pylist([dataclasses.asdict(each) for each in pictures], _SCHEMA), path)
+def write_thumbnails(path: Path, thumbnails: list[Thumbnail]) -> None:
+    """Writes thumbnails in their order."""
+    pq.write_table(pa.Table.from_pylist([dataclasses.asdict(each) for each in thumbnails], _SCHEMA), path)
 
 
 def read_thumbnails(path: Path) -> list[Thumbnail]:
-    """Reads them; none where there is no file.
+    """Reads thumbnails; empty if there is no file.
 
     Raises:
-        HeadstartError: The file is damaged.
+        HeadstartError: If the file is damaged.
     """
     if not path.exists():
         return []

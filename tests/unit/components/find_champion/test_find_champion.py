@@ -80,7 +80,7 @@ def test_checksums_that_were_altered_with_the_files_are_found_by_the_name(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda file: file.write_bytes(b"no archive"), "is no Keras file, or is damaged"),
+        (lambda file: file.write_bytes(b"no archive"), "is not a Keras file, or is damaged"),
         (lambda file: foreign.with_member(file, "config.json", None), r"it has no config\.json"),
         (
             lambda file: foreign.altered(file, foreign.replaced(lambda values: values * np.nan), VALUES),

@@ -190,7 +190,7 @@ def test_what_is_wrong_is_said_in_a_line_before_any_image_is_read(
     assert "is of another model" in refused(other, pictures)
     damaged = with_threshold(run_output, None, tmp_path / "damaged")
     (damaged / "model" / "model.keras").write_bytes(b"")
-    assert "is not the file that model.json speaks of" in refused(damaged, pictures)
+    assert "is not the file that model.json describes" in refused(damaged, pictures)
     assert "must end in .jsonl, .csv, .parquet" in refused(run_output, pictures, "--output", tmp_path / "x.txt")
     assert "unknown format 'xml'" in refused(run_output, pictures, "--format", "xml")
     assert "cannot be written (No such file or directory)" in refused(

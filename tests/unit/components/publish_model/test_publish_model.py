@@ -395,7 +395,7 @@ def test_altered_model_is_refused(inputs: Inputs, tmp_path: Path) -> None:
     shutil.copytree(inputs.model, tmp_path / "model")
     with (tmp_path / "model" / MODEL).open("ab") as file:
         file.write(b"more")
-    with pytest.raises(HeadstartError, match=r"model\.keras is not the file that model\.json speaks of"):
+    with pytest.raises(HeadstartError, match=r"model\.keras is not the file that model\.json describes"):
         build_version(dataclasses.replace(inputs, model=tmp_path / "model"), tmp_path / "version")
 
 

@@ -69,7 +69,7 @@ def test_file_in_the_named_folder_stands_for_the_own_weights(
     assert f"event=weights backbone=mobilenet_v2 file={kept}" in logged.messages
     assert weights_digest(build_pretrained_backbone(backbone, SIZE, "none")) != weights_digest(source)
     kept.write_bytes(b"not HDF5")
-    with pytest.raises(HeadstartError, match=r"mobilenet_v2\.weights\.h5' is no HDF5 file"):
+    with pytest.raises(HeadstartError, match=r"mobilenet_v2\.weights\.h5' is not an HDF5 file"):
         build_pretrained_backbone(backbone, SIZE, "")
 
 
@@ -140,7 +140,7 @@ def test_weights_that_do_not_fit_name_the_layer_and_both_shapes(file: Path) -> N
 
 def test_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.h5").write_bytes(b"not HDF5")
-    with pytest.raises(HeadstartError, match=r"weights\.h5' is no HDF5 file"):
+    with pytest.raises(HeadstartError, match=r"weights\.h5' is not an HDF5 file"):
         build_pretrained_backbone(get_backbone("vgg16"), SIZE, str(tmp_path / "weights.h5"))
 
 

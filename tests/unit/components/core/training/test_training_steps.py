@@ -284,7 +284,7 @@ def test_altered_or_unfinished_model_is_refused(head: Path, tmp_path: Path) -> N
     shutil.copytree(head, copy)
     read_model_info(copy)
     (copy / "model.keras").write_bytes(b"something else")
-    with pytest.raises(HeadstartError, match=r"is not the file that model\.json speaks of"):
+    with pytest.raises(HeadstartError, match=r"is not the file that model\.json describes"):
         read_model_info(copy)
     (copy / "history.csv").unlink()
     with pytest.raises(HeadstartError, match=r"lacks history\.csv"):
