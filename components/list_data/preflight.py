@@ -11,7 +11,7 @@ from pathlib import Path
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone, get_backbone
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.registry.champion import find_usable_champion
-from headstart.components.core.registry.version_files import check_installed
+from headstart.components.core.registry.export_formats import check_packages
 from headstart.components.core.storage.stores import is_remote, open_store, open_tree, without_secrets
 from headstart.components.core.storage.stores.transfer import call_with_retries
 from headstart.components.core.util.errors import HeadstartError
@@ -61,7 +61,7 @@ def check_requirements(requirements: RunRequirements) -> None:
     """
     _check_tasks(requirements)
     if requirements.publish_uri:
-        check_installed(requirements.exports)
+        check_packages(requirements.exports)
     for name, uri in {**requirements.written, "publish_uri": requirements.publish_uri}.items():
         if uri:
             _check_writable(name, uri)

@@ -11,7 +11,7 @@ from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.metrics.comparison import compare_with_chance
-from headstart.components.core.registry.version_files import CARD, CARD_JSON
+from headstart.components.core.registry.export_formats import CARD, CARD_JSON
 from headstart.components.core.reports.page import shown
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.publish_model.exports import Export

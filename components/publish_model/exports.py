@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.networks.image_batches import decode_and_resize
-from headstart.components.core.registry.version_files import (
+from headstart.components.core.registry.export_formats import (
     LABELS,
     LITERT,
     LITERT_INT8,
     ONNX,
     SAVED_MODEL_ALONE,
-    check_installed,
+    check_packages,
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
@@ -63,7 +63,7 @@ def check_exports(names: Sequence[str], train: Path | None) -> None:
     Raises:
         HeadstartError: If a name is unknown, its packages are not installed, or it lacks training images.
     """
-    check_installed(names)
+    check_packages(names)
     if LITERT_INT8 in names and not (train and read_dataset_info(train).images):
         raise HeadstartError(
             f"export {LITERT_INT8!r} needs training images, to learn the range of activations; pass the training set"

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from headstart.components.core.registry.version_files import SAVED_MODELS
+from headstart.components.core.registry.export_formats import SAVED_MODELS
 from headstart.components.core.registry.versions import INFERENCE_SERVICE
 from headstart.components.core.storage.stores import is_remote
 

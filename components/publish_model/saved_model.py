@@ -9,7 +9,7 @@ import tensorflow as tf
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.networks.classifier import RESIZE, remove_resizing
 from headstart.components.core.networks.image_batches import resize
-from headstart.components.core.registry.version_files import LABELS, SAVED_MODEL
+from headstart.components.core.registry.export_formats import LABELS, SAVED_MODEL
 from headstart.components.publish_model.graph_decoding import decode_files
 from headstart.components.publish_model.warmup import write_warmup
 

@@ -24,13 +24,13 @@ from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, Mod
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
+from headstart.components.core.registry.export_formats import CARD, SAVED_MODEL
 from headstart.components.core.registry.registry import (
     Outcome,
     check_classes,
     publish_folder,
     read_champion,
 )
-from headstart.components.core.registry.version_files import CARD, SAVED_MODEL
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER, list_files, name_version
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import explain_full_disk

@@ -32,13 +32,13 @@ def publish(
 
     Before that it is loaded without this package, and has to answer the test images as it was evaluated.
     """
+    from headstart.components.core.registry.export_formats import check_packages
     from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
-    from headstart.components.core.registry.version_files import check_installed
     from headstart.components.publish_model.step import Inputs, publish_model
     from headstart.pipelines.local.run import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
-    check_installed(export or [])
+    check_packages(export or [])
     for part in ("model", "evaluation", TEST):
         if not (run / part).is_dir():
             raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has ended well")

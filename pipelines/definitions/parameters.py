@@ -16,13 +16,12 @@ from headstart.components.core.recipes.recipe import (
     load_recipe,
     read_recipe_values,
 )
-from headstart.components.core.registry.model_files import download_model
-from headstart.components.core.registry.version_files import (
-    FORMS,
+from headstart.components.core.registry.export_formats import (
     SAVED_MODEL_ALONE,
-    check_forms,
-    check_installed,
+    check_formats,
+    check_packages,
 )
+from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.storage.stores import (
     WRITABLE_SCHEMES,
     check_address,
@@ -162,7 +161,7 @@ class Parameters(BaseModel):
     )
     exports: list[str] = Field(
         [SAVED_MODEL_ALONE],
-        description=f"Form in which the model is published: {', '.join(FORMS)}; the first there is always. Give it "
+        description=f"Form in which the model is published: {', '.join(EXPORT_FORMATS)}; the first there is always. Give it "
         "several times for several.",
     )
 
@@ -183,7 +182,7 @@ class Parameters(BaseModel):
         sizes = SplitSizes(self.counts, self.fractions, self.class_counts)
         SplitSettings(sizes, self.order, tiny_classes=self.tiny_classes)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
-        check_forms(self.exports)
+        check_formats(self.exports)
         defaults = Parameters()
         unread = [name for name in _OF_PUBLICATION if getattr(self, name) != getattr(defaults, name)]
         if unread and not self.publish_uri:
@@ -240,7 +239,7 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: Weights, corrections or champion are not there, or packages that an export needs.
         """
-        check_installed(self.exports)
+        check_packages(self.exports)
         training = self.training()
         get_backbone(training.backbone).check_weights(training.weights)
         data = [each if "://" in each else str(expand_home(each).absolute()) for each in self.data]

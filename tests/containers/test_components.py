@@ -22,8 +22,8 @@ from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.registry.export_formats import EXPORT_FORMATS
 from headstart.components.core.registry.registry import PUBLISHED, read_champion
-from headstart.components.core.registry.version_files import FORMS
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -70,7 +70,7 @@ def every_step(data: Path) -> None:
         train=splits["train"],
         decision=decision.outputs["decision"],
         publish_uri=str(data.parent / "models"),
-        exports=list(FORMS),
+        exports=list(EXPORT_FORMATS),
     )
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
     published, before = data.parent / "published", data.parent / "before" / "model"

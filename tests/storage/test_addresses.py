@@ -115,7 +115,7 @@ def test_missing_boto3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
         open_store("s3://bucket")
 
 
-def test_pictures_that_a_query_tells_apart_are_called_differently_and_none_by_a_value() -> None:
+def test_images_that_a_query_tells_apart_have_different_names_and_none_shows_a_value() -> None:
     shown = [distinct_without_secrets(f"https://me:pass@host/get?id=cat-{number}&v=1") for number in (1, 2)]
     assert len(set(shown)) == 2
     assert all(each.startswith("https://host/get?id=…&v=…#") and "cat" not in each for each in shown)
@@ -132,7 +132,7 @@ def test_pictures_that_a_query_tells_apart_are_called_differently_and_none_by_a_
         "",
     ],
 )
-def test_picture_that_is_signed_again_is_called_the_same(query: str) -> None:
+def test_image_that_is_signed_again_keeps_its_name(query: str) -> None:
     assert distinct_without_secrets(f"https://host/cat.jpg?{query}") == "https://host/cat.jpg"
     again = [distinct_without_secrets(f"https://host/get?id=7&{query}{more}") for more in ("", "4")]
     assert len(set(again)) == 1 or not query

@@ -121,7 +121,7 @@ def test_manifest_in_a_bucket_names_objects_beside_it_and_elsewhere(
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
-def test_manifest_behind_a_password_and_a_signature_names_pictures_beside_it(
+def test_manifest_behind_a_password_and_a_signature_names_images_beside_it(
     web: Stored, tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def signed(uri: str) -> str:

@@ -13,11 +13,11 @@ from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
 
 
-def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_output: Path, pictures: Path) -> None:
+def test_the_champion_predicts_objects_and_prefixes(listed: Stored, run_output: Path, pictures: Path) -> None:
     publish_folder(run_output, listed.uri("models/pets"))
     for number in (1, 2, 3):
         listed.upload(f"new/{number}/cat #{number}.jpg", (pictures / f"cat.{number}.jpg").read_bytes())
-    # What lies beside pictures is no image.
+    # Files beside images are not images.
     listed.upload("new/readme.txt", b"hello")
     with download_model(listed.uri("models/pets")) as found:
         assert read_model_info(found.model) == read_model_info(run_output / "model")
@@ -35,7 +35,7 @@ def test_the_model_in_use_is_asked_of_objects_and_prefixes(listed: Stored, run_o
     assert rows[-1]["reason"] == "unreadable"
 
 
-def test_a_web_address_that_is_refused_stops_no_other(head: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_web_address_that_is_refused_does_not_stop_the_others(head: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(head)
     (tmp_path / "cat.jpg").write_bytes((pictures / "cat.1.jpg").read_bytes())
     with serving(tmp_path) as address, download_model(f"{address}/") as found:

@@ -1,4 +1,4 @@
-"""The model in use, as other steps need it: whole, as it was published, and of the classes of today's images."""
+"""The champion as other steps need it: complete, as it was published, and with the classes of the present data."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,22 +19,21 @@ _WAY_OUT = "roll back to another version, publish again, or compare with another
 
 
 def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | None = None) -> str:
-    """The address of the model that a new one has to be better than, once it is sure that it can be used.
+    """Finds the champion, downloads it and checks that it can be used, before anything is trained.
 
-    Its files are read and compared with what was published, and its network is looked into without TensorFlow: a
-    champion that cannot be loaded is found before anything is trained.
+    Its files are compared with what was published, and its network is inspected without TensorFlow.
 
     Args:
-        publish_uri: A folder, or a `gs://` or `s3://` address where models are published; empty: nowhere.
-        champion: Address of the model in use where nothing has been published; empty: there is none.
-        classes: Class names of the images that both are to be compared on, in any order; None: not known yet.
+        publish_uri: Folder, or `gs://` or `s3://` address, where models are published; empty: nowhere.
+        champion: Address of the champion if nothing has been published; empty: there is none.
+        classes: Class names of the images that models are compared on, in any order; None: unknown yet.
 
     Returns:
-        Address of a model artifact, another one for each version; empty: there is none.
+        Address of a model artifact, which differs for each version; empty: there is no champion.
 
     Raises:
-        HeadstartError: If what is published or the model cannot be read, was changed since it was published, cannot
-            be loaded, or has other classes.
+        HeadstartError: If the champion cannot be read or loaded, was changed since it was published, or has other
+            classes.
     """
     found = registry.read_champion(publish_uri) if publish_uri else None
     address = found.model if found else champion
@@ -71,7 +70,7 @@ def download_published_files(address: str, files: list[str]) -> Iterator[Path]:
 
     Args:
         address: Folder: a path, or an `http(s)://`, `gs://` or `s3://` address.
-        files: Names of the files.
+        files: Names of the files to download.
 
     Raises:
         HeadstartError: If a file cannot be read, or is not the one that was published.

@@ -14,7 +14,7 @@ from support.servers import serving
 from headstart.components.core.artifacts.model import MODEL, read_model_info, write_model_info
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
 from headstart.components.core.registry import registry
-from headstart.components.core.registry.version_files import LITERT, ONNX
+from headstart.components.core.registry.export_formats import LITERT, ONNX
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.list_data import preflight

@@ -33,9 +33,9 @@ from headstart.components.core.artifacts.predictions import PREDICTIONS, read_pr
 from headstart.components.core.images.decoding import MAX_PIXELS
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.export_formats import SAVED_MODEL
 from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, read_champion
-from headstart.components.core.registry.version_files import SAVED_MODEL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.step import Inputs as Evaluated
 from headstart.components.evaluate_model.step import evaluate_model

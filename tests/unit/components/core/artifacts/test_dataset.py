@@ -113,7 +113,7 @@ def test_training_needs_every_class(tmp_path: Path) -> None:
         read_training_infos(cats, both)
 
 
-def test_hugging_face_shows_pictures_and_class_names(tmp_path: Path) -> None:
+def test_hugging_face_shows_images_and_class_names(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", [row(number, number % 2) for number in range(10)])
     files = [str(folder / shard) for shard in read_dataset_info(folder).shards]
     rows = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))

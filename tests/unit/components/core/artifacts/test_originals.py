@@ -15,7 +15,7 @@ from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
 from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.networks.saving import load_model
-from headstart.components.core.registry.version_files import SAVED_MODEL
+from headstart.components.core.registry.export_formats import SAVED_MODEL
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
@@ -58,7 +58,7 @@ def test_cut_files_have_some_form() -> None:
 
 @pytest.fixture(scope="module")
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run makes of pictures of which some are of other forms than most."""
+    """Output of a run on images of which some have other forms than most."""
     root = tmp_path_factory.mktemp("run")
     shutil.copytree(pictures, root / "data")
     cats = sorted((root / "data").glob("cat.*.jpg"))[:6]
@@ -102,7 +102,7 @@ def test_card_says_which_forms_the_saved_model_does_not_read(run: Path) -> None:
     assert max(each["largest_difference"] for each in found.values()) < 1e-4
     text = (run / "version" / "model_card.md").read_text()
     assert "the SavedModel does not read: BMP 8 run lengths (1), TIFF (1)." in text
-    assert not list((run / "version").rglob(ORIGINALS)), "no pictures of the user"
+    assert not list((run / "version").rglob(ORIGINALS)), "no images of the user"
 
 
 def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
@@ -116,7 +116,7 @@ def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
         )
 
 
-def test_dataset_without_originals_is_compared_by_its_stored_pictures_alone(run: Path, tmp_path: Path) -> None:
+def test_dataset_without_originals_is_compared_by_its_stored_images_alone(run: Path, tmp_path: Path) -> None:
     info = read_model_info(run / "model")
     assert (
         check_file_forms(run / "version" / SAVED_MODEL, tmp_path, load_model(run / "model"), info, 1.0, TOLERANCE)

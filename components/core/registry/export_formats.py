@@ -1,4 +1,4 @@
-"""Names of what lies in the folder of a published version, beside what the registry knows of."""
+"""Formats that a model is published in, and the files of a published version that belong to them."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 
 SAVED_MODELS = "saved_model"
-"""The folder that TensorFlow Serving and KServe are pointed to."""
+"""Folder that TensorFlow Serving and KServe are given."""
 
 SAVED_MODEL = f"{SAVED_MODELS}/1"
 LABELS = "labels.txt"
@@ -15,8 +15,8 @@ CARD_JSON = "model_card.json"
 
 SAVED_MODEL_ALONE = "saved_model"
 LITERT, LITERT_INT8, ONNX = "litert", "litert_int8", "onnx"
-FORMS = (SAVED_MODEL_ALONE, LITERT, LITERT_INT8, ONNX)
-"""Forms that a model can be published in; the first there is always."""
+EXPORT_FORMATS = (SAVED_MODEL_ALONE, LITERT, LITERT_INT8, ONNX)
+"""Formats that a model can be published in; the first one is always made."""
 
 _NEEDED = {
     LITERT: ["ai_edge_litert"],
@@ -25,24 +25,24 @@ _NEEDED = {
 }
 
 
-def check_forms(names: Sequence[str]) -> None:
-    """Refuses a name that is no form's.
+def check_formats(names: Sequence[str]) -> None:
+    """Refuses unknown formats.
 
     Raises:
-        HeadstartError: One is not; the message lists those there are.
+        HeadstartError: If a name is unknown; the message lists the known ones.
     """
     for name in names:
-        if name not in FORMS:
-            raise_unknown_name("export", name, list(FORMS))
+        if name not in EXPORT_FORMATS:
+            raise_unknown_name("export", name, list(EXPORT_FORMATS))
 
 
-def check_installed(names: Sequence[str]) -> None:
-    """Refuses a form that cannot be made for want of its packages; none of them is imported.
+def check_packages(names: Sequence[str]) -> None:
+    """Refuses formats whose packages are not installed; no package is imported.
 
     Raises:
-        HeadstartError: One is unknown, or its packages are not installed here.
+        HeadstartError: If a format is unknown, or a package is not installed here.
     """
-    check_forms(names)
+    check_formats(names)
     for name in names:
         missing = [package for package in _NEEDED.get(name, []) if not importlib.util.find_spec(package)]
         if missing:
