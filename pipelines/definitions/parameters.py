@@ -17,6 +17,7 @@ from headstart.components.core.recipes.recipe import (
     read_recipe_values,
 )
 from headstart.components.core.registry.export_formats import (
+    EXPORT_FORMATS,
     SAVED_MODEL_ALONE,
     check_formats,
     check_packages,
@@ -161,8 +162,8 @@ class Parameters(BaseModel):
     )
     exports: list[str] = Field(
         [SAVED_MODEL_ALONE],
-        description=f"Form in which the model is published: {', '.join(EXPORT_FORMATS)}; the first there is always. Give it "
-        "several times for several.",
+        description=f"Form in which the model is published: {', '.join(EXPORT_FORMATS)}; the first there is always. "
+        "Give it several times for several.",
     )
 
     def check(self) -> None:
