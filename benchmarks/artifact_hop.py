@@ -117,7 +117,7 @@ def main() -> None:
         kept.mkdir()
         hops: dict[Path, list[Hop]] = {artifact: [], tree: []}
         try:
-            with stores.running_minio(kept) as minio:
+            with stores.start_minio(kept) as minio:
                 for turn in range(args.rounds):
                     for each in hops:
                         bucket = f"{each.name}-{turn}"

@@ -116,7 +116,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        minio = stack.enter_context(stores.running_minio(Path(folder, "minio")))
+        minio = stack.enter_context(stores.start_minio(Path(folder, "minio")))
         for name, value in minio.environment(minio.address).items():
             patch.setenv(name, value)
         minio.make_bucket("checkpoints")

@@ -22,8 +22,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import pytest
 from support.published import version_folder
-from support.stores import Server, running_gcs, running_minio, stored
-from support.storm import Tally, storm
+from support.stores import Server, make_bucket, start_gcs, start_minio
+from support.storm import Tally, publish_in_a_storm
 
 _SIZES = (300_000, 300_000, 300_000, 300_000, 300_000, 300_000, 3_000_000, 9_000_000)
 """Sizes of the models in bytes; the last one is uploaded in parts."""
@@ -47,12 +47,12 @@ def main() -> None:
             outcomes.mkdir()
             begin = time.monotonic()
             if place == "disk":
-                tally = storm(str(folder / "published"), models, outcomes, given.kills, given.seed)
+                tally = publish_in_a_storm(str(folder / "published"), models, outcomes, given.kills, given.seed)
             elif place == "MinIO":
-                with running_minio(folder / "minio") as server:
+                with start_minio(folder / "minio") as server:
                     tally = _in_store(server, models, outcomes, given)
             else:
-                with running_gcs() as gcs:
+                with start_gcs() as gcs:
                     tally = _in_store(gcs, models, outcomes, given)
             table.add_row(place, *_figures(tally), f"{time.monotonic() - begin:.0f}")
             broken += tally.broken
@@ -62,10 +62,12 @@ def main() -> None:
 
 
 def _in_store(server: Server, models: list[Path], outcomes: Path, given: argparse.Namespace) -> Tally:
-    with pytest.MonkeyPatch.context() as patch, stored(server, patch) as bucket:
+    with pytest.MonkeyPatch.context() as patch, make_bucket(server, patch) as bucket:
         settings = server.environment(bucket.proxy.address)
         os.environ.update(server.environment(server.address))
-        return storm(bucket.uri("models"), models, outcomes, given.kills, given.seed, bucket.proxy, settings)
+        return publish_in_a_storm(
+            bucket.uri("models"), models, outcomes, given.kills, given.seed, bucket.proxy, settings
+        )
 
 
 def _figures(tally: Tally) -> list[str]:

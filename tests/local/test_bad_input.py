@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import pytest
 from support.commands import QUICK, headstart
-from support.servers import serving
+from support.servers import serve_folder
 
 
 def refusal(*arguments: str | Path, command: str = "run") -> str:
@@ -87,7 +87,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     ],
 )
 def test_one_line(options: list[str], message: str, pictures: Path, folders: Path, tmp_path: Path) -> None:
-    with serving(folders) as address:
+    with serve_folder(folders) as address:
         places = {"{bad}": str(folders), "{good}": str(pictures), "{web}": address}
         for mark, place in places.items():
             options = [option.replace(mark, place) for option in options]

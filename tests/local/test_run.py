@@ -21,7 +21,7 @@ import pytest
 import yaml
 from PIL import Image
 from support.commands import QUICK, headstart
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
 from headstart.components.core.registry.registry import read_champion
@@ -193,7 +193,7 @@ def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
 
 
 def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(pictures: Path, tmp_path: Path) -> None:
-    with serving(WEIGHTS.parent) as address:
+    with serve_folder(WEIGHTS.parent) as address:
         weights = f"{address.replace('://', '://me:hunter2@')}/{WEIGHTS.name}?signature=hunter3"
         done = headstart("run", "--data", pictures, *QUICK, "--weights", weights, "--output", tmp_path / "out")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -227,7 +227,7 @@ def arguments_of_all_processes() -> Iterator[set[bytes]]:
 
 def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(pictures: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    with serving(WEIGHTS.parent) as address, arguments_of_all_processes() as seen:
+    with serve_folder(WEIGHTS.parent) as address, arguments_of_all_processes() as seen:
         recipe.write_text(f"weights: {address}/{WEIGHTS.name}?download={SECRET}\n")
         done = headstart("run", "--data", pictures, "--recipe", recipe, *QUICK, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr

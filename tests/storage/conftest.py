@@ -9,10 +9,10 @@ from support.stores import (
     MinioServer,
     Stored,
     WebServer,
-    running_gcs,
-    running_minio,
-    running_web,
-    stored,
+    make_bucket,
+    start_gcs,
+    start_minio,
+    start_web,
 )
 
 from headstart.components.core.storage.stores import transfer
@@ -28,37 +28,37 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    with running_web(tmp_path_factory.mktemp("web")) as server:
+    with start_web(tmp_path_factory.mktemp("web")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def gcs_server() -> Iterator[GcsServer]:
-    with running_gcs() as server:
+    with start_gcs() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]:
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
+    with start_minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 
 @pytest.fixture
 def web(web_server: WebServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
-    with stored(web_server, monkeypatch) as bucket:
+    with make_bucket(web_server, monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
 def gcs(gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
-    with stored(gcs_server, monkeypatch) as bucket:
+    with make_bucket(gcs_server, monkeypatch) as bucket:
         yield bucket
 
 
 @pytest.fixture
 def minio(minio_server: MinioServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
-    with stored(minio_server, monkeypatch) as bucket:
+    with make_bucket(minio_server, monkeypatch) as bucket:
         yield bucket
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.hostile import encoded, picture
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.storage.stores import hosts, open_store, transfer
 from headstart.components.core.storage.stores.hosts import HostPatience
@@ -74,7 +74,7 @@ def test_addresses_that_fail_cost_their_own_rows_and_little_time(tmp_path: Path,
     for seed in range(20):
         (tmp_path / "web" / f"{seed}.jpg").write_bytes(encoded(picture(seed)))
     with (
-        serving(tmp_path / "web") as good,
+        serve_folder(tmp_path / "web") as good,
         answering(lambda to: to.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as refusing,
         answering(lambda to: to.sendall(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")) as broken,
         answering(lambda to: to.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: few\r\n\r\n")) as odd,
@@ -118,7 +118,7 @@ def test_a_host_that_recovers_is_asked_on(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
     (tmp_path / "x.jpg").write_bytes(b"a cat")
     patience = HostPatience()
-    with serving(tmp_path, failures=["503", "503", "500"]) as address, patience.bounded(address):
+    with serve_folder(tmp_path, failures=["503", "503", "500"]) as address, patience.bounded(address):
         assert open_store(address).read(f"{address}/x.jpg") == b"a cat"
 
 

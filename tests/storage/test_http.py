@@ -15,8 +15,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from support.faults import Fault, Proxy, proxying
-from support.servers import serving
+from support.faults import Fault, Proxy, start_proxy
+from support.servers import serve_folder
 from support.stores import Stored
 
 from headstart.components.core.storage.stores import NotFound, StoredObject, TooLarge, open_store, transfer
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def proxy(folder: Path, request: pytest.FixtureRequest) -> Iterator[Proxy]:
     """A server that knows what the test says, behind a proxy."""
-    with serving(folder, says=request.param) as address, proxying(address) as proxy:
+    with serve_folder(folder, says=request.param) as address, start_proxy(address) as proxy:
         yield proxy
 
 

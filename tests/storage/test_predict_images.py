@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.servers import serving
+from support.servers import serve_folder
 from support.stores import Stored
 
 from headstart.components.core.artifacts.model import read_model_info
@@ -38,10 +38,10 @@ def test_the_champion_predicts_objects_and_prefixes(listed: Stored, run_output: 
 def test_a_web_address_that_is_refused_does_not_stop_the_others(head: Path, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "model").symlink_to(head)
     (tmp_path / "cat.jpg").write_bytes((pictures / "cat.1.jpg").read_bytes())
-    with serving(tmp_path) as address, download_model(f"{address}/") as found:
+    with serve_folder(tmp_path) as address, download_model(f"{address}/") as found:
         model = open_model(found, 0)
         assert found == ModelFiles(found.model)
-        with serving(tmp_path, ["403"]) as refusing:
+        with serve_folder(tmp_path, ["403"]) as refusing:
             asked = [f"{refusing}/cat.jpg", f"{address}/none.jpg", f"{address}/cat.jpg?signature=secret"]
             ((batch),) = predict(model, find_images(asked))
     refused, missing, read = batch.to_pylist()

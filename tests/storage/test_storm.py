@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.published import version_folder
 from support.stores import Stored
-from support.storm import storm
+from support.storm import publish_in_a_storm
 
 KILLS = 4
 
@@ -21,7 +21,9 @@ def test_no_publication_leaves_anything_half_done(
 ) -> None:
     (tmp_path / "answers").mkdir()
     if place == "disk":
-        tally = storm(str(tmp_path / "published"), models, tmp_path / "answers", KILLS, 1, publishers=(4, 6))
+        tally = publish_in_a_storm(
+            str(tmp_path / "published"), models, tmp_path / "answers", KILLS, 1, publishers=(4, 6)
+        )
     else:
         stored: Stored = request.getfixturevalue(place)
         direct = stored.server.environment(stored.server.address)
@@ -29,7 +31,9 @@ def test_no_publication_leaves_anything_half_done(
             monkeypatch.setenv(name, value)
         settings = stored.server.environment(stored.proxy.address)
         uri = stored.uri("models")
-        tally = storm(uri, models, tmp_path / "answers", KILLS, 1, stored.proxy, settings, publishers=(4, 6))
+        tally = publish_in_a_storm(
+            uri, models, tmp_path / "answers", KILLS, 1, stored.proxy, settings, publishers=(4, 6)
+        )
         assert tally.faults
     assert tally.broken == []
     assert tally.kills >= KILLS

@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback that spoils what passes through it, and remembers what was asked."""
+"""A reverse proxy on loopback that injects faults and records requests."""
 
 import contextlib
 import dataclasses
@@ -18,16 +18,16 @@ _OF_ONE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "expect"}
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """How one answer is spoiled.
+    """A fault of one request or response.
 
     Attributes:
-        kind: A status code to answer with instead; ``reset`` or ``truncate``, which end the body with a TCP reset or
-            quietly; ``corrupt``, which flips a bit; ``slow``, which halts. Of what is sent, ``garble`` flips a bit
-            in the body, and ``cut`` passes half of it and no more; ``drop`` loses the request, ``lose`` the answer.
-        after: How many bytes of the body pass before that.
-        seconds: How long ``slow`` halts.
-        headers: To add to an answer that is only a status code.
-        then: What happens later to the same answer, 16 KiB on at the earliest.
+        kind: Kind of fault. Of the response: a status code to answer with instead; ``reset`` or ``truncate`` ends the
+            body with a TCP reset or silently; ``corrupt`` flips a bit; ``slow`` pauses. Of the request: ``garble``
+            flips a bit in the body; ``cut`` passes half of the body; ``drop`` loses it; ``lose`` loses the response.
+        after: Bytes of the body that pass before the fault.
+        seconds: Pause of ``slow``, in seconds.
+        headers: Headers of a response that is only a status code.
+        then: Later fault of the same response, at least 16 KiB further on; None: there is none.
     """
 
     kind: str
@@ -39,13 +39,13 @@ class Fault:
 
 @dataclasses.dataclass
 class Request:
-    """A request that came by."""
+    """A request that the proxy received."""
 
     method: str
     path: str
     headers: Message
     sent: int = 0
-    """Bytes of the answer's body that were passed on."""
+    """Bytes of the response body that were passed on."""
 
     @property
     def range(self) -> str | None:
@@ -53,7 +53,7 @@ class Request:
 
     @property
     def reads_object(self) -> bool:
-        """Whether it asks for an object's bytes, not for a listing or for what is known of an object."""
+        """Whether it reads the bytes of an object, and not a listing or metadata."""
         return self.method == "GET" and "list-type=" not in self.path and not self.path.startswith("/storage/v1/")
 
 
@@ -64,8 +64,8 @@ class Proxy:
     """A running proxy.
 
     Attributes:
-        address: Where to find it, ``http://HOST:PORT``.
-        requests: What was asked so far, in order.
+        address: Address of the proxy, ``http://HOST:PORT``.
+        requests: Requests so far, in order.
     """
 
     def __init__(self, address: str) -> None:
@@ -75,13 +75,13 @@ class Proxy:
         self.spoil([])
 
     def spoil(self, faults: Faults, only: Callable[[Request], bool] = lambda request: request.reads_object) -> None:
-        """Spoils requests of a kind from now on: one after the other by a list, or each as a function says."""
+        """Injects faults into requests of a kind from now on: one each from a list, or as a function returns them."""
         self._faults = faults if callable(faults) else iter(faults)
         self._only = only
 
     @property
     def reads(self) -> list[Request]:
-        """The requests for objects' bytes."""
+        """Requests that read the bytes of objects."""
         return [request for request in self.requests if request.reads_object]
 
     def passes(self, request: Request) -> Fault | None:
@@ -97,8 +97,8 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def proxying(upstream: str) -> Iterator[Proxy]:
-    """Starts a proxy in front of `upstream`, an ``http://HOST:PORT``; it keeps the Host header that clients send."""
+def start_proxy(upstream: str) -> Iterator[Proxy]:
+    """Starts a proxy in front of `upstream`, an ``http://HOST:PORT``; it passes on the Host header of clients."""
     target = urlsplit(upstream).netloc
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -172,7 +172,7 @@ def proxying(upstream: str) -> Iterator[Proxy]:
                 return chunk[at:]
             self.close_connection = True
             if fault.kind == "reset":
-                # What is under way would be lost as well.
+                # A reset would also lose the bytes that are under way.
                 time.sleep(0.05)
                 self._reset()
             return b""

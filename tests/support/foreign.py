@@ -1,4 +1,4 @@
-"""Files of weights and networks as somebody writes them who wants more than to be read."""
+"""Files of weights and networks that are damaged or written by an attacker."""
 
 import io
 import json
@@ -13,11 +13,11 @@ import numpy as np
 SECRET = b"root:x:0:0:a secret of this machine\n" * 200
 
 Change = Callable[[h5py.File, str], object]
-"""Alters an HDF5 file that is open, at the place of one of its datasets."""
+"""Function that alters an open HDF5 file at the name of a dataset."""
 
 
-def secret_beside(file: Path) -> Path:
-    """A file that no weights should be read from, as bytes and as HDF5."""
+def write_secret_beside(file: Path) -> Path:
+    """Writes a file that must never be read as weights, as bytes and as HDF5."""
     secret = file.parent / "secret"
     secret.write_bytes(SECRET)
     with h5py.File(file.parent / "secret.h5", "w") as store:
@@ -25,8 +25,8 @@ def secret_beside(file: Path) -> Path:
     return secret
 
 
-def first_kernel(store: h5py.File) -> str:
-    """Name of the first dataset that is the kernel of a convolution."""
+def find_first_kernel(store: h5py.File) -> str:
+    """Finds the name of the first dataset that is the kernel of a convolution."""
     found: list[str] = []
     store.visititems(
         lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.ndim == 4 else None
@@ -34,30 +34,30 @@ def first_kernel(store: h5py.File) -> str:
     return found[0]
 
 
-def altered(file: Path, change: Change, at: str = "") -> Path:
-    """Alters weights, in a file of HDF5 or inside of a `.keras`.
+def alter_weights(file: Path, change: Change, at: str = "") -> Path:
+    """Alters weights in an HDF5 file or inside a `.keras` file.
 
     Args:
-        file: The file, which is changed.
-        change: What is done to it.
+        file: File to change.
+        change: Function that alters the weights.
         at: Name of a dataset; empty: the first kernel of a convolution.
 
     Returns:
-        The file.
+        `file`.
     """
     inner = file
     if zipfile.is_zipfile(file):
         inner = file.with_name("inner.h5")
         inner.write_bytes(zipfile.ZipFile(file).read("model.weights.h5"))
     with h5py.File(inner, "r+") as store:
-        change(store, at or first_kernel(store))
+        change(store, at or find_first_kernel(store))
     if inner != file:
-        with_member(file, "model.weights.h5", inner.read_bytes())
+        replace_member(file, "model.weights.h5", inner.read_bytes())
     return file
 
 
-def with_member(file: Path, name: str, content: bytes | None, method: int = zipfile.ZIP_STORED) -> Path:
-    """Puts a member in the place of the one of that name in a Zip archive; None takes it out."""
+def replace_member(file: Path, name: str, content: bytes | None, method: int = zipfile.ZIP_STORED) -> Path:
+    """Replaces a member of a Zip archive; None removes it."""
     with zipfile.ZipFile(file) as archive:
         members = {each: archive.read(each) for each in archive.namelist()}
     members.pop(name, None)
@@ -71,15 +71,15 @@ def with_member(file: Path, name: str, content: bytes | None, method: int = zipf
     return file
 
 
-def reconfigured(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Alters the configuration of a `.keras`."""
+def alter_config(file: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Alters the configuration in a `.keras` file."""
     config = json.loads(zipfile.ZipFile(file).read("config.json"))
     change(config)
-    return with_member(file, "config.json", json.dumps(config).encode())
+    return replace_member(file, "config.json", json.dumps(config).encode())
 
 
-def layer(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """Settings of a layer of the outermost network."""
+def find_layer(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Finds the settings of a layer of the outermost network."""
     return next(each["config"] for each in config["config"]["layers"] if each["config"]["name"] == name)
 
 
@@ -137,7 +137,7 @@ def filter_from_a_library(store: h5py.File, at: str) -> None:
 
 
 def unused_part(change: Change) -> Change:
-    """The same in a dataset that no layer asks for."""
+    """The same change in a dataset that no layer reads."""
 
     def alter(store: h5py.File, at: str) -> None:
         store["more/values"] = np.ones((4, 4), np.float32)
@@ -146,8 +146,8 @@ def unused_part(change: Change) -> Change:
     return alter
 
 
-def replaced(make: Callable[[np.ndarray[Any, Any]], Any], **options: Any) -> Change:
-    """Other values in the place of a dataset's."""
+def replace_values(make: Callable[[np.ndarray[Any, Any]], Any], **options: Any) -> Change:
+    """Replaces the values of a dataset."""
 
     def alter(store: h5py.File, at: str) -> None:
         values = make(store[at][()])
@@ -179,43 +179,55 @@ REACHING_OUTSIDE: dict[str, Change] = {
     "external storage where nobody looks": unused_part(external_storage),
     "external link where nobody looks": unused_part(external_link),
 }
-"""Each would have another file read, or a library loaded."""
+"""Changes that would make HDF5 read another file or load a library."""
 
 ODD: dict[str, tuple[Change, str]] = {
-    "NaN": (replaced(lambda values: values * np.nan), "has NaN or infinite values"),
-    "infinite": (replaced(lambda values: values + np.inf), "has NaN or infinite values"),
-    "too large for 32 bits": (replaced(lambda values: values.astype("f8") + 1e300), "has NaN or infinite values"),
-    "integers": (replaced(lambda values: values.astype("i4")), "should be floating-point numbers, and is int32"),
-    "complex": (replaced(lambda values: values.astype("c8")), "should be floating-point numbers, and is complex64"),
-    "text": (replaced(lambda values: np.full(values.shape, b"x")), "should be floating-point numbers, and is |S1"),
-    "another shape": (replaced(lambda values: values[..., :1]), "do not fit backbone"),
-    "missing": (replaced(lambda values: None), ""),
+    "NaN": (replace_values(lambda values: values * np.nan), "has NaN or infinite values"),
+    "infinite": (replace_values(lambda values: values + np.inf), "has NaN or infinite values"),
+    "too large for 32 bits": (
+        replace_values(lambda values: values.astype("f8") + 1e300),
+        "has NaN or infinite values",
+    ),
+    "integers": (
+        replace_values(lambda values: values.astype("i4")),
+        "should be floating-point numbers, and is int32",
+    ),
+    "complex": (
+        replace_values(lambda values: values.astype("c8")),
+        "should be floating-point numbers, and is complex64",
+    ),
+    "text": (
+        replace_values(lambda values: np.full(values.shape, b"x")),
+        "should be floating-point numbers, and is |S1",
+    ),
+    "another shape": (replace_values(lambda values: values[..., :1]), "do not fit backbone"),
+    "missing": (replace_values(lambda values: None), ""),
     "a group": (group_in_its_place, "is not an HDF5 file, or is damaged"),
     "far too large": (far_too_large, "more than"),
 }
-"""Each with what the message says."""
+"""Changes to the values of a layer, each with a part of the message."""
 
 
-def deep(levels: int) -> bytes:
+def nested_json(levels: int) -> bytes:
     return b'{"a":' * levels + b"1" + b"}" * levels
 
 
-def setting(name: str, **settings: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda config: layer(config, name).update(settings)
+def set_in_layer(name: str, **settings: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda config: find_layer(config, name).update(settings)
 
 
-def in_the_backbone(**settings: Any) -> Callable[[dict[str, Any]], object]:
-    """Of the first layer within that has the first of these settings."""
+def set_in_backbone(**settings: Any) -> Callable[[dict[str, Any]], object]:
+    """Sets settings of the first layer in the backbone that has the first of them."""
 
     def change(config: dict[str, Any]) -> None:
         (first, *_) = settings
-        layers = layer(config, "sketchnet")["layers"]
+        layers = find_layer(config, "sketchnet")["layers"]
         next(each for each in layers if first in each["config"])["config"].update(settings)
 
     return change
 
 
-def renamed(module: str, name: str) -> Callable[[dict[str, Any]], object]:
+def rename_class(module: str, name: str) -> Callable[[dict[str, Any]], object]:
     def change(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1] |= {"module": module, "class_name": name}
 
@@ -226,70 +238,70 @@ DAMAGED_NETWORKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no archive": (lambda file: file.write_bytes(b"\x00" * 5000), "is not a Keras file, or is damaged"),
     "empty": (lambda file: file.write_bytes(b""), "is not a Keras file, or is damaged"),
     "cut": (lambda file: file.write_bytes(file.read_bytes()[:-3000]), "is not a Keras file, or is damaged"),
-    "no configuration": (lambda file: with_member(file, "config.json", None), r"it has no config\.json"),
-    "no weights": (lambda file: with_member(file, "model.weights.h5", None), r"it has no model\.weights"),
+    "no configuration": (lambda file: replace_member(file, "config.json", None), r"it has no config\.json"),
+    "no weights": (lambda file: replace_member(file, "model.weights.h5", None), r"it has no model\.weights"),
     "configuration that is no JSON": (
-        lambda file: with_member(file, "config.json", b"{"),
+        lambda file: replace_member(file, "config.json", b"{"),
         r"config\.json cannot be read",
     ),
     "configuration that is a list": (
-        lambda file: with_member(file, "config.json", b"[]"),
+        lambda file: replace_member(file, "config.json", b"[]"),
         "does not describe a network",
     ),
     "configuration of 200 levels": (
-        lambda file: with_member(file, "config.json", deep(200)),
+        lambda file: replace_member(file, "config.json", nested_json(200)),
         "nested more than 64 deep",
     ),
     "configuration of 100,000 levels": (
-        lambda file: with_member(file, "config.json", deep(100_000)),
+        lambda file: replace_member(file, "config.json", nested_json(100_000)),
         "nested more than 64 deep",
     ),
     "configuration of a gigabyte": (
-        lambda file: with_member(file, "config.json", bytes(2**30), zipfile.ZIP_DEFLATED),
+        lambda file: replace_member(file, "config.json", bytes(2**30), zipfile.ZIP_DEFLATED),
         r"config\.json has more than 8,388,608 bytes",
     ),
     "weights that are no HDF5": (
-        lambda file: with_member(file, "model.weights.h5", b"nothing"),
+        lambda file: replace_member(file, "model.weights.h5", b"nothing"),
         "is not an HDF5 file",
     ),
     "weights of another network": (
-        lambda file: altered(file, lambda store, at: store.pop(at.split("/vars")[0])),
+        lambda file: alter_weights(file, lambda store, at: store.pop(at.split("/vars")[0])),
         "would have|cannot be loaded",
     ),
     "no weights of the last layer": (
-        lambda file: altered(file, lambda store, at: store.pop("layers/dense")),
+        lambda file: alter_weights(file, lambda store, at: store.pop("layers/dense")),
         "would have|cannot be loaded",
     ),
     "no weights of a layer, and others in their place": (
-        lambda file: altered(file, lambda store, at: store.move(at.split("/vars")[0], "elsewhere")),
+        lambda file: alter_weights(file, lambda store, at: store.move(at.split("/vars")[0], "elsewhere")),
         "cannot be loaded",
     ),
     **{
-        f"weights by {name}": (lambda file, change=change: altered(file, change), "reaches outside of itself")
+        f"weights by {name}": (lambda file, change=change: alter_weights(file, change), "reaches outside of itself")
         for name, change in REACHING_OUTSIDE.items()
     },
     "NaN weights": (
-        lambda file: altered(file, replaced(lambda values: values * np.nan)),
+        lambda file: alter_weights(file, replace_values(lambda values: values * np.nan)),
         "NaN or infinite values",
     ),
 }
 
 
 WRONG_CONFIGURATIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "2e9 outputs": (setting("output", units=2_000_000_000), "2000000000 outputs"),
-    "another number of outputs": (setting("output", units=5), "it has 5 outputs"),
-    "images of another size": (setting("resize", height=20_000, width=20_000), "resizes images to 20000x20000"),
-    "2e9 filters": (in_the_backbone(filters=2_000_000_000), "would have|cannot be loaded"),
-    "a kernel of 1e5": (in_the_backbone(kernel_size=[100_000, 100_000]), "would have|cannot be loaded"),
-    "a border of 1e5": (in_the_backbone(padding=[[100_000, 100_000]] * 2), "would output|cannot be loaded"),
-    "a lambda": (renamed("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is not a layer"),
-    "a SavedModel": (renamed("keras.layers", "TFSMLayer"), r"names keras\.layers\.TFSMLayer"),
-    "a vocabulary": (renamed("keras.layers", "StringLookup"), r"names keras\.layers\.StringLookup"),
-    "a function": (renamed("os", "system"), r"names os\.system, which is not a layer"),
-    "a download": (renamed("keras.utils", "get_file"), r"names keras\.utils\.get_file"),
-    "an unknown layer": (renamed("keras.layers", "NoSuchLayer"), "cannot be loaded"),
+    "2e9 outputs": (set_in_layer("output", units=2_000_000_000), "2000000000 outputs"),
+    "another number of outputs": (set_in_layer("output", units=5), "it has 5 outputs"),
+    "images of another size": (set_in_layer("resize", height=20_000, width=20_000), "resizes images to 20000x20000"),
+    "2e9 filters": (set_in_backbone(filters=2_000_000_000), "would have|cannot be loaded"),
+    "a kernel of 1e5": (set_in_backbone(kernel_size=[100_000, 100_000]), "would have|cannot be loaded"),
+    "a border of 1e5": (set_in_backbone(padding=[[100_000, 100_000]] * 2), "would output|cannot be loaded"),
+    "a lambda": (rename_class("keras.layers", "Lambda"), r"names keras\.layers\.Lambda, which is not a layer"),
+    "a SavedModel": (rename_class("keras.layers", "TFSMLayer"), r"names keras\.layers\.TFSMLayer"),
+    "a vocabulary": (rename_class("keras.layers", "StringLookup"), r"names keras\.layers\.StringLookup"),
+    "a function": (rename_class("os", "system"), r"names os\.system, which is not a layer"),
+    "a download": (rename_class("keras.utils", "get_file"), r"names keras\.utils\.get_file"),
+    "an unknown layer": (rename_class("keras.layers", "NoSuchLayer"), "cannot be loaded"),
     "layers that are none": (lambda config: config["config"].update(layers=7), "resizes images to NonexNone"),
-    "a setting of another type": (setting("output", units=[1]), r"it has \[1\] outputs"),
+    "a setting of another type": (set_in_layer("output", units=[1]), r"it has \[1\] outputs"),
 }
 
 
@@ -315,14 +327,14 @@ WRONG_MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def table() -> list[str]:
-    """The cases as Markdown, for the page of all hostile inputs."""
+    """The cases as Markdown, for the page of hostile inputs."""
     refused = [
-        *(f"weights: {what}, also where no layer asks for it" for what in REACHING_OUTSIDE if "nobody" not in what),
+        *(f"weights: {what}, also where no layer reads it" for what in REACHING_OUTSIDE if "nobody" not in what),
         *(f"weights: {what} in a layer" for what in ODD),
         *(f"model: {what}" for what in DAMAGED_NETWORKS if not what.startswith("weights by")),
         *(f"model: {what} in its configuration" for what in WRONG_CONFIGURATIONS),
         *(f"model.json: {what}" for what in WRONG_MANIFESTS),
-        "metrics.json: a temperature that is 0, negative, infinite, no number or beyond 0.001 to 1,000",
+        "metrics.json: a temperature that is 0, negative, infinite, not a number or beyond 0.001 to 1,000",
         "a published version with an altered file, checksum or list of files",
         "a checkpoint that is damaged or that somebody else has sealed",
     ]
@@ -330,9 +342,11 @@ def table() -> list[str]:
         "",
         "## Weights and models",
         "",
-        "What `--weights`, `--champion`, `--publish` and `predict` make of files that somebody else has written. A",
-        "refusal is one line, before anything is built. Each row is a test in `tests/unit/components/core`:",
-        "`networks/test_foreign_weights.py`, `artifacts/test_foreign_models.py`, `training/test_checkpoint.py`.",
+        "What `--weights`, `--champion`, `--publish` and `predict` do with files that somebody else has written.",
+        "A refusal is one line, before anything is built. Each row is a test in",
+        "`tests/unit/components/core/networks/test_foreign_weights.py`,",
+        "`tests/unit/components/core/artifacts/test_foreign_models.py` or",
+        "`tests/unit/components/core/training/test_checkpoint.py`.",
         "",
         "| input | what comes of it |",
         "| --- | --- |",

@@ -12,20 +12,20 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def serving(
+def serve_folder(
     folder: Path, failures: list[str] | None = None, says: str = "etag modified ranges digest"
 ) -> Iterator[str]:
     """Serves a folder.
 
     Args:
-        folder: What is served.
-        failures: Each spoils one request: a status code, or ``truncate``.
-        says: What the server knows of a file: ``etag``, ``weak`` for a weak one, ``modified``; its checksum as
-            ``digest``, ``instance`` or ``md5``, or as ``hex``, which is no right way; whether it serves ``ranges``;
-            ``unsized``: it does not say how long a file is; ``gets``: GET is all it answers to.
+        folder: Folder to serve.
+        failures: Failures of the first requests: status codes, or ``truncate``.
+        says: Headers and abilities of the server, in words: ``etag``, or ``weak`` for a weak one; ``modified``; a
+            checksum as ``digest``, ``instance`` or ``md5``, or wrongly as ``hex``; ``ranges``; ``unsized``: without
+            Content-Length; ``gets``: only GET requests are answered.
 
     Yields:
-        The server's address.
+        Address of the server.
     """
     pending = list(failures or [])
     known = set(says.split())

@@ -1,4 +1,4 @@
-"""Stores to read from in tests: a web server, fake-gcs-server and MinIO on loopback, each behind a faulty proxy."""
+"""Stores for tests: a web server, fake-gcs-server and MinIO on loopback, each behind a proxy that injects faults."""
 
 import contextlib
 import os
@@ -19,18 +19,18 @@ from google.cloud import storage
 
 from headstart.components.core.storage.stores import Tree, is_local, open_store
 from headstart.components.core.storage.stores.objects import WritableStore
-from support.faults import Proxy, proxying
-from support.servers import serving
+from support.faults import Proxy, start_proxy
+from support.servers import serve_folder
 
 USER, PASSWORD = "headstart", "headstart-secret"
 
 
 class Server(Protocol):
-    """A server that keeps objects.
+    """A server of objects.
 
     Attributes:
-        address: Where it listens.
-        settings: Beginnings of the names of what its client reads from the environment.
+        address: Address of the server.
+        settings: Prefixes of the environment variables that its client reads.
     """
 
     address: str
@@ -39,19 +39,19 @@ class Server(Protocol):
     def make_bucket(self, bucket: str) -> None: ...
     def upload(self, bucket: str, key: str, data: bytes) -> None: ...
     def environment(self, address: str) -> dict[str, str]:
-        """What makes clients find the server at an address."""
+        """Environment variables by which clients find the server at an address."""
         ...
 
     def uri(self, address: str, bucket: str, key: str) -> str: ...
 
 
 class Stored:
-    """A bucket of one test, on a server behind a proxy.
+    """A bucket for one test, on a server behind a proxy.
 
     Attributes:
-        server: Where the objects are.
-        bucket: Its name, which no other test has.
-        proxy: What the code under test reaches instead of the server.
+        server: Server of the bucket.
+        bucket: Name of the bucket, which no other test uses.
+        proxy: Proxy through which the code under test reaches the server.
     """
 
     def __init__(self, server: Server, proxy: Proxy) -> None:
@@ -61,29 +61,29 @@ class Stored:
         server.make_bucket(self.bucket)
 
     def uri(self, key: str = "") -> str:
-        """The address of an object, by way of the proxy."""
+        """Address of an object, through the proxy."""
         return self.server.uri(self.proxy.address, self.bucket, key)
 
     def upload(self, key: str, data: bytes) -> str:
-        """Stores an object, not through the proxy, and returns its address."""
+        """Uploads an object, without the proxy, and returns its address."""
         self.server.upload(self.bucket, key, data)
         return self.uri(key)
 
 
 @contextlib.contextmanager
-def stored(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
-    """Makes a bucket, starts a proxy, and sets the environment so that clients find it and nothing else."""
+def make_bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stored]:
+    """Makes a bucket, starts a proxy, and sets the environment so that clients find only the proxy."""
     for name in [*os.environ]:
         if name.startswith(server.settings):
             monkeypatch.delenv(name)
-    with proxying(server.address) as proxy:
+    with start_proxy(server.address) as proxy:
         for name, value in server.environment(proxy.address).items():
             monkeypatch.setenv(name, value)
         yield Stored(server, proxy)
 
 
 def remove_file(tree: Tree, name: str) -> None:
-    """Removes a file of a folder, on disk or in a store, if it is there."""
+    """Deletes a file of a folder, on disk or in a store, if there is one."""
     address = f"{tree.address}/{name}"
     if is_local(address):
         Path(address).unlink(missing_ok=True)
@@ -179,14 +179,14 @@ class MinioServer:
 
 
 @contextlib.contextmanager
-def running_web(folder: Path) -> Iterator[WebServer]:
+def start_web(folder: Path) -> Iterator[WebServer]:
     """Starts a web server."""
-    with serving(folder) as address:
+    with serve_folder(folder) as address:
         yield WebServer(address, folder)
 
 
 @contextlib.contextmanager
-def running_gcs() -> Iterator[GcsServer]:
+def start_gcs() -> Iterator[GcsServer]:
     """Starts fake-gcs-server, or skips the test where it is not installed."""
     host, port = "127.0.0.1", _free_port()
     command = [_installed("fake-gcs-server"), "-scheme", "http", "-host", host, "-port", str(port)]
@@ -196,7 +196,7 @@ def running_gcs() -> Iterator[GcsServer]:
 
 
 @contextlib.contextmanager
-def running_minio(folder: Path) -> Iterator[MinioServer]:
+def start_minio(folder: Path) -> Iterator[MinioServer]:
     """Starts MinIO, or skips the test where it is not installed."""
     host = f"127.0.0.1:{_free_port()}"
     command = [_installed("minio"), "server", str(folder), "--address", host, "--quiet"]

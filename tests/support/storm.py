@@ -1,4 +1,4 @@
-"""Many publications at once, killed and disturbed at random, and what must hold all the same."""
+"""Many publications at once, killed and disturbed at random, and the checks that must hold nevertheless."""
 
 import contextlib
 import dataclasses
@@ -24,37 +24,37 @@ from support.faults import Fault, Proxy
 from support.published import check_version
 
 _KILLED = 0.6
-"""Share of the publishers that are to be killed."""
+"""Fraction of the publishers that are killed."""
 
 _COMPARED = 0.5
-"""Share of them that replace only the version which was in use when they began."""
+"""Fraction of the publishers that replace only the champion of the time they began."""
 
 _FULL_DISK = 0.2
 _SPOILT = 0.1
-"""Share of the requests through a proxy that go wrong."""
+"""Fraction of the requests through a proxy that fail."""
 
 _FAULTS = ("429", "500", "503", "drop", "lose", "garble", "reset", "truncate", "corrupt")
 _SMALL_DISK_BYTES = 200_000
 _TOGETHER_SECONDS = 0.5
-"""After which all of a round begin at the same moment, so that they meet."""
+"""Delay after which all publishers of a round begin at the same moment."""
 
 _LONGEST_SECONDS = 60.0
 
 
 @dataclasses.dataclass
 class Tally:
-    """What happened.
+    """Counts of what happened.
 
     Attributes:
-        rounds: Times that publishers were started together.
-        publishers: How many there were.
-        kills: How many of them died of SIGKILL.
-        faults: Requests that were spoilt.
-        outcomes: What those that lived said, by status; ``error`` for those that gave up in one line.
-        reads: Times that a reader checked every byte of the version in use meanwhile.
-        versions: Whole versions in the end.
-        changes: Times that another version came into use.
-        broken: What must never be, in words.
+        rounds: Number of rounds in which publishers were started together.
+        publishers: Number of publishers.
+        kills: Number of publishers that were killed by SIGKILL.
+        faults: Number of requests with a fault.
+        outcomes: Number of outcomes of the others, by status; ``error``: gave up with an error of one line.
+        reads: Number of times that a reader checked all bytes of the champion meanwhile.
+        versions: Number of complete versions in the end.
+        changes: Number of changes of the champion.
+        broken: Violations of what must hold, in words.
     """
 
     rounds: int = 0
@@ -68,7 +68,7 @@ class Tally:
     broken: list[str] = dataclasses.field(default_factory=list)
 
 
-def storm(
+def publish_in_a_storm(
     uri: str,
     models: Sequence[Path],
     answers: Path,
@@ -78,17 +78,17 @@ def storm(
     settings: Mapping[str, str] | None = None,
     publishers: tuple[int, int] = (2, 8),
 ) -> Tally:
-    """Publishes until so many publishers have been killed, and checks what is there after each round, and meanwhile.
+    """Publishes until `kills` publishers have been killed, and checks all that is published after each round.
 
     Args:
-        uri: Where to publish; this process reaches it without the proxy.
-        models: Versions' folders to publish.
-        answers: An empty folder.
-        kills: How many publishers to kill.
-        seed: Of everything drawn at random.
-        proxy: What publishers reach the store by; None: there is no store.
-        settings: Environment variables by which they do.
-        publishers: How many there are at once, at least and at most.
+        uri: Address to publish to, which this process reaches without the proxy.
+        models: Folders of versions to publish.
+        answers: Empty folder for the outcomes.
+        kills: Number of publishers to kill.
+        seed: Random seed.
+        proxy: Proxy through which publishers reach the store; None: they publish to a folder.
+        settings: Environment variables of the publishers.
+        publishers: Smallest and largest number of publishers at once.
     """
     rng, tally = random.Random(seed), Tally()
     if proxy:
@@ -119,7 +119,7 @@ def storm(
                 process = context.Process(target=_publish, args=(order,))
                 process.start()
                 started[process] = answer
-                # The first of them all live, and show how long it takes.
+                # The first ones live, and show how long it takes.
                 if tally.rounds > 1 and rng.random() < _KILLED:
                     killed[process] = begin + rng.uniform(0, longest)
             for process, moment in sorted(killed.items(), key=lambda item: item[1]):
@@ -170,7 +170,7 @@ def _publish(order: dict[str, Any]) -> None:
 
 
 def _check(uri: str, known: list[registry.Change], said: list[dict[str, str]], tally: Tally) -> list[registry.Change]:
-    """Looks at everything that is there, and returns the history."""
+    """Checks all that is published, and returns the history."""
     versions = {version.version: version for version in registry.list_versions(uri).versions}
     for version in versions.values():
         _must_hold(lambda version=version: check_version(uri, version), tally)  # type: ignore[misc]
@@ -201,7 +201,7 @@ def _must_hold(attempt: Any, tally: Tally) -> None:
 
 @contextlib.contextmanager
 def _reading(uri: str, tally: Tally) -> Iterator[None]:
-    """Reads the version in use again and again, as one who serves it would."""
+    """Reads the champion again and again, like a server of it."""
     done = threading.Event()
 
     def look() -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from support import ROOT
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.artifacts.dataset import DatasetWriter, read_rows
 from headstart.components.core.artifacts.model import VALIDATION_PREDICTIONS, write_seen
@@ -120,7 +120,7 @@ def test_champion_that_saw_the_test_images_is_compared_on_none(
 
 
 def test_champion_is_fetched_from_an_address(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
-    with serving(head) as address:
+    with serve_folder(head) as address:
         inputs = Inputs(head, splits["test"], champion=address)
         result = evaluate_model(inputs, tmp_path / "evaluation", tmp_path / "report.html")
     assert result.metrics["champion"] == result.metrics["test"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import foreign
 from support.published import version_folder
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.artifacts.model import read_model_manifest, write_model_info
 from headstart.components.core.registry import registry
@@ -33,7 +33,7 @@ def test_published_model_goes_before_another(splits: dict[str, Path], before: st
 
 
 def test_model_elsewhere_is_asked_for_its_classes(splits: dict[str, Path], before: str) -> None:
-    with serving(Path(before)) as address:
+    with serve_folder(Path(before)) as address:
         assert find_champion(splits["test"], "", address) == address
 
 
@@ -81,12 +81,12 @@ def test_checksums_that_were_altered_with_the_files_are_found_by_the_name(
     ("change", "says"),
     [
         (lambda file: file.write_bytes(b"no archive"), "is not a Keras file, or is damaged"),
-        (lambda file: foreign.with_member(file, "config.json", None), r"it has no config\.json"),
+        (lambda file: foreign.replace_member(file, "config.json", None), r"it has no config\.json"),
         (
-            lambda file: foreign.altered(file, foreign.replaced(lambda values: values * np.nan), VALUES),
+            lambda file: foreign.alter_weights(file, foreign.replace_values(lambda values: values * np.nan), VALUES),
             "NaN or infinite",
         ),
-        (lambda file: foreign.altered(file, foreign.external_link, VALUES), "reaches outside of itself"),
+        (lambda file: foreign.alter_weights(file, foreign.external_link, VALUES), "reaches outside of itself"),
     ],
 )
 def test_network_that_nobody_could_load_is_found_before_any_training(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.list_data.step import list_data
@@ -93,16 +93,16 @@ def test_what_a_manifest_names_and_is_not_there_is_listed_as_absent(folder: Path
 
 
 def test_a_server_that_gives_no_version_gives_another_digest_every_time(folder: Path) -> None:
-    with serving(folder, says="etag") as address:
+    with serve_folder(folder, says="etag") as address:
         assert of(f"{address}/cats/1.jpg") == of(f"{address}/cats/1.jpg")
-    with serving(folder, says="digest") as address:
+    with serve_folder(folder, says="digest") as address:
         assert of(f"{address}/cats/1.jpg") != of(f"{address}/cats/1.jpg")
 
 
 def test_secrets_of_an_address_are_neither_shown_nor_part_of_the_digest(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(folder, says="modified") as address:
+    with serve_folder(folder, says="modified") as address:
         first = of(f"{address}/cats/1.jpg?signature=secret-1")
         assert of(f"{address}/cats/1.jpg?signature=secret-2") == first
     assert "secret-" not in "".join(capfd.readouterr())

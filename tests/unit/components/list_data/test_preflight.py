@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import pytest
 from support.published import version_folder
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.artifacts.model import MODEL, read_model_info, write_model_info
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
@@ -104,7 +104,7 @@ def test_weights_that_are_none_are_refused_wherever_they_are(tmp_path: Path) -> 
     pages.mkdir()
     (pages / "login.h5").write_text("<!doctype html><title>Sign in</title>")
     (pages / "empty.h5").touch()
-    with serving(pages) as address:
+    with serve_folder(pages) as address:
         for weights in (str(pages / "login.h5"), str(pages / "empty.h5"), f"{address}/login.h5"):
             with pytest.raises(HeadstartError, match=r"^weights '.*' of backbone sketchnet: this is no HDF5 file"):
                 check_requirements(RunRequirements(trainings=[trained_with(weights)]))
@@ -141,7 +141,7 @@ def test_imagenet_weights_are_at_hand_or_can_be_had(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
     check_requirements(requirements)
     monkeypatch.delenv("HEADSTART_WEIGHTS")
-    with serving(tmp_path) as address:
+    with serve_folder(tmp_path) as address:
         monkeypatch.setattr(preflight, "_WEIGHTS_HOST", f"{address}/nothing/")
         check_requirements(requirements)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.hostile import encoded, picture
-from support.servers import serving
+from support.servers import serve_folder
 from typer.testing import CliRunner
 
 from headstart.components.core.sources import Unreadable
@@ -57,7 +57,7 @@ def contents(paths: list[str], image_column: str = "") -> list[bytes | str]:
 def test_pictures_of_every_source_are_found(tmp_path: Path) -> None:
     for source in write_sources(tmp_path):
         assert contents([str(source)]) == list(PICTURES.values()), source
-    with serving(tmp_path) as address:
+    with serve_folder(tmp_path) as address:
         for name in ("pets.zip", "list.csv", "plain.txt", "pets.parquet"):
             assert contents([f"{address}/{name}?token=x"]) == list(PICTURES.values()), name
 

@@ -43,7 +43,7 @@ def sealed(model: Path) -> Path:
 @pytest.mark.parametrize("damage", foreign.DAMAGED_NETWORKS)
 def test_network_that_cannot_be_loaded_is_one_line(damage: str, model: Path) -> None:
     change, says = foreign.DAMAGED_NETWORKS[damage]
-    foreign.secret_beside(model / MODEL)
+    foreign.write_secret_beside(model / MODEL)
     change(model / MODEL)
     sealed(model)
     with pytest.raises(HeadstartError, match=rf"model\.keras.*({says})"):
@@ -55,7 +55,7 @@ def test_configuration_that_should_not_be_built_is_one_line_and_takes_no_memory(
     configuration: str, model: Path
 ) -> None:
     change, says = foreign.WRONG_CONFIGURATIONS[configuration]
-    foreign.reconfigured(model / MODEL, change)
+    foreign.alter_config(model / MODEL, change)
     sealed(model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with pytest.raises(HeadstartError, match=rf"model\.keras.*({says})"):
@@ -77,8 +77,8 @@ def test_manifest_is_checked(manifest: str, model: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (foreign.deep(100_000), "nested more than 64 deep"),
-        (foreign.deep(65), "nested more than 64 deep"),
+        (foreign.nested_json(100_000), "nested more than 64 deep"),
+        (foreign.nested_json(65), "nested more than 64 deep"),
         (b'{"format": NaN}', "NaN is not a number in JSON"),
         (b"\xff\xfe", "can't decode byte"),
         (b"[]", "is not a JSON object"),
@@ -159,8 +159,10 @@ def test_network_of_no_probabilities_is_an_error_and_no_abstention(
     model: Path, splits: dict[str, Path], tmp_path: Path
 ) -> None:
     """Its last layer has no sigmoid: what it gives is beyond 1."""
-    foreign.reconfigured(model / MODEL, foreign.setting("output", activation="exponential"))
-    foreign.altered(model / MODEL, foreign.replaced(lambda values: 1000 + 0 * values), "layers/dense/vars/1")
+    foreign.alter_config(model / MODEL, foreign.set_in_layer("output", activation="exponential"))
+    foreign.alter_weights(
+        model / MODEL, foreign.replace_values(lambda values: 1000 + 0 * values), "layers/dense/vars/1"
+    )
     sealed(model)
     opened = open_model(ModelFiles(model), 0.0)
     with pytest.raises(HeadstartError, match="gives no probabilities for an image, but NaN or"):

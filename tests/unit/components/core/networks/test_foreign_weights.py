@@ -40,14 +40,14 @@ def honest(theirs: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def copied(honest: Path, kind: str, folder: Path) -> Path:
     file = Path(shutil.copy(honest / f"it.{kind}", folder))
-    foreign.secret_beside(file)
+    foreign.write_secret_beside(file)
     return file
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("attack", foreign.REACHING_OUTSIDE)
 def test_what_reaches_outside_of_the_file_is_refused(attack: str, kind: str, honest: Path, tmp_path: Path) -> None:
-    file = foreign.altered(copied(honest, kind, tmp_path), foreign.REACHING_OUTSIDE[attack])
+    file = foreign.alter_weights(copied(honest, kind, tmp_path), foreign.REACHING_OUTSIDE[attack])
     with pytest.raises(HeadstartError, match=r"reaches outside of itself: '/.*; pass weights as a file") as caught:
         build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
     assert "root:x" not in str(caught.value)
@@ -57,8 +57,8 @@ def test_what_reaches_outside_of_the_file_is_refused(attack: str, kind: str, hon
 def test_h5py_itself_would_follow(attack: str, honest: Path, tmp_path: Path) -> None:
     file = copied(honest, "weights.h5", tmp_path)
     with h5py.File(file) as store:
-        at = foreign.first_kernel(store)
-    foreign.altered(file, foreign.REACHING_OUTSIDE[attack], at)
+        at = foreign.find_first_kernel(store)
+    foreign.alter_weights(file, foreign.REACHING_OUTSIDE[attack], at)
     with h5py.File(file) as store:
         assert store[at][()].tobytes()[:4] == foreign.SECRET[:4]
 
@@ -69,7 +69,7 @@ def test_odd_values_are_one_line_and_leave_the_network_as_it_was(
     oddity: str, kind: str, honest: Path, tmp_path: Path
 ) -> None:
     change, says = foreign.ODD[oddity]
-    file = foreign.altered(copied(honest, kind, tmp_path), change)
+    file = foreign.alter_weights(copied(honest, kind, tmp_path), change)
     base = build_backbone(get_backbone("sketchnet"), SIZE)
     before = weights_digest(base)
     with pytest.raises(HeadstartError) as caught:
@@ -83,7 +83,9 @@ def test_odd_values_are_one_line_and_leave_the_network_as_it_was(
 def test_what_stays_in_the_file_is_read(kind: str, honest: Path, theirs: keras.Model, tmp_path: Path) -> None:
     """Compressed, in half or double precision, by a soft link, with a reference: none of it leads out."""
     file = copied(honest, kind, tmp_path)
-    foreign.altered(file, foreign.replaced(lambda values: values.astype("f8"), compression="gzip", shuffle=True))
+    foreign.alter_weights(
+        file, foreign.replace_values(lambda values: values.astype("f8"), compression="gzip", shuffle=True)
+    )
 
     def linked(store: h5py.File, at: str) -> None:
         store.move(at, "moved")
@@ -91,7 +93,7 @@ def test_what_stays_in_the_file_is_read(kind: str, honest: Path, theirs: keras.M
         store["reference"] = store["moved"].ref
         store["moved/loop" if isinstance(store["moved"], h5py.Group) else "loop"] = store["/"]
 
-    foreign.altered(file, linked)
+    foreign.alter_weights(file, linked)
     base = build_backbone(get_backbone("sketchnet"), SIZE)
     load_weights(base, file, "sketchnet")
     assert weights_digest(base) == weights_digest(theirs)
@@ -129,7 +131,7 @@ def test_encrypted_or_doubled_members_are_one_line(honest: Path, tmp_path: Path)
     file.write_bytes(whole[: at + 8] + bytes([whole[at + 8] | 1]) + whole[at + 9 :])
     with pytest.raises(HeadstartError, match="is encrypted"):
         build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
-    foreign.with_member(copied(honest, "keras", tmp_path), "model.weights.h5", bytes(2**28), zipfile.ZIP_DEFLATED)
+    foreign.replace_member(copied(honest, "keras", tmp_path), "model.weights.h5", bytes(2**28), zipfile.ZIP_DEFLATED)
     with pytest.raises(HeadstartError, match="has more than 67,108,864 bytes"):
         build_pretrained_backbone(get_backbone("sketchnet"), SIZE, str(file))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.backbones.table import Head, get_backbone
 from headstart.components.core.networks.classifier import build_backbone, build_classifier
@@ -47,7 +47,7 @@ def test_own_weights_are_in_the_package_and_small() -> None:
 def test_file_and_address_give_the_weights_that_were_saved(source: keras.Model, file: Path) -> None:
     backbone = get_backbone("mobilenet_v2")
     from_file = build_pretrained_backbone(backbone, 96, str(file))
-    with serving(file.parent, failures=["503"]) as address:
+    with serve_folder(file.parent, failures=["503"]) as address:
         from_web = build_pretrained_backbone(backbone, 96, f"{address}/{file.name}")
     for loaded in (from_file, from_web):
         for ours, theirs in zip(loaded.weights, source.weights, strict=True):
@@ -145,7 +145,10 @@ def test_file_that_is_no_hdf5_is_refused(tmp_path: Path) -> None:
 
 
 def test_error_at_an_address_without_weights_names_the_way_out(tmp_path: Path) -> None:
-    with serving(tmp_path) as address, pytest.raises(HeadstartError, match=r"404.*pass weights as a file or an http"):
+    with (
+        serve_folder(tmp_path) as address,
+        pytest.raises(HeadstartError, match=r"404.*pass weights as a file or an http"),
+    ):
         build_pretrained_backbone(get_backbone("vgg16"), SIZE, f"{address}/none.h5")
 
 
@@ -171,7 +174,7 @@ def test_what_was_downloaded_is_kept_until_it_changes(
         assert says == "kept" or not [line for line in logged.messages if "weights_from_cache" in line]
         return got, any("event=weights_from_cache" in line for line in logged.messages)
 
-    with serving(file.parent) as address:
+    with serve_folder(file.parent) as address:
         first, kept = digest(address, "new")
         assert not kept
         assert digest(address, "kept") == (first, True)
@@ -182,7 +185,7 @@ def test_what_was_downloaded_is_kept_until_it_changes(
         changed, kept = digest(address, "new")
         assert changed != first
         assert not kept
-    with serving(file.parent, says="") as address:
+    with serve_folder(file.parent, says="") as address:
         # A server without versions gets a request each time.
         for _ in range(2):
             assert digest(address, "new") == (changed, False)
@@ -194,7 +197,7 @@ def test_with_a_digest_the_copy_needs_no_server_and_nothing_else_passes(
     file, sha256 = small
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     backbone = get_backbone("sketchnet")
-    with serving(file.parent) as address:
+    with serve_folder(file.parent) as address:
         uri = f"{address}/{file.name}"
         with pytest.raises(HeadstartError, match=f"have sha256 {sha256}, not {'0' * 64}; check the file"):
             build_pretrained_backbone(backbone, SIZE, uri, "0" * 64)
@@ -212,7 +215,7 @@ def test_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv(CACHE, str(tmp_path / "file"))
-    with serving(small[0].parent) as address:
+    with serve_folder(small[0].parent) as address:
         build_pretrained_backbone(get_backbone("sketchnet"), SIZE, f"{address}/{small[0].name}", small[1])
     assert [line for line in logged.messages if "event=cache_not_used" in line]
 

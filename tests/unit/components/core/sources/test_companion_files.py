@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.hostile import encoded, picture
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.sources import Entry, SourceOptions, open_source
@@ -239,7 +239,7 @@ def test_parquet_that_names_pictures_beside_it(tmp_path: Path) -> None:
         data = write_parquet(tmp_path / "data.parquet", {"image": images, "label": LABELS})
         assert told(data) == RIGHT
         assert told(tmp_path) == RIGHT
-    with serving(tmp_path) as address:
+    with serve_folder(tmp_path) as address:
         assert told(f"{address}/data.parquet") == RIGHT
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from support.disks import small_disk
-from support.servers import serving
+from support.servers import serve_folder
 
 from headstart.components.core.sources import Unreadable, archives, file_contents, open_source
 from headstart.components.core.storage.stores import transfer
@@ -81,7 +81,7 @@ def test_tar_compressed_with_zstd_yields_every_file(tmp_path: Path) -> None:
 
 def test_archive_comes_from_the_web_in_spite_of_failures(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", FILES)
-    with serving(tmp_path, failures=["503", "429"]) as address:
+    with serve_folder(tmp_path, failures=["503", "429"]) as address:
         assert read(f"{address}/a.zip") == FILES
 
 
@@ -89,12 +89,15 @@ def test_archive_cut_off_on_the_way_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(transfer, "FIRST_PAUSE_SECONDS", 0.01)
     write_zip(tmp_path / "a.zip", FILES)
-    with serving(tmp_path, failures=["truncate"] * 1000) as address, pytest.raises(HeadstartError, match=r"a\.zip"):
+    with (
+        serve_folder(tmp_path, failures=["truncate"] * 1000) as address,
+        pytest.raises(HeadstartError, match=r"a\.zip"),
+    ):
         read(f"{address}/a.zip")
 
 
 def test_secrets_of_an_address_are_in_no_message(tmp_path: Path) -> None:
-    with serving(tmp_path) as address:
+    with serve_folder(tmp_path) as address:
         url = address.replace("//", "//user:hunter2@") + "/none.zip?signature=hunter3"
         with pytest.raises(HeadstartError, match=r"none\.zip': nothing is there") as caught:
             read(url)
