@@ -5,8 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.components.core.artifacts.decision import FORMAT
-from headstart.components.core.artifacts.predictions import CHAMPION, PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.artifacts.decision import DECISION_FORMAT
+from headstart.components.core.artifacts.predictions import (
+    CHAMPION_PREDICTIONS,
+    PREDICTIONS,
+    Predictions,
+    read_predictions,
+)
 from headstart.components.core.metrics.comparison import (
     BETTER,
     CANNOT_TELL,
@@ -70,11 +75,13 @@ def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) 
     """
     start_logging()
     candidate = read_predictions(evaluation / PREDICTIONS)
-    champion = read_predictions(evaluation / CHAMPION) if (evaluation / CHAMPION).exists() else None
+    champion = (
+        read_predictions(evaluation / CHAMPION_PREDICTIONS) if (evaluation / CHAMPION_PREDICTIONS).exists() else None
+    )
     result = decide(candidate, champion, gate)
     for path in (decision, summary):
         path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(decision, {"format": FORMAT, **dataclasses.asdict(result)})
+    write_json(decision, {"format": DECISION_FORMAT, **dataclasses.asdict(result)})
     summary.write_text(_markdown(result), encoding="utf-8")
     event("decision", verdict=result.verdict, why="; ".join(result.reasons))
     return result.verdict

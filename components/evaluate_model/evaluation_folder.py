@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.artifacts.evaluation import FINAL, FORMAT, IN_USE, METRICS, MODELS, THUMBNAILS
+from headstart.components.core.artifacts.evaluation import FINAL, IN_USE, METRICS, METRICS_FORMAT, MODELS, THUMBNAILS
 from headstart.components.core.artifacts.history import Epoch, average_steps
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import (
-    CHAMPION,
+    CHAMPION_PREDICTIONS,
     PREDICTIONS,
     VALIDATION,
     Predictions,
@@ -131,7 +131,7 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
     pictures = list(data.pictures)
     write_predictions(evaluation / PREDICTIONS, data.models[FINAL].predictions)
     if IN_USE in data.models:
-        write_predictions(evaluation / CHAMPION, data.models[IN_USE].predictions)
+        write_predictions(evaluation / CHAMPION_PREDICTIONS, data.models[IN_USE].predictions)
     if data.validation:
         write_predictions(evaluation / VALIDATION, data.validation)
     if data.probe:
@@ -188,7 +188,7 @@ def _model_json(model: EvaluatedModel) -> dict[str, Any]:
 def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
     curve = read_learning_curve(data.probe / LEARNING_CURVE) if data.probe else None
     return {
-        "format": FORMAT,
+        "format": METRICS_FORMAT,
         "classes": result.predictions.classes,
         "test_data": data.test_data,
         "validation_data": data.validation_data,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from headstart.components.core.artifacts.dataset import MANIFEST, read_rows
+from headstart.components.core.artifacts.dataset import DATASET_JSON, read_rows
 from headstart.components.core.sources import Loader, SourceOptions, Unreadable, is_junk, open_source
 from headstart.components.core.sources.file_contents import read_file, read_object
 from headstart.components.core.sources.file_names import IMAGE_SUFFIXES, escape_name, is_sidecar, unescape_name
@@ -92,7 +92,7 @@ def _is_container(path: str) -> bool:
         return is_archive(name) or is_columnar_file(name) or is_manifest(name)
     place = expand_home(path.removeprefix("file://"))
     if place.is_dir():
-        return not (place / MANIFEST).is_file() and _is_saved_dataset(place)
+        return not (place / DATASET_JSON).is_file() and _is_saved_dataset(place)
     if not place.is_file():
         return False
     with place.open("rb") as file:
@@ -120,7 +120,7 @@ def _in_source(path: str, opened: contextlib.ExitStack, options: SourceOptions) 
 def _on_disk(name: str) -> Iterator[NamedImage]:
     path = expand_home(name)
     if path.is_dir():
-        yield from _in_dataset(path) if (path / MANIFEST).is_file() else _in_folder(path)
+        yield from _in_dataset(path) if (path / DATASET_JSON).is_file() else _in_folder(path)
     elif glob.has_magic(name) and not path.exists():
         # `Path.glob` raises where a folder may not be read.
         found = [each for each in glob.glob(str(path), recursive=True) if not os.path.isdir(each)]  # noqa: PTH112, PTH207

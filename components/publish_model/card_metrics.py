@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from headstart.components.core.artifacts.evaluation import FORMAT, METRICS
+from headstart.components.core.artifacts.evaluation import METRICS, METRICS_FORMAT
 from headstart.components.core.storage.manifests import Count, Finite, Fraction, read_manifest
 
 _Interval = tuple[Finite, Finite]
@@ -94,4 +94,4 @@ def check_card_metrics(evaluation: Path) -> None:
     Raises:
         HeadstartError: If a key is missing or its value is wrong.
     """
-    read_manifest(evaluation / METRICS, "evaluation", _CardMetrics, FORMAT)
+    read_manifest(evaluation / METRICS, "evaluation", _CardMetrics, METRICS_FORMAT)

@@ -20,7 +20,7 @@ from headstart.components.core.artifacts.evaluation import (
 )
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.hygiene import HYGIENE, read_hygiene
-from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, ModelInfo, read_model_info
+from headstart.components.core.artifacts.model import MODEL, MODEL_JSON, SEEN, ModelInfo, read_model_info
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
@@ -143,7 +143,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
     test = read_dataset_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
     make_empty_folder(version)
-    _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MANIFEST, HISTORY, SEEN])
+    _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MODEL_JSON, HISTORY, SEEN])
     _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
     temperature = temperature_of(metrics)
     model = load_model(inputs.model)

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from headstart.components.core.artifacts.evaluation import FORMAT, METRICS
+from headstart.components.core.artifacts.evaluation import METRICS, METRICS_FORMAT
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.model import MODEL, SEEN, ModelInfo, write_model_info
 from headstart.components.core.registry.versions import Version
@@ -35,7 +35,13 @@ def version_folder(folder: Path, seed: int = 0, classes: tuple[str, ...] = ("cat
     data = {"train": f"train{seed}", "validation": f"validation{seed}"}
     write_model_info(model, ModelInfo("fine_tuning", list(classes), 64, "sketchnet", {}, data, {}, {}, seed))
     test = {"images": 200, "accuracy": 0.9, "accuracy_interval": [0.85, 0.94]}
-    metrics = {"format": FORMAT, "classes": list(classes), "test": test, "test_data": "test", "calibration": None}
+    metrics = {
+        "format": METRICS_FORMAT,
+        "classes": list(classes),
+        "test": test,
+        "test_data": "test",
+        "calibration": None,
+    }
     metrics["abstention"] = []
     (folder / "evaluation" / METRICS).write_text(json.dumps(metrics))
     (folder / "saved_model" / "1" / "saved_model.pb").write_bytes(b"graph%d" % seed)

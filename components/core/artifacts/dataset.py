@@ -24,8 +24,8 @@ from headstart.components.core.storage.atomic import complete_folder, make_empty
 from headstart.components.core.storage.manifests import WAY_OUT_OF_CACHE, Count, Names, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
-MANIFEST = "dataset.json"
-FORMAT = "headstart-dataset/2"
+DATASET_JSON = "dataset.json"
+DATASET_FORMAT = "headstart-dataset/2"
 NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
 """Names of the splits, in the order in which they are used."""
@@ -187,7 +187,7 @@ class DatasetWriter:
                 *(self._classes, counts, digest, self._source, self._shards),
                 *(self._extra, self._max_side, self._ranges),
             )
-            complete_folder(self._folder, MANIFEST, {"format": FORMAT, **dataclasses.asdict(info)})
+            complete_folder(self._folder, DATASET_JSON, {"format": DATASET_FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:
         """Appends one image."""
@@ -259,10 +259,10 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
     Raises:
         HeadstartError: If the folder is not a complete dataset artifact, or `dataset.json` is damaged.
     """
-    info, _ = read_manifest(folder / MANIFEST, "dataset", DatasetInfo, FORMAT)
+    info, _ = read_manifest(folder / DATASET_JSON, "dataset", DatasetInfo, DATASET_FORMAT)
     if len(info.counts) != len(info.classes):
         raise HeadstartError(
-            f"{folder / MANIFEST} is damaged ({len(info.classes)} classes, {len(info.counts)} counts); make the "
+            f"{folder / DATASET_JSON} is damaged ({len(info.classes)} classes, {len(info.counts)} counts); make the "
             "dataset again"
         )
     for shard in info.shards:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from headstart.components.core.storage.manifests import read_manifest
 
-FORMAT = "headstart-decision/1"
+DECISION_FORMAT = "headstart-decision/1"
 
 
 class _Decision(BaseModel):

@@ -13,7 +13,7 @@ MODELS = "models.json"
 """File with the `model.json` and the training history of each model, by the keys of `metrics.json`."""
 
 THUMBNAILS = "pictures.parquet"
-FORMAT = "headstart-metrics/2"
+METRICS_FORMAT = "headstart-metrics/2"
 FINAL = "test"
 """Key of the final model's metrics in `metrics.json`; the key of other models is their phase."""
 
@@ -67,7 +67,7 @@ def read_metrics(evaluation: Path) -> dict[str, Any]:
     Raises:
         HeadstartError: If the folder is not a complete evaluation, or the file is damaged.
     """
-    return read_manifest(evaluation / METRICS, "evaluation", _Metrics, FORMAT)[1] | {"format": FORMAT}
+    return read_manifest(evaluation / METRICS, "evaluation", _Metrics, METRICS_FORMAT)[1] | {"format": METRICS_FORMAT}
 
 
 def read_models(evaluation: Path) -> dict[str, Any]:

@@ -22,14 +22,14 @@ from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.core.util.errors import HeadstartError
 
 MODEL = "model.keras"
-MANIFEST = "model.json"
+MODEL_JSON = "model.json"
 SEEN = "seen.parquet"
 """Ids of the images that the model, or a model it was initialised from, was trained or tuned on."""
 
 VALIDATION_PREDICTIONS = "answers.parquet"
 """Predictions of the model for its validation images: `id`, and `probability_NAME` (float64) for each class."""
 
-FORMAT = "headstart-model/2"
+MODEL_FORMAT = "headstart-model/2"
 
 LARGEST_IMAGE = 8_192
 """Limit of the side in pixels that a network resizes images to; one image then takes 800 MB."""
@@ -152,7 +152,7 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, which completes the artifact and so comes last."""
     sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
-    complete_folder(folder, MANIFEST, {"format": FORMAT, **dataclasses.asdict(sealed)})
+    complete_folder(folder, MODEL_JSON, {"format": MODEL_FORMAT, **dataclasses.asdict(sealed)})
 
 
 def read_model_info(folder: Path) -> ModelInfo:
@@ -167,7 +167,7 @@ def read_model_info(folder: Path) -> ModelInfo:
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
     if sha256_of_file(folder / MODEL) != info.sha256:
         raise HeadstartError(
-            f"{folder / MODEL} is not the file that {MANIFEST} describes; train the model again, or if it is "
+            f"{folder / MODEL} is not the file that {MODEL_JSON} describes; train the model again, or if it is "
             "published, publish it again or roll back"
         )
     return info
@@ -183,7 +183,7 @@ def check_champion_classes(address: str, classes: list[str]) -> None:
     Raises:
         HeadstartError: If the classes differ, or `model.json` cannot be read.
     """
-    with download_folder(address, [MANIFEST]) as folder:
+    with download_folder(address, [MODEL_JSON]) as folder:
         found = read_model_manifest(folder).classes
     if sorted(found) != sorted(classes):
         raise HeadstartError(
@@ -198,4 +198,4 @@ def read_model_manifest(folder: Path) -> ModelInfo:
     Raises:
         HeadstartError: If it is missing, damaged or of another format.
     """
-    return read_manifest(folder / MANIFEST, "model", ModelInfo, FORMAT)[0]
+    return read_manifest(folder / MODEL_JSON, "model", ModelInfo, MODEL_FORMAT)[0]

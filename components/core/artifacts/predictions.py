@@ -15,7 +15,7 @@ from headstart.components.core.util.errors import HeadstartError
 
 PREDICTIONS = "predictions.parquet"
 VALIDATION = "validation.parquet"
-CHAMPION = "champion.parquet"
+CHAMPION_PREDICTIONS = "champion.parquet"
 
 PROBABILITY = "probability_"
 """Prefix of the columns of probabilities, before the name of the class."""

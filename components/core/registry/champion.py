@@ -6,7 +6,7 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.keras_file import inspect_network
-from headstart.components.core.artifacts.model import MANIFEST, MODEL, SEEN, check_champion_classes, read_model_info
+from headstart.components.core.artifacts.model import MODEL, MODEL_JSON, SEEN, check_champion_classes, read_model_info
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.verification import verify_copies
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
@@ -60,7 +60,7 @@ def download_published_model(address: str) -> Iterator[Path]:
     Raises:
         HeadstartError: If a file cannot be read, or is not the one that was published.
     """
-    with download_published_files(address, [MODEL, HISTORY, SEEN, MANIFEST]) as folder:
+    with download_published_files(address, [MODEL, HISTORY, SEEN, MODEL_JSON]) as folder:
         yield folder
 
 

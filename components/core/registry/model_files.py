@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS
-from headstart.components.core.artifacts.model import MANIFEST
+from headstart.components.core.artifacts.model import MODEL_JSON
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.champion import download_published_files, download_published_model
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
@@ -44,7 +44,7 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
     place = _champion_address(place) or place
     with contextlib.ExitStack() as stack:
         for folder, beside in ((place, ""), (f"{place}/{MODEL_FOLDER}", f"{place}/{EVALUATION}")):
-            if _exists(folder, MANIFEST):
+            if _exists(folder, MODEL_JSON):
                 model = stack.enter_context(download_published_model(folder))
                 evaluated = beside and _exists(beside, METRICS)
                 evaluation = (
@@ -53,7 +53,7 @@ def download_model(address: str, what: str = "model") -> Iterator[ModelFiles]:
                 yield ModelFiles(model, evaluation)
                 return
     raise HeadstartError(
-        f"{what} {without_secrets(address)!r}: there is no {MANIFEST}, no {MODEL_FOLDER}/{MANIFEST} and no "
+        f"{what} {without_secrets(address)!r}: there is no {MODEL_JSON}, no {MODEL_FOLDER}/{MODEL_JSON} and no "
         "published model; pass a model's folder, the output folder of a run, or where models are published"
     )
 

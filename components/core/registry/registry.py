@@ -21,8 +21,8 @@ from headstart.components.core.registry.versions import (
     EVALUATION,
     INFERENCE_SERVICE,
     MODEL_FOLDER,
-    VERSION,
     VERSION_FORMAT,
+    VERSION_JSON,
     DamagedVersion,
     PublishedFile,
     Version,
@@ -38,7 +38,7 @@ from headstart.components.core.storage.stores.tree import check_name
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
-CHAMPION = "champion.json"
+CHAMPION_JSON = "champion.json"
 CHAMPION_FORMAT = "headstart-champion/1"
 
 PUBLISHED, ROLLED_BACK = "published", "rolled back"
@@ -148,7 +148,7 @@ def list_versions(uri: str) -> Listing:
     tree = open_tree(uri)
     state, _ = _read_state(tree)
     in_use = state.version if state else ""
-    ending = f"/{VERSION}"
+    ending = f"/{VERSION_JSON}"
     names = {name.removesuffix(ending) for name in tree.names() if name.endswith(ending) and name.count("/") == 1}
     versions, damaged = [], {}
     for name in sorted(names | {in_use} - {""}):
@@ -248,9 +248,9 @@ def roll_back(uri: str, version: str = "") -> Champion:
 
 def _read_state(tree: Tree) -> tuple[_ChampionFile | None, str]:
     """Reads `champion.json` and the version token of the file; None and empty if there is no such file."""
-    address = f"{tree.address}/{CHAMPION}"
+    address = f"{tree.address}/{CHAMPION_JSON}"
     try:
-        content, token = tree.read(CHAMPION)
+        content, token = tree.read(CHAMPION_JSON)
     except NotFound:
         return None, ""
     try:
@@ -272,14 +272,14 @@ def _check_classes(tree: Tree, state: _ChampionFile | None, classes: list[str]) 
 
 def _read_version(tree: Tree, name: str) -> Version:
     try:
-        content, _ = tree.read(check_name(f"{name}/{VERSION}"))
+        content, _ = tree.read(check_name(f"{name}/{VERSION_JSON}"))
         version = parse_version(content)
     except NotFound:
-        raise damaged_version(tree, name, f"{VERSION} is missing") from None
+        raise damaged_version(tree, name, f"{VERSION_JSON} is missing") from None
     except ValueError as error:
-        raise damaged_version(tree, name, f"{VERSION} {error}") from None
+        raise damaged_version(tree, name, f"{VERSION_JSON} {error}") from None
     if version.version != name:
-        raise damaged_version(tree, name, f"{VERSION} is of version {version.version!r}")
+        raise damaged_version(tree, name, f"{VERSION_JSON} is of version {version.version!r}")
     return version
 
 
@@ -321,7 +321,7 @@ def _write_version(tree: Tree, folder: Path, files: dict[str, PublishedFile], fa
             )
     if (folder / INFERENCE_SERVICE).is_file():
         tree.write(f"{name}/{INFERENCE_SERVICE}", folder / INFERENCE_SERVICE)
-    manifest, token = f"{name}/{VERSION}", ""
+    manifest, token = f"{name}/{VERSION_JSON}", ""
     if manifest in there:
         try:
             return _read_version(tree, name)
@@ -341,7 +341,7 @@ def _replace_champion(tree: Tree, state: _ChampionFile | None, token: str, chang
     content: dict[str, Any] = {"format": CHAMPION_FORMAT, "version": change.version}
     content["history"] = [dataclasses.asdict(each) for each in history]
     try:
-        tree.replace(CHAMPION, json_bytes(content), token)
+        tree.replace(CHAMPION_JSON, json_bytes(content), token)
     except Conflict:
         now, _ = _read_state(tree)
         if now is None:

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from headstart.components.core.registry.versions import (
-    VERSION,
+    VERSION_JSON,
     DamagedVersion,
     PublishedFile,
     Version,
@@ -31,14 +31,14 @@ def verify_copies(address: str, copies: dict[str, Path]) -> None:
         DamagedVersion: If a checksum is not the one in `version.json`, which may itself have been altered.
         HeadstartError: If `version.json` cannot be read.
     """
-    content = _download(f"{address}/{VERSION}")
+    content = _download(f"{address}/{VERSION_JSON}")
     if content is None or _ANY_VERSION_FORMAT not in content:
         return
     shown = without_secrets(address)
     try:
         version = parse_version(content)
     except ValueError as error:
-        raise DamagedVersion(f"{shown}/{VERSION} {error}; publish the model again, or use another one") from None
+        raise DamagedVersion(f"{shown}/{VERSION_JSON} {error}; publish the model again, or use another one") from None
     for name, copy in copies.items():
         if not copy.exists():
             continue

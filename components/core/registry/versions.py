@@ -9,7 +9,7 @@ from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.manifests import Count, Finite, Fraction, Names, parse_manifest
 from headstart.components.core.util.errors import HeadstartError
 
-VERSION = "version.json"
+VERSION_JSON = "version.json"
 MODEL_FOLDER = "model"
 EVALUATION = "evaluation"
 INFERENCE_SERVICE = "inference_service.yaml"

@@ -11,8 +11,8 @@ from support import foreign
 
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS, read_metrics
 from headstart.components.core.artifacts.model import (
-    MANIFEST,
     MODEL,
+    MODEL_JSON,
     read_model_info,
     read_model_manifest,
     write_model_info,
@@ -66,11 +66,11 @@ def test_configuration_that_should_not_be_built_is_one_line_and_takes_no_memory(
 @pytest.mark.parametrize("manifest", foreign.WRONG_MANIFESTS)
 def test_manifest_is_checked(manifest: str, model: Path) -> None:
     change, says = foreign.WRONG_MANIFESTS[manifest]
-    values = json.loads((model / MANIFEST).read_text())
-    (model / MANIFEST).write_text(json.dumps(values | change))
+    values = json.loads((model / MODEL_JSON).read_text())
+    (model / MODEL_JSON).write_text(json.dumps(values | change))
     with pytest.raises(HeadstartError) as caught:
         read_model_info(model)
-    assert f"{model / MANIFEST} is" in str(caught.value)
+    assert f"{model / MODEL_JSON} is" in str(caught.value)
     assert says in str(caught.value)
 
 
@@ -86,15 +86,15 @@ def test_manifest_is_checked(manifest: str, model: Path) -> None:
     ],
 )
 def test_manifest_that_is_no_sound_json_is_one_line(content: bytes, says: str, model: Path) -> None:
-    (model / MANIFEST).write_bytes(content)
+    (model / MODEL_JSON).write_bytes(content)
     with pytest.raises(HeadstartError, match=says):
         read_model_info(model)
 
 
 def test_manifest_of_a_later_version_is_read(model: Path) -> None:
     info = read_model_info(model)
-    values = json.loads((model / MANIFEST).read_text())
-    (model / MANIFEST).write_text(json.dumps(values | {"what_is_to_come": {"deep": [1]}}))
+    values = json.loads((model / MODEL_JSON).read_text())
+    (model / MODEL_JSON).write_text(json.dumps(values | {"what_is_to_come": {"deep": [1]}}))
     assert read_model_info(model) == info
 
 
@@ -136,11 +136,11 @@ def test_published_model_answers(published: tuple[Path, Path]) -> None:
             assert open_model(found, 0.0).info.stage == "head"
 
 
-@pytest.mark.parametrize("altered", [METRICS, MODELS, MANIFEST])
+@pytest.mark.parametrize("altered", [METRICS, MODELS, MODEL_JSON])
 def test_altered_version_answers_nothing(altered: str, published: tuple[Path, Path]) -> None:
     """Half the temperature makes every answer surer, and no file looks damaged."""
     uri, version = published
-    file = version / ("model" if altered == MANIFEST else "evaluation") / altered
+    file = version / ("model" if altered == MODEL_JSON else "evaluation") / altered
     values = json.loads(file.read_text())
     if altered == METRICS:
         values["calibration"]["temperature"] /= 2
