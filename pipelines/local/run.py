@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
-from headstart.components.core.storage.atomic import write_json
+from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
@@ -261,6 +261,7 @@ def _publish(root: Path, work: Path, request: Request) -> None:
         else:
             shutil.copyfile(path, ready / name)
     (ready / products.text).write_text(products.write(ready), encoding="utf-8")
+    flush_files(ready)
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
     ignore_signals()
     _swap(ready, output, work, products.names)
@@ -275,6 +276,7 @@ def _swap(ready: Path, output: Path, work: Path, names: Sequence[str]) -> None:
             (output / name).rename(work / _PREVIOUS / name)
     for name in names:
         (ready / name).rename(output / name)
+    flush_folder(output)
 
 
 def _undo_swap(output: Path, work: Path) -> None:

@@ -47,7 +47,7 @@ def open_atomic(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
     finally:
         partial.unlink(missing_ok=True)
     if flush:
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -82,7 +82,7 @@ def flush_files(folder: Path) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-        _flush_folder(Path(place))
+        flush_folder(Path(place))
 
 
 def make_empty_folder(path: Path) -> Path:
@@ -151,8 +151,8 @@ def _is_abandoned(path: Path, seconds: float) -> bool:
         return False
 
 
-def _flush_folder(folder: Path) -> None:
-    """Waits until the names of a folder's files are on the disk, where the file system can do that."""
+def flush_folder(folder: Path) -> None:
+    """Waits until the names of the files in a folder are on the disk, if the file system supports that."""
     handle = -1
     try:
         handle = os.open(folder, os.O_RDONLY)
