@@ -32,7 +32,7 @@ from headstart.components.core.networks.image_batches import decode_and_resize
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.publish_model.exports import load_litert, load_onnx
-from headstart.components.publish_model.step import Inputs, build_version
+from headstart.components.publish_model.step import PublicationInputs, build_version
 
 BATCH = 50
 FORMATS = ("litert", "litert_int8", "onnx")
@@ -72,7 +72,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         version = Path(folder) / "version"
         # With a tolerance of 1 nothing is refused: the table shows by how much a format differs.
-        build_version(Inputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMATS, 1.0), version)
+        build_version(
+            PublicationInputs(run / "model", evaluation, test, run / "splits" / "train", None, FORMATS, 1.0), version
+        )
         model = load_model(run / "model")
         size = model.get_layer("resize").height
         pixels = np.stack([decode_and_resize(tf.constant(content), size).numpy() for content in files])

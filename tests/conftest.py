@@ -13,7 +13,7 @@ from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import download_dataset
-from headstart.components.evaluate_model.step import Inputs, evaluate_model
+from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 from headstart.pipelines.sample.write import draw_sample
@@ -90,7 +90,7 @@ def head(splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> P
 def run_output(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run leaves of a model: itself, and its evaluation."""
     folder = tmp_path_factory.mktemp("run")
-    inputs = Inputs(model=head, test=splits["test"], validation=splits["validation"])
+    inputs = EvaluationInputs(model=head, test=splits["test"], validation=splits["validation"])
     evaluate_model(inputs, folder / "evaluation", folder / "report.html")
     shutil.copytree(head, folder / "model")
     return folder

@@ -17,24 +17,23 @@ def compare_models(
     min_recall: float = 0.0,
     max_slice_drop: float = 1.0,
 ) -> str:
-    """Decides whether a new model may take the place of the one in use, from predictions on the same test images.
+    """Decides whether a candidate may replace the champion, from predictions for the same test images.
 
     Args:
         evaluation: Folder that `evaluate_model` made, with or without the predictions of a champion.
-        decision: The decision with its reasons and figures, as JSON.
-        summary: The same in words.
-        level: Share of equal models that may be taken for better, at most.
-        min_images: Test images that the champion has not seen that have to be left for a comparison.
-        min_accuracy: Accuracy that the new model has to reach on the test images. Where there is no champion, it
-            has to be shown better than always answering the most frequent class, too, unless this is 0; -1: not
-            given.
-        min_recall: Recall that it has to reach on each class.
-        max_slice_drop: How much lower its accuracy may be than the champion's on any slice of 20 images that the
-            champion has not seen; 1: no matter.
+        decision: Decision with its reasons and metrics, as JSON.
+        summary: Decision in words, as Markdown.
+        level: Significance level: largest share of equally good models that may be taken for better.
+        min_images: Fewest test images that the champion has not seen, for a comparison.
+        min_accuracy: Accuracy on the test images that the candidate must reach. Without a champion, it must also be
+            shown better than always predicting the most frequent class, unless this is 0; -1: not given.
+        min_recall: Recall that the candidate must reach on each class.
+        max_slice_drop: Largest loss of accuracy against the champion on any slice of 20 images that the champion has
+            not seen; 1: no limit.
 
     Returns:
-        'better', 'worse' or 'cannot tell'; without a champion 'better' if the floors are met and the model is shown
-        to be better than chance, 'cannot tell' if it is not shown to be, else 'worse'.
+        'better', 'worse' or 'cannot tell'. Without a champion 'better' if the floors are met and the candidate is
+        shown to be better than chance, 'cannot tell' if that is not shown, else 'worse'.
     """
     from pathlib import Path
 

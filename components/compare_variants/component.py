@@ -16,17 +16,17 @@ def compare_variants(
     variants: List[Dict[str, Any]],
     command: str = "",
 ) -> str:
-    """Lays variants side by side: validation images choose one, test images tell how the others differ from it.
+    """Compares variants: validation images choose one, test images show how the others differ from it.
 
     Args:
         evaluations: Folders that `evaluate_model` made with the same test and validation images, one a variant.
-        comparison: Figures, differences and costs, as JSON.
-        report: The same as one HTML page that needs no network.
-        variants: What was trained, in the order of the evaluations; see `train_variant`.
-        command: What started the run, for the report.
+        comparison: Metrics, differences and costs, as JSON.
+        report: The same as an HTML page that needs no network.
+        variants: Definitions of the variants, in the order of the evaluations; see `train_variant`.
+        command: Command that started the run, for the report.
 
     Returns:
-        The name of the variant that the validation images choose.
+        Name of the variant that the validation images choose.
     """
     from pathlib import Path
 

@@ -20,27 +20,28 @@ def evaluate_model(
     champion: str = "",
     command: str = "",
 ) -> None:
-    """Runs models once over the test images; writes predictions, metrics and a report.
+    """Evaluates models once on the test images; writes predictions, metrics and a report.
 
     Args:
         model: Model artifact of the final model.
-        test: Dataset artifact that no training has seen.
-        evaluation: Folder of metrics.json, predictions.parquet, label_errors.csv, and what the report is made of.
-        metrics: Key figures of every model, for KFP's user interface.
-        classification: Confusion matrix and, for two classes, the ROC curve, likewise.
-        report: One HTML page that needs no network.
-        validation: Dataset artifact for calibration and thresholds; without it there are none.
-        head: Model artifact of the head alone, to show beside it; it also knows the doubtful labels.
+        test: Dataset artifact that was not used in training.
+        evaluation: Folder of metrics.json, predictions.parquet, label_errors.csv, and everything that the report is
+            made of.
+        metrics: Key metrics of every model, for KFP's user interface.
+        classification: Confusion matrix and, for two classes, the ROC curve, for KFP's user interface.
+        report: HTML page that needs no network.
+        validation: Dataset artifact for calibration and abstention thresholds; without it there are none.
+        head: Model artifact of the head alone, to show beside it; it also holds the suspected label errors.
         from_scratch: Model artifact of the network trained from scratch, to show beside it.
-        champion: The model in use, a model artifact's folder as a path or an http(s)://, gs:// or s3:// address, to
-            be run on the same test images; empty: there is none.
-        command: What started the run, for the report.
+        champion: Champion, to be evaluated on the same test images: a model artifact's folder as a path or an
+            http(s)://, gs:// or s3:// address; empty: there is none.
+        command: Command that started the run, for the report.
     """
     from pathlib import Path
 
     from headstart.components.evaluate_model import kfp_metrics, step
 
-    inputs = step.Inputs(
+    inputs = step.EvaluationInputs(
         model=Path(model.path),
         test=Path(test.path),
         validation=Path(validation.path) if validation else None,
@@ -49,4 +50,4 @@ def evaluate_model(
         command=command,
     )
     result = step.evaluate_model(inputs, Path(evaluation.path), Path(report.path))
-    kfp_metrics.show(result, metrics, classification)
+    kfp_metrics.log_kfp_metrics(result, metrics, classification)

@@ -13,7 +13,7 @@ _MOST_CLASSES = 100
 _MOST_CURVE_POINTS = 200
 
 
-def show(evaluation: Evaluation, metrics: Any, classification: Any) -> None:
+def log_kfp_metrics(evaluation: Evaluation, metrics: Any, classification: Any) -> None:
     """Logs the key metrics of every model, the confusion matrix, and for two classes the ROC curve.
 
     Args:

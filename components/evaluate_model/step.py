@@ -37,7 +37,7 @@ from headstart.components.evaluate_model.report import render_report
 
 
 @dataclasses.dataclass(frozen=True)
-class Inputs:
+class EvaluationInputs:
     """Models to evaluate and the images that they are evaluated on.
 
     Attributes:
@@ -58,7 +58,7 @@ class Inputs:
 
 
 @explain_full_disk()
-def evaluate_model(inputs: Inputs, evaluation: Path, report: Path) -> Evaluation:
+def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> Evaluation:
     """Predicts the test images with each model, computes the metrics, and writes them and the report.
 
     Args:
@@ -209,6 +209,6 @@ def _heat_maps(final: _LoadedModel) -> HeatMaps:
     return compute
 
 
-def _find_probe(inputs: Inputs) -> Path | None:
+def _find_probe(inputs: EvaluationInputs) -> Path | None:
     """The folder of label errors and learning curve; only the artifact of `train_head` has it."""
     return next((model / PROBE for model in (inputs.model, *inputs.others) if (model / PROBE).is_dir()), None)

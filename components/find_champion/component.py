@@ -8,18 +8,18 @@ from headstart.components.container_image import IMAGE
 
 @dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
 def find_champion(test: Input[Dataset], publish_uri: str, champion: str = "") -> str:
-    """Looks up which published model is in use, and fails if its classes are others than those of today's images.
+    """Finds the champion, and fails if its classes differ from those of the test images.
 
-    KFP's cache must never answer for it: what it returns is another address for another model, so that what was found
-    out about one is not taken for the next.
+    KFP's cache must never answer for it. It returns a different address for each version, so that cached results for
+    one champion are not taken for those of the next.
 
     Args:
-        test: Dataset artifact that both models are to be compared on.
-        publish_uri: Where models are published: a folder, or a gs:// or s3:// address; empty: nowhere.
-        champion: The model in use where nothing has been published; empty: there is none.
+        test: Dataset artifact of the test images.
+        publish_uri: Folder, or gs:// or s3:// address, where models are published; empty: none.
+        champion: Champion to use if nothing has been published; empty: none.
 
     Returns:
-        Address of a model artifact; empty: there is none.
+        Address of a model artifact; empty without a champion.
     """
     from pathlib import Path
 

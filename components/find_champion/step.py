@@ -1,4 +1,4 @@
-"""Looks up which published model is in use."""
+"""Finds the champion: the model that a candidate is compared with."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from headstart.components.core.util.logs import event, start_logging
 
 
 def find_champion(test: Path, publish_uri: str, champion: str = "") -> str:
-    """The address of the model that a new one has to be better than.
+    """Finds the champion and checks that it can be compared with a candidate.
 
     Args:
-        test: Dataset artifact that both are to be compared on.
-        publish_uri: Where models are published; empty: nowhere.
-        champion: The model in use where nothing has been published; empty: there is none.
+        test: Dataset artifact of the test images.
+        publish_uri: Folder or address where models are published; empty: none.
+        champion: Champion to use if nothing has been published; empty: none.
 
     Returns:
-        Address of a model artifact, another one for each version; empty: there is none.
+        Address of a model artifact, a different one for each version; empty without a champion.
 
     Raises:
-        HeadstartError: If what is published or the model cannot be read, was changed since it was published, cannot
-            be loaded, or has other classes than the images.
+        HeadstartError: If the champion cannot be read or loaded, was changed since it was published, or has other
+            classes than the test images.
     """
     start_logging()
     address = find_usable_champion(publish_uri, champion, read_dataset_info(test).classes)

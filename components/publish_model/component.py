@@ -21,34 +21,34 @@ def publish_model(
     tolerance: float = 0.01,
     run: str = "",
 ) -> str:
-    """Publishes a model in the forms that servers take, once they are shown to answer as it was evaluated.
+    """Publishes a model in the formats that servers take, after checking that it predicts as it was evaluated.
 
-    The SavedModel is loaded by a process that has nothing of this package, and asked about the bytes of the test
-    images; where it answers otherwise, nothing is published and the step fails.
+    The SavedModel is run on the encoded test images by a process without this package. If its predictions differ,
+    nothing is published and the step fails.
 
     Args:
         model: Model artifact.
-        evaluation: Folder that `evaluate_model` made of it.
-        test: Dataset artifact that it was evaluated on.
-        publish_uri: Where models of this kind are published: a folder, or a gs:// or s3:// address.
-        card: The model card.
-        train: Dataset artifact that it learned from, for the card; 'litert_int8' needs it.
-        decision: What `compare_models` decided: the model then takes only the place of the one it was compared with.
-            Without, it takes the place of any.
-        exports: Forms: 'saved_model', which there is always, 'litert', 'litert_int8', 'onnx'; all but the first need
-            the packages of headstart[export] in the image.
-        tolerance: How far a served probability may be from the evaluated one.
-        run: What made it, for the history; empty: the command that started it, if the evaluation knows it.
+        evaluation: Folder that `evaluate_model` made of the model.
+        test: Dataset artifact of the test images.
+        publish_uri: Folder, or gs:// or s3:// address, where models of this kind are published.
+        card: Model card.
+        train: Dataset artifact of the training images, for the card; 'litert_int8' needs it.
+        decision: Decision of `compare_models`: the model then replaces only the champion that it was compared with.
+            Without, it replaces any.
+        exports: Formats: 'saved_model', which is always exported, 'litert', 'litert_int8', 'onnx'; all but the first
+            need the packages of headstart[export] in the image.
+        tolerance: Largest allowed difference of a served probability from the evaluated one.
+        run: Origin of the model, for the history; empty: the command that started the run, if known.
 
     Returns:
-        'published'; 'unchanged' if the model is in use already; 'overtaken' if another model came into use meanwhile,
-        which then stays.
+        'published'; 'unchanged' if the model is the champion already; 'overtaken' if another model became the
+        champion meanwhile, which then stays.
     """
     from pathlib import Path
 
     from headstart.components.publish_model import step
 
-    inputs = step.Inputs(
+    inputs = step.PublicationInputs(
         model=Path(model.path),
         evaluation=Path(evaluation.path),
         test=Path(test.path),

@@ -49,7 +49,7 @@ resizing an image differently moves those near 0.5 by more.
 
 
 @dataclasses.dataclass(frozen=True)
-class Inputs:
+class PublicationInputs:
     """Model to publish and the artifacts that it is checked against, all of one run.
 
     Attributes:
@@ -72,7 +72,7 @@ class Inputs:
 
 
 @explain_full_disk()
-def publish_model(inputs: Inputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
+def publish_model(inputs: PublicationInputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
     """Builds a version, checks it, and makes it the champion.
 
     With a decision, it replaces only the champion that the decision compared it with.
@@ -117,7 +117,7 @@ def _version_to_replace(decision: Path, evaluation: Path, uri: str) -> str:
     return current.version.version if current.version.facts.model == compared else compared or "none"
 
 
-def build_version(inputs: Inputs, version: Path) -> None:
+def build_version(inputs: PublicationInputs, version: Path) -> None:
     """Builds the folder of a version and checks that it predicts what the evaluated model predicted.
 
     Args:
@@ -172,7 +172,7 @@ def build_version(inputs: Inputs, version: Path) -> None:
 
 
 def _check_one_run(
-    inputs: Inputs, info: ModelInfo, metrics: dict[str, Any], evaluated: Predictions, test: DatasetInfo
+    inputs: PublicationInputs, info: ModelInfo, metrics: dict[str, Any], evaluated: Predictions, test: DatasetInfo
 ) -> None:
     made = read_models(inputs.evaluation)["models"][FINAL]["sha256"]
     if made != info.sha256 or evaluated.classes != info.classes or metrics["classes"] != info.classes:

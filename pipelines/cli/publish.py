@@ -34,7 +34,7 @@ def publish(
     """
     from headstart.components.core.registry.export_formats import check_packages
     from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
-    from headstart.components.publish_model.step import Inputs, publish_model
+    from headstart.components.publish_model.step import PublicationInputs, publish_model
     from headstart.pipelines.local.run import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
@@ -43,7 +43,7 @@ def publish(
         if not (run / part).is_dir():
             raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has ended well")
     train = run / TRAIN
-    inputs = Inputs(
+    inputs = PublicationInputs(
         run / "model",
         run / "evaluation",
         run / TEST,

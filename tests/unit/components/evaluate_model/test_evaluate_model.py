@@ -25,13 +25,13 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.evaluation_folder import Evaluation
 from headstart.components.evaluate_model.examples import choose_galleries
 from headstart.components.evaluate_model.report import render_report
-from headstart.components.evaluate_model.step import Inputs, evaluate_model
+from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 
 
 @pytest.fixture(scope="module")
 def out(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
-    inputs = Inputs(head, splits["test"], splits["validation"], [head], str(head))
+    inputs = EvaluationInputs(head, splits["test"], splits["validation"], [head], str(head))
     result = evaluate_model(inputs, folder / "evaluation", folder / "report.html")
     assert isinstance(result, Evaluation)
     return folder
@@ -92,7 +92,7 @@ def test_models_and_images_of_different_classes_are_refused(
         for row in read_rows(splits["test"]):
             writer.add(row)
     with pytest.raises(HeadstartError, match=r"has classes .'cat', 'dog'., the test images .'cat', 'wolf'."):
-        evaluate_model(Inputs(head, tmp_path / "other"), tmp_path / "evaluation", tmp_path / "report.html")
+        evaluate_model(EvaluationInputs(head, tmp_path / "other"), tmp_path / "evaluation", tmp_path / "report.html")
 
 
 def test_metrics_keep_to_their_documented_schema(out: Path) -> None:
@@ -113,7 +113,7 @@ def test_champion_that_saw_the_test_images_is_compared_on_none(
 ) -> None:
     shutil.copytree(head, tmp_path / "champion")
     write_seen(tmp_path / "champion", [splits["test"]])
-    inputs = Inputs(head, splits["test"], champion=str(tmp_path / "champion"))
+    inputs = EvaluationInputs(head, splits["test"], champion=str(tmp_path / "champion"))
     result = evaluate_model(inputs, tmp_path / "evaluation", tmp_path / "report.html")
     assert result.comparison is not None and (result.comparison.seen, result.comparison.images) == (20, 0)
     assert read_predictions(tmp_path / "evaluation" / "champion.parquet").seen.all()
@@ -121,7 +121,7 @@ def test_champion_that_saw_the_test_images_is_compared_on_none(
 
 def test_champion_is_fetched_from_an_address(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     with serve_folder(head) as address:
-        inputs = Inputs(head, splits["test"], champion=address)
+        inputs = EvaluationInputs(head, splits["test"], champion=address)
         result = evaluate_model(inputs, tmp_path / "evaluation", tmp_path / "report.html")
     assert result.metrics["champion"] == result.metrics["test"]
 
@@ -138,7 +138,7 @@ def test_test_images_choose_neither_temperature_nor_threshold(
 ) -> None:
     results = []
     for name in ("test", "train"):
-        inputs = Inputs(head, splits[name], splits["validation"])
+        inputs = EvaluationInputs(head, splits[name], splits["validation"])
         results.append(evaluate_model(inputs, tmp_path / "evaluation", tmp_path / "report.html"))
     one, other = results
     assert one.calibration is not None and other.calibration is not None
@@ -159,7 +159,7 @@ def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
         ("others", head, "train", True),
     ):
         logged.clear()
-        inputs = Inputs(model, splits["test"], splits[validation])
+        inputs = EvaluationInputs(model, splits["test"], splits[validation])
         result = evaluate_model(inputs, tmp_path / name, tmp_path / "report.html")
         assert ("what=calibrate" in logged.text) == asked, name
         assert result.calibration is not None
@@ -171,14 +171,18 @@ def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
     assert temperature == pytest.approx(same, rel=0.01)
     (silent / VALIDATION_PREDICTIONS).write_bytes(b"answers")
     with pytest.raises(HeadstartError, match=r"answers\.parquet is damaged .* train the model again"):
-        evaluate_model(Inputs(silent, *(splits[name] for name in ("test", "validation"))), tmp_path, tmp_path)
+        evaluate_model(
+            EvaluationInputs(silent, *(splits[name] for name in ("test", "validation"))), tmp_path, tmp_path
+        )
 
 
 def test_slices_come_from_extra_columns(head: Path, splits: dict[str, Path], tmp_path: Path) -> None:
     with DatasetWriter(tmp_path / "data", ["cat", "dog"], "here", ["site", "number"]) as writer:
         for number, row in enumerate(read_rows(splits["train"])):
             writer.add(replace(row, extra=("north" if number < 30 else "south", str(number))))
-    result = evaluate_model(Inputs(head, tmp_path / "data"), tmp_path / "evaluation", tmp_path / "report.html")
+    result = evaluate_model(
+        EvaluationInputs(head, tmp_path / "data"), tmp_path / "evaluation", tmp_path / "report.html"
+    )
     assert [(each.column, each.value, each.images) for each in result.slices] == [
         ("site", "south", 50),
         ("site", "north", 30),

@@ -37,8 +37,7 @@ from headstart.components.core.registry.export_formats import SAVED_MODEL
 from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.registry.registry import PUBLISHED, UNCHANGED, Outcome, read_champion
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.evaluate_model.step import Inputs as Evaluated
-from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
@@ -53,23 +52,23 @@ from headstart.components.publish_model.parity import (
     draw_sample,
     run_saved_model,
 )
-from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version, publish_model
+from headstart.components.publish_model.step import TOLERANCE, PublicationInputs, build_version, publish_model
 
 # ONNX first, since the other formats leave the network as it needs it.
 EXPORTS = ("onnx", "litert", "litert_int8")
 
 
 @pytest.fixture(scope="module")
-def inputs(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+def inputs(head: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> PublicationInputs:
     evaluation = tmp_path_factory.mktemp("evaluated") / "evaluation"
     evaluate_model(
-        Evaluated(head, splits["test"], splits["validation"]), evaluation, evaluation.with_name("report.html")
+        EvaluationInputs(head, splits["test"], splits["validation"]), evaluation, evaluation.with_name("report.html")
     )
-    return Inputs(head, evaluation, splits["test"], splits["train"], exports=EXPORTS)
+    return PublicationInputs(head, evaluation, splits["test"], splits["train"], exports=EXPORTS)
 
 
 @pytest.fixture(scope="module")
-def version(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def version(inputs: PublicationInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published") / "0123abcd"
     build_version(inputs, folder)
     return folder
@@ -111,7 +110,7 @@ print(json.dumps({
 
 
 def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
-    version: Path, inputs: Inputs, tmp_path: Path
+    version: Path, inputs: PublicationInputs, tmp_path: Path
 ) -> None:
     rows = list(read_rows(inputs.test))[:2]
     files = []
@@ -166,7 +165,7 @@ def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
 ONLY_PREDICTIONS_READ = {"JPEG arithmetic", "BMP 8, run lengths"}
 
 
-def test_each_form_gets_the_answer_of_predict(version: Path, inputs: Inputs, tmp_path: Path) -> None:
+def test_each_form_gets_the_answer_of_predict(version: Path, inputs: PublicationInputs, tmp_path: Path) -> None:
     photo = Image.open(io.BytesIO(next(iter(read_rows(inputs.test))).image)).convert("RGB")
     files = {name: encode(photo) for name, encode in forms().items()}
     with ServedModel(version / SAVED_MODEL) as server:
@@ -203,7 +202,9 @@ def test_warm_up_requests_are_what_serving_reads_and_the_model_takes(version: Pa
     assert sorted(asked) == [(name, n) for name in ("pixels", "pixels_uint8", "serving_default") for n in (1, 8)]
 
 
-def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs: Inputs, card: dict) -> None:
+def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(
+    inputs: PublicationInputs, card: dict
+) -> None:
     temperature = temperature_of(read_metrics(inputs.evaluation))
     assert temperature != 1
     saved_model = card["parity"]["saved_model"]
@@ -215,7 +216,7 @@ def test_saved_model_gives_the_calibrated_probabilities_of_the_evaluation(inputs
     )
 
 
-def test_other_forms_say_the_same(card: dict, version: Path, inputs: Inputs) -> None:
+def test_other_forms_say_the_same(card: dict, version: Path, inputs: PublicationInputs) -> None:
     """In 8 bits only pictures of which the model is unsure may get another label."""
     evaluated = read_predictions(inputs.evaluation / PREDICTIONS).probabilities
     said = apply_temperature(evaluated, temperature_of(read_metrics(inputs.evaluation)))
@@ -228,7 +229,7 @@ def test_other_forms_say_the_same(card: dict, version: Path, inputs: Inputs) -> 
     assert card["exports"]["litert_int8"]["size"] < card["exports"]["litert"]["size"] / 2
 
 
-def test_card_says_what_was_measured(card: dict, version: Path, inputs: Inputs) -> None:
+def test_card_says_what_was_measured(card: dict, version: Path, inputs: PublicationInputs) -> None:
     metrics = read_metrics(inputs.evaluation)
     assert card["evaluation"] == metrics["test"] and card["calibration"] == metrics["calibration"]
     assert card["data"]["test"] == {"digest": metrics["test_data"], "images": 20, "per_class": {"cat": 10, "dog": 10}}
@@ -264,7 +265,7 @@ def test_our_package_is_not_there_where_the_gate_asks(module: str, tmp_path: Pat
 
 
 @pytest.fixture(scope="module")
-def sample(inputs: Inputs) -> Sample:
+def sample(inputs: PublicationInputs) -> Sample:
     """Seven of the twenty test images."""
     metrics = read_metrics(inputs.evaluation)
     return draw_sample(inputs.test, read_predictions(inputs.evaluation / PREDICTIONS), temperature_of(metrics), 7)
@@ -333,7 +334,9 @@ def test_saved_model_that_does_not_load_is_one_line(version: Path, sample: Sampl
     assert "\n" not in str(raised.value)
 
 
-def test_parts_of_different_runs_are_refused(inputs: Inputs, splits: dict[str, Path], tmp_path: Path) -> None:
+def test_parts_of_different_runs_are_refused(
+    inputs: PublicationInputs, splits: dict[str, Path], tmp_path: Path
+) -> None:
     for change, reason in (
         ({"test": splits["validation"]}, "is not the test set of the evaluation"),
         ({"train": splits["validation"]}, "is not the training set of"),
@@ -377,7 +380,7 @@ GONE = object()
     ],
 )
 def test_metrics_that_no_card_could_show_are_one_line_before_anything_is_exported(
-    key: str, value: object, message: str, inputs: Inputs, tmp_path: Path
+    key: str, value: object, message: str, inputs: PublicationInputs, tmp_path: Path
 ) -> None:
     evaluation = shutil.copytree(inputs.evaluation, tmp_path / "evaluation")
     file = evaluation / "metrics.json"
@@ -391,7 +394,7 @@ def test_metrics_that_no_card_could_show_are_one_line_before_anything_is_exporte
     assert not (tmp_path / "version").exists()
 
 
-def test_altered_model_is_refused(inputs: Inputs, tmp_path: Path) -> None:
+def test_altered_model_is_refused(inputs: PublicationInputs, tmp_path: Path) -> None:
     shutil.copytree(inputs.model, tmp_path / "model")
     with (tmp_path / "model" / MODEL).open("ab") as file:
         file.write(b"more")
@@ -406,7 +409,7 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def published(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+def published(inputs: PublicationInputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
     uri = tmp_path_factory.mktemp("models") / "Pets & co"
     return uri, publish_model(dataclasses.replace(inputs, exports=()), str(uri), uri.with_name("card.md"), "by hand")
 
@@ -426,7 +429,9 @@ def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) 
     assert Path(url2pathname(urlsplit(address).path)) == version / "saved_model"
 
 
-def test_publishing_the_same_model_again_changes_nothing(published: tuple[Path, Outcome], inputs: Inputs) -> None:
+def test_publishing_the_same_model_again_changes_nothing(
+    published: tuple[Path, Outcome], inputs: PublicationInputs
+) -> None:
     uri, outcome = published
     before = (uri / "champion.json").read_bytes()
     again = publish_model(dataclasses.replace(inputs, exports=()), str(uri))
@@ -435,7 +440,7 @@ def test_publishing_the_same_model_again_changes_nothing(published: tuple[Path, 
 
 
 def test_model_of_other_classes_than_the_one_in_use_is_refused_before_all_else(
-    inputs: Inputs, tmp_path: Path
+    inputs: PublicationInputs, tmp_path: Path
 ) -> None:
     registry.publish_folder(version_folder(tmp_path / "version", classes=("cat", "wolf")), str(tmp_path / "models"))
     with pytest.raises(HeadstartError, match=r"classes \['cat', 'dog'\], the one in use at .* has \['cat', 'wolf'\]"):
@@ -447,7 +452,7 @@ def decision(path: Path, verdict: str) -> Path:
     return path
 
 
-def test_decision_against_a_model_keeps_it_from_being_published(inputs: Inputs, tmp_path: Path) -> None:
+def test_decision_against_a_model_keeps_it_from_being_published(inputs: PublicationInputs, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=r"the verdict in .*decision\.json is 'worse'; leave it out"):
         publish_model(
             dataclasses.replace(inputs, decision=decision(tmp_path / "decision.json", "worse")), str(tmp_path / "uri")

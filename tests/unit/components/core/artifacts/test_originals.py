@@ -19,10 +19,9 @@ from headstart.components.core.registry.export_formats import SAVED_MODEL
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
-from headstart.components.evaluate_model.step import Inputs as Evaluated
-from headstart.components.evaluate_model.step import evaluate_model
+from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 from headstart.components.publish_model.parity import check_file_forms
-from headstart.components.publish_model.step import TOLERANCE, Inputs, build_version
+from headstart.components.publish_model.step import TOLERANCE, PublicationInputs, build_version
 from headstart.components.split_dataset.step import split_dataset
 from headstart.components.train_head.step import train_head
 
@@ -79,9 +78,11 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     split_dataset(root / "dataset", **splits, settings=SPLIT_SETTINGS)
     train_head(TrainingInputs(splits["train"], splits["validation"], HEAD_RECIPE, seed=0), root / "model")
     evaluate_model(
-        Evaluated(root / "model", splits["test"], splits["validation"]), root / "evaluation", root / "report.html"
+        EvaluationInputs(root / "model", splits["test"], splits["validation"]),
+        root / "evaluation",
+        root / "report.html",
     )
-    build_version(Inputs(root / "model", root / "evaluation", splits["test"]), root / "version")
+    build_version(PublicationInputs(root / "model", root / "evaluation", splits["test"]), root / "version")
     return root
 
 
