@@ -11,7 +11,7 @@ ABOVE_CHANCE = -1.0
 
 @dataclasses.dataclass(frozen=True)
 class Floors:
-    """Least figures that a candidate must reach on the test images, whatever the champion reaches.
+    """Lowest metrics that a candidate must reach on the test images, whatever the champion reaches.
 
     Attributes:
         min_accuracy: Accuracy, 0 to 1. A first publication must be shown better than chance besides, unless this
@@ -41,7 +41,7 @@ class Gate:
     Attributes:
         level: Largest share of equally good models that may be taken for better.
         min_images: Fewest test images that a comparison needs.
-        floors: Least figures that a candidate must reach in any case.
+        floors: Lowest metrics that a candidate must reach in any case.
 
     Raises:
         HeadstartError: If `level` is outside (0, 0.5).
