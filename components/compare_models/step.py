@@ -170,7 +170,7 @@ def _markdown(decision: Decision) -> str:
             ("accuracy", comparison.accuracy_difference, comparison.accuracy_interval),
             ("log loss (nats)", comparison.log_loss_difference, comparison.log_loss_interval),
         )
-        lines += ["", f"| candidate less champion | difference | {level} interval |", "| --- | --- | --- |"]
+        lines += ["", f"| candidate minus champion | difference | {level} interval |", "| --- | --- | --- |"]
         lines += [f"| {name} | {value:+.4f} | {low:+.4f} to {high:+.4f} |" for name, value, (low, high) in rows]
         lines += [
             "",

@@ -252,8 +252,8 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
         f"{', '.join(shown(name) for name in model['classes'][:12])}{', …' if len(model['classes']) > 12 else ''}.",
         "Input": f"RGB pixels, 0 to 255, of any size; the model resizes them to {model['image_size']} x "
         f"{model['image_size']}.",
-        "Limitations": "An image of none of the classes gets one of them too. The metrics do not hold for images of "
-        "another kind than the test images.",
+        "Limitations": "An image of none of the classes is still predicted as one of them. The metrics do not hold "
+        "for images of another kind than the test images.",
         "Weakest class": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
         f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test images.",
         "Evaluation": f"Once, on {final['images']:,} test images that were used neither in training nor to choose "
