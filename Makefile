@@ -32,7 +32,7 @@ test-cluster: $(VENV)/.installed
 
 # The compiled pipelines that tests compare with, after a change that is meant.
 golden: $(VENV)/.installed
-	$(BIN)/pytest -q tests/unit/pipelines/definitions/test_compilation.py --write-golden
+	$(BIN)/pytest -q tests/unit/pipelines/definitions/test_compilation.py tests/compatibility/test_contracts.py --write-golden
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
