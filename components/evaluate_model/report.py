@@ -217,8 +217,8 @@ def _galleries(pictures: list[Thumbnail]) -> list[tuple[str, list[dict[str, Any]
     galleries: dict[str, list[dict[str, Any]]] = {}
     for each in pictures:
         figure = {
-            "picture": page.data_address(each.picture),
-            "heat": page.data_address(each.heat) if each.heat else "",
+            "picture": page.data_url(each.picture),
+            "heat": page.data_url(each.heat) if each.heat else "",
             "label": each.label,
             "predicted": each.predicted,
             "probability": each.probability,

@@ -64,9 +64,7 @@ def test_a_registry_is_listed_rolled_back_and_its_champion_evaluated(tmp_path: P
     shutil.copytree(ARTIFACTS / "registry", registry)
     champion = json.loads((registry / "champion.json").read_text())["version"]
     listed = json.loads(headstart("models", "list", registry, "--json").stdout)
-    assert {each["version"] for each in listed} == {
-        path.name for path in registry.iterdir() if path.is_dir()
-    }
+    assert {each["version"] for each in listed} == {path.name for path in registry.iterdir() if path.is_dir()}
     assert find_champion(ARTIFACTS / "test", str(registry), "").rstrip("/").endswith(champion)
     done = headstart("models", "rollback", registry)
     assert done.returncode == 0, done.stderr
