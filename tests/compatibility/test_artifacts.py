@@ -65,7 +65,7 @@ def test_a_registry_is_listed_rolled_back_and_its_champion_evaluated(tmp_path: P
     champion = json.loads((registry / "champion.json").read_text())["version"]
     listed = json.loads(headstart("models", "list", registry, "--json").stdout)
     assert {each["version"] for each in listed} == {path.name for path in registry.iterdir() if path.is_dir()}
-    assert find_champion(ARTIFACTS / "test", str(registry), "").rstrip("/").endswith(champion)
+    assert champion in find_champion(ARTIFACTS / "test", str(registry), "")
     done = headstart("models", "rollback", registry)
     assert done.returncode == 0, done.stderr
     after = json.loads((registry / "champion.json").read_text())

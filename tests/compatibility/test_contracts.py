@@ -53,7 +53,7 @@ DROPPED = {"ema", "pull", "gradual", "layer_decay"}
     ("before", "now"),
     [
         ("train/dataset.json", "train/dataset.json"),
-        ("train/hygiene.json", "train/hygiene.json"),
+        ("test/hygiene.json", "test/hygiene.json"),
         ("head/model.json", "model/model.json"),
         ("head/probe/learning_curve.json", "model/probe/learning_curve.json"),
         ("evaluation/metrics.json", "evaluation/metrics.json"),
@@ -75,7 +75,8 @@ OF_A_FINE_TUNED_MODEL = {
 @pytest.fixture(scope="module")
 def written(run_output: Path, splits: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("written")
-    (folder / "train").symlink_to(splits["train"])
+    for name in ("train", "test"):
+        (folder / name).symlink_to(splits[name])
     for name in ("model", "evaluation"):
         (folder / name).symlink_to(run_output / name)
     return folder
