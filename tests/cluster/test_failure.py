@@ -23,13 +23,13 @@ for pid in filter(str.isdecimal, os.listdir("/proc")):
 
 
 def test_a_step_that_is_killed_is_tried_again(cluster: Cluster, data: str, tmp_path: Path) -> None:
-    # End to end, and long enough to be killed at work.
-    work = ("--set", "head.augmented_views=0", "--set", "head.epochs=60", "--set", "head.patience=0")
+    # End to end, and long enough to be killed at work: 60 epochs are done in 12 seconds where nothing else runs.
+    work = ("--set", "head.augmented_views=0", "--set", "head.epochs=300", "--set", "head.patience=0")
     run = cluster.submit("--seed", "21", *work, data=data).run_id
 
     def at_work() -> str:
         pod = cluster.pod_of(run, "train-head")
-        name = str(pod["metadata"]["name"]) if pod else ""
+        name = str(pod["metadata"]["name"]) if pod and pod["status"]["phase"] == "Running" else ""
         return name if name and "event=progress" in cluster.kubectl("logs", name, "-c", "main") else ""
 
     cluster.wait_for("train-head is at work", at_work)
