@@ -29,7 +29,7 @@ def test_a_step_that_is_killed_is_tried_again(cluster: Cluster, data: str, tmp_p
 
     def at_work() -> str:
         pod = cluster.pod_of(run, "train-head")
-        name = str(pod["metadata"]["name"]) if pod and pod["status"]["phase"] == "Running" else ""
+        name = str(pod["metadata"]["name"]) if pod else ""
         return name if name and "event=progress" in cluster.kubectl("logs", name, "-c", "main") else ""
 
     cluster.wait_for("train-head is at work", at_work)
