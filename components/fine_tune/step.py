@@ -91,7 +91,7 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
         head: Model artifact of the trained head.
         inputs: Those of `fine_tune`, the recipe resolved, with the head's backbone and image size.
     """
-    recipe, folders = inputs.recipe, [inputs.train, inputs.validation]
+    recipe, folders = inputs.recipe, (inputs.train, inputs.validation)
     plan, tuning = Plan.of(recipe, "fine_tuning", inputs.seed), recipe.fine_tuning
     classes = read_model_info(head).classes
     train_info, validation_info = read_training_infos(*folders)

@@ -56,7 +56,7 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     Args:
         inputs: Those of `train_from_scratch`, the recipe resolved.
     """
-    recipe, folders = inputs.recipe, [inputs.train, inputs.validation]
+    recipe, folders = inputs.recipe, (inputs.train, inputs.validation)
     plan = Plan.of(recipe, "from_scratch", inputs.seed)
     size, shape = recipe.image_size, recipe.from_scratch
     train_info, validation_info = read_training_infos(*folders)

@@ -79,7 +79,7 @@ def prepare_head_job(
         inputs: Those of `train_head`, the recipe resolved.
         to_be_tuned: Whether to compute features for fine-tuning in the same pass.
     """
-    recipe, folders = inputs.recipe, [inputs.train, inputs.validation]
+    recipe, folders = inputs.recipe, (inputs.train, inputs.validation)
     plan = Plan.of(recipe, "head", inputs.seed)
     backbone = get_backbone(recipe.backbone)
     preprocessing = backbone.preprocessing if recipe.scaling == "backbone" else recipe.scaling
@@ -128,7 +128,7 @@ def prepare_head_job(
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
         plain = [each.activations[0] for each in features]
-        probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
+        probe = probe_data(list(folders), plain, base.output.shape[-1], inputs.seed, plan.training)
         if not plan.training.count_views(train_info.images):
             parts = cut_at_pixels(parts, plan)
             features = stack.enter_context(compute_or_load_features(parts.front, *folders, plan))

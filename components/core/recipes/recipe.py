@@ -31,7 +31,7 @@ _MAX_VIEWS = 6
 
 _PHASES = ("head", "fine_tuning", "from_scratch")
 _DROPPED_IN = "0.1.0"
-_DROPPED_KEYS: dict[str, float] = {f"{phase}.ema": 0 for phase in _PHASES} | {
+_DROPPED_KEYS: Mapping[str, float] = {f"{phase}.ema": 0 for phase in _PHASES} | {
     "fine_tuning.layer_decay": 1,
     "fine_tuning.gradual": False,
     "fine_tuning.pull": 0,

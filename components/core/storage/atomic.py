@@ -6,6 +6,7 @@ Everything is written under a temporary name beside its own, flushed to the disk
 import contextlib
 import errno
 import glob
+import io
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 PARTIAL = ".partial"
 """Ending of temporary files and beginning of the names of temporary folders, both hidden."""
@@ -26,7 +27,7 @@ _NOT_FLUSHED = (errno.EACCES, errno.EPERM, errno.EBADF, errno.EINVAL, errno.ENOS
 
 
 @contextlib.contextmanager
-def open_atomic(path: Path, flush: bool = True) -> Iterator[BinaryIO]:
+def open_atomic(path: Path, flush: bool = True) -> Iterator[io.BufferedWriter]:
     """Opens a file for writing; it takes its place when the `with` block ends without an error, and not before.
 
     Several writers of one file do not disturb each other: the last one to end wins.
