@@ -21,8 +21,8 @@ from headstart.components.core.storage.atomic import (
     write_json,
 )
 
-KILLS = 12
-SIZE = 3_000_000
+KILLS = 8
+SIZE = 900_000
 
 WRITERS = {
     "file": """
@@ -30,12 +30,14 @@ for content in itertools.cycle((b"a", b"b")):
     with open_atomic(place / "file") as file:
         for _ in range(30):
             file.write(content * (SIZE // 30))
+    print(flush=True)
 """,
     "folder": """
 for content in itertools.cycle((b"a", b"b")):
     folder = make_empty_folder(place / "folder")
     (folder / "part").write_bytes(content * SIZE)
     complete_folder(folder, "manifest.json", {"letter": content.decode()})
+    print(flush=True)
 """,
     "cache entry": """
 for number in itertools.count():
@@ -43,9 +45,10 @@ for number in itertools.count():
         (made / "entry").mkdir()
         (made / "entry" / "part").write_bytes(b"a" * SIZE)
         move_into_place(made / "entry", place / f"entry-{number}")
+    print(flush=True)
 """,
 }
-"""Programs that write without end; `place` is the folder that they write into."""
+"""Programs that write without end, and print a line after each write; `place` is the folder that they write into."""
 
 
 def check_file(place: Path) -> None:
@@ -72,7 +75,7 @@ def test_a_writer_killed_at_any_moment_leaves_nothing_half_written(
     writer: str, check: Callable[[Path], None], tmp_path: Path
 ) -> None:
     program = "import itertools, pathlib, sys\nfrom headstart.components.core.storage.atomic import *\n"
-    program += f"SIZE, place = {SIZE}, pathlib.Path(sys.argv[1])\nprint(flush=True)\n{WRITERS[writer]}"
+    program += f"SIZE, place = {SIZE}, pathlib.Path(sys.argv[1])\n{WRITERS[writer]}"
     moments = random.Random(0)
     for _ in range(KILLS):
         with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE) as process:
@@ -81,7 +84,6 @@ def test_a_writer_killed_at_any_moment_leaves_nothing_half_written(
             assert process.poll() is None
             process.kill()
         check(tmp_path)
-    assert [path for path in tmp_path.iterdir() if not path.name.startswith(".")], "something was written whole"
 
 
 def test_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
