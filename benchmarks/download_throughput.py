@@ -71,7 +71,7 @@ from headstart.components.core.sources.file_contents import read_file
 from headstart.components.core.util.logs import start_logging
 from headstart.components.core.util.resources import available_cores
 from headstart.components.download_dataset import step
-from headstart.components.download_dataset.image_checks import File, check_all
+from headstart.components.download_dataset.image_checks import FileToCheck, check_files
 
 _SIZE = (500, 375)
 _QUALITY = 85
@@ -153,8 +153,10 @@ def decode_loop_and_read(files: list[Path]) -> None:
 
 def checking_alone(files: list[Path]) -> None:
     """The step's first stage: every file read, checked, hashed and measured, and forgotten."""
-    unchecked = (File(path.name, path.parent.name, "", "", functools.partial(read_file, path)) for path in files)
-    exhaust(check_all(unchecked, False, step.Settings().max_side))
+    unchecked = (
+        FileToCheck(path.name, path.parent.name, "", "", functools.partial(read_file, path)) for path in files
+    )
+    exhaust(check_files(unchecked, False, step.DownloadSettings().max_side))
 
 
 def whole_step(files: list[Path]) -> None:

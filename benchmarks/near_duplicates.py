@@ -41,8 +41,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from headstart.components.download_dataset import near_duplicates
-from headstart.components.download_dataset.checked_image import Picture, check
-from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES, find_near_duplicates, hashes_of
+from headstart.components.download_dataset.checked_image import CheckedImage, check_image
+from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES, compute_hashes, find_near_duplicates
 
 PHASH_BITS = 8
 
@@ -95,16 +95,16 @@ def sketch(image: Image.Image) -> bytes:
     """What the check of a picture keeps for the search."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
-    picture = check(buffer.getvalue(), 512)
-    if not isinstance(picture, Picture):
+    picture = check_image(buffer.getvalue(), 512)
+    if not isinstance(picture, CheckedImage):
         raise SystemExit(f"no picture: {picture}")
-    return near_duplicates.sketch(picture.sample.convert("L"))
+    return near_duplicates.compute_sketch(picture.sample.convert("L"))
 
 
 def grouped(sketches: list[bytes]) -> NDArray[np.int64]:
     """The group of each sketch."""
     together = np.frombuffer(b"".join(sketches), np.uint8).reshape(-1, SKETCH_BYTES)
-    return find_near_duplicates(hashes_of(together), together.__getitem__)
+    return find_near_duplicates(compute_hashes(together), together.__getitem__)
 
 
 def main() -> None:
@@ -143,7 +143,7 @@ def main() -> None:
         one, other = (known[draw.integers(0, len(known), count)].astype(np.uint16) for _ in range(2))
         blends = ((one + np.roll(other, 7, axis=1)) // 2).astype(np.uint8).reshape(count, SKETCH_BYTES)
         start = time.perf_counter()
-        find_near_duplicates(hashes_of(blends), blends.__getitem__)
+        find_near_duplicates(compute_hashes(blends), blends.__getitem__)
         print(f"{count:,} sketches: {time.perf_counter() - start:.1f} s")
 
 

@@ -1,4 +1,4 @@
-"""One picture, checked: decoded in full, and made ready to be measured and stored."""
+"""Check of one image: decodes it in full and prepares it to be measured and stored."""
 
 import dataclasses
 import io
@@ -15,23 +15,23 @@ _SAMPLE_SIDE = 128
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that decodes.
+class CheckedImage:
+    """An image that decodes.
 
     Attributes:
-        encoded: JPEG or PNG, RGB and upright: the original bytes where they are that already.
+        encoded: JPEG or PNG, RGB and upright: the original bytes if they are that already.
         id: XXH3 (128 bits) of "WIDTHxHEIGHT:" and the pixels that `encoded` decodes to, as RGB with a fourth byte of
             255 each; 16 bytes.
-        width: Of `encoded`, in pixels.
-        height: Likewise.
-        format: What the file was: see `core.images.decoding.DecodedImage`.
-        original_bytes: Of the file.
-        original_width: Of the file, upright, in pixels.
-        original_height: Likewise.
-        camera: Maker and model by EXIF; empty where it does not say.
-        sample: Some of the pixels, RGB with a fourth byte, longest side at most 128 of them.
-        form: Form of a deep picture, see `core.images.sample_ranges.sample_form`; empty for any other.
-        range: The sample values that became black and white; None where `form` is empty.
+        width: Width of `encoded`, in pixels.
+        height: Height of `encoded`, in pixels.
+        format: Format of the file: see `core.images.decoding.DecodedImage`.
+        original_bytes: Size of the file in bytes.
+        original_width: Width of the upright image in the file, in pixels.
+        original_height: Height of the upright image in the file, in pixels.
+        camera: Maker and model by EXIF; empty: not recorded.
+        sample: Some of the pixels, RGB with a fourth byte, at most 128 along the longest side.
+        form: Form of an image of more than 8 bits, see `core.images.sample_ranges.sample_form`; empty for others.
+        range: Sample values that became black and white; None where `form` is empty.
     """
 
     encoded: bytes
@@ -48,23 +48,21 @@ class Picture:
     range: Range | None = None
 
 
-def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Picture | RejectedImage:
-    """Decodes a file's bytes, see `core.images.decoding.decode_image`, and names the picture by its pixels.
-
-    What has no bytes of its own to be stored in is stored as PNG.
+def check_image(content: bytes, max_side: int, ranges: Ranges | None = None) -> CheckedImage | RejectedImage:
+    """Decodes a file's bytes and hashes the pixels; an image that must be encoded anew becomes PNG.
 
     Args:
-        content: The file's bytes.
-        max_side: Longest side that is kept, in pixels.
+        content: Bytes of the file.
+        max_side: Longest side to keep, in pixels; larger images are reduced.
         ranges: See `core.images.decoding.decode_image`.
     """
     decoded = decode_image(content, max_side, ranges)
     if isinstance(decoded, RejectedImage):
         return decoded
     height, width, _ = decoded.pixels.shape
-    return Picture(
-        encoded=decoded.encoded or _png(decoded.pixels),
-        id=_pixel_hash(decoded.pixels),
+    return CheckedImage(
+        encoded=decoded.encoded or _encode_png(decoded.pixels),
+        id=_hash_pixels(decoded.pixels),
         width=width,
         height=height,
         format=decoded.format,
@@ -72,26 +70,26 @@ def check(content: bytes, max_side: int, ranges: Ranges | None = None) -> Pictur
         original_width=decoded.width,
         original_height=decoded.height,
         camera=decoded.camera,
-        sample=_sample(decoded.pixels),
+        sample=_sample_pixels(decoded.pixels),
         form=decoded.form,
         range=decoded.range,
     )
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     view_as_image(pixels).convert("RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def _pixel_hash(pixels: NDArray[np.uint8]) -> bytes:
+def _hash_pixels(pixels: NDArray[np.uint8]) -> bytes:
     digest = xxhash.xxh3_128(f"{pixels.shape[1]}x{pixels.shape[0]}:".encode())
     digest.update(pixels.data)
     return bytes(digest.digest())
 
 
-def _sample(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Some of the pixels: a filtered reduction would cost half a decoding."""
+def _sample_pixels(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Nearest pixels on a coarser grid: a filtered reduction would cost half as much as decoding."""
     image = view_as_image(pixels)
     factor = max(image.size) / _SAMPLE_SIDE
     if factor <= 1:

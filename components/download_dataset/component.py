@@ -23,30 +23,31 @@ def download_dataset(
     image_column: str = "",
     label_column: str = "",
 ) -> None:
-    """Reads labelled pictures, decodes every one, and writes the good ones as Parquet shards.
+    """Reads labelled images, decodes every one, and writes the usable ones as Parquet shards.
 
     Args:
         data: Sources: folders of class folders or object prefixes, zip or tar archives, CSV or JSON-lines manifests
             with the columns image and label, or image Parquet; as paths or http(s)://, gs:// or s3:// addresses.
-        dataset: The pictures as Parquet shards, `dataset.json` and `quarantine.csv` (file, reason, detail).
-        hygiene: A page on what is to be known of the data before training on it.
-        labels: How classes are told: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
-        max_side: Longest side that is kept, in pixels; larger pictures are reduced.
-        max_bad_fraction: Share of the files that may be of no use before the step fails.
-        sha256: The SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
-        listing: What `list_data` says of the sources: another one makes KFP's cache forget what it has of them.
-        corrections: A CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes
-            of pictures, by id; a path or an address. An empty label leaves the picture out; empty: no corrections.
-        class_level: Which folder of a file's path is its class, from 1, the topmost in the source; 0: the topmost
-            that divides the pictures.
-        image_column: Column of manifests and Parquet that names or holds the picture; empty: by the usual names.
-        label_column: Column of manifests and Parquet that has the class; empty: by the usual names.
+        dataset: Dataset artifact: images as Parquet shards, `dataset.json` and `quarantine.csv` (file, reason,
+            detail).
+        hygiene: HTML report on the quality of the data, to be read before training.
+        labels: Rule that gives the classes: 'auto', 'given' (manifest, Parquet), 'folders', or 'names' (cat.1.jpg).
+        max_side: Longest side to keep, in pixels; larger images are reduced.
+        max_bad_fraction: Largest share of unusable files, 0 to 1; above it the step fails.
+        sha256: Expected SHA-256 of each source that is a file, '' where unchecked; empty: none is checked.
+        listing: Digest by `list_data` of the sources; a new one makes KFP run the step instead of using its cache.
+        corrections: CSV file with the columns id and label, such as an evaluation's label_errors.csv: right classes
+            of images by id, as a path or an address. An empty label leaves the image out. Empty: no corrections.
+        class_level: Position in a file's path of the folder that is its class, from 1, the topmost in the source; 0:
+            the topmost that divides the images.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
+        label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
-    settings = step.Settings(
+    settings = step.DownloadSettings(
         labels, max_side, max_bad_fraction, sha256, corrections, class_level, image_column, label_column
     )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)

@@ -1,4 +1,4 @@
-"""What a picture looks like, in seven numbers, and which of them are odd."""
+"""Light, colour and sharpness of an image, in seven numbers, and limits beyond which it looks odd."""
 
 import dataclasses
 from bisect import bisect_right
@@ -11,23 +11,23 @@ from PIL import Image
 _COARSE = 4
 _SMOOTHEST = 1 / _COARSE**2
 _SHARPEST = 16.0
-# Mean square, in grey levels; below it the steps are rounding and noise, and say nothing of sharpness.
+# Mean square in grey levels; smaller steps are rounding and noise, and do not show sharpness.
 _FAINT = 1.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Measures:
-    """Light, colour and sharpness of a picture.
+    """Light, colour and sharpness of an image.
 
     Attributes:
-        red: Mean, 0-255.
-        green: Mean, 0-255.
-        blue: Mean, 0-255.
+        red: Mean of the red channel, 0-255.
+        green: Mean of the green channel, 0-255.
+        blue: Mean of the blue channel, 0-255.
         shadows: Grey level that 5 % of the pixels are below, 0-255.
         highlights: Grey level that 5 % of the pixels are above, 0-255.
-        contrast: Grey levels between the darkest 1 % of the pixels and the brightest 1 %.
-        sharpness: 1 for a picture without any detail as fine as its pixels, 16 at most; in the direction,
-            across or down, in which it is less sharp.
+        contrast: Grey levels between the darkest 1 % of the pixels and the brightest 1 %, 0-255.
+        sharpness: Sharpness from 1 (no detail as fine as the pixels) to 16, horizontal or vertical, whichever is
+            less.
     """
 
     red: float
@@ -39,14 +39,13 @@ class Measures:
     sharpness: float
 
 
-def measure(small: Image.Image, gray: Image.Image) -> Measures:
-    """Measures a picture; 0.04 ms for 128 x 96 pixels.
+def measure_image(small: Image.Image, gray: Image.Image) -> Measures:
+    """Measures an image, in 0.04 ms for 128 x 96 pixels.
 
     Args:
-        small: RGB (a fourth byte does not count), a sample of the pixels with 128 at the longest side, so that
-            sharpness means the same for a telephone's picture as for a thumbnail; or the picture itself where it is
-            smaller.
-        gray: The same in gray levels, mode L.
+        small: Sample of the pixels, RGB (a fourth byte is ignored), 128 along the longest side, so that sharpness
+            means the same for a telephone's photograph as for a thumbnail; or the image itself if it is smaller.
+        gray: The sample in gray levels, mode L.
     """
     red, green, blue, *_ = small.reduce(small.size).getpixel((0, 0))  # type: ignore[misc]
     darkest, shadows, highlights, brightest = _percentiles(gray, 0.01, 0.05, 0.95, 0.99)
@@ -54,14 +53,14 @@ def measure(small: Image.Image, gray: Image.Image) -> Measures:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Look:
-    """A way to look odd: one measure beyond a limit.
+class OddLook:
+    """One way in which an image may look odd: a measure beyond a limit.
 
     Attributes:
-        name: In a word or two.
-        measure: Name of the measure.
-        limit: The least, or the most, that is not odd.
-        above: Whether too much is odd, rather than too little.
+        name: Short name, such as ``dark``.
+        measure: Name of a field of `Measures`.
+        limit: Smallest or largest value that is not odd.
+        above: Whether values above the limit are odd, rather than those below.
     """
 
     name: str
@@ -69,25 +68,29 @@ class Look:
     limit: float
     above: bool = False
 
-    def odd(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Which values of the measure are beyond the limit."""
+    def is_odd(self, values: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Whether each value of the measure is beyond the limit.
+
+        Args:
+            values: Values of the measure, (images,).
+        """
         beyond: NDArray[np.bool_] = values > self.limit if self.above else values < self.limit
         return beyond
 
 
-LOOKS = (
-    Look("dark", "highlights", 80),
-    Look("bright", "shadows", 160, above=True),
-    Look("blurry", "sharpness", 2.2),
-    Look("low information", "contrast", 30),
+ODD_LOOKS = (
+    OddLook("dark", "highlights", 80),
+    OddLook("bright", "shadows", 160, above=True),
+    OddLook("blurry", "sharpness", 2.2),
+    OddLook("low information", "contrast", 30),
 )
-"""The ways to look odd.
+"""Ways in which an image may look odd.
 
-The limits were chosen on 4,000 photographs of cats and dogs (Kaggle's, at 200 x 200 pixels) sampled as `images.check`
+The limits were chosen on 4,000 photographs of cats and dogs (Kaggle's, at 200 x 200 pixels) sampled as `check_image`
 does, of which they name eight, and tried on spoiled copies of 1,000 of them, compressed again as JPEG of quality 85:
 
 ===============  ==============================  =====  ===============
-look             spoiled by                      found  named untouched
+look             spoiled by                      found  found untouched
 ===============  ==============================  =====  ===============
 dark             light x 0.3                     100 %  2 of 4,000
 dark             light x 0.35                     66 %
@@ -107,12 +110,12 @@ def _percentiles(gray: Image.Image, *shares: float) -> list[float]:
 
 
 def _sharpness(gray: Image.Image) -> float:
-    """How much steeper the picture is from pixel to pixel than its fourfold reduction says it must be.
+    """Squared steps from pixel to pixel, relative to those of the image reduced fourfold.
 
-    In a smooth picture a step between pixels is a quarter of a step between blocks of four, and its square a
-    sixteenth; edges, texture and noise make it more. Squares let the few steepest places decide, so a sharp animal
-    before a blurred background is sharp; the ratio leaves light and contrast out; and the lesser of both
-    directions finds a picture that was shaken.
+    In a smooth image a step between pixels is a quarter of a step between blocks of four, and its square a
+    sixteenth; edges, texture and noise make it more. Squares let the few steepest places decide, so that a sharp
+    animal before a blurred background is sharp. The ratio does not depend on light and contrast. The lesser of both
+    directions shows camera shake.
     """
     ratios = [
         fine / coarse / _SMOOTHEST
@@ -123,10 +126,10 @@ def _sharpness(gray: Image.Image) -> float:
 
 
 def _steps(gray: Image.Image) -> tuple[float, float]:
-    """Mean square of the difference between neighbours, across and down."""
+    """Mean squared difference between neighbouring pixels, horizontally and vertically."""
     width, height = gray.size
     levels = np.frombuffer(gray.tobytes(), np.uint8).astype(np.float32)
-    # Row after row: what is next is next across, but for the rows' ends, and a width on is what is below.
+    # Rows follow one another: the next value is the right neighbour, except at the end of a row.
     across = levels[1:] - levels[:-1]
     across[width - 1 :: width] = 0
     down = levels[width:] - levels[:-width]

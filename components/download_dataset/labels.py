@@ -1,9 +1,7 @@
-"""Which class a file belongs to, and which ready-made split, told from its path or by its source."""
+"""Class and ready-made split of each file, inferred from its path or given by its source."""
 
 import dataclasses
-import re
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,42 +11,45 @@ from headstart.components.core.sources.file_names import SPLIT_NAMES
 from headstart.components.core.sources.source import Entry
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import quote_name
-from headstart.components.download_dataset.layouts import Ambiguous, Reading, is_beside, read_layout, split_of
+from headstart.components.download_dataset.file_name_labels import (
+    composed,
+    count_labels,
+    count_numbered_labels,
+    find_manifests,
+    folder_of,
+    kaggle_labels,
+    may_be_image,
+    numbered_labels,
+)
+from headstart.components.download_dataset.folder_names import lies_beside_images, split_of
+from headstart.components.download_dataset.layouts import AmbiguousLayout, Interpretation, read_layout
 
 RULES = ("given", "folders", "names")
 AUTO = "auto"
 LEFT_OUT = "left out"
-"""The reason of a file that lies where no class is, and is none of the bad ones."""
+"""Reason of a file that is left out on purpose: it lies in a folder that is no class. It does not count as bad."""
 
-RULES_IN_WORDS = {"given": "the labels", "folders": "the folders", "names": "the file names"}
-_HOW = {
-    "given": "the source says the class of each file",
+RULE_SOURCES = {"given": "the labels", "folders": "the folders", "names": "the file names"}
+"""What each rule reads the classes from, in words."""
+
+_RULE_SENTENCES = {
+    "given": "the source gives the class of each file",
     "folders": "the class is the folder that a file lies in",
     "names": "the class is the beginning of a file's name, as in cat.1.jpg",
-}
-_KAGGLE_NAME = re.compile(r"(?P<label>[^\W\d][\w -]*)\.\d+\.\w+")
-_NUMBERED_NAME = re.compile(r"(?P<label>[^\W\d_].*?)(?:[_ .-]+\(?\d+\)?|\(?\d+\)?)\.\w+")
-_MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson")
-# What lies beside pictures; any other file may be one, whatever it is called.
-_NO_PICTURES = {
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xml", ".md", ".rst", ".html", ".htm", ".pdf", ".rtf"),
-    *(".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl", ".pickle", ".pt", ".yaml", ".yml", ".toml", ".cfg", ".ini"),
-    *(".py", ".ipynb", ".sh", ".m", ".log", ".doc", ".docx", ".xls", ".xlsx", ".names", ".lst", ".url", ".aae"),
-    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".db", ".mov", ".mp4", ".avi", ".parquet"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Labelling:
-    """The classes of all files.
+    """Classes of all files of a source.
 
     Attributes:
-        labels: A class name for each file; empty where the rule finds none.
-        splits: The ready-made split of each file; all empty unless there are at least two.
-        rule: One of `RULES`.
-        why: A sentence on how classes were told, for the log and the report.
-        left_out: Why a file without a class is left out on purpose, for each file; empty for the others.
-        notes: What a reader should know of how classes were told, a sentence each.
+        labels: Class name of each file; empty where the rule finds none.
+        splits: Ready-made split of each file; all empty unless there are at least two splits.
+        rule: Rule that found the classes, one of `RULES`.
+        why: Sentence on how classes were found, for the log and the report.
+        left_out: Reason why a file without a class is left out on purpose, for each file; empty for the others.
+        notes: Remarks on how classes were found, a sentence each.
     """
 
     labels: list[str]
@@ -60,8 +61,8 @@ class Labelling:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Told:
-    """What one rule tells of each file."""
+class _RuleResult:
+    """Classes, splits and files to leave out by one rule, for each file, with remarks."""
 
     labels: list[str]
     splits: list[str]
@@ -70,17 +71,24 @@ class _Told:
 
 
 def check_rule(rule: str) -> None:
-    """Refuses a rule that is neither `AUTO` nor one of `RULES`.
+    """Refuses an unknown rule.
+
+    Args:
+        rule: `AUTO` or one of `RULES`.
 
     Raises:
-        HeadstartError: The rule is unknown.
+        HeadstartError: If the rule is neither.
     """
     if rule not in (AUTO, *RULES):
-        raise_unknown_name("way to tell labels", rule, [AUTO, *RULES])
+        raise_unknown_name("rule for labels", rule, [AUTO, *RULES])
 
 
 def check_level(level: int, rule: str) -> None:
-    """Refuses a class level that is none, or that the rule does not ask for.
+    """Refuses a class level that is negative, or that the rule does not use.
+
+    Args:
+        level: Level of the class folder, from 1; 0: automatic.
+        rule: `AUTO` or one of `RULES`.
 
     Raises:
         HeadstartError: If the level is negative, or given with a rule other than folders.
@@ -90,25 +98,27 @@ def check_level(level: int, rule: str) -> None:
             f"class_level {level}: give 1 for the topmost folder, 2 for the next, or 0 for automatic"
         )
     if level and rule not in (AUTO, "folders"):
-        raise HeadstartError(f"class_level {level} is for classes told from folders; leave it out with labels={rule}")
+        raise HeadstartError(f"class_level {level} is for classes by folders; leave it out with labels={rule}")
 
 
-def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: int = 2, level: int = 0) -> Labelling:
-    """The class name of each file, by the rule that is asked for, or by the first that finds enough classes.
+def infer_labels(
+    entries: Iterable[Entry], source: str, rule: str = AUTO, min_classes: int = 2, level: int = 0
+) -> Labelling:
+    """Infers the class of each file, by the given rule or by the first that finds enough classes.
 
     1. ``given``: by the source itself, a manifest or Parquet.
-    2. ``folders``: the topmost folders that divide the pictures; `pets/cats/1.jpg` is of class `cats`. Folders named
+    2. ``folders``: the topmost folders that divide the images; `pets/cats/1.jpg` is of class `cats`. Folders named
        like splits (`train`, `validation`, `test`) are none where they hold class folders, or lie in them: see
        `read_layout`.
-    3. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`. Where this rule is asked for, `cat_1.jpg`
-       and `cat1.jpg` are, too.
+    3. ``names``: Kaggle's file names; `train/cat.1.jpg` is of class `cat`. Where this rule is given, `cat_1.jpg` and
+       `cat1.jpg` are, too.
 
     Args:
-        entries: The files, at least one.
-        source: The source's name, for errors.
+        entries: Files, at least one.
+        source: Name of the source, for errors.
         rule: ``auto`` or one of `RULES`.
-        least: Classes that have to be found.
-        level: Which folder of a file's path is its class, from 1, the topmost folder in the source; 0: automatic.
+        min_classes: Fewest classes that a rule must find.
+        level: Position in a file's path of the folder that is its class, from 1, the topmost; 0: automatic.
 
     Raises:
         HeadstartError: If the rule is unknown, no rule finds enough classes, or files and folders can be understood
@@ -116,26 +126,30 @@ def labels_of(entries: Iterable[Entry], source: str, rule: str = AUTO, least: in
     """
     check_rule(rule)
     check_level(level, rule)
-    asked = "folders" if level else rule
+    wanted = "folders" if level else rule
     tried: dict[str, list[str]] = {}
-    for name in RULES if asked == AUTO else (asked,):
-        told = _tell(entries, source, name, asked, level)
-        tried[name] = told.labels
-        classes = sorted(set(told.labels) - {""})
-        if len(classes) >= least:
-            if asked == AUTO and name == "folders":
-                _check_names_tell_no_more(entries, source, classes)
-            beside = _manifests(entries) if name != "given" else []
+    for name in RULES if wanted == AUTO else (wanted,):
+        result = _apply_rule(entries, source, name, wanted, level)
+        tried[name] = result.labels
+        classes = sorted(set(result.labels) - {""})
+        if len(classes) >= min_classes:
+            if wanted == AUTO and name == "folders":
+                _check_names_give_no_more(entries, source, classes)
+            manifests = find_manifests(entries) if name != "given" else []
             notes = [
-                *told.notes,
-                *([f"not read: {', '.join(beside)}; pass it as data if it lists the classes"] if beside else []),
+                *result.notes,
+                *(
+                    [f"not read: {', '.join(manifests)}; pass it as data if it lists the classes"]
+                    if manifests
+                    else []
+                ),
             ]
-            why = _why(name, classes, told, tried, asked)
-            return Labelling(told.labels, told.splits, name, why, told.left_out, notes)
-    raise _too_few(entries, source, rule, level, tried)
+            why = _describe_choice(name, classes, result, tried, wanted)
+            return Labelling(result.labels, result.splits, name, why, result.left_out, notes)
+    raise _too_few_error(entries, source, rule, level, tried)
 
 
-def _too_few(
+def _too_few_error(
     entries: Iterable[Entry], source: str, rule: str, level: int, tried: dict[str, list[str]]
 ) -> HeadstartError:
     only = next((label for labels in tried.values() for label in labels if label), "")
@@ -143,33 +157,35 @@ def _too_few(
     files = len(next(iter(tried.values())))
     how = f" by class_level={level}" if level else "" if rule == AUTO else f" by labels={rule}"
     start = f"data {source!r} shows {found} in {files} files{how}"
-    beside = _manifests(entries)
-    if beside:
+    manifests = find_manifests(entries)
+    if manifests:
         return HeadstartError(
-            f"{start}; {', '.join(beside)} may list the classes: pass it as data, with the columns image and label"
+            f"{start}; {', '.join(manifests)} may list the classes: pass it as data, with the columns image and label"
         )
-    readings = [Reading("--labels names", names)] if (names := _by_names(entries)) and rule != "names" else []
-    folders = _counted(_folder_of(entry.path).split("/")[0] for entry in entries if _may_be_picture(entry.path))
+    ways = []
+    if rule != "names" and (names := count_numbered_labels(entries)):
+        ways.append(Interpretation("--labels names", names))
+    folders = count_labels(folder_of(entry.path).split("/")[0] for entry in entries if may_be_image(entry.path))
     if not level and len(folders) > 1:
-        readings.append(Reading("--class-level 1", folders))
-    if readings:
-        return HeadstartError(f"{start}; {'; '.join(map(str, readings))}")
+        ways.append(Interpretation("--class-level 1", folders))
+    if ways:
+        return HeadstartError(f"{start}; {'; '.join(map(str, ways))}")
     return HeadstartError(
-        f"{start}; a classifier needs two or more: put the pictures of each class into a folder of its own, name "
+        f"{start}; a classifier needs two or more: put the images of each class into a folder of its own, name "
         "them cat.1.jpg, dog.1.jpg, or pass a manifest"
     )
 
 
-def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: list[str]) -> None:
-    """Refuses to guess whether a lone folder, or one named like a split, is a class, where names tell more."""
+def _check_names_give_no_more(entries: Iterable[Entry], source: str, classes: list[str]) -> None:
+    """Refuses to guess whether a lone folder, or one named like a split, is a class, where names give more."""
     if len(classes) > 1 and not any(map(split_of, classes)):
         return
-    names = sorted(set(_kaggle_names(entry.path for entry in entries)) - {""})
+    names = sorted(set(kaggle_labels(entry.path for entry in entries)) - {""})
     shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     if len(names) > 1 and len(classes) == 1:
         raise HeadstartError(
-            f"data {source!r}: by its folder every file is of class {quote_name(classes[0])}, by their names "
-            f"they are of {shown}; pass labels 'folders' or 'names'"
+            f"data {source!r}: by its folder every file is of class {quote_name(classes[0])}, by their names they "
+            f"are of {shown}; pass labels 'folders' or 'names'"
         )
     if 1 < len(names) < 100 and len(classes) > 1:
         raise HeadstartError(
@@ -178,134 +194,97 @@ def _check_names_tell_no_more(entries: Iterable[Entry], source: str, classes: li
         )
 
 
-def _tell(entries: Iterable[Entry], source: str, rule: str, asked: str, level: int) -> _Told:
-    """The classes by a rule; one string for all files of a class, which a hundred thousand of them notice."""
+def _apply_rule(entries: Iterable[Entry], source: str, rule: str, wanted: str, level: int) -> _RuleResult:
+    """Classes by a rule; all files of a class share one string, which saves memory with a hundred thousand files."""
     if rule == "given":
-        labels = [sys.intern(_composed(entry.label)) for entry in entries]
-        splits = _splits(entries, labels, {}) if any(labels) else [""] * len(labels)
-        return _Told(labels, splits, [], [])
+        labels = [sys.intern(composed(entry.label)) for entry in entries]
+        splits = _find_splits(entries, labels, {}) if any(labels) else [""] * len(labels)
+        return _RuleResult(labels, splits, [], [])
     if rule == "folders":
-        return _by_folders(entries, source, asked, level)
-    labels = _kaggle_names(entry.path for entry in entries)
-    if asked == "names":
-        numbered = _numbered_names(entry.path for entry in entries)
+        return _labels_by_folders(entries, source, wanted, level)
+    labels = kaggle_labels(entry.path for entry in entries)
+    if wanted == "names":
+        numbered = numbered_labels(entry.path for entry in entries)
         labels = [label or other for label, other in zip(labels, numbered, strict=True)]
-    left_out = _without_name(entries, labels)
-    return _Told(labels, _splits(entries, labels, {}), left_out, _left_out_in_words(left_out))
+    left_out = _leave_out_without_name(entries, labels)
+    notes = [f"left out: {number:,} files, {why}" for why, number in Counter(filter(None, left_out)).items()]
+    return _RuleResult(labels, _find_splits(entries, labels, {}), left_out, notes)
 
 
-def _by_folders(entries: Iterable[Entry], source: str, asked: str, level: int) -> _Told:
+def _labels_by_folders(entries: Iterable[Entry], source: str, wanted: str, level: int) -> _RuleResult:
     folders: list[str] = []
-    pictures: dict[str, int] = {}
+    images: dict[str, int] = {}
     for entry in entries:
-        folder = sys.intern(_folder_of(entry.path))
+        folder = sys.intern(folder_of(entry.path))
         folders.append(folder)
-        pictures[folder] = pictures.get(folder, 0) + _may_be_picture(entry.path)
-    if not any(pictures.values()):
-        pictures = dict(Counter(folders))
+        images[folder] = images.get(folder, 0) + may_be_image(entry.path)
+    if not any(images.values()):
+        images = dict(Counter(folders))
     try:
-        layout = read_layout(pictures, level, decided=asked == "folders")
-    except Ambiguous as question:
-        names = _by_names(entries)
-        more = f"; {Reading('--labels names', names)}" if names else ""
-        beside = _manifests(entries)
-        more += f"; {', '.join(beside)} may list the classes: pass it as data" if beside else ""
+        layout = read_layout(images, level, decided=wanted == "folders")
+    except AmbiguousLayout as question:
+        names = count_numbered_labels(entries)
+        more = f"; {Interpretation('--labels names', names)}" if names else ""
+        manifests = find_manifests(entries)
+        more += f"; {', '.join(manifests)} may list the classes: pass it as data" if manifests else ""
         raise HeadstartError(f"data {source!r}: {question}{more}; pass the one that is meant") from None
     labels = [sys.intern(layout.classes[folder]) for folder in folders]
     left_out = [sys.intern(layout.left_out.get(folder, "")) for folder in folders]
-    return _Told(labels, _splits(entries, labels, layout.splits), left_out, layout.notes)
+    return _RuleResult(labels, _find_splits(entries, labels, layout.splits), left_out, layout.notes)
 
 
-def _folder_of(path: str) -> str:
-    return _composed(path.rpartition("/")[0])
+def _leave_out_without_name(entries: Iterable[Entry], labels: list[str]) -> list[str]:
+    """Reason why each file is left out; empty for files whose names give a class, and where no names do.
 
-
-def _composed(name: str) -> str:
-    """A class name in composed Unicode, so that two spellings of the same letters are one class."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-def _may_be_picture(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name[name.rfind(".") :].lower() not in _NO_PICTURES
-
-
-def _manifests(entries: Iterable[Entry]) -> list[str]:
-    """The first few lists that lie among pictures: `train.csv`."""
-    found = [entry.path for entry in entries if entry.path.lower().endswith(_MANIFESTS)]
-    if len(found) > 20:
-        return []
-    return sorted(found, key=lambda path: (path.count("/"), path))[:3]
-
-
-def _kaggle_names(paths: Iterable[str]) -> list[str]:
-    return [_label_by(_KAGGLE_NAME, path) for path in paths]
-
-
-def _numbered_names(paths: Iterable[str]) -> list[str]:
-    return [_label_by(_NUMBERED_NAME, path) for path in paths]
-
-
-def _label_by(pattern: re.Pattern[str], path: str) -> str:
-    match = pattern.fullmatch(path.rpartition("/")[2])
-    return sys.intern(_composed(match["label"].strip())) if match else ""
-
-
-def _by_names(entries: Iterable[Entry]) -> dict[str, int]:
-    """Pictures of each class by numbered file names; empty where they do not look like classes."""
-    paths = [entry.path for entry in entries if _may_be_picture(entry.path) and not is_beside(_folder_of(entry.path))]
-    counts = _counted(_numbered_names(paths))
-    return counts if 1 < len(counts) <= max(20, len(paths) // 5) else {}
-
-
-def _counted(labels: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(filter(None, labels)))
-
-
-def _without_name(entries: Iterable[Entry], labels: list[str]) -> list[str]:
-    """Why files are left out that lie beside those of which the names tell the class."""
-    folders = [_folder_of(entry.path) for entry in entries]
-    named = {folder for folder, label in zip(folders, labels, strict=True) if label and not is_beside(folder)}
+    Args:
+        entries: The files.
+        labels: Class of each file; that of files beside the images is removed.
+    """
+    folders = [folder_of(entry.path) for entry in entries]
+    with_names = {
+        folder for folder, label in zip(folders, labels, strict=True) if label and not lies_beside_images(folder)
+    }
     why = []
     for number, folder in enumerate(folders):
-        if is_beside(folder) and named:
+        if lies_beside_images(folder) and with_names:
             labels[number] = ""
-            why.append("it lies beside the pictures")
-        elif not labels[number] and folder not in named and named and any(map(split_of, folder.split("/"))):
-            why.append("no file beside it has a name that tells a class")
+            why.append("it lies beside the images")
+        elif not labels[number] and folder not in with_names and with_names and any(map(split_of, folder.split("/"))):
+            why.append("no file beside it has a name that gives a class")
         else:
             why.append("")
     return why
 
 
-def _left_out_in_words(left_out: list[str]) -> list[str]:
-    return [f"left out: {number:,} files, {why}" for why, number in Counter(filter(None, left_out)).items()]
+def _find_splits(entries: Iterable[Entry], labels: list[str], of_folders: dict[str, str]) -> list[str]:
+    """Ready-made split of each file, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
+    splits = [
+        _split_of_entry(entry, of_folders) if label else "" for entry, label in zip(entries, labels, strict=True)
+    ]
+    return splits if len(set(splits) - {""}) > 1 else [""] * len(splits)
 
 
-def _splits(entries: Iterable[Entry], labels: list[str], of_folders: dict[str, str]) -> list[str]:
-    """Ready-made splits, where there are at least two: a lone `train` folder, as Kaggle's, is none."""
-    found = [_split(entry, of_folders) if label else "" for entry, label in zip(entries, labels, strict=True)]
-    return found if len(set(found) - {""}) > 1 else [""] * len(found)
-
-
-def _split(entry: Entry, of_folders: dict[str, str]) -> str:
+def _split_of_entry(entry: Entry, of_folders: dict[str, str]) -> str:
     if entry.split:
         return SPLIT_NAMES.get(entry.split.lower(), "")
-    folder = _folder_of(entry.path)
-    return of_folders[folder] if folder in of_folders else _split_of_folder(folder)
+    folder = folder_of(entry.path)
+    return of_folders[folder] if folder in of_folders else _split_of_path(folder)
 
 
 @lru_cache
-def _split_of_folder(folder: str) -> str:
+def _split_of_path(folder: str) -> str:
     return next(filter(None, map(split_of, PurePosixPath(folder).parts)), "")
 
 
-def _why(rule: str, classes: list[str], told: _Told, tried: dict[str, list[str]], asked: str) -> str:
-    words = [f"{_HOW[rule]}: {len(classes)} classes in {sum(map(bool, told.labels))} files", *told.notes]
-    without = sum(not label for label in told.labels) - sum(map(bool, told.left_out))
+def _describe_choice(
+    rule: str, classes: list[str], result: _RuleResult, tried: dict[str, list[str]], wanted: str
+) -> str:
+    labelled = sum(map(bool, result.labels))
+    sentences = [f"{_RULE_SENTENCES[rule]}: {len(classes)} classes in {labelled} files", *result.notes]
+    without = sum(not label for label in result.labels) - sum(map(bool, result.left_out))
     if without:
-        words.append(f"files without one: {without}")
-    if asked == AUTO:
-        passed = [f"labels={name} finds {len(set(found) - {''})}" for name, found in tried.items() if name != rule]
-        words.append(", ".join(["chosen as the first rule that finds enough", *passed]))
-    return "; ".join(words)
+        sentences.append(f"files without one: {without}")
+    if wanted == AUTO:
+        others = [f"labels={name} finds {len(set(found) - {''})}" for name, found in tried.items() if name != rule]
+        sentences.append(", ".join(["chosen as the first rule that finds enough", *others]))
+    return "; ".join(sentences)

@@ -1,119 +1,85 @@
-"""Which folders of a source are its classes, which are splits, and which are neither.
+"""Layout of the folders of a source: which are classes, which are splits, and which are neither.
 
-The topmost folders that divide the pictures are the classes. Folders that say something else are looked through or
-left out: splits (`train`, `val2017`, `test_images`), plain holders (`images`), what lies beside the pictures
-(`annotations`, `masks`), samples (`examples`), and wherever names alone do not decide, `Ambiguous` is raised.
+The topmost folders that divide the images are the classes. Other folders are looked through or left out: splits
+(`train`, `val2017`, `test_images`), plain holders (`images`), companions of the images (`annotations`, `masks`) and
+samples (`examples`). Wherever names alone do not decide, `AmbiguousLayout` is raised.
 """
 
 import dataclasses
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping
 
 from headstart.components.core.sources.file_names import SPLIT_NAMES
-from headstart.components.download_dataset.class_counts import classes_in_words
+from headstart.components.download_dataset.class_names import describe_classes
+from headstart.components.download_dataset.folder_names import (
+    is_beside_images,
+    is_holder,
+    is_session,
+    is_session_or_number,
+    is_split_name,
+    is_variant,
+    lies_beside_images,
+    names_no_class,
+    split_of,
+)
+from headstart.components.download_dataset.folder_tree import (
+    Folder,
+    Group,
+    build_tree,
+    children_of,
+    count_by_name,
+    count_images,
+    count_own_images,
+    join_groups,
+    unwrap,
+    unwrap_holder,
+)
 
 _FEW = 3
-"""Pictures that a class needs to have one in each split."""
+"""Images that a class needs to have one in each split."""
 
-_DEEPEST = 100
-"""Folders within one another that are looked at; a picture below more has no class."""
+_NAMES_SHOWN = 5
 
-_WORDS = re.compile(r"[^\W\d_]+|\d+")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-# Words beside that of a split which say nothing more: train_images, test_set, seg_train, val2017.
-_FILLERS = {
-    *(
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "pic",
-        "pics",
-        "picture",
-        "pictures",
-        "photo",
-        "photos",
-        "jpg",
-        "jpeg",
-        "png",
-    ),
-    *("set", "data", "dataset", "split", "seg", "folder", "dir", "files", "original", "resized", "full"),
-}
-_HOLDERS = {
-    *("image", "images", "img", "imgs", "pic", "pics", "picture", "pictures", "photo", "photos", "jpg", "jpeg"),
-    *("jpegimages", "png", "data", "dataset", "files", "all", "rgbimages", "alldata", "allimages"),
-}
-_BESIDE = {
-    *("annotation", "annotations", "trimap", "trimaps", "masks", "xml", "xmls", "meta", "metadata", "bbox", "bboxes"),
-    *("boundingboxes", "segmentation", "segmentations", "segmentationclass", "segmentationobject", "imagesets"),
-    *("groundtruth", "gt", "saliency", "labels", "labelmaps", "maskimages", "imagemasks", "segmentationmasks"),
-}
-_SAMPLES = {
-    *("example", "examples", "sample", "samples", "sampleimages", "exampleimages", "demo", "demos", "preview"),
-    *("previews", "thumbnails", "thumbs", "unlabeled", "unlabelled", "pred", "preds", "prediction", "predictions"),
-    *("predict", "topredict", "segpred", "submission", "unsup", "unsupervised"),
-}
-_VARIANTS = {
-    *("color", "colour", "gray", "grey", "grayscale", "greyscale", "segmented", "original", "originals", "augmented"),
-    *("raw", "cropped", "resized", "withaugmentation", "withoutaugmentation", "processed", "preprocessed"),
-}
-_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|mon|tue|wed|thu|fri|sat|sun"
-_MONTH = (
-    "january|february|march|april|may|june|july|august|september|october|november|december|"
-    "jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec"
-)
-_OCCASION = (
-    "session|batch|fold|part|chunk|run|camera|cam|seq|sequence|video|clip|take|burst|day|week|month|year|visit|"
-    "patient|subject|participant|volume|vol|disc|disk|upload|shoot|roll|device|phone|shard"
-)
-_SESSION = re.compile(
-    rf"(?:{_DAY}|{_MONTH}|(?:{_MONTH})\W?\d{{1,4}}|\d{{1,2}}\W?(?:{_MONTH})(?:\W?\d{{2,4}})?"
-    r"|(?:19|20)\d\d(?:[-_. ]?\d\d?){0,2}(?:[-_. T]?\d\d?){0,3}|\d\d?[-_.]\d\d?[-_.](?:19|20)?\d\d"
-    rf"|(?:{_OCCASION})[-_ #.]?\d+|(?:{_OCCASION})[-_ #.][a-z])",
-    re.IGNORECASE,
-)
-_NUMBERED = re.compile(r"[a-z]{0,3}[-_ ]?\d+", re.IGNORECASE)
+_BESIDE = "it lies beside the images"
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class Interpretation:
     """One way to understand the folders.
 
     Attributes:
-        ask: What selects it, such as ``--class-level 1``.
-        classes: Pictures of each class.
+        option: Command-line option that selects it, such as ``--class-level 1``.
+        classes: Number of images of each class.
     """
 
-    ask: str
+    option: str
     classes: Mapping[str, int]
 
     def __str__(self) -> str:
-        return f"{self.ask} takes {classes_in_words(self.classes)}"
+        return f"{self.option} takes {describe_classes(self.classes)}"
 
 
-class Ambiguous(Exception):
+class AmbiguousLayout(Exception):
     """The folders can be understood in more than one way.
 
     Args:
-        why: What is not clear, in words.
-        readings: The ways, at least one.
+        why: Statement of what is unclear.
+        interpretations: Ways to understand the folders, at least one.
     """
 
-    def __init__(self, why: str, readings: list[Reading]) -> None:
-        super().__init__(f"{why}; {'; '.join(map(str, readings))}")
+    def __init__(self, why: str, interpretations: list[Interpretation]) -> None:
+        super().__init__(f"{why}; {'; '.join(map(str, interpretations))}")
 
 
 @dataclasses.dataclass
 class Layout:
-    """What the folders that pictures lie in say.
+    """Classes and splits of the folders that images lie in.
 
     Attributes:
-        classes: The class of each folder; empty where it has none.
-        splits: The split of each folder, ``train``, ``validation`` or ``test``; empty where it has none.
-        left_out: Why the pictures of a folder are left out, by folder.
-        notes: What a reader should know of how classes were told.
+        classes: Class of each folder; empty: none.
+        splits: Split of each folder, ``train``, ``validation`` or ``test``; empty: none.
+        left_out: Reason why the images of a folder are left out, by folder.
+        notes: Remarks on how classes were found, a sentence each.
     """
 
     classes: dict[str, str]
@@ -122,121 +88,43 @@ class Layout:
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
-class _Folder:
-    """A folder, with the pictures that lie in it itself, and the folders in it that hold pictures."""
-
-    path: str
-    own: int = 0
-    below: dict[str, "_Folder"] = dataclasses.field(default_factory=dict)
-
-    def pictures(self) -> int:
-        return self.own + sum(folder.pictures() for folder in self.below.values())
-
-    def all(self) -> Iterator["_Folder"]:
-        yield self
-        for folder in self.below.values():
-            yield from folder.all()
-
-
-_Group = list[tuple[_Folder, str]]
-"""Folders that are read as one, each with its split."""
-
-
-def read_layout(pictures: Mapping[str, int], level: int = 0, decided: bool = False) -> Layout:
-    """Reads the classes from the folders.
+def read_layout(images: Mapping[str, int], level: int = 0, decided: bool = False) -> Layout:
+    """Infers the classes from the folders.
 
     Args:
-        pictures: Pictures that lie directly in each folder, by its path relative to the source; empty: the source
+        images: Number of images directly in each folder, by its path relative to the source; empty: the source
             itself.
-        level: Which folder of a picture's path is its class, from 1, the topmost; 0: the topmost that divides the
-            pictures.
-        decided: Whether folders whose names stand for no class (`test`, `examples`, `masks`) are left out without a
+        level: Position in an image's path of the folder that is its class, from 1, the topmost; 0: the topmost that
+            divides the images.
+        decided: Whether to leave out folders whose names stand for no class (`test`, `examples`, `masks`) without a
             question where at least two classes lie beside them.
 
     Returns:
-        The layout, with an entry in `classes` and `splits` for each key of `pictures`.
+        Layout with an entry in `classes` and `splits` for each key of `images`.
 
     Raises:
-        Ambiguous: If the folders can be understood in more than one way.
+        AmbiguousLayout: If the folders can be understood in more than one way.
     """
-    layout = Layout(dict.fromkeys(pictures, ""), dict.fromkeys(pictures, ""))
+    layout = Layout(dict.fromkeys(images, ""), dict.fromkeys(images, ""))
     if level:
-        _read_level(pictures, level, layout)
+        _read_level(images, level, layout)
     else:
-        root = _tree(pictures)
-        reader = _Reader(layout, decided)
+        root = build_tree(images)
+        reader = _LayoutReader(layout, decided)
         reader.read([(root, "")], 1)
         if not any(layout.classes.values()):
-            reader.read_single(root)
+            reader.read_single_class(root)
     return layout
 
 
-def split_of(name: str) -> str:
-    """The split that a folder's name stands for, empty if for none: `train`, `test_images`, `val2017`, `seg_test`."""
-    return _split_of(name)
-
-
-def is_beside(folder: str) -> bool:
-    """Whether a folder lies in one for what lies beside pictures: annotations, masks, meta data."""
-    return any(_joined(part) in _BESIDE for part in folder.split("/"))
-
-
-def is_session(name: str) -> bool:
-    """Whether a folder's name tells when or by what pictures were taken: a date, a weekday, `batch_2`."""
-    return _SESSION.fullmatch(name.strip()) is not None
-
-
-@lru_cache(maxsize=65536)
-def _split_of(name: str) -> str:
-    words = [word.lower() for word in _WORDS.findall(_CAMEL.sub(" ", name))]
-    words = [word.removesuffix("set") if word.removesuffix("set") in SPLIT_NAMES else word for word in words]
-    telling = [word for word in words if word not in _FILLERS and not word.isdecimal()]
-    return SPLIT_NAMES.get(telling[0], "") if len(telling) == 1 else ""
-
-
-def _joined(name: str) -> str:
-    return "".join(word.lower() for word in _WORDS.findall(name) if not word.isdecimal())
-
-
-def _is_exact(name: str) -> bool:
-    return name.lower() in SPLIT_NAMES
-
-
-@lru_cache(maxsize=65536)
-def _tells_no_class(name: str) -> bool:
-    return bool(split_of(name)) or _joined(name) in _HOLDERS | _BESIDE | _SAMPLES
-
-
-def _tree(pictures: Mapping[str, int]) -> _Folder:
-    root = _Folder("")
-    for path, number in pictures.items():
-        folder = root
-        names = path.split("/") if path else []
-        if len(names) > _DEEPEST:
-            continue
-        for name in names:
-            inside = f"{folder.path}/{name}" if folder.path else name
-            folder = folder.below.setdefault(name, _Folder(inside))
-        folder.own += number
-    _prune(root)
-    return root
-
-
-def _prune(folder: _Folder) -> None:
-    for each in folder.below.values():
-        _prune(each)
-    folder.below = {name: each for name, each in folder.below.items() if each.own or each.below}
-
-
-def _read_level(pictures: Mapping[str, int], level: int, layout: Layout) -> None:
-    for path, number in pictures.items():
+def _read_level(images: Mapping[str, int], level: int, layout: Layout) -> None:
+    for path, number in images.items():
         parts = path.split("/") if path else []
         if len(parts) < level:
             if number:
                 layout.left_out[path] = f"it lies in fewer than {level} folders, and class_level is {level}"
-        elif is_beside("/".join(parts[: level - 1])):
-            layout.left_out[path] = "it lies beside the pictures"
+        elif lies_beside_images("/".join(parts[: level - 1])):
+            layout.left_out[path] = _BESIDE
         else:
             layout.classes[path] = parts[level - 1]
             around = [*parts[: level - 1], *parts[level : level + 1]]
@@ -244,79 +132,76 @@ def _read_level(pictures: Mapping[str, int], level: int, layout: Layout) -> None
     layout.notes.append(f"folder {level} of each path, counted from the topmost, as class_level says")
 
 
-def _merged(group: _Group) -> dict[str, _Group]:
-    """The folders in those of a group, by name."""
-    children: dict[str, _Group] = {}
-    for folder, split in group:
-        for name, child in folder.below.items():
-            children.setdefault(name, []).append((child, split))
-    return children
+class _LayoutReader:
+    """Reads a tree of folders into a layout.
 
-
-def _total(group: Iterable[tuple[_Folder, str]]) -> int:
-    return sum(folder.pictures() for folder, _ in group)
-
-
-def _counts(children: Mapping[str, _Group]) -> dict[str, int]:
-    return {name: _total(group) for name, group in children.items()}
-
-
-def _own(group: _Group) -> int:
-    return sum(folder.own for folder, _ in group)
-
-
-def _unwrapped(folder: _Folder, split: str, told: Callable[[str], str] = split_of) -> _Group:
-    """A folder without those around its content that say nothing: `seg_train/seg_train`, `val/images`."""
-    while not folder.own and len(folder.below) == 1:
-        (name,) = folder.below
-        if not (_tells_no_class(name) or name == folder.path.rpartition("/")[2]):
-            break
-        folder = folder.below[name]
-        split = split or told(name)
-    return [(folder, split)]
-
-
-class _Reader:
-    """Reads a tree of folders into a layout."""
+    Args:
+        layout: Layout to fill.
+        decided: See `read_layout`.
+    """
 
     def __init__(self, layout: Layout, decided: bool) -> None:
         self._layout = layout
         self._decided = decided
 
-    def read(self, group: _Group, level: int) -> None:
+    def read(self, group: Group, level: int) -> None:
         """Finds the classes below the folders of a group.
 
         Args:
             group: The folders.
-            level: Of the folders in them, as `--class-level` counts them.
+            level: Level of the folders in them, as `--class-level` counts.
         """
-        children = _merged(group)
+        children = children_of(group)
         if not children:
             return
         if len(children) == 1:
             (child,) = children.values()
             self.read(child, level + 1)
             return
-        children = self._without_copies(children)
-        plain = {name: child for name, child in children.items() if not _tells_no_class(name)}
+        children = self._join_copies(children)
+        plain = {name: child for name, child in children.items() if not names_no_class(name)}
         if not plain:
-            self._look_through(children, level)
+            self._read_holders_and_splits(children, level)
             return
-        parts = [name for name, child in children.items() if split_of(name) and self._bears_classes(child)]
-        trains = [name.lower() for name in parts] == ["train"] and len(plain) > 1
-        trains = trains and all(self._bears_classes(child) for child in plain.values())
-        if parts and not trains and not self._is_named_like_split(parts, plain, children, level):
+        parts = [name for name, child in children.items() if split_of(name) and _has_class_folders(child)]
+        train_is_class = [name.lower() for name in parts] == ["train"] and len(plain) > 1
+        train_is_class = train_is_class and all(map(_has_class_folders, plain.values()))
+        if parts and not train_is_class and not self._is_class_named_like_split(parts, plain, children, level):
             self._read_splits(children, parts, level)
         else:
-            self._choose(children, plain, level)
+            self._read_classes(children, plain, level)
 
-    def _known(self, folder: _Folder) -> Iterator[_Folder]:
-        return (each for each in folder.all() if each.path in self._layout.classes)
+    def read_single_class(self, root: Folder) -> None:
+        """Makes all images one class, where they lie in one folder, or in folders within one another."""
+        folder, names = root, []
+        while len(folder.below) == 1 and (folder is root or not folder.own):
+            ((name, folder),) = folder.below.items()
+            names.append(name)
+        telling = [name for name in names if not names_no_class(name)]
+        telling = [name for name in telling if not is_session_or_number(name)] or telling
+        if telling and folder.own:
+            self._set_class(telling[-1], [(folder, "")])
 
-    def _without_copies(self, children: dict[str, _Group]) -> dict[str, _Group]:
-        """The folders, with the content of one that holds folders of the same names put into these."""
-        plain = {name: child for name, child in children.items() if not _tells_no_class(name)}
-        within = {name: _merged(child) for name, child in plain.items() if not _own(child)}
+    def _known_folders(self, group: Group) -> Iterator[tuple[str, str]]:
+        """Yields path and split of each folder of a group or below that has an entry in the layout."""
+        for top, split in group:
+            yield from ((folder.path, split) for folder in top.walk() if folder.path in self._layout.classes)
+
+    def _set_class(self, name: str, group: Group) -> None:
+        """Makes all images in and below the folders of a group one class."""
+        for path, split in self._known_folders(group):
+            self._layout.classes[path] = name
+            self._layout.splits[path] = split
+
+    def _leave_out(self, name: str, group: Group, why: str) -> None:
+        for path, _ in self._known_folders(group):
+            self._layout.left_out[path] = why
+        self._layout.notes.append(f"left out: {name} ({count_images(group):,} files), {why}")
+
+    def _join_copies(self, children: dict[str, Group]) -> dict[str, Group]:
+        """Joins a folder that holds copies of the class folders beside it with these."""
+        plain = {name: child for name, child in children.items() if not names_no_class(name)}
+        within = {name: children_of(child) for name, child in plain.items() if not count_own_images(child)}
         copies = [name for name, names in within.items() if names and names.keys() <= plain.keys() - {name}]
         if not copies or len(plain) - len(copies) < 2:
             return children
@@ -327,314 +212,320 @@ class _Reader:
             self._layout.notes.append(f"{copy} holds the same class folders as lie beside it, and is read with them")
         return kept
 
-    def read_single(self, root: _Folder) -> None:
-        """Makes all pictures one class, where they lie in one folder, or in folders within one another."""
-        folder, names = root, []
-        while len(folder.below) == 1 and (folder is root or not folder.own):
-            ((name, folder),) = folder.below.items()
-            names.append(name)
-        telling = [name for name in names if not _tells_no_class(name)]
-        telling = [name for name in telling if not (is_session(name) or _NUMBERED.fullmatch(name))] or telling
-        if telling and folder.own:
-            self._give(telling[-1], [(folder, "")])
-
-    def _give(self, name: str, group: _Group) -> None:
-        """Makes all pictures below the folders of a group one class."""
-        for top, split in group:
-            for folder in self._known(top):
-                self._layout.classes[folder.path] = name
-                self._layout.splits[folder.path] = split
-
-    def _leave_out(self, name: str, group: _Group, why: str) -> None:
-        for top, _ in group:
-            for folder in self._known(top):
-                self._layout.left_out[folder.path] = why
-        self._layout.notes.append(f"left out: {name} ({_total(group):,} files), {why}")
-
-    def _bears_classes(self, group: _Group) -> bool:
-        """Whether there are folders below that could be classes, not only holders and splits."""
-        names = _merged([each for folder, split in group for each in _unwrapped(folder, split)])
-        return any(not _tells_no_class(name) for name in names)
-
-    def _look_through(self, children: Mapping[str, _Group], level: int) -> None:
+    def _read_holders_and_splits(self, children: Mapping[str, Group], level: int) -> None:
         """Reads folders of which no name stands for a class: splits, holders, annotations."""
-        kept = {name: child for name, child in children.items() if split_of(name) or _joined(name) in _HOLDERS}
+        kept = {name: child for name, child in children.items() if split_of(name) or is_holder(name)}
         if not kept:
             return
-        for name in children.keys() - kept.keys():
-            beside = "it lies beside the pictures" if _joined(name) in _BESIDE else "it is named as a sample"
-            self._leave_out(name, children[name], beside)
+        for name in sorted(children.keys() - kept.keys()):
+            self._leave_out(name, children[name], _why_no_class(name))
         self._read_splits(kept, list(kept), level)
 
-    def _read_splits(self, children: Mapping[str, _Group], parts: list[str], level: int) -> None:
-        """Reads the classes below splits, which lie beside one another."""
-        within: dict[str, _Group] = {
-            name: [each for folder, split in children[name] for each in _unwrapped(folder, split or split_of(name))]
+    def _read_splits(self, children: Mapping[str, Group], parts: list[str], level: int) -> None:
+        """Reads the classes below splits that lie beside one another.
+
+        Args:
+            children: All folders beside one another, by name.
+            parts: Names of those that are splits.
+            level: Level of the folders.
+        """
+        within = {
+            name: join_groups(unwrap(folder, split or split_of(name)) for folder, split in children[name])
             for name in parts
         }
-        bearing = {name: group for name, group in within.items() if _merged(group)}
-        if not bearing:
+        with_classes = {name: group for name, group in within.items() if children_of(group)}
+        if not with_classes:
             return
-        known = self._without_foreign(bearing, children, level)
-        foreign, bearing = bearing.keys() - known.keys(), known
-        classes = {name for group in bearing.values() for name in _merged(group)}
-        merged: _Group = [each for group in bearing.values() for each in group]
-        strangers: dict[str, _Group] = {}
-        own = _Folder("")
-        for name in sorted(children.keys() - bearing.keys() - foreign):
-            child = children[name]
-            inside = [each for folder, split in child for each in _unwrapped(folder, split)]
-            names = set(_merged(inside))
-            if all(map(split_of, names)):
-                names = {each for group in _merged(inside).values() for each in _merged(group)}
-            if name in classes:
-                merged += [(dataclasses.replace(own, below={name: folder}), split) for folder, split in child]
-            elif names & classes:
-                merged += inside
-            elif split_of(name) or name in parts:
-                self._leave_out(name, child, "it has no class folders, and those beside it have")
-            elif _tells_no_class(name):
-                beside = "it lies beside the pictures" if _joined(name) in _BESIDE else "it is named as a sample"
-                self._leave_out(name, child, beside)
-            else:
-                strangers[name] = child
+        known = self._without_foreign_splits(with_classes, children, level)
+        classes = {name for group in known.values() for name in children_of(group)}
+        siblings = {name: children[name] for name in sorted(children.keys() - with_classes.keys())}
+        joined, strangers = self._sort_siblings(siblings, parts, classes)
+        merged = [*join_groups(known.values()), *joined]
         if strangers and not self._decided:
-            raise Ambiguous(
-                f"{_listed(parts)} hold{'s' if len(parts) == 1 else ''} class folders, and {_listed(strangers)} "
-                f"beside {'it' if len(parts) == 1 else 'them'} is none of these classes",
+            one = len(parts) == 1
+            raise AmbiguousLayout(
+                f"{_listed(parts)} hold{'s' if one else ''} class folders, and {_listed(strangers)} "
+                f"beside {'it' if one else 'them'} is none of these classes",
                 [
-                    Reading(f"--class-level {level}", _counts(children)),
-                    Reading("--labels folders", _counts(_merged(merged))),
+                    Interpretation(f"--class-level {level}", count_by_name(children)),
+                    Interpretation("--labels folders", count_by_name(children_of(merged))),
                 ],
             )
         for name, child in strangers.items():
             self._leave_out(name, child, "it is none of the class folders of the splits beside it")
-        loose = [(folder, split) for folder, split in merged if folder.own]
-        for folder, _ in loose:
-            if not folder.below:
+        for folder, _ in merged:
+            if folder.own and not folder.below:
                 self._layout.left_out[folder.path] = "it lies in no class folder, and others do"
         depths = {folder.path.count("/") + 1 for folder, _ in merged if folder.path}
         self.read(merged, min(depths, default=level) + 1)
 
-    def _without_foreign(
-        self, bearing: dict[str, _Group], children: Mapping[str, _Group], level: int
-    ) -> dict[str, _Group]:
+    def _sort_siblings(
+        self, siblings: Mapping[str, Group], parts: list[str], classes: set[str]
+    ) -> tuple[Group, dict[str, Group]]:
+        """Sorts folders beside splits into those that hold classes of the splits, and strangers; leaves out others.
+
+        Args:
+            siblings: The folders by name.
+            parts: Names of the splits.
+            classes: Names of the classes in the splits.
+
+        Returns:
+            Folders to read with the splits, and strangers by name.
+        """
+        joined: Group = []
+        strangers: dict[str, Group] = {}
+        for name, child in siblings.items():
+            inside = join_groups(unwrap(folder, split) for folder, split in child)
+            names = set(children_of(inside))
+            if all(map(split_of, names)):
+                names = {each for group in children_of(inside).values() for each in children_of(group)}
+            if name in classes:
+                joined += [(Folder("", below={name: folder}), split) for folder, split in child]
+            elif names & classes:
+                joined += inside
+            elif split_of(name) or name in parts:
+                self._leave_out(name, child, "it has no class folders, and those beside it have")
+            elif names_no_class(name):
+                self._leave_out(name, child, _why_no_class(name))
+            else:
+                strangers[name] = child
+        return joined, strangers
+
+    def _without_foreign_splits(
+        self, splits: dict[str, Group], children: Mapping[str, Group], level: int
+    ) -> dict[str, Group]:
         """Leaves out validation and test folders whose own folders are no classes: `test/unknown`."""
-        names = {name: set(_merged(group)) for name, group in bearing.items()}
-        kept = dict(bearing)
-        for name in bearing:
+        names = {name: set(children_of(group)) for name, group in splits.items()}
+        kept = dict(splits)
+        for name in splits:
             others = set().union(*(names[other] for other in names if other != name))
             if split_of(name) in ("validation", "test") and len(others) > 1 and not names[name] & others:
                 if len(names[name]) > 1 and not self._decided:
-                    all_of = _merged([each for group in bearing.values() for each in group])
-                    raise Ambiguous(
+                    inside = children_of(join_groups(splits.values()))
+                    raise AmbiguousLayout(
                         f"{name} holds folders that those beside it lack",
                         [
-                            Reading(f"--class-level {level + 1}", _counts(all_of)),
-                            Reading("--labels folders", {each: _total(all_of[each]) for each in others}),
+                            Interpretation(f"--class-level {level + 1}", count_by_name(inside)),
+                            Interpretation("--labels folders", {each: count_images(inside[each]) for each in others}),
                         ],
                     )
                 self._leave_out(name, children[name], "its folders are none of the classes of those beside it")
                 del kept[name]
         return kept
 
-    def _is_named_like_split(
-        self, parts: list[str], plain: Mapping[str, _Group], children: Mapping[str, _Group], level: int
+    def _is_class_named_like_split(
+        self, parts: list[str], plain: Mapping[str, Group], children: Mapping[str, Group], level: int
     ) -> bool:
-        """Whether a single folder named like a split is a class: it holds what the folders beside it hold."""
+        """Whether a single folder named like a split is a class: it holds the same folders as those beside it."""
         if len(parts) > 1 or len(children) > len(plain) + 1:
             return False
-        names = {name: set(_merged(children[name])) for name in children}
+        names = {name: set(children_of(children[name])) for name in children}
         within = names[parts[0]]
         crossed = [name for name in plain if names[name] & within and not all(map(split_of, names[name]))]
         if not crossed:
             return False
-        if all(is_session(name) or _NUMBERED.fullmatch(name) for each in names.values() for name in each):
+        if all(is_session_or_number(name) for each in names.values() for name in each):
             return True
         if self._decided:
             return False
-        below = _merged([each for child in children.values() for each in child])
-        raise Ambiguous(
+        raise AmbiguousLayout(
             f"{parts[0]} is named like a split and holds the same folders as {_listed(crossed)}",
             [
-                Reading(f"--class-level {level}", _counts(children)),
-                Reading(f"--class-level {level + 1}", _counts(below)),
+                Interpretation(f"--class-level {level}", count_by_name(children)),
+                Interpretation(f"--class-level {level + 1}", _count_below(children)),
             ],
         )
 
-    def _choose(self, children: Mapping[str, _Group], plain: Mapping[str, _Group], level: int) -> None:
-        """Takes folders for classes that lie beside one another, or asks."""
+    def _read_classes(self, children: Mapping[str, Group], plain: Mapping[str, Group], level: int) -> None:
+        """Takes folders that lie beside one another for classes; asks where a name makes one doubtful.
+
+        Args:
+            children: All folders beside one another, by name.
+            plain: Those of them whose names may stand for a class.
+            level: Level of the folders.
+        """
         classes = dict(plain)
-        like_splits = [name for name in children if _is_exact(name)]
-        doubtful: list[str] = []
-        for name in children.keys() - plain.keys():
-            if _is_exact(name):
-                shows_trains = [each.lower() for each in like_splits] == ["train"]
-                if (len(plain) == len(like_splits) == 1) or shows_trains or SPLIT_NAMES[name.lower()] == "validation":
+        doubtful: dict[str, Group] = {}
+        for name in sorted(children.keys() - plain.keys()):
+            if is_split_name(name):
+                if self._is_class_beside(name, children, plain):
                     classes[name] = children[name]
-                elif all(_total(children[each]) < _FEW for each in like_splits):
+                elif all(count_images(children[each]) < _FEW for each in children if is_split_name(each)):
                     self._leave_out(name, children[name], "it is named like a split, and has too few for a class")
                 else:
-                    doubtful.append(name)
+                    doubtful[name] = children[name]
             elif split_of(name):
                 self._leave_out(name, children[name], "it is named like a split, and has no class folders")
             else:
-                doubtful.append(name)
+                doubtful[name] = children[name]
         if doubtful:
-            if not self._decided or len(classes) < 2:
-                without = [Reading("--labels folders", _counts(classes))] if len(classes) > 1 else []
-                below = _counts(_merged([each for child in children.values() for each in child]))
-                if len(below) > 1:
-                    without.append(Reading(f"--class-level {level + 1}", below))
-                whose = "its" if len(doubtful) == 1 else "their"
-                raise Ambiguous(
-                    f"{_listed(sorted(doubtful))} may be no class, by {whose} name",
-                    [Reading(f"--class-level {level}", _counts(children)), *without],
-                )
-            for name in sorted(doubtful):
-                self._leave_out(name, children[name], "by its name it is no class")
-        named = [name for name in classes if _is_exact(name)]
-        if named:
+            self._leave_out_doubtful(doubtful, classes, children, level)
+        like_splits = sorted(filter(is_split_name, classes))
+        if like_splits:
             self._layout.notes.append(
-                f"taken for a class, not for a split, as it lies beside others: {_listed(sorted(named))}"
+                f"taken for a class, not for a split, as it lies beside others: {_listed(like_splits)}"
             )
-        self._divide(classes, level)
+        self._choose_level(classes, level)
 
-    def _divide(self, classes: dict[str, _Group], level: int) -> None:
-        """Takes folders for the classes if none below them could be meant; otherwise asks."""
+    def _is_class_beside(self, name: str, children: Mapping[str, Group], plain: Mapping[str, Group]) -> bool:
+        """Whether a folder with the name of a split is a class, by the folders beside it: `train` beside `plane`."""
+        like_splits = list(filter(is_split_name, children))
+        only_train = [each.lower() for each in like_splits] == ["train"]
+        return len(plain) == len(like_splits) == 1 or only_train or SPLIT_NAMES[name.lower()] == "validation"
+
+    def _leave_out_doubtful(
+        self,
+        doubtful: Mapping[str, Group],
+        classes: Mapping[str, Group],
+        children: Mapping[str, Group],
+        level: int,
+    ) -> None:
+        """Leaves out folders whose names stand for no class, if that was decided; otherwise asks."""
+        if not self._decided or len(classes) < 2:
+            ways = [Interpretation(f"--class-level {level}", count_by_name(children))]
+            if len(classes) > 1:
+                ways.append(Interpretation("--labels folders", count_by_name(classes)))
+            below = _count_below(children)
+            if len(below) > 1:
+                ways.append(Interpretation(f"--class-level {level + 1}", below))
+            whose = "its" if len(doubtful) == 1 else "their"
+            raise AmbiguousLayout(f"{_listed(doubtful)} may be no class, by {whose} name", ways)
+        for name, group in doubtful.items():
+            self._leave_out(name, group, "by its name it is no class")
+
+    def _choose_level(self, classes: dict[str, Group], level: int) -> None:
+        """Takes folders for the classes unless folders below them may be meant; asks if they may.
+
+        Args:
+            classes: The folders by name.
+            level: Level of the folders.
+        """
         classes = {
-            name: [(self._without_beside(folder), split) for folder, split in group]
+            name: [(self._without_companions(folder), split) for folder, split in group]
             for name, group in classes.items()
         }
         inside = {
-            name: [each for folder, split in group for each in _looked_through(folder, split)]
+            name: join_groups(unwrap_holder(folder, split) for folder, split in group)
             for name, group in classes.items()
         }
-        below = {name: _merged(group) for name, group in inside.items()}
+        below = {name: children_of(group) for name, group in inside.items()}
         names = Counter(name for each in below.values() for name in each)
         while len(names) == 1 and all(below.values()) and not any(map(split_of, names)):
             # A folder of one name in each class divides nothing; those in it might.
-            inside = {name: [each for group in parts.values() for each in group] for name, parts in below.items()}
-            below = {name: _merged(group) for name, group in inside.items()}
+            inside = {name: join_groups(parts.values()) for name, parts in below.items()}
+            below = {name: children_of(group) for name, group in inside.items()}
             names = Counter(name for each in below.values() for name in each)
         if names and all(map(split_of, names)):
-            self._read_swapped(classes, below, level)
+            self._read_splits_in_classes(classes, below, level)
             return
-        covered = all(below.values()) and not any(_own(group) for group in inside.values())
         sessions = all(map(is_session, classes))
-        shared = max(names.values(), default=0) > 1
-        deeper = _merged([each for group in inside.values() for each in group])
-        depth = max(
-            (folder.path.count("/") + 2 for group in inside.values() for folder, _ in group), default=level + 1
-        )
-        if not covered or len(names) < 2:
-            if sessions and not self._decided:
-                raise Ambiguous(
-                    "the folders are named as sessions, not as classes",
-                    [Reading(f"--class-level {level}", _counts(classes))],
+        here = Interpretation(f"--class-level {level}", count_by_name(classes))
+        covered = all(below.values()) and not any(count_own_images(group) for group in inside.values())
+        if covered and len(names) > 1:
+            content = join_groups(inside.values())
+            depth = max((folder.path.count("/") + 2 for folder, _ in content), default=level + 1)
+            there = Interpretation(f"--class-level {depth}", count_by_name(children_of(content)))
+            if all(map(is_variant, classes)) and max(names.values()) > 1:
+                raise AmbiguousLayout(
+                    f"{_listed(classes)} hold variants of the same classes: pass one of these folders as data, or",
+                    [here, there],
                 )
-        elif all(map(_is_variant, classes)) and shared:
-            raise Ambiguous(
-                f"{_listed(classes)} hold variants of the same classes: pass one of these folders as data, or",
-                [
-                    Reading(f"--class-level {level}", _counts(classes)),
-                    Reading(f"--class-level {depth}", _counts(deeper)),
-                ],
-            )
-        elif sessions and (found := self._below_sessions([each for group in inside.values() for each in group])):
-            self._layout.notes.append(f"{_listed(classes)} are named as sessions, and hold the same folders")
-            self.read(found, depth + max(found[0][0].path.count("/") + 2 - depth, 0))
-            return
-        elif not self._are_sessions(names, below) and not (
-            not sessions and all(len(each) == 1 for each in below.values())
-        ):
-            raise Ambiguous(
-                "folders on more than one level could be the classes",
-                [
-                    Reading(f"--class-level {level}", _counts(classes)),
-                    Reading(f"--class-level {depth}", _counts(deeper)),
-                ],
-            )
-        elif sessions:
-            raise Ambiguous(
-                "the folders are named as sessions, not as classes",
-                [
-                    Reading(f"--class-level {level}", _counts(classes)),
-                    Reading(f"--class-level {depth}", _counts(deeper)),
-                ],
-            )
+            if sessions and (found := _classes_below_sessions(content)):
+                self._layout.notes.append(f"{_listed(classes)} are named as sessions, and hold the same folders")
+                self.read(found, depth + max(found[0][0].path.count("/") + 2 - depth, 0))
+                return
+            _check_classes_on_one_level(classes, below, [here, there])
+        elif sessions and not self._decided:
+            raise AmbiguousLayout("the folders are named as sessions, not as classes", [here])
         if names:
             self._layout.notes.append(
                 f"folders below are no classes: {_listed(sorted(names))}; the topmost that divide the files are"
             )
         for name, group in classes.items():
-            self._give(name, group)
+            self._set_class(name, group)
 
-    def _below_sessions(self, group: _Group) -> _Group:
-        """The folders that hold the same folders, sessions within sessions looked through; empty if not so."""
-        while children := _merged(group):
-            if not all(is_session(name) or _NUMBERED.fullmatch(name) for name in children):
-                return group if max(map(len, children.values())) > 1 else []
-            group = [each for child in children.values() for each in child]
-        return []
-
-    def _without_beside(self, folder: _Folder) -> _Folder:
-        """A class folder without what lies beside its pictures: masks, annotations."""
-        beside = [name for name in folder.below if _joined(name) in _BESIDE]
-        if not beside or not (folder.own or len(folder.below) > len(beside)):
+    def _without_companions(self, folder: Folder) -> Folder:
+        """A class folder without masks and annotations beside its images."""
+        companions = list(filter(is_beside_images, folder.below))
+        if not companions or not (folder.own or len(folder.below) > len(companions)):
             return folder
-        for name in beside:
-            self._leave_out(f"{folder.path}/{name}", [(folder.below[name], "")], "it lies beside the pictures")
-        return dataclasses.replace(
-            folder, below={name: each for name, each in folder.below.items() if name not in beside}
-        )
+        for name in companions:
+            self._leave_out(f"{folder.path}/{name}", [(folder.below[name], "")], _BESIDE)
+        below = {name: each for name, each in folder.below.items() if name not in companions}
+        return dataclasses.replace(folder, below=below)
 
-    def _are_sessions(self, names: Iterable[str], below: Mapping[str, Mapping[str, _Group]]) -> bool:
-        """Whether folders below classes tell only when, or of whom, a picture is."""
-        if all(map(is_session, names)):
-            return True
-        same = len({frozenset(each) for each in below.values()}) == 1
-        return not same and all(is_session(name) or _NUMBERED.fullmatch(name) for name in names)
-
-    def _read_swapped(
-        self, classes: dict[str, _Group], below: Mapping[str, Mapping[str, _Group]], level: int
+    def _read_splits_in_classes(
+        self, classes: dict[str, Group], below: Mapping[str, Mapping[str, Group]], level: int
     ) -> None:
-        """Takes folders for classes in each of which there are its splits."""
-        deeper = {
-            name: _merged([each for group in parts.values() for each in group]) for name, parts in below.items()
-        }
+        """Takes folders for classes each of which holds its splits."""
+        deeper = {name: children_of(join_groups(parts.values())) for name, parts in below.items()}
         names = Counter(name for each in deeper.values() for name in each)
-        if len(names) > 1 and max(names.values()) > 1 and not self._are_sessions(names, deeper):
-            raise Ambiguous(
+        if len(names) > 1 and max(names.values()) > 1 and not _are_sessions(names, deeper):
+            inside = children_of(join_groups(group for parts in below.values() for group in parts.values()))
+            raise AmbiguousLayout(
                 "folders on more than one level could be the classes",
                 [
-                    Reading(f"--class-level {level}", _counts(classes)),
-                    Reading(
-                        f"--class-level {level + 2}",
-                        _counts(
-                            _merged([each for parts in below.values() for group in parts.values() for each in group])
-                        ),
-                    ),
+                    Interpretation(f"--class-level {level}", count_by_name(classes)),
+                    Interpretation(f"--class-level {level + 2}", count_by_name(inside)),
                 ],
             )
         for name, group in classes.items():
-            self._give(name, group)
+            self._set_class(name, group)
             for part, folders in below[name].items():
-                self._give(name, [(folder, split or split_of(part)) for folder, split in folders])
+                self._set_class(name, [(folder, split or split_of(part)) for folder, split in folders])
         self._layout.notes.append("each class folder holds its splits")
 
 
-def _looked_through(folder: _Folder, split: str) -> _Group:
-    """A class folder's content, without a holder around it: `n01443537/images`."""
-    while not folder.own and len(folder.below) == 1 and _joined(next(iter(folder.below))) in _HOLDERS:
-        (folder,) = folder.below.values()
-    return [(folder, split)]
+def _check_classes_on_one_level(
+    classes: Mapping[str, Group], below: Mapping[str, Mapping[str, Group]], ways: list[Interpretation]
+) -> None:
+    """Refuses to guess where the folders below classes may be classes themselves, or the classes may be sessions.
+
+    Raises:
+        AmbiguousLayout: If they may.
+    """
+    names = {name for each in below.values() for name in each}
+    sessions = all(map(is_session, classes))
+    one_folder_each = not sessions and all(len(each) == 1 for each in below.values())
+    if not _are_sessions(names, below) and not one_folder_each:
+        raise AmbiguousLayout("folders on more than one level could be the classes", ways)
+    if sessions:
+        raise AmbiguousLayout("the folders are named as sessions, not as classes", ways)
 
 
-def _is_variant(name: str) -> bool:
-    return _joined(name) in _VARIANTS
+def _are_sessions(names: Iterable[str], below: Mapping[str, Mapping[str, Group]]) -> bool:
+    """Whether folders below classes say only when, or of whom, an image was taken."""
+    if all(map(is_session, names)):
+        return True
+    same = len({frozenset(each) for each in below.values()}) == 1
+    return not same and all(map(is_session_or_number, names))
+
+
+def _classes_below_sessions(group: Group) -> Group:
+    """Folders that hold the same folders, found through sessions within sessions; empty: there are none."""
+    while children := children_of(group):
+        if not all(map(is_session_or_number, children)):
+            return group if max(map(len, children.values())) > 1 else []
+        group = join_groups(children.values())
+    return []
+
+
+def _has_class_folders(group: Group) -> bool:
+    """Whether there are folders below that could be classes, not only holders and splits."""
+    names = children_of(join_groups(unwrap(folder, split) for folder, split in group))
+    return any(not names_no_class(name) for name in names)
+
+
+def _count_below(children: Mapping[str, Group]) -> dict[str, int]:
+    """Number of images of each folder one level below, by its name."""
+    return count_by_name(children_of(join_groups(children.values())))
+
+
+def _why_no_class(name: str) -> str:
+    return _BESIDE if is_beside_images(name) else "it is named as a sample"
 
 
 def _listed(names: Iterable[str]) -> str:
     names = list(names)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more

@@ -1,7 +1,7 @@
-"""Checked pictures on their way: on disk, pixels and facts alike, until all of them are known.
+"""Temporary store of checked images on disk, pixels and properties alike, until all of them are known.
 
-Which pictures are duplicates, and of what, shows only at the end; until then nothing of them stays in memory but
-where they lie. The files have no name and vanish with the process, whatever ends it.
+Duplicates are known only at the end; until then only the place of each image in the files stays in memory. The files
+have no name and vanish with the process, whatever ends it.
 """
 
 import contextlib
@@ -16,52 +16,53 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headstart.components.download_dataset.findings import FACTS
+from headstart.components.download_dataset.check_results import PROPERTIES_SCHEMA
 from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES
 
-SCHEMA = pa.schema(
-    [("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string()), *FACTS]
+SPOOL_SCHEMA = pa.schema(
+    [("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string()), *PROPERTIES_SCHEMA]
 )
-"""Of the facts: `label` is an index into the classes, `split` the ready-made one, `extra` a JSON object or empty."""
+"""Properties of an image: `label` is an index into the classes, `split` the ready-made one, `extra` a JSON object or
+empty."""
 
-BATCH = 4096
-"""Rows of facts that are written, and read, at once."""
+BATCH_ROWS = 4096
+"""Number of rows of properties that are written, and read, at once."""
 
-_BYTES_AT_ONCE = 2**20
+_MAX_READ_BYTES = 2**20
 
 
 class Spool:
-    """Takes pictures in, and gives them out again by row."""
+    """Store of images on disk; they are appended once, and then read by row."""
 
     def __enter__(self) -> "Spool":
         with contextlib.ExitStack() as files:
-            self._encoded, self._sketches, self._facts = (
+            self._encoded, self._sketches, self._properties = (
                 files.enter_context(tempfile.TemporaryFile(prefix="headstart-")) for _ in range(3)
             )
             self._close = files.pop_all()
         self._ends = array("q", [0])
         self._firsts = [0]
         self._pending: list[pa.RecordBatch] = []
-        self._writer = pa.ipc.new_file(self._facts, SCHEMA)
+        self._writer = pa.ipc.new_file(self._properties, SPOOL_SCHEMA)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What cannot be written any more is of no use to anybody.
+        # Closing may fail to write on a full disk; the files are of no use any more.
         with contextlib.suppress(OSError):
             self._close.close()
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
-    def add(self, facts: pa.RecordBatch, sketches: pa.Array, encoded: Sequence[bytes]) -> None:
-        """Appends pictures; the row of each is the number of those before it.
+    def add(self, properties: pa.RecordBatch, sketches: pa.Array, encoded: Sequence[bytes]) -> None:
+        """Appends images; the row of each is the number of images before it.
 
         Args:
-            facts: By `SCHEMA`.
-            sketches: Fixed-size binary (pictures,).
-            encoded: Their bytes.
+            properties: Properties of the images, by `SPOOL_SCHEMA`.
+            sketches: Sketches of the images, fixed-size binary (images,).
+            encoded: Bytes of the images.
         """
         self._encoded.writelines(encoded)
         self._sketches.write(b"".join(sketches.to_pylist()))
@@ -69,42 +70,61 @@ class Spool:
         for each in encoded:
             end += len(each)
             self._ends.append(end)
-        self._pending.append(facts)
-        if sum(map(len, self._pending)) >= BATCH:
+        self._pending.append(properties)
+        if sum(map(len, self._pending)) >= BATCH_ROWS:
             self._flush()
 
     def finish(self) -> None:
-        """Writes what is pending; nothing is added from now on."""
+        """Writes pending images to disk; no more are added."""
         self._flush()
         self._writer.close()
-        for file in (self._encoded, self._sketches, self._facts):
+        for file in (self._encoded, self._sketches, self._properties):
             file.flush()
 
-    def facts(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pa.Table:
-        """Some columns of `SCHEMA`, one row a picture, or only those of some rows in ascending order."""
+    def properties(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pa.Table:
+        """Reads properties of images, one row per image.
+
+        Args:
+            columns: Names of columns of `SPOOL_SCHEMA`.
+            rows: Rows to read, int64, ascending; None: all.
+        """
         parts = []
-        wanted = pa.ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name) for name in columns])
-        reader = pa.ipc.open_file(self._facts, options=wanted)
+        wanted = pa.ipc.IpcReadOptions(included_fields=[SPOOL_SCHEMA.get_field_index(name) for name in columns])
+        reader = pa.ipc.open_file(self._properties, options=wanted)
         for number, (first, end) in enumerate(itertools.pairwise(self._firsts)):
             chosen = np.arange(first, end) if rows is None else rows[slice(*np.searchsorted(rows, [first, end]))]
             if len(chosen):
                 batch = reader.get_batch(number).select(list(columns))
                 parts.append(batch if len(chosen) == len(batch) else batch.take(pa.array(chosen - first)))
-        return pa.Table.from_batches(parts, pa.schema([SCHEMA.field(name) for name in columns]))
+        return pa.Table.from_batches(parts, pa.schema([SPOOL_SCHEMA.field(name) for name in columns]))
 
     def sketches(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Sketches of some pictures, uint8 (rows, 1024)."""
-        found = np.empty((len(rows), SKETCH_BYTES), np.uint8)
-        _read(self._sketches.fileno(), rows * SKETCH_BYTES, (rows + 1) * SKETCH_BYTES, found.data.cast("B"))
-        return found
+        """Reads sketches of images.
+
+        Args:
+            rows: Rows to read, int64 (rows,).
+
+        Returns:
+            uint8 (rows, 1024).
+        """
+        sketches = np.empty((len(rows), SKETCH_BYTES), np.uint8)
+        _read(self._sketches.fileno(), rows * SKETCH_BYTES, (rows + 1) * SKETCH_BYTES, sketches.data.cast("B"))
+        return sketches
 
     def sizes(self) -> NDArray[np.int64]:
-        """Of all pictures, in bytes."""
+        """Sizes of all images in bytes, int64 (images,)."""
         ends = np.frombuffer(self._ends, np.int64)
         return ends[1:] - ends[:-1]
 
     def encoded(self, rows: NDArray[np.int64]) -> pa.Array:
-        """Bytes of some pictures, large binary (rows,)."""
+        """Reads bytes of images.
+
+        Args:
+            rows: Rows to read, int64 (rows,).
+
+        Returns:
+            Large binary (rows,).
+        """
         ends = np.frombuffer(self._ends, np.int64)
         starts, stops = ends[rows], ends[rows + 1]
         offsets = np.concatenate([[0], np.cumsum(stops - starts)])
@@ -121,12 +141,12 @@ class Spool:
 
 
 def _read(file: int, starts: NDArray[np.int64], stops: NDArray[np.int64], target: memoryview) -> None:
-    """Reads pieces of a file one after the other; those that lie side by side together."""
+    """Reads pieces of a file one after the other into a buffer; adjacent pieces are read at once."""
     firsts = np.flatnonzero(np.concatenate([[True], starts[1:] != stops[:-1]])) if len(starts) else starts
     lasts = np.append(firsts[1:], len(starts)) - 1
     at = 0
     for start, stop in zip(starts[firsts].tolist(), stops[lasts].tolist(), strict=True):
         while start < stop:
-            piece = os.pread(file, min(stop - start, _BYTES_AT_ONCE), start)
+            piece = os.pread(file, min(stop - start, _MAX_READ_BYTES), start)
             target[at : at + len(piece)] = piece
             at, start = at + len(piece), start + len(piece)

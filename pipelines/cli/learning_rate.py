@@ -113,12 +113,12 @@ def _run_range_test(
 
 def _make_splits(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
     """Downloads and splits the data as in a run, and returns the training and the validation set."""
-    from headstart.components.download_dataset.step import Settings, download_dataset
+    from headstart.components.download_dataset.step import DownloadSettings, download_dataset
     from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
     with _show_task(display, "download-dataset"):
-        settings = Settings(
+        settings = DownloadSettings(
             parameters.labels,
             parameters.max_side,
             parameters.max_bad_fraction,

@@ -33,7 +33,7 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
-from headstart.components.download_dataset.step import Settings
+from headstart.components.download_dataset.step import DownloadSettings
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
@@ -173,7 +173,7 @@ class Parameters(BaseModel):
             HeadstartError: A value is none that any data could make right.
         """
         self._check_places(self.training().resolve().weights)
-        settings = Settings(
+        settings = DownloadSettings(
             self.labels, self.max_side, self.max_bad_fraction, self.sha256, class_level=self.class_level
         )
         if self.data:

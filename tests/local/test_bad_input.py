@@ -77,7 +77,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
         (["--data", "{good}", "--output", "{bad}/file/out"], "cannot be written (Not a directory)"),
         (["--data", "{good}", "--output", "/proc/out"], "cannot be written"),
         (["--data", "{good}/{{x}}"], "KFP substitutes"),
-        (["--data", "{good}", "--labels", "guess"], "unknown way to tell labels 'guess'; known: auto, given"),
+        (["--data", "{good}", "--labels", "guess"], "unknown rule for labels 'guess'; known: auto, given"),
         (["--data", "{good}", "--max-side", "8"], "max_side 8: give at least 32 pixels"),
         (["--data", "{good}", "--max-bad-fraction", "0.01"], "more than 1% of"),
         (["--data", "{good}", "--sha256", "abc"], "sha256 'abc': give 64 hexadecimal digits"),

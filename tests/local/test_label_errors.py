@@ -11,7 +11,7 @@ from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.artifacts.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.training.training_inputs import TrainingInputs
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 
@@ -26,7 +26,7 @@ def labels_of(dataset: Path) -> dict[str, str]:
 
 
 def downloaded(photos: Path, folder: Path, corrections: str = "") -> dict[str, str]:
-    download_dataset([str(photos)], folder, folder.with_suffix(".html"), Settings(corrections=corrections))
+    download_dataset([str(photos)], folder, folder.with_suffix(".html"), DownloadSettings(corrections=corrections))
     return labels_of(folder)
 
 

@@ -17,7 +17,7 @@ from support.stores import Stored
 
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_rows
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.list_data.step import list_data
 
 PICTURES = {
@@ -28,7 +28,7 @@ PICTURES = {
 
 
 def download(data: str, tmp_path: Path, **settings: object) -> DatasetInfo:
-    return download_dataset([data], tmp_path / "out", tmp_path / "hygiene.html", Settings(**settings))
+    return download_dataset([data], tmp_path / "out", tmp_path / "hygiene.html", DownloadSettings(**settings))
 
 
 def packed(tmp_path: Path, kind: str = "zip") -> bytes:

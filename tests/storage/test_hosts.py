@@ -15,7 +15,7 @@ from support.servers import serve_folder
 from headstart.components.core.storage.stores import hosts, open_store, transfer
 from headstart.components.core.storage.stores.hosts import HostPatience
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.list_data.step import list_data
 
 
@@ -86,7 +86,7 @@ def test_addresses_that_fail_cost_their_own_rows_and_little_time(tmp_path: Path,
         started = time.monotonic()
         list_data([str(manifest)])
         info = download_dataset(
-            [str(manifest)], tmp_path / "out", tmp_path / "page.html", Settings(max_bad_fraction=0.95)
+            [str(manifest)], tmp_path / "out", tmp_path / "page.html", DownloadSettings(max_bad_fraction=0.95)
         )
         assert time.monotonic() - started < 30, "200 dead addresses of half a second each would take longer in turn"
     assert info.counts == [10, 10]

@@ -16,7 +16,7 @@ from support.pictures import PER_CLASS
 
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_dataset_info, read_rows
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
 
@@ -26,10 +26,10 @@ def quarantine(dataset: Path) -> dict[str, str]:
 
 
 def download(data: Path, out: Path, **settings: Any) -> DatasetInfo:
-    return download_dataset([str(data)], out, out.parent / "hygiene.html", Settings(**settings))
+    return download_dataset([str(data)], out, out.parent / "hygiene.html", DownloadSettings(**settings))
 
 
-def test_good_pictures_are_kept_and_broken_ones_listed(pictures: Path, dataset: Path) -> None:
+def test_good_images_are_kept_and_broken_ones_listed(pictures: Path, dataset: Path) -> None:
     info = read_dataset_info(dataset)
     assert info.classes == ["cat", "dog"]
     assert info.counts == [PER_CLASS, PER_CLASS]
@@ -97,7 +97,7 @@ def test_of_copies_in_ready_made_splits_the_one_that_is_used_last_is_kept(pictur
     }
 
 
-def test_class_without_a_usable_picture_stops_the_run(pictures: Path, tmp_path: Path) -> None:
+def test_class_without_a_usable_image_stops_the_run(pictures: Path, tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         (tmp_path / "data" / name).mkdir(parents=True)
     shutil.copy(pictures / "cat.1.jpg", tmp_path / "data" / "cats")
@@ -108,7 +108,9 @@ def test_class_without_a_usable_picture_stops_the_run(pictures: Path, tmp_path: 
 
 
 def test_too_many_bad_files_stop_the_run_with_the_lists_head(pictures: Path, tmp_path: Path) -> None:
-    message = r"more than 2% of 1\d\d files cannot be used: .+: \w+.*; mend or remove them, or raise max_bad_fraction"
+    message = (
+        r"more than 2% of 1\d\d files cannot be used: .+: \w+.*; repair or remove them, or raise max_bad_fraction"
+    )
     with pytest.raises(HeadstartError, match=message):
         download(pictures, tmp_path / "out", max_bad_fraction=0.02)
     assert not (tmp_path / "out").exists()
@@ -141,12 +143,12 @@ def test_several_sources_make_one_dataset(pictures: Path, dataset: Path, tmp_pat
         csv.writer(file).writerows(rows)
     sources = [str(tmp_path / "cats.zip"), str(tmp_path / "dogs.csv")]
     digest = hashlib.sha256((tmp_path / "cats.zip").read_bytes()).hexdigest()
-    info = download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=[digest, ""]))
+    info = download_dataset(sources, tmp_path / "out", tmp_path / "page.html", DownloadSettings(sha256=[digest, ""]))
     assert info.digest == read_dataset_info(dataset).digest
     with pytest.raises(HeadstartError, match=f"has the SHA-256 {digest}, not 000"):
-        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=["0" * 64, ""]))
+        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", DownloadSettings(sha256=["0" * 64, ""]))
     with pytest.raises(HeadstartError, match="sha256 has 1 values for 2 sources"):
-        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", Settings(sha256=[digest]))
+        download_dataset(sources, tmp_path / "out", tmp_path / "page.html", DownloadSettings(sha256=[digest]))
 
 
 def test_own_artifact_and_hugging_face_parquet_are_sources(dataset: Path, tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_full_disk_is_one_line(pictures: Path, tmp_path: Path) -> None:
 
 
 def gray_levels(pictures: Path) -> dict[str, np.ndarray]:
-    """Some drawn pictures in gray, by the names of their files, without suffix."""
+    """Some drawn images in gray, by the names of their files, without suffix."""
     names = [f"{kind}.{number}" for kind in ("cat", "dog") for number in range(1, 7)]
     return {name: np.asarray(Image.open(pictures / f"{name}.jpg").convert("L")).astype(np.int64) for name in names}
 
@@ -194,13 +196,13 @@ def stored(dataset: Path) -> dict[str, np.ndarray]:
         (10_000 / 255, np.float32, "tiff", "TIFF gray float32", 10_000),
     ],
 )
-def test_deep_pictures_share_the_range_of_their_form(
+def test_deep_images_share_the_range_of_their_form(
     pictures: Path, tmp_path: Path, factor: float, dtype: type, suffix: str, form: str, white: float
 ) -> None:
     (tmp_path / "data").mkdir()
     levels = gray_levels(pictures)
     for name, gray in levels.items():
-        # A dark picture stays a dark one: the range is that of all of them.
+        # A dark image stays a dark one: the range is that of all of them.
         shades = gray // 4 if name == "cat.1" else gray
         Image.fromarray((shades * factor).astype(dtype)).save(tmp_path / "data" / f"{name}.{suffix}")
     info = download(tmp_path / "data", tmp_path / "out")
@@ -213,13 +215,13 @@ def test_deep_pictures_share_the_range_of_their_form(
         shades = gray // 4 if name == "cat.1" else gray
         assert np.abs(shown[name] - shades * factor * 255 / info.ranges[form][1]).max() <= 0.51
     page = (tmp_path / "hygiene.html").read_text(encoding="utf-8")
-    assert "More than 8 bits" in page and form in page
+    assert "more than 8 bits" in page and form in page
     folders = {name: tmp_path / name for name in ("train", "validation", "test")}
     split_dataset(tmp_path / "out", **folders, settings=SplitSettings(SplitSizes([2, 1, 1], [])))
     assert all(read_dataset_info(folder).ranges == info.ranges for folder in folders.values())
 
 
-def test_ordinary_pictures_come_before_deep_ones_and_have_no_range(pictures: Path, tmp_path: Path) -> None:
+def test_ordinary_images_come_before_deep_ones_and_have_no_range(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for name, gray in gray_levels(pictures).items():
         if name[-1] in "15":
@@ -240,20 +242,20 @@ def test_ordinary_pictures_come_before_deep_ones_and_have_no_range(pictures: Pat
     ]
     assert quarantine(tmp_path / "out") == {"cat.7.png": "truncated"}
     shown, levels = stored(tmp_path / "out"), gray_levels(pictures)
-    assert (shown["dog.2"] == levels["dog.2"]).all(), "the file says its range"
+    assert (shown["dog.2"] == levels["dog.2"]).all(), "the file states its range"
 
 
-def test_ordinary_pictures_are_read_once(pictures: Path, dataset: Path) -> None:
+def test_ordinary_images_are_read_once(pictures: Path, dataset: Path) -> None:
     assert read_dataset_info(dataset).ranges == {}
 
 
-def test_collapsed_contrast_is_said(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_collapsed_contrast_is_warned_of(pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "data").mkdir()
     for name, gray in gray_levels(pictures).items():
-        # One picture of another sensor among them: what is right for it is dark for the others.
+        # One image of another sensor among them: its range is dark for the others.
         factor = 257 if name == "cat.1" else 1
         Image.fromarray((gray * factor).astype(np.uint16)).save(tmp_path / "data" / f"{name}.png")
     caplog.set_level("INFO", "headstart")
     download(tmp_path / "data", tmp_path / "out", max_bad_fraction=1)
     (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("event=warning")]
-    assert "pictures of the form PNG gray uint16 have hardly any contrast, with 0 to 65535 as black to white" in line
+    assert "images of the form PNG gray uint16 have low contrast with 0 to 65535 as black to white" in line

@@ -11,7 +11,7 @@ from support.hostile import ACCEPTED, CASES, IGNORED, QUARANTINED, REFUSED, Case
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 
 GOOD = 6
 
@@ -34,11 +34,11 @@ def test_hostile_input(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     if case.outcome == REFUSED:
         with pytest.raises(HeadstartError, match=re.escape(case.why)) as caught:
-            download_dataset([data], out / "dataset", out / "page.html", Settings(max_bad_fraction=1))
+            download_dataset([data], out / "dataset", out / "page.html", DownloadSettings(max_bad_fraction=1))
         assert "\n" not in str(caught.value)
         assert not (out / "dataset" / "dataset.json").exists()
     else:
-        download_dataset([data], out / "dataset", out / "page.html", Settings(max_bad_fraction=1))
+        download_dataset([data], out / "dataset", out / "page.html", DownloadSettings(max_bad_fraction=1))
         reasons = quarantine(out / "dataset")
         images = read_dataset_info(out / "dataset").images
         assert "<script>alert" not in (out / "page.html").read_text(encoding="utf-8")

@@ -7,15 +7,15 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from headstart.components.download_dataset import image_measures
-from headstart.components.download_dataset.image_measures import LOOKS, Measures
+from headstart.components.download_dataset.image_measures import ODD_LOOKS, Measures
 
 
 def measure(image: Image.Image) -> Measures:
-    return image_measures.measure(image, image.convert("L"))
+    return image_measures.measure_image(image, image.convert("L"))
 
 
 def odd_looks(measured: Measures) -> tuple[str, ...]:
-    return tuple(look.name for look in LOOKS if look.odd(np.array(getattr(measured, look.measure))))
+    return tuple(look.name for look in ODD_LOOKS if look.is_odd(np.array(getattr(measured, look.measure))))
 
 
 def scene(seed: int, width: int = 250, height: int = 188) -> Image.Image:
@@ -29,7 +29,7 @@ def scene(seed: int, width: int = 250, height: int = 188) -> Image.Image:
     return image
 
 
-def test_colours_and_grey_levels_are_those_of_the_picture() -> None:
+def test_colours_and_grey_levels_are_those_of_the_image() -> None:
     image = Image.new("RGB", (200, 100), (200, 100, 50))
     image.paste((0, 0, 0), (0, 0, 100, 100))
     found = measure(image)
@@ -39,7 +39,7 @@ def test_colours_and_grey_levels_are_those_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_each_way_of_spoiling_a_picture_is_named(seed: int) -> None:
+def test_each_way_of_spoiling_an_image_is_named(seed: int) -> None:
     image = scene(seed)
     assert odd_looks(measure(image)) == ()
     assert odd_looks(measure(image.point(lambda value: value * 0.3))) == ("dark",)
@@ -48,7 +48,7 @@ def test_each_way_of_spoiling_a_picture_is_named(seed: int) -> None:
     assert odd_looks(measure(image.point(lambda value: 115 + value * 0.1))) == ("low information",)
 
 
-def test_a_picture_shaken_in_one_direction_is_blurry() -> None:
+def test_an_image_shaken_in_one_direction_is_blurry() -> None:
     across = scene(0).resize((10, 188), Image.Resampling.BOX).resize((250, 188), Image.Resampling.BICUBIC)
     assert odd_looks(measure(across)) == ("blurry",)
     assert odd_looks(measure(across.transpose(Image.Transpose.ROTATE_90))) == ("blurry",)
@@ -62,7 +62,7 @@ def test_a_sharp_subject_before_a_blurred_background_is_sharp() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (255, 3), (3, 255), (28, 28)])
 @pytest.mark.parametrize("colour", ["black", "white", "gray"])
-def test_pictures_of_one_colour_and_any_size_can_be_measured(size: tuple[int, int], colour: str) -> None:
+def test_images_of_one_colour_and_any_size_can_be_measured(size: tuple[int, int], colour: str) -> None:
     looks = odd_looks(measure(Image.new("RGB", size, colour)))
     assert "low information" in looks and "blurry" not in looks
     assert ("dark" in looks) == (colour == "black") and ("bright" in looks) == (colour == "white")
@@ -75,7 +75,7 @@ def test_stripes_have_sharpness_though_only_across() -> None:
     assert odd_looks(measure(image)) == ()
 
 
-def test_drawn_pictures_are_rarely_odd(pictures: Path) -> None:
+def test_drawn_images_are_rarely_odd(pictures: Path) -> None:
     odd = 0
     for path in sorted(pictures.glob("*.jpg"))[:100]:
         try:

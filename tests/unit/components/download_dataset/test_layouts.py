@@ -6,7 +6,7 @@ import pytest
 
 from headstart.components.core.sources import Entry
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.labels import Labelling, labels_of
+from headstart.components.download_dataset.labels import Labelling, infer_labels
 
 Files = dict[str, int]
 """How many pictures lie in each folder; a key with a `.` is a single file."""
@@ -22,7 +22,7 @@ def read(files: Files, rule: str = "auto", least: int = 2, level: int = 0) -> La
             paths.append(place)
         else:
             paths += [f"{place}/{each}.jpg".lstrip("/") for each in range(1, number + 1)]
-    return labels_of([Entry(path) for path in paths], "data", rule, least, level)
+    return infer_labels([Entry(path) for path in paths], "data", rule, least, level)
 
 
 def told(found: Labelling) -> dict[str, int]:
@@ -448,7 +448,7 @@ def test_what_is_left_out_is_told_for_each_file_and_in_a_sentence() -> None:
 def test_a_level_that_is_none_is_refused() -> None:
     with pytest.raises(HeadstartError, match="class_level -1: give 1 for the topmost folder"):
         read({"cats": 2, "dogs": 2}, level=-1)
-    with pytest.raises(HeadstartError, match="class_level 1 is for classes told from folders"):
+    with pytest.raises(HeadstartError, match="class_level 1 is for classes by folders"):
         read({"cats": 2, "dogs": 2}, rule="names", level=1)
     with pytest.raises(HeadstartError, match="no classes in 4 files by class_level=3"):
         read({"cats": 2, "dogs": 2}, level=3)
@@ -468,10 +468,10 @@ def test_a_level_that_is_none_is_refused() -> None:
     ],
 )
 def test_classes_of_numbered_names_where_they_are_asked_for(name: str, label: str) -> None:
-    assert labels_of([Entry(name), Entry("x_1.jpg"), Entry("y_1.jpg")], "data", "names").labels[0] == label
+    assert infer_labels([Entry(name), Entry("x_1.jpg"), Entry("y_1.jpg")], "data", "names").labels[0] == label
 
 
 def test_folders_of_any_depth_are_read() -> None:
     deep = "/".join("a" * 20000)
-    found = labels_of([Entry("cats/1.jpg"), Entry("dogs/1.jpg"), Entry(f"{deep}/1.jpg")], "data")
+    found = infer_labels([Entry("cats/1.jpg"), Entry("dogs/1.jpg"), Entry(f"{deep}/1.jpg")], "data")
     assert found.labels == ["cats", "dogs", ""]

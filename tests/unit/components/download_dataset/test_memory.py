@@ -1,4 +1,4 @@
-"""What is kept of each picture is small, so that a hundred thousand take little more than a few thousand."""
+"""Memory per image is small, so that a hundred thousand take little more than a few thousand."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -8,14 +8,14 @@ import pyarrow as pa
 
 from headstart.components.core.sources import Entry
 from headstart.components.core.sources.columnar_list import ColumnarList
-from headstart.components.download_dataset.findings import FACTS
-from headstart.components.download_dataset.spool import SCHEMA, Spool
+from headstart.components.download_dataset.check_results import PROPERTIES_SCHEMA
+from headstart.components.download_dataset.spool import SPOOL_SCHEMA, Spool
 
 MANY = 40_000
 
 
 def kept_bytes(make: Callable[[], object]) -> float:
-    """Memory for each of `MANY`, of Python's and Arrow's, that what is made holds on to."""
+    """Memory of Python and Arrow that the made object holds, per each of `MANY`."""
     tracemalloc.start()
     before = pa.total_allocated_bytes()
     made = make()
@@ -25,21 +25,21 @@ def kept_bytes(make: Callable[[], object]) -> float:
     return size / MANY
 
 
-def test_entries_are_packed() -> None:
+def test_entries_are_stored_as_columns() -> None:
     names = [f"cats/{number}.jpg" for number in range(MANY)]
     assert kept_bytes(lambda: ColumnarList(Entry, map(Entry, names))) < 45
     assert [entry.path for entry in ColumnarList(Entry, map(Entry, names))] == names
 
 
-def test_any_name_can_be_packed() -> None:
+def test_any_name_can_be_stored() -> None:
     entries = [Entry("latin\udce9.jpg", "\ud800", ""), Entry("", "cats", "train"), Entry("ж" * 5000)]
     assert list(ColumnarList(Entry, entries)) == entries
     assert len(ColumnarList(Entry, entries)) == 3 and len(ColumnarList(Entry, [])) == 0
 
 
-def test_facts_pixels_and_sketches_lie_on_disk() -> None:
+def test_properties_pixels_and_sketches_lie_on_disk() -> None:
     rows = 32
-    facts = pa.RecordBatch.from_arrays(
+    properties = pa.RecordBatch.from_arrays(
         [
             pa.array([f"cats/{number}.jpg" for number in range(rows)]),
             pa.array([1] * rows, pa.int32()),
@@ -49,17 +49,17 @@ def test_facts_pixels_and_sketches_lie_on_disk() -> None:
                 pa.array(np.zeros(rows), pa.float64()).cast(pa.int64()).cast(field.type)
                 if field.name not in TEXTS
                 else pa.array([TEXTS[field.name]] * rows, field.type)
-                for field in FACTS
+                for field in PROPERTIES_SCHEMA
             ),
         ],
-        schema=SCHEMA,
+        schema=SPOOL_SCHEMA,
     )
     sketches = pa.array([bytes(1024)] * rows, pa.binary(1024))
     with Spool() as spool:
 
         def fill() -> Spool:
             for number in range(MANY // rows):
-                spool.add(facts, sketches, [bytes([number % 256]) * 1000] * rows)
+                spool.add(properties, sketches, [bytes([number % 256]) * 1000] * rows)
             spool.finish()
             return spool
 
@@ -69,7 +69,7 @@ def test_facts_pixels_and_sketches_lie_on_disk() -> None:
         assert [each[:1] for each in spool.encoded(wanted).to_pylist()] == [
             bytes([row // rows % 256]) for row in wanted
         ]
-        assert spool.facts(["path", "label"], wanted)["path"].to_pylist() == [
+        assert spool.properties(["path", "label"], wanted)["path"].to_pylist() == [
             f"cats/{row % rows}.jpg" for row in wanted
         ]
 

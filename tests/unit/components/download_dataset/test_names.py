@@ -17,13 +17,13 @@ from headstart.components.core.sources.file_names import escape_name, unescape_n
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.printable import escape_unprintable
-from headstart.components.download_dataset.class_counts import (
-    alike_in_words,
-    classes_alike,
-    classes_in_words,
-    several_at_once,
+from headstart.components.download_dataset.class_names import (
+    describe_classes,
+    describe_similar_names,
+    find_similar_names,
+    note_multi_label_names,
 )
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.pipelines.cli.predict import Terminal
 from headstart.pipelines.progress.events import ClassesFound, parse
 
@@ -65,7 +65,7 @@ def test_messages_and_log_lines_keep_wide_blanks(logged: pytest.LogCaptureFixtur
 
 
 def test_many_classes_are_named_by_the_first_the_smallest_and_the_largest() -> None:
-    words = classes_in_words({f"class {number}": 100 + number for number in range(300)} | {"rare": 2})
+    words = describe_classes({f"class {number}": 100 + number for number in range(300)} | {"rare": 2})
     assert words.startswith(
         "301 classes: class 0 (100), class 1 (101), class 2 (102), class 3 (103), class 4 (104), "
     )
@@ -74,12 +74,12 @@ def test_many_classes_are_named_by_the_first_the_smallest_and_the_largest() -> N
 
 def test_classes_that_differ_in_case_blanks_or_form_only_are_found() -> None:
     names = ["cat", "Cat", "cat ", "ca\u200bt", "dog", "e\u0301", "é", "\uff44\uff4f\uff47"]
-    assert classes_alike(names) == [
+    assert find_similar_names(names) == [
         ["Cat", "cat", "cat ", "ca\u200bt"],
         ["dog", "\uff44\uff4f\uff47"],
         ["e\u0301", "é"],
     ]
-    assert alike_in_words(["cat", "cat ", "ca\u200bt"]).endswith(r"only: 'cat', 'cat ', 'ca\u200bt'")
+    assert describe_similar_names(["cat", "cat ", "ca\u200bt"]).endswith(r"only: 'cat', 'cat ', 'ca\u200bt'")
 
 
 def draw(pictures: Path, place: Path, kind: str, numbers: range) -> None:
@@ -96,7 +96,9 @@ def test_files_hold_true_names_and_pages_say_the_classes_first(
     draw(pictures, data / "train" / "三毛\u3000猫", "cat", range(1, 5))
     draw(pictures, data / "train" / "三毛\u3000猫 ", "cat", range(5, 7))
     draw(pictures, data / "test", "cat", range(10, 20))
-    info = download_dataset([str(data)], tmp_path / "out", tmp_path / "page.html", Settings(max_bad_fraction=0))
+    info = download_dataset(
+        [str(data)], tmp_path / "out", tmp_path / "page.html", DownloadSettings(max_bad_fraction=0)
+    )
     assert info.classes == ["三毛\u3000猫", "三毛\u3000猫 ", "柴\u3000犬"]
     assert info.counts == [4, 2, 5]
     assert "train/柴\u3000犬/写真\u30001.jpg" in {row.path for row in read_rows(tmp_path / "out")}
@@ -109,7 +111,7 @@ def test_files_hold_true_names_and_pages_say_the_classes_first(
     )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.partition("<main>")[2].strip().startswith(f"<p>{first}</p>")
-    assert "Classes that look alike" in page and "left out: test (10 files)" in page
+    assert "Similar class names" in page and "left out: test (10 files)" in page
     summary = read_hygiene(tmp_path / "out")
     assert summary is not None and summary.first_line == first
     notes = [each for each in logged.messages if each.startswith("event=warning")]
@@ -245,6 +247,6 @@ def test_what_predict_writes_to_a_terminal_is_what_it_can_show(capfdbinary: pyte
 
 
 def test_classes_that_look_like_lists_of_classes_are_named() -> None:
-    assert several_at_once(["cat", "dog", "big|small", "Rock, Paper"]) == []
-    (note,) = several_at_once(["cat", "cat|outdoor", "dog", "dog; cat", "outdoor,dog"])
+    assert note_multi_label_names(["cat", "dog", "big|small", "Rock, Paper"]) == []
+    (note,) = note_multi_label_names(["cat", "cat|outdoor", "dog", "dog; cat", "outdoor,dog"])
     assert "'cat|outdoor', 'dog; cat', 'outdoor,dog'" in note

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from headstart.components.download_dataset import near_duplicates
-from headstart.components.download_dataset.checked_image import Picture, check
-from headstart.components.download_dataset.near_duplicates import Hashes, find_near_duplicates, hashes_of
+from headstart.components.download_dataset.checked_image import CheckedImage, check_image
+from headstart.components.download_dataset.near_duplicates import Hashes, compute_hashes, find_near_duplicates
 
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "three quarters": lambda image: image.resize((150, 150), Image.Resampling.LANCZOS),
@@ -33,9 +33,9 @@ def recompressed(image: Image.Image, quality: int) -> Image.Image:
 def sketch(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    picture = check(buffer.getvalue(), 512)
-    assert isinstance(picture, Picture)
-    return near_duplicates.sketch(picture.sample.convert("L"))
+    checked = check_image(buffer.getvalue(), 512)
+    assert isinstance(checked, CheckedImage)
+    return near_duplicates.compute_sketch(checked.sample.convert("L"))
 
 
 def grouped(sketches: list[bytes]) -> np.ndarray:
@@ -43,7 +43,7 @@ def grouped(sketches: list[bytes]) -> np.ndarray:
 
 
 def groups(sketches: np.ndarray) -> np.ndarray:
-    parts = [hashes_of(each) for each in np.array_split(sketches, len(sketches) // 512 + 1)]
+    parts = [compute_hashes(each) for each in np.array_split(sketches, len(sketches) // 512 + 1)]
     hashes = Hashes(*(np.concatenate([getattr(part, name) for part in parts]) for name in Hashes.__annotations__))
     return find_near_duplicates(hashes, sketches.__getitem__)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from headstart.components.download_dataset.shortcuts import FAMILIES, Shortcut, find_shortcuts
 
-Facts = dict[str, NDArray[Any]]
+Properties = dict[str, NDArray[Any]]
 
 
-def unrelated(counts: list[int], seed: int) -> Facts:
-    """Facts that have nothing to do with the label, spread as those of pictures from the web."""
+def unrelated(counts: list[int], seed: int) -> Properties:
+    """Properties that have nothing to do with the label, spread as those of images from the web."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
     images = len(labels)
@@ -31,41 +31,41 @@ def unrelated(counts: list[int], seed: int) -> Facts:
     }
 
 
-def found_in(facts: Facts) -> list[Shortcut]:
-    return find_shortcuts(pa.table(facts), [f"class {label}" for label in range(facts["label"].max() + 1)])
+def found_in(properties: Properties) -> list[Shortcut]:
+    return find_shortcuts(pa.table(properties), [f"class {label}" for label in range(properties["label"].max() + 1)])
 
 
-def warned(facts: Facts) -> list[str]:
-    return [shortcut.family for shortcut in found_in(facts) if shortcut.warning]
+def warned(properties: Properties) -> list[str]:
+    return [shortcut.family for shortcut in found_in(properties) if shortcut.warning]
 
 
 @pytest.mark.parametrize(
     ("counts", "data_sets"),
     [([10, 10], 60), ([30, 30], 40), ([500, 15], 20), ([1, 2, 3, 4, 60, 60], 30), ([12] * 10, 20), ([10] * 50, 4)],
 )
-def test_unrelated_facts_rarely_raise_an_alarm(counts: list[int], data_sets: int) -> None:
+def test_unrelated_properties_rarely_raise_an_alarm(counts: list[int], data_sets: int) -> None:
     alarms = sum(bool(warned(unrelated(counts, seed))) for seed in range(data_sets))
     assert alarms <= max(1, 0.05 * data_sets)
 
 
-def another_size(facts: Facts, rows: NDArray[np.bool_]) -> None:
-    facts["width"][rows] = 800
+def another_size(properties: Properties, rows: NDArray[np.bool_]) -> None:
+    properties["width"][rows] = 800
 
 
-def heavier_files(facts: Facts, rows: NDArray[np.bool_]) -> None:
-    facts["file_bytes"][rows] *= 100
+def heavier_files(properties: Properties, rows: NDArray[np.bool_]) -> None:
+    properties["file_bytes"][rows] *= 100
 
 
-def another_format(facts: Facts, rows: NDArray[np.bool_]) -> None:
-    facts["format"] = np.where(rows, "WEBP", facts["format"])
+def another_format(properties: Properties, rows: NDArray[np.bool_]) -> None:
+    properties["format"] = np.where(rows, "WEBP", properties["format"])
 
 
-def another_camera(facts: Facts, rows: NDArray[np.bool_]) -> None:
-    facts["exif"] = np.where(rows, "Olympus SP-100", facts["exif"])
+def another_camera(properties: Properties, rows: NDArray[np.bool_]) -> None:
+    properties["exif"] = np.where(rows, "Olympus SP-100", properties["exif"])
 
 
-def warmer_light(facts: Facts, rows: NDArray[np.bool_]) -> None:
-    facts["red"][rows] += 150
+def warmer_light(properties: Properties, rows: NDArray[np.bool_]) -> None:
+    properties["red"][rows] += 150
 
 
 @pytest.mark.parametrize("counts", [[20, 20], [2000, 40], [25] * 5, [20] * 100, [3, 100, 100]])
@@ -80,51 +80,51 @@ def warmer_light(facts: Facts, rows: NDArray[np.bool_]) -> None:
     ],
 )
 def test_one_class_from_elsewhere_is_found(
-    plant: Callable[[Facts, NDArray[np.bool_]], None], family: str, counts: list[int]
+    plant: Callable[[Properties, NDArray[np.bool_]], None], family: str, counts: list[int]
 ) -> None:
-    facts = unrelated(counts, 0)
-    plant(facts, facts["label"] == len(counts) - 1)
-    assert warned(facts) == [family]
+    properties = unrelated(counts, 0)
+    plant(properties, properties["label"] == len(counts) - 1)
+    assert warned(properties) == [family]
 
 
 def test_warning_names_the_class_and_says_what_to_do() -> None:
-    facts = unrelated([50] * 20, 0)
-    another_size(facts, facts["label"] == 7)
-    (warning,) = [shortcut.warning for shortcut in found_in(facts) if shortcut.warning]
+    properties = unrelated([50] * 20, 0)
+    another_size(properties, properties["label"] == 7)
+    (warning,) = [shortcut.warning for shortcut in found_in(properties) if shortcut.warning]
     assert warning.startswith("By width and height alone, class 7 can be told from the other classes. ")
     assert "resize to one size" in warning
-    facts = unrelated([50, 50], 0)
-    another_format(facts, facts["label"] == 1)
-    (warning,) = [shortcut.warning for shortcut in found_in(facts) if shortcut.warning]
-    assert "alone, the class of 100 % of the pictures can be told, where guessing gets 50 %. " in warning
+    properties = unrelated([50, 50], 0)
+    another_format(properties, properties["label"] == 1)
+    (warning,) = [shortcut.warning for shortcut in found_in(properties) if shortcut.warning]
+    assert "alone, the class of 100 % of the images can be predicted; chance is 50 %. " in warning
 
 
-def test_facts_that_only_together_tell_the_class_are_found() -> None:
-    facts = unrelated([400, 400], 0)
-    heavy = facts["file_bytes"] > np.median(facts["file_bytes"])
-    png = np.where(facts["label"] == 1, heavy, ~heavy)
-    facts["format"] = np.where(png, "PNG", "JPEG")
-    assert warned(facts) == ["all of these"]
+def test_properties_that_only_together_predict_the_class_are_found() -> None:
+    properties = unrelated([400, 400], 0)
+    heavy = properties["file_bytes"] > np.median(properties["file_bytes"])
+    png = np.where(properties["label"] == 1, heavy, ~heavy)
+    properties["format"] = np.where(png, "PNG", "JPEG")
+    assert warned(properties) == ["all of these"]
 
 
-def test_facts_that_never_vary_are_said_to() -> None:
-    facts = unrelated([20, 20], 0)
-    facts["exif"] = np.full(40, "")
-    camera = next(shortcut for shortcut in found_in(facts) if shortcut.family == "camera (EXIF)")
+def test_properties_that_never_vary_are_reported_so() -> None:
+    properties = unrelated([20, 20], 0)
+    properties["exif"] = np.full(40, "")
+    camera = next(shortcut for shortcut in found_in(properties) if shortcut.family == "camera (EXIF)")
     assert not camera.varies and camera.balanced_accuracy == camera.chance == 0.5 and not camera.warning
 
 
-def test_accuracy_lies_in_its_interval_and_everything_is_judged() -> None:
+def test_accuracy_lies_in_its_interval_and_every_family_is_tested() -> None:
     found = found_in(unrelated([30, 40, 50, 2], 0))
     assert [shortcut.family for shortcut in found] == [*(family.name for family in FAMILIES), "all of these"]
     for shortcut in found:
         low, high = shortcut.interval
         assert 0 <= low <= shortcut.balanced_accuracy <= high <= 1
-        assert shortcut.chance == pytest.approx(1 / 3), "the class of two images is not judged"
+        assert shortcut.chance == pytest.approx(1 / 3), "the class of two images is not tested"
 
 
 @pytest.mark.parametrize("counts", [[9, 200], [1, 1], [4, 4, 4], [5, 0, 12]])
-def test_nothing_is_said_of_too_few_images(counts: list[int]) -> None:
+def test_no_result_for_too_few_images(counts: list[int]) -> None:
     assert found_in(unrelated(counts, 0)) == []
 
 
@@ -133,9 +133,9 @@ def test_same_data_same_answer() -> None:
 
 
 def test_many_images_take_seconds() -> None:
-    facts = unrelated([4_000] * 10, 0)
+    properties = unrelated([4_000] * 10, 0)
     start = time.perf_counter()
-    assert warned(facts) == []
+    assert warned(properties) == []
     assert time.perf_counter() - start < 6, "0.6 s on an idle machine"
 
 

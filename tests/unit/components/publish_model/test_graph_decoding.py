@@ -13,7 +13,7 @@ from support.forms import forms, png_chunk
 from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.networks.image_batches import decode_and_resize
-from headstart.components.download_dataset.checked_image import Picture, check
+from headstart.components.download_dataset.checked_image import CheckedImage, check_image
 from headstart.components.publish_model.graph_decoding import decode_files
 from headstart.components.publish_model.graph_headers import UNREADABLE, read_header
 
@@ -43,8 +43,8 @@ def file(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def trained(content: bytes) -> np.ndarray:
     """What training makes of a file."""
-    image = check(content, 512)
-    assert isinstance(image, Picture), image
+    image = check_image(content, 512)
+    assert isinstance(image, CheckedImage), image
     return decode_and_resize(tf.constant(image.encoded), SIZE).numpy()
 
 

@@ -7,7 +7,7 @@ from support.pictures import PER_CLASS
 from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.checked_image import Picture, check
+from headstart.components.download_dataset.checked_image import CheckedImage, check_image
 from headstart.pipelines.cli.main import app
 from headstart.pipelines.sample.write import draw_sample
 
@@ -28,7 +28,7 @@ def test_nothing_but_the_drawing_gives_the_class_away(pictures: Path) -> None:
         rows = []
         for number in range(1, PER_CLASS + 1):
             content = (pictures / f"{name}.{number}.jpg").read_bytes()
-            assert isinstance(check(content, 512), Picture)
+            assert isinstance(check_image(content, 512), CheckedImage)
             image = Image.open(io.BytesIO(content))
             corner = np.asarray(image.crop((0, 0, 8, 8)), float).mean()
             rows.append([image.width, image.height, len(content), np.asarray(image, float).mean(), corner])

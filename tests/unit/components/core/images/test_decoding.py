@@ -16,7 +16,7 @@ from support.mutations import damaged_pngs, flipped, png_of
 from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import RejectedImage
 from headstart.components.core.networks.image_batches import decode_and_resize
-from headstart.components.download_dataset.checked_image import Picture, check
+from headstart.components.download_dataset.checked_image import CheckedImage, check_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 # Smooth, as photographs are: chroma subsampling of noise would say more of the codec than of us.
@@ -29,25 +29,25 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def pixels(image: Picture | RejectedImage) -> np.ndarray:
-    assert isinstance(image, Picture), image
+def pixels(image: CheckedImage | RejectedImage) -> np.ndarray:
+    assert isinstance(image, CheckedImage), image
     return np.asarray(Image.open(io.BytesIO(image.encoded)))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_rgb_image_keeps_its_bytes(kind: str) -> None:
     content = encoded(Image.fromarray(SMOOTH), kind)
-    image = check(content, 512)
-    assert isinstance(image, Picture)
+    image = check_image(content, 512)
+    assert isinstance(image, CheckedImage)
     assert image.encoded == content
     assert (image.width, image.height) == (60, 40)
 
 
 def test_id_is_of_the_pixels_and_not_of_the_encoding() -> None:
-    one = check(encoded(Image.fromarray(SMOOTH), "PNG"), 512)
-    other = check(encoded(Image.fromarray(SMOOTH), "BMP"), 512)
-    turned = check(encoded(Image.fromarray(SMOOTH).rotate(180), "PNG"), 512)
-    assert isinstance(one, Picture) and isinstance(other, Picture) and isinstance(turned, Picture)
+    one = check_image(encoded(Image.fromarray(SMOOTH), "PNG"), 512)
+    other = check_image(encoded(Image.fromarray(SMOOTH), "BMP"), 512)
+    turned = check_image(encoded(Image.fromarray(SMOOTH).rotate(180), "PNG"), 512)
+    assert isinstance(one, CheckedImage) and isinstance(other, CheckedImage) and isinstance(turned, CheckedImage)
     assert one.id == other.id != turned.id
 
 
@@ -57,7 +57,7 @@ def test_other_modes_become_rgb(mode: str) -> None:
     if mode == "I;16":
         image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    shown = pixels(check(encoded(image, kind), 512))
+    shown = pixels(check_image(encoded(image, kind), 512))
     assert shown.shape == (40, 60, 3)
     if mode in ("L", "LA", "I;16"):
         gray = np.asarray(Image.fromarray(SMOOTH).convert("L"))
@@ -68,13 +68,13 @@ def test_other_modes_become_rgb(mode: str) -> None:
 def test_pixel_that_is_no_number_changes_no_other(odd: float, shade: int) -> None:
     gray = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
     gray[0, 0] = odd
-    shown = pixels(check(encoded(Image.fromarray(gray), "TIFF"), 512))[..., 0]
+    shown = pixels(check_image(encoded(Image.fromarray(gray), "TIFF"), 512))[..., 0]
     assert shown[0, 0] == shade
     assert (shown.flat[1:] == (255 * gray.flat[1:]).astype(np.uint8)).all()
 
 
 def test_what_is_transparent_becomes_white() -> None:
-    shown = pixels(check(encoded(Image.new("RGBA", (20, 20), (255, 0, 0, 0)), "PNG"), 512))
+    shown = pixels(check_image(encoded(Image.new("RGBA", (20, 20), (255, 0, 0, 0)), "PNG"), 512))
     assert (shown == 255).all()
 
 
@@ -98,8 +98,8 @@ def test_image_is_turned_upright(kind: str, orientation: int) -> None:
     content = encoded(Image.fromarray(SMOOTH), kind, exif=exif)
     upright = Image.fromarray(np.ascontiguousarray(TURNED[orientation]))
     for expected in (upright, upright.resize((upright.width // 2, upright.height // 2))):
-        image = check(content, max(expected.size))
-        assert isinstance(image, Picture)
+        image = check_image(content, max(expected.size))
+        assert isinstance(image, CheckedImage)
         assert (image.original_width, image.original_height) == upright.size
         assert (image.width, image.height) == expected.size
         assert np.abs(pixels(image).astype(int) - np.asarray(expected)).mean() < 4
@@ -118,7 +118,7 @@ def test_image_is_turned_upright(kind: str, orientation: int) -> None:
     ],
 )
 def test_what_cannot_be_used_is_rejected_with_a_reason(content: bytes, reason: str) -> None:
-    rejected = check(content, 512)
+    rejected = check_image(content, 512)
     assert isinstance(rejected, RejectedImage)
     assert rejected.reason == reason
     assert rejected.detail
@@ -127,8 +127,8 @@ def test_what_cannot_be_used_is_rejected_with_a_reason(content: bytes, reason: s
 def test_large_image_is_reduced_and_keeps_its_proportions() -> None:
     big = Image.fromarray(SMOOTH).resize((1500, 1000), Image.Resampling.BICUBIC)
     for kind, stored in (("JPEG", "JPEG"), ("WEBP", "JPEG"), ("PNG", "PNG"), ("BMP", "PNG")):
-        checked = check(encoded(big, kind), 512)
-        assert isinstance(checked, Picture)
+        checked = check_image(encoded(big, kind), 512)
+        assert isinstance(checked, CheckedImage)
         assert (checked.width, checked.height) == (512, 341)
         assert (checked.original_width, checked.original_height, checked.format) == (1500, 1000, kind)
         image = Image.open(io.BytesIO(checked.encoded))
@@ -147,9 +147,9 @@ def test_id_can_be_computed_by_anyone_from_what_is_stored() -> None:
         (encoded(big, "JPEG"), 512),
         (encoded(big, "PNG"), 5000),
     ):
-        image = check(content, side)
+        image = check_image(content, side)
         shown = pixels(image)
-        assert isinstance(image, Picture)
+        assert isinstance(image, CheckedImage)
         padded = np.concatenate([shown, np.full((*shown.shape[:2], 1), 255, np.uint8)], axis=2)
         expected = xxhash.xxh3_128_digest(f"{image.width}x{image.height}:".encode() + padded.tobytes())
         assert image.id == expected
@@ -158,8 +158,8 @@ def test_id_can_be_computed_by_anyone_from_what_is_stored() -> None:
 def test_camera_is_read() -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Apple", "iPhone 12"
-    image = check(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif), 512)
-    assert isinstance(image, Picture)
+    image = check_image(encoded(Image.fromarray(SMOOTH), "JPEG", exif=exif), 512)
+    assert isinstance(image, CheckedImage)
     assert image.camera == "Apple iPhone 12"
 
 
@@ -182,8 +182,8 @@ def tensorflow_pixels(content: bytes) -> np.ndarray:
 def test_tensorflow_reads_the_same_pixels(kind: str, options: dict[str, object]) -> None:
     for size in ((64, 64), (61, 37)):
         content = encoded(Image.fromarray(SMOOTH).resize(size), kind, **options)
-        image = check(content, 512)
-        assert isinstance(image, Picture)
+        image = check_image(content, 512)
+        assert isinstance(image, CheckedImage)
         assert image.encoded == content
         assert (tensorflow_pixels(content) == pixels(image)).all()
     content = encoded(Image.fromarray(SMOOTH).resize((64, 64)), kind, **options)
@@ -199,8 +199,8 @@ def test_what_passes_is_read_alike_however_it_was_damaged(kind: str) -> None:
         damaged = bytearray(whole)
         for at in draw.integers(2, len(whole), draw.integers(1, 4)):
             damaged[at] = draw.integers(256)
-        image = check(bytes(damaged), 512)
-        if isinstance(image, Picture):
+        image = check_image(bytes(damaged), 512)
+        if isinstance(image, CheckedImage):
             passed += 1
             assert (tensorflow_pixels(image.encoded) == pixels(image)).all()
     assert passed < 400
@@ -209,8 +209,8 @@ def test_what_passes_is_read_alike_however_it_was_damaged(kind: str) -> None:
 
 def test_jpeg_without_end_marker_is_stored_anew() -> None:
     content = encoded(Image.fromarray(SMOOTH), "JPEG")[:-2] + b"\0\xd9"
-    image = check(content, 512)
-    assert isinstance(image, Picture)
+    image = check_image(content, 512)
+    assert isinstance(image, CheckedImage)
     assert image.encoded != content
     assert (tensorflow_pixels(image.encoded) == np.asarray(Image.open(io.BytesIO(content)))).all()
 
@@ -294,7 +294,7 @@ def test_prediction_sees_the_pixels_that_are_stored() -> None:
     ):
         decoded = decoding.decode_image(content, 512)
         assert isinstance(decoded, decoding.DecodedImage)
-        assert (decoded.pixels[..., :3] == pixels(check(content, 512))).all()
+        assert (decoded.pixels[..., :3] == pixels(check_image(content, 512))).all()
         assert (decoded.pixels[..., 3] == 255).all()
 
 
@@ -305,7 +305,7 @@ def test_damage_behind_checksums_is_found_or_read_alike(seed: int) -> None:
     for image in (Image.fromarray(SMOOTH), Image.fromarray(NOISE)):
         whole = encoded(image, "PNG")
         for content in damaged_pngs(whole, draw, 300):
-            found = check(content, 512)
+            found = check_image(content, 512)
             if isinstance(found, RejectedImage):
                 rejected += 1
             else:
@@ -319,8 +319,8 @@ def test_what_passes_of_other_formats_is_read_alike(kind: str) -> None:
     whole = encoded(Image.fromarray(SMOOTH), kind)
     draw = np.random.default_rng(4)
     for _ in range(100):
-        found = check(flipped(whole, draw), 512)
-        if isinstance(found, Picture):
+        found = check_image(flipped(whole, draw), 512)
+        if isinstance(found, CheckedImage):
             assert (tensorflow_pixels(found.encoded) == pixels(found)).all()
 
 
@@ -343,7 +343,7 @@ def test_whole_pngs_of_any_form_pass(size: tuple[int, int], colour_type: int, ch
     values = np.dstack([colours[..., : 3 if channels > 2 else 1], *([] if channels % 2 else [opaque])])
     expected = colours if channels > 2 else np.stack([colours[..., 0]] * 3, -1)
     for dtype, factor in ((np.uint8, 1), (np.uint16, 257)):
-        image = check(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
+        image = check_image(interlaced_png(values.astype(dtype) * dtype(factor), colour_type), 512, {})
         assert (pixels(image) == expected).all()
 
 
@@ -351,10 +351,10 @@ def test_whole_pngs_of_any_form_pass(size: tuple[int, int], colour_type: int, ch
 def test_whole_pngs_of_few_bits_pass(bits: int) -> None:
     for width in (8, 9, 13, 15):
         image = Image.fromarray(SMOOTH).resize((width, 20)).quantize(2**bits)
-        shown = pixels(check(encoded(image, "PNG", bits=bits), 512))
+        shown = pixels(check_image(encoded(image, "PNG", bits=bits), 512))
         assert (shown == np.asarray(image.convert("RGB"))).all()
         black = image.convert("1")
-        assert (pixels(check(encoded(black, "PNG"), 512)) == np.asarray(black.convert("RGB"))).all()
+        assert (pixels(check_image(encoded(black, "PNG"), 512)) == np.asarray(black.convert("RGB"))).all()
 
 
 def deep_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes]) -> bytes:
@@ -409,8 +409,8 @@ def test_deep_pngs_have_the_pixels_of_eight_bits(bits: int) -> None:
         expected = expected.copy()
         if content[25] in (4, 6):
             expected[0, 0] = 255
-        image = check(content, 512, ranges)
-        assert isinstance(image, Picture)
+        image = check_image(content, 512, ranges)
+        assert isinstance(image, CheckedImage)
         assert image.range == (0, 2**bits - 1)
         assert (pixels(image) == expected).all()
 
@@ -418,11 +418,11 @@ def test_deep_pngs_have_the_pixels_of_eight_bits(bits: int) -> None:
 def test_transparent_sample_of_a_deep_png_is_white() -> None:
     samples = (GRAY * 16).astype(np.uint16)
     content = deep_png(samples, 0, (b"tRNS", struct.pack(">H", samples[5, 5])))
-    shown = pixels(check(content, 512, {"PNG gray uint16": (0, 4080)}))[..., 0]
+    shown = pixels(check_image(content, 512, {"PNG gray uint16": (0, 4080)}))[..., 0]
     assert (shown == np.where(samples == samples[5, 5], 255, GRAY)).all()
     colours = np.stack([samples] * 3, -1)
     content = deep_png(colours, 2, (b"tRNS", struct.pack(">HHH", *colours[5, 5])))
-    shown = pixels(check(content, 512, {"PNG RGB uint16": (0, 4080)}))[..., 1]
+    shown = pixels(check_image(content, 512, {"PNG RGB uint16": (0, 4080)}))[..., 1]
     assert (shown == np.where(samples == samples[5, 5], 255, GRAY)).all()
 
 
@@ -431,27 +431,27 @@ def test_transparent_sample_of_a_deep_png_is_white() -> None:
 def test_deep_tiffs_have_the_pixels_of_eight_bits(dtype: str, order: str) -> None:
     samples = (GRAY * 16 - (500 if dtype[0] != "u" else 0)).astype(dtype)
     ranges = {f"TIFF gray {samples.dtype.name}": (float(samples.min()), float(samples.max()))}
-    image = check(deep_tiff(samples, order), 512, ranges)
-    assert isinstance(image, Picture)
+    image = check_image(deep_tiff(samples, order), 512, ranges)
+    assert isinstance(image, CheckedImage)
     levels = (GRAY - GRAY.min()) / (GRAY.max() - GRAY.min()) * 255
     assert np.abs(pixels(image)[..., 0] - levels).max() <= 0.5
     assert (image.form, image.range) == (*ranges, *ranges.values())
     if dtype == "f4" or (dtype, order) == ("u2", "<"):
-        inverted = check(deep_tiff(samples, order, photometric=0), 512, ranges)
+        inverted = check_image(deep_tiff(samples, order, photometric=0), 512, ranges)
         assert np.abs(255 - pixels(inverted)[..., 0] - levels).max() <= 0.5, "white is 0"
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_deep_colours_of_a_tiff_keep_their_lower_bytes(order: str) -> None:
     samples = (SMOOTH.astype(np.uint16)) * 4
-    image = check(deep_tiff(samples, order), 512, {"TIFF RGB uint16": (0, 1020)})
+    image = check_image(deep_tiff(samples, order), 512, {"TIFF RGB uint16": (0, 1020)})
     assert (pixels(image) == SMOOTH).all()
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
 def test_compressed_deep_tiffs_are_read(compression: str) -> None:
     image = Image.fromarray((GRAY * 16).astype(np.uint16))
-    checked = check(encoded(image, "TIFF", compression=compression), 512, {"TIFF gray uint16": (0, 4080)})
+    checked = check_image(encoded(image, "TIFF", compression=compression), 512, {"TIFF gray uint16": (0, 4080)})
     assert (pixels(checked)[..., 0] == GRAY).all()
 
 
@@ -470,21 +470,21 @@ def test_what_a_file_states_goes_before_the_data_set() -> None:
         (deep_png(samples, 0, (b"sBIT", bytes([10]))), (0, 1023)),
         (deep_png(samples, 0, (b"sBIT", bytes([99]))), (0, 65_535)),
     ):
-        checked = check(content, 512, ranges)
-        assert isinstance(checked, Picture), checked
+        checked = check_image(content, 512, ranges)
+        assert isinstance(checked, CheckedImage), checked
         assert checked.range == expected
         stated = expected != (0, 65_535)
         assert (decoding.find_undecided_range(content) is None) == stated
 
 
 def test_a_form_that_the_data_set_lacks_takes_the_range_of_the_image() -> None:
-    image = check(deep_png((GRAY * 16).astype(np.uint16), 0), 512, {})
-    assert isinstance(image, Picture)
+    image = check_image(deep_png((GRAY * 16).astype(np.uint16), 0), 512, {})
+    assert isinstance(image, CheckedImage)
     assert image.range == (0, 4095)
 
 
 def test_before_there_were_ranges_the_upper_byte_was_kept() -> None:
-    assert (pixels(check(deep_png((GRAY * 16).astype(np.uint16), 0), 512))[..., 0] == GRAY // 16).all()
+    assert (pixels(check_image(deep_png((GRAY * 16).astype(np.uint16), 0), 512))[..., 0] == GRAY // 16).all()
 
 
 def test_eight_bits_are_never_undecided() -> None:
@@ -498,8 +498,8 @@ def test_avif_is_read_upright() -> None:
     for side, shape in ((512, (60, 40, 3)), (30, (30, 20, 3))):
         exif = Image.Exif()
         exif[0x0112] = 6
-        image = check(encoded(Image.fromarray(SMOOTH), "AVIF", quality=95, exif=exif), side)
-        assert isinstance(image, Picture), image
+        image = check_image(encoded(Image.fromarray(SMOOTH), "AVIF", quality=95, exif=exif), side)
+        assert isinstance(image, CheckedImage), image
         assert image.format == "AVIF"
         assert pixels(image).shape == shape
         expected = Image.fromarray(np.ascontiguousarray(TURNED[6])).resize(shape[1::-1])
@@ -510,8 +510,8 @@ def test_heic_is_read_where_its_package_is_there() -> None:
     heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
     heif.register_heif_opener()
     for side, shape in ((512, (40, 60, 3)), (30, (20, 30, 3))):
-        image = check(encoded(Image.fromarray(SMOOTH), "HEIF", quality=95), side)
-        assert isinstance(image, Picture), image
+        image = check_image(encoded(Image.fromarray(SMOOTH), "HEIF", quality=95), side)
+        assert isinstance(image, CheckedImage), image
         assert image.format == "HEIC"
         expected = Image.fromarray(SMOOTH).resize(shape[1::-1])
         assert np.abs(pixels(image).astype(int) - np.asarray(expected)).mean() < 6
@@ -521,7 +521,7 @@ def test_heic_names_the_way_out_where_its_package_is_missing(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     decoding._register_heif.cache_clear()
     try:
-        rejected = check(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
+        rejected = check_image(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(500), 512)
     finally:
         decoding._register_heif.cache_clear()
     assert isinstance(rejected, RejectedImage)

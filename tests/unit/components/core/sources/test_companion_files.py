@@ -18,7 +18,7 @@ from support.servers import serve_folder
 from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.sources import Entry, SourceOptions, open_source
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 
 CONTENTS = {f"{label}{number}.jpg": f"{label}{number}".encode() for label in ("cat", "dog") for number in range(1, 5)}
 TABLE = "image,label\n" + "".join(f"{name},{name[:3]}\n" for name in CONTENTS)
@@ -45,7 +45,7 @@ def pack(path: Path, files: dict[str, bytes | str]) -> Path:
 
 
 def read(data: Path | str, **reading: str) -> list[tuple[Entry, bytes]]:
-    with open_source(str(data), reading=SourceOptions(**reading)) as source:
+    with open_source(str(data), options=SourceOptions(**reading)) as source:
         return [(entry, load()) for entry, load in zip(source.entries, source.loaders(), strict=True)]
 
 
@@ -311,7 +311,7 @@ def test_a_table_in_a_zip_becomes_a_dataset(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {f"images/{name}": encoded(picture(seed)) for seed, name in enumerate(names)}
     rows = "".join(f"{name};{('cat', 'dog')[seed % 2]};{seed % 3}\n" for seed, name in enumerate(names))
     data = pack(tmp_path / "pets.zip", files | {"labels.csv": f"Filename;Species;site\n{rows}"})
-    download_dataset([str(data)], tmp_path / "out", tmp_path / "page.html", Settings(label_column="species"))
+    download_dataset([str(data)], tmp_path / "out", tmp_path / "page.html", DownloadSettings(label_column="species"))
     info = read_dataset_info(tmp_path / "out")
     assert (info.classes, info.counts, info.extra) == (["cat", "dog"], [3, 3], ["site"])
     assert np.unique([row.extra[0] for row in read_rows(tmp_path / "out")]).tolist() == ["0", "1", "2"]

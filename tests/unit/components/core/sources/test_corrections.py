@@ -6,7 +6,7 @@ import pytest
 from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info, read_rows
 from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.download_dataset.step import Settings, download_dataset
+from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
 
@@ -24,7 +24,7 @@ def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset
     file = written(
         tmp_path / "c.csv", ("id", "label", "note"), (wrong.id, other, "x"), (gone.id, "", ""), ("ff" * 16, "cat", "")
     )
-    download_dataset([str(pictures)], tmp_path / "data", tmp_path / "data.html", Settings(corrections=file))
+    download_dataset([str(pictures)], tmp_path / "data", tmp_path / "data.html", DownloadSettings(corrections=file))
     after = {row.id: row for row in read_rows(tmp_path / "data")}
     assert gone.id not in after
     assert names[after[wrong.id].label] == other
@@ -39,9 +39,9 @@ def test_pictures_that_the_corrections_leave_out_are_no_bad_files(
     rows = list(read_rows(dataset))
     file = written(tmp_path / "c.csv", ("id", "label"), *((row.id, "") for row in rows[::2]))
     data, out, page = [str(pictures)], tmp_path / "data", tmp_path / "data.html"
-    assert download_dataset(data, out, page, Settings(corrections=file)).images == len(rows) // 2
+    assert download_dataset(data, out, page, DownloadSettings(corrections=file)).images == len(rows) // 2
     with pytest.raises(HeadstartError, match=r"more than 1% of 125 files cannot be used: (?!.*corrected)"):
-        download_dataset(data, out, page, Settings(corrections=file, max_bad_fraction=0.01))
+        download_dataset(data, out, page, DownloadSettings(corrections=file, max_bad_fraction=0.01))
 
 
 @pytest.mark.parametrize(

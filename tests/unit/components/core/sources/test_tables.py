@@ -127,7 +127,7 @@ def test_nothing_else_is_a_label(value: object) -> None:
 
 
 def loaded(data: Path, reading: SourceOptions | None = None) -> dict[str, bytes | str]:
-    with open_source(str(data), reading=reading or SourceOptions()) as source:
+    with open_source(str(data), options=reading or SourceOptions()) as source:
         found: dict[str, bytes | str] = {}
         for entry, load in zip(source.entries, source.loaders(), strict=True):
             try:

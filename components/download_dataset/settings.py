@@ -1,0 +1,62 @@
+"""Settings of `download_dataset`."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.download_dataset.labels import AUTO, check_level, check_rule
+
+
+@dataclasses.dataclass(frozen=True)
+class DownloadSettings:
+    """Settings by which images are read and checked.
+
+    Attributes:
+        labels: Rule that gives the classes: ``auto``, ``given``, ``folders`` or ``names``.
+        max_side: Longest side to keep, in pixels, at least 32; larger images are reduced.
+        max_bad_fraction: Largest share of unusable files, 0 to 1; above it the step fails. Duplicates and images that
+            the corrections leave out do not count.
+        sha256: Expected SHA-256 of each source, empty where unchecked; or no entries at all.
+        corrections: CSV file of right classes, see `read_corrections`; empty: none.
+        class_level: Position in a file's path of the folder that is its class, from 1, the topmost; 0: automatic.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
+        label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
+
+    Raises:
+        HeadstartError: If a value is invalid.
+    """
+
+    labels: str = AUTO
+    max_side: int = 512
+    max_bad_fraction: float = 0.1
+    sha256: Sequence[str] = ()
+    corrections: str = ""
+    class_level: int = 0
+    image_column: str = ""
+    label_column: str = ""
+
+    def __post_init__(self) -> None:
+        check_rule(self.labels)
+        check_level(self.class_level, self.labels)
+        if self.max_side < 32:
+            raise HeadstartError(f"max_side {self.max_side}: give at least 32 pixels, such as 512")
+        if not 0 <= self.max_bad_fraction <= 1:
+            raise HeadstartError(f"max_bad_fraction {self.max_bad_fraction}: give a share from 0 to 1, such as 0.1")
+        for digest in self.sha256:
+            if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
+                raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")
+
+    def digests(self, data: Sequence[str]) -> Sequence[str]:
+        """Expected SHA-256 of each source, empty where unchecked.
+
+        Args:
+            data: The sources.
+
+        Raises:
+            HeadstartError: If `sha256` has more or fewer values than there are sources.
+        """
+        if self.sha256 and len(self.sha256) != len(data):
+            raise HeadstartError(
+                f"sha256 has {len(self.sha256)} values for {len(data)} sources; give one each, empty where unchecked"
+            )
+        return self.sha256 or [""] * len(data)
