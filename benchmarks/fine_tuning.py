@@ -52,7 +52,7 @@ from headstart.components.core.training.variables import get_values, set_values
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.train_head.probe import LabelledFeatures, predict_out_of_fold
 from headstart.components.train_head.ridge import fit_linear_head, reduce_features
-from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
+from headstart.pipelines.sample.scene import draw_scene, encode_jpeg
 
 _TEST = 1000
 
@@ -70,7 +70,7 @@ def draw_things(folder: Path, per_class: int) -> Path:
             (folder / "pictures" / name).mkdir(parents=True, exist_ok=True)
             for number in range(per_class):
                 rng = np.random.default_rng([at, number])
-                (folder / "pictures" / name / f"{number}.jpg").write_bytes(to_jpeg(draw_picture(figure, rng), rng))
+                (folder / "pictures" / name / f"{number}.jpg").write_bytes(encode_jpeg(draw_scene(figure, rng), rng))
         download_dataset([str(folder / "pictures")], folder / "dataset", folder / "data.html")
     return folder / "dataset"
 

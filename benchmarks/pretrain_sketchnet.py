@@ -25,7 +25,7 @@ from PIL import Image
 from headstart.components.core.metrics.statistics import wilson_interval
 from headstart.components.core.networks.sketchnet import build_sketchnet
 from headstart.components.core.networks.start import start_tensorflow
-from headstart.pipelines.sample.canvas import draw_picture, to_jpeg
+from headstart.pipelines.sample.scene import draw_scene, encode_jpeg
 
 _SIDE = 64
 _SHIFT = 5
@@ -44,7 +44,7 @@ def draw(key: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         uint8 (64, 64, 3), decoded from JPEG and squeezed to a square.
     """
     rng = np.random.default_rng(key)
-    image = Image.open(io.BytesIO(to_jpeg(draw_picture(list(CLASSES.values())[key[2]], rng), rng)))
+    image = Image.open(io.BytesIO(encode_jpeg(draw_scene(list(CLASSES.values())[key[2]], rng), rng)))
     return np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
 
 

@@ -16,7 +16,7 @@ from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
-from headstart.pipelines.sample.write import draw_sample
+from headstart.pipelines.sample.folder import draw_sample
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

@@ -4,8 +4,8 @@ import numpy as np
 from drawings.animals import ANIMALS
 from numpy.typing import NDArray
 
-from headstart.pipelines.sample.canvas import Figure, any_color
-from headstart.pipelines.sample.pen import Pen, mix, shade, turned
+from headstart.pipelines.sample.pen import Pen, mix, rotate, shade
+from headstart.pipelines.sample.scene import Figure, pick_color
 
 
 def _ring(count: int) -> NDArray[np.float64]:
@@ -15,7 +15,7 @@ def _ring(count: int) -> NDArray[np.float64]:
 
 def draw_house(pen: Pen, rng: np.random.Generator) -> None:
     """Walls, a gabled roof, a door and windows."""
-    wall, roof, glass = any_color(rng), any_color(rng), any_color(rng)
+    wall, roof, glass = pick_color(rng), pick_color(rng), pick_color(rng)
     wide, eaves = rng.uniform(0.5, 0.75), rng.uniform(-0.35, -0.05)
     if rng.random() < 0.6:
         pen.polygon([[0.25, -0.85], [0.45, -0.85], [0.45, -0.2], [0.25, -0.2]], shade(roof, 0.7))
@@ -29,7 +29,7 @@ def draw_house(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_tree(pen: Pen, rng: np.random.Generator) -> None:
     """A trunk with a round or a layered crown."""
-    bark, leaf = shade((120, 84, 56), float(rng.uniform(0.6, 1.3))), any_color(rng)
+    bark, leaf = shade((120, 84, 56), float(rng.uniform(0.6, 1.3))), pick_color(rng)
     pen.polygon([[-0.1, 0.0], [0.1, 0.0], [0.15, 0.95], [-0.15, 0.95]], bark)
     if rng.random() < 0.5:
         for x, y in rng.uniform(-0.35, 0.35, size=(6, 2)):
@@ -41,7 +41,7 @@ def draw_tree(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_car(pen: Pen, rng: np.random.Generator) -> None:
     """Seen from the side: body, cabin, two wheels."""
-    paint, glass, tire = any_color(rng), any_color(rng), (40, 38, 40)
+    paint, glass, tire = pick_color(rng), pick_color(rng), (40, 38, 40)
     front = rng.choice([-1.0, 1.0])
     cabin = np.array([[-0.5, -0.05], [-0.34, -0.45], [0.25, -0.45], [0.5, -0.05]])
     pen.polygon(cabin * [front, 1.0], shade(paint, 0.9))
@@ -54,7 +54,7 @@ def draw_car(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_fish(pen: Pen, rng: np.random.Generator) -> None:
     """A body with tail, fins, an eye and bars."""
-    scales = any_color(rng)
+    scales = pick_color(rng)
     ahead = rng.choice([-1.0, 1.0])
     tall = rng.uniform(0.3, 0.46)
     tail = np.array([[0.42, 0.0], [0.95, -0.38], [0.8, 0.0], [0.95, 0.38]])
@@ -62,7 +62,7 @@ def draw_fish(pen: Pen, rng: np.random.Generator) -> None:
     fin = np.array([[-0.25, -tall * 0.8], [0.1, -tall - 0.25], [0.35, -tall * 0.6]])
     pen.polygon(fin * [ahead, 1.0], shade(scales, 0.75))
     pen.ellipse((-0.1 * ahead, 0.0), (0.65, tall), scales)
-    bars = any_color(rng)
+    bars = pick_color(rng)
     for x in (-0.05, 0.18):
         pen.line([[x * ahead, -tall * 0.8], [x * ahead, tall * 0.8]], bars, rng.uniform(0.04, 0.1))
     pen.ellipse((-0.45 * ahead, -0.08), (0.09, 0.09), (245, 245, 240))
@@ -71,20 +71,20 @@ def draw_fish(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_flower(pen: Pen, rng: np.random.Generator) -> None:
     """Petals round a disc on a stalk with leaves."""
-    petal, heart, leaf = any_color(rng), any_color(rng), shade((96, 150, 72), float(rng.uniform(0.6, 1.2)))
+    petal, heart, leaf = pick_color(rng), pick_color(rng), shade((96, 150, 72), float(rng.uniform(0.6, 1.2)))
     pen.curve([[0.0, -0.2], [0.06, 0.4], [0.0, 1.0]], leaf, 0.07)
     for side in (-1, 1):
         pen.ellipse((side * 0.22, 0.62), (0.24, 0.09), leaf, side * -0.5)
     count = int(rng.integers(5, 10))
     for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
-        center = turned([[0.0, -0.36]], angle)[0] + [0.0, -0.28]
+        center = rotate([[0.0, -0.36]], angle)[0] + [0.0, -0.28]
         pen.ellipse(center.tolist(), (1.1 / count + 0.03, 0.3), petal, angle)
     pen.ellipse((0.0, -0.28), (0.2, 0.2), heart)
 
 
 def draw_cup(pen: Pen, rng: np.random.Generator) -> None:
     """A cup with one handle, at times steaming."""
-    clay = any_color(rng)
+    clay = pick_color(rng)
     side = rng.choice([-1.0, 1.0])
     pen.curve(np.array([[0.42, -0.15], [0.8, -0.2], [0.82, 0.3], [0.36, 0.42]]) * [side, 1.0], shade(clay, 0.8), 0.12)
     taper = rng.uniform(0.32, 0.5)
@@ -100,7 +100,7 @@ def draw_star(pen: Pen, rng: np.random.Generator) -> None:
     """A star of five or six points."""
     points = int(rng.integers(5, 7))
     reach = np.where(np.arange(2 * points) % 2 == 0, 0.9, rng.uniform(0.34, 0.46))[:, None]
-    color = any_color(rng)
+    color = pick_color(rng)
     pen.polygon(_ring(2 * points) * reach, color)
     if rng.random() < 0.5:
         pen.polygon(_ring(2 * points) * reach * 0.6, shade(color, 1.15), edge=False)
@@ -108,7 +108,7 @@ def draw_star(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_umbrella(pen: Pen, rng: np.random.Generator) -> None:
     """A canopy of panels over a stick with a crook."""
-    cloth, other = any_color(rng), any_color(rng)
+    cloth, other = pick_color(rng), pick_color(rng)
     pen.curve([[0.0, -0.7], [0.0, 0.3], [0.0, 0.75], [0.12, 0.9], [0.25, 0.76]], shade(other, 0.5), 0.06)
     arc = np.linspace(np.pi, 2 * np.pi, 17)
     dome = np.stack([np.cos(arc) * 0.88, np.sin(arc) * 0.72 + 0.06], axis=1)
@@ -120,7 +120,7 @@ def draw_umbrella(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_boat(pen: Pen, rng: np.random.Generator) -> None:
     """A hull with a mast and one or two sails."""
-    wood, sail = any_color(rng), any_color(rng)
+    wood, sail = pick_color(rng), pick_color(rng)
     pen.line([[0.0, -0.9], [0.0, 0.4]], shade(wood, 0.6), 0.06)
     side = rng.choice([-1.0, 1.0])
     pen.polygon(np.array([[0.06, -0.88], [0.62, 0.2], [0.06, 0.2]]) * [side, 1.0], sail)
@@ -131,7 +131,7 @@ def draw_boat(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_mushroom(pen: Pen, rng: np.random.Generator) -> None:
     """A stalk under a dotted cap."""
-    cap, dot = any_color(rng), any_color(rng)
+    cap, dot = pick_color(rng), pick_color(rng)
     pen.blob([[-0.18, 0.0], [0.18, 0.0], [0.26, 0.75], [0.0, 0.85], [-0.26, 0.75]], (232, 222, 202))
     wide, tall = rng.uniform(0.62, 0.82), rng.uniform(0.5, 0.85)
     half = np.array([[wide * 0.7, -tall * 0.7], [wide, 0.08]])
@@ -142,7 +142,7 @@ def draw_mushroom(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_clock(pen: Pen, rng: np.random.Generator) -> None:
     """A dial with marks and two hands, at times with two bells."""
-    rim, dial = any_color(rng), mix(any_color(rng), (245, 242, 235), 0.6)
+    rim, dial = pick_color(rng), mix(pick_color(rng), (245, 242, 235), 0.6)
     if rng.random() < 0.5:
         for side in (-1, 1):
             pen.ellipse((side * 0.45, -0.66), (0.24, 0.17), shade(rim, 0.8), side * 0.6)
@@ -151,12 +151,12 @@ def draw_clock(pen: Pen, rng: np.random.Generator) -> None:
     pen.ellipse((0.0, 0.0), (0.6, 0.6), dial, edge=False)
     pen.strokes(_ring(12) * 0.48, _ring(12) * 0.56, (40, 38, 40), 0.045)
     for length, width in ((0.3, 0.07), (0.46, 0.045)):
-        pen.line([[0.0, 0.0], turned([[0.0, -length]], rng.uniform(0, 2 * np.pi))[0]], (40, 38, 40), width)
+        pen.line([[0.0, 0.0], rotate([[0.0, -length]], rng.uniform(0, 2 * np.pi))[0]], (40, 38, 40), width)
 
 
 def draw_butterfly(pen: Pen, rng: np.random.Generator) -> None:
     """Four wings, a body and feelers."""
-    wing, spot = any_color(rng), any_color(rng)
+    wing, spot = pick_color(rng), pick_color(rng)
     upper, lower = rng.uniform(0.32, 0.42), rng.uniform(0.24, 0.32)
     for side in (-1, 1):
         pen.ellipse((side * 0.42, 0.32), (lower, lower * 1.25), shade(wing, 0.85), side * -0.5)
@@ -169,18 +169,18 @@ def draw_butterfly(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_key(pen: Pen, rng: np.random.Generator) -> None:
     """A ring, a shaft and a bit, lying any way."""
-    metal = any_color(rng)
+    metal = pick_color(rng)
     angle = rng.uniform(-np.pi, np.pi)
     ring = np.concatenate([_ring(20) * 0.34, (_ring(20) * 0.17)[::-1]])
-    pen.line(turned([[-0.2, 0.0], [0.9, 0.0]], angle), metal, 0.13)
+    pen.line(rotate([[-0.2, 0.0], [0.9, 0.0]], angle), metal, 0.13)
     for x, long in ((0.62, 0.26), (0.82, 0.34)):
-        pen.line(turned([[x, 0.0], [x, long]], angle), metal, 0.12)
-    pen.polygon(turned(np.concatenate([ring, ring[:1]]) + np.array([-0.5, 0.0]), angle), metal, edge=False)
+        pen.line(rotate([[x, 0.0], [x, long]], angle), metal, 0.12)
+    pen.polygon(rotate(np.concatenate([ring, ring[:1]]) + np.array([-0.5, 0.0]), angle), metal, edge=False)
 
 
 def draw_rocket(pen: Pen, rng: np.random.Generator) -> None:
     """A pointed hull with a port-hole, fins and a flame."""
-    hull, fin = any_color(rng), any_color(rng)
+    hull, fin = pick_color(rng), pick_color(rng)
     pen.blob([[-0.15, 0.6], [0.15, 0.6], [0.0, rng.uniform(0.85, 1.05)]], (236, 160, 60))
     for side in (-1, 1):
         pen.polygon(np.array([[0.2, 0.1], [0.55, 0.62], [0.18, 0.55]]) * [side, 1.0], fin)
@@ -191,7 +191,7 @@ def draw_rocket(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_apple(pen: Pen, rng: np.random.Generator) -> None:
     """A fruit with a dent on top, a stalk and a leaf."""
-    skin, leaf = any_color(rng), shade((110, 156, 70), float(rng.uniform(0.7, 1.2)))
+    skin, leaf = pick_color(rng), shade((110, 156, 70), float(rng.uniform(0.7, 1.2)))
     pen.curve([[0.0, -0.42], [0.03, -0.62], [0.1, -0.8]], (92, 66, 48), 0.07)
     pen.ellipse((0.28, -0.68), (0.22, 0.1), leaf, -0.4)
     pen.blob(
@@ -214,7 +214,7 @@ def draw_apple(pen: Pen, rng: np.random.Generator) -> None:
 
 def draw_cactus(pen: Pen, rng: np.random.Generator) -> None:
     """A column with arms in a pot."""
-    flesh, pot = any_color(rng), any_color(rng)
+    flesh, pot = pick_color(rng), pick_color(rng)
     for side in (-1, 1):
         low, high = rng.uniform(-0.1, 0.25), rng.uniform(-0.6, -0.3)
         pen.curve(np.array([[0.1, low], [0.45, low], [0.5, high]]) * [side, 1.0], shade(flesh, 0.88), 0.2)

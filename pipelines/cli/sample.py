@@ -14,7 +14,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed draws other pictures.", min=0)] = 0,
 ) -> None:
     """Draws a sample: cat and dog faces, with a few broken files among them."""
-    from headstart.pipelines.sample.write import draw_sample
+    from headstart.pipelines.sample.folder import draw_sample
 
     with written(folder, "folder", option=""):
         draw_sample(folder, per_class, seed)

@@ -55,8 +55,8 @@ def smooth(points: ArrayLike, closed: bool = True) -> NDArray[np.float64]:
     return curve if closed else np.concatenate([curve, knots[-1:]])
 
 
-def turned(points: ArrayLike, angle: float) -> NDArray[np.float64]:
-    """Turns points of shape (n, 2) about the origin by `angle` radians, clockwise as y points down."""
+def rotate(points: ArrayLike, angle: float) -> NDArray[np.float64]:
+    """Rotates points of shape (n, 2) about the origin by `angle` radians, clockwise as y points down."""
     cosine, sine = np.cos(angle), np.sin(angle)
     rotation: NDArray[np.float64] = np.array([[cosine, sine], [-sine, cosine]])
     return np.asarray(points, dtype=np.float64) @ rotation
@@ -77,7 +77,7 @@ class Pen:
         self._scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
 
     def shifted(self, x: float, y: float) -> "Pen":
-        """A pen on the same picture whose origin lies at (x, y) of this one's."""
+        """A pen on the same image whose origin lies at (x, y) of this one's."""
         pen = copy.copy(self)
         pen._matrix = self._matrix @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
         return pen
@@ -108,7 +108,7 @@ class Pen:
         edge: bool = True,
     ) -> None:
         """Fills an ellipse, turned by `angle` radians."""
-        self.polygon(turned(_CIRCLE * radii, angle) + center, color, edge)
+        self.polygon(rotate(_CIRCLE * radii, angle) + center, color, edge)
 
     def line(self, points: ArrayLike, color: Color, width: float) -> None:
         """Draws straight lines from point to point, `width` in the figure's units."""

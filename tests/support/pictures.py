@@ -4,7 +4,7 @@ import io
 import zipfile
 from pathlib import Path
 
-from headstart.pipelines.sample.write import draw_sample
+from headstart.pipelines.sample.folder import draw_sample
 
 PER_CLASS = 60
 

@@ -5,7 +5,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
-from headstart.pipelines.sample.write import draw_sample
+from headstart.pipelines.sample.folder import draw_sample
 
 FEW, MORE = 4, 60
 """Images of each class to learn from at first, and later."""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.checked_image import CheckedImage, check_image
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.sample.write import draw_sample
+from headstart.pipelines.sample.folder import draw_sample
 
 
 def test_same_seed_draws_the_same_and_a_larger_sample_extends_a_smaller_one(pictures: Path, tmp_path: Path) -> None:

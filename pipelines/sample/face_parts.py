@@ -1,4 +1,4 @@
-"""What animal faces are made of, whatever the animal: coat, head, ears, eyes, nose, mouth, markings.
+"""Parts of animal faces, for every animal: coat, head, ears, eyes, mouth, markings.
 
 All lengths are in a figure's units, in which a head is about 1.4 wide; `side` is -1 for the left and 1 for the right.
 """
@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from headstart.pipelines.sample.pen import Color, Pen, brightness, mix, shade, smooth, turned
+from headstart.pipelines.sample.pen import Color, Pen, brightness, mix, rotate, shade, smooth
 
 FUR: tuple[Color, ...] = (
     (233, 220, 196),
@@ -31,14 +31,14 @@ _TONGUE: Color = (224, 112, 118)
 
 @dataclasses.dataclass(frozen=True)
 class Coat:
-    """The colours of one animal.
+    """Colours of one animal.
 
     Attributes:
-        base: Most of the fur.
-        second: Muzzle, chest and markings.
-        inner: Inside of the ears.
-        iris: The eyes.
-        nose: Tip of the nose.
+        base: Colour of most of the fur.
+        second: Colour of muzzle, chest and markings.
+        inner: Colour of the inside of the ears.
+        iris: Colour of the eyes.
+        nose: Colour of the tip of the nose.
     """
 
     base: Color
@@ -53,8 +53,61 @@ class Coat:
         return _DARK if brightness(self.second) > 90 else (150, 138, 130)
 
 
+@dataclasses.dataclass(frozen=True)
+class HeadShape:
+    """Shape of a head about the origin.
+
+    Attributes:
+        width: Half the width at the temples.
+        height: Half the height.
+        cheek: Width at the cheeks as a share of `width`.
+        jaw: Width of the jaw as a share of 0.55 `width`.
+        tuft: Length of the tufts of fur on the cheeks.
+    """
+
+    width: float
+    height: float
+    cheek: float = 0.95
+    jaw: float = 0.9
+    tuft: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EarShape:
+    """Shape of an ear on the right side.
+
+    Attributes:
+        root: Middle of its line of contact with the head.
+        width: Width at the head.
+        length: Length from the head to the tip.
+        lean: Angle outward in radians.
+    """
+
+    root: tuple[float, float]
+    width: float
+    length: float
+    lean: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EyeShape:
+    """Shape of a pair of eyes.
+
+    Attributes:
+        center: Middle of the right eye.
+        size: Half the width of an eye.
+        pupil: Pupil: ``slit``, ``round``, or ``dark`` for an eye that is nearly all pupil.
+        slant: Angle by which the outer corners are raised, in radians.
+    """
+
+    center: tuple[float, float]
+    size: float
+    pupil: Literal["slit", "round", "dark"]
+    slant: float = 0.0
+
+
 def pick_coat(rng: np.random.Generator, furs: tuple[Color, ...] = FUR) -> Coat:
-    """Draws the colours of an animal, a little off the palette's."""
+    """Picks the colours of an animal at random, close to a palette."""
     base = shade(furs[rng.integers(len(furs))], float(rng.uniform(0.85, 1.1)))
     if rng.random() < 0.6:
         second = mix(base, (250, 246, 238), float(rng.uniform(0.25, 0.85)))
@@ -70,7 +123,7 @@ def pick_coat(rng: np.random.Generator, furs: tuple[Color, ...] = FUR) -> Coat:
 
 
 def shoulders(pen: Pen, rng: np.random.Generator, coat: Coat) -> None:
-    """The top of the body below the head, at times with a bib or a collar."""
+    """Draws the top of the body below the head, at times with a bib or a collar."""
     width = rng.uniform(0.5, 0.85)
     shift = rng.uniform(-0.15, 0.15)
     half = np.array([[0.45, 0.3], [width, 1.0], [width + 0.1, 1.9]])
@@ -82,30 +135,18 @@ def shoulders(pen: Pen, rng: np.random.Generator, coat: Coat) -> None:
         pen.curve([[-0.5 + shift, 0.62], [shift, 0.82], [0.5 + shift, 0.62]], color, 0.12)
 
 
-def head(
-    pen: Pen,
-    rng: np.random.Generator,
-    coat: Coat,
-    width: float,
-    height: float,
-    cheek: float = 0.95,
-    jaw: float = 0.9,
-    tuft: float = 0.0,
-) -> None:
-    """A head about the origin.
+def head(pen: Pen, rng: np.random.Generator, coat: Coat, shape: HeadShape) -> None:
+    """Draws a head about the origin.
 
     Args:
-        pen: Draws it.
-        rng: The source of chance for the fur.
-        coat: Its colours.
-        width: Half its width at the temples.
-        height: Half its height.
-        cheek: Width at the cheeks as a share of `width`.
-        jaw: Width of the jaw as a share of 0.55 `width`.
-        tuft: How far tufts of fur stand out of the cheeks.
+        pen: Pen to draw with.
+        rng: Source of randomness for the fur.
+        coat: Colours of the animal.
+        shape: Shape of the head.
     """
+    width, height, jaw = shape.width, shape.height, shape.jaw
     right = np.array(
-        [[0.55, -0.86], [0.95, -0.38], [cheek + tuft, 0.3], [0.55 * jaw + 0.22, 0.72], [0.42 * jaw, 0.95]]
+        [[0.55, -0.86], [0.95, -0.38], [shape.cheek + shape.tuft, 0.3], [0.55 * jaw + 0.22, 0.72], [0.42 * jaw, 0.95]]
     )
     half = right * [width, height]
     outline = np.concatenate([[[0.0, -height]], half, [[0.0, height]], (half * [-1.0, 1.0])[::-1]])
@@ -117,7 +158,7 @@ def head(
 def fur(
     pen: Pen, rng: np.random.Generator, color: Color, center: tuple[float, float], radii: tuple[float, float]
 ) -> None:
-    """Short hairs, lighter and darker than `color`, within an ellipse and pointing away from its centre."""
+    """Draws short hairs, lighter and darker than `color`, within an ellipse and pointing away from its centre."""
     if rng.random() < 0.3:
         return
     for factor in (0.88, 1.1):
@@ -160,50 +201,29 @@ def markings(pen: Pen, rng: np.random.Generator, coat: Coat, width: float, heigh
         pen.ellipse((0.0, height * 0.3), (width * 0.72, height * 0.58), coat.second, edge=False)
 
 
-def pointed_ear(
-    pen: Pen, coat: Coat, side: int, root: tuple[float, float], width: float, length: float, lean: float
-) -> None:
-    """An upright ear that narrows to a tip.
-
-    Args:
-        pen: Draws it.
-        coat: Its colours.
-        side: -1 or 1.
-        root: Middle of where it joins the head, for the right side.
-        width: Across where it joins the head.
-        length: From there to the tip.
-        lean: Angle outward, in radians.
-    """
-    half = width / 2.0
+def pointed_ear(pen: Pen, coat: Coat, side: int, shape: EarShape) -> None:
+    """Draws an upright ear that narrows to a tip."""
+    half, length = shape.width / 2.0, shape.length
     tip, middle = [0.0, -length], -length * 0.5
     inside = smooth([[-half, 0.12], [-half * 0.62, middle], tip], closed=False)
     outside = smooth([tip, [half * 0.75, middle], [half, 0.12]], closed=False)
     curve = np.concatenate([inside, outside])
     for outline, color, edge in ((curve, shade(coat.base, 0.92), True), (curve * 0.62, coat.inner, False)):
-        placed = turned(outline + np.array([0.0, 0.0 if edge else -0.04]), lean) + root
+        placed = rotate(outline + np.array([0.0, 0.0 if edge else -0.04]), shape.lean) + shape.root
         pen.polygon(placed * [side, 1.0], color, edge)
 
 
 def round_ear(pen: Pen, coat: Coat, side: int, center: tuple[float, float], radius: float) -> None:
-    """A disc of an ear with a smaller disc in it."""
+    """Draws an ear as a disc with a smaller disc in it."""
     middle = (side * center[0], center[1])
     pen.ellipse(middle, (radius, radius), shade(coat.base, 0.92))
     pen.ellipse(middle, (radius * 0.6, radius * 0.6), coat.inner, edge=False)
 
 
-def hanging_ear(
-    pen: Pen,
-    coat: Coat,
-    color: Color,
-    side: int,
-    root: tuple[float, float],
-    width: float,
-    length: float,
-    spread: float,
-) -> None:
-    """An ear that hangs down beside the head from `root`, its end `spread` further out."""
-    x, y = root
-    shape = np.array(
+def hanging_ear(pen: Pen, coat: Coat, color: Color, side: int, shape: EarShape, spread: float) -> None:
+    """Draws an ear that hangs down beside the head, its end `spread` further out than its root."""
+    (x, y), width, length = shape.root, shape.width, shape.length
+    outline = np.array(
         [
             [x - 0.12, y - 0.06],
             [x + 0.1, y - 0.1],
@@ -214,59 +234,40 @@ def hanging_ear(
             [x - width * 0.3, y + length * 0.3],
         ]
     )
-    pen.blob(shape * [side, 1.0], color)
-    inner = shape.mean(axis=0) + (shape - shape.mean(axis=0)) * 0.6
+    pen.blob(outline * [side, 1.0], color)
+    inner = outline.mean(axis=0) + (outline - outline.mean(axis=0)) * 0.6
     pen.blob(inner * [side, 1.0], mix(color, coat.inner, 0.12), edge=False)
 
 
-def folded_ear(
-    pen: Pen, coat: Coat, side: int, root: tuple[float, float], width: float, length: float, lean: float
-) -> None:
-    """An upright ear whose tip has folded over to the front."""
-    half = width / 2.0
+def folded_ear(pen: Pen, coat: Coat, side: int, shape: EarShape) -> None:
+    """Draws an upright ear whose tip has folded over to the front."""
+    half, length = shape.width / 2.0, shape.length
     stand = np.array([[-half, 0.12], [-half * 0.8, -length * 0.6], [half * 0.9, -length * 0.5], [half, 0.12]])
     flap = np.array([[-half * 0.85, -length * 0.58], [half * 0.95, -length * 0.48], [half * 0.9, length * 0.22]])
-    for shape, color in ((stand, shade(coat.base, 0.78)), (flap, shade(coat.base, 0.95))):
-        pen.polygon((turned(shape, lean) + root) * [side, 1.0], color)
+    for outline, color in ((stand, shade(coat.base, 0.78)), (flap, shade(coat.base, 0.95))):
+        pen.polygon((rotate(outline, shape.lean) + shape.root) * [side, 1.0], color)
 
 
-def eyes(
-    pen: Pen,
-    rng: np.random.Generator,
-    coat: Coat,
-    center: tuple[float, float],
-    size: float,
-    pupil: Literal["slit", "round", "dark"],
-    slant: float = 0.0,
-) -> None:
-    """A pair of eyes, now and then closed.
-
-    Args:
-        pen: Draws them.
-        rng: The source of chance.
-        coat: Its `iris` is the colour of the eyes.
-        center: Of the right eye.
-        size: Half the width of an eye.
-        pupil: ``slit``, ``round``, or ``dark`` for an eye that is nearly all pupil.
-        slant: Angle by which the outer corners are raised, in radians.
-    """
+def eyes(pen: Pen, rng: np.random.Generator, coat: Coat, shape: EyeShape) -> None:
+    """Draws a pair of eyes, now and then closed."""
+    size, pupil = shape.size, shape.pupil
     closed = rng.random() < 0.07
     gaze = rng.uniform(-0.2, 0.2) * size
     for side in (-1, 1):
-        x, y = side * center[0], center[1]
+        x, y = side * shape.center[0], shape.center[1]
         if closed:
             pen.curve([[x - size, y], [x, y + size * 0.6], [x + size, y]], coat.line, 0.04)
             continue
         tall = size * (0.82 if pupil == "slit" else 0.95)
-        pen.ellipse((x, y), (size * 1.18, tall * 1.2), _DARK, -side * slant, edge=False)
-        pen.ellipse((x, y), (size, tall), coat.iris, -side * slant, edge=False)
+        pen.ellipse((x, y), (size * 1.18, tall * 1.2), _DARK, -side * shape.slant, edge=False)
+        pen.ellipse((x, y), (size, tall), coat.iris, -side * shape.slant, edge=False)
         wide = {"slit": 0.24, "round": 0.52, "dark": 0.82}[pupil]
         pen.ellipse((x + gaze, y), (size * wide, tall * (0.9 if pupil == "slit" else wide)), _DARK, edge=False)
         pen.ellipse((x - size * 0.3, y - size * 0.35), (size * 0.24, size * 0.24), (250, 250, 250), edge=False)
 
 
 def mouth(pen: Pen, coat: Coat, top: tuple[float, float], width: float, drop: float) -> None:
-    """A line down from the nose that parts to both sides."""
+    """Draws a line down from the nose that parts to both sides."""
     x, y = top
     pen.line([[x, y], [x, y + drop]], coat.line, 0.03)
     for side in (-1, 1):
@@ -275,7 +276,7 @@ def mouth(pen: Pen, coat: Coat, top: tuple[float, float], width: float, drop: fl
 
 
 def tongue(pen: Pen, top: tuple[float, float], width: float, length: float) -> None:
-    """A tongue that hangs down from `top`."""
+    """Draws a tongue that hangs down from `top`."""
     x, y = top
     low = y + length * 0.7
     pen.blob([[x - width, y], [x + width, y], [x + width, low], [x, y + length], [x - width, low]], _TONGUE)
@@ -283,7 +284,7 @@ def tongue(pen: Pen, top: tuple[float, float], width: float, length: float) -> N
 
 
 def whiskers(pen: Pen, rng: np.random.Generator, coat: Coat, root: tuple[float, float], length: float) -> None:
-    """Three or so long hairs on either side, seen best against what differs from them."""
+    """Draws about three long hairs on either side, in a colour that contrasts with the coat."""
     color: Color = (248, 246, 240) if brightness(coat.base) < 150 else (70, 62, 60)
     count = int(rng.integers(2, 5))
     rise = rng.uniform(-0.1, 0.15)
@@ -294,6 +295,6 @@ def whiskers(pen: Pen, rng: np.random.Generator, coat: Coat, root: tuple[float, 
             pen.curve([[x, y], [(x + end) / 2, y + row * 0.06 - 0.02], [end, y + row * 0.16 - rise]], color, 0.018)
 
 
-def moved(pen: Pen, rng: np.random.Generator, most: float = 0.1) -> Pen:
-    """A pen for the features of a head that is turned a little to a side, up or down."""
+def shift_at_random(pen: Pen, rng: np.random.Generator, most: float = 0.1) -> Pen:
+    """A pen for the parts of a face that looks a little to a side, up or down."""
     return pen.shifted(float(rng.uniform(-most, most)), float(rng.uniform(-0.5, 0.5) * most))
