@@ -1,10 +1,10 @@
-"""Times one hop of 4,000 pictures through MinIO: as a dataset artifact, and as a tree of JPEG files.
+"""Times one hop of 4,000 images through MinIO: as a dataset artifact, and as a tree of JPEG files.
 
-    python benchmarks/artifact_hop.py PICTURES --latency 0.02
+    python benchmarks/artifact_hop.py IMAGES --latency 0.02
 
-PICTURES is a zip archive of photos. A pipeline's launcher uploads what a step wrote, object by object, and downloads
-it before the next step; so does this, with boto3 on one thread. `--latency` sleeps before every request, as a
-stand-in for a store that is not on this machine; without it the store is a folder on the same disk.
+IMAGES is a zip archive of photos. A pipeline's launcher uploads what a step wrote, object by object, and downloads
+it before the next step; this script does the same, with boto3 on one thread. `--latency` sleeps before every request,
+to simulate a store on another machine; without it the store is a folder on the same disk.
 
 With Kaggle's 4,000 cats and dogs of 200 x 200 pixels, on two cores of a shared machine:
 
@@ -39,11 +39,11 @@ from support import stores
 
 @dataclasses.dataclass(frozen=True)
 class Hop:
-    """One way up and one way down.
+    """Times of an upload and a download.
 
     Attributes:
-        up: Seconds of the upload.
-        down: Seconds of the download.
+        up: Duration of the upload in seconds.
+        down: Duration of the download in seconds.
     """
 
     up: float
@@ -54,9 +54,9 @@ def hop(client: Any, bucket: str, folder: Path, latency: float) -> Hop:
     """Uploads every file of a folder, one after the other, lists them, and downloads them into another folder.
 
     Args:
-        client: Of boto3.
-        bucket: An empty one.
-        folder: What to send.
+        client: Client of boto3.
+        bucket: Name of an empty bucket.
+        folder: Folder to send.
         latency: Seconds to sleep before each request.
     """
 
@@ -65,7 +65,7 @@ def hop(client: Any, bucket: str, folder: Path, latency: float) -> Hop:
         return getattr(client, name)(Bucket=bucket, **arguments)
 
     started = time.perf_counter()
-    for path in files_of(folder):
+    for path in list_files(folder):
         with path.open("rb") as body:
             request("put_object", Key=path.relative_to(folder).as_posix(), Body=body)
     up = time.perf_counter() - started
@@ -75,7 +75,7 @@ def hop(client: Any, bucket: str, folder: Path, latency: float) -> Hop:
         token: dict[str, str] = {}
         while True:
             page = request("list_objects_v2", **token)
-            # Where the last page is full, MinIO announces another, and that one is empty.
+            # If the last page is full, MinIO announces another one, which is empty.
             keys += [each["Key"] for each in page.get("Contents", [])]
             if not page["IsTruncated"]:
                 break
@@ -87,32 +87,32 @@ def hop(client: Any, bucket: str, folder: Path, latency: float) -> Hop:
                 for part in request("get_object", Key=key)["Body"].iter_chunks(2**20):
                     file.write(part)
         down = time.perf_counter() - started
-        assert bytes_of(Path(there)) == bytes_of(folder), "what came back is not what was sent"  # noqa: S101
+        assert count_bytes(Path(there)) == count_bytes(folder), "what came back is not what was sent"  # noqa: S101
     return Hop(up, down)
 
 
-def files_of(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
     """All files below a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def bytes_of(folder: Path) -> int:
-    """Their size together."""
-    return sum(path.stat().st_size for path in files_of(folder))
+def count_bytes(folder: Path) -> int:
+    """Size of all files below a folder, in bytes."""
+    return sum(path.stat().st_size for path in list_files(folder))
 
 
 def main() -> None:
-    """Parses the command line, makes the artifact, sends both to and fro, and prints."""
+    """Parses the command line, makes the artifact, sends both to and fro, and prints the times."""
     parser = argparse.ArgumentParser(description="Time an artifact's hop through an object store.")
-    parser.add_argument("pictures", type=Path, help="a zip archive of photos")
+    parser.add_argument("images", type=Path, help="a zip archive of photos")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.0, help="seconds to sleep before each request")
     args = parser.parse_args()
     start_logging()
     with tempfile.TemporaryDirectory(prefix="hop-") as folder:
         artifact, tree, kept = (Path(folder, name) for name in ("artifact", "tree", "minio"))
-        step.download_dataset([str(args.pictures)], artifact, Path(folder, "hygiene.html"))
-        with zipfile.ZipFile(args.pictures) as archive:
+        step.download_dataset([str(args.images)], artifact, Path(folder, "hygiene.html"))
+        with zipfile.ZipFile(args.images) as archive:
             archive.extractall(tree)
         kept.mkdir()
         hops: dict[Path, list[Hop]] = {artifact: [], tree: []}
@@ -131,7 +131,7 @@ def main() -> None:
         for each, times in hops.items():
             up, down = (statistics.median(getattr(each_hop, way) for each_hop in times) for way in ("up", "down"))
             print(
-                f"  {each.name:8s} {len(files_of(each)):5,} objects, {bytes_of(each) / 1e6:.1f} MB: "
+                f"  {each.name:8s} {len(list_files(each)):5,} objects, {count_bytes(each) / 1e6:.1f} MB: "
                 f"up {up:.2f} s, down {down:.2f} s"
             )
 

@@ -1,13 +1,13 @@
-"""What the way through a cluster costs: seconds a stage beside the same run on a laptop, and bytes through its store.
+"""Overhead of a cluster: seconds of each task beside the same run on a laptop, and bytes through its store.
 
     headstart sample build/sample
     python benchmarks/cluster_overhead.py build/sample
     python benchmarks/cluster_overhead.py build/sample --publish
 
-needs the variables that tests/cluster/conftest.py lists, and uses their store for the pictures. Both runs compute
-everything: the cluster's with `--no-cache`, on one image, then once more with the cache. With `--publish` all of them
-publish, and what is unchanged is compared with itself. Seconds of a stage on the cluster include its driver; they are
-KFP's own, to the second.
+needs the variables listed in tests/cluster/conftest.py, and uses their store for the images. Both runs compute
+everything: the cluster's with `--no-cache`, on one container image, then once more with the cache. With `--publish`
+all of them publish, and an unchanged model is compared with itself. Seconds of a task on the cluster include its
+driver; they are KFP's own, to the second.
 """
 
 import argparse
@@ -26,8 +26,9 @@ from typing import Any
 import yaml
 
 from headstart.pipelines.cluster.client import Cluster
-from headstart.pipelines.cluster.runs import Run, Stage, read_run
+from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.settings import load_settings
+from headstart.pipelines.cluster.task_runs import TaskRun
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.commands import headstart
@@ -46,7 +47,7 @@ def zipped(folder: Path) -> bytes:
 
 
 def on_this_machine(data: Path, folder: Path, *options: str | Path) -> tuple[dict[str, float], float]:
-    """Seconds of each stage, and of the whole command."""
+    """Runs on this machine: seconds of each task, and of the whole command."""
     start = time.monotonic()
     done = headstart("run", "--data", data, *TRAINING, "--output", folder / "out", *options)
     whole = time.monotonic() - start
@@ -57,22 +58,22 @@ def on_this_machine(data: Path, folder: Path, *options: str | Path) -> tuple[dic
     }, whole
 
 
-def on_the_cluster(data: str, *options: str) -> tuple[Run, int, float]:
-    """The run, how many pods it had, and the seconds of the whole command."""
+def on_the_cluster(data: str, *options: str) -> tuple[ClusterRun, int, float]:
+    """Runs on the cluster: the run, the number of its pods, and the seconds of the whole command."""
     start = time.monotonic()
     done = headstart("submit", "--data", data, *TRAINING, "--wait", "--interval", "1", *options)
     whole = time.monotonic() - start
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     (run_id,) = re.findall(r"^run +(\S+)", done.stdout, re.MULTILINE)
-    answer = Cluster(load_settings({})).run(run_id)
+    answer = Cluster(load_settings({})).get_run(run_id)
     return read_run(answer), pods(answer.run_details.task_details), whole
 
 
 def pods(nodes: list[Any]) -> int:
-    """How many nodes of a run were pods: the drivers, and the attempts at running code.
+    """Number of a run's nodes that were pods: the drivers, and the attempts at running code.
 
-    Where tasks may be tried again each attempt is a node of its own, below one that is no pod.
+    With retries, each attempt is a node of its own, below one that is not a pod.
     """
     names = [str(node.display_name) for node in nodes if str(node.state) in ("SUCCEEDED", "FAILED")]
     attempts = [name for name in names if re.fullmatch(r"executor\(\d+\)", name)]
@@ -80,11 +81,11 @@ def pods(nodes: list[Any]) -> int:
     return len(drivers) + (len(attempts) or names.count("executor"))
 
 
-def table(local: Mapping[str, float], stages: Mapping[str, Stage]) -> list[str]:
-    """A line for each stage that ran, on the laptop or on the cluster."""
-    lines = [f"{'stage':20}  laptop  cluster   more"]
-    for name, stage in stages.items():
-        here, there = local.get(name), stage.seconds
+def table(local: Mapping[str, float], tasks: Mapping[str, TaskRun]) -> list[str]:
+    """A line for each task that ran, on the laptop or on the cluster."""
+    lines = [f"{'task':20}  laptop  cluster   more"]
+    for name, task in tasks.items():
+        here, there = local.get(name), task.seconds
         if here is None and there is None:
             continue
         shown = [
@@ -96,30 +97,30 @@ def table(local: Mapping[str, float], stages: Mapping[str, Stage]) -> list[str]:
     return lines
 
 
-def artifacts(objects: Objects, run: Run) -> dict[str, tuple[int, int]]:
-    """Objects and bytes of each artifact, by stage and name."""
+def artifacts(objects: Objects, run: ClusterRun) -> dict[str, tuple[int, int]]:
+    """Objects and bytes of each artifact, by task and name."""
     found: dict[str, tuple[int, int]] = {}
     below = f"{run.pipeline_root.rstrip('/')}/transfer-learning/{run.run_id}"
     for key, data in objects.below(below).items():
-        stage, _, name, *_ = key.split("/")
+        task, _, name, *_ = key.split("/")
         if name.startswith("executor-logs"):
             continue
-        count, size = found.get(f"{stage}/{name}", (0, 0))
-        found[f"{stage}/{name}"] = (count + 1, size + len(data))
+        count, size = found.get(f"{task}/{name}", (0, 0))
+        found[f"{task}/{name}"] = (count + 1, size + len(data))
     return dict(sorted(found.items()))
 
 
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", type=Path, help="a folder of pictures")
-    parser.add_argument("--publish", action="store_true", help="publish what is trained")
+    parser.add_argument("images", type=Path, help="a folder of images")
+    parser.add_argument("--publish", action="store_true", help="publish the models")
     asked = parser.parse_args()
-    pictures = asked.pictures.resolve()
+    images = asked.images.resolve()
 
     objects = open_objects(os.environ["HEADSTART_PIPELINE_ROOT"], f"headstart-benchmarks/{uuid.uuid4().hex}")
     try:
-        data = objects.put("pictures.zip", zipped(pictures))
+        data = objects.put("images.zip", zipped(images))
         with tempfile.TemporaryDirectory(prefix="headstart-") as scratch:
             os.chdir(scratch)
             profile = objects.profile() | {"network": {"accelerator_limit": 0}}
@@ -127,14 +128,14 @@ def main() -> None:
             os.environ["HEADSTART_PROFILE"] = str(Path(scratch, "profile.yaml"))
             here = ["--publish", Path(scratch, "models")] if asked.publish else []
             there = ["--publish", f"{data.rpartition('/')[0]}/models"] if asked.publish else []
-            local, local_whole = on_this_machine(pictures, Path(scratch), *here)
+            local, local_whole = on_this_machine(images, Path(scratch), *here)
             run, count, whole = on_the_cluster(data, "--no-cache", *there)
-            # The first of these fills the cache, or is compared with what is in use by now.
+            # The first of these fills the cache, or is compared with the champion by now.
             on_the_cluster(data, *there)
             cached, cached_count, cached_whole = on_the_cluster(data, *there)
-        print(*table(local, run.stages), sep="\n")
+        print(*table(local, run.tasks), sep="\n")
         print(f"{'whole command':20} {local_whole:6.1f} s {whole:6.0f} s {whole - local_whole:5.0f} s ({count} pods)")
-        how = ", ".join(f"{name} {stage.phase.value}" for name, stage in cached.stages.items())
+        how = ", ".join(f"{name} {task.state.value}" for name, task in cached.tasks.items())
         print(f"again, unchanged: {cached_whole:.0f} s, {cached_count} pods ({how})")
         for name, (count, size) in artifacts(objects, run).items():
             print(f"{name:40} {count:3} objects {size / 1e6:8.2f} MB")

@@ -11,30 +11,30 @@ from rich.console import Console
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import takes_choices, takes_parameters
-from headstart.pipelines.cli.run import given_command, rows
+from headstart.pipelines.cli.run import command_line, count_rows
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, comparison_stages
+from headstart.pipelines.definitions.tasks import COMPARE_METHODS, comparison_task_names
 from headstart.pipelines.definitions.variant_options import (
-    DATA,
     DETERMINISTIC,
-    TRAINING,
-    Choices,
+    SHARED_PARAMETERS,
+    VARIANT_PARAMETERS,
+    VariantChoices,
     comparison_parameters,
-    on_this_machine,
-    variants_of,
+    make_variants,
+    resolve_variant_paths,
 )
-from headstart.pipelines.local.masking import masked, secrets_of
+from headstart.pipelines.local.masking import find_secrets, mask_secrets
 
 VARIANTS = "variants.yaml"
-"""What was compared, which `--variants` takes back."""
+"""Compared variants, in the form that `--variants` takes."""
 
 
 @takes_choices
-@functools.partial(takes_parameters, names=(*DATA, *TRAINING, DETERMINISTIC))
+@functools.partial(takes_parameters, names=(*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC))
 def compare(
     *,
     parameters: Parameters,
-    choices: Choices,
+    choices: VariantChoices,
     output: Annotated[
         Path,
         typer.Option(
@@ -44,17 +44,19 @@ def compare(
         ),
     ] = Path("comparison"),
 ) -> None:
-    """Trains several models on one split of the data, on this machine, and lays them side by side.
+    """Trains several models on one split of the data, on this machine, and compares them.
 
-    Without more, the three methods: a small convnet from scratch, a new head on a frozen backbone, the backbone
-    fine-tuned as well. `--backbones mobilenet_v2,vgg16` compares these, fine-tuned; `--methods` and `--recipes`
-    likewise; several of the three, each with each. Validation images choose, test images compare.
+    By default it compares the three methods: a small convnet from scratch, a new head on a frozen backbone, and the
+    backbone fine-tuned as well. `--backbones mobilenet_v2,vgg16` compares these, fine-tuned; likewise `--methods` and
+    `--recipes`. Several of these options are combined, each with each. The best is chosen by validation images, and
+    compared on test images.
     """
-    parameters = parameters.on_this_machine()
-    variants = on_this_machine(variants_of(choices, parameters), parameters)
+    parameters = parameters.resolve_local_paths()
+    variants = resolve_variant_paths(make_variants(choices, parameters), parameters)
 
-    from headstart.pipelines.local.interruption import interruption_told
-    from headstart.pipelines.local.run import COMPARISON, Products, Request
+    from headstart.pipelines.local.interruption import exit_on_interruption
+    from headstart.pipelines.local.output_folder import COMPARISON, Products
+    from headstart.pipelines.local.run import RunRequest
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_comparison
 
@@ -63,12 +65,12 @@ def compare(
     artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
     products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters)
-    values["command"] = given_command(parameters.model_dump() | values)
-    stages = len(comparison_stages()) + 2 * (len(variants) - 1)
-    with interruption_told(console, output), RunDisplay(console, stages=stages) as display:
-        request = Request(values, False, output, products, COMPARE_METHODS)
+    values["command"] = command_line(parameters.model_dump() | values)
+    tasks = len(comparison_task_names()) + 2 * (len(variants) - 1)
+    with exit_on_interruption(console, output), RunDisplay(console, tasks=tasks) as display:
+        request = RunRequest(values, False, output, products, COMPARE_METHODS)
         comparison = run_pipeline(request, display)
-    show_comparison(console, comparison, output, rows(output / "quarantine.csv"))
+    show_comparison(console, comparison, output, count_rows(output / "quarantine.csv"))
 
 
 def _artifacts(variants: list[Variant]) -> dict[str, str]:
@@ -88,6 +90,6 @@ def _artifacts(variants: list[Variant]) -> dict[str, str]:
 
 def _variants_file(variants: list[Variant], seed: int) -> str:
     values = [each.model_dump(exclude_defaults=True) | {"method": each.method} for each in variants]
-    values = [masked(each, secrets_of(each)) for each in values]
+    values = [mask_secrets(each, find_secrets(each)) for each in values]
     header = f"# headstart compare --variants {VARIANTS} --seed {seed} ...\n"
     return header + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -5,52 +5,45 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import FromScratch, PipelineOption, check_pipeline, takes_settings
-from headstart.pipelines.cluster.settings import Settings
+from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
+from headstart.pipelines.progress.console import print_table, say, say_error, write_text
 
 
 @functools.partial(takes_settings, names=("profile", "registry", "image"))
 def compile_pipeline(
     *,
-    settings: Settings,
+    settings: ClusterSettings,
     output: Annotated[Path, typer.Option(help="The YAML file to write.", show_default=False)],
     from_scratch: FromScratch = False,
     pipeline: PipelineOption = TRANSFER_LEARNING,
 ) -> None:
-    """Compiles the pipeline to YAML, which Kubeflow Pipelines runs; upload it with `kfp pipeline create`."""
+    """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
-        raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP wants it")
+        raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch)
-    asked = load_profile(settings.profile).with_images(settings.registry, settings.image)
+    profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.definitions.compilation import write_package
 
-    write_package(asked, from_scratch, output, pipeline)
-    if local := [image for image in asked.images() if "/" not in image]:
-        typer.echo(
-            f"warning: no registry is named before {' and '.join(local)}: a node that does not have the image asks "
-            "Docker Hub for it; name your registry with --registry",
-            err=True,
+    write_package(profile, from_scratch, output, pipeline)
+    if local := [image for image in profile.images() if "/" not in image]:
+        say_error(
+            f"warning: no registry is named before {' and '.join(local)}: a node without the image looks for it on "
+            "Docker Hub; name your registry with --registry"
         )
-    typer.echo(output)
+    say(output)
 
 
 def profiles(
-    name: Annotated[str, typer.Argument(help="A profile, to show its YAML.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(help="Profile whose YAML to show.", show_default=False)] = "",
 ) -> None:
-    """Lists the cluster profiles that come with Headstart, or shows the YAML of one, to make your own of it."""
+    """Lists the cluster profiles that come with Headstart, or shows the YAML of one to start your own from."""
     if name:
-        typer.echo(profile_text(name), nl=False)
+        write_text(profile_text(name))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("profile")
-    table.add_column("what it asks for")
-    for each in profile_names():
-        table.add_row(each, load_profile(each).description)
-    Console().print(table)
+    print_table(("profile", "description"), ((each, load_profile(each).description) for each in profile_names()))

@@ -16,17 +16,18 @@ from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import takes_parameters
-from headstart.pipelines.cli.quiet import import_tensorflow
+from headstart.pipelines.cli.tensorflow_import import import_tensorflow
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.variant_options import DATA, TRAINING
-from headstart.pipelines.local.interruption import interruptible, interruption_told
-from headstart.pipelines.local.output import check_outside, written
+from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
+from headstart.pipelines.local.interruption import exit_on_interruption, raise_on_signals
+from headstart.pipelines.local.output import check_outside, explain_write_errors
 from headstart.pipelines.local.temporary_folder import temporary_folder
+from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.events import (
     ClassesFound,
-    StageEnded,
-    StageProgress,
-    StageStarted,
+    TaskEnded,
+    TaskProgress,
+    TaskStarted,
     Warned,
     parse,
 )
@@ -40,7 +41,9 @@ HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
 _PHASES = (HEAD, FINE_TUNING, FROM_SCRATCH)
 
 
-@functools.partial(takes_parameters, names={*DATA, *TRAINING, "record_uri"} - {"checkpoint_uri"})
+@functools.partial(
+    takes_parameters, names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"} - {"checkpoint_uri"}
+)
 def learning_rate(
     *,
     parameters: Parameters,
@@ -62,28 +65,26 @@ def learning_rate(
     """
     if stage not in _PHASES:
         raise_unknown_name("stage", stage, list(_PHASES))
-    parameters = parameters.on_this_machine()
+    parameters = parameters.resolve_local_paths()
     output = expand_home(output).absolute()
     check_outside(output, parameters.data)
-    with written(output, "folder"):
+    with explain_write_errors(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
     # Silences TensorFlow's own log lines, unless the user has set it otherwise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     with (
-        interruption_told(console, output),
-        interruptible(),
+        exit_on_interruption(console, output),
+        raise_on_signals(),
         temporary_folder() as folder,
     ):
         test, settings = _run_range_test(parameters, stage, steps, folder, console)
 
     from headstart.components.core.reports.learning_rate import PAGE, write_range_test
 
-    with written(output, "folder"):
+    with explain_write_errors(output, "folder"):
         write_range_test(output, test, settings)
-    console.print(test.in_words(), highlight=False, soft_wrap=True)
-    console.print(f"plot    {output / PAGE}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"to use it    --set {settings.recipe_option(test)}", markup=False, highlight=False, soft_wrap=True)
+    say(test.in_words(), f"plot    {output / PAGE}", f"to use it    --set {settings.recipe_option(test)}")
 
 
 @explain_full_disk()
@@ -94,8 +95,8 @@ def _run_range_test(
     from headstart.components.train_head.step import train_head
     from headstart.pipelines.progress.display import RunDisplay
 
-    recipe = parameters.training().resolve()
-    with RunDisplay(console, stages=4 if phase == FINE_TUNING else 3) as display, _show_progress(display):
+    recipe = parameters.read_recipe().resolve()
+    with RunDisplay(console, tasks=4 if phase == FINE_TUNING else 3) as display, _show_progress(display):
         train, validation = _make_splits(parameters, folder, display)
         inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
         import_tensorflow()
@@ -156,13 +157,13 @@ def _prepare_job(phase: str, head: Path, inputs: TrainingInputs) -> Iterator["Tr
 @contextlib.contextmanager
 def _show_task(display: "RunDisplay", task: str) -> Iterator[None]:
     """Shows the start of a task, and whether it succeeds."""
-    display.show(StageStarted(task))
+    display.show(TaskStarted(task))
     try:
         yield
     except BaseException:
-        display.show(StageEnded(task, False))
+        display.show(TaskEnded(task, False))
         raise
-    display.show(StageEnded(task, True))
+    display.show(TaskEnded(task, True))
 
 
 @contextlib.contextmanager
@@ -172,7 +173,7 @@ def _show_progress(display: "RunDisplay") -> Iterator[None]:
     class Show(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event = parse(record.getMessage())
-            if isinstance(event, StageProgress | ClassesFound | Warned):
+            if isinstance(event, TaskProgress | ClassesFound | Warned):
                 display.show(event)
 
     logger, handler = logging.getLogger("headstart"), Show()

@@ -1,12 +1,10 @@
-"""The command line: one module of `commands` for each group of commands."""
+"""The command line `headstart`, with all of its commands."""
 
 import sys
 
 import typer
-from rich.console import Console
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.cli.compare import compare
 from headstart.pipelines.cli.compile import compile_pipeline, profiles
 from headstart.pipelines.cli.config import config
@@ -21,9 +19,10 @@ from headstart.pipelines.cli.run import run
 from headstart.pipelines.cli.sample import sample
 from headstart.pipelines.cli.schedule import schedule
 from headstart.pipelines.cli.submit import EXIT_STATUSES, cancel, follow, submit
+from headstart.pipelines.progress.console import say_error
 
 app = typer.Typer(
-    help="Turn a small folder of labelled pictures into an image classifier you can trust.",
+    help="Turn a small folder of labelled images into an image classifier you can trust.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -48,11 +47,9 @@ app.add_typer(models, name="models")
 
 
 def main() -> None:
-    """Runs the command line; what the user can mend is told in one line, with exit status 1."""
+    """Runs the command line; an error that the user can fix becomes one line, with exit status 1."""
     try:
         app()
     except HeadstartError as error:
-        Console(stderr=True).print(
-            f"error: {escape_unprintable(str(error))}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        say_error(f"error: {error}", style="red")
         sys.exit(1)

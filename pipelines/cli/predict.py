@@ -1,7 +1,6 @@
 """`headstart predict`."""
 
 import contextlib
-import functools
 import io
 import os
 import sys
@@ -14,12 +13,13 @@ import typer
 
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import escape_unprintable
-from headstart.pipelines.cli.quiet import import_tensorflow
-from headstart.pipelines.local.output import written_file
+from headstart.pipelines.cli.tensorflow_import import import_tensorflow
+from headstart.pipelines.local.output import open_output
+from headstart.pipelines.progress.console import say_error
 
 EXIT_STATUSES = (
     "Exit status: 0 every image was read; 1 the model cannot be used, or nothing can be written; 2 wrong options; "
-    "3 some images could not be read; 130 Ctrl-C; 141 whoever read the output has gone."
+    "3 some images could not be read; 130 Ctrl-C; 141 the reader of the output has gone."
 )
 
 _TABLE = "table"
@@ -31,7 +31,7 @@ def predict(
     model: Annotated[
         str,
         typer.Argument(
-            help="Output folder of a run, a model's folder, or where models are published: a path, or an "
+            help="Output folder of a run, folder of a model, or place where models are published: a path, or an "
             "http(s)://, gs:// or s3:// address.",
             show_default=False,
         ),
@@ -47,8 +47,8 @@ def predict(
     precision: Annotated[
         float,
         typer.Option(
-            help="Share of right answers that is wanted: 0.95 or 0.99; where the model is less sure it says nothing. "
-            "0: an answer for every image.",
+            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure get no label. "
+            "0: a label for every image.",
             min=0,
             max=1,
         ),
@@ -60,8 +60,8 @@ def predict(
     image_column: Annotated[
         str,
         typer.Option(
-            help="Column of manifests and Parquet that names or holds the image; 'image' and other usual names are "
-            "known.",
+            help="Column of manifests and Parquet that names or holds the image; if left out, 'image' and other "
+            "usual names are tried.",
             show_default=False,
         ),
     ] = "",
@@ -69,24 +69,24 @@ def predict(
         str,
         typer.Option(
             "--format",
-            help="'table', 'jsonl', 'csv' or 'parquet'; left out: by the file's suffix; a table on a terminal.",
+            help="'table', 'jsonl', 'csv' or 'parquet'; if left out, by the file's suffix; a table on a terminal.",
             show_default=False,
         ),
     ] = "",
 ) -> None:
-    """Says what images show, with the probability of each class; one that cannot be read stops no other."""
+    """Predicts the classes of images with their probabilities; an unreadable image does not stop the others."""
     from headstart.components.predict_images.step import check_paths
 
-    form = _form(form, output)
+    form = _choose_format(form, output)
     check_paths(paths)
     # TensorFlow's own chatter; a user's setting goes before.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # What libraries think of an image is told as the reason, if it is one.
+    # Warnings of libraries about an image become its reason, if it cannot be read.
     warnings.simplefilter("ignore")
     try:
-        unreadable = _predict(model, _lines(paths), precision, form, output, image_column)
+        unreadable = _predict(model, _read_paths(paths), precision, form, output, image_column)
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        say_error("interrupted")
         raise typer.Exit(_INTERRUPTED) from None
     except BrokenPipeError:
         # The interpreter writes what is left when it ends.
@@ -96,7 +96,7 @@ def predict(
         raise typer.Exit(_UNREADABLE)
 
 
-def _form(form: str, output: Path | None) -> str:
+def _choose_format(form: str, output: Path | None) -> str:
     from headstart.pipelines.cli.prediction_formats import WRITERS
 
     if not form:
@@ -112,7 +112,7 @@ def _form(form: str, output: Path | None) -> str:
     return form
 
 
-def _lines(paths: list[str]) -> Iterator[str]:
+def _read_paths(paths: list[str]) -> Iterator[str]:
     for path in paths:
         if path != _STDIN:
             yield path
@@ -125,14 +125,14 @@ def _lines(paths: list[str]) -> Iterator[str]:
 
 
 class Terminal(io.RawIOBase):
-    """Writes to a terminal what it can show, line by line."""
+    """Writes text to a terminal line by line, control characters escaped."""
 
     def writable(self) -> bool:
         """Always."""
         return True
 
     def write(self, content: Any) -> int:
-        """Writes UTF-8 text, what cannot be shown escaped; returns the number of bytes that were taken."""
+        """Writes UTF-8 text, control characters escaped; returns the number of bytes taken."""
         lines = bytes(content).decode("utf-8", "replace").split("\n")
         sys.stdout.buffer.write("\n".join(map(escape_unprintable, lines)).encode())
         return len(content)
@@ -162,12 +162,11 @@ def _predict(
     with copies, download_model(address) as files:
         model = open_model(files, precision)
         if not model.calibration.calibrated:
-            typer.echo("probabilities are not calibrated: there is no evaluation beside the model", err=True)
+            say_error("probabilities are not calibrated: there is no evaluation beside the model")
         import_tensorflow()
         write = write_table if form == _TABLE else WRITERS[form]
-        warn = functools.partial(typer.echo, err=True)
-        with written_file(expand_home(output)) if output else contextlib.nullcontext(_standard_output()) as file:
-            counts = predict_to_file(model, paths, file, write, image_column, warn)
+        with open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output()) as file:
+            counts = predict_to_file(model, paths, file, write, image_column, say_error)
     if counts.unreadable:
-        typer.echo(counts.in_words(), err=True)
+        say_error(counts.in_words())
     return bool(counts.unreadable)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.progress.console import say
 
 
 def publish(
@@ -13,35 +14,35 @@ def publish(
     uri: Annotated[
         str,
         typer.Argument(
-            help="Where models of this kind are published: a folder, or a gs:// or s3:// address.", show_default=False
+            help="Place where models of this kind are published: a folder, or a gs:// or s3:// address.",
+            show_default=False,
         ),
     ],
     export: Annotated[
         list[str] | None,
         typer.Option(
-            help="A form to make beside the SavedModel: 'litert', 'litert_int8' or 'onnx'. Give it several times for "
-            "several.",
+            help="Form to make besides the SavedModel: 'litert', 'litert_int8' or 'onnx'; repeat it for several.",
             show_default=False,
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="How far a probability may be from the evaluated one.", min=0, max=1)
+        float, typer.Option(help="Largest deviation of a probability from the evaluated one.", min=0, max=1)
     ] = 0.01,
 ) -> None:
-    """Publishes the model of a run in the forms that servers take, and puts it in the place of the one in use.
+    """Publishes the model of a run in the forms that servers take, and replaces the champion with it.
 
-    Before that it is loaded without this package, and has to answer the test images as it was evaluated.
+    Before that it is loaded without this package, and must predict the test images as it was evaluated.
     """
     from headstart.components.core.registry.export_formats import check_packages
     from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
     from headstart.components.publish_model.step import PublicationInputs, publish_model
-    from headstart.pipelines.local.run import TEST, TRAIN
+    from headstart.pipelines.local.output_folder import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
     check_packages(export or [])
     for part in ("model", "evaluation", TEST):
         if not (run / part).is_dir():
-            raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has ended well")
+            raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has succeeded")
     train = run / TRAIN
     inputs = PublicationInputs(
         run / "model",
@@ -58,4 +59,4 @@ def publish(
             f"{outcome.replaced} came into use at {uri} in the meantime, and stays; see headstart models show {uri}"
         )
     what = "is in use already" if outcome.status == UNCHANGED else "is in use"
-    typer.echo(f"{outcome.version} {what}: {outcome.address}")
+    say(f"{outcome.version} {what}: {outcome.address}")

@@ -3,22 +3,16 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from headstart.components.core.recipes.recipe import list_recipes, load_recipe, read_recipe_text
+from headstart.pipelines.progress.console import print_table, write_text
 
 
 def recipes(
-    name: Annotated[str, typer.Argument(help="A recipe, to show its YAML.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(help="Recipe whose YAML to show.", show_default=False)] = "",
 ) -> None:
-    """Lists the recipes that come with Headstart, or shows the YAML of one, to make your own of it."""
+    """Lists the recipes that come with Headstart, or shows the YAML of one to start your own from."""
     if name:
-        typer.echo(read_recipe_text(name), nl=False)
+        write_text(read_recipe_text(name))
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("recipe")
-    table.add_column("what it is")
-    for each in list_recipes():
-        table.add_row(each, load_recipe(each).description)
-    Console().print(table)
+    print_table(("recipe", "description"), ((each, load_recipe(each).description) for each in list_recipes()))

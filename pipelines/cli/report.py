@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from headstart.pipelines.local.output import written
+from headstart.pipelines.local.output import explain_write_errors
+from headstart.pipelines.progress.console import say
 
 
 def report(
@@ -20,6 +21,6 @@ def report(
     evaluation = folder / "evaluation" if (folder / "evaluation").is_dir() else folder
     page = folder / "report.html"
     content = recreate_report(evaluation).encode()
-    with written(page, "folder", option=""), open_atomic(page) as file:
+    with explain_write_errors(page, "folder", option=""), open_atomic(page) as file:
         file.write(content)
-    typer.echo(page)
+    say(page)

@@ -13,8 +13,8 @@ from rich.console import Console
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import FromScratch, takes_parameters
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.tasks import stages
-from headstart.pipelines.local.masking import masked, secrets_of
+from headstart.pipelines.definitions.tasks import task_names
+from headstart.pipelines.local.masking import find_secrets, mask_secrets
 
 
 @takes_parameters
@@ -30,36 +30,37 @@ def run(
     ] = Path("out"),
     from_scratch: FromScratch = False,
 ) -> None:
-    """Trains and evaluates a classifier on this machine, with the pipeline that a cluster would run."""
-    parameters = parameters.on_this_machine()
+    """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
+    parameters = parameters.resolve_local_paths()
 
-    from headstart.pipelines.local.interruption import interruption_told
-    from headstart.pipelines.local.run import Request, products_of
+    from headstart.pipelines.local.interruption import exit_on_interruption
+    from headstart.pipelines.local.output_folder import list_products
+    from headstart.pipelines.local.run import RunRequest
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     console = Console()
     output = expand_home(output).absolute()
-    with interruption_told(console, output), RunDisplay(console, stages=len(stages(from_scratch))) as display:
+    with exit_on_interruption(console, output), RunDisplay(console, tasks=len(task_names(from_scratch))) as display:
         values = parameters.model_dump()
-        values["command"] = given_command(values)
-        request = Request(values, from_scratch, output, products_of(from_scratch))
+        values["command"] = command_line(values)
+        request = RunRequest(values, from_scratch, output, list_products(from_scratch))
         metrics = run_pipeline(request, display)
-        display.skip(stages(from_scratch))
-    show_results(console, metrics, output, rows(output / "quarantine.csv"), display.outcome)
+        display.skip(task_names(from_scratch))
+    show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
 
 
-def given_command(values: Mapping[str, Any]) -> str:
-    """The command as it was given, without secrets; empty where KFP would substitute something in it.
+def command_line(values: Mapping[str, Any]) -> str:
+    """The command line of this process, without secrets; empty where KFP would substitute something in it.
 
     Args:
-        values: The parameters that were made of it.
+        values: Parameters that were made from it.
     """
-    command = shlex.join(["headstart", *masked(sys.argv[1:], secrets_of(values))])
+    command = shlex.join(["headstart", *mask_secrets(sys.argv[1:], find_secrets(values))])
     return "" if "{{" in command or "$(" in command else command
 
 
-def rows(path: Path) -> int:
-    """How many rows a CSV file has below its header."""
+def count_rows(path: Path) -> int:
+    """Number of rows of a CSV file below its header."""
     with path.open(encoding="utf-8", newline="") as file:
         return sum(1 for _ in csv.DictReader(file))

@@ -9,7 +9,6 @@ from rich.console import Console
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
-    FLAGS,
     FOLLOWING,
     FromScratch,
     NoCache,
@@ -17,53 +16,60 @@ from headstart.pipelines.cli.options import (
     check_pipeline,
     takes_choices,
     takes_parameters,
-    takes_patience,
     takes_settings,
+    takes_timeouts,
 )
-from headstart.pipelines.cluster.patience import Patience
-from headstart.pipelines.cluster.settings import Settings
-from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.cluster.settings import ClusterSettings
+from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, TRANSFER_LEARNING
-from headstart.pipelines.definitions.variant_options import DATA, DETERMINISTIC, TRAINING, Choices, variants_of
+from headstart.pipelines.definitions.variant_options import (
+    DETERMINISTIC,
+    SHARED_PARAMETERS,
+    VARIANT_PARAMETERS,
+    VariantChoices,
+    make_variants,
+)
+from headstart.pipelines.progress.console import say
 
 if TYPE_CHECKING:
     from headstart.pipelines.cluster.client import Cluster
-    from headstart.pipelines.cluster.runs import Run
+    from headstart.pipelines.cluster.runs import ClusterRun
 
-# What a run was submitted with, and keeps.
-_OF_A_RUN = ("experiment", "pipeline_root", "service_account", "profile", "registry", "image")
+# Settings that a submitted run keeps.
+_RUN_SETTINGS = ("experiment", "pipeline_root", "service_account", "profile", "registry", "image")
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)]
 
 EXIT_STATUSES = (
-    "Exit status: 0 the run succeeded (without --wait: it was submitted); 1 a stage failed, or nothing was "
-    "submitted; 2 wrong options; 3 the run was cancelled; 4 a stage did not start in time; 5 the connection was lost "
-    "for good; 130 Ctrl-C. After 4, 5 and 130 the run goes on."
+    "Exit status: 0 the run succeeded (without --wait: it was submitted); 1 a task failed, or nothing was "
+    "submitted; 2 wrong options; 3 the run was cancelled; 4 a task did not start in time; 5 the connection was lost "
+    "for too long; 130 Ctrl-C. After 4, 5 and 130 the run goes on."
 )
 
 
 @takes_settings
-@functools.partial(takes_patience, names=FOLLOWING)
+@functools.partial(takes_timeouts, names=FOLLOWING)
 @takes_choices
 @functools.partial(takes_parameters, needs_data=False)
 def submit(
     *,
     parameters: Parameters,
-    choices: Choices,
-    settings: Settings,
-    patience: Patience,
+    choices: VariantChoices,
+    settings: ClusterSettings,
+    timeouts: Timeouts,
     pipeline: PipelineOption = TRANSFER_LEARNING,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     name: Annotated[
-        str, typer.Option(help="Name of the run; left out: the pipeline's, with the time.", show_default=False)
+        str, typer.Option(help="Name of the run; if left out, the pipeline's with the time.", show_default=False)
     ] = "",
     resume: Annotated[
         str,
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Run again what failed in this run, with its own parameters, and nothing else.",
+            help="Run again only the failed tasks of this run, with its own parameters.",
             show_default=False,
         ),
     ] = "",
@@ -71,15 +77,14 @@ def submit(
         bool,
         typer.Option(
             "--wait",
-            help="Follow the run to its end; an error of the data or the parameters ends it at the first attempt.",
+            help="Follow the run to its end; terminate it at the first error in data or parameters.",
         ),
     ] = False,
 ) -> None:
     """Runs the pipeline on Kubeflow Pipelines.
 
-    What the stages ask of the cluster is --profile's. Listing and deleting runs is kfp's own: see `kfp run`.
+    The profile (--profile) has the requests of the tasks. To list or delete runs, use kfp: see `kfp run`.
     """
-    console = Console()
     if resume:
         _refuse_parameters(
             parameters,
@@ -91,11 +96,13 @@ def submit(
             name=name,
         )
     check_pipeline(pipeline, from_scratch)
-    if pipeline != COMPARE_METHODS and choices != Choices():
+    if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
-    others = [name for name in _given(parameters) if name not in (*DATA, *TRAINING, DETERMINISTIC)]
+    others = [
+        name for name in _given(parameters) if name not in (*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC)
+    ]
     if pipeline == COMPARE_METHODS and others:
-        raise HeadstartError(f"--pipeline {COMPARE_METHODS} has no use for {_options(others)}; leave it out")
+        raise HeadstartError(f"--pipeline {COMPARE_METHODS} does not use {_options(others)}; leave it out")
     from headstart.pipelines.cluster import submit as submission
     from headstart.pipelines.cluster.client import Cluster
 
@@ -105,65 +112,63 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
-        variants = variants_of(choices, parameters) if pipeline == COMPARE_METHODS else None
-        order = submission.prepare(settings, parameters, from_scratch, not no_cache, variants)
+        variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
+        prepared = submission.prepare_submission(settings, parameters, from_scratch, not no_cache, variants)
         cluster = Cluster(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
-        run_id = submission.submit(cluster, order, title)
-    lines = [f"run     {run_id}", f"page    {cluster.link(run_id)}"]
-    if not wait:
-        lines.append(f"follow  headstart follow {run_id}")
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        run_id = submission.submit(cluster, prepared, title)
+    say(f"run     {run_id}", f"page    {cluster.link(run_id)}")
     if wait:
-        _follow(cluster, run_id, settings, console, patience, before, may_end_it=True)
+        _follow(cluster, run_id, settings, timeouts, before, may_terminate=True)
+    else:
+        say(f"follow  headstart follow {run_id}")
 
 
 @takes_settings
-@functools.partial(takes_patience, names=FOLLOWING)
-def follow(*, run: RunArgument, settings: Settings, patience: Patience) -> None:
-    """Follows a run on Kubeflow Pipelines to its end, and shows what came of it."""
+@functools.partial(takes_timeouts, names=FOLLOWING)
+def follow(*, run: RunArgument, settings: ClusterSettings, timeouts: Timeouts) -> None:
+    """Follows a run on Kubeflow Pipelines to its end, and shows its results."""
     from headstart.pipelines.cluster.client import Cluster
 
-    cluster = Cluster(settings)
-    _follow(cluster, run, settings, Console(), patience)
+    _follow(Cluster(settings), run, settings, timeouts)
 
 
 @takes_settings
-def cancel(*, run: RunArgument, settings: Settings) -> None:
-    """Ends a run that is under way on Kubeflow Pipelines; `headstart submit --resume RUN` can take it up again."""
+def cancel(*, run: RunArgument, settings: ClusterSettings) -> None:
+    """Terminates a run on Kubeflow Pipelines; `headstart submit --resume RUN` can continue it."""
     from headstart.pipelines.cluster.client import Cluster
     from headstart.pipelines.cluster.runs import read_run
 
     cluster = Cluster(settings)
-    found = read_run(cluster.run(run))
+    found = read_run(cluster.get_run(run))
     if found.ended:
         raise HeadstartError(f"run {run} has ended already ({found.state})")
-    cluster.terminate(run)
-    typer.echo(f"run {run} is being ended; see it end with: headstart follow {run}")
+    cluster.terminate_run(run)
+    say(f"run {run} is being terminated; follow it with: headstart follow {run}")
 
 
 def _follow(
     cluster: "Cluster",
     run_id: str,
-    settings: Settings,
-    console: Console,
-    patience: Patience,
-    before: "Run | None" = None,
-    may_end_it: bool = False,
+    settings: ClusterSettings,
+    timeouts: Timeouts,
+    before: "ClusterRun | None" = None,
+    may_terminate: bool = False,
 ) -> None:
     from headstart.pipelines.cluster.follow import follow as follow_run
+    from headstart.pipelines.cluster.watch import FollowOptions
 
-    failed = before.stages if before else {}
-    end = follow_run(cluster, run_id, console, patience, settings.namespace, failed, may_end_it)
-    if end:
+    options = FollowOptions(timeouts, settings.namespace, before.tasks if before else {}, may_terminate)
+    if end := follow_run(cluster, run_id, Console(), options):
         raise typer.Exit(int(end))
 
 
-def _refuse_parameters(parameters: Parameters, choices: Choices, settings: Settings, **others: str | bool) -> None:
+def _refuse_parameters(
+    parameters: Parameters, choices: VariantChoices, settings: ClusterSettings, **others: str | bool
+) -> None:
     given = _given(parameters)
     given += ["variants" if name == "file" else name for name, value in vars(choices).items() if value]
-    given += [name for name in _OF_A_RUN if settings.sources[name].startswith("--")]
+    given += [name for name in _RUN_SETTINGS if settings.sources[name].startswith("--")]
     given += [name for name, value in others.items() if value]
     if given:
         raise HeadstartError(
@@ -172,9 +177,9 @@ def _refuse_parameters(parameters: Parameters, choices: Choices, settings: Setti
 
 
 def _given(parameters: Parameters) -> list[str]:
-    """Names of the parameters that are not as they are left out."""
+    """Names of the parameters that differ from their defaults."""
     return [name for name, value in parameters if value != getattr(Parameters(), name)]
 
 
 def _options(names: list[str]) -> str:
-    return ", ".join(f"--{FLAGS.get(name, name).replace('_', '-')}" for name in names)
+    return ", ".join(f"--{OPTION_NAMES.get(name, name.replace('_', '-'))}" for name in names)

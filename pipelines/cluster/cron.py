@@ -1,8 +1,9 @@
 """Cron expressions as KFP's controller reads them: robfig/cron 1.2, six fields, seconds first.
 
-https://pkg.go.dev/github.com/robfig/cron@v1.2.0 says what a field may hold. It differs from what cron libraries for
-Python take: `?` stands for `*`, Sunday is 0 and never 7, `N/step` runs to the field's end, and `*/2` counts as a star
-where day of month and day of week are combined.
+https://pkg.go.dev/github.com/robfig/cron@v1.2.0 documents the fields. It differs from cron libraries for Python: `?`
+stands for `*`, Sunday is 0 and never 7, `N/step` runs to the field's end, and `*/2` counts as a star where day of
+month and day of week are combined. So fields are read here, with messages that name them. A library such as cronsim
+would replace `next_after` alone, and would need every field translated first.
 """
 
 import dataclasses
@@ -52,16 +53,16 @@ _FIELDS = (
 )
 
 
-class Schedule(Protocol):
-    """When something happens again and again.
+class CronSchedule(Protocol):
+    """Times at which something happens again and again.
 
     Attributes:
-        expression: What to tell KFP.
+        expression: Expression for KFP.
     """
 
     @property
     def expression(self) -> str:
-        """What to tell KFP."""
+        """Expression for KFP."""
         ...
 
     def next_after(self, moment: datetime.datetime) -> datetime.datetime | None:
@@ -70,7 +71,7 @@ class Schedule(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Times:
+class _FieldSchedule:
     """Times by second, minute, hour, day of month, month and day of week."""
 
     expression: str
@@ -83,7 +84,7 @@ class _Times:
         day = start.date()
         while day.year <= start.year + _YEARS_AHEAD:
             earliest = start.time() if day == start.date() else datetime.time()
-            if self._has(day):
+            if self._allows(day):
                 for hour in (each for each in hours if each >= earliest.hour):
                     for minute in minutes:
                         for second in seconds:
@@ -93,7 +94,7 @@ class _Times:
             day += datetime.timedelta(days=1)
         return None
 
-    def _has(self, day: datetime.date) -> bool:
+    def _allows(self, day: datetime.date) -> bool:
         days, months, weekdays = self.allowed[3:]
         if day.month not in months:
             return False
@@ -102,8 +103,8 @@ class _Times:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Every:
-    """Times with the same pause between them, from when the schedule is made."""
+class _IntervalSchedule:
+    """Times at equal intervals, from the moment the schedule is made."""
 
     expression: str
     seconds: int
@@ -112,25 +113,25 @@ class _Every:
         return moment.replace(microsecond=0) + datetime.timedelta(seconds=self.seconds)
 
 
-def parse_cron(text: str) -> Schedule:
+def parse_cron(text: str) -> CronSchedule:
     """Reads a cron expression.
 
     Args:
-        text: Five fields (minute hour day-of-month month day-of-week), which get a second of 0 in front, since KFP
-            takes the first field for seconds; six fields, seconds first; `@yearly`, `@monthly`, `@weekly`, `@daily`
+        text: Five fields (minute hour day-of-month month day-of-week), before which a second of 0 is put, since KFP
+            reads the first field as seconds; six fields, seconds first; `@yearly`, `@monthly`, `@weekly`, `@daily`
             or `@hourly`; or `@every` with a duration such as `6h` or `1h30m`.
 
     Raises:
-        HeadstartError: It is none of these, or never comes true; the message names the field.
+        HeadstartError: If it is none of these, or never comes true; the message names the field.
     """
     text = " ".join(text.split())
     if text.startswith(_EVERY):
-        return _every(text)
+        return _parse_interval(text)
     if text.startswith("@") and text not in _NAMED:
         raise HeadstartError(f"cron {text!r}: unknown; known: {', '.join(_NAMED)}, '@every 6h'")
     if "TZ=" in text:
         raise HeadstartError(
-            f"cron {text!r}: KFP takes no time zone here; its controller's own holds, UTC by default"
+            f"cron {text!r}: KFP takes no time zone here; that of its controller applies, UTC by default"
         )
     fields = _NAMED.get(text, text).split(" ")
     if len(fields) == len(_FIELDS) - 1:
@@ -140,24 +141,24 @@ def parse_cron(text: str) -> Schedule:
         raise HeadstartError(
             f"cron {text!r} has {len(text.split())} fields; give five ({names}), or six, second first"
         )
-    read = [_read(field, given) for field, given in zip(_FIELDS, fields, strict=True)]
+    read = [_read_field(field, given) for field, given in zip(_FIELDS, fields, strict=True)]
     either_day = not (read[3][1] or read[5][1])
-    times = _Times(" ".join(fields), tuple(values for values, _ in read), either_day)
+    times = _FieldSchedule(" ".join(fields), tuple(values for values, _ in read), either_day)
     if times.next_after(datetime.datetime.now(datetime.UTC)) is None:
         raise HeadstartError(f"cron {text!r} never comes: month {fields[4]!r} has no day {fields[3]!r}")
     return times
 
 
-def _every(text: str) -> _Every:
+def _parse_interval(text: str) -> _IntervalSchedule:
     duration = text.removeprefix(_EVERY).strip()
     if not duration or _DURATION.sub("", duration):
-        raise HeadstartError(f"cron {text!r}: {duration!r} is no duration; give one such as 6h or 1h30m")
+        raise HeadstartError(f"cron {text!r}: {duration!r} is not a duration; give one such as 6h or 1h30m")
     seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _DURATION.findall(duration))
-    return _Every(f"{_EVERY}{duration}", max(1, int(seconds)))
+    return _IntervalSchedule(f"{_EVERY}{duration}", max(1, int(seconds)))
 
 
-def _read(field: _Field, text: str) -> tuple[frozenset[int], bool]:
-    """The values that a field allows, and whether there is a star among them."""
+def _read_field(field: _Field, text: str) -> tuple[frozenset[int], bool]:
+    """Values that a field allows, and whether there is a star among them."""
     values: set[int] = set()
     star = False
     for part in text.split(","):
@@ -185,7 +186,7 @@ def _number(field: _Field, text: str, word: str) -> int:
         return field.names[word.lower()]
     if not (word.isascii() and word.isdecimal()):
         names = f", or {', '.join(field.names)}" if field.names else ""
-        raise _wrong(field, text, f"{word!r} is no number; give {field.lowest} to {field.highest}{names}")
+        raise _wrong(field, text, f"{word!r} is not a number; give {field.lowest} to {field.highest}{names}")
     return int(word)
 
 

@@ -1,4 +1,4 @@
-"""What the commands that talk to a cluster need to know of it: from a file, the environment and flags."""
+"""Settings of the cluster: from a file, the environment and options."""
 
 import dataclasses
 import math
@@ -22,9 +22,9 @@ class Setting:
     """One setting.
 
     Attributes:
-        meaning: What it says, for help and listings.
-        variable: The environment variable that sets it.
-        default: What holds when nothing sets it.
+        meaning: Text for help and listings.
+        variable: Environment variable that sets it.
+        default: Value when nothing sets it.
         secret: Whether its value must never be shown.
     """
 
@@ -36,45 +36,47 @@ class Setting:
 
 SETTINGS = {
     "host": Setting(
-        "Address of KFP, https://…; left out: as kfp finds it, in the cluster or by kubectl's configuration.",
+        "Address of KFP, https://…; if left out, kfp finds it in the cluster or by kubectl's configuration.",
         "HEADSTART_KFP_HOST",
     ),
     "namespace": Setting("Namespace of the runs, on a KFP of several users.", "HEADSTART_NAMESPACE"),
     "experiment": Setting("Experiment that the runs belong to.", "HEADSTART_EXPERIMENT", "Default"),
-    "token": Setting("Bearer token for KFP, if kfp's own ways to sign in do not do.", "HEADSTART_TOKEN", secret=True),
+    "token": Setting("Bearer token for KFP, if kfp cannot sign in by itself.", "HEADSTART_TOKEN", secret=True),
     "pipeline_root": Setting(
-        "Where artifacts go: gs://, s3:// or minio://; left out: where the cluster puts them.",
+        "Address for artifacts: gs://, s3:// or minio://; if left out, the cluster's own.",
         "HEADSTART_PIPELINE_ROOT",
     ),
     "service_account": Setting(
-        "Kubernetes service account of the pods; left out: the cluster's own.", "HEADSTART_SERVICE_ACCOUNT"
+        "Kubernetes service account of the pods; if left out, the cluster's own.", "HEADSTART_SERVICE_ACCOUNT"
     ),
     "profile": Setting(
-        f"What pods ask for: {', '.join(profile_names())}, or a file.", "HEADSTART_PROFILE", DEFAULT_PROFILE
+        f"Cluster profile with the requests of pods: {', '.join(profile_names())}, or a file.",
+        "HEADSTART_PROFILE",
+        DEFAULT_PROFILE,
     ),
-    "registry": Setting("What stands before the images' names: registry.example/team.", "HEADSTART_REGISTRY"),
-    "image": Setting("Container image of every stage, in place of the profile's.", "HEADSTART_IMAGE"),
+    "registry": Setting("Registry before the names of images, such as registry.example/team.", "HEADSTART_REGISTRY"),
+    "image": Setting("Container image of every task, in place of the profile's.", "HEADSTART_IMAGE"),
     "timeout": Setting("Seconds that KFP may take to answer one request.", "HEADSTART_TIMEOUT", "60"),
 }
 """Every setting by its name in the file; the flag is the same with dashes."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """The settings in force; an empty text stands for what is left out.
+class ClusterSettings:
+    """Settings in force; an empty text stands for a setting that is left out.
 
     Attributes:
         host: Address of KFP.
         namespace: Namespace of the runs.
         experiment: Name of an experiment.
         token: Bearer token.
-        pipeline_root: Where artifacts go.
+        pipeline_root: Address for artifacts.
         service_account: Service account of the pods.
         profile: Name or file of a cluster profile.
-        registry: What stands before names of images.
-        image: Image of every stage.
-        timeout: Seconds for one request.
-        sources: By name, where the value came from.
+        registry: Registry before the names of images.
+        image: Container image of every task.
+        timeout: Time for one request, in seconds.
+        sources: Sources of the values, by name of the setting.
     """
 
     host: str
@@ -91,10 +93,10 @@ class Settings:
 
     @property
     def seconds(self) -> float:
-        """How long a request may take.
+        """Time that a request may take, in seconds.
 
         Raises:
-            HeadstartError: The setting is no number above 0.
+            HeadstartError: If the setting is not a number above 0.
         """
         try:
             seconds = float(self.timeout)
@@ -107,10 +109,10 @@ class Settings:
         return seconds
 
     def check_pipeline_root(self) -> None:
-        """Refuses a place for artifacts that pods cannot reach.
+        """Refuses an address for artifacts that pods cannot reach.
 
         Raises:
-            HeadstartError: It is a path of this machine, or has a scheme that KFP does not write to.
+            HeadstartError: If it is a path of this machine, or has a scheme to which KFP does not write.
         """
         root = self.pipeline_root
         if not root:
@@ -129,10 +131,10 @@ class Settings:
             raise HeadstartError(f"{named} names no bucket")
 
     def check_host(self) -> None:
-        """Refuses an address that is none.
+        """Refuses a host that is not an address.
 
         Raises:
-            HeadstartError: It is no http(s) address, or has a password in it.
+            HeadstartError: If it is not an http(s) address, or has a password in it.
         """
         if not self.host:
             return
@@ -145,18 +147,18 @@ class Settings:
         except ValueError:
             valid = False
         if not valid or any(character.isspace() for character in self.host):
-            raise HeadstartError(f"{named} is no address; pass one such as https://kfp.example.com/pipeline")
+            raise HeadstartError(f"{named} is not an address; pass one such as https://kfp.example.com/pipeline")
 
 
-def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings:
-    """Gathers the settings: defaults, then the file, the environment, and flags, of which the later wins.
+def load_settings(flags: Mapping[str, str | None], config: str = "") -> ClusterSettings:
+    """Merges the settings: defaults, then the file, the environment, and options; the later wins.
 
     Args:
-        flags: By name, what the command line says; None or absent where it says nothing.
-        config: A file to read in place of `headstart.yaml` in the working folder.
+        flags: Values of options by name; None or absent where an option is not given.
+        config: File to read in place of `headstart.yaml` in the working folder.
 
     Raises:
-        HeadstartError: The file cannot be read, has an unknown key, or a value that is no text.
+        HeadstartError: If the file cannot be read, has an unknown key, or a value that is not text.
     """
     values = {name: (setting.default, "default") for name, setting in SETTINGS.items()}
     path = expand_home(config or FILE)
@@ -167,7 +169,7 @@ def load_settings(flags: Mapping[str, str | None], config: str = "") -> Settings
             values[name] = (value, setting.variable)
         if (flag := flags.get(name)) is not None:
             values[name] = (flag, f"--{name.replace('_', '-')}")
-    return Settings(
+    return ClusterSettings(
         **{name: value for name, (value, _) in values.items()},
         sources={name: source for name, (_, source) in values.items()},
     )
@@ -190,5 +192,5 @@ def _text(path: Path, name: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise HeadstartError(f"{str(path)!r}: {name} must be one text, not {type(value).__name__}")
+        raise HeadstartError(f"{str(path)!r}: {name} must be a text, not {type(value).__name__}")
     return str(value)

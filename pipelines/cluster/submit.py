@@ -1,4 +1,4 @@
-"""Puts the pipeline and its parameters together for KFP, and refuses what no pod could do."""
+"""Submitting runs: the pipeline compiled with its parameters, paths that pods cannot see refused."""
 
 import dataclasses
 from importlib.metadata import version
@@ -9,24 +9,24 @@ import kfp_server_api
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
-from headstart.pipelines.cluster.runs import Run, read_run
-from headstart.pipelines.cluster.settings import Settings
+from headstart.pipelines.cluster.runs import ClusterRun, read_run
+from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
-from headstart.pipelines.definitions.variant_options import check_for_pods, comparison_parameters
+from headstart.pipelines.definitions.variant_options import check_variants_for_pods, comparison_parameters
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """What to run, and as whom.
+class Submission:
+    """A pipeline with its parameters, ready to be submitted.
 
     Attributes:
-        pipeline: As KFP's API takes it.
-        parameters: Of the pipeline.
-        pipeline_root: Where artifacts go; empty: where the cluster puts them.
-        service_account: Of the pods; empty: the cluster's own.
+        pipeline: Compiled pipeline, as KFP's API takes it.
+        parameters: Parameters of the pipeline.
+        pipeline_root: Address for artifacts; empty: the cluster's own.
+        service_account: Service account of the pods; empty: the cluster's own.
     """
 
     pipeline: dict[str, Any]
@@ -35,7 +35,7 @@ class Order:
     service_account: str
 
     def fields(self) -> dict[str, Any]:
-        """What runs and schedules have in common in KFP's API."""
+        """Fields that runs and schedules have in common in KFP's API."""
         return {
             "description": f"Made by headstart {version('headstart')}.",
             "pipeline_spec": self.pipeline,
@@ -46,57 +46,75 @@ class Order:
         }
 
 
-def prepare(
-    settings: Settings,
+def prepare_submission(
+    settings: ClusterSettings,
     parameters: Parameters,
     from_scratch: bool,
     cache: bool,
     variants: list[Variant] | None = None,
-) -> Order:
+) -> Submission:
     """Compiles the pipeline for a cluster.
 
     Args:
-        settings: The settings in force.
-        parameters: Of the pipeline, checked.
+        settings: Settings in force.
+        parameters: Parameters of the pipeline, checked.
         from_scratch: Whether to train without transfer as well.
-        cache: Whether stages may take the results of earlier runs.
-        variants: What a comparison compares; None: one model is trained.
+        cache: Whether tasks may take the results of earlier runs.
+        variants: Variants of a comparison; None: one model is trained.
 
     Raises:
-        HeadstartError: A source is missing or a path of this machine, or the pipeline root is none that pods reach.
+        HeadstartError: If there is no source of data, a path is of this machine, or KFP cannot write to the pipeline
+            root.
     """
     if not parameters.data:
-        raise HeadstartError("no data: name a source with --data gs://bucket/pictures")
+        raise HeadstartError("no data: name a source with --data gs://bucket/images")
     settings.check_pipeline_root()
     profile = load_profile(settings.profile)
     parameters.check_for_pods(profile.mounted())
-    asked = profile.with_images(settings.registry, settings.image)
+    placed = profile.with_images(settings.registry, settings.image)
     if variants is None:
         values = parameters.model_dump()
-        pipeline = pipeline_spec(asked, from_scratch, cache, uses=Uses.of(values))
+        pipeline = pipeline_spec(placed, from_scratch, cache, uses=Uses.of(values))
     else:
-        check_for_pods(variants, parameters, profile.mounted())
-        pipeline = pipeline_spec(asked, from_scratch, cache, COMPARE_METHODS)
+        check_variants_for_pods(variants, parameters, profile.mounted())
+        pipeline = pipeline_spec(placed, from_scratch, cache, COMPARE_METHODS)
         values = comparison_parameters(variants, parameters)
-    return Order(pipeline, values, settings.pipeline_root, settings.service_account)
+    return Submission(pipeline, values, settings.pipeline_root, settings.service_account)
 
 
-def submit(cluster: Cluster, order: Order, name: str) -> str:
-    """Starts a run and returns its id."""
-    experiment = cluster.experiment_id()
-    return cluster.submit(kfp_server_api.V2beta1Run(display_name=name, experiment_id=experiment, **order.fields()))
+def submit(cluster: Cluster, submission: Submission, name: str) -> str:
+    """Starts a run.
+
+    Args:
+        cluster: KFP server.
+        submission: Pipeline and parameters.
+        name: Name of the run.
+
+    Returns:
+        Id of the run.
+    """
+    experiment = cluster.get_experiment_id()
+    run = kfp_server_api.V2beta1Run(display_name=name, experiment_id=experiment, **submission.fields())
+    return cluster.create_run(run)
 
 
-def resume(cluster: Cluster, run_id: str) -> Run:
-    """Runs again what failed in a run that has ended, and returns the run as it was.
+def resume(cluster: Cluster, run_id: str) -> ClusterRun:
+    """Runs the failed tasks of a run again.
+
+    Args:
+        cluster: KFP server.
+        run_id: Id of a run that has ended.
+
+    Returns:
+        The run as it was before.
 
     Raises:
-        HeadstartError: It is under way, or nothing failed.
+        HeadstartError: If the run is in progress, or has succeeded.
     """
-    run = read_run(cluster.run(run_id))
+    run = read_run(cluster.get_run(run_id))
     if not run.ended:
-        raise HeadstartError(f"run {run_id} is under way ({run.state}); follow it with: headstart follow {run_id}")
+        raise HeadstartError(f"run {run_id} is in progress ({run.state}); follow it with: headstart follow {run_id}")
     if run.succeeded:
         raise HeadstartError(f"run {run_id} succeeded: there is nothing to run again")
-    cluster.retry(run_id)
+    cluster.retry_run(run_id)
     return run

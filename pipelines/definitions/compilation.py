@@ -1,4 +1,4 @@
-"""The pipeline compiled to YAML."""
+"""Pipelines compiled to YAML."""
 
 import ast
 import re
@@ -24,16 +24,16 @@ def write_package(
     """Compiles the pipeline and writes it atomically.
 
     Args:
-        profile: What the stages ask of the cluster.
+        profile: Cluster profile.
         from_scratch: Whether to train without transfer as well.
-        path: The YAML file to write.
-        name: Which pipeline, of `PIPELINES`; only the first knows of `from_scratch` and `uses`.
-        uses: What its runs are for; left out: whatever their parameters say.
+        path: Path of the YAML file to write.
+        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first.
+        uses: Purposes of its runs.
 
     Raises:
-        HeadstartError: It cannot be written.
+        HeadstartError: If the file cannot be written.
     """
-    text = _compiled(profile, from_scratch, name, uses)
+    text = _compile(profile, from_scratch, name, uses)
     try:
         with open_atomic(path) as file:
             file.write(text.encode())
@@ -44,16 +44,16 @@ def write_package(
 def pipeline_spec(
     profile: Profile, from_scratch: bool, cache: bool = True, name: str = TRANSFER_LEARNING, uses: Uses = ANY_USE
 ) -> dict[str, Any]:
-    """The compiled pipeline as KFP's API takes it.
+    """Compiles the pipeline to the form that KFP's API takes.
 
     Args:
-        profile: What the stages ask of the cluster.
+        profile: Cluster profile.
         from_scratch: Whether to train without transfer as well.
-        cache: Whether stages may take the results of earlier runs; those that never may are left alone.
-        name: Which pipeline, of `PIPELINES`.
-        uses: As `write_package` takes it.
+        cache: Whether tasks may take the results of earlier runs; those that never may are unchanged.
+        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first.
+        uses: Purposes of its runs.
     """
-    pipeline, platform = yaml.safe_load_all(_compiled(profile, from_scratch, name, uses))
+    pipeline, platform = yaml.safe_load_all(_compile(profile, from_scratch, name, uses))
     if not cache:
         for part in (pipeline["root"], *pipeline["components"].values()):
             for task in part.get("dag", {}).get("tasks", {}).values():
@@ -62,19 +62,19 @@ def pipeline_spec(
     return {"pipeline_spec": pipeline, "platform_spec": platform}
 
 
-def _compiled(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:
+def _compile(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:
     comparison = name == COMPARE_METHODS
     pipeline = build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
     with explain_full_disk(), tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         path = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(pipeline, str(path))
-        return _in_order(path.read_text(encoding="utf-8"))
+        return _sort_comments(path.read_text(encoding="utf-8"))
 
 
-def _in_order(text: str) -> str:
-    """Sorts objects in comments: kfp writes their fields in another order in every process."""
-    return re.sub(r"^#.*$", lambda line: re.sub(r"\{[^{}]*\}", _sorted, line[0]), text, flags=re.MULTILINE)
+def _sort_comments(text: str) -> str:
+    """Sorts the fields of objects in comments, whose order kfp changes from process to process."""
+    return re.sub(r"^#.*$", lambda line: re.sub(r"\{[^{}]*\}", _sort_fields, line[0]), text, flags=re.MULTILINE)
 
 
-def _sorted(found: re.Match[str]) -> str:
+def _sort_fields(found: re.Match[str]) -> str:
     return str(dict(sorted(ast.literal_eval(found[0]).items())))

@@ -1,10 +1,15 @@
-"""The pipeline's parameters that say what is learned from what: their names, defaults and meaning, in one place."""
+"""Parameters of the pipelines: the one place with their names, types, defaults and documentation.
 
+The documentation of the pipelines' arguments, the options of the commands with their help, and the tables in the docs
+are made from it.
+"""
+
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.metrics.gate import Floors, Gate
@@ -42,137 +47,278 @@ _OF_PUBLICATION = ("level", "min_accuracy", "min_recall", "max_slice_drop", "exp
 _SEEDS = 2**32
 
 
+@dataclasses.dataclass(frozen=True)
+class ParameterDoc:
+    """Documentation of a parameter.
+
+    Attributes:
+        group: Group of the parameter: ``data``, ``training`` or ``publishing``.
+        meaning: Meaning, for the pipeline and the command line alike.
+        on_command_line: Sentences that only the command line needs.
+        in_pipeline: Sentences that only the pipeline needs.
+        option: Name of the option without dashes; empty: the parameter's own.
+    """
+
+    group: str
+    meaning: str
+    on_command_line: str = ""
+    in_pipeline: str = ""
+    option: str = ""
+
+    @property
+    def option_help(self) -> str:
+        """Help of the option."""
+        return f"{self.meaning} {self.on_command_line}".strip()
+
+    @property
+    def argument_help(self) -> str:
+        """Documentation of the pipeline's argument."""
+        return f"{self.meaning} {self.in_pipeline}".strip()
+
+
+DATA, TRAINING, PUBLISHING = PARAMETER_GROUPS = ("data", "training", "publishing")
+"""Groups of parameters; the docs have a table of each."""
+
+
 class Parameters(BaseModel):
-    """What a run learns, and from what; the fields are the pipeline's parameters of the same names."""
+    """Parameters of a run; the fields are the pipeline's parameters of the same names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: list[str] = Field(
-        [],
-        description="Folder of class folders, zip or tar archive, CSV or JSON-lines manifest (image, label), or "
-        "image Parquet: a path, or an http(s)://, gs:// or s3:// address. Give it several times for several sources.",
-    )
-    labels: str = Field(
-        "auto",
-        description="How classes are told: 'auto', 'given' (by manifest or Parquet), 'folders', or 'names' "
-        "(cat.1.jpg).",
-    )
-    class_level: int = Field(
-        0,
-        description="Which folder of a file's path is its class: 1 is the topmost folder in the source, 2 the one in "
-        "it; 0: the topmost that divides the pictures.",
-    )
-    max_side: int = Field(
-        512, description="Longest side of a picture that is kept, in pixels; larger ones are reduced."
-    )
-    max_bad_fraction: float = Field(0.1, description="Share of the files that may be of no use before the run stops.")
-    sha256: list[str] = Field(
-        [], description="SHA-256 that a source has to have; one for each --data, '' where unchecked."
-    )
-    corrections: str = Field(
-        "",
-        description="CSV file with the columns id and label, such as the label_errors.csv of a run: right classes of "
-        "pictures; a path or an address.",
-    )
-    image_column: str = Field(
-        "",
-        description="Column of manifests and Parquet that names or holds the picture; 'image' and other usual names "
-        "are known.",
-    )
-    label_column: str = Field(
-        "", description="Column of manifests and Parquet that has the class; 'label' and other usual names are known."
-    )
-    recipe: str = Field(
-        DEFAULT_RECIPE,
-        description=f"Every hyperparameter: {', '.join(list_recipes())}, or a file; see headstart recipes.",
-    )
-    settings: dict[str, Any] = Field(
-        {}, description="KEY=VALUE, one key of the recipe, such as head.epochs=5. Give it several times for several."
-    )
-    backbone: str = Field("", description=f"Pretrained backbone: {', '.join(BACKBONES)}; the recipe's if left out.")
-    weights: str = Field(
-        "",
-        description="The backbone's weights: a file, an http(s)://, gs:// or s3:// address, or 'none'; the recipe's, "
-        "or else its own, if left out.",
-    )
-    image_size: int = Field(
-        0, description="Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own."
-    )
-    counts: list[int] = Field(
-        [],
-        description="Images per class for train, validation and test, such as 1000,500,500; or for each class its "
-        "own, as {cat: [100,20,20], dog: [300,50,50]} or the name of a YAML file with that.",
-    )
-    fractions: list[float] = Field(
-        [0.7, 0.15, 0.15], description="Parts of each class for train, validation and test, unless --counts is given."
-    )
-    order: str = Field(
-        "hash",
-        description="How images are dealt out: 'hash' (by content), 'name' (in natural order of their names) or "
-        "'given' (the source's train, validation and test folders).",
-    )
-    class_counts: dict[str, list[int]] = Field(
-        {}, description="Images for train, validation and test by class; what --counts by class becomes."
-    )
-    tiny_classes: str = Field(
-        SplitSettings.tiny_classes,
-        description="What becomes of a class of fewer than three pictures, or groups of near-duplicates: 'keep' (in "
-        "training, where nothing evaluates it) or 'leave_out'.",
-    )
-    seed: int = Field(0, description="Of everything drawn at random.")
-    record_uri: str = Field(
-        "",
-        description="Where what the frozen layers say of images is kept for other runs: a folder, or a gs:// or "
-        "s3:// address; in a cache of this machine alone if left out.",
-    )
-    deterministic: bool = Field(
-        False,
-        description="Weights that are the same to the last bit each time, somewhat slower; the recipe's if left out.",
-    )
-    checkpoint_uri: str = Field(
-        "",
-        description="Where each epoch's state goes, so that training that was interrupted goes on from there when it "
-        "is run again: a folder, or a gs:// or s3:// address.",
-    )
-    champion: str = Field(
-        "",
-        description="The model in use, to compare with on the same test images: a model's folder, as a path or an "
-        "address; as a path also the output folder of a run. Where models are published, only as long as none is.",
-    )
-    publish_uri: str = Field(
-        "",
-        description="Where models are published: a folder, or a gs:// or s3:// address. The new model is compared "
-        "with the one in use there, and takes its place if it is better.",
-    )
-    level: float = Field(
-        Gate.level, description="Share of equal models that may be taken for better than the one in use, at most."
-    )
-    min_accuracy: float = Field(
-        Floors.min_accuracy,
-        description="Accuracy on test images that a model has to reach to be published. The first one also has to be "
-        "shown better than always answering the most frequent class, unless 0 is given; -1: not given.",
-    )
-    min_recall: float = Field(
-        Floors.min_recall, description="Recall on test images that it has to reach on each class."
-    )
-    max_slice_drop: float = Field(
-        Floors.max_slice_drop,
-        description="How much lower its accuracy may be than that of the model in use on any slice with 20 images "
-        "that it has not seen; 1: no matter.",
-    )
-    exports: list[str] = Field(
-        [SAVED_MODEL_ALONE],
-        description=f"Form in which the model is published: {', '.join(EXPORT_FORMATS)}; the first there is always. "
-        "Give it several times for several.",
-    )
+    data: Annotated[
+        list[str],
+        ParameterDoc(
+            DATA,
+            "Labelled images: a folder of class folders, a zip or tar archive, a CSV or JSON-lines manifest (image, "
+            "label), or image Parquet; a path, or an http(s)://, gs:// or s3:// address.",
+            "Repeat it for several sources.",
+            "Paths must be visible to the pods.",
+        ),
+    ] = []
+    labels: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Source of the classes: 'auto', 'given' (by manifest or Parquet), 'folders', or 'names' (cat.1.jpg).",
+        ),
+    ] = "auto"
+    class_level: Annotated[
+        int,
+        ParameterDoc(
+            DATA,
+            "Folder of a file's path that is its class: 1 is the topmost folder in the source, 2 the one inside it; "
+            "0: the topmost that divides the images.",
+        ),
+    ] = 0
+    max_side: Annotated[
+        int, ParameterDoc(DATA, "Longest side of an image that is kept, in pixels; larger images are reduced.")
+    ] = 512
+    max_bad_fraction: Annotated[
+        float,
+        ParameterDoc(
+            DATA,
+            "Largest share of unusable files; with more of them the run stops. Copies, and images that the "
+            "corrections leave out, do not count.",
+        ),
+    ] = 0.1
+    sha256: Annotated[
+        list[str],
+        ParameterDoc(
+            DATA,
+            "Expected SHA-256 of each source that is a file, '' where unchecked.",
+            "Give it once for each --data.",
+            "Empty: no source is checked.",
+        ),
+    ] = []
+    corrections: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "CSV file of right classes with the columns id and label, such as label_errors.csv of a run; a path or "
+            "an address.",
+            in_pipeline="Empty: none.",
+        ),
+    ] = ""
+    image_column: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Column of manifests and Parquet that names or holds the image; if left out, 'image' and other usual "
+            "names are tried.",
+        ),
+    ] = ""
+    label_column: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Column of manifests and Parquet that has the class; if left out, 'label' and other usual names are "
+            "tried.",
+        ),
+    ] = ""
+    recipe: Annotated[
+        str,
+        ParameterDoc(
+            TRAINING,
+            "Recipe with every hyperparameter.",
+            f"One of {', '.join(list_recipes())}, or a file; see headstart recipes.",
+            "The name of one that comes with Headstart, or YAML.",
+        ),
+    ] = DEFAULT_RECIPE
+    settings: Annotated[
+        dict[str, Any],
+        ParameterDoc(
+            TRAINING,
+            "Values of single keys of the recipe, by their dotted names.",
+            "Give KEY=VALUE, such as head.epochs=5; repeat it for several keys.",
+            'A JSON object, such as {"head.epochs": 5}.',
+            option="set",
+        ),
+    ] = {}
+    backbone: Annotated[
+        str,
+        ParameterDoc(TRAINING, "Pretrained backbone; if left out, the recipe's.", f"One of {', '.join(BACKBONES)}."),
+    ] = ""
+    weights: Annotated[
+        str,
+        ParameterDoc(
+            TRAINING,
+            "Weights of the backbone: a file, an http(s)://, gs:// or s3:// address, or 'none'; if left out, the "
+            "recipe's, or else the backbone's own.",
+        ),
+    ] = ""
+    image_size: Annotated[
+        int,
+        ParameterDoc(
+            TRAINING,
+            "Side in pixels to which images are resized; 0: the recipe's, or else the backbone's own.",
+        ),
+    ] = 0
+    counts: Annotated[
+        list[int],
+        ParameterDoc(
+            DATA,
+            "Images per class for train, validation and test.",
+            "For example 1000,500,500; {cat: [100,20,20], dog: [300,50,50]}, or a YAML file of that, gives each "
+            "class its own.",
+            "Empty: by fractions.",
+        ),
+    ] = []
+    fractions: Annotated[
+        list[float],
+        ParameterDoc(DATA, "Parts of each class for train, validation and test, unless counts are given."),
+    ] = [0.7, 0.15, 0.15]
+    order: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Order in which images are dealt to the splits: 'hash' (by content), 'name' (in natural order of file "
+            "names) or 'given' (the source's own train, validation and test folders).",
+        ),
+    ] = "hash"
+    class_counts: Annotated[
+        dict[str, list[int]],
+        ParameterDoc(
+            DATA,
+            "Images for train, validation and test by class.",
+            in_pipeline='A JSON object, such as {"cat": [100, 20, 20]}; empty: the counts of all classes.',
+        ),
+    ] = {}
+    tiny_classes: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Treatment of a class of fewer than three images, or groups of near-duplicates: 'keep' (in training, "
+            "where nothing evaluates it) or 'leave_out'.",
+        ),
+    ] = SplitSettings.tiny_classes
+    seed: Annotated[int, ParameterDoc(TRAINING, "Random seed for splitting, augmentation and initialisation.")] = 0
+    record_uri: Annotated[
+        str,
+        ParameterDoc(
+            TRAINING,
+            "Feature cache that runs share: a folder, or a gs:// or s3:// address.",
+            "If left out, a cache on this machine.",
+            "The folder must be visible to the pods; empty: none.",
+        ),
+    ] = ""
+    deterministic: Annotated[
+        bool,
+        ParameterDoc(
+            TRAINING,
+            "Whether weights are identical to the last bit each time, which is somewhat slower.",
+            "If left out, the recipe's choice.",
+            "False: as the recipe says.",
+        ),
+    ] = False
+    checkpoint_uri: Annotated[
+        str,
+        ParameterDoc(
+            TRAINING,
+            "Place for the state of each epoch, from which interrupted training resumes: a folder, or a gs:// or "
+            "s3:// address.",
+            in_pipeline="The folder must be visible to the pods; empty: none.",
+        ),
+    ] = ""
+    champion: Annotated[
+        str,
+        ParameterDoc(
+            PUBLISHING,
+            "Model in use, to compare with on the same test images: a model's folder, as a path or an address. Where "
+            "models are published, it counts only until one is.",
+            "The output folder of a run will do as well.",
+            "Empty: none, or the published one.",
+        ),
+    ] = ""
+    publish_uri: Annotated[
+        str,
+        ParameterDoc(
+            PUBLISHING,
+            "Place where models are published: a folder, or a gs:// or s3:// address. The new model is compared with "
+            "the champion there, and replaces it if it is better.",
+            in_pipeline="The folder must be visible to the pods; empty: none.",
+            option="publish",
+        ),
+    ] = ""
+    level: Annotated[
+        float,
+        ParameterDoc(PUBLISHING, "Largest share of equally good models that the gate may call better."),
+    ] = Gate.level
+    min_accuracy: Annotated[
+        float,
+        ParameterDoc(
+            PUBLISHING,
+            "Least accuracy on test images for a publication; -1: not given. The first model must also be shown "
+            "better than always predicting the most frequent class, unless this is 0.",
+        ),
+    ] = Floors.min_accuracy
+    min_recall: Annotated[
+        float, ParameterDoc(PUBLISHING, "Least recall of each class on test images for a publication.")
+    ] = Floors.min_recall
+    max_slice_drop: Annotated[
+        float,
+        ParameterDoc(
+            PUBLISHING,
+            "Largest loss of accuracy against the champion on any slice with 20 images that the champion has not "
+            "seen; 1: no limit.",
+        ),
+    ] = Floors.max_slice_drop
+    exports: Annotated[
+        list[str],
+        ParameterDoc(
+            PUBLISHING,
+            f"Forms in which the model is published: {', '.join(EXPORT_FORMATS)}; the first is always made.",
+            "Repeat it for several.",
+            option="export",
+        ),
+    ] = [SAVED_MODEL_ALONE]
 
     def check(self) -> None:
-        """Refuses at once, by the steps' own checks, what a step would refuse after some work.
+        """Refuses at once, by the steps' own checks, values that a step would refuse after some work.
 
         Raises:
-            HeadstartError: A value is none that any data could make right.
+            HeadstartError: If a value is wrong whatever the data are.
         """
-        self._check_places(self.training().resolve().weights)
+        self._check_places(self.read_recipe().resolve().weights)
         settings = DownloadSettings(
             self.labels, self.max_side, self.max_bad_fraction, self.sha256, class_level=self.class_level
         )
@@ -208,17 +354,16 @@ class Parameters(BaseModel):
         for name in _WRITTEN:
             if scheme_of(value := getattr(self, name)) not in WRITABLE_SCHEMES:
                 raise HeadstartError(
-                    f"{name} {without_secrets(value)!r} is no place to write to; give a folder, a gs:// or an s3:// "
-                    "address"
+                    f"{name} {without_secrets(value)!r} cannot be written to; give a folder, a gs:// or s3:// address"
                 )
         if "'" in self.publish_uri or '"' in self.publish_uri:
-            raise HeadstartError(f"publish {self.publish_uri!r}: KFP's conditions stumble over quotes; rename it")
+            raise HeadstartError(f"publish {self.publish_uri!r}: KFP's conditions cannot hold quotes; rename it")
 
-    def training(self) -> Recipe:
-        """The recipe that is trained by.
+    def read_recipe(self) -> Recipe:
+        """Reads the recipe, with the values of single keys that these parameters change.
 
         Raises:
-            HeadstartError: There is no such recipe, or something is wrong with it or the settings.
+            HeadstartError: If the recipe does not exist, or it or a setting is wrong.
         """
         recipe = load_recipe(self.recipe, self.settings)
         return recipe.override(
@@ -228,20 +373,20 @@ class Parameters(BaseModel):
             deterministic=self.deterministic,
         )
 
-    def with_recipe_inside(self) -> "Parameters":
-        """The same with the content of a recipe's file in the place of the file, which no pod would find."""
+    def embed_recipe(self) -> "Parameters":
+        """A copy with the content of a recipe's file in the place of its path, which no pod would find."""
         if self.recipe in list_recipes():
             return self
         return self.model_copy(update={"recipe": dump_recipe(read_recipe_values(self.recipe))})
 
-    def on_this_machine(self) -> "Parameters":
-        """The same with local paths made absolute, for steps that run in folders of their own.
+    def resolve_local_paths(self) -> "Parameters":
+        """A copy with absolute local paths, for steps that run in folders of their own.
 
         Raises:
-            HeadstartError: Weights, corrections or champion are not there, or packages that an export needs.
+            HeadstartError: If weights, corrections or champion do not exist, or an export needs a missing package.
         """
         check_packages(self.exports)
-        training = self.training()
+        training = self.read_recipe()
         get_backbone(training.backbone).check_weights(training.weights)
         data = [each if "://" in each else str(expand_home(each).absolute()) for each in self.data]
         file = expand_home(training.weights)
@@ -260,24 +405,24 @@ class Parameters(BaseModel):
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:
-        """Refuses paths of this machine, where pods read.
+        """Refuses paths of this machine, which pods cannot read.
 
         Args:
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: A source, the weights, corrections, the champion or what is to be written to are a
-                path elsewhere, or an address with a password or a signature in it.
+            HeadstartError: If a source, the weights, the corrections, the champion or a place to write to is a path
+                elsewhere, or an address with a password or a signature.
         """
-        training = self.training()
+        training = self.read_recipe()
         named = ("", NO_WEIGHTS, get_backbone(training.backbone).pretrained)
         paths = [("weights", training.weights)] if training.weights not in named else []
         paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) and has_credentials(value):
                 raise HeadstartError(
-                    f"{name} {without_secrets(value)!r} comes with a password or a signature, which would stand in "
-                    "the run's parameters for all to read; name a Secret in the profile, or pass an address that "
+                    f"{name} {without_secrets(value)!r} comes with a password or a signature, which everybody "
+                    "could read in the run's parameters; name a Secret in the profile, or pass an address that "
                     "needs none"
                 )
             if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
@@ -287,3 +432,12 @@ class Parameters(BaseModel):
                 f"{name} {value!r} is a path of this machine, which pods do not see; pass a gs://, s3:// or "
                 f"http(s):// address, or a path {where}"
             )
+
+
+def parameter_docs() -> dict[str, ParameterDoc]:
+    """Documentation of each parameter, by name."""
+    return {name: field.metadata[0] for name, field in Parameters.model_fields.items()}
+
+
+OPTION_NAMES = {name: (doc.option or name).replace("_", "-") for name, doc in parameter_docs().items()}
+"""Name of each parameter's option, without dashes in front."""

@@ -1,74 +1,102 @@
-"""Puts a profile's wishes on the pipeline's tasks.
+"""Placement: a profile's requests put on the pipeline's tasks.
 
-What KFP takes as a parameter at run time are the pipeline's parameters. A number as limit would be dropped without a
-word, and text for tolerations would fail in the driver: each must have the type that it has there. What one stage has
-of its own, and what KFP takes only when the pipeline is compiled, is written in.
+Requests that KFP takes at run time are parameters of the pipeline. KFP would silently drop a number as limit, and its
+driver would fail on text for tolerations: each value must have the type that it has there. Requests of a single task,
+and those that KFP takes only when the pipeline is compiled, are compiled in.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
-from headstart.pipelines.definitions.profile import Profile, Stage
-from headstart.pipelines.definitions.tasks import READING_STAGES
+from headstart.pipelines.definitions.profile import Profile, TaskResources
+from headstart.pipelines.definitions.tasks import READING_TASKS
 
 _ROOT_GROUP = 0
 
 
-def place(task: PipelineTask, stage: str, profile: Profile, asked: dict[str, Any]) -> None:
-    """Sets what the pod of a task asks for, how long it may take, and how often it is tried.
+def place_tasks(tasks: Mapping[str, PipelineTask], profile: Profile, requests: Mapping[str, Any]) -> None:
+    """Sets the requests of the tasks' pods, their time limits and retries.
 
     Args:
-        task: The task.
-        stage: Its name in the profile.
-        profile: The profile.
-        asked: Pipeline parameters, by group and field: `data_cpu`.
+        tasks: Tasks of the pipeline by their name in the profile.
+        profile: Cluster profile.
+        requests: Parameters of the pipeline by group and field, such as `data_cpu`.
     """
-    group = profile.group_of(stage)
-    own = profile.stages.get(stage, Stage())
+    for name, task in tasks.items():
+        _set_resources(task, name, profile, requests)
+        _mount_folders(task, name, profile)
+        _set_secrets(task, name, profile)
+        for variable, value in profile.env.items():
+            task.set_env_variable(variable, value)
+        _set_policies(task, profile)
 
-    def ask(field: str) -> Any:
+
+def accelerator_limit_of(task: str, profile: Profile, limit: Any) -> Any:
+    """Number of accelerators of a task's pod, as text.
+
+    Args:
+        task: Name of the task in the profile.
+        profile: Cluster profile, which may have a number for the task.
+        limit: Parameter of the pipeline, for the other tasks.
+    """
+    own = profile.stages.get(task, TaskResources()).accelerator_limit
+    return limit if own is None else str(own)
+
+
+def _set_resources(task: PipelineTask, name: str, profile: Profile, requests: Mapping[str, Any]) -> None:
+    group = profile.group_of(name)
+    own = profile.stages.get(name, TaskResources())
+
+    def request(field: str) -> Any:
         value = getattr(own, field)
         if value is not None:
             return value
         # kfp forgets that a limit is a parameter, and a condition around the task would not pass it on.
-        task.register_pipeline_channels([asked[f"{group}_{field}"]])
-        return asked[f"{group}_{field}"]
+        task.register_pipeline_channels([requests[f"{group}_{field}"]])
+        return requests[f"{group}_{field}"]
 
-    task.set_container_image(ask("image") if own.image is None else profile.image_of(own.image))
-    task.set_cpu_limit(ask("cpu")).set_memory_limit(ask("memory"))
-    kubernetes.add_node_selector_json(task, ask("node_selector"))
+    task.set_container_image(request("image") if own.image is None else profile.image_of(own.image))
+    task.set_cpu_limit(request("cpu")).set_memory_limit(request("memory"))
+    kubernetes.add_node_selector_json(task, request("node_selector"))
     if own.tolerations is None:
-        kubernetes.add_toleration_json(task, asked[f"{group}_tolerations"])
+        kubernetes.add_toleration_json(task, requests[f"{group}_tolerations"])
     else:
         kubernetes.add_toleration_json(task, [each.spec() for each in own.tolerations])
-    if group == "network" and own.accelerator_limit != 0:
-        task.set_accelerator_type(ask("accelerator_type")).set_accelerator_limit(_text(ask("accelerator_limit")))
-        size = own.shared_memory or profile.network.shared_memory
-        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=size)  # noqa: S108
-    elif own.shared_memory:
-        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=own.shared_memory)  # noqa: S108
-    if disk := own.ephemeral_storage or getattr(profile, group).ephemeral_storage:
+    if _may_have_accelerator(name, profile):
+        task.set_accelerator_type(request("accelerator_type"))
+        task.set_accelerator_limit(_text(request("accelerator_limit")))
+
+
+def _may_have_accelerator(name: str, profile: Profile) -> bool:
+    own = profile.stages.get(name, TaskResources())
+    return profile.group_of(name) == "network" and own.accelerator_limit != 0
+
+
+def _mount_folders(task: PipelineTask, name: str, profile: Profile) -> None:
+    own = profile.stages.get(name, TaskResources())
+    group = getattr(profile, profile.group_of(name))
+    shared_memory = own.shared_memory or (_may_have_accelerator(name, profile) and profile.network.shared_memory)
+    if shared_memory:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=shared_memory)  # noqa: S108
+    if disk := own.ephemeral_storage or group.ephemeral_storage:
         kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=disk)  # noqa: S108
-    if stage in READING_STAGES:
+    if name in READING_TASKS:
         for volume in profile.volumes:
             kubernetes.mount_pvc(task, volume.claim, volume.path)
+
+
+def _set_secrets(task: PipelineTask, name: str, profile: Profile) -> None:
     for secret in profile.secrets:
-        if stage in secret.stages and secret.env:
+        if name not in secret.stages:
+            continue
+        if secret.env:
             in_secret = {key: variable for variable, key in secret.env.items()}
             kubernetes.use_secret_as_env(task, secret.name, in_secret, secret.optional)
-        if stage in secret.stages and secret.volume:
+        if secret.volume:
             kubernetes.use_secret_as_volume(task, secret.name, secret.volume, secret.optional)
-    for name, value in profile.env.items():
-        task.set_env_variable(name, value)
-    _set_policies(task, profile)
-
-
-def accelerators_of(stage: str, profile: Profile, limit: Any) -> Any:
-    """How many accelerators a stage's pod gets, as text: the stage's own number, or else the pipeline's parameter."""
-    own = profile.stages.get(stage, Stage()).accelerator_limit
-    return limit if own is None else str(own)
 
 
 def _set_policies(task: PipelineTask, profile: Profile) -> None:

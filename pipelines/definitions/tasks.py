@@ -1,4 +1,4 @@
-"""The pipeline's stages by name, for whoever shows or places them without building the pipeline."""
+"""Names and groups of the pipelines' tasks, known without building a pipeline."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ GROUPS = {
     "publish_model": "data",
     "compare_variants": "data",
 }
-"""The group of each stage, in the order in which they run; only those that train or evaluate get an accelerator."""
+"""Group of each task, in the order in which they run; only those that train or evaluate get an accelerator."""
 
 MAY_HAVE_ACCELERATOR = ("publish_model",)
-"""Stages of the group `data` that a profile may grant one: it then has all that it does not name from `network`."""
+"""Tasks of the group `data` to which a profile may grant an accelerator; they then belong to the group `network`."""
 
-ONLY_WHERE_ASKED = ("find_champion", "compare_models", "publish_model")
-"""Stages that a run which compares with no model in use, or publishes none, does not have."""
+OPTIONAL_TASKS = ("find_champion", "compare_models", "publish_model")
+"""Tasks that only a run with a champion or a publication has."""
 
-READING_STAGES = (
+READING_TASKS = (
     "list_data",
     "download_dataset",
     "find_champion",
@@ -41,16 +41,16 @@ READING_STAGES = (
     "evaluate_model",
     "publish_model",
 )
-"""The stages that read from addresses of the user's, or write there, and so need credentials."""
+"""Tasks that read or write addresses of the user, and so need credentials."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Uses:
-    """What runs of a pipeline are for, as far as its tasks depend on it.
+    """Purposes of a pipeline's runs, as far as its tasks depend on them.
 
     Attributes:
-        champion: Whether they look up a model in use before they train.
-        publication: Whether they decide and publish; None: where a run names an address, which costs a condition.
+        champion: Whether runs look up a champion before they train.
+        publication: Whether runs decide and publish; None: if a run names an address, which costs a condition.
     """
 
     champion: bool = True
@@ -58,24 +58,24 @@ class Uses:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> "Uses":
-        """What a run with these parameters of the pipeline is for."""
+        """Purposes of a run with these parameters of the pipeline."""
         publishes = bool(parameters.get("publish_uri"))
         return cls(publishes or bool(parameters.get("champion")), publishes)
 
 
 ANY_USE = Uses()
-"""Whatever a run's parameters say."""
+"""All purposes; the parameters of a run choose among them."""
 
 _OF_COMPARISONS = ("train_variant", "compare_variants")
 _OF_BOTH = ("list_data", "download_dataset", "split_dataset", "evaluate_model")
 
 
-def stages(from_scratch: bool) -> list[str]:
-    """The stages that the pipeline has, by the names of its tasks."""
+def task_names(from_scratch: bool) -> list[str]:
+    """Names of the tasks of `transfer_learning`, as KFP writes them."""
     others = _OF_COMPARISONS if from_scratch else (*_OF_COMPARISONS, "train_from_scratch")
     return [name.replace("_", "-") for name in GROUPS if name not in others]
 
 
-def comparison_stages() -> list[str]:
-    """The stages of a comparison; `train-variant` and `evaluate-model` run once for each variant."""
+def comparison_task_names() -> list[str]:
+    """Names of the tasks of a comparison, of which `train-variant` and `evaluate-model` run once for each variant."""
     return [name.replace("_", "-") for name in GROUPS if name in (*_OF_BOTH, *_OF_COMPARISONS)]

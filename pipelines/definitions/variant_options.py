@@ -1,4 +1,4 @@
-"""The variants of a comparison, as they are asked for on the command line."""
+"""Variants of a comparison, made from the options of the command line."""
 
 import dataclasses
 import itertools
@@ -12,7 +12,7 @@ from headstart.components.core.util.errors import HeadstartError, raise_unknown_
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.pipelines.definitions.parameters import Parameters
 
-DATA = (
+SHARED_PARAMETERS = (
     "data",
     "labels",
     "class_level",
@@ -30,27 +30,27 @@ DATA = (
     "seed",
     "checkpoint_uri",
 )
-"""Parameters of the pipeline that all variants share."""
+"""Parameters that all variants share."""
 
-TRAINING = ("recipe", "settings", "backbone", "weights", "image_size")
-"""Parameters that a variant has where it does not say otherwise."""
+VARIANT_PARAMETERS = ("recipe", "settings", "backbone", "weights", "image_size")
+"""Parameters of the comparison that are defaults of its variants."""
 
 DETERMINISTIC = "deterministic"
-"""A parameter that becomes a setting of every variant."""
+"""Parameter that becomes a setting of every variant."""
 
 # All of a step's arguments travel as one, of which KFP takes 128 KiB.
 _MOST_BYTES = 50_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Choices:
-    """What is to be compared: every method with every backbone and recipe, or what a file says.
+class VariantChoices:
+    """Choice of variants: every method with every backbone and recipe, or a list in a file.
 
     Attributes:
         methods: Some of `METHODS`; none: all of them, or `fine_tuned` where backbones or recipes are compared.
         backbones: Names of backbones; none: the parameters' own.
         recipes: Names or files of recipes; none: the parameters' own.
-        file: A YAML file with a list of variants; empty: there is none.
+        file: YAML file with a list of variants; empty: none.
     """
 
     methods: Sequence[str] = ()
@@ -59,79 +59,80 @@ class Choices:
     file: str = ""
 
 
-def variants_of(choices: Choices, parameters: Parameters) -> list[Variant]:
-    """Makes the variants and checks each, with its recipe.
+def make_variants(choices: VariantChoices, parameters: Parameters) -> list[Variant]:
+    """Makes the variants, and checks each with its recipe.
 
     Args:
-        choices: What is to be compared.
-        parameters: What a variant has where it does not say otherwise.
+        choices: Choice of variants.
+        parameters: Parameters, of which some are defaults of the variants.
 
     Raises:
-        HeadstartError: There are fewer than two, or something is wrong with one; the message names it.
+        HeadstartError: If there are fewer than two variants, or one is wrong; the message names it.
     """
     if parameters.deterministic:
         settings = {DETERMINISTIC: True} | parameters.settings
         parameters = parameters.model_copy(update={"settings": settings})
     if choices.file:
         if choices.methods or choices.backbones or choices.recipes:
-            raise HeadstartError("--variants says all that is compared; leave --methods, --backbones, --recipes out")
-        variants = _from_file(choices.file, parameters)
+            raise HeadstartError("--variants has all that is compared; leave --methods, --backbones, --recipes out")
+        variants = _read_variants(choices.file, parameters)
     else:
-        variants = _crossed(choices, parameters)
-    variants = _each(variants, _checked, parameters)
+        variants = _combine(choices, parameters)
+    variants = _map_parameters(variants, _check, parameters)
     size = len(json.dumps([each.model_dump() for each in variants]))
     if size > _MOST_BYTES:
         raise HeadstartError(
             f"{len(variants)} variants take {size:,} bytes with their recipes, and KFP passes {_MOST_BYTES:,}; "
-            "compare fewer, or say how they differ in their settings"
+            "compare fewer, or give their differences as settings"
         )
     return variants
 
 
-def on_this_machine(variants: list[Variant], parameters: Parameters) -> list[Variant]:
-    """The same with paths made absolute; see `Parameters.on_this_machine`."""
-    return _each(variants, lambda asked: asked.on_this_machine(), parameters)
+def resolve_variant_paths(variants: list[Variant], parameters: Parameters) -> list[Variant]:
+    """Copies of the variants with absolute local paths; see `Parameters.resolve_local_paths`."""
+    return _map_parameters(variants, Parameters.resolve_local_paths, parameters)
 
 
-def check_for_pods(variants: list[Variant], parameters: Parameters, mounted: Sequence[str]) -> None:
-    """Refuses weights that are a path of this machine, where pods read; see `Parameters.check_for_pods`."""
+def check_variants_for_pods(variants: list[Variant], parameters: Parameters, mounted: Sequence[str]) -> None:
+    """Refuses weights that are a path of this machine; see `Parameters.check_for_pods`."""
 
-    def checked(asked: Parameters) -> Parameters:
-        asked.check_for_pods(mounted)
-        return asked
+    def check(own: Parameters) -> Parameters:
+        own.check_for_pods(mounted)
+        return own
 
-    _each(variants, checked, parameters)
+    _map_parameters(variants, check, parameters)
 
 
 def comparison_parameters(variants: list[Variant], parameters: Parameters) -> dict[str, Any]:
-    """The parameters of the pipeline `compare_methods`."""
-    return parameters.model_dump(include=set(DATA)) | {"variants": [each.model_dump() for each in variants]}
+    """Parameters of the pipeline `compare_methods`."""
+    shared = parameters.model_dump(include=set(SHARED_PARAMETERS))
+    return shared | {"variants": [each.model_dump() for each in variants]}
 
 
-def _checked(asked: Parameters) -> Parameters:
-    asked.check()
-    return asked.with_recipe_inside()
+def _check(own: Parameters) -> Parameters:
+    own.check()
+    return own.embed_recipe()
 
 
-def _each(
+def _map_parameters(
     variants: list[Variant], change: Callable[[Parameters], Parameters], parameters: Parameters
 ) -> list[Variant]:
-    """Does to the training of each variant what parameters know how to do."""
+    """Copies of the variants, changed by a function of the parameters that train each."""
     changed = []
     for variant in variants:
-        own = {name: getattr(variant, name) for name in TRAINING}
+        own = {name: getattr(variant, name) for name in VARIANT_PARAMETERS}
         try:
-            asked = change(parameters.model_copy(update=own))
+            made = change(parameters.model_copy(update=own))
         except HeadstartError as error:
             raise HeadstartError(f"variant {variant.name!r}: {error}") from None
-        changed.append(variant.model_copy(update={name: getattr(asked, name) for name in TRAINING}))
+        changed.append(variant.model_copy(update={name: getattr(made, name) for name in VARIANT_PARAMETERS}))
     return changed
 
 
-def _from_file(path: str, parameters: Parameters) -> list[Variant]:
+def _read_variants(path: str, parameters: Parameters) -> list[Variant]:
     what = f"variants {path!r}"
     variants = read_variants(parse_yaml(read_user_text(path, what, pipes=True), what), what)
-    shared = {name: getattr(parameters, name) for name in TRAINING}
+    shared = {name: getattr(parameters, name) for name in VARIANT_PARAMETERS}
     merged = []
     for variant in variants:
         own = {name: getattr(variant, name) for name in variant.model_fields_set}
@@ -140,7 +141,7 @@ def _from_file(path: str, parameters: Parameters) -> list[Variant]:
     return merged
 
 
-def _crossed(choices: Choices, parameters: Parameters) -> list[Variant]:
+def _combine(choices: VariantChoices, parameters: Parameters) -> list[Variant]:
     several = choices.backbones or choices.recipes
     methods = choices.methods or (("fine_tuned",) if several else METHODS)
     for method in methods:
@@ -152,14 +153,14 @@ def _crossed(choices: Choices, parameters: Parameters) -> list[Variant]:
     for recipe, backbone, method in itertools.product(recipes, backbones, methods):
         parts = [Path(recipe).stem] if len(recipes) > 1 else []
         if method == "from_scratch":
-            # It stands on no backbone: once is enough.
+            # It has no backbone: once is enough.
             if backbone != backbones[0]:
                 continue
         elif len(backbones) > 1:
             parts.append(backbone)
         if len(methods) > 1 or not parts:
             parts.append(method)
-        shared = {name: getattr(parameters, name) for name in TRAINING}
+        shared = {name: getattr(parameters, name) for name in VARIANT_PARAMETERS}
         own = {"name": "-".join(parts), "method": method, "recipe": recipe, "backbone": backbone}
         variants.append(Variant.model_validate(shared | own))
     check_variant_names([each.name for each in variants])

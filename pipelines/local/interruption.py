@@ -1,4 +1,4 @@
-"""What ends a command from outside, as an exception: it tidies up behind itself."""
+"""Signals that end a command, as an exception, so that it cleans up."""
 
 import contextlib
 import signal
@@ -9,11 +9,13 @@ from types import FrameType
 import typer
 from rich.console import Console
 
+from headstart.pipelines.progress.console import say
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """The user, or the system, wants the command to end."""
+    """The user or the system ends the command."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -21,13 +23,13 @@ class Interrupted(Exception):
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it SIGINT, SIGTERM and SIGHUP raise `Interrupted`, once.
+def raise_on_signals() -> Iterator[None]:
+    """Lets SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the block, once.
 
-    One that is ignored already, as under nohup, stays so.
+    A signal that is ignored already, as under nohup, stays ignored.
 
     Raises:
-        Interrupted: One of them came.
+        Interrupted: If one of them came.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -45,24 +47,24 @@ def interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def interruption_told(console: Console, output: Path) -> Iterator[None]:
-    """Ends the command where what it does is interrupted, with the signal's exit status.
+def exit_on_interruption(console: Console, output: Path) -> Iterator[None]:
+    """Ends the command with the signal's exit status, if the block is interrupted.
 
     Args:
-        console: Where to say so.
-        output: The folder that is as it was.
+        console: Console to print to.
+        output: Output folder, which is unchanged.
 
     Raises:
-        typer.Exit: `Interrupted` was raised within.
+        typer.Exit: If `Interrupted` was raised in the block.
     """
     try:
         yield
     except Interrupted as interrupted:
-        console.print(f"interrupted by {interrupted}; nothing was added to {output}", markup=False, soft_wrap=True)
+        say(f"interrupted by {interrupted}; nothing was added to {output}", console=console)
         raise typer.Exit(interrupted.exit_status) from None
 
 
 def ignore_signals() -> None:
-    """From here to the end of `interruptible` nothing interrupts any more."""
+    """Ignores the signals up to the end of `raise_on_signals`."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Addresses with secrets among a run's parameters, and what may be shown of them."""
+"""Masking of secrets in addresses among a run's parameters."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,20 @@ from headstart.components.core.storage.stores import is_remote, is_web, without_
 from headstart.components.core.util.user_files import parse_yaml
 
 _SHORTEST = 6
-"""Characters that a part of an address has to have to be masked by itself: `v=1` stands for nothing."""
+"""Fewest characters of a part of an address that is masked by itself: `v=1` is no secret."""
 
 
-def secrets_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """Each address that may carry a secret, as it is and as JSON has it, and what may be shown; the longest first.
+def find_secrets(values: Mapping[str, Any]) -> dict[str, str]:
+    """Finds addresses that may have a secret, with the text to show in the place of each.
 
-    On the web the value of any parameter may be one. Libraries name a request by its path and query, without the
-    host, so the query alone and the password alone are secrets, too.
+    In a web address any parameter of the query may be one. Libraries name a request by its path and query, without
+    the host, so the query alone and the password alone are secrets, too.
 
     Args:
-        values: Parameters of a pipeline, what lies within variants and recipes included.
+        values: Parameters of a pipeline, variants and recipes included.
+
+    Returns:
+        Text to show by secret, as it is and as JSON has it; the longest first.
     """
     found: dict[str, str] = {}
     for address in _addresses(values):
@@ -29,12 +32,12 @@ def secrets_of(values: Mapping[str, Any]) -> dict[str, str]:
     return {address: found[address] for address in sorted(found, key=len, reverse=True) if found[address] != address}
 
 
-def masked(value: Any, secrets: Mapping[str, str]) -> Any:
-    """A text, or all texts in lists and dictionaries, without secrets.
+def mask_secrets(value: Any, secrets: Mapping[str, str]) -> Any:
+    """Masks secrets in a text, or in all texts of lists and dictionaries.
 
     Args:
-        value: What is to be shown.
-        secrets: From `secrets_of`.
+        value: Text, list or dictionary to show.
+        secrets: Result of `find_secrets`.
     """
     match value:
         case str():
@@ -42,9 +45,9 @@ def masked(value: Any, secrets: Mapping[str, str]) -> Any:
                 value = value.replace(address, shown)
             return value
         case list():
-            return [masked(each, secrets) for each in value]
+            return [mask_secrets(each, secrets) for each in value]
         case dict():
-            return {name: masked(each, secrets) for name, each in value.items()}
+            return {name: mask_secrets(each, secrets) for name, each in value.items()}
     return value
 
 
@@ -57,12 +60,12 @@ def _addresses(value: Any) -> Iterator[str]:
                 yield from _addresses(each)
         case dict():
             for name, each in value.items():
-                # Its name, or its YAML.
+                # A recipe is a name, or YAML.
                 yield from _addresses(parse_yaml(each, name) if name == "recipe" else each)
 
 
 def _parts(address: str) -> Iterator[str]:
-    """What of an address is secret by itself: its query and its password, as they are and decoded, unless short."""
+    """Parts of an address that are secret by themselves: query and password, raw and decoded, unless short."""
     try:
         parts = urlsplit(address)
     except ValueError:

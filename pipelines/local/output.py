@@ -1,4 +1,4 @@
-"""Where a command writes to."""
+"""Output files and folders of a command."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from headstart.components.core.util.errors import HeadstartError
 
 
 @contextlib.contextmanager
-def written(output: Path, kind: str, option: str = "--output") -> Iterator[None]:
-    """Tells in one line that an output cannot be written.
+def explain_write_errors(output: Path, kind: str, option: str = "--output") -> Iterator[None]:
+    """Turns an `OSError` into a message of one line that the output cannot be written.
 
     Args:
-        output: The output.
-        kind: ``file`` or ``folder``, for the message.
-        option: What names it; empty: an argument.
+        output: Path of the output.
+        kind: Kind of the output for the message: ``file`` or ``folder``.
+        option: Option that names the output; empty: an argument.
 
     Raises:
-        HeadstartError: There is an `OSError` in the block.
+        HeadstartError: If there is an `OSError` in the block.
     """
     try:
         yield
@@ -32,20 +32,20 @@ def written(output: Path, kind: str, option: str = "--output") -> Iterator[None]
 
 
 @contextlib.contextmanager
-def written_file(output: Path) -> Iterator[BinaryIO]:
-    """Opens an output that is written whole or not at all; what else goes wrong in the block is not blamed on it.
+def open_output(output: Path) -> Iterator[BinaryIO]:
+    """Opens an output file that is written whole or not at all; other errors in the block pass unchanged.
 
     Args:
-        output: The file.
+        output: Path of the file.
 
     Raises:
-        HeadstartError: It cannot be opened, or not be put in its place, or the disk is full.
+        HeadstartError: If the file cannot be opened or put in its place, or the disk is full.
     """
     with explain_full_disk(output), contextlib.ExitStack() as stack:
-        with written(output, "file"):
+        with explain_write_errors(output, "file"):
             file = stack.enter_context(open_atomic(output))
         yield file
-        with written(output, "file"):
+        with explain_write_errors(output, "file"):
             stack.close()
 
 
@@ -53,11 +53,11 @@ def check_outside(output: Path, data: Sequence[str]) -> None:
     """Refuses an output folder that would be read as part of the data, before it is made.
 
     Args:
-        output: The folder.
-        data: The sources.
+        output: Path of the folder.
+        data: Sources of the data.
 
     Raises:
-        HeadstartError: It lies in one of them.
+        HeadstartError: If the folder lies in one of them.
     """
     for source in data:
         if is_local(source) and output.resolve().is_relative_to(find_local_path(source).resolve()):

@@ -16,22 +16,22 @@ from kfp import local
 from kfp.local import subprocess_task_handler
 
 from headstart.pipelines.definitions.compare_methods import build_comparison
-from headstart.pipelines.definitions.profile import Network, Profile, Retries
+from headstart.pipelines.definitions.profile import NetworkResources, Profile, Retries
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 from headstart.pipelines.local.step_process import run_step
 
 
 def main() -> None:
-    """Reads the request, `root`, `pipeline`, `from_scratch` and the pipeline's `parameters`, and runs it."""
+    """Reads the request with `root`, `pipeline`, `from_scratch` and the pipeline's `parameters`, and runs it."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_python3_in_arguments()
-    # Trying again costs a cluster's user nothing and a laptop's user minutes: here the first failure is told.
-    # And whatever this machine computes on will do.
-    once = Profile(retries=Retries(count=0), network=Network(accelerator_limit=0))
+    # Retries cost a cluster's user nothing and a laptop's user minutes: here the first failure is final.
+    # This machine computes on whatever it has.
+    once = Profile(retries=Retries(count=0), network=NetworkResources(accelerator_limit=0))
     if request["pipeline"] == COMPARE_METHODS:
-        # At once they would take each other's cores, and what each costs could not be told.
+        # In parallel they would take each other's cores, and the costs of each would be unknown.
         pipeline = build_comparison(once, parallelism=1)
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
@@ -48,9 +48,9 @@ def _end_with_parent() -> None:
 
 
 def _keep_python3_in_arguments() -> None:
-    """Makes kfp's replacement of "python3" by the interpreter's path, done in every argument, change nothing.
+    """Makes kfp's replacement of "python3" by the interpreter's path change nothing, which it does in every argument.
 
-    A folder that is called `python3-pictures` would not be found otherwise.
+    Otherwise a folder called `python3-images` would not be found.
     """
     folder = Path(sys.executable).parent
     if shutil.which("python3", path=str(folder)):

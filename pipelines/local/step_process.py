@@ -1,8 +1,8 @@
-"""A step of a run on this machine, whose inputs come by standard input and not as an argument.
+"""Process of a step on this machine, which reads its inputs from standard input.
 
-Arguments of a process are for every user of the machine to read, with `ps`, and an input may be an address with a
-password or a signature in it. `python -m headstart.pipelines.local.step_process` takes the arguments of kfp's
-executor, but for the inputs themselves.
+Every user of the machine can read the arguments of a process with `ps`, and an input may be an address with a
+password or a signature. `python -m headstart.pipelines.local.step_process` takes the arguments of kfp's executor,
+except the inputs themselves.
 """
 
 import contextlib
@@ -15,14 +15,14 @@ _EXECUTOR, _INPUT, _GIVEN = "kfp.dsl.executor_main", "--executor_input", "-"
 
 
 def run_step(full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
-    """Runs a step as kfp's local runner does, and passes its output on.
+    """Runs a step as kfp's local runner does, and prints its output.
 
     Args:
-        full_command: Command and arguments that kfp has put together.
-        env_vars: Variables of the environment beyond this process's.
+        full_command: Command and arguments made by kfp.
+        env_vars: Environment variables in addition to those of this process.
 
     Returns:
-        The status that it ends with.
+        Exit status of the step.
     """
     at = full_command.index(_INPUT) + 1
     inputs = full_command[at]

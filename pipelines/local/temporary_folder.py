@@ -1,4 +1,4 @@
-"""One folder for all temporary files of a command and its processes, which goes with them."""
+"""One folder for all temporary files of a command and its processes, removed with them."""
 
 import contextlib
 import fcntl
@@ -15,11 +15,10 @@ _PREFIX = "headstart-run-"
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Makes a folder in the temporary folder, and the temporary folder of this process and those that it starts.
+    """Makes a temporary folder for this process and those that it starts, and removes it at the end.
 
-    kfp leaves a folder for each task in the temporary folder, and a process that is killed whatever it had there. All
-    of that lies in this folder, which is removed at the end. It is locked while its owner lives: those whose owners
-    were killed are removed here, too.
+    kfp leaves a folder for each task, and a killed process leaves its files; all of them lie in this folder. It is
+    locked while its owner lives: folders whose owners were killed are removed here, too.
 
     Raises:
         HeadstartError: If the temporary folder cannot be written.
@@ -56,8 +55,8 @@ def _make_locked(place: Path) -> tuple[Path, int]:
             lock = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
             continue
-        # Another command may just have taken it for one that was left behind, and be removing it. Where there are no
-        # locks nothing is ever taken for that.
+        # Another command may take it for an abandoned one just now, and remove it. Without locks no folder counts as
+        # abandoned.
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -72,17 +71,17 @@ def _make_locked(place: Path) -> tuple[Path, int]:
 
 def _remove_abandoned(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
-        # Others' folders, and what is no folder at all, stay.
+        # Folders of other users, and files, stay.
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
             try:
-                if os.fstat(lock).st_uid == os.getuid() and _locked(lock):
+                if os.fstat(lock).st_uid == os.getuid() and _try_lock(lock):
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
 
 
-def _locked(folder: int) -> bool:
+def _try_lock(folder: int) -> bool:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,4 +1,4 @@
-"""A run on the terminal: which stage, how far, how long; plain lines where there is no terminal."""
+"""Display of a run: its tasks with progress and time on a terminal, plain lines elsewhere."""
 
 import dataclasses
 import time
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
 from headstart.components.core.util.printable import escape_unprintable
+from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.events import (
     AttemptFailed,
     ClassesFound,
@@ -28,16 +29,16 @@ from headstart.pipelines.progress.events import (
     Decided,
     Event,
     Published,
-    StageEnded,
-    StageProgress,
-    StageSkipped,
-    StageStarted,
+    TaskEnded,
+    TaskProgress,
+    TaskSkipped,
+    TaskStarted,
     VariantStarted,
     Warned,
 )
 
-_NAMED = 5
-"""Classes that a line names; it counts the others."""
+_NAMED_CLASSES = 5
+"""Classes that a line names; the others are counted."""
 
 _EVALUATION = "evaluate-model"
 _SECONDS_BETWEEN_LINES = 60.0
@@ -45,28 +46,34 @@ _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-t
 
 
 @dataclasses.dataclass(frozen=True)
-class _Shown:
-    """A stage on the display: its title, its bar, when it began, and when a line last told how far it is."""
+class _ShownTask:
+    """A task on the display.
+
+    Attributes:
+        title: Title before its bar or line.
+        bar: Id of its bar.
+        started: Time at which it began.
+        reported: Time at which a line last reported its progress; 0: none did.
+    """
 
     title: str
     bar: TaskID
     started: float
-    told: float = 0.0
+    reported: float = 0.0
 
 
 class RunDisplay:
-    """Follows a run on a console.
+    """Display of a run on a console.
 
     Args:
-        console: Where to write.
-        stages: How many stages the pipeline has.
-
+        console: Console to print to.
+        tasks: Number of tasks of the pipeline.
     """
 
-    def __init__(self, console: Console, stages: int) -> None:
+    def __init__(self, console: Console, tasks: int) -> None:
         self._console = console
-        self._stages = stages
-        self._shown: dict[str, _Shown] = {}
+        self._tasks = tasks
+        self._shown: dict[str, _ShownTask] = {}
         self._latest = ""
         self._variant = ""
         self._begun = 0
@@ -85,7 +92,7 @@ class RunDisplay:
 
     @property
     def outcome(self) -> list[str]:
-        """Lines on classes without a part in the evaluation, and on what was decided and published."""
+        """Lines on classes that are not evaluated, on the gate's verdict, and on the publication."""
         titles = {False: "in training, and not evaluated", True: "left out"}
         lines = [_classes(titles[left_out], noted) for left_out, noted in self._noted.items() if noted]
         return [*lines, *self._outcome]
@@ -100,93 +107,95 @@ class RunDisplay:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Draws an event."""
+        """Shows an event."""
         match event:
-            case StageStarted(stage, ago):
-                shown = self._add(stage, ago)
-                self._latest = stage
+            case TaskStarted(task, ago):
+                shown = self._add(task, ago)
+                self._latest = task
                 self._line(f"{shown.title} ...")
-            case StageSkipped(stage):
-                shown = self._add(stage)
+            case TaskSkipped(task):
+                shown = self._add(task)
                 self._progress.update(shown.bar, completed=1, total=1, detail="skipped")
                 self._line(f"{shown.title} skipped")
+            case TaskEnded():
+                self._show_end(event)
+            case TaskProgress():
+                self._show_progress(event)
             case VariantStarted(variant):
-                self._variant = variant
-                named = self._shown[self._latest]
-                self._shown[self._latest] = dataclasses.replace(named, title=f"{named.title} {variant}")
-                self._progress.update(named.bar, description=_escaped(f"{named.title} {variant}"))
-            case StageProgress(what, done, total, detail, stage):
-                bar = self._shown[stage or self._latest].bar
-                self._progress.update(bar, completed=done, total=total, detail=_escaped(f"{what} {detail}"))
-                if stage:
-                    self._tell_progress(stage, f"{what} {done} of {total} {detail}".strip())
+                self._name_variant(variant)
             case ClassesFound(line):
-                self._console.print(escape_unprintable(line), markup=False, highlight=False, soft_wrap=True)
-            case AttemptFailed(stage, attempt, attempts, reason):
-                self._console.print(
-                    escape_unprintable(
-                        f"{self._shown[stage].title} attempt {attempt} of {attempts} failed: {reason}"
-                    ),
-                    markup=False,
-                    highlight=False,
-                    soft_wrap=True,
-                )
-            case StageEnded(stage, succeeded, seconds, cached, cancelled):
-                self._end(self._shown[stage], succeeded, seconds, cached, cancelled)
+                self._say(line)
+            case AttemptFailed(task, attempt, attempts, reason):
+                self._say(f"{self._shown[task].title} attempt {attempt} of {attempts} failed: {reason}")
             case Warned(text):
-                self._console.print(
-                    escape_unprintable(f"note: {text}"), markup=False, highlight=False, soft_wrap=True
-                )
-            case Decided() | Published():
-                self._outcome.append(escape_unprintable(in_words(event)))
-            case ClassNoted(left_out=left_out):
-                self._noted[left_out].append(event)
+                self._say(f"note: {text}")
+            case Decided() | Published() | ClassNoted():
+                self._note(event)
 
-    def _add(self, stage: str, ago: float = 0.0) -> "_Shown":
+    def _note(self, event: Decided | Published | ClassNoted) -> None:
+        """Keeps an event for `outcome`."""
+        if isinstance(event, ClassNoted):
+            self._noted[event.left_out].append(event)
+        else:
+            self._outcome.append(describe_outcome(event))
+
+    def _name_variant(self, variant: str) -> None:
+        self._variant = variant
+        shown = self._shown[self._latest]
+        self._shown[self._latest] = dataclasses.replace(shown, title=f"{shown.title} {variant}")
+        self._progress.update(shown.bar, description=_escaped(f"{shown.title} {variant}"))
+
+    def _add(self, task: str, ago: float = 0.0) -> "_ShownTask":
         self._begun += 1
-        # Which variant is evaluated only its training has told.
-        variant = f" {self._variant}" if self._variant and stage == _EVALUATION else ""
-        title = f"[{self._begun}/{self._stages}] {stage}{variant}"
+        # Only the training names the variant that is evaluated next.
+        variant = f" {self._variant}" if self._variant and task == _EVALUATION else ""
+        title = f"[{self._begun}/{self._tasks}] {task}{variant}"
         bar = self._progress.add_task(_escaped(title), total=None, detail="")
         self._progress.tasks[-1].start_time = self._progress.get_time() - ago
-        self._shown[stage] = _Shown(title, bar, time.monotonic() - ago)
-        return self._shown[stage]
+        self._shown[task] = _ShownTask(title, bar, time.monotonic() - ago)
+        return self._shown[task]
 
-    def skip(self, stages: Sequence[str]) -> None:
-        """Draws those of the stages as skipped that have not been shown."""
-        for stage in stages:
-            if stage not in self._shown:
-                self.show(StageSkipped(stage))
+    def skip(self, tasks: Sequence[str]) -> None:
+        """Shows as skipped those of the tasks that have not been shown."""
+        for task in tasks:
+            if task not in self._shown:
+                self.show(TaskSkipped(task))
 
-    def _tell_progress(self, stage: str, far: str) -> None:
-        """Writes how far a stage is where no bar shows it, once a minute at most."""
-        shown, now = self._shown[stage], time.monotonic()
-        if now - (shown.told or shown.started) >= _SECONDS_BETWEEN_LINES:
-            self._shown[stage] = dataclasses.replace(shown, told=now)
-            self._line(f"{shown.title}: {far}")
+    def _show_progress(self, event: TaskProgress) -> None:
+        """Moves the bar; where no bar shows a task on a cluster, prints its progress, at most once a minute."""
+        shown = self._shown[event.task or self._latest]
+        detail = _escaped(f"{event.what} {event.detail}")
+        self._progress.update(shown.bar, completed=event.done, total=event.total, detail=detail)
+        now = time.monotonic()
+        if event.task and now - (shown.reported or shown.started) >= _SECONDS_BETWEEN_LINES:
+            self._shown[event.task] = dataclasses.replace(shown, reported=now)
+            self._line(f"{shown.title}: {event.what} {event.done} of {event.total} {event.detail}".strip())
 
-    def _end(
-        self, shown: "_Shown", succeeded: bool, seconds: float | None, cached: bool, cancelled: bool = False
-    ) -> None:
-        if seconds is None:
-            seconds = time.monotonic() - shown.started
-        bar = next(task for task in self._progress.tasks if task.id == shown.bar)
+    def _show_end(self, event: TaskEnded) -> None:
+        shown = self._shown[event.task]
+        seconds = time.monotonic() - shown.started if event.seconds is None else event.seconds
+        bar = next(each for each in self._progress.tasks if each.id == shown.bar)
         bar.start_time = self._progress.get_time() - seconds
         whole = bar.total or 1
-        how = "cached" if cached else "done" if succeeded else "cancelled" if cancelled else "failed"
-        mark = {"done": "", "failed": "[red]failed"}.get(how, how)
+        end = "done" if event.succeeded else "cancelled" if event.cancelled else "failed"
+        if event.cached:
+            end = "cached"
+        mark = {"done": "", "failed": "[red]failed"}.get(end, end)
         self._progress.update(shown.bar, completed=whole, total=whole, detail=mark)
-        ended = how if cached else f"{how} {'after' if cancelled else 'in'} {seconds:.1f} s"
-        self._line(f"{shown.title} {ended}")
+        duration = "" if event.cached else f" {'after' if event.cancelled else 'in'} {seconds:.1f} s"
+        self._line(f"{shown.title} {end}{duration}")
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(escape_unprintable(text), markup=False, highlight=False, soft_wrap=True)
+            self._say(text)
+
+    def _say(self, line: str) -> None:
+        say(line, console=self._console)
 
 
 def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
-    named = "; ".join(each.why for each in noted[:_NAMED])
-    more = f"; and {len(noted) - _NAMED} more" if len(noted) > _NAMED else ""
+    named = "; ".join(each.why for each in noted[:_NAMED_CLASSES])
+    more = f"; and {len(noted) - _NAMED_CLASSES} more" if len(noted) > _NAMED_CLASSES else ""
     return f"{len(noted)} {'class' if len(noted) == 1 else 'classes'} {title}: {named}{more}"
 
 
@@ -194,8 +203,8 @@ def _escaped(title: str) -> str:
     return escape_unprintable(title).replace("[", r"\[")
 
 
-def in_words(event: Decided | Published) -> str:
-    """A line on what was decided, or published."""
+def describe_outcome(event: Decided | Published) -> str:
+    """A line on the gate's verdict, or on the publication."""
     match event:
         case Decided(verdict, why):
             return f"verdict {verdict}: {why}"
@@ -210,21 +219,28 @@ def in_words(event: Decided | Published) -> str:
 def show_results(
     console: Console, metrics: dict[str, Any], output: Path, quarantined: int, outcome: Sequence[str] = ()
 ) -> None:
-    """Prints the table of metrics, where the model and the report lie, and what was decided and published."""
+    """Prints the metrics, the places of model and reports, the gate's verdict, and the publication.
+
+    Args:
+        console: Console to print to.
+        metrics: Content of `metrics.json`.
+        output: Output folder.
+        quarantined: Number of files that were left out.
+        outcome: Lines of `RunDisplay.outcome`.
+    """
     show_metrics(console, metrics)
     lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
-    for line in (*lines, *_left_out(output, quarantined), *outcome):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(*lines, *_count_left_out(output, quarantined), *outcome, console=console)
 
 
 def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:
-    """Prints the table of a comparison, which variant is chosen, and where the report lies.
+    """Prints the table of a comparison, the chosen variant, and the place of the report.
 
     Args:
-        console: Where to write.
+        console: Console to print to.
         comparison: Content of `comparison.json`.
-        output: The output folder.
-        quarantined: How many files were left out.
+        output: Output folder.
+        quarantined: Number of files that were left out.
     """
     table = Table(title=f"On {comparison['images']:,} test images", title_justify="left")
     table.add_column("variant")
@@ -247,13 +263,12 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         f"model   {output / 'models' / comparison['chosen']}",
         f"report  {output / 'comparison.html'}",
         f"data    {output / 'data.html'}",
-        *_left_out(output, quarantined),
+        *_count_left_out(output, quarantined),
     ]
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(*lines, console=console)
 
 
-def _left_out(output: Path, quarantined: int) -> list[str]:
+def _count_left_out(output: Path, quarantined: int) -> list[str]:
     return [f"{quarantined} files were left out: {output / 'quarantine.csv'}"] if quarantined else []
 
 
@@ -261,9 +276,9 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     """Prints a table of the models' figures.
 
     Args:
-        console: Where to write.
-        metrics: By model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of a
-            comparison by variant.
+        console: Console to print to.
+        metrics: Figures by model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of
+            a comparison by variant.
     """
     titles = _MODELS if "test" in metrics else {name: name for name in metrics}
     images = next(metrics[name]["images"] for name in titles if name in metrics)

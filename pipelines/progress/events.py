@@ -1,13 +1,15 @@
-"""What a local run's output says of its progress: kfp's own lines about tasks, and the steps' `event=` lines."""
+"""Events of a run, read from its output: kfp's lines about tasks, and the steps' `event=` lines."""
 
 import dataclasses
 import re
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
+_OUR_EVENT = re.compile(r"event=(?P<name>\w+) ")
 _OURS = "headstart."
 _RAISED = re.compile(
     r"(?P<kind>headstart\.[\w.]+|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)): (?P<message>.+)"
@@ -15,31 +17,31 @@ _RAISED = re.compile(
 
 
 @dataclasses.dataclass(frozen=True)
-class StageStarted:
+class TaskStarted:
     """A task began.
 
     Attributes:
-        stage: Its name.
-        ago: Seconds since then.
+        task: Name of the task.
+        ago: Seconds since it began.
     """
 
-    stage: str
+    task: str
     ago: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
-class StageEnded:
-    """A task ended, well or not.
+class TaskEnded:
+    """A task ended.
 
     Attributes:
-        stage: Its name.
-        succeeded: Whether all went well.
-        seconds: How long it took, where somebody else has measured it.
-        cached: Whether an earlier run's result was taken.
-        cancelled: Whether it did not succeed because the run was ended.
+        task: Name of the task.
+        succeeded: Whether it succeeded.
+        seconds: Duration in seconds, where it was measured; None: since `TaskStarted`.
+        cached: Whether the result came from an earlier run.
+        cancelled: Whether it did not succeed because the run was terminated.
     """
 
-    stage: str
+    task: str
     succeeded: bool
     seconds: float | None = None
     cached: bool = False
@@ -51,27 +53,27 @@ class AttemptFailed:
     """One attempt of a task failed, and the task goes on.
 
     Attributes:
-        stage: The task's name.
+        task: Name of the task.
         attempt: Number of the attempt, from 1.
-        attempts: How many there may be.
-        reason: Why it failed, in one line.
+        attempts: Largest number of attempts.
+        reason: Reason in one line.
     """
 
-    stage: str
+    task: str
     attempt: int
     attempts: int
     reason: str
 
 
 @dataclasses.dataclass(frozen=True)
-class StageSkipped:
-    """A task that a condition left out.
+class TaskSkipped:
+    """A condition left a task out.
 
     Attributes:
-        stage: Its name.
+        task: Name of the task.
     """
 
-    stage: str
+    task: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,37 +81,37 @@ class VariantStarted:
     """The present task, and what follows up to the next one of its kind, is about a variant.
 
     Attributes:
-        variant: Its name.
+        variant: Name of the variant.
     """
 
     variant: str
 
 
 @dataclasses.dataclass(frozen=True)
-class StageProgress:
-    """How far the present task's work is.
+class TaskProgress:
+    """Progress of a task.
 
     Attributes:
-        what: The piece of work.
-        done: Units done.
-        total: Units in all.
+        what: Piece of work.
+        done: Number of units done.
+        total: Number of all units.
         detail: Figures to show beside it.
-        stage: Whose work it is; empty: the task's that began last.
+        task: Name of the task; empty: the one that began last.
     """
 
     what: str
     done: int
     total: int
     detail: str
-    stage: str = ""
+    task: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassesFound:
-    """What the classes are, before anything is trained.
+    """Classes of the data, before anything is trained.
 
     Attributes:
-        line: The classes with their counts and where they came from, or something to look at.
+        line: Classes with their counts and their source.
     """
 
     line: str
@@ -117,11 +119,11 @@ class ClassesFound:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A model's figures on the test images.
+    """Figures of a model on the test images.
 
     Attributes:
-        model: Its key in `metrics.json`.
-        figures: `images`, `accuracy`, `accuracy_interval` and `log_loss`, as they stand there.
+        model: Key of the model in `metrics.json`.
+        figures: Its `images`, `accuracy`, `accuracy_interval` and `log_loss` there.
     """
 
     model: str
@@ -130,11 +132,11 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Decided:
-    """What the gate decided.
+    """Verdict of the gate.
 
     Attributes:
-        verdict: ``better``, ``worse`` or ``cannot tell``.
-        why: In words.
+        verdict: Verdict: ``better``, ``worse`` or ``cannot tell``.
+        why: Reason in words.
     """
 
     verdict: str
@@ -143,11 +145,11 @@ class Decided:
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What came of a publication.
+    """Outcome of a publication.
 
     Attributes:
-        status: As `core.registry.registry` calls it.
-        address: Of the version.
+        status: Status, as in `core.registry.registry`.
+        address: Address of the version.
         in_use: Name of the version that is in use now.
     """
 
@@ -158,12 +160,12 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class ClassNoted:
-    """A class that has no part in the evaluation.
+    """A class that is not evaluated.
 
     Attributes:
-        label: Its name.
+        label: Name of the class.
         left_out: Whether it is left out of training, too.
-        why: The reason, in words.
+        why: Reason in words.
     """
 
     label: str
@@ -173,10 +175,10 @@ class ClassNoted:
 
 @dataclasses.dataclass(frozen=True)
 class Raised:
-    """The last line of a traceback.
+    """An exception: the last line of a traceback.
 
     Attributes:
-        message: What to tell the user.
+        message: Message for the user.
         expected: Whether it is an error meant for the user.
     """
 
@@ -186,22 +188,22 @@ class Raised:
 
 @dataclasses.dataclass(frozen=True)
 class Warned:
-    """Something that a step wants people to look at.
+    """A warning of a step.
 
     Attributes:
-        text: In words.
+        text: Warning in words.
     """
 
     text: str
 
 
 Event = (
-    StageStarted
-    | StageEnded
+    TaskStarted
+    | TaskEnded
     | AttemptFailed
-    | StageSkipped
+    | TaskSkipped
     | VariantStarted
-    | StageProgress
+    | TaskProgress
     | ClassesFound
     | Measured
     | Decided
@@ -213,51 +215,28 @@ Event = (
 
 
 def parse(line: str) -> Event | None:
-    """Reads one line of output; None for lines that say nothing of the kind."""
+    """Reads one line of output; None for lines without an event."""
     text = _ANSI.sub("", line).strip()
-    if text.startswith("event=progress "):
-        return _progress(_fields(text))
-    if text.startswith("event=variant "):
-        return VariantStarted(_fields(text)["variant"])
-    if text.startswith("event=classes "):
-        fields = _fields(text)
-        return ClassesFound(f"{fields['classes']}; from {fields['told']}")
-    if text.startswith("event=metrics "):
-        return _measured(_fields(text))
-    if text.startswith("event=decision "):
-        fields = _fields(text)
-        return Decided(fields["verdict"], fields["why"])
-    if text.startswith("event=publication "):
-        fields = _fields(text)
-        return Published(fields["status"], fields["address"], fields["in_use"])
-    for name, left_out in (("class_not_evaluated", False), ("class_left_out", True)):
-        if text.startswith(f"event={name} "):
-            fields = _fields(text)
-            return ClassNoted(fields["label"], left_out, fields["why"])
-    if text.startswith("event=warning "):
-        return Warned(_fields(text)["text"])
+    if (match := _OUR_EVENT.match(text)) and (read := _OUR_EVENTS.get(match["name"])):
+        return read(dict(word.split("=", 1) for word in shlex.split(text)))
     if match := _STARTED.search(text):
-        return StageStarted(match["task"])
+        return TaskStarted(match["task"])
     if match := _ENDED.search(text):
-        return StageEnded(match["task"], match["status"] == "SUCCESS")
+        return TaskEnded(match["task"], match["status"] == "SUCCESS")
     if match := _RAISED.fullmatch(text):
         expected = match["kind"].startswith(_OURS)
         return Raised(match["message"] if expected else f"{match['kind']}: {match['message']}", expected)
     return None
 
 
-def _fields(text: str) -> dict[str, str]:
-    return dict(word.split("=", 1) for word in shlex.split(text))
-
-
-def _progress(fields: dict[str, str]) -> StageProgress:
+def _read_progress(fields: dict[str, str]) -> TaskProgress:
     for name in ("event", "unit"):
         fields.pop(name, None)
     what, done, total = fields.pop("what"), int(fields.pop("done")), int(fields.pop("total"))
-    return StageProgress(what, done, total, " ".join(f"{name} {value}" for name, value in fields.items()))
+    return TaskProgress(what, done, total, " ".join(f"{name} {value}" for name, value in fields.items()))
 
 
-def _measured(fields: dict[str, str]) -> Measured:
+def _read_metrics(fields: dict[str, str]) -> Measured:
     figures = {
         "images": int(fields["images"]),
         "accuracy": float(fields["accuracy"]),
@@ -265,3 +244,17 @@ def _measured(fields: dict[str, str]) -> Measured:
         "log_loss": float(fields["log_loss"]),
     }
     return Measured(fields["model"], figures)
+
+
+_OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
+    "progress": _read_progress,
+    "variant": lambda fields: VariantStarted(fields["variant"]),
+    "classes": lambda fields: ClassesFound(f"{fields['classes']}; from {fields['told']}"),
+    "metrics": _read_metrics,
+    "decision": lambda fields: Decided(fields["verdict"], fields["why"]),
+    "publication": lambda fields: Published(fields["status"], fields["address"], fields["in_use"]),
+    "class_not_evaluated": lambda fields: ClassNoted(fields["label"], False, fields["why"]),
+    "class_left_out": lambda fields: ClassNoted(fields["label"], True, fields["why"]),
+    "warning": lambda fields: Warned(fields["text"]),
+}
+"""Functions that make events of the fields of the steps' `event=` lines, by name."""

@@ -28,10 +28,10 @@ def rounds(*phases: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     """How far training and evaluation are in each round."""
     tasks = ("train-variant", "evaluate-model")
     return tuple(
-        (inside(index, task), phase)
+        (inside(index, task), state)
         for index, both in enumerate(phases)
-        for task, phase in zip(tasks, both, strict=True)
-        if phase
+        for task, state in zip(tasks, both, strict=True)
+        if state
     )
 
 
@@ -66,7 +66,7 @@ def test_determinism_is_asked_of_every_variant(on_cluster: Command, api: KfpApi)
         (("--pipeline", "compare"), "unknown pipeline 'compare'; known: transfer-learning, compare-methods"),
         (("--pipeline", "transfer-learning", "--methods", "head"), "are for --pipeline compare-methods"),
         (("--weights", "own.h5"), "weights 'own.h5' is a path of this machine"),
-        (("--publish", "gs://b/pets", "--deterministic"), "has no use for --publish; leave it out"),
+        (("--publish", "gs://b/pets", "--deterministic"), "does not use --publish; leave it out"),
         (("--checkpoint-uri", "/here"), "checkpoint_uri '/here' is a path of this machine"),
     ],
 )
@@ -115,4 +115,4 @@ def test_variant_that_fails_is_named(on_cluster: Command, api: KfpApi) -> None:
     status, shown = on_cluster("follow", run_id)
     assert status == 1
     assert "train-variant failed: variant 'fine_tuned': the loss is not a number" in shown
-    assert "submit anew; what has finished comes from the cache" in shown
+    assert "submit anew; finished tasks come from the cache" in shown

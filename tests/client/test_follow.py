@@ -12,11 +12,11 @@ from support.commands import Started
 from support.kfp_api import KfpApi, node_id
 
 Command = Callable[..., tuple[int, str]]
-Stages = tuple[tuple[str, str], ...]
+Tasks = tuple[tuple[str, str], ...]
 
 DATA = ("--data", "gs://bucket/pictures")
 ROOT = ("--pipeline-root", "s3://bucket/runs")
-STAGES = (
+TASKS = (
     "list-data", "download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model"
 )  # fmt: skip
 ALL = 9
@@ -35,12 +35,12 @@ RuntimeError: the step failed
 """
 
 
-def done(*names: str, phase: str = "done") -> Stages:
-    return tuple((name, phase) for name in names)
+def done(*names: str, state: str = "done") -> Tasks:
+    return tuple((name, state) for name in names)
 
 
-def log(api: KfpApi, run_id: str, stage: str, text: str, attempt: int = 0) -> None:
-    api.logs[node_id(api.runs[run_id], f"root.{stage}.executor({attempt})")] = text
+def log(api: KfpApi, run_id: str, task: str, text: str, attempt: int = 0) -> None:
+    api.logs[node_id(api.runs[run_id], f"root.{task}.executor({attempt})")] = text
 
 
 @pytest.fixture
@@ -50,16 +50,16 @@ def submitted(on_cluster: Command, api: KfpApi) -> str:
     return next(iter(api.runs))
 
 
-def test_a_run_is_shown_stage_by_stage_and_ends_with_its_figures(on_cluster: Command, api: KfpApi) -> None:
+def test_a_run_is_shown_task_by_task_and_ends_with_its_figures(on_cluster: Command, api: KfpApi) -> None:
     api.next_looks = [
         ("PENDING",),
         ("RUNNING", ("list-data", "driver")),
         ("RUNNING", ("list-data", "running")),
-        ("RUNNING", *done(*STAGES[:1]), ("download-dataset", "running")),
-        ("RUNNING", *done(*STAGES[:4]), ("fine-tune", "running")),
+        ("RUNNING", *done(*TASKS[:1]), ("download-dataset", "running")),
+        ("RUNNING", *done(*TASKS[:4]), ("fine-tune", "running")),
         # At the very end a task may still say that it is running.
-        ("SUCCEEDED", *done(*STAGES[:5]), ("evaluate-model", "running")),
-        ("SUCCEEDED", *done(*STAGES)),
+        ("SUCCEEDED", *done(*TASKS[:5]), ("evaluate-model", "running")),
+        ("SUCCEEDED", *done(*TASKS)),
     ]
     every_log = threading.Thread(target=lambda: write_metrics(api), daemon=True)
     every_log.start()
@@ -69,9 +69,9 @@ def test_a_run_is_shown_stage_by_stage_and_ends_with_its_figures(on_cluster: Com
     assert f"[{ALL - 1}/{ALL}] compare-models skipped" in shown
     assert f"[{ALL}/{ALL}] publish-model skipped" in shown
     assert re.findall(rf"\[(\d)/{ALL}\] ([a-z-]+) \.\.\.", shown) == [
-        (str(n), name) for n, name in enumerate(STAGES, 1)
+        (str(n), name) for n, name in enumerate(TASKS, 1)
     ]
-    assert re.findall(rf"\[\d/{ALL}\] ([a-z-]+) done in \d+\.\d s", shown) == list(STAGES)
+    assert re.findall(rf"\[\d/{ALL}\] ([a-z-]+) done in \d+\.\d s", shown) == list(TASKS)
     assert re.search(r"fine-tuned +│ +0.950 │ 0.900 to 0.980 │ +0.120", shown)
     assert re.search(r"head alone +│ +0.900 │ 0.840 to 0.940 │ +0.210", shown)
     assert f"report  s3://bucket/runs/transfer-learning/{run_id}/evaluate-model/*/report" in shown
@@ -84,12 +84,12 @@ def write_metrics(api: KfpApi) -> None:
 
 
 def test_times_are_the_servers(on_cluster: Command, api: KfpApi, submitted: str) -> None:
-    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     _, shown = on_cluster("follow", submitted)
     assert f"[1/{ALL}] list-data done in 47.0 s" in shown
 
 
-def test_cached_stages_are_said_to_be_cached_and_figures_are_those_of_the_run_that_measured(
+def test_cached_tasks_are_said_to_be_cached_and_figures_are_those_of_the_run_that_measured(
     on_cluster: Command, api: KfpApi, submitted: str
 ) -> None:
     for _ in range(3):
@@ -99,10 +99,10 @@ def test_cached_stages_are_said_to_be_cached_and_figures_are_those_of_the_run_th
         log(api, run_id, "list-data", f"event=listed sources=1 digest={digest}\n")
     for run_id in (measured, other_data):
         log(api, run_id, "evaluate-model", METRICS.replace("0.95", "0.77" if run_id == other_data else "0.95"))
-        api.set(run_id, "SUCCEEDED", *done(*STAGES))
+        api.set(run_id, "SUCCEEDED", *done(*TASKS))
     never = ("list-data",)
-    others = [name for name in STAGES if name not in never]
-    cached = ("SUCCEEDED", *done(*never), *done(*others, phase="cached"))
+    others = [name for name in TASKS if name not in never]
+    cached = ("SUCCEEDED", *done(*never), *done(*others, state="cached"))
     api.see(repeated, cached)
     status, shown = on_cluster("follow", repeated)
     assert status == 0, shown
@@ -114,21 +114,21 @@ def test_cached_stages_are_said_to_be_cached_and_figures_are_those_of_the_run_th
 
 
 def test_no_log_with_the_figures(on_cluster: Command, api: KfpApi, submitted: str) -> None:
-    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0
-    assert "no log holds the figures any more" in shown
+    assert "no log has the figures any more" in shown
 
 
-def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log(
+def test_a_failed_task_is_named_with_its_own_words_first_and_the_end_of_its_log(
     on_cluster: Command, api: KfpApi, submitted: str
 ) -> None:
     log(api, submitted, "split-dataset", "the first attempt's\n")
     log(api, submitted, "split-dataset", LAUNCHERS + "line\n" * 100 + RAISED + LAUNCHERS, attempt=1)
-    api.see(submitted, ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "running")))
+    api.see(submitted, ("RUNNING", *done(*TASKS[:2]), ("split-dataset", "running")))
     # The run's state comes first.
-    api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "running")))
-    api.looks[submitted].append(("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
+    api.looks[submitted].append(("FAILED", *done(*TASKS[:2]), ("split-dataset", "running")))
+    api.looks[submitted].append(("FAILED", *done(*TASKS[:2]), ("split-dataset", "failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
     assert f"[3/{ALL}] split-dataset failed in 47.0 s" in shown
@@ -137,11 +137,11 @@ def test_a_failed_stage_is_named_with_its_own_words_first_and_the_end_of_its_log
     (first,) = [number for number, line in enumerate(lines) if line.startswith("split-dataset failed: ")]
     assert lines[first] == "split-dataset failed: class 'cat' has no image; add some"
     assert lines[first + 1 : first + 31] == [f"  | {line}" for line in ("line\n" * 100 + RAISED).splitlines()[-30:]]
-    assert "submit anew; what has finished comes from the cache" in lines[-1]
+    assert "submit anew; finished tasks come from the cache" in lines[-1]
     assert "first attempt" not in shown
 
 
-def test_a_stage_that_never_got_a_pod_fails_too(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+def test_a_task_that_never_got_a_pod_fails_too(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.logs[node_id(api.runs[submitted], "root.list-data-driver")] = (
         LAUNCHERS + "more\nF1124 06:12:07.243919      16 main.go:127] KFP driver: cpu '' is no quantity\n"
     )
@@ -159,11 +159,11 @@ def test_a_failure_without_a_log(on_cluster: Command, api: KfpApi, submitted: st
     assert f"list-data failed; see {api.address}/#/runs/details/{submitted}" in shown
 
 
-def test_a_run_that_fails_without_a_stage(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+def test_a_run_that_fails_without_a_task(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.see(submitted, ("FAILED",))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
-    assert "the run ended as FAILED, and no stage says why" in shown
+    assert "the run ended as FAILED, and no task says why" in shown
 
 
 HOPELESS = "headstart.components.core.util.errors.HeadstartError: class 'cat' has no image; add some\n"
@@ -172,24 +172,24 @@ MAY_PASS = (
 )
 
 
-@pytest.mark.parametrize("phase", ["pausing", "retrying"])
+@pytest.mark.parametrize("state", ["pausing", "retrying"])
 def test_a_failed_attempt_is_told_with_its_reason_while_the_next_one_is_waited_for(
-    on_cluster: Command, api: KfpApi, submitted: str, phase: str
+    on_cluster: Command, api: KfpApi, submitted: str, state: str
 ) -> None:
     log(api, submitted, "split-dataset", MAY_PASS)
-    running = ("RUNNING", *done(*STAGES[:2]), ("split-dataset", phase))
-    api.see(submitted, running, running, ("SUCCEEDED", *done(*STAGES)))
+    running = ("RUNNING", *done(*TASKS[:2]), ("split-dataset", state))
+    api.see(submitted, running, running, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0, shown
     told = f"[3/{ALL}] split-dataset attempt 1 of 3 failed: cannot read s3://b/c: 503, again and again; try later"
     assert shown.count(told) == 1, shown
-    assert "to end the run" not in shown
+    assert "to terminate the run" not in shown
 
 
 def test_an_error_that_would_come_again_ends_what_was_submitted_to_be_waited_for(
     on_cluster: Command, api: KfpApi
 ) -> None:
-    api.next_looks = [("RUNNING", *done(*STAGES[:2]), ("split-dataset", "pausing"))]
+    api.next_looks = [("RUNNING", *done(*TASKS[:2]), ("split-dataset", "pausing"))]
     writing = threading.Thread(target=lambda: write_log(api, "split-dataset", HOPELESS), daemon=True)
     writing.start()
     status, shown = on_cluster("submit", *DATA, *ROOT, "--wait", "--interval", "0.2")
@@ -199,34 +199,34 @@ def test_an_error_that_would_come_again_ends_what_was_submitted_to_be_waited_for
     assert f"[3/{ALL}] split-dataset attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
     assert f"[3/{ALL}] split-dataset failed in" in shown
     assert "split-dataset failed: class 'cat' has no image; add some" in shown
-    assert "submit anew; what has finished comes from the cache" in shown.splitlines()[-1]
+    assert "submit anew; finished tasks come from the cache" in shown.splitlines()[-1]
 
 
 def test_an_error_that_would_come_again_does_not_end_other_work(on_cluster: Command, api: KfpApi) -> None:
-    # With another stage at work, which attempt has failed is known once the next one has begun.
-    both = ("RUNNING", *done(*STAGES[:4]), ("train-head", "retrying"), ("train-from-scratch", "running"))
-    api.next_looks = [both, both, both, both, ("SUCCEEDED", *done(*STAGES), ("train-from-scratch", "done"))]
+    # With another task at work, which attempt has failed is known once the next one has begun.
+    both = ("RUNNING", *done(*TASKS[:4]), ("train-head", "retrying"), ("train-from-scratch", "running"))
+    api.next_looks = [both, both, both, both, ("SUCCEEDED", *done(*TASKS), ("train-from-scratch", "done"))]
     threading.Thread(target=lambda: write_log(api, "train-head", HOPELESS), daemon=True).start()
     status, shown = on_cluster("submit", *DATA, *ROOT, "--from-scratch", "--wait", "--interval", "0.2")
     assert status == 0, shown
     assert "train-head attempt 1 of 3 failed: class 'cat' has no image; add some" in shown
-    assert "the same would come again; to end the run: headstart cancel" in shown
+    assert "another attempt would fail likewise; to terminate the run: headstart cancel" in shown
     assert not api.terminated
 
 
-def write_log(api: KfpApi, stage: str, text: str) -> None:
+def write_log(api: KfpApi, task: str, text: str) -> None:
     while not api.runs:
         time.sleep(0.005)
-    log(api, next(iter(api.runs)), stage, text)
+    log(api, next(iter(api.runs)), task, text)
 
 
 def test_following_ends_no_run(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     log(api, submitted, "split-dataset", HOPELESS)
-    running = ("RUNNING", *done(*STAGES[:2]), ("split-dataset", "pausing"))
-    api.see(submitted, running, running, ("FAILED", *done(*STAGES[:2]), ("split-dataset", "failed")))
+    running = ("RUNNING", *done(*TASKS[:2]), ("split-dataset", "pausing"))
+    api.see(submitted, running, running, ("FAILED", *done(*TASKS[:2]), ("split-dataset", "failed")))
     status, shown = on_cluster("follow", submitted)
     assert status == 1
-    assert f"the same would come again; to end the run: headstart cancel {submitted}" in shown
+    assert f"another attempt would fail likewise; to terminate the run: headstart cancel {submitted}" in shown
     assert not api.terminated
 
 
@@ -236,7 +236,7 @@ KILLED = (
 NOT_THERE = (
     "headstart.components.core.storage.stores.transfer.NotFound: cannot read gs://b/w.h5: no such object; check\n"
 )
-LIMIT = "it wanted more memory than its limit of 24Gi; raise stages.train_head.memory, or network.memory in the"
+LIMIT = "it needed more memory than its limit of 24Gi; raise stages.train_head.memory, or network.memory in the"
 LATE = "Pod was active on the node longer than the specified deadline"
 
 
@@ -245,7 +245,7 @@ LATE = "Pod was active on the node longer than the specified deadline"
     [
         ("main: OOMKilled (exit code 137)", "", LIMIT, "submit anew"),
         ("", KILLED, "exit code 137", "submit anew"),
-        ("main: Error (exit code 137)", "", "most likely as it wanted more memory than its limit", "submit anew"),
+        ("main: Error (exit code 137)", "", "most likely as it needed more memory than its limit", "submit anew"),
         ("main: Error (exit code 143)", "", "its pod was deleted, or its node taken away", "submit --resume"),
         ("pod deleted", "", "its pod vanished (pod deleted)", "submit --resume"),
         (LATE, "", "it took longer than the profile's deadline_hours allow", "submit anew"),
@@ -261,7 +261,7 @@ def test_a_failure_names_its_cause_and_the_way_on_that_helps(
     if log_text:
         log(api, run_id, "train-head", log_text, attempt=1)
     api.messages[node_id(api.runs[run_id], "root.train-head.executor(1)")] = message
-    api.see(run_id, ("FAILED", *done(*STAGES[:4]), ("train-head", "failed")))
+    api.see(run_id, ("FAILED", *done(*TASKS[:4]), ("train-head", "failed")))
     status, shown = on_cluster("follow", run_id)
     assert status == 1
     assert reason in shown, shown
@@ -283,18 +283,18 @@ def test_what_kfp_writes_for_itself_is_not_shown(on_cluster: Command, api: KfpAp
     assert quoted == ["event=listed sources=1", "{own: json}", *RAISED.splitlines()]
 
 
-def test_a_running_stage_tells_how_far_it_is(
+def test_a_running_task_tells_how_far_it_is(
     on_cluster: Command, api: KfpApi, submitted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("cluster.follow._SECONDS_BETWEEN_LOOKS_AT_LOGS", "progress.display._SECONDS_BETWEEN_LINES"):
+    for place in ("cluster.watch._SECONDS_BETWEEN_LOOKS_AT_LOGS", "progress.display._SECONDS_BETWEEN_LINES"):
         monkeypatch.setattr(f"headstart.pipelines.{place}", 0.0)
     run = api.runs[submitted]
     workflow, _, number = node_id(run, "root.train-head.executor(0)").rpartition("-")
     # Of what still runs the server has the log under the pod's name alone.
     pod = f"{workflow}-metadata-0-1-retry-system-container-impl-{number}"
     api.logs[pod] = "event=progress what=epoch unit=epochs done=3 total=10 loss=0.21\nanything\n"
-    running = ("RUNNING", *done(*STAGES[:4]), ("train-head", "running"))
-    api.see(submitted, running, running, running, ("SUCCEEDED", *done(*STAGES)))
+    running = ("RUNNING", *done(*TASKS[:4]), ("train-head", "running"))
+    api.see(submitted, running, running, running, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0
     assert f"[4/{ALL}] train-head: epoch 3 of 10 loss 0.21" in shown, shown
@@ -303,11 +303,11 @@ def test_a_running_stage_tells_how_far_it_is(
 def test_a_log_that_cannot_be_read_is_told_how_to_read(
     on_cluster: Command, api: KfpApi, submitted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("_SECONDS_BETWEEN_LOOKS_AT_LOGS", "_SECONDS_UNTIL_LOG_IS_TOLD"):
-        monkeypatch.setattr(f"headstart.pipelines.cluster.follow.{name}", 0.0)
-    running = ("RUNNING", *done(*STAGES[:4]), ("train-head", "running"))
+    for name in ("_SECONDS_BETWEEN_LOOKS_AT_LOGS", "_SECONDS_UNTIL_LOG_IS_NAMED"):
+        monkeypatch.setattr(f"headstart.pipelines.cluster.watch.{name}", 0.0)
+    running = ("RUNNING", *done(*TASKS[:4]), ("train-head", "running"))
     # After a look at a log, twenty times as long as that took passes until the next.
-    api.see(submitted, *[running] * 60, ("SUCCEEDED", *done(*STAGES)))
+    api.see(submitted, *[running] * 60, ("SUCCEEDED", *done(*TASKS)))
     _, shown = on_cluster("follow", submitted)
     assert len(re.findall(r"kubectl -n kubeflow logs -f \S+-retry-system-container-impl-\d+ -c main", shown)) == 1
 
@@ -321,7 +321,7 @@ CREATED = (
 def test_the_classes_are_told_once_the_pictures_are_read(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     said = 'event=classes number=2 classes="2 classes: cat (3), dog (4)" told="the folders of gs://b/pets" data=gs://b/pets'
     log(api, submitted, "download-dataset", f'{said}\nevent=warning text="3 of 7 are dark"\n')
-    api.see(submitted, ("SUCCEEDED", *done(*STAGES)))
+    api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     _, shown = on_cluster("follow", submitted)
     told = "2 classes: cat (3), dog (4); from the folders of gs://b/pets\nnote: 3 of 7 are dark\n"
     assert f"[2/{ALL}] download-dataset done in 47.0 s\n{told}[3/{ALL}]" in shown, shown
@@ -337,12 +337,12 @@ def test_what_came_from_the_cache_is_found_under_other_parameters(
     log(api, measured, "evaluate-model", METRICS)
     gate = "compare-models"
     log(api, measured, gate, 'event=decision verdict=worse why="0.90 is less than 0.95"\n')
-    api.set(measured, "SUCCEEDED", *done(*STAGES), (gate, "done"))
-    for stage, fingerprint in (("evaluate-model", "f1"), (gate, "f2")):
-        api.logs[node_id(api.runs[repeated], f"root.{stage}-driver")] = CREATED.format(fingerprint, "42")
+    api.set(measured, "SUCCEEDED", *done(*TASKS), (gate, "done"))
+    for task, fingerprint in (("evaluate-model", "f1"), (gate, "f2")):
+        api.logs[node_id(api.runs[repeated], f"root.{task}-driver")] = CREATED.format(fingerprint, "42")
         # Another one made the same later.
         api.cached += [(fingerprint, submitted, "43"), (fingerprint, measured, "42")]
-    api.see(repeated, ("SUCCEEDED", *done("list-data"), *done("evaluate-model", gate, phase="cached")))
+    api.see(repeated, ("SUCCEEDED", *done("list-data"), *done("evaluate-model", gate, state="cached")))
     status, shown = on_cluster("follow", repeated)
     assert status == 0, shown
     assert f"the evaluation came from the cache; it was made by run {measured}" in shown
@@ -355,7 +355,7 @@ def test_what_came_from_the_cache_is_found_under_other_parameters(
 def test_what_came_from_the_cache_and_cannot_be_found_is_said_to_be_unknown(on_cluster: Command, api: KfpApi) -> None:
     assert on_cluster("submit", *DATA, *ROOT, "--publish", "s3://bucket/models")[0] == 0
     (repeated,) = api.runs
-    cached = done("evaluate-model", "compare-models", phase="cached")
+    cached = done("evaluate-model", "compare-models", state="cached")
     api.logs[node_id(api.runs[repeated], "root.evaluate-model-driver")] = CREATED.format("f1", "42")
     api.cached = [("f1", "deleted", "42")]
     api.see(repeated, ("SUCCEEDED", *done("list-data"), *cached))
@@ -366,9 +366,9 @@ def test_what_came_from_the_cache_and_cannot_be_found_is_said_to_be_unknown(on_c
     assert "report  " not in shown and "metrics.json" not in shown
 
 
-def test_a_stage_that_was_cancelled_did_not_fail(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+def test_a_task_that_was_cancelled_did_not_fail(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.cancelled_after = 150
-    before = done(*STAGES[:2])
+    before = done(*TASKS[:2])
     api.see(submitted, ("CANCELING", *before, ("split-dataset", "running")))
     api.looks[submitted].append(("FAILED", *before, ("split-dataset", "failed")))
     status, shown = on_cluster("follow", submitted)
@@ -377,7 +377,7 @@ def test_a_stage_that_was_cancelled_did_not_fail(on_cluster: Command, api: KfpAp
     assert "split-dataset failed" not in shown
 
 
-def test_a_stage_that_failed_before_it_was_cancelled_failed(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+def test_a_task_that_failed_before_it_was_cancelled_failed(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.cancelled_after = 150
     api.see(submitted, ("CANCELING", ("list-data", "failed")), ("FAILED", ("list-data", "failed")))
     status, shown = on_cluster("follow", submitted)
@@ -409,12 +409,12 @@ def test_resume_runs_what_failed(
 ) -> None:
     # What holds for new runs is no matter to this one.
     monkeypatch.setenv("HEADSTART_PROFILE", "cpu")
-    failed = (*done(*STAGES[:3]), ("train-head", "failed"))
+    failed = (*done(*TASKS[:3]), ("train-head", "failed"))
     api.see(submitted, ("FAILED", *failed))
     log(api, submitted, "evaluate-model", METRICS)
     # The failure of before is not shown again while the workflow takes up its work.
-    api.next_looks = [("RUNNING", *failed), ("RUNNING", *done(*STAGES[:3]), ("train-head", "running"))]
-    api.next_looks.append(("SUCCEEDED", *done(*STAGES)))
+    api.next_looks = [("RUNNING", *failed), ("RUNNING", *done(*TASKS[:3]), ("train-head", "running"))]
+    api.next_looks.append(("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("submit", "--resume", submitted, "--wait")
     assert status == 0, shown
     assert api.retried == [submitted]
@@ -437,7 +437,7 @@ def test_resume_is_asked_for_once(on_cluster: Command, api: KfpApi, submitted: s
     ("state", "message"),
     [
         ("SUCCEEDED", "succeeded: there is nothing to run again"),
-        ("RUNNING", "is under way (RUNNING); follow it with"),
+        ("RUNNING", "is in progress (RUNNING); follow it with"),
     ],
 )
 def test_resume_of_what_did_not_fail(
@@ -450,8 +450,8 @@ def test_resume_of_what_did_not_fail(
     assert not api.retried
 
 
-def test_a_stage_that_does_not_start(on_cluster: Command, api: KfpApi) -> None:
-    api.next_looks = [("RUNNING", *done(*STAGES[:3]), ("train-head", "starting"))]
+def test_a_task_that_does_not_start(on_cluster: Command, api: KfpApi) -> None:
+    api.next_looks = [("RUNNING", *done(*TASKS[:3]), ("train-head", "starting"))]
     status, shown = on_cluster(
         "submit", *DATA, "--wait", "--namespace", "pets", "--start-notice", "0.05", "--start-timeout", "0.3"
     )
@@ -464,10 +464,10 @@ def test_a_stage_that_does_not_start(on_cluster: Command, api: KfpApi) -> None:
     assert re.search(r"^  node selector +{\"cloud.google.com/gke-accelerator\": \"nvidia-l4\"}$", shown, re.M)
     assert f"kubectl -n pets get pods -l pipeline/runid={run_id}" in shown
     assert shown.count("has not started for") == 1
-    assert f"the run goes on: headstart follow {run_id}" in shown
+    assert f"it goes on, follow it with: headstart follow {run_id}" in shown
 
 
-def test_secrets_are_among_what_a_stage_asks_for(on_cluster: Command, api: KfpApi, tmp_path: Path) -> None:
+def test_secrets_are_among_what_a_task_asks_for(on_cluster: Command, api: KfpApi, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "secrets:\n  - {name: gcs-key, volume: /var/secrets}\n  - {name: s3, env: {A: b}, optional: true}\n"
     )
@@ -478,8 +478,8 @@ def test_secrets_are_among_what_a_stage_asks_for(on_cluster: Command, api: KfpAp
     assert "accelerator" not in shown
 
 
-def test_a_stage_that_starts_late_is_waited_for(on_cluster: Command, api: KfpApi, submitted: str) -> None:
-    api.see(submitted, *[("RUNNING", ("list-data", "starting"))] * 20, ("SUCCEEDED", *done(*STAGES)))
+def test_a_task_that_starts_late_is_waited_for(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    api.see(submitted, *[("RUNNING", ("list-data", "starting"))] * 20, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted, "--start-notice", "0.1", "--start-timeout", "0")
     assert status == 0
     assert "list-data has not started for" in shown
@@ -487,7 +487,7 @@ def test_a_stage_that_starts_late_is_waited_for(on_cluster: Command, api: KfpApi
 
 @pytest.mark.parametrize("kind", ["drop-before", "503"])
 def test_a_dropped_connection_is_survived(on_cluster: Command, api: KfpApi, submitted: str, kind: str) -> None:
-    api.see(submitted, ("RUNNING", ("list-data", "running")), ("SUCCEEDED", *done(*STAGES)))
+    api.see(submitted, ("RUNNING", ("list-data", "running")), ("SUCCEEDED", *done(*TASKS)))
     api.spoil("none", f"runs/{submitted}", times=1)
     api.spoil(kind, f"runs/{submitted}", times=5)
     status, shown = on_cluster("follow", submitted)
@@ -502,11 +502,11 @@ def test_a_connection_that_is_lost_for_good(on_cluster: Command, api: KfpApi, su
     api.spoil("drop-before", f"runs/{submitted}")
     status, shown = on_cluster("follow", submitted, "--connection-timeout", "1")
     assert status == 5, shown
-    assert f"it goes on; follow it again with: headstart follow {submitted}" in shown
+    assert f"it goes on, follow it with: headstart follow {submitted}" in shown
 
 
 def test_the_first_look_has_the_same_patience(on_cluster: Command, api: KfpApi) -> None:
-    api.next_looks = [("SUCCEEDED", *done(*STAGES))]
+    api.next_looks = [("SUCCEEDED", *done(*TASKS))]
     api.spoil("503", "GET /apis/v2beta1/runs/", times=5)
     status, shown = on_cluster("submit", *DATA, *ROOT, "--wait")
     assert status == 0, shown
@@ -514,7 +514,7 @@ def test_the_first_look_has_the_same_patience(on_cluster: Command, api: KfpApi) 
     api.spoil("drop-before", "GET /apis/v2beta1/runs/")
     status, shown = on_cluster("submit", *DATA, *ROOT, "--wait", "--connection-timeout", "1")
     assert status == 5, shown
-    assert f"it goes on; follow it again with: headstart follow {list(api.runs)[-1]}" in shown
+    assert f"it goes on, follow it with: headstart follow {list(api.runs)[-1]}" in shown
 
 
 def test_a_token_that_ends_while_one_waits(on_cluster: Command, api: KfpApi, submitted: str) -> None:
@@ -524,7 +524,7 @@ def test_a_token_that_ends_while_one_waits(on_cluster: Command, api: KfpApi, sub
     status, shown = on_cluster("follow", submitted)
     assert status == 5
     assert "(401)" in shown
-    assert "follow it again with" in shown
+    assert "follow it with" in shown
 
 
 def test_ctrl_c_leaves_the_run_alone(api: KfpApi, submitted: str) -> None:
@@ -535,8 +535,8 @@ def test_ctrl_c_leaves_the_run_alone(api: KfpApi, submitted: str) -> None:
     assert process.process.stdout is not None
     shown = process.process.stdout.read()
     assert process.process.wait(20) == 130
-    assert f"the run goes on: headstart follow {submitted}" in shown
-    assert f"to end it: headstart cancel {submitted}" in shown
+    assert f"it goes on, follow it with: headstart follow {submitted}" in shown
+    assert f"to terminate it: headstart cancel {submitted}" in shown
     assert "Traceback" not in shown
     assert not api.terminated
 
@@ -544,4 +544,4 @@ def test_ctrl_c_leaves_the_run_alone(api: KfpApi, submitted: str) -> None:
 def test_a_run_that_is_not_there(on_cluster: Command, api: KfpApi) -> None:
     status, shown = on_cluster("follow", "none")
     assert status == 1
-    assert "has no such thing (404): Run none not found" in shown
+    assert "has no such object (404): Run none not found" in shown

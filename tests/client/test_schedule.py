@@ -115,7 +115,7 @@ def test_a_run_under_way_ends_in_peace_and_what_was_replaced_goes_later(
     run_id = start_run(api, weekly)
     status, shown = on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
     assert status == 0
-    assert f"run {run_id} of what it replaces is under way" in shown
+    assert f"run {run_id} of the replaced schedule is in progress" in shown
     assert api.schedules[weekly].status == "DISABLED"
     assert len(api.schedules) == 2
     assert not api.terminated
@@ -162,7 +162,7 @@ def test_a_schedule_that_cannot_be_let_go_on_is_named(on_cluster: Command, api: 
     status, shown = on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
     assert status == 1
     assert "refuses this (400)" in shown
-    assert "schedule 'weekly' may be paused now: let it go on with headstart schedule weekly --resume" in shown
+    assert "schedule 'weekly' may be paused now: resume it with headstart schedule weekly --resume" in shown
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "503"])
@@ -207,7 +207,7 @@ def test_run_now_beside_a_run_of_the_schedule(on_cluster: Command, api: KfpApi, 
         on_cluster("schedule", "weekly", "--cron", "0 4 * * mon", *DATA)
     status, shown = on_cluster("schedule", "weekly", "--run-now")
     assert status == 1
-    assert f"a run of schedule 'weekly' is under way already; follow it with: headstart follow {run_id}" in shown
+    assert f"a run of schedule 'weekly' is in progress already; follow it with: headstart follow {run_id}" in shown
     assert len(api.runs) == 1
 
 

@@ -92,7 +92,7 @@ def test_a_password_in_the_host_is_never_shown(headstart: Command, host: str) ->
         ("experimnt: pets\n", "'headstart.yaml': unknown key 'experimnt'; did you mean 'experiment'?"),
         ("zzz: 1\n", "unknown key 'zzz'; known: host, namespace"),
         ("- host\n", "must have lines of `key: value`"),
-        ("host: [a, b]\n", "'headstart.yaml': host must be one text, not list"),
+        ("host: [a, b]\n", "'headstart.yaml': host must be a text, not list"),
         ("host: 'http://x\n", "'headstart.yaml' is not valid YAML, line"),
     ],
 )

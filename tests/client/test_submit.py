@@ -60,7 +60,7 @@ def test_what_looks_outside_is_never_cached(on_cluster: Command, api: KfpApi, op
     assert cached == (set() if options else code - {"list-data", "find-champion", "publish-model"})
 
 
-def test_from_scratch_adds_its_stage(on_cluster: Command, api: KfpApi) -> None:
+def test_from_scratch_adds_its_task(on_cluster: Command, api: KfpApi) -> None:
     assert on_cluster("submit", *DATA, "--from-scratch")[0] == 0
     (run,) = api.runs.values()
     assert "train-from-scratch" in run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]
@@ -139,7 +139,7 @@ def test_paths_on_a_volume_of_the_profile_are_taken(on_cluster: Command, tmp_pat
 def test_a_host_that_is_no_address(headstart: Command, host: str) -> None:
     status, shown = headstart("submit", *DATA, "--host", host)
     assert status == 1
-    assert f"host {host!r} (from --host) is no address" in one_line(shown)
+    assert f"host {host!r} (from --host) is not an address" in one_line(shown)
 
 
 def test_an_unreachable_host(headstart: Command) -> None:
@@ -168,7 +168,7 @@ def test_no_host_at_all(headstart: Command, monkeypatch: pytest.MonkeyPatch, tmp
     [
         (
             "401",
-            "wants to know who you are (401): pass a token that is still good by HEADSTART_TOKEN: what the server",
+            "does not accept your credentials (401): pass a valid token by HEADSTART_TOKEN: what the server",
         ),
         ("403", "forbids this without --namespace (403): name a namespace of yours with --namespace"),
         ("404", "has no v2beta1 API: it is older than KFP 2"),
@@ -246,7 +246,7 @@ def test_a_slow_answer_is_not_waited_for_and_the_run_is_made_once(on_cluster: Co
     api.spoil("slow", CREATE, times=1, seconds=5)
     status, shown = on_cluster("submit", *DATA, "--timeout", "0.8")
     assert status == 1
-    assert "no answer in 0.8 s; it may arrive all the same: look before you try again" in one_line(shown)
+    assert "no answer in 0.8 s; the request may still arrive: look before you try again" in one_line(shown)
     assert len(api.calls(CREATE)) == 2
 
 
@@ -259,7 +259,7 @@ def test_a_run_that_cannot_be_looked_for_may_have_arrived(
     status, shown = on_cluster("submit", *DATA, "--timeout", "0.8")
     assert status == 1
     assert message in one_line(shown)
-    assert "it may arrive all the same: look before you try again" in shown
+    assert "the request may still arrive: look before you try again" in shown
     assert len(api.calls(CREATE)) == 1
 
 

@@ -44,7 +44,7 @@ def cluster(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Itera
     accelerator = os.environ.get("HEADSTART_TEST_ACCELERATOR", "")
     asked = {"accelerator_type": accelerator, "accelerator_limit": 1}
     profile = objects.profile() | {
-        # Where a node only says that it has a GPU, stages that train would refuse it.
+        # Where a node only says that it has a GPU, tasks that train would refuse it.
         "network": {"accelerator_limit": 0},
         "stages": {"evaluate_model": asked} if accelerator else {},
         "retries": {"count": 2, "pause_seconds": 1, "factor": 1},

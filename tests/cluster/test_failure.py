@@ -52,7 +52,7 @@ def test_a_step_that_is_killed_is_tried_again(cluster: Cluster, data: str, tmp_p
     assert read_model_info(model).stage == "head"
 
 
-def test_a_failed_stage_is_named_and_resumed_when_the_cause_is_gone(
+def test_a_failed_task_is_named_and_resumed_when_the_cause_is_gone(
     cluster: Cluster, objects: Objects, data: str
 ) -> None:
     profile = yaml.safe_load((cluster.folder / "profile.yaml").read_text())
@@ -84,7 +84,7 @@ def test_what_a_run_needs_is_looked_for_in_its_first_task(cluster: Cluster, obje
     assert failed.seconds < 120
 
 
-def test_a_stage_that_cannot_start_is_told_with_what_it_asks_for(cluster: Cluster, data: str) -> None:
+def test_a_task_that_cannot_start_is_told_with_what_it_asks_for(cluster: Cluster, data: str) -> None:
     profile = yaml.safe_load((cluster.folder / "profile.yaml").read_text())
     profile["stages"] = {"train_head": {"accelerator_type": "example.com/gpu", "accelerator_limit": 99}}
     (cluster.folder / "greedy.yaml").write_text(yaml.safe_dump(profile))

@@ -23,8 +23,8 @@ from headstart.pipelines.definitions.tasks import GROUPS
 def test_sample_is_trained_and_the_command_says_what_came_of_it(finished: Finished) -> None:
     shown = finished.run.shown
     assert finished.run.status == 0, shown
-    for stage in TRAINING:
-        assert re.search(rf"\] {stage} done in", shown), shown
+    for task in TRAINING:
+        assert re.search(rf"\] {task} done in", shown), shown
     # Nothing is published, so nothing decides.
     assert not re.search(r"(compare|publish)-model\w? done", shown), shown
     assert "On 20 test images" in shown
@@ -53,18 +53,18 @@ def test_artifacts_are_read_back_from_the_store(cluster: Cluster, finished: Fini
 
 
 def test_artifacts_are_few(cluster: Cluster, finished: Finished) -> None:
-    for stage in TRAINING:
-        below = cluster.objects.below(cluster.output(finished.run.run_id, stage))
-        assert len([name for name in below if "executor-logs" not in name]) <= 12, (stage, sorted(below))
+    for task in TRAINING:
+        below = cluster.objects.below(cluster.output(finished.run.run_id, task))
+        assert len([name for name in below if "executor-logs" not in name]) <= 12, (task, sorted(below))
 
 
 def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Finished) -> None:
     again = cluster.submit("--from-scratch", "--wait", data=finished.data)
     assert again.status == 0, again.shown
     done = re.findall(r"\] ([a-z-]+) (done|cached)", again.shown)
-    ran = {stage for stage, how in done if how == "done"}
+    ran = {task for task, how in done if how == "done"}
     assert "list-data" in ran and ran <= NEVER_CACHED, again.shown
-    assert {stage for stage, how in done if how == "cached"} == set(TRAINING) - NEVER_CACHED
+    assert {task for task, how in done if how == "cached"} == set(TRAINING) - NEVER_CACHED
     # Its figures are those of the run that measured them.
     assert finished.run.run_id in again.shown
     assert "On 20 test images" in again.shown
@@ -101,13 +101,13 @@ def check_pods(cluster: Cluster, run: str) -> None:
         )
         if not node:
             continue
-        stage = node[1]
-        seen.add(stage)
+        task = node[1]
+        seen.add(task)
         (main,) = [each for each in pod["spec"]["containers"] if each["name"] == "main"]
         limits = main["resources"].get("limits", {})
-        network = GROUPS[stage.replace("-", "_")] == "network"
+        network = GROUPS[task.replace("-", "_")] == "network"
         if accelerator:
-            assert limits.get(accelerator) == ("1" if stage == "evaluate-model" else None), stage
+            assert limits.get(accelerator) == ("1" if task == "evaluate-model" else None), task
         security = (pod["spec"].get("securityContext") or {}) | main["securityContext"]
         assert security["runAsNonRoot"] is True and security["runAsUser"] == 1000
         assert security["allowPrivilegeEscalation"] is False

@@ -100,7 +100,7 @@ def test_what_was_compared_can_be_given_back(output: Path) -> None:
 def test_command_says_which_variant_is_under_way_and_which_is_chosen(output: Path) -> None:
     shown = (output.parent / "stdout").read_text()
     done = re.findall(r"\[(\d)/8\] ([a-z- ]+) done in \d+\.\d s", shown)
-    assert [stage for _, stage in done] == [
+    assert [task for _, task in done] == [
         "list-data", "download-dataset", "split-dataset", "train-variant slow", "evaluate-model slow",
         "train-variant quick", "evaluate-model quick", "compare-variants",
     ]  # fmt: skip

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from support.commands import QUICK, Started, eventually, headstart
 
-STAGES = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
+TASKS = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
 FINISHED = ("metrics.json", "model", "report.html", "predictions.parquet")
 
 
-def kill_at(stage: str, number: int, pictures: Path, output: Path) -> Started:
+def kill_at(task: str, number: int, pictures: Path, output: Path) -> Started:
     run = Started("run", "--data", pictures, *QUICK, "--output", output)
-    run.wait_for_line(f"] {stage} ...")
+    run.wait_for_line(f"] {task} ...")
     os.kill(run.process.pid, number)
     run.process.wait(30)
     return run
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_sigterm_at_any_stage(stage: str, pictures: Path, tmp_path: Path) -> None:
-    run = kill_at(stage, signal.SIGTERM, pictures, tmp_path / "out")
+@pytest.mark.parametrize("task", TASKS)
+def test_sigterm_at_any_task(task: str, pictures: Path, tmp_path: Path) -> None:
+    run = kill_at(task, signal.SIGTERM, pictures, tmp_path / "out")
     assert run.process.returncode == 128 + signal.SIGTERM
     assert run.survivors() == []
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"run.log"}
@@ -34,12 +34,12 @@ def test_ctrl_c(pictures: Path, tmp_path: Path) -> None:
     assert run.survivors() == []
 
 
-@pytest.mark.parametrize("stage", ["download-dataset", "train-head", "evaluate-model"])
-def test_sigkill_and_the_run_after_it(stage: str, pictures: Path, tmp_path: Path) -> None:
-    run = kill_at(stage, signal.SIGKILL, pictures, tmp_path)
+@pytest.mark.parametrize("task", ["download-dataset", "train-head", "evaluate-model"])
+def test_sigkill_and_the_run_after_it(task: str, pictures: Path, tmp_path: Path) -> None:
+    run = kill_at(task, signal.SIGKILL, pictures, tmp_path)
     assert eventually(lambda: not run.survivors()), "a step outlived the command"
     assert not [name for name in FINISHED if (tmp_path / name).exists()]
-    if stage == "evaluate-model":
+    if task == "evaluate-model":
         done = headstart("run", "--data", pictures, *QUICK, "--output", tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads((tmp_path / "metrics.json").read_text())["test"]["images"] == 20

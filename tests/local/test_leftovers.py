@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.commands import QUICK, Started, eventually, headstart
 
-from headstart.pipelines.local.run import _swap, _work_folder
+from headstart.pipelines.local.output_folder import open_work_folder, swap_results
 
 PRODUCTS = ("recipe.yaml", "model", "splits", "report.html", "metrics.json")
 
@@ -68,7 +68,7 @@ def test_killed_run_leaves_the_results_before_and_the_next_one_tidies_up(
 SWAPS = """
 import json, os, signal, sys
 from pathlib import Path
-from headstart.pipelines import run
+from headstart.pipelines.local import output_folder
 
 root, missing = Path(sys.argv[1]), sys.argv[2:]
 names = ["recipe.yaml", "model", "splits", "report.html", "metrics.json"]
@@ -107,12 +107,12 @@ for moves in range(15):
         before = contents(output)
 
         def swap():
-            with run._work_folder(output) as work:
+            with output_folder.open_work_folder(output) as work:
                 write(work / "ready", "new")
-                run._swap(work / "ready", output, work, names)
+                output_folder.swap_results(work / "ready", output, work, names)
 
         def recover():
-            with run._work_folder(output):
+            with output_folder.open_work_folder(output):
                 pass
 
         killed = in_a_process_killed_before_move(moves, swap)
@@ -145,11 +145,11 @@ def test_results_are_those_before_where_a_new_one_cannot_be_moved(tmp_path: Path
     names = ["recipe.yaml", "report.html", "metrics.json"]
     for name in names[1:]:
         (tmp_path / name).write_text("old")
-    with pytest.raises(FileNotFoundError), _work_folder(tmp_path) as work:
+    with pytest.raises(FileNotFoundError), open_work_folder(tmp_path) as work:
         (work / "ready").mkdir()
         for name in names[:-1]:
             (work / "ready" / name).write_text("new")
-        _swap(work / "ready", tmp_path, work, names)
+        swap_results(work / "ready", tmp_path, work, names)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(names[1:], "old")
 
 

@@ -55,10 +55,10 @@ def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     }  # fmt: skip
 
 
-def test_event_files_are_there_for_each_stage(output: Path) -> None:
+def test_event_files_are_there_for_each_task(output: Path) -> None:
     found = {str(path.parent.relative_to(output / "tensorboard")) for path in output.rglob("*tfevents*")}
     assert found == {
-        f"{stage}/{run}" for stage in ("head", "fine_tuning", "from_scratch") for run in ("train", "validation")
+        f"{task}/{run}" for task in ("head", "fine_tuning", "from_scratch") for run in ("train", "validation")
     }
 
 
@@ -115,10 +115,10 @@ def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> No
     shown = (output.parent / "stdout").read_text()
     done = re.findall(r"\[(\d)/10\] ([a-z-]+) done in \d+\.\d s", shown)
     assert [number for number, _ in done] == list("1234567")
-    data = [stage for _, stage in done if stage in ("list-data", "download-dataset", "split-dataset")]
+    data = [task for _, task in done if task in ("list-data", "download-dataset", "split-dataset")]
     assert data == ["list-data", "download-dataset", "split-dataset"]
-    for stage in ("find-champion", "compare-models", "publish-model"):
-        assert f"{stage} skipped" in shown
+    for task in ("find-champion", "compare-models", "publish-model"):
+        assert f"{task} skipped" in shown
     assert str(output / "model") in shown and str(output / "report.html") in shown
     assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
 
@@ -142,7 +142,7 @@ def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures:
     assert {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"} == before
 
 
-def test_terminal_shows_stage_progress_and_time(pictures: Path, tmp_path: Path) -> None:
+def test_terminal_shows_task_progress_and_time(pictures: Path, tmp_path: Path) -> None:
     master, terminal = pty.openpty()
     command = [Path(sys.executable).parent / "headstart", "run", "--data", pictures, *QUICK, "--output", tmp_path]
     # With a cache of its own: nothing is recorded where a run before has left its records.

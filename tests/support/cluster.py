@@ -1,4 +1,4 @@
-"""A real Kubeflow Pipelines, used through the command line and looked at through kfp and kubectl."""
+"""A real Kubeflow Pipelines, used through the command line and inspected through kfp and kubectl."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ from kfp.dsl.base_component import BaseComponent
 from support.commands import headstart
 from support.objects import Objects
 
-# Little to compute: what is tested is the way of the work through the cluster.
+# Little to compute: the path of the work through the cluster is tested.
 QUICK = (
     "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
 )  # fmt: skip
@@ -29,7 +29,7 @@ TRAINING = (
     "list-data", "download-dataset", "split-dataset", "train-head", "train-from-scratch", "fine-tune",
     "evaluate-model",
 )  # fmt: skip
-"""What runs with `--from-scratch` in every case; there may be stages that look at the model in use, or publish."""
+"""Tasks of every run with `--from-scratch`; some runs also look up a champion, or publish."""
 NEVER_CACHED = {"list-data", "find-champion"}
 
 
@@ -42,13 +42,13 @@ def needed(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Submitted:
-    """What a command on a run came to.
+    """Result of a command on a run.
 
     Attributes:
-        run_id: The run.
-        status: The command's exit status.
-        shown: Its output and error output.
-        seconds: How long it took.
+        run_id: Id of the run.
+        status: Exit status of the command.
+        shown: Output and error output of the command.
+        seconds: Duration of the command.
     """
 
     run_id: str
@@ -69,12 +69,12 @@ class Cluster:
     """The cluster that a `headstart.yaml` names.
 
     Args:
-        folder: Where that file is; commands run there.
+        folder: Folder of that file, in which commands run.
         objects: A place in the cluster's store.
-        host: KFP's API.
-        namespace: Where pods run.
-        experiment: What runs belong to.
-        root: The pipeline root.
+        host: Address of KFP's API.
+        namespace: Namespace of the pods.
+        experiment: Name of the experiment of the runs.
+        root: Pipeline root.
     """
 
     def __init__(self, folder: Path, objects: Objects, host: str, namespace: str, experiment: str, root: str) -> None:
@@ -131,14 +131,14 @@ class Cluster:
             assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
             time.sleep(2)
 
-    def output(self, run_id: str, stage: str) -> str:
-        """The address below which a stage's outputs lie."""
-        return f"{self.root.rstrip('/')}/transfer-learning/{run_id}/{stage}"
+    def output(self, run_id: str, task: str) -> str:
+        """The address below which a task's outputs lie."""
+        return f"{self.root.rstrip('/')}/transfer-learning/{run_id}/{task}"
 
-    def artifact(self, run_id: str, stage: str, name: str) -> dict[str, bytes]:
+    def artifact(self, run_id: str, task: str, name: str) -> dict[str, bytes]:
         """The objects of an artifact, by their names below it; under an empty name where it is a single object."""
         found = {}
-        for key, data in self.objects.below(self.output(run_id, stage)).items():
+        for key, data in self.objects.below(self.output(run_id, task)).items():
             _, output, *rest = key.split("/", 2)
             if output == name:
                 found[rest[0] if rest else ""] = data
@@ -149,11 +149,11 @@ class Cluster:
         listed = self.kubectl("get", "pods", "-l", f"pipeline/runid={run_id}", "-o", "json")
         return list(json.loads(listed)["items"])
 
-    def pod_of(self, run_id: str, stage: str) -> dict[str, Any] | None:
-        """The pod in which a stage's code runs now."""
+    def pod_of(self, run_id: str, task: str) -> dict[str, Any] | None:
+        """The pod in which a task's code runs now."""
         for pod in self.pods(run_id):
             node = pod["metadata"]["annotations"].get("workflows.argoproj.io/node-name", "")
-            if f".{stage}.executor" in node and pod["status"]["phase"] == "Running":
+            if f".{task}.executor" in node and pod["status"]["phase"] == "Running":
                 return pod
         return None
 

@@ -1,4 +1,4 @@
-"""Training in processes of its own, which can be killed and started again."""
+"""Training in processes of their own, which can be killed and started again."""
 
 import os
 import time
@@ -46,11 +46,11 @@ def start_training(
 
     Args:
         splits: Dataset artifacts.
-        folder: Receives the models `head` and `tuned`.
-        log: The file that its lines are added to.
-        checkpoints: By stage, where its checkpoints are; None: nowhere.
-        settings: Of its environment.
-        disk_seconds: How much longer than it does the disk takes for every file that is made sure of.
+        folder: Folder that receives the models `head` and `tuned`.
+        log: File to which its lines are appended.
+        checkpoints: Addresses of checkpoints by training phase; None: none.
+        settings: Environment variables.
+        disk_seconds: Extra time of the disk for every file that is synced.
     """
     arguments = dict(splits), folder, log, dict(checkpoints or {}), dict(settings or {}), disk_seconds
     process = FORKED.Process(target=_train, args=arguments)

@@ -1,7 +1,7 @@
-"""A loopback server that speaks KFP's v2beta1 API, with kfp-server-api's own models for what goes in and out.
+"""A loopback server with KFP's v2beta1 API, whose requests and answers are kfp-server-api's own models.
 
 It keeps experiments, runs and schedules, and checks every body against the published models, so that a field of a
-wrong name or type fails. Runs do not run: a test says how far each is, look by look.
+wrong name or type fails. Runs do not run: a test sets the state of each, look by look.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import kfp_server_api
 from kfp_server_api import models
 
-from headstart.pipelines.cluster.runs import fnv32a
+from headstart.pipelines.cluster.task_runs import fnv32a
 
 START = datetime.datetime(2026, 11, 24, 3, 0, tzinfo=datetime.UTC)
 _GRPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13, 503: 14}
@@ -31,16 +31,16 @@ _PLAIN = {"str": str, "int": int, "bool": bool, "object": dict, "datetime": str}
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """How answers are spoiled.
+    """A fault in the server's answers.
 
     Attributes:
         kind: A status code, with KFP's error as body; ``html``, a sign-in page; ``slow`` and ``slow-after``,
             which wait before or after the request takes effect; ``drop-before`` and ``drop-after``, which reset the
             connection then.
-        path: Requests whose method and path match this are spoiled.
-        times: How many of them.
-        message: Of the error.
-        seconds: How long the slow ones take.
+        path: Pattern of method and path of the requests that fail.
+        times: Number of requests that fail.
+        message: Message of the error.
+        seconds: Time that the slow answers take.
     """
 
     kind: str
@@ -52,12 +52,12 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A request that came by.
+    """A request to the server.
 
     Attributes:
         call: Method and path.
-        headers: Of the request.
-        body: Its JSON.
+        headers: Headers by name.
+        body: Body, read from JSON.
     """
 
     call: str
@@ -75,16 +75,17 @@ class KfpApi:
     """The server's state.
 
     Attributes:
-        address: Where it listens.
-        requests: What was asked, in order.
-        experiments: By name, their ids.
-        runs: By id; the latest last.
-        schedules: By id; the latest last.
-        logs: By node's id.
-        health: What it says of itself.
-        looks: By run, what the next looks at it see; the last stays.
-        messages: By node's id, what Argo says of its end.
-        cached: What KFP's cache has: pairs of a fingerprint and the ids of run and execution.
+        address: Address of the server.
+        requests: Requests in their order.
+        experiments: Ids of experiments by name.
+        runs: Runs by id; the latest last.
+        schedules: Schedules by id; the latest last.
+        logs: Logs by id of the node.
+        health: Answer to a health check.
+        looks: Results of the next looks at a run, by id; the last one stays.
+        next_looks: The same for the next run that is created.
+        messages: Argo's message on the end of a node, by id of the node.
+        cached: Entries of KFP's cache: a fingerprint, and the ids of run and execution.
         cancelled_after: Seconds after a run's start in which it is cancelled.
     """
 
@@ -109,7 +110,7 @@ class KfpApi:
         self._clock = 0
 
     def spoil(self, kind: str, path: str = "", **more: Any) -> None:
-        """Spoils answers from now on."""
+        """Adds a fault to the answers from now on."""
         fault = Fault(kind, path, **more)
         self._faults.append([fault, fault.times])
 
@@ -126,11 +127,11 @@ class KfpApi:
         return [each for each in self.requests if re.search(pattern, each.call)]
 
     def see(self, run_id: str, *looks: Sequence[Any]) -> None:
-        """Says what looks at a run see, one after the other: its state, then pairs of stages and how far they are."""
+        """Sets the results of the next looks at a run: its state, then pairs of a task and its state."""
         self.looks[run_id] = list(looks)
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
-        """What the server says to a request; a model, JSON, or text."""
+        """Answer to a request: a model, JSON, or text."""
         with self._lock:
             for pattern, handler in _ROUTES:
                 if match := re.fullmatch(pattern, f"{method} {path}"):
@@ -175,7 +176,7 @@ class KfpApi:
         return run
 
     def now(self) -> datetime.datetime:
-        """The server's clock, which moves with what is made."""
+        """Time of the server, which moves with every object that is created."""
         self._clock += 1
         return START + datetime.timedelta(seconds=self._clock)
 
@@ -183,14 +184,14 @@ class KfpApi:
         run = self._run(run_id)
         looks = self.looks.get(run_id, [])
         if looks:
-            state, *stages = looks[0]
+            state, *tasks = looks[0]
             if len(looks) > 1:
                 looks.pop(0)
-            self.set(run_id, state, *stages)
+            self.set(run_id, state, *tasks)
         return run
 
-    def set(self, run_id: str, state: str, *stages: tuple[str, str]) -> None:
-        """Sets how far a run is."""
+    def set(self, run_id: str, state: str, *tasks: tuple[str, str]) -> None:
+        """Sets the state of a run and its tasks."""
         run = self.runs[run_id]
         run.state = state
         history = [each.state for each in run.state_history or []]
@@ -203,7 +204,7 @@ class KfpApi:
         run.finished_at = (
             START if state in ("SUCCEEDED", "FAILED") else datetime.datetime.fromtimestamp(0, datetime.UTC)
         )
-        run.run_details = models.V2beta1RunDetails(task_details=nodes(run, stages))
+        run.run_details = models.V2beta1RunDetails(task_details=nodes(run, tasks))
 
     def _run(self, run_id: str) -> Any:
         if run_id not in self.runs:
@@ -221,9 +222,9 @@ class KfpApi:
             raise _Refused(400, f"Failed to terminate a run {run_id}. Row not found")
         self.terminated.append(run_id)
         # What is under way fails by it.
-        stages = [*self.looks.get(run_id, [()])[0][1:]]
-        over = [(name, phase if phase in ("done", "cached") else "failed") for name, phase in stages]
-        self.looks[run_id] = [("CANCELING", *stages), ("FAILED", *over)]
+        tasks = [*self.looks.get(run_id, [()])[0][1:]]
+        over = [(name, progress if progress in ("done", "cached") else "failed") for name, progress in tasks]
+        self.looks[run_id] = [("CANCELING", *tasks), ("FAILED", *over)]
         self.set(run_id, "CANCELING")
         return {}
 
@@ -311,7 +312,7 @@ _ROUTES: list[tuple[str, Any]] = [
 
 
 def read(body: Any, kind: str, where: str = "") -> Any:
-    """Makes a model of JSON; a name that it does not have, or a value of another type, is refused."""
+    """Makes a model from JSON; refuses unknown names and values of another type."""
     if kind.startswith("list["):
         return [read(item, kind[5:-1], f"{where}[]") for item in _typed(body, list, where)]
     if kind.startswith("dict("):
@@ -355,45 +356,45 @@ def _page(found: list[Any], query: dict[str, str], model: Any, field: str, known
 
 
 def node_id(run: Any, path: str) -> str:
-    """The id that Argo gives to a node below a run."""
+    """Id that Argo gives to a node of a run."""
     workflow = f"transfer-learning-{run.run_id[:5]}"
     return f"{workflow}-{fnv32a(f'{workflow}.{path}')}"
 
 
-def nodes(run: Any, stages: Sequence[tuple[str, str]]) -> list[Any]:
-    """The nodes of a run with stages so far: driver, starting, running, done, cached, failed or driver-failed.
+def nodes(run: Any, tasks: Sequence[tuple[str, str]]) -> list[Any]:
+    """Nodes of a run whose tasks have the states driver, starting, running, done, cached, failed or driver-failed.
 
-    With a first attempt that failed, a stage is pausing before the next one, or retrying.
+    With a first attempt that failed, a task is pausing before the next one, or retrying.
 
     What is in a loop is called by its path, such as `for-loop-1.iteration-iterations(0:0).iteration-item.train-head`.
     """
     made = [_node("root", "RUNNING", 0, 0), _node("root-driver", "SUCCEEDED", 0, 5, node_id(run, "root"))]
-    for number, (path, phase) in enumerate(stages):
-        stage = path.rpartition(".")[2]
+    for number, (path, progress) in enumerate(tasks):
+        task = path.rpartition(".")[2]
         begin, ready, end = 10 + 60 * number, 15 + 60 * number, 57 + 60 * number
-        if phase in ("driver", "driver-failed"):
-            state = "FAILED" if phase == "driver-failed" else "RUNNING"
-            made.append(_node(f"{stage}-driver", state, begin, ready if state == "FAILED" else 0))
+        if progress in ("driver", "driver-failed"):
+            state = "FAILED" if progress == "driver-failed" else "RUNNING"
+            made.append(_node(f"{task}-driver", state, begin, ready if state == "FAILED" else 0))
             continue
         executor = node_id(run, f"root.{path}.executor")
         attempts = [node_id(run, f"root.{path}.executor({attempt})") for attempt in range(2)]
-        made.append(_node(f"{stage}-driver", "SUCCEEDED", begin, ready, executor))
-        if phase == "cached":
-            made.append(_node(stage, "SUCCEEDED", ready, ready, executor))
+        made.append(_node(f"{task}-driver", "SUCCEEDED", begin, ready, executor))
+        if progress == "cached":
+            made.append(_node(task, "SUCCEEDED", ready, ready, executor))
             made.append(_node("executor", "SKIPPED", ready, ready))
             continue
-        state = {"done": "SUCCEEDED", "failed": "FAILED"}.get(phase, "RUNNING")
-        inner = "PENDING" if phase == "starting" else state
+        state = {"done": "SUCCEEDED", "failed": "FAILED"}.get(progress, "RUNNING")
+        inner = "PENDING" if progress == "starting" else state
         last = 0 if state == "RUNNING" else end
-        tries = attempts if phase in ("failed", "retrying") else attempts[:1]
-        made.append(_node(stage, state, ready, last, executor))
+        tries = attempts if progress in ("failed", "retrying") else attempts[:1]
+        made.append(_node(task, state, ready, last, executor))
         made.append(_node("executor", state, ready, last, *tries))
-        ended = {"pausing": ["FAILED"], "retrying": ["FAILED", "RUNNING"]}.get(phase, [inner] * len(tries))
+        ended = {"pausing": ["FAILED"], "retrying": ["FAILED", "RUNNING"]}.get(progress, [inner] * len(tries))
         made += [_node(f"executor({attempt})", each, ready, last) for attempt, each in enumerate(ended)]
-    if any(phase.endswith("failed") for _, phase in stages):
+    if any(progress.endswith("failed") for _, progress in tasks):
         # What Argo leaves out because of a failure is listed, without a state.
-        left_out = set(run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]) - {stage for stage, _ in stages}
-        made += [_node(name, None, 900, 900) for stage in left_out for name in (f"{stage}-driver", stage)]
+        left_out = set(run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]) - {task for task, _ in tasks}
+        made += [_node(name, None, 900, 900) for task in left_out for name in (f"{task}-driver", task)]
     return made
 
 
@@ -493,7 +494,7 @@ def kfp_serving() -> Iterator[KfpApi]:
 
 
 def _error(status: int, message: str) -> str:
-    """As grpc-gateway writes it: the chain of errors, and in the details what is meant for users."""
+    """An error as grpc-gateway writes it: the chain of errors, and in the details the message for users."""
     code = _GRPC_CODES.get(status, 2)
     detail = {"@type": "type.googleapis.com/google.rpc.Status", "code": code, "message": message}
     return json.dumps({"code": code, "message": f"Failed: {message}: chain: of: errors", "details": [detail]})

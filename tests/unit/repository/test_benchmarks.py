@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support import ROOT
 
-from headstart.pipelines.cluster.runs import Phase, Stage
+from headstart.pipelines.cluster.task_runs import TaskRun, TaskState
 
 FOLDER = ROOT / "benchmarks"
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.py"))
@@ -34,11 +34,11 @@ def test_every_script_is_in_the_table() -> None:
     assert [script for script in SCRIPTS if f"`{script}`" not in readme] == []
 
 
-def test_the_table_of_a_cluster_has_only_stages_that_ran() -> None:
+def test_the_table_of_a_cluster_has_only_tasks_that_ran() -> None:
     script = runpy.run_path(str(FOLDER / "cluster_overhead.py"))
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    ran = Stage("train-head", Phase.DONE, start, start + timedelta(seconds=39))
-    skipped = {name: Stage(name, Phase.SKIPPED) for name in ("compare-models", "publish-model")}
+    ran = TaskRun("train-head", TaskState.DONE, start, start + timedelta(seconds=39))
+    skipped = {name: TaskRun(name, TaskState.SKIPPED) for name in ("compare-models", "publish-model")}
     lines = script["table"]({"train-head": 14.04}, {"train-head": ran, **skipped})
     assert lines[1:] == ["train-head             14.0 s     39 s    25 s"]
 

@@ -11,8 +11,8 @@ import typer
 from support import ROOT
 
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.cli.options import CLASS_COUNTS, FLAGS
-from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.cli.options import CLASS_COUNTS
+from headstart.pipelines.definitions.parameters import OPTION_NAMES
 
 README = ROOT / "README.md"
 MOST_WORDS = 1_500
@@ -124,8 +124,7 @@ def test_every_parameter_stands_in_one_table() -> None:
     ]
     named = Counter(option for row in rows for option in _OPTION.findall(row.split("|")[1]))
     del named["--no-deterministic"]
-    fields = [FLAGS.get(name, name).replace("_", "-") for name in Parameters.model_fields if name != CLASS_COUNTS]
-    assert named == Counter(f"--{name}" for name in fields)
+    assert named == Counter(f"--{option}" for name, option in OPTION_NAMES.items() if name != CLASS_COUNTS)
 
 
 @every_page

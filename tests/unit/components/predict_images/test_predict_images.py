@@ -30,7 +30,7 @@ from headstart.components.predict_images.named_images import NamedImage, find_im
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import PredictionInputs, open_model, predict_images
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.local.output import written_file
+from headstart.pipelines.local.output import open_output
 
 
 @pytest.fixture(scope="module")
@@ -313,13 +313,13 @@ def test_a_file_whose_name_is_no_utf_8_is_found_by_the_name_that_is_told(tmp_pat
 
 def test_an_output_is_blamed_for_what_is_its_own(tmp_path: Path) -> None:
     target = tmp_path / "answers.csv"
-    with pytest.raises(PermissionError, match="a picture"), written_file(target):
+    with pytest.raises(PermissionError, match="a picture"), open_output(target):
         raise PermissionError("a picture")
-    with pytest.raises(HeadstartError, match=r"no space left on the disk of .*answers"), written_file(target):
+    with pytest.raises(HeadstartError, match=r"no space left on the disk of .*answers"), open_output(target):
         raise OSError(errno.ENOSPC, "full")
     assert list(tmp_path.iterdir()) == []
     target.mkdir()
-    with pytest.raises(HeadstartError, match=r"cannot be written \(Is a directory\)"), written_file(target) as file:
+    with pytest.raises(HeadstartError, match=r"cannot be written \(Is a directory\)"), open_output(target) as file:
         file.write(b"all of it")
     assert list(tmp_path.iterdir()) == [target]
 

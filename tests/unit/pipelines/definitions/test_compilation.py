@@ -23,10 +23,10 @@ from headstart.pipelines.definitions.profile import load_profile, profile_names
 from headstart.pipelines.definitions.tasks import (
     COMPARE_METHODS,
     GROUPS,
-    READING_STAGES,
+    READING_TASKS,
     Uses,
-    comparison_stages,
-    stages,
+    comparison_task_names,
+    task_names,
 )
 from headstart.pipelines.definitions.variant_options import comparison_parameters
 
@@ -66,7 +66,7 @@ class Compiled:
         self.executors: dict[str, Any] = self.spec["deploymentSpec"]["executors"]
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]]:
-        """Each stage's name, task, container, and wishes of Kubernetes."""
+        """Each task's name, task, container, and wishes of Kubernetes."""
         for name, task in self.tasks.items():
             if f"exec-{name}" in self.executors:
                 container = self.executors[f"exec-{name}"]["container"]
@@ -100,11 +100,11 @@ def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 PIPELINES: dict[str, tuple[list[str], list[str]]] = {
-    "transfer": ([], stages(from_scratch=False)),
-    "with from scratch": (["--from-scratch"], stages(from_scratch=True)),
-    "comparison": (COMPARISON, comparison_stages()),
+    "transfer": ([], task_names(from_scratch=False)),
+    "with from scratch": (["--from-scratch"], task_names(from_scratch=True)),
+    "comparison": (COMPARISON, comparison_task_names()),
 }
-"""Options and stages of each pipeline."""
+"""Options and tasks of each pipeline."""
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -120,11 +120,11 @@ def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pyt
 of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch"], indirect=True)
 
 
-def test_one_accelerator_for_each_stage_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
-    for stage, _, container, wishes in pipeline:
+def test_one_accelerator_for_each_task_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
+    for task, _, container, wishes in pipeline:
         accelerator = container["resources"].get("accelerator")
         memory = [mount for mount in wishes.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
-        if GROUPS[stage] == "network":
+        if GROUPS[task] == "network":
             assert all(isinstance(accelerator[key], str) for key in ("resourceType", "resourceCount"))
             assert [mount["medium"] for mount in memory] == ["Memory"]
         else:
@@ -144,7 +144,7 @@ def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
     assert all(pipeline.default(f"{group}_{name}") for group in ("data", "network") for name in ("cpu", "memory"))
 
 
-def test_every_stage_has_cpu_memory_image_and_a_place_on_the_cluster(pipeline: Compiled) -> None:
+def test_every_task_has_cpu_memory_image_and_a_place_on_the_cluster(pipeline: Compiled) -> None:
     for _, _, container, wishes in pipeline:
         assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
         assert container["image"]
@@ -159,7 +159,7 @@ def test_every_image_is_of_this_version_and_installs_nothing(pipeline: Compiled)
         assert "pip install" not in " ".join(container["command"])
 
 
-def test_every_stage_is_tried_again_for_days_and_ends_some_day(pipeline: Compiled) -> None:
+def test_every_task_is_tried_again_for_days_and_ends_some_day(pipeline: Compiled) -> None:
     for _, task, _, wishes in pipeline:
         policy = task["retryPolicy"]
         assert policy["maxRetryCount"] >= 2
@@ -180,24 +180,24 @@ def test_every_pod_passes_the_restricted_standard(pipeline: Compiled) -> None:
 def test_what_looks_outside_is_never_cached_and_what_follows_depends_on_it(pipeline: Compiled) -> None:
     cached = {name: task["cachingOptions"].get("enableCache", False) for name, task, _, _ in pipeline}
     assert {name for name, kept in cached.items() if not kept} == {"list_data", "find_champion", "publish_model"}
-    for stage, parameter, source in (
+    for task, parameter, source in (
         ("download-dataset", "listing", "list-data"),
         ("evaluate-model", "champion", "find-champion"),
     ):
-        given = pipeline.tasks[stage]["inputs"]["parameters"][parameter]
+        given = pipeline.tasks[task]["inputs"]["parameters"][parameter]
         assert given["taskOutputParameter"]["producerTask"] == source
 
 
 @of_one_model
 def test_nothing_is_trained_before_the_model_in_use_is_known_to_fit(pipeline: Compiled) -> None:
-    for stage in {"train-head", "train-from-scratch"} & set(pipeline.tasks):
-        assert "find-champion" in pipeline.tasks[stage]["dependentTasks"]
+    for task in {"train-head", "train-from-scratch"} & set(pipeline.tasks):
+        assert "find-champion" in pipeline.tasks[task]["dependentTasks"]
 
 
-def test_credentials_are_names_of_secrets_and_only_stages_that_read_see_them(pipeline: Compiled) -> None:
-    for stage, _, _, wishes in pipeline:
+def test_credentials_are_names_of_secrets_and_only_tasks_that_read_see_them(pipeline: Compiled) -> None:
+    for task, _, _, wishes in pipeline:
         secrets = wishes.get("secretAsEnv", []) + wishes.get("secretAsVolume", [])
-        assert not secrets or stage in READING_STAGES
+        assert not secrets or task in READING_TASKS
         assert all(secret["secretName"] for secret in secrets)
 
 
@@ -227,7 +227,7 @@ def test_a_run_has_no_task_that_it_has_no_use_for(
     parts = (spec["root"], *spec["components"].values())
     tasks = {name: task for part in parts for name, task in part.get("dag", {}).get("tasks", {}).items()}
     code = {name for name in tasks if f"exec-{name}" in spec["deploymentSpec"]["executors"]}
-    assert code == set(stages(from_scratch=True)) - left_out
+    assert code == set(task_names(from_scratch=True)) - left_out
     assert [task["taskInfo"]["name"] for name, task in tasks.items() if name not in code] == conditions
     # A copy of such a run with other parameters, made on KFP's own pages, is refused by its first task.
     given = tasks["list-data"]["inputs"]["parameters"]
@@ -238,7 +238,7 @@ def test_a_run_has_no_task_that_it_has_no_use_for(
 def test_the_first_task_is_told_of_all_that_the_last_ones_take(pipeline: Compiled) -> None:
     first = set(pipeline.tasks["list-data"]["inputs"]["parameters"])
     last = {"compare-models", "publish-model", "find-champion"} & set(pipeline.tasks)
-    taken = {name for stage in last for name in pipeline.tasks[stage]["inputs"]["parameters"]} - {"run"}
+    taken = {name for task in last for name in pipeline.tasks[task]["inputs"]["parameters"]} - {"run"}
     taken |= {name for name in pipeline.parameters if name.endswith("_uri")}
     assert taken <= first
     assert {"variants"} <= first or {"recipe", "settings", "backbone", "weights", "image_size"} <= first
@@ -270,10 +270,10 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
 def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: Compiled) -> None:
     defaults = Parameters().model_dump(exclude={"data"})
     assert {name: pipeline.default(name) for name in defaults} == defaults
-    # A stage alone asks for no accelerator; in the pipeline it must see what its pod was given.
+    # A task alone asks for no accelerator; in the pipeline it must see what its pod was given.
     defaults["accelerators"] = "0"
-    stage_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
-    for component, prefix in stage_prefix.items():
+    task_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
+    for component, prefix in task_prefix.items():
         for name, definition in pipeline.spec["components"][component]["inputDefinitions"]["parameters"].items():
             whole = name if name in defaults else f"{prefix}{name}"
             assert definition["defaultValue"] == defaults[whole], (component, name)
@@ -287,7 +287,7 @@ def test_comparison_has_one_loop_over_training_and_evaluation(pipeline: Compiled
     inside = pipeline.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
     assert set(inside) == {"train-variant", "evaluate-model"}
     # Each further task, and each further loop, would cost a pod.
-    assert len(pipeline.tasks) == len(comparison_stages()) + 1
+    assert len(pipeline.tasks) == len(comparison_task_names()) + 1
     # The component's defaults must not stand for what the pipeline was asked.
     assert "seed" in inside["train-variant"]["inputs"]["parameters"]
 
@@ -349,7 +349,7 @@ def test_images_without_a_registry_are_warned_of(tmp_path: Path) -> None:
     (line,) = warnings()
     number = version("headstart")
     assert line.startswith(
-        f"warning: no registry is named before headstart:{number} and headstart-gpu:{number}: a node that"
+        f"warning: no registry is named before headstart:{number} and headstart-gpu:{number}: a node without"
     )
     assert line.endswith("name your registry with --registry")
     (line,) = warnings("--profile", "cpu")
@@ -363,11 +363,11 @@ def test_images_without_a_registry_are_warned_of(tmp_path: Path) -> None:
 def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(EVERYTHING)
     made = compiled(tmp_path, "--profile", str(tmp_path / "mine.yaml"))
-    stages = {stage: (task, container, wishes) for stage, task, container, wishes in made}
+    tasks = {name: (task, container, wishes) for name, task, container, wishes in made}
     assert made.default("data_image") == f"registry.example/team/headstart:{version('headstart')}"
     assert made.default("data_tolerations") == [{"key": "data", "operator": "Exists"}]
     assert (made.default("accelerator_type"), made.default("accelerator_limit")) == ("amd.com/gpu", "4")
-    _, evaluate, wishes = stages["evaluate_model"]
+    _, evaluate, wishes = tasks["evaluate_model"]
     assert evaluate["resources"]["accelerator"]["resourceCount"] == "1"
     assert evaluate["resources"]["resourceMemoryLimit"] == "3Gi"
     assert evaluate["image"] == f"other/evaluator:{version('headstart')}"
@@ -376,7 +376,7 @@ def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
         "/dev/shm": "2Gi",
         "/tmp": "20Gi",
     }
-    task, download, wishes = stages["download_dataset"]
+    task, download, wishes = tasks["download_dataset"]
     assert task["retryPolicy"] == {
         "maxRetryCount": 5,
         "backoffDuration": "10s",
@@ -395,14 +395,12 @@ def test_a_profile_reaches_the_pods(tmp_path: Path) -> None:
     assert [each["secretName"] for each in wishes["imagePullSecret"]] == ["registry-key"]
     assert download["env"] == [{"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/var/secrets/gcs/key.json"}]
     assert "runAsUser" not in wishes["securityContext"]
-    assert stages["split_dataset"][1]["resources"]["resourceCpuLimit"] == "1"
-    needed = {
-        stage: stages[stage][0]["inputs"]["parameters"]["accelerators"] for stage in ("train_head", "fine_tune")
-    }
+    assert tasks["split_dataset"][1]["resources"]["resourceCpuLimit"] == "1"
+    needed = {task: tasks[task][0]["inputs"]["parameters"]["accelerators"] for task in ("train_head", "fine_tune")}
     assert needed["train_head"] == {"componentInputParameter": "accelerator_limit"}
     assert needed["fine_tune"] == {"runtimeValue": {"constant": "2"}}
-    assert "pvcMount" not in stages["split_dataset"][2]
-    assert stages["fine_tune"][2]["pvcMount"][0]["mountPath"] == "/data", "its checkpoints may be there"
+    assert "pvcMount" not in tasks["split_dataset"][2]
+    assert tasks["fine_tune"][2]["pvcMount"][0]["mountPath"] == "/data", "its checkpoints may be there"
 
 
 def test_one_image_for_all_and_another_registry(tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import takes_parameters
-from headstart.pipelines.cli.run import given_command
+from headstart.pipelines.cli.run import command_line
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.local.masking import masked, secrets_of
+from headstart.pipelines.local.masking import find_secrets, mask_secrets
 
 
 def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.weights.h5").write_bytes(b"")
-    here = Parameters(data=["pets", "gs://bucket/pets"], weights="own.weights.h5").on_this_machine()
+    here = Parameters(data=["pets", "gs://bucket/pets"], weights="own.weights.h5").resolve_local_paths()
     assert here.data == [str(tmp_path / "pets"), "gs://bucket/pets"]
     assert here.weights == str(tmp_path / "own.weights.h5")
 
@@ -69,8 +69,8 @@ def test_secrets_are_neither_in_the_command_of_a_run_nor_in_its_log(
     given: str, parameters: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["headstart", "run", *given.format(SECRET).split()])
-    assert given_command(parameters) == f"headstart run {given.format(SHOWN)}"
-    logged = masked(json.dumps({"inputs": parameters}), secrets_of(parameters))
+    assert command_line(parameters) == f"headstart run {given.format(SHOWN)}"
+    logged = mask_secrets(json.dumps({"inputs": parameters}), find_secrets(parameters))
     assert "hunter" not in logged
     assert logged.count(SHOWN) == 1 and json.loads(logged)
 
@@ -78,17 +78,17 @@ def test_secrets_are_neither_in_the_command_of_a_run_nor_in_its_log(
 @pytest.mark.parametrize("address", ["https://host/w.h5?code=hunter2", "https://me:hunter2@host/w.h5?v=1"])
 def test_parts_of_an_address_are_masked_by_themselves(address: str) -> None:
     """As libraries put them into their own messages."""
-    secrets = secrets_of({"data": [address], "recipe": "tutorial"})
+    secrets = find_secrets({"data": [address], "recipe": "tutorial"})
     for said in (address, "GET /w.h5?code=hunter2", "code=hunter2", "Basic me:hunter2", f"of {address}, 404"):
         if "hunter2" in said and ("code" in said) == ("code" in address):
-            assert "hunter2" not in masked(said, secrets)
-    assert masked("v=1 of 3", secrets) == "v=1 of 3"
+            assert "hunter2" not in mask_secrets(said, secrets)
+    assert mask_secrets("v=1 of 3", secrets) == "v=1 of 3"
 
 
 def test_addresses_without_secrets_and_what_is_no_address_stay() -> None:
     parameters = Parameters(data=["https://host/a.zip", "pets?key=1"], settings={"head.epochs": 3}).model_dump()
-    assert secrets_of(parameters) == {}
-    assert masked(parameters, {}) == parameters
+    assert find_secrets(parameters) == {}
+    assert mask_secrets(parameters, {}) == parameters
 
 
 def test_a_champion_on_this_machine_is_the_folder_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,29 +97,29 @@ def test_a_champion_on_this_machine_is_the_folder_of_a_model(tmp_path: Path, mon
     model.mkdir(parents=True)
     (model / "model.json").touch()
     for given in ("out", "out/model", str(model)):
-        assert Parameters(champion=given).on_this_machine().champion == str(model)
-    assert Parameters(champion="gs://bucket/model").on_this_machine().champion == "gs://bucket/model"
+        assert Parameters(champion=given).resolve_local_paths().champion == str(model)
+    assert Parameters(champion="gs://bucket/model").resolve_local_paths().champion == "gs://bucket/model"
     for given in ("nowhere", "."):
         with pytest.raises(HeadstartError, match=f"champion '{given}': there is no model.json, no model/model.json"):
-            Parameters(champion=given).on_this_machine()
+            Parameters(champion=given).resolve_local_paths()
 
 
 def test_exports_whose_packages_are_missing_are_told_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    Parameters(publish_uri="models").on_this_machine()
+    Parameters(publish_uri="models").resolve_local_paths()
     with pytest.raises(HeadstartError, match=r"'litert' needs ai_edge_litert.*pip install 'headstart\[export\]'"):
-        Parameters(publish_uri="models", exports=["litert"]).on_this_machine()
+        Parameters(publish_uri="models", exports=["litert"]).resolve_local_paths()
 
 
 def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    here = Parameters(publish_uri="models", checkpoint_uri="states").on_this_machine()
+    here = Parameters(publish_uri="models", checkpoint_uri="states").resolve_local_paths()
     assert (here.publish_uri, here.checkpoint_uri) == (str(tmp_path / "models"), str(tmp_path / "states"))
     for address in ("https://example.org/models", "ftp://host/models", "hdfs://models"):
         for name in ("publish_uri", "checkpoint_uri"):
-            with pytest.raises(HeadstartError, match="is no place to write to; give a folder, a gs:// or"):
+            with pytest.raises(HeadstartError, match="cannot be written to; give a folder, a gs:// or"):
                 Parameters(**{name: address}).check()
-    with pytest.raises(HeadstartError, match="KFP's conditions stumble over quotes"):
+    with pytest.raises(HeadstartError, match="KFP's conditions cannot hold quotes"):
         Parameters(publish_uri="it's").check()
     with pytest.raises(HeadstartError, match=r"min_recall 2\.0: give a share from 0 to 1"):
         Parameters(min_recall=2.0).check()
@@ -134,13 +134,13 @@ def test_what_is_written_to_must_be_a_place_to_write_to(tmp_path: Path, monkeypa
             "data 'gs:/bucket/pets' would be read as a path; did you mean 'gs://bucket/pets'",
         ),
         ({"data": ["http://[::1/x.zip"]}, "data 'http://…' is not a valid address"),
-        ({"weights": "https:/host/w.h5"}, "weights 'https:/host/w.h5' is a path"),
-        ({"settings": {"weights": "s3:w.h5"}}, "weights 's3:w.h5' is a path"),
-        ({"corrections": "gs:c.csv"}, "corrections 'gs:c.csv' is a path"),
-        ({"champion": "s3:/bucket/model"}, "champion 's3:/bucket/model' is a path"),
-        ({"publish_uri": "gs:/bucket/models"}, "publish_uri 'gs:/bucket/models' is a path"),
-        ({"record_uri": "gs:/bucket"}, "record_uri 'gs:/bucket' is a path"),
-        ({"checkpoint_uri": "s3:bucket"}, "checkpoint_uri 's3:bucket' is a path"),
+        ({"weights": "https:/host/w.h5"}, "weights 'https:/host/w.h5' would be read as a path"),
+        ({"settings": {"weights": "s3:w.h5"}}, "weights 's3:w.h5' would be read as a path"),
+        ({"corrections": "gs:c.csv"}, "corrections 'gs:c.csv' would be read as a path"),
+        ({"champion": "s3:/bucket/model"}, "champion 's3:/bucket/model' would be read as a path"),
+        ({"publish_uri": "gs:/bucket/models"}, "publish_uri 'gs:/bucket/models' would be read as a path"),
+        ({"record_uri": "gs:/bucket"}, "record_uri 'gs:/bucket' would be read as a path"),
+        ({"checkpoint_uri": "s3:bucket"}, "checkpoint_uri 's3:bucket' would be read as a path"),
         ({"seed": -1}, "seed -1: give a whole number from 0 to 4294967295"),
         ({"seed": 2**32}, "seed 4294967296: give"),
         ({"data": ["a.zip", "b.zip"], "sha256": [""]}, "sha256 has 1 values for 2 sources"),
@@ -196,7 +196,7 @@ def test_counts_are_for_all_classes_or_by_class(given: Callable[..., Parameters]
         ("{cat: [1.5, 2, 3]}", r"counts \[1.5, 2, 3\] of class 'cat': give three whole numbers"),
         ("{cat: 10}", "counts 10 of class 'cat': give three whole numbers"),
         ("{cat: [true, 1, 1]}", "of class 'cat': give three whole numbers"),
-        ("{cat: [0, 1, 1]}", "of which the first is at least 1"),
+        ("{cat: [0, 1, 1]}", "the first of them at least 1"),
         ("{cat: [.nan, 1, 1]}", "of class 'cat': give three whole numbers"),
         ("{1: [5, 1, 1]}", "is no mapping from classes to numbers; write {cat: "),
         ("{cat: [1, 1", "the value of --counts is not valid YAML"),

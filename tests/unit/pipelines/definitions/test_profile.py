@@ -26,14 +26,14 @@ def test_profiles_are_listed_and_shown_to_be_copied(tmp_path: Path) -> None:
     assert own(tmp_path, shown) == load_profile("own")
 
 
-def test_the_documented_profile_names_every_key_and_stage() -> None:
+def test_the_documented_profile_names_every_key_and_task() -> None:
     text = profile_text("own")
     for model in (Profile, *(Profile.model_fields[name].annotation for name in ("data", "network", "retries"))):
         for name in model.model_fields:  # type: ignore[union-attr]
             assert f"{name}:" in text, name
-    data, network = text.split("# Stages that ")[1:]
-    for stage, group in GROUPS.items():
-        assert re.search(rf"\b{stage}[,.]", data if group == "data" else network), stage
+    data, network = text.split("# Tasks that ")[1:]
+    for task, group in GROUPS.items():
+        assert re.search(rf"\b{task}[,.]", data if group == "data" else network), task
 
 
 def test_publishing_needs_no_accelerator_and_may_be_granted_one(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_an_empty_profile_is_the_default_one(tmp_path: Path) -> None:
         ("networks: {}", "unknown key 'networks'; did you mean 'network'?"),
         ("network: {acelerator_limit: 1}", "'network.acelerator_limit'; did you mean 'accelerator_limit'?"),
         ("data: {accelerator_limit: 1}", "unknown key 'data.accelerator_limit'"),
-        ("stages: {fine_tuning: {}}", "unknown stage 'fine_tuning'; did you mean 'fine_tune'?"),
+        ("stages: {fine_tuning: {}}", "unknown task 'fine_tuning'; did you mean 'fine_tune'?"),
         ("stages: {fine_tune: {memry: 1Gi}}", "'stages.fine_tune.memry'; did you mean 'memory'?"),
         ("stages: {split_dataset: {accelerator_limit: 1}}", "split_dataset computes no network"),
         ("network: {memory: plenty}", "network.memory is 'plenty'"),
@@ -128,7 +128,7 @@ def test_paths_to_mounted_secrets_are_none(tmp_path: Path) -> None:
     assert own(tmp_path, f"env: {env}").env == env
 
 
-def test_an_image_for_all_stages_has_a_version() -> None:
+def test_an_image_for_all_tasks_has_a_version() -> None:
     with pytest.raises(HeadstartError, match="image: foo/bar:latest may be another image tomorrow"):
         Profile().with_images(image="foo/bar:latest")
 

@@ -8,28 +8,28 @@ from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import (
-    Choices,
-    check_for_pods,
+    VariantChoices,
+    check_variants_for_pods,
     comparison_parameters,
-    on_this_machine,
-    variants_of,
+    make_variants,
+    resolve_variant_paths,
 )
 
 SHARED = Parameters(data=["pictures"], backbone="sketchnet", settings={"head.epochs": 3}, seed=4)
 
 
 def names(**choices: object) -> list[str]:
-    return [each.name for each in variants_of(Choices(**choices), SHARED)]  # type: ignore[arg-type]
+    return [each.name for each in make_variants(VariantChoices(**choices), SHARED)]  # type: ignore[arg-type]
 
 
 def test_without_more_the_three_methods_are_compared() -> None:
-    variants = variants_of(Choices(), SHARED)
+    variants = make_variants(VariantChoices(), SHARED)
     assert [(each.name, each.method) for each in variants] == [(m, m) for m in ("from_scratch", "head", "fine_tuned")]
     assert {each.load_recipe().head.epochs for each in variants} == {3}
 
 
 def test_backbones_or_recipes_alone_are_compared_fine_tuned() -> None:
-    variants = variants_of(Choices(backbones=["sketchnet", "vgg16"]), SHARED)
+    variants = make_variants(VariantChoices(backbones=["sketchnet", "vgg16"]), SHARED)
     assert [(each.name, each.method, each.backbone) for each in variants] == [
         (name, "fine_tuned", name) for name in ("sketchnet", "vgg16")
     ]
@@ -46,7 +46,7 @@ def test_each_with_each_and_from_scratch_once() -> None:
 
 def test_files_of_recipes_travel_inside(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("head: {epochs: 9}\n")
-    mine, fast = variants_of(Choices(recipes=[str(tmp_path / "mine.yaml"), "fast"]), Parameters())
+    mine, fast = make_variants(VariantChoices(recipes=[str(tmp_path / "mine.yaml"), "fast"]), Parameters())
     assert (mine.name, fast.name) == ("mine", "fast")
     assert load_recipe(mine.recipe).head.epochs == 9 and "mine.yaml" not in mine.recipe
 
@@ -54,7 +54,7 @@ def test_files_of_recipes_travel_inside(tmp_path: Path) -> None:
 def test_a_file_says_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "variants.yaml"
     path.write_text("- {name: a, settings: {head.dropout: 0.5}}\n- {name: b, method: head, backbone: vgg16}\n")
-    first, second = variants_of(Choices(file=str(path)), SHARED)
+    first, second = make_variants(VariantChoices(file=str(path)), SHARED)
     assert (first.method, first.backbone, first.settings) == (
         "fine_tuned", "sketchnet", {"head.epochs": 3, "head.dropout": 0.5},
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_a_file_says_what_differs(tmp_path: Path) -> None:
         ({"recipes": ["fast", "fats"]}, "variant 'fats': unknown recipe 'fats'"),
         ({"backbones": ["vgg16", "vgg16"]}, "two are called 'vgg16'"),
         ({"file": "nowhere.yaml"}, "variants 'nowhere.yaml' cannot be read \\(No such file"),
-        ({"file": "x.yaml", "methods": ["head"]}, "--variants says all that is compared"),
+        ({"file": "x.yaml", "methods": ["head"]}, "--variants has all that is compared"),
     ],
 )
 def test_wrong_choices_are_refused_in_one_line(choices: dict[str, object], message: str) -> None:
@@ -102,11 +102,11 @@ def test_weights_are_found_here_and_refused_for_pods(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.h5").write_bytes(b"")
     (tmp_path / "variants.yaml").write_text("- {name: a, weights: own.h5}\n- {name: b, weights: none}\n")
-    variants = variants_of(Choices(file="variants.yaml"), SHARED)
-    assert on_this_machine(variants, SHARED)[0].weights == str(tmp_path / "own.h5")
+    variants = make_variants(VariantChoices(file="variants.yaml"), SHARED)
+    assert resolve_variant_paths(variants, SHARED)[0].weights == str(tmp_path / "own.h5")
     pods = SHARED.model_copy(update={"data": ["gs://bucket/pictures"]})
     with pytest.raises(HeadstartError, match=r"variant 'a': weights 'own.h5' is a path of this machine"):
-        check_for_pods(variants, pods, [])
+        check_variants_for_pods(variants, pods, [])
 
 
 def test_more_than_kfp_can_pass_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headstart.pipelines.local.interruption import Interrupted, interruptible
+from headstart.pipelines.local.interruption import Interrupted, raise_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,7 +21,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_signal_is_an_exception_and_the_next_one_is_not_heard(number: signal.Signals) -> None:
-    with pytest.raises(Interrupted, match=number.name) as caught, interruptible():
+    with pytest.raises(Interrupted, match=number.name) as caught, raise_on_signals():
         try:
             signal.raise_signal(number)
         finally:
@@ -33,7 +33,7 @@ def test_signal_is_an_exception_and_the_next_one_is_not_heard(number: signal.Sig
 @pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
 def test_what_is_ignored_stays_so(ignored: signal.Signals) -> None:
     signal.signal(ignored, signal.SIG_IGN)
-    with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
+    with pytest.raises(Interrupted, match="SIGTERM"), raise_on_signals():
         signal.raise_signal(ignored)
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(ignored) == signal.SIG_IGN

@@ -9,9 +9,9 @@ from headstart.pipelines.progress.events import (
     Event,
     Measured,
     Raised,
-    StageEnded,
-    StageProgress,
-    StageStarted,
+    TaskEnded,
+    TaskProgress,
+    TaskStarted,
     VariantStarted,
     Warned,
     parse,
@@ -21,18 +21,18 @@ from headstart.pipelines.progress.events import (
 @pytest.mark.parametrize(
     ("line", "event"),
     [
-        ("21:00:00.123 - INFO - Executing task \x1b[96m'train-head'\x1b[0m\n", StageStarted("train-head")),
+        ("21:00:00.123 - INFO - Executing task \x1b[96m'train-head'\x1b[0m\n", TaskStarted("train-head")),
         (
             "21:00:00.123 - INFO - Task \x1b[96m'train-head'\x1b[0m finished with status \x1b[92mSUCCESS\x1b[0m",
-            StageEnded("train-head", True),
+            TaskEnded("train-head", True),
         ),
         (
             "21:00:00.123 - INFO - Task \x1b[96m'split'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m",
-            StageEnded("split", False),
+            TaskEnded("split", False),
         ),
         (
             '    event=progress what="record train" done=3 total=10 loss=0.5',
-            StageProgress("record train", 3, 10, "loss 0.5"),
+            TaskProgress("record train", 3, 10, "loss 0.5"),
         ),
         (
             "    headstart.components.core.util.errors.HeadstartError: class 'cat' is: small",

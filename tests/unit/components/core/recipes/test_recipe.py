@@ -164,7 +164,7 @@ def test_file_that_is_not_a_recipe_is_refused_before_it_becomes_a_parameter(text
     path = tmp_path / "list.yaml"
     path.write_text(text)
     with pytest.raises(HeadstartError, match=r"recipe '.*list\.yaml' must have lines of `key: value`; known:"):
-        Parameters(recipe=str(path)).with_recipe_inside()
+        Parameters(recipe=str(path)).embed_recipe()
 
 
 def test_impossible_date_is_one_error_line() -> None:
@@ -199,7 +199,7 @@ def test_redacted_recipe_has_no_secrets() -> None:
 def test_parameters_override_the_recipe_and_contain_its_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("# Mine.\nbackbone: vgg16\nimage_size: 96\n")
-    parameters = Parameters(recipe=str(path), settings={"head.epochs": 3}, image_size=64).with_recipe_inside()
+    parameters = Parameters(recipe=str(path), settings={"head.epochs": 3}, image_size=64).embed_recipe()
     path.unlink()
     training = parameters.training()
     assert (training.backbone, training.image_size, training.head.epochs) == ("vgg16", 64, 3)

@@ -1,4 +1,4 @@
-"""TensorFlow without its chatter, for commands that compute in their own process."""
+"""Import of TensorFlow without its log lines, for commands that compute in their own process."""
 
 import os
 
@@ -8,7 +8,7 @@ _STDERR = 2
 
 
 def import_tensorflow() -> None:
-    """Imports it, and throws away what it writes of missing devices: no setting keeps it from that."""
+    """Imports TensorFlow, and drops what it writes on missing devices, which no setting suppresses."""
     error, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDERR)
     try:

@@ -1,0 +1,133 @@
+"""Results of a run that has succeeded: its figures, and the place of its report."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.logs import read_data_digest, read_events
+from headstart.pipelines.cluster.runs import ClusterRun, read_run
+from headstart.pipelines.cluster.task_runs import TaskRun, TaskState
+from headstart.pipelines.cluster.transport import NotFound
+from headstart.pipelines.progress.events import Decided, Event, Measured, Published
+
+# Tasks that measure; of a comparison the one that compares all variants.
+_MEASURING = ("compare-variants", "evaluate-model")
+_LAST = ("compare-models", "publish-model")
+_EARLIER_RUNS = 200
+# The driver writes the execution that it makes in MLMD, as protobuf's text, in one line.
+_FINGERPRINT = re.compile(r'"cache_fingerprint"\W+value:\W+string_value:\s*"([^"]+)"')
+_CACHED_EXECUTION = re.compile(r'"cached_execution_id"\W+value:\W+string_value:\s*"([^"]+)"')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResults:
+    """Results of a run.
+
+    Attributes:
+        metrics: Metrics by model, as in `metrics.json`; empty where no log has them any more.
+        run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
+            run cannot be found.
+        outcome: Verdict of the gate, and publication.
+        decided_by: Run that decided, if the verdict came from the cache; None if it did not, or cannot be found.
+        undecided: Whether the verdict came from the cache and cannot be found.
+    """
+
+    metrics: dict[str, Any]
+    run: ClusterRun | None
+    outcome: Sequence[Decided | Published] = ()
+    decided_by: ClusterRun | None = None
+    undecided: bool = False
+
+    @property
+    def report(self) -> str:
+        """Address of the report, with * for a folder that KFP chooses; empty where it cannot be found."""
+        if not self.run:
+            return ""
+        root = self.run.pipeline_root.rstrip("/") or "<the cluster's pipeline root>"
+        name = self.run.pipeline["pipelineInfo"]["name"]
+        return f"{root}/{name}/{self.run.run_id}/{_measuring_task(self.run)}/*/report"
+
+
+def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
+    """Finds the figures of a run that has succeeded, in the log of the evaluation on which it rests.
+
+    Where the evaluation came from the cache, that is the run from which KFP's cache has it, whatever its parameters
+    were. Where KFP does not tell, it is the latest earlier run of the same experiment that had the same parameters
+    and data and did evaluate.
+
+    Args:
+        cluster: KFP server.
+        run: The run.
+    """
+    measuring = _measuring_task(run)
+    source = _find_source(cluster, run, measuring)
+    measured = [event for event in _events(cluster, source, measuring) if isinstance(event, Measured)]
+    decided, undecided = None, False
+    outcome: list[Decided | Published] = []
+    for name in _LAST:
+        task = run.tasks.get(name)
+        if not task:
+            continue
+        by = _find_source(cluster, run, name)
+        if task.state is TaskState.CACHED:
+            decided, undecided = by, not by
+        outcome += [event for event in _events(cluster, by, name) if isinstance(event, Decided | Published)]
+    return RunResults({event.model: event.figures for event in measured}, source, outcome, decided, undecided)
+
+
+def _events(cluster: Cluster, run: ClusterRun | None, name: str) -> list[Event]:
+    return read_events(cluster, run, run.tasks[name]) if run and name in run.tasks else []
+
+
+def _measuring_task(run: ClusterRun) -> str:
+    return next((name for name in _MEASURING if name in run.tasks), _MEASURING[-1])
+
+
+def _find_source(cluster: Cluster, run: ClusterRun, name: str) -> ClusterRun | None:
+    """The run in which a task's code ran: the given run, or the one that made the cached result."""
+    task = run.tasks.get(name)
+    if not task or task.state is not TaskState.CACHED:
+        return run
+    run_id = _find_cached_run(cluster, run, task)
+    if not run_id:
+        return _find_same_run(cluster, run, name)
+    try:
+        return read_run(cluster.get_run(run_id))
+    except NotFound:
+        # It was deleted; its objects may be there, but another run's would not be these.
+        return None
+
+
+def _find_cached_run(cluster: Cluster, run: ClusterRun, task: TaskRun) -> str:
+    """Id of the run that made a task's cached result, by KFP's cache; empty where that does not tell."""
+    log = cluster.get_log(run.run_id, task.driver)
+    fingerprint, execution = _FINGERPRINT.search(log), _CACHED_EXECUTION.search(log)
+    if not fingerprint or not execution:
+        return ""
+    entries = cluster.list_cache_entries(fingerprint[1])
+    return next((run_id for run_id, made in entries if made == execution[1]), "")
+
+
+def _find_same_run(cluster: Cluster, run: ClusterRun, name: str) -> ClusterRun | None:
+    """The latest earlier run with the same parameters and data in which a task's code ran."""
+    data = read_data_digest(cluster, run)
+    for count, answer in enumerate(cluster.list_runs(experiment_id=run.experiment_id, state="SUCCEEDED")):
+        if count == _EARLIER_RUNS:
+            break
+        earlier = _read_run_or_none(answer)
+        if not earlier or earlier.run_id == run.run_id or earlier.parameters != run.parameters:
+            continue
+        task = earlier.tasks.get(name)
+        if task and task.state is TaskState.DONE and read_data_digest(cluster, earlier) == data:
+            return earlier
+    return None
+
+
+def _read_run_or_none(answer: Any) -> ClusterRun | None:
+    try:
+        return read_run(answer)
+    except HeadstartError:
+        return None

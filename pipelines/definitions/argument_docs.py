@@ -1,0 +1,41 @@
+"""Documentation of the pipelines' arguments, made from the parameters' own."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from headstart.pipelines.definitions.parameters import parameter_docs
+
+OTHER_ARGUMENTS = {
+    "variants": "Variants to train and compare, at least two, as a JSON list of objects with a name and a method, "
+    "which is 'from_scratch', 'head' or 'fine_tuned'. Recipe, settings, backbone, weights and image_size may differ "
+    "from the default.",
+    "command": "Command that started the run, for the report.",
+    "data_image": "Container image of the tasks that compute no network.",
+    "data_cpu": "CPU limit of each of these pods, as Kubernetes writes it; '0': no limit.",
+    "data_memory": "Memory limit of each of these pods, as Kubernetes writes it; '0': no limit.",
+    "data_node_selector": "Labels that their nodes must have, as a JSON object.",
+    "data_tolerations": "Taints of nodes that these pods tolerate, as a JSON list.",
+    "network_image": "Container image of the tasks that compute a network.",
+    "network_cpu": "CPU limit of each of these pods, as Kubernetes writes it; '0': no limit.",
+    "network_memory": "Memory limit of each of these pods, as Kubernetes writes it; '0': no limit.",
+    "network_node_selector": "Labels that their nodes must have, as a JSON object.",
+    "network_tolerations": "Taints of nodes that these pods tolerate, as a JSON list.",
+    "accelerator_type": "Resource name of the accelerators of these pods.",
+    "accelerator_limit": "Number of accelerators of each of these pods, as text; '' or '0': none.",
+}
+"""Documentation of the arguments that are no parameters of the command line."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def document_arguments(pipeline: Function) -> Function:
+    """Adds the documentation of the arguments to a pipeline's docstring, where KFP reads it.
+
+    Args:
+        pipeline: Function of a pipeline.
+    """
+    docs = {name: doc.argument_help for name, doc in parameter_docs().items()} | OTHER_ARGUMENTS
+    lines = [f"    {name}: {docs[name]}" for name in inspect.signature(pipeline).parameters]
+    pipeline.__doc__ = "\n".join([inspect.getdoc(pipeline) or "", "", "Args:", *lines])
+    return pipeline

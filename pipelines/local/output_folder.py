@@ -1,0 +1,219 @@
+"""Output folder of a run: its results appear together, and those before are kept until then."""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.recipes.recipe import dump_recipe
+from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
+from headstart.components.core.storage.manifests import read_manifest
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.local.interruption import ignore_signals
+from headstart.pipelines.local.output import explain_write_errors
+
+LOG = "run.log"
+METRICS = "metrics.json"
+COMPARISON = "comparison.json"
+RECIPE = "recipe.yaml"
+"""Complete recipe of the model, in the form that `--recipe` takes."""
+TRAIN, TEST = "splits/train", "splits/test"
+"""Dataset artifacts, with which the model can be published later."""
+
+_COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
+"""Command whose results a folder holds, by the last file to appear."""
+
+_WORK = ".work"
+_PREVIOUS = "previous"
+"""Folder in the work folder with the previous results, while new ones take their place."""
+_SWAP = "swap.json"
+"""File in the work folder while results are swapped: names in the output folder, and whether each existed before."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Products:
+    """Results of a run in the output folder.
+
+    Attributes:
+        artifacts: Paths of artifacts below the run's own folder, by path in the output folder, in the order in which
+            they appear; the last one marks the results as complete.
+        text: Name of a text file that appears before them.
+        write: Function that makes its content, given the folder of the artifacts.
+    """
+
+    artifacts: Mapping[str, str]
+    text: str
+    write: Callable[[Path], str]
+
+    @property
+    def names(self) -> list[str]:
+        """Names in the output folder itself, in the order in which they appear."""
+        return list(dict.fromkeys([self.text, *(path.split("/")[0] for path in self.artifacts)]))
+
+
+def list_products(from_scratch: bool) -> Products:
+    """Results of a run of `transfer_learning`.
+
+    Args:
+        from_scratch: Whether the run trains without transfer as well.
+    """
+    trained = {"head": "train-head", "fine_tuning": "fine-tune"}
+    if from_scratch:
+        trained["from_scratch"] = "train-from-scratch"
+    return Products(
+        {
+            TRAIN: "split-dataset/train",
+            TEST: "split-dataset/test",
+            "model": "fine-tune/model",
+            "report.html": "evaluate-model/report",
+            "evaluation": "evaluate-model/evaluation",
+            "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+            "label_errors.csv": "evaluate-model/evaluation/label_errors.csv",
+            "data.html": "download-dataset/hygiene",
+            "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+            **{f"tensorboard/{phase}": f"{task}/tensorboard/{phase}" for phase, task in trained.items()},
+            METRICS: "evaluate-model/evaluation/metrics.json",
+        },
+        RECIPE,
+        _dump_model_recipe,
+    )
+
+
+def _dump_model_recipe(output: Path) -> str:
+    info = read_model_info(output / "model")
+    return f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n{dump_recipe(info.recipe)}"
+
+
+def check_results(output: Path, products: Products) -> None:
+    """Refuses an output folder with the results of another command.
+
+    Args:
+        output: Path of the folder.
+        products: Results that the folder is to receive.
+
+    Raises:
+        HeadstartError: If it has the results of another command.
+    """
+    for last, command in _COMMANDS.items():
+        if last != products.names[-1] and (output / last).exists():
+            raise HeadstartError(
+                f"output {str(output)!r} holds the results of {command}; name another folder with --output"
+            )
+
+
+@contextlib.contextmanager
+def open_work_folder(output: Path) -> Iterator[Path]:
+    """Makes a hidden folder in the output folder, locked during the run and removed after it.
+
+    Where a run was killed while it swapped results, the previous results are put back first.
+
+    Args:
+        output: Path of the output folder.
+
+    Raises:
+        HeadstartError: If the folder cannot be written, or another run uses it.
+    """
+    work = output / _WORK
+    with explain_write_errors(output, "folder"):
+        work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(work, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HeadstartError(
+                f"output {str(output)!r} is in use by another run; wait for it, or name another folder"
+            ) from None
+        _undo_swap(output, work)
+        # The list of what was swapped goes last: without it nothing could be put back.
+        for leftover in sorted(work.iterdir(), key=lambda path: path.name == _SWAP):
+            _remove(leftover)
+        try:
+            yield work
+        finally:
+            # Where a move has failed, results wait to be put back; where that fails, too, the next run tries again.
+            with contextlib.suppress(OSError):
+                _undo_swap(output, work)
+                shutil.rmtree(work, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def move_results(root: Path, work: Path, output: Path, products: Products) -> None:
+    """Moves the results from the artifacts to the output folder.
+
+    Args:
+        root: Folder of the run's artifacts.
+        work: Work folder.
+        output: Output folder.
+        products: Results of the run.
+
+    Raises:
+        HeadstartError: If the run left not all of them.
+    """
+    ready = work / "ready"
+    made: dict[str, Path] = {}
+    for name, artifact in products.artifacts.items():
+        found = list(root.glob(f"*/{artifact}"))
+        if len(found) != 1:
+            raise HeadstartError(f"the run left no {artifact}; see {output / LOG}")
+        made[name] = found[0]
+    # Files first: some lie in folders that are moved as a whole.
+    for name, path in sorted(made.items(), key=lambda product: product[1].is_dir()):
+        (ready / name).parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            path.rename(ready / name)
+        else:
+            shutil.copyfile(path, ready / name)
+    (ready / products.text).write_text(products.write(ready), encoding="utf-8")
+    flush_files(ready)
+    # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.
+    ignore_signals()
+    swap_results(ready, output, work, products.names)
+
+
+def swap_results(ready: Path, output: Path, work: Path, names: Sequence[str]) -> None:
+    """Moves new results into the place of the previous ones, which can be put back until the last is there.
+
+    Args:
+        ready: Folder of the new results.
+        output: Output folder.
+        work: Work folder, which keeps the previous results.
+        names: Names of the results, in the order in which they appear.
+    """
+    (work / _PREVIOUS).mkdir()
+    write_json(work / _SWAP, {name: os.path.lexists(output / name) for name in names})
+    for name in reversed(names):
+        if os.path.lexists(output / name):
+            (output / name).rename(work / _PREVIOUS / name)
+    for name in names:
+        (ready / name).rename(output / name)
+    flush_folder(output)
+
+
+def _undo_swap(output: Path, work: Path) -> None:
+    """Puts back the previous results, if a run was killed before its own were all there."""
+    if not (work / _SWAP).exists():
+        return
+    names, _ = read_manifest(work / _SWAP, "output folder", dict[str, bool])
+    last = next(reversed(names))
+    # It was moved aside first, and its successor arrives last: where there is one, all there is belongs together.
+    if os.path.lexists(output / last):
+        return
+    for name, was_there in names.items():
+        kept = work / _PREVIOUS / name
+        if os.path.lexists(kept) or not was_there:
+            _remove(output / name)
+        if os.path.lexists(kept):
+            kept.rename(output / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
