@@ -16,7 +16,8 @@ from headstart.pipelines.definitions.parameters import (
 )
 
 ROOT = Path(__file__).parents[2]
-BEGIN, END = "<!-- parameters -->\n", "<!-- /parameters -->"
+# With the blank lines that Markdown wants around a table.
+BEGIN, END = "<!-- parameters -->\n\n", "\n<!-- /parameters -->"
 PAGES = {group: ROOT / "docs" / f"{group}.md" for group in PARAMETER_GROUPS}
 """The page with the table of each group of parameters."""
 
