@@ -187,7 +187,7 @@ def test_deterministic_is_the_options_or_else_the_recipes(flags: tuple[str, ...]
     arguments = ("--data", "pets", "--recipe", "deterministic: true", *flags)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert given["parameters"].training().deterministic == deterministic
+    assert given["parameters"].read_recipe().deterministic == deterministic
 
 
 def test_redacted_recipe_has_no_secrets() -> None:
@@ -201,9 +201,9 @@ def test_parameters_override_the_recipe_and_contain_its_file(tmp_path: Path) -> 
     path.write_text("# Mine.\nbackbone: vgg16\nimage_size: 96\n")
     parameters = Parameters(recipe=str(path), settings={"head.epochs": 3}, image_size=64).embed_recipe()
     path.unlink()
-    training = parameters.training()
+    training = parameters.read_recipe()
     assert (training.backbone, training.image_size, training.head.epochs) == ("vgg16", 64, 3)
-    assert Parameters(recipe="tutorial", backbone="sketchnet").training().backbone == "sketchnet"
+    assert Parameters(recipe="tutorial", backbone="sketchnet").read_recipe().backbone == "sketchnet"
     with pytest.raises(HeadstartError, match="image size 8 is too small for backbone vgg16"):
         Parameters(recipe="tutorial", image_size=8).check()
     with pytest.raises(HeadstartError, match=r"weights '/here/own\.h5' is a path of this machine"):
