@@ -1,9 +1,9 @@
-"""Measures how the peak memory of `download_dataset` grows with the number of pictures.
+"""Measures how the peak memory of `download_dataset` grows with the number of images.
 
     python benchmarks/download_memory.py --images 4000 20000 100000
 
-On two cores of a shared machine, one run each, from JPEGs of 96 x 96 pixels, all of which were kept; the memory
-of the step's process and of the two that check, together:
+One run each on two cores of a shared machine, with JPEGs of 96 x 96 pixels, all of which were kept. The memory is
+that of the step's process and its two workers together:
 
 =======  ======  ===========
 images   source  peak memory
@@ -12,8 +12,9 @@ images   source  peak memory
 100,000  folder  265 MB
 =======  ======  ===========
 
-Since JPEGs are decoded by simplejpeg it is no more. Both ways were measured one after the other while other processes
-used the same libraries, which lowers each one's part of them; so this table does not compare with the one above:
+Decoding JPEGs with simplejpeg needs no more. Both decoders were measured one after the other, while other processes
+used the same libraries. That lowers each process's part of shared memory, so this table does not compare with the one
+above:
 
 =======  ======  ===========  ===============
 images   source  with Pillow  with simplejpeg
@@ -24,9 +25,9 @@ images   source  with Pillow  with simplejpeg
 100,000  zip     216 MB       211 MB
 =======  ======  ===========  ===============
 
-While the page was made beside the shards rather than after them, it was 249 MB and 310 MB from a folder, 249 MB and
-308 MB from a zip archive. When facts and names were kept in memory and one process did all the work, resident memory
-grew from 267 MB to 449 MB from a folder, to 517 MB from a zip archive.
+While the page was made during the writing of the shards rather than after it, the peak was 249 MB and 310 MB from a
+folder, 249 MB and 308 MB from a zip archive. With properties and names in memory and one process for all the work,
+resident memory grew from 267 MB to 449 MB from a folder, and to 517 MB from a zip archive.
 """
 
 import argparse
@@ -53,13 +54,13 @@ _CLASSES = ("one", "two")
 _SECONDS_BETWEEN_SAMPLES = 0.02
 
 
-def make_pictures(folder: Path, images: int, seed: int) -> None:
+def make_images(folder: Path, images: int, seed: int) -> None:
     """Writes JPEGs of 96 x 96 pixels, smooth noise, no two of which are alike.
 
     Args:
-        folder: Where to put them, in two class folders of folders of a thousand.
-        images: How many.
-        seed: Of the noise.
+        folder: Folder in which to write them, in two class folders of folders of a thousand.
+        images: Number of JPEGs.
+        seed: Random seed of the noise.
     """
 
     def make(first: int) -> None:
@@ -81,20 +82,20 @@ def pack(folder: Path, archive: Path) -> None:
             packed.write(path, path.relative_to(folder))
 
 
-class Watched:
-    """Highest memory of a process and all that it started, together, sampled while the `with` block runs.
+class PeakMemory:
+    """Peak memory of a process and its descendants together, sampled while the `with` block runs.
 
-    What several processes share counts once: each has its part of it (PSS, which Linux tells).
+    Shared memory counts once: each process has its part of it (PSS, proportional set size).
 
     Args:
-        pid: The process.
+        pid: Id of the process.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self.bytes = self.processes = 0
 
-    def __enter__(self) -> "Watched":
+    def __enter__(self) -> "PeakMemory":
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -106,13 +107,13 @@ class Watched:
 
     def _watch(self) -> None:
         while not self._done.wait(_SECONDS_BETWEEN_SAMPLES):
-            processes = family(self._pid)
+            processes = process_tree(self._pid)
             self.bytes = max(self.bytes, sum(map(proportional_bytes, processes)))
             self.processes = max(self.processes, len(processes))
 
 
-def family(pid: int) -> list[int]:
-    """A process and all that it started, and these in turn."""
+def process_tree(pid: int) -> list[int]:
+    """Ids of a process and its descendants."""
     found = [pid]
     for parent in found:
         with contextlib.suppress(OSError):
@@ -122,7 +123,7 @@ def family(pid: int) -> list[int]:
 
 
 def proportional_bytes(pid: int) -> int:
-    """A process's memory, of what it shares its part; 0 where it is gone."""
+    """Proportional set size of a process in bytes; 0 where it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -130,45 +131,45 @@ def proportional_bytes(pid: int) -> int:
     return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def child(data: str) -> None:
-    """Runs the step once and prints what it took as JSON."""
+def run_step(data: str) -> None:
+    """Runs the step once and prints images and seconds as JSON."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         info = step.download_dataset([data], Path(folder, "dataset"), Path(folder, "hygiene.html"))
         print(json.dumps({"images": info.images, "seconds": time.perf_counter() - started}))
 
 
-def in_child(data: Path, temporary: Path) -> dict[str, float]:
-    """Runs the step in a process of its own; its temporary files go to `temporary`."""
+def run_in_child(data: Path, temporary: Path) -> dict[str, float]:
+    """Runs the step in a process of its own, with its temporary files in `temporary`."""
     process = subprocess.Popen(  # noqa: S603 - this very script
         [sys.executable, __file__, "--child", str(data)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "TMPDIR": str(temporary)},
     )
-    with process, Watched(process.pid) as watched:
+    with process, PeakMemory(process.pid) as watched:
         output = process.communicate()[0]
     return {**json.loads(output), "peak": watched.bytes, "processes": watched.processes}
 
 
 def main() -> None:
-    """Parses the command line, makes the pictures, measures and prints."""
+    """Parses the command line, makes the images, measures and prints."""
     parser = argparse.ArgumentParser(description="Measure how the memory of download_dataset grows.")
     parser.add_argument("--images", type=int, nargs="+", default=[4_000, 20_000, 100_000])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(args.child)
+        run_step(args.child)
         return
     results: dict[str, list[dict[str, float]]] = {"folder": [], "zip": []}
     for images in sorted(args.images):
         with tempfile.TemporaryDirectory(prefix="memory-") as folder:
             root = Path(folder)
-            make_pictures(root / "data", images, args.seed)
+            make_images(root / "data", images, args.seed)
             pack(root / "data", root / "data.zip")
             for kind, data in (("folder", root / "data"), ("zip", root / "data.zip")):
-                values = in_child(data, root)
+                values = run_in_child(data, root)
                 results[kind].append(values)
                 print(
                     f"{kind:6s} {images:7,} images, {values['images']:7,} kept: peak "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.pictures import PER_CLASS
+from support.drawn_images import PER_CLASS
 
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.storage.cache import CACHE

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from support.cluster import Cluster, Finished, cleaning, needed
+from support.drawn_images import draw_zip
 from support.objects import Objects, open_objects
-from support.pictures import packed
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +70,10 @@ def cluster(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def data(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of an archive of drawn pictures, which stays as it is."""
-    return objects.put("pictures.zip", packed(tmp_path_factory.mktemp("drawn") / "pictures", seed=1))
+    return objects.put("pictures.zip", draw_zip(tmp_path_factory.mktemp("drawn") / "pictures", seed=1))
 
 
 @pytest.fixture(scope="session")
 def finished(cluster: Cluster, objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    data = objects.put("its-own.zip", packed(tmp_path_factory.mktemp("drawn") / "pictures", seed=5))
+    data = objects.put("its-own.zip", draw_zip(tmp_path_factory.mktemp("drawn") / "pictures", seed=5))
     return Finished(cluster.submit("--from-scratch", "--wait", data=data), data)

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from support.cluster import NEVER_CACHED, TRAINING, Cluster, Finished
+from support.drawn_images import draw_zip
 from support.objects import Objects, save
-from support.pictures import packed
 
 from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
 from headstart.components.core.artifacts.model import read_model_info
@@ -73,7 +73,7 @@ def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Finished) ->
 @pytest.fixture(scope="module")
 def first(cluster: Cluster, objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run on an archive that other tests change, once what it made is in the cache."""
-    data = objects.put("changing.zip", packed(tmp_path_factory.mktemp("drawn") / "pictures", seed=4))
+    data = objects.put("changing.zip", draw_zip(tmp_path_factory.mktemp("drawn") / "pictures", seed=4))
     return Finished(cluster.submit("--wait", data=data), data)
 
 
@@ -123,7 +123,7 @@ def check_pods(cluster: Cluster, run: str) -> None:
 def test_changed_data_is_seen_under_the_same_address(
     cluster: Cluster, objects: Objects, first: Finished, tmp_path: Path
 ) -> None:
-    objects.put("changing.zip", packed(tmp_path / "second", seed=3))
+    objects.put("changing.zip", draw_zip(tmp_path / "second", seed=3))
     second = cluster.submit("--wait", data=first.data)
     assert second.status == 0, second.shown
     assert "cached" not in second.shown

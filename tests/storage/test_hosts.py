@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.hostile import encoded, picture
+from support.hostile import encode_image, make_image
 from support.servers import serve_folder
 
 from headstart.components.core.storage.stores import hosts, open_store, transfer
@@ -72,7 +72,7 @@ def test_addresses_that_fail_cost_their_own_rows_and_little_time(tmp_path: Path,
     (tmp_path / "web").mkdir()
     rows = []
     for seed in range(20):
-        (tmp_path / "web" / f"{seed}.jpg").write_bytes(encoded(picture(seed)))
+        (tmp_path / "web" / f"{seed}.jpg").write_bytes(encode_image(make_image(seed)))
     with (
         serve_folder(tmp_path / "web") as good,
         answering(lambda to: to.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")) as refusing,

@@ -1,4 +1,4 @@
-"""Inputs that are broken, strange or made to do harm, each with what has to come of it.
+"""Inputs that are broken, strange or made to do harm, each with its expected outcome.
 
 `python tests/support/hostile.py > docs/hostile-inputs.md` writes the table that users read.
 """
@@ -35,36 +35,36 @@ class Case:
     """One input.
 
     Attributes:
-        what: What it is, in words.
-        outcome: One of the four.
-        why: How it is accepted; the reason in the quarantine; a part of the error message.
-        make: Makes it below a folder in which `pets` holds good pictures of two classes, and returns the source.
+        name: Description of the input.
+        outcome: `ACCEPTED`, `IGNORED`, `QUARANTINED` or `REFUSED`.
+        detail: Treatment of an accepted input, reason in the quarantine, or part of the error message.
+        write: Writes it below a folder in which `pets` holds good images of two classes, and returns the source.
     """
 
-    what: str
+    name: str
     outcome: str
-    why: str
-    make: Callable[[Path], str]
+    detail: str
+    write: Callable[[Path], str]
 
 
-def picture(seed: int, width: int = 48, height: int = 36) -> Image.Image:
-    """A smooth picture like no other."""
+def make_image(seed: int, width: int = 48, height: int = 36) -> Image.Image:
+    """Makes a smooth image; each seed gives another one."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+def encode_image(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def good_pictures(folder: Path) -> Path:
-    """Three pictures of each of two classes."""
+def write_good_images(folder: Path) -> Path:
+    """Writes three images of each of two classes."""
     for seed in range(6):
         path = folder / "pets" / ("cats", "dogs")[seed % 2] / f"{seed}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encoded(picture(seed)))
+        path.write_bytes(encode_image(make_image(seed)))
     return folder / "pets"
 
 
@@ -79,7 +79,7 @@ def _file(content: bytes, name: str = "cats/x.jpg") -> Callable[[Path], str]:
 
 
 def _image(kind: str, image: Image.Image, **options: object) -> Callable[[Path], str]:
-    return _file(encoded(image, kind, **options))
+    return _file(encode_image(image, kind, **options))
 
 
 def _in_folder(change: Callable[[Path], object]) -> Callable[[Path], str]:
@@ -91,7 +91,7 @@ def _in_folder(change: Callable[[Path], object]) -> Callable[[Path], str]:
 
 
 def _breeds(pets: Path) -> None:
-    """Each class folder holds folders that could be classes themselves."""
+    """Moves images into folders below the classes that could be classes themselves."""
     for seed, breed in enumerate(("tabby", "pug", "siamese", "boxer", "tabby", "pug")):
         place = pets / ("cats", "dogs")[seed % 2]
         (place / breed).mkdir(exist_ok=True)
@@ -99,7 +99,7 @@ def _breeds(pets: Path) -> None:
 
 
 def _days(folder: Path) -> str:
-    """The class folders lie in a folder of each day."""
+    """Moves the class folders into a folder for each day."""
     shutil.move(folder / "pets", folder / "2024-05-01")
     (folder / "2024-05-02" / "cats").mkdir(parents=True)
     (folder / "2024-05-02" / "cats" / "x.jpg").write_bytes(JPEG)
@@ -253,7 +253,7 @@ def _text(name: str, content: bytes) -> Callable[[Path], str]:
 
 def _parquet(spoil: Callable[[bytes], bytes] = bytes, **columns: object) -> Callable[[Path], str]:
     def make(folder: Path) -> str:
-        good = [{"bytes": encoded(picture(seed)), "path": f"{seed}.jpg"} for seed in range(6)]
+        good = [{"bytes": encode_image(make_image(seed)), "path": f"{seed}.jpg"} for seed in range(6)]
         table = {"image": good, "label": ["cat", "dog"] * 3}
         extra = columns.get("extra")
         if extra:
@@ -314,22 +314,22 @@ def _png_16_bit_rgb() -> bytes:
 
 
 def _png_rows(change: Callable[[bytes], bytes] = bytes, pack: Callable[[bytes], bytes] = zlib.compress) -> bytes:
-    """A PNG whose rows, or how they are packed, were changed; every checksum of a chunk is right."""
-    chunks = mutations.chunks_of(PNG)
+    """A PNG whose rows, or their compression, were changed; the checksums of all chunks are right."""
+    chunks = mutations.read_chunks(PNG)
     rows = zlib.decompress(b"".join(content for kind, content in chunks if kind == b"IDAT"))
-    return mutations.png_of([chunks[0], (b"IDAT", pack(change(rows))), (b"IEND", b"")])
+    return mutations.join_chunks([chunks[0], (b"IDAT", pack(change(rows))), (b"IEND", b"")])
 
 
 def _changed_after_packing(rows: bytes) -> bytes:
-    """A byte of what is not compressed is another, so that only the checksum of the whole can tell."""
+    """Changes a byte of stored data, so that only the checksum of the whole stream shows it."""
     packed = bytearray(zlib.compress(rows, 0))
     packed[len(packed) // 2] ^= 255
     return bytes(packed)
 
 
 def gray(seed: int, white: float, dtype: str) -> np.ndarray:
-    """A gray picture of full contrast, its samples from 0 to `white`."""
-    levels = np.asarray(picture(seed).convert("L")).astype(np.float64)
+    """A gray image of full contrast, with samples from 0 to `white`."""
+    levels = np.asarray(make_image(seed).convert("L")).astype(np.float64)
     levels = (levels - levels.min()) / (levels.max() - levels.min())
     return (levels * white).astype(dtype)
 
@@ -340,13 +340,13 @@ def _one_is(samples: np.ndarray, value: float) -> np.ndarray:
 
 
 def _with_significant_bits(bits: int) -> bytes:
-    chunks = mutations.chunks_of(encoded(Image.fromarray(gray(9, 2**bits - 1, "uint16")), "PNG"))
-    return mutations.png_of([chunks[0], (b"sBIT", bytes([bits])), *chunks[1:]])
+    chunks = mutations.read_chunks(encode_image(Image.fromarray(gray(9, 2**bits - 1, "uint16")), "PNG"))
+    return mutations.join_chunks([chunks[0], (b"sBIT", bytes([bits])), *chunks[1:]])
 
 
 def _bmp_without_opacity() -> bytes:
     """A BMP whose header says that the fourth byte is opacity; it is 0 everywhere."""
-    pixels = np.asarray(picture(9).convert("RGB"))[::-1, :, ::-1]
+    pixels = np.asarray(make_image(9).convert("RGB"))[::-1, :, ::-1]
     rows = np.concatenate([pixels, np.zeros((*pixels.shape[:2], 1), np.uint8)], axis=2).tobytes()
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     header = struct.pack("<IiiHHIIiiII", 108, pixels.shape[1], pixels.shape[0], 1, 32, 3, len(rows), 0, 0, 0, 0)
@@ -361,30 +361,30 @@ def _claiming(jpeg: bytes, width: int, height: int) -> bytes:
 
 
 def _png_text_bomb() -> bytes:
-    png = encoded(picture(9), "PNG")
+    png = encode_image(make_image(9), "PNG")
     bomb = _png_chunk(b"zTXt", b"bomb\0\0" + zlib.compress(bytes(80 * 2**20)))
     return png[:33] + bomb + png[33:]
 
 
-JPEG, PNG = encoded(picture(7)), encoded(picture(8), "PNG")
-BIG = picture(7, 400, 300)
+JPEG, PNG = encode_image(make_image(7)), encode_image(make_image(8), "PNG")
+BIG = make_image(7, 400, 300)
 NO_ARCHIVE = "neither a folder nor a zip or tar archive"
-FRAMES = [picture(20), picture(21), picture(22)]
+FRAMES = [make_image(20), make_image(21), make_image(22)]
 
 CASES = [
-    # What a file holds.
+    # Contents of a file.
     Case("an empty file", QUARANTINED, "empty", _file(b"")),
     Case("text with the name of a JPEG", QUARANTINED, "not an image", _file(b"a cat, honestly")),
-    Case("an error page saved as picture", QUARANTINED, "not an image", _file(b"<html>404 Not Found</html>")),
+    Case("an error page saved as image", QUARANTINED, "not an image", _file(b"<html>404 Not Found</html>")),
     Case("random bytes", QUARANTINED, "not an image", _file(np.random.default_rng(0).bytes(5000))),
-    Case("JPEG cut in half", QUARANTINED, "truncated", _file(encoded(BIG)[: len(encoded(BIG)) // 2])),
+    Case("JPEG cut in half", QUARANTINED, "truncated", _file(encode_image(BIG)[: len(encode_image(BIG)) // 2])),
     Case("JPEG cut within its header", QUARANTINED, "truncated", _file(JPEG[:100])),
     Case("JPEG of four bytes", QUARANTINED, "not an image", _file(b"\xff\xd8\xff\xe0")),
     Case("JPEG without its last two bytes", QUARANTINED, "truncated", _file(JPEG[:-2])),
-    Case("JPEG with the bytes of a second after it", ACCEPTED, "the first picture", _file(JPEG + encoded(picture(9)))),
+    Case("JPEG with the bytes of a second after it", ACCEPTED, "the first image", _file(JPEG + encode_image(make_image(9)))),
     Case("JPEG with a megabyte behind it", ACCEPTED, "stored anew, without it", _file(JPEG + bytes(10**6))),
     Case("JPEG that is a zip archive too", ACCEPTED, "stored anew", _file(JPEG + b"PK\x05\x06" + bytes(10**5))),
-    Case("PNG cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "PNG")[:10_000])),
+    Case("PNG cut in half", QUARANTINED, "truncated", _file(encode_image(BIG, "PNG")[:10_000])),
     Case("PNG with a wrong checksum", QUARANTINED, "damaged", _file(PNG[:60] + b"\0\0\0\0" + PNG[64:])),
     Case("PNG whose pixels were changed, under right checksums of its chunks", QUARANTINED, "damaged", _file(_png_rows(pack=_changed_after_packing))),
     Case("PNG that cannot be unpacked, under right checksums of its chunks", QUARANTINED, "damaged", _file(_png_rows(pack=lambda rows: zlib.compress(rows)[:300] + bytes(200)))),
@@ -392,41 +392,41 @@ CASES = [
     Case("PNG with more rows than its size needs", QUARANTINED, "damaged", _file(_png_rows(lambda rows: rows + bytes(200)))),
     Case("PNG with a filter that does not exist, under right checksums", QUARANTINED, "damaged", _file(_png_rows(lambda rows: b"\x09" + rows[1:]))),
     Case("PNG without pixels", QUARANTINED, "damaged", _file(PNG[:33] + _png_chunk(b"IEND", b""))),
-    Case("GIF cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "GIF")[:5000])),
-    Case("BMP cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "BMP")[:50_000])),
-    Case("WebP cut in half", QUARANTINED, "damaged", _file(encoded(BIG, "WEBP")[:1000])),
-    Case("TIFF cut in half", QUARANTINED, "truncated", _file(encoded(BIG, "TIFF")[:50_000])),
+    Case("GIF cut in half", QUARANTINED, "truncated", _file(encode_image(BIG, "GIF")[:5000])),
+    Case("BMP cut in half", QUARANTINED, "truncated", _file(encode_image(BIG, "BMP")[:50_000])),
+    Case("WebP cut in half", QUARANTINED, "damaged", _file(encode_image(BIG, "WEBP")[:1000])),
+    Case("TIFF cut in half", QUARANTINED, "truncated", _file(encode_image(BIG, "TIFF")[:50_000])),
     Case("TIFF whose directory is nowhere", QUARANTINED, "not an image", _file(b"II*\0\xff\xff\xff\x7f" + bytes(50))),
     Case("PNG that claims 50,000 x 50,000 pixels", QUARANTINED, "too large", _file(_png_of_size(50_000, 50_000))),
     Case("PNG that claims 2 billion x 1 pixels", QUARANTINED, "too large", _file(_png_of_size(2**31 - 1, 1))),
-    Case("white picture of 12,000 x 12,000", QUARANTINED, "too large", _image("PNG", Image.new("1", (12_000, 12_000)))),
+    Case("white image of 12,000 x 12,000", QUARANTINED, "too large", _image("PNG", Image.new("1", (12_000, 12_000)))),
     Case("JPEG that claims 65,500 x 65,500 pixels", QUARANTINED, "too large", _file(_claiming(JPEG, 65_500, 65_500))),
     Case("JPEG that claims 30,000 x 30,000 pixels and ends early", QUARANTINED, "truncated", _file(_claiming(JPEG, 30_000, 30_000))),
-    Case("progressive JPEG that claims 15,000 x 15,000 pixels", QUARANTINED, "too large", _file(_claiming(encoded(picture(7), progressive=True), 15_000, 15_000))),
+    Case("progressive JPEG that claims 15,000 x 15,000 pixels", QUARANTINED, "too large", _file(_claiming(encode_image(make_image(7), progressive=True), 15_000, 15_000))),
     Case("PNG whose comment unpacks to 80 MB", QUARANTINED, "damaged", _file(_png_text_bomb())),
-    Case("picture of one pixel", QUARANTINED, "too small", _image("PNG", picture(9, 1, 1))),
-    Case("picture of 7 x 40", QUARANTINED, "too small", _image("PNG", picture(9, 7, 40))),
-    Case("strip of 2,000 x 10", QUARANTINED, "strip", _image("PNG", picture(9, 2000, 10))),
-    Case("AVIF without a picture", QUARANTINED, "damaged", _file(b"\0\0\0\x18ftypavif" + bytes(500))),
-    Case("AVIF cut short", QUARANTINED, "truncated", _file(encoded(BIG, "AVIF")[:-10])),
+    Case("image of one pixel", QUARANTINED, "too small", _image("PNG", make_image(9, 1, 1))),
+    Case("image of 7 x 40", QUARANTINED, "too small", _image("PNG", make_image(9, 7, 40))),
+    Case("strip of 2,000 x 10", QUARANTINED, "strip", _image("PNG", make_image(9, 2000, 10))),
+    Case("AVIF without an image", QUARANTINED, "damaged", _file(b"\0\0\0\x18ftypavif" + bytes(500))),
+    Case("AVIF cut short", QUARANTINED, "truncated", _file(encode_image(BIG, "AVIF")[:-10])),
     Case("SVG", QUARANTINED, "not an image", _file(b'<svg xmlns="http://www.w3.org/2000/svg"/>')),
     Case("PDF", QUARANTINED, "unsupported", _file(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3")),
     Case("PostScript, which Ghostscript would run", QUARANTINED, "not an image", _file(b"%!PS-Adobe-3.0 EPSF-3.0\n")),
-    Case("icon", QUARANTINED, "not an image", _image("ICO", picture(9))),
-    Case("PPM", QUARANTINED, "not an image", _image("PPM", picture(9))),
+    Case("icon", QUARANTINED, "not an image", _image("ICO", make_image(9))),
+    Case("PPM", QUARANTINED, "not an image", _image("PPM", make_image(9))),
     Case("film", QUARANTINED, "not an image", _file(b"\0\0\0\x18ftypisom" + bytes(500))),
-    Case("zip archive among the pictures", QUARANTINED, "not an image", _file(b"PK\x03\x04" + bytes(500), "cats/x.zip")),
-    Case("picture in CIELAB", ACCEPTED, "as RGB", _image("TIFF", Image.new("LAB", (40, 40), (50, 9, 9)))),
-    # What is odd and can be used.
+    Case("zip archive among the images", QUARANTINED, "not an image", _file(b"PK\x03\x04" + bytes(500), "cats/x.zip")),
+    Case("image in CIELAB", ACCEPTED, "as RGB", _image("TIFF", Image.new("LAB", (40, 40), (50, 9, 9)))),
+    # Odd files that can be used.
     Case("PNG with the name of a JPEG", ACCEPTED, "as it is", _file(PNG)),
     Case("JPEG without an extension", ACCEPTED, "as it is", _file(JPEG, "cats/x")),
     Case("GIF, animated", ACCEPTED, "its first frame", _image("GIF", FRAMES[0], save_all=True, append_images=FRAMES)),
     Case("PNG, animated", ACCEPTED, "its first frame", _image("PNG", FRAMES[0], save_all=True, append_images=FRAMES)),
     Case("WebP, animated", ACCEPTED, "its first frame", _image("WEBP", FRAMES[0], save_all=True, append_images=FRAMES)),
     Case("TIFF of several pages", ACCEPTED, "its first page", _image("TIFF", FRAMES[0], save_all=True, append_images=FRAMES)),
-    Case("progressive JPEG", ACCEPTED, "as it is", _image("JPEG", picture(9), progressive=True)),
-    Case("JPEG in CMYK", ACCEPTED, "as RGB", _image("JPEG", picture(9).convert("CMYK"))),
-    Case("JPEG in gray", ACCEPTED, "as RGB", _image("JPEG", picture(9).convert("L"))),
+    Case("progressive JPEG", ACCEPTED, "as it is", _image("JPEG", make_image(9), progressive=True)),
+    Case("JPEG in CMYK", ACCEPTED, "as RGB", _image("JPEG", make_image(9).convert("CMYK"))),
+    Case("JPEG in gray", ACCEPTED, "as RGB", _image("JPEG", make_image(9).convert("L"))),
     Case("PNG with 16 bits of gray", ACCEPTED, "as RGB", _image("PNG", Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40))),
     Case("PNG with 12 bits of gray in 16", ACCEPTED, "4,095 as white: the data set decides", _image("PNG", Image.fromarray(gray(9, 4095, "uint16")))),
     Case("PNG with 8 bits of gray in 16", ACCEPTED, "255 as white: the data set decides", _image("PNG", Image.fromarray(gray(9, 255, "uint16")))),
@@ -437,39 +437,39 @@ CASES = [
     Case("TIFF of floating-point numbers from 0 to 10,000", ACCEPTED, "0 to 10,000 as black to white", _image("TIFF", Image.fromarray(gray(9, 10_000, "float32")))),
     Case("TIFF from 0 to 1 with a pixel of 1.0001", ACCEPTED, "0 to 1 as black to white", _image("TIFF", Image.fromarray(_one_is(gray(9, 1, "float32"), 1.0001)))),
     Case("BMP whose fourth byte is 0 everywhere", ACCEPTED, "not transparent", _file(_bmp_without_opacity())),
-    Case("AVIF", ACCEPTED, "as RGB", _image("AVIF", picture(9))),
+    Case("AVIF", ACCEPTED, "as RGB", _image("AVIF", make_image(9))),
     Case("PNG with 16 bits a colour", ACCEPTED, "as RGB of 8", _file(_png_16_bit_rgb())),
-    Case("PNG with a palette", ACCEPTED, "as RGB", _image("PNG", picture(9).convert("P"))),
-    Case("PNG that is transparent", ACCEPTED, "on white", _image("PNG", picture(9).convert("RGBA").filter(ImageFilter.BLUR))),
-    Case("PNG with one transparent colour", ACCEPTED, "on white", _image("PNG", picture(9), transparency=(1, 2, 3))),
-    Case("TIFF in black and white", ACCEPTED, "as RGB", _image("TIFF", picture(9).convert("1"))),
+    Case("PNG with a palette", ACCEPTED, "as RGB", _image("PNG", make_image(9).convert("P"))),
+    Case("PNG that is transparent", ACCEPTED, "on white", _image("PNG", make_image(9).convert("RGBA").filter(ImageFilter.BLUR))),
+    Case("PNG with one transparent colour", ACCEPTED, "on white", _image("PNG", make_image(9), transparency=(1, 2, 3))),
+    Case("TIFF in black and white", ACCEPTED, "as RGB", _image("TIFF", make_image(9).convert("1"))),
     Case("TIFF of floating-point numbers", ACCEPTED, "0 to 1 as black to white", _image("TIFF", Image.fromarray(np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)))),
     Case("TIFF with a pixel that is no number", ACCEPTED, "that pixel black", _image("TIFF", Image.fromarray(np.append(np.linspace(0, 1, 1599, dtype=np.float32), np.float32("nan")).reshape(40, 40)))),
-    Case("photograph taken upright", ACCEPTED, "turned as EXIF says", _image("JPEG", picture(9), exif=_exif(6))),
-    Case("TIFF of a picture taken upright", ACCEPTED, "turned as its tag says", _image("TIFF", picture(9), exif=_exif(6))),
-    Case("EXIF with an orientation of 99", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=_exif(99))),
-    Case("EXIF that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
-    Case("colour profile that is damaged", ACCEPTED, "as it is", _image("JPEG", picture(9), icc_profile=b"nonsense")),
-    Case("JPEG of 12,000 x 8,000", ACCEPTED, "reduced while it is decoded", _image("JPEG", picture(9).convert("L").resize((12_000, 8_000)))),
-    Case("photograph of 3,000 x 2,000", ACCEPTED, "reduced to 512 x 341", _image("JPEG", picture(9, 3000, 2000))),
+    Case("photograph taken upright", ACCEPTED, "turned as EXIF says", _image("JPEG", make_image(9), exif=_exif(6))),
+    Case("TIFF of an image taken upright", ACCEPTED, "turned as its tag says", _image("TIFF", make_image(9), exif=_exif(6))),
+    Case("EXIF with an orientation of 99", ACCEPTED, "as it is", _image("JPEG", make_image(9), exif=_exif(99))),
+    Case("EXIF that is damaged", ACCEPTED, "as it is", _image("JPEG", make_image(9), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")),
+    Case("colour profile that is damaged", ACCEPTED, "as it is", _image("JPEG", make_image(9), icc_profile=b"nonsense")),
+    Case("JPEG of 12,000 x 8,000", ACCEPTED, "reduced while it is decoded", _image("JPEG", make_image(9).convert("L").resize((12_000, 8_000)))),
+    Case("photograph of 3,000 x 2,000", ACCEPTED, "reduced to 512 x 341", _image("JPEG", make_image(9, 3000, 2000))),
     Case("file name with a line break and quotes", ACCEPTED, "as it is, but on a terminal", _file(JPEG, 'cats/a\n"b",c.jpg')),
     Case("file name that a spreadsheet would run", ACCEPTED, "as it is", _file(JPEG, "cats/=1+1.jpg")),
     Case("file name that is HTML", ACCEPTED, "name escaped", _file(JPEG, "cats/<script>alert(1)<&>.jpg")),
     Case("file name with wide blanks and joined emoji", ACCEPTED, "as it is", _file(JPEG, "cats/写真\u3000👨\u200d👩\u200d👧.jpg")),
     Case("file name that is no UTF-8", ACCEPTED, "those bytes as \\xe9", _file(JPEG, os.fsdecode(b"cats/caf\xe9.jpg"))),
     Case("file name of 250 characters", ACCEPTED, "as it is", _file(JPEG, f"cats/{'x' * 246}.jpg")),
-    # What lies about.
+    # Other files and folders.
     Case(".DS_Store", IGNORED, "counted", _file(b"Bud1", "cats/.DS_Store")),
     Case("Thumbs.db", IGNORED, "counted", _file(b"x", "cats/Thumbs.db")),
     Case("__MACOSX/cats/._1.jpg", IGNORED, "counted", _file(b"x", "__MACOSX/cats/._1.jpg")),
     Case("a README beside the class folders", IGNORED, "counted", _file(b"x", "README.txt")),
-    Case("what telephones and exports leave beside a picture", IGNORED, "counted", _in_folder(lambda pets: [(pets / f"cats/0{ending}").write_bytes(b"x") for ending in (".AAE", ".MOV", ".jpg.json", ".xml", ".txt")])),
+    Case("what telephones and exports leave beside an image", IGNORED, "counted", _in_folder(lambda pets: [(pets / f"cats/0{ending}").write_bytes(b"x") for ending in (".AAE", ".MOV", ".jpg.json", ".xml", ".txt")])),
     Case("a Git LFS pointer", QUARANTINED, "Git LFS pointer", _file(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3950\n")),
     Case("DICOM", QUARANTINED, "unsupported", _file(bytes(128) + b"DICM" + bytes(100))),
     Case("a file of /proc, which says that it is empty", QUARANTINED, "not an image", _manifest([["/proc/self/status", "cat"]])),
-    Case("a second copy of a picture", QUARANTINED, "duplicate", _file(encoded(picture(0)))),
-    Case("a copy as PNG, pixel for pixel", QUARANTINED, "duplicate", _file(encoded(Image.open(io.BytesIO(encoded(picture(0)))), "PNG"))),
-    Case("a copy in the folder of another class", QUARANTINED, "conflict", _file(encoded(picture(0)), "dogs/x.jpg")),
+    Case("a second copy of an image", QUARANTINED, "duplicate", _file(encode_image(make_image(0)))),
+    Case("a copy as PNG, pixel for pixel", QUARANTINED, "duplicate", _file(encode_image(Image.open(io.BytesIO(encode_image(make_image(0)))), "PNG"))),
+    Case("a copy in the folder of another class", QUARANTINED, "conflict", _file(encode_image(make_image(0)), "dogs/x.jpg")),
     Case("a link to nowhere", QUARANTINED, "broken link", _in_folder(lambda pets: (pets / "cats/x.jpg").symlink_to("nowhere"))),
     Case("a link to a folder above", IGNORED, "each folder is read once", _in_folder(lambda pets: (pets / "cats/loop").symlink_to(pets))),
     Case("a named pipe", QUARANTINED, "not a file", _in_folder(lambda pets: os.mkfifo(pets / "cats/x.jpg"))),
@@ -526,14 +526,14 @@ CASES = [
     Case("CSV that names an address that is none", QUARANTINED, "unreadable", _manifest([["http://[::1/x.jpg", "cat"]])),
     Case("CSV that names a host that does not exist", QUARANTINED, "unreadable", _manifest([["http://127.0.0.1:9/x.jpg", "cat"]])),
     Case("a pipe for a manifest", REFUSED, "is a pipe, a socket or a device", lambda folder: (os.mkfifo(folder / "pets.csv"), str(folder / "pets.csv"))[1]),
-    Case("JSON lines with several labels for a picture", REFUSED, "line 7: the label ['cats', 'outdoor'] is no class", _json_lines("pets/x.jpg", ["cats", "outdoor"])),
+    Case("JSON lines with several labels for an image", REFUSED, "line 7: the label ['cats', 'outdoor'] is no class", _json_lines("pets/x.jpg", ["cats", "outdoor"])),
     Case("JSON lines with an object for a label", REFUSED, "is no class; a label is a text or a whole number", _json_lines("pets/x.jpg", {"name": "cats"})),
     Case("JSON lines with NaN for a label", REFUSED, "the label nan is no class", _json_lines("pets/x.jpg", float("nan"))),
     Case("JSON lines with true for a label", REFUSED, "the label True is no class", _json_lines("pets/x.jpg", True)),
     Case("JSON lines with a fraction for a label", REFUSED, "the label 0.0 is no class", _json_lines("pets/x.jpg", 0.0)),
     Case("JSON lines nested 100,000 deep", REFUSED, "line 1: JSON that is nested too deeply", _text("pets.jsonl", b'{"image": ' + b"[" * 100_000)),
     Case("JSON lines with a key twice", REFUSED, "has the column 'label' twice", _text("pets.jsonl", b'{"image": "1.jpg", "label": "cat", "label": "dog"}')),
-    Case("a zip whose table names a picture that is not there", QUARANTINED, "missing", _zip_with_table),
+    Case("a zip whose table names an image that is not there", QUARANTINED, "missing", _zip_with_table),
     Case("Excel spreadsheet", REFUSED, "of the kind Excel spreadsheet; save the sheet as CSV", _zip_of("labels.xlsx", "xl/workbook.xml")),
     Case("NumPy's .npz", REFUSED, "of the kind archive of NumPy arrays (.npz); save each image as PNG", _zip_of("pets.npz", "images.npy")),
     Case("7z archive", REFUSED, "of the kind 7z archive; unpack it", _text("pets.7z", b"7z\xbc\xaf\x27\x1c" + bytes(50))),
@@ -546,15 +546,15 @@ CASES = [
     Case("CSV that names a text of this machine", QUARANTINED, "not an image", _manifest([["/etc/passwd", "cat"]])),
     Case("CSV that names a folder", QUARANTINED, "unreadable", _manifest([["pets/cats", "cat"]])),
     Case("CSV that leaves the class out", QUARANTINED, "no class", _manifest([["pets/cats/0.jpg", ""]])),
-    Case("CSV that lists a picture twice", QUARANTINED, "duplicate", _manifest([["pets/cats/0.jpg", "cat"]])),
-    Case("CSV that gives a picture two classes", QUARANTINED, "conflict", _manifest([["pets/cats/0.jpg", "dog"]])),
+    Case("CSV that lists an image twice", QUARANTINED, "duplicate", _manifest([["pets/cats/0.jpg", "cat"]])),
+    Case("CSV that gives an image two classes", QUARANTINED, "conflict", _manifest([["pets/cats/0.jpg", "dog"]])),
     Case("JSON lines with a broken line", REFUSED, "line 2: no JSON", _text("pets.jsonl", json.dumps({"image": "1.jpg", "label": "cat"}).encode() + b"\n{broken\n")),
     Case("JSON lines that name a file with a NUL", QUARANTINED, "missing", _json_lines("pets/a\0b.jpg")),
     Case("JSON lines with half a character", QUARANTINED, "missing", _json_lines("pets/\ud800.jpg")),
     Case("JSON lines that name a user's folder", QUARANTINED, "missing", _json_lines("~nobody-of-that-name/x.jpg")),
     Case("Parquet cut short", REFUSED, "is damaged", _parquet(lambda content: content[:-50])),
-    Case("Parquet without pictures", REFUSED, "it lacks image", _parquet_of({"number": [1, 2], "label": ["cat", "dog"]})),
-    Case("Parquet with two columns of pictures", REFUSED, "the image could be the column 'photo' or 'mask'; say which with image_column", _parquet_of({"photo": [b"1"], "mask": [b"2"], "label": ["cat"]})),
+    Case("Parquet without images", REFUSED, "it lacks image", _parquet_of({"number": [1, 2], "label": ["cat", "dog"]})),
+    Case("Parquet with two columns of images", REFUSED, "the image could be the column 'photo' or 'mask'; say which with image_column", _parquet_of({"photo": [b"1"], "mask": [b"2"], "label": ["cat"]})),
     Case("Parquet with two class labels", REFUSED, "the class could be the column 'fine' or 'coarse'; say which with label_column", _two_class_labels),
     Case("Parquet with true for a label", REFUSED, "row 0: the label True is no class", _parquet_of({"image": [b"1"], "label": [True]})),
     Case("Parquet with fractions for labels", REFUSED, "row 0: the label 0.0 is no class", _parquet_of({"image": [b"1"], "label": [0.0]})),
@@ -563,21 +563,21 @@ CASES = [
 ]  # fmt: skip
 
 
-def table() -> str:
+def markdown_table() -> str:
     """The cases as Markdown."""
     lines = [
         "# Hostile inputs",
         "",
-        "What `download_dataset` makes of files, archives, manifests and Parquet that are broken, strange or made to do",
-        "harm. Each row is a test: `tests/unit/components/download_dataset/test_hostile_inputs.py`. What is quarantined stands in `quarantine.csv`",
-        "with this reason; a refusal is one line that ends the run before anything is written.",
+        "How `download_dataset` treats files, archives, manifests and Parquet that are broken, strange or made to do harm.",
+        "Each row is a test in `tests/unit/components/download_dataset/test_hostile_inputs.py`. A quarantined file is listed",
+        "in `quarantine.csv` with the reason given here. A refusal is one line; it ends the run before anything is written.",
         "",
-        "| input | what comes of it |",
+        "| input | outcome |",
         "| --- | --- |",
     ]
     for case in CASES:
         how = {ACCEPTED: ", ", IGNORED: ": ", QUARANTINED: ": ", REFUSED: ": … "}[case.outcome]
-        lines.append(f"| {case.what.replace('|', '/')} | {case.outcome}{how}{case.why} |")
+        lines.append(f"| {case.name.replace('|', '/')} | {case.outcome}{how}{case.detail} |")
     lines += [
         "",
         "HEIC is read where the package `pillow-heif` is installed (`pip install 'headstart[heic]'`); elsewhere it is",
@@ -587,4 +587,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table(), end="")
+    print(markdown_table(), end="")

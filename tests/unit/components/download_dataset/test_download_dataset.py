@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from support.disks import small_disk
-from support.pictures import PER_CLASS
+from support.drawn_images import PER_CLASS
 
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_dataset_info, read_rows
 from headstart.components.core.util.errors import HeadstartError

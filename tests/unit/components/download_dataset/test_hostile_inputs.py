@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import ROOT
-from support.hostile import ACCEPTED, CASES, IGNORED, QUARANTINED, REFUSED, Case, good_pictures, table
+from support.hostile import ACCEPTED, CASES, IGNORED, QUARANTINED, REFUSED, Case, markdown_table, write_good_images
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.util.errors import HeadstartError
@@ -18,22 +18,22 @@ GOOD = 6
 
 def test_there_are_at_least_sixty_and_the_docs_list_them() -> None:
     assert len(CASES) >= 60
-    assert len({case.what for case in CASES}) == len(CASES)
+    assert len({case.name for case in CASES}) == len(CASES)
     docs = ROOT / "docs" / "hostile-inputs.md"
-    assert docs.read_text(encoding="utf-8") == table()
+    assert docs.read_text(encoding="utf-8") == markdown_table()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: re.sub(r"\W+", "-", case.what))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: re.sub(r"\W+", "-", case.name))
 def test_hostile_input(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, work, out = (tmp_path / name for name in ("in", "work", "out"))
     work.mkdir()
-    good_pictures(inputs)
-    data = case.make(inputs)
+    write_good_images(inputs)
+    data = case.write(inputs)
     before = sorted(inputs.rglob("*"))
     monkeypatch.setattr(tempfile, "tempdir", str(work))
 
     if case.outcome == REFUSED:
-        with pytest.raises(HeadstartError, match=re.escape(case.why)) as caught:
+        with pytest.raises(HeadstartError, match=re.escape(case.detail)) as caught:
             download_dataset([data], out / "dataset", out / "page.html", DownloadSettings(max_bad_fraction=1))
         assert "\n" not in str(caught.value)
         assert not (out / "dataset" / "dataset.json").exists()
@@ -44,11 +44,11 @@ def test_hostile_input(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert "<script>alert" not in (out / "page.html").read_text(encoding="utf-8")
         assert not [path for path in out.rglob("*") if path.is_file() and b"root:x" in path.read_bytes()]
         if case.outcome == QUARANTINED:
-            assert set(reasons) == {case.why}
+            assert set(reasons) == {case.detail}
             assert images >= GOOD - 1
         else:
             assert not reasons
-            assert images == GOOD + (case.outcome == ACCEPTED and "byte order mark" not in case.what)
+            assert images == GOOD + (case.outcome == ACCEPTED and "byte order mark" not in case.name)
 
     assert sorted(inputs.rglob("*")) == before
     assert not list(work.iterdir())

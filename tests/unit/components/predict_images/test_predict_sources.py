@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.hostile import encoded, picture
+from support.hostile import encode_image, make_image
 from support.servers import serve_folder
 from typer.testing import CliRunner
 
@@ -19,7 +19,7 @@ from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.step import PredictionInputs, predict_images
 from headstart.pipelines.cli.main import app
 
-PICTURES = {f"{seed}.jpg": encoded(picture(seed)) for seed in range(5)}
+PICTURES = {f"{seed}.jpg": encode_image(make_image(seed)) for seed in range(5)}
 
 
 def write_sources(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from support.pictures import PER_CLASS
+from support.drawn_images import PER_CLASS
 from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError

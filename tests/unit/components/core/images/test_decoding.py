@@ -11,7 +11,7 @@ import simplejpeg
 import tensorflow as tf
 import xxhash
 from PIL import Image, ImageFile
-from support.mutations import damaged_pngs, flipped, png_of
+from support.mutations import damage_png, flip_bytes, join_chunks
 
 from headstart.components.core.images import decoding
 from headstart.components.core.images.decoding import RejectedImage
@@ -304,7 +304,7 @@ def test_damage_behind_checksums_is_found_or_read_alike(seed: int) -> None:
     kept = rejected = 0
     for image in (Image.fromarray(SMOOTH), Image.fromarray(NOISE)):
         whole = encoded(image, "PNG")
-        for content in damaged_pngs(whole, draw, 300):
+        for content in damage_png(whole, draw, 300):
             found = check_image(content, 512)
             if isinstance(found, RejectedImage):
                 rejected += 1
@@ -319,7 +319,7 @@ def test_what_passes_of_other_formats_is_read_alike(kind: str) -> None:
     whole = encoded(Image.fromarray(SMOOTH), kind)
     draw = np.random.default_rng(4)
     for _ in range(100):
-        found = check_image(flipped(whole, draw), 512)
+        found = check_image(flip_bytes(whole, draw), 512)
         if isinstance(found, CheckedImage):
             assert (tensorflow_pixels(found.encoded) == pixels(found)).all()
 
@@ -332,7 +332,7 @@ def interlaced_png(pixels: np.ndarray, colour_type: int) -> bytes:
     big = pixels.astype(pixels.dtype.newbyteorder(">"))
     parts = [big[top::down, left::across] for top, left, down, across in starts]
     rows = b"".join(b"\0" + row.tobytes() for part in parts for row in part if row.size)
-    return png_of([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+    return join_chunks([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
 
 
 @pytest.mark.parametrize("size", [(60, 40), (9, 8), (13, 17), (8, 33)])
@@ -361,7 +361,7 @@ def deep_png(samples: np.ndarray, colour_type: int, *extra: tuple[bytes, bytes])
     height, width = samples.shape[:2]
     header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    return png_of([(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
+    return join_chunks([(b"IHDR", header), *extra, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
 
 
 def deep_tiff(samples: np.ndarray, order: str = "<", photometric: int = 1) -> bytes:

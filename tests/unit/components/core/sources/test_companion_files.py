@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.hostile import encoded, picture
+from support.hostile import encode_image, make_image
 from support.servers import serve_folder
 
 from headstart.components.core.artifacts.dataset import read_dataset_info, read_rows
@@ -289,7 +289,7 @@ def test_pictures_and_parquet_that_could_both_be_meant_are_a_question(tmp_path: 
 def test_what_datasets_has_saved_to_disk_is_read(tmp_path: Path, whole: bool) -> None:
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
     rows = {
-        "image": [{"bytes": encoded(picture(seed)), "path": None} for seed in range(8)],
+        "image": [{"bytes": encode_image(make_image(seed)), "path": None} for seed in range(8)],
         "label": [seed % 2 for seed in range(8)],
     }
     saved = datasets.Dataset.from_dict(rows, features=features)
@@ -308,7 +308,9 @@ def test_what_datasets_has_saved_to_disk_is_read(tmp_path: Path, whole: bool) ->
 
 def test_a_table_in_a_zip_becomes_a_dataset(tmp_path: Path) -> None:
     names = [f"{seed}.jpg" for seed in range(6)]
-    files: dict[str, bytes | str] = {f"images/{name}": encoded(picture(seed)) for seed, name in enumerate(names)}
+    files: dict[str, bytes | str] = {
+        f"images/{name}": encode_image(make_image(seed)) for seed, name in enumerate(names)
+    }
     rows = "".join(f"{name};{('cat', 'dog')[seed % 2]};{seed % 3}\n" for seed, name in enumerate(names))
     data = pack(tmp_path / "pets.zip", files | {"labels.csv": f"Filename;Species;site\n{rows}"})
     download_dataset([str(data)], tmp_path / "out", tmp_path / "page.html", DownloadSettings(label_column="species"))

@@ -1,4 +1,4 @@
-"""Drawn pictures for tests."""
+"""Drawn images for tests."""
 
 import io
 import zipfile
@@ -9,7 +9,7 @@ from headstart.pipelines.sample.folder import draw_sample
 PER_CLASS = 60
 
 
-def packed(folder: Path, seed: int, per_class: int = PER_CLASS) -> bytes:
+def draw_zip(folder: Path, seed: int, per_class: int = PER_CLASS) -> bytes:
     """Draws cats and dogs into a folder, broken files among them, and returns them as a zip archive."""
     draw_sample(folder, per_class, seed)
     file = io.BytesIO()
