@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel, EvaluationData, write_evaluation
@@ -51,7 +51,7 @@ def child(images: int, classes: int) -> None:
     model = ModelInfo("head", [str(number) for number in range(classes)], 224, "none", {}, {}, {}, {}, 0)
     models = {
         name: EvaluatedModel(model, [], draw_predictions(images, classes, seed))
-        for seed, name in enumerate((FINAL, IN_USE))
+        for seed, name in enumerate((FINAL, CHAMPION))
     }
     data = EvaluationData(models, "", draw_predictions(images, classes, 2), "")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

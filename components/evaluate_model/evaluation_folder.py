@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.artifacts.evaluation import FINAL, IN_USE, METRICS, METRICS_FORMAT, MODELS, THUMBNAILS
+from headstart.components.core.artifacts.evaluation import (
+    CHAMPION,
+    FINAL,
+    METRICS,
+    METRICS_FORMAT,
+    MODELS,
+    THUMBNAILS,
+)
 from headstart.components.core.artifacts.history import Epoch, average_steps
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import ModelInfo
@@ -58,7 +65,7 @@ class EvaluationData:
     """Everything that an evaluation is computed from.
 
     Attributes:
-        models: Models by name: `FINAL`, `IN_USE` for the champion if there is one, others by their phase.
+        models: Models by name: `FINAL`, `CHAMPION` for the champion if there is one, others by their phase.
         test_data: Digest of the test set.
         validation: Predictions of the final model for the validation images; None without such images.
         validation_data: Digest of the validation set; None without such images.
@@ -130,8 +137,8 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
     result = _evaluate(data)
     pictures = list(data.pictures)
     write_predictions(evaluation / PREDICTIONS, data.models[FINAL].predictions)
-    if IN_USE in data.models:
-        write_predictions(evaluation / CHAMPION_PREDICTIONS, data.models[IN_USE].predictions)
+    if CHAMPION in data.models:
+        write_predictions(evaluation / CHAMPION_PREDICTIONS, data.models[CHAMPION].predictions)
     if data.validation:
         write_predictions(evaluation / VALIDATION, data.validation)
     if data.probe:
@@ -161,7 +168,7 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         abstention = compute_abstentions(
             (validation.labels, scale(validation.probabilities)), (final.labels, scale(final.probabilities))
         )
-    champion = models.get(IN_USE)
+    champion = models.get(CHAMPION)
     return Evaluation(
         metrics,
         calibration,

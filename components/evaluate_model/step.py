@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
-from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL
 from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
@@ -77,7 +77,7 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         raise HeadstartError(f"{inputs.test} has no images; give the test split some")
     loaded = {each.info.stage: each for each in (_LoadedModel.load(path, test.classes) for path in inputs.others)}
     if inputs.champion:
-        loaded[IN_USE] = _download_champion(inputs.champion, test.classes)
+        loaded[CHAMPION] = _download_champion(inputs.champion, test.classes)
     final = loaded[FINAL] = _LoadedModel.load(inputs.model, test.classes)
     models = _predict_test_images(loaded, inputs.test, test.classes)
     validation = inputs.validation

@@ -10,8 +10,8 @@ from typing import Any
 from headstart.components.core.artifacts.dataset import DatasetInfo, read_dataset_info
 from headstart.components.core.artifacts.decision import read_decision
 from headstart.components.core.artifacts.evaluation import (
+    CHAMPION,
     FINAL,
-    IN_USE,
     METRICS,
     MODELS,
     read_metrics,
@@ -109,7 +109,7 @@ def _version_to_replace(decision: Path, evaluation: Path, uri: str) -> str:
     if verdict != BETTER:
         raise HeadstartError(f"the verdict in {decision} is {verdict!r}; leave it out to publish the model anyway")
     models = read_models(evaluation)["models"]
-    compared = models[IN_USE]["sha256"] if IN_USE in models else ""
+    compared = models[CHAMPION]["sha256"] if CHAMPION in models else ""
     current = read_champion(uri)
     if current is None:
         # The model was compared with none, or with one that was never published here.

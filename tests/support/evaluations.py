@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.components.core.artifacts.evaluation import FINAL, IN_USE
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL
 from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.artifacts.hygiene import Finding, HygieneSummary, write_hygiene
 from headstart.components.core.artifacts.model import ModelInfo
@@ -93,7 +93,7 @@ def drawn_report(
         for stage, part in stages.items()
     }
     if champion:
-        runs[IN_USE] = EvaluatedModel(
+        runs[CHAMPION] = EvaluatedModel(
             info("fine_tuning"), epochs, draw_predictions(images, classes, 3, 0.8 * strength)
         )
     runs[FINAL] = EvaluatedModel(info("fine_tuning"), epochs, final)

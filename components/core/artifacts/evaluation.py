@@ -20,7 +20,7 @@ FINAL = "test"
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 """Range of the temperature in calibration."""
 
-IN_USE = "champion"
+CHAMPION = "champion"
 """Key of the champion's metrics."""
 
 
