@@ -96,9 +96,10 @@ def test_server_that_stays_down_is_given_up_in_one_line(
     monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 0.5)
     uri = bucket.upload("cat.jpg", noise(1000))
     bucket.proxy.spoil(lambda request: fault)
+    store = open_store(uri)
     start = time.monotonic()
     with pytest.raises(HeadstartError, match=r"^cannot read .*/cat.jpg: .*, again and again; check the address"):
-        open_store(uri).download(uri, tmp_path / "cat.jpg")
+        store.download(uri, tmp_path / "cat.jpg")
     assert 0.2 < time.monotonic() - start < 2
     assert not [*tmp_path.iterdir()]
 
