@@ -248,4 +248,4 @@ def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:
 def test_folder_that_is_no_run_is_not_published(tmp_path: Path) -> None:
     done = headstart("publish", tmp_path, tmp_path / "models")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert f"error: '{tmp_path}' has no model/: name the output folder of a run that has ended well" in done.stderr
+    assert f"error: '{tmp_path}' has no model/: name the output folder of a run that has succeeded" in done.stderr
