@@ -81,7 +81,7 @@ def check_files(
 
     Args:
         files: Files to check.
-        remote: Whether reading a file waits for a network; more threads read then.
+        remote: True if reading a file waits for a network; more threads read then.
         max_side: Longest side to keep, in pixels.
         processes: Number of worker processes; 0: one for each core. The results do not depend on it.
         ranges: Black and white of images of more than 8 bits, by their form. None: such an image is only measured,

@@ -60,7 +60,7 @@ class OddLook:
         name: Short name, such as ``dark``.
         measure: Name of a field of `Measures`.
         limit: Smallest or largest value that is not odd.
-        above: Whether values above the limit are odd, rather than those below.
+        above: True if values above the limit are odd, rather than those below.
     """
 
     name: str

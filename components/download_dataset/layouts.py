@@ -96,7 +96,7 @@ def read_layout(images: Mapping[str, int], level: int = 0, decided: bool = False
             itself.
         level: Position in an image's path of the folder that is its class, from 1, the topmost; 0: the topmost that
             divides the images.
-        decided: Whether to leave out folders whose names stand for no class (`test`, `examples`, `masks`) without a
+        decided: True to leave out folders whose names stand for no class (`test`, `examples`, `masks`) without a
             question where at least two classes lie beside them.
 
     Returns:

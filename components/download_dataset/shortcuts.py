@@ -95,12 +95,12 @@ class Shortcut:
 
     Attributes:
         family: Name of the family.
-        varies: Whether the properties differ between images at all.
+        varies: True if the properties differ between images.
         balanced_accuracy: Mean recall over the classes, cross-validated, 0 to 1.
         interval: Confidence interval of `balanced_accuracy`, at `CONFIDENCE`.
         chance: Balanced accuracy of guessing.
         classes: Classes that are predicted almost for certain, surest first, if there are more than two classes.
-        is_shortcut: Whether the accuracy is well above chance.
+        is_shortcut: True if the accuracy is well above chance.
         warning: Sentences on the result and the way out; empty: no shortcut, or reported for a part of the family.
     """
 

@@ -41,8 +41,8 @@ def test_an_archive_changes_with_its_version(bucket: Stored) -> None:
 
 
 def test_a_manifest_is_read_and_the_images_it_names_are_looked_up(bucket: Stored) -> None:
-    picture = bucket.upload("pictures/1.jpg", b"cat")
-    source = bucket.upload("pets.csv", f"image,label\npictures/1.jpg,cat\n{picture},cat\ngone.jpg,dog\n".encode())
+    image = bucket.upload("pictures/1.jpg", b"cat")
+    source = bucket.upload("pets.csv", f"image,label\npictures/1.jpg,cat\n{image},cat\ngone.jpg,dog\n".encode())
     before = list_data([source])
     assert list_data([source]) == before
     read = [request for request in bucket.proxy.requests if request.method == "GET" and request.reads_object]

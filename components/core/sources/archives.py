@@ -203,7 +203,7 @@ class _TarListing:
     Attributes:
         unusable: Links and devices.
         ignored: Number of junk files.
-        has_files: Whether a file was found before the archive's end, or before its damage.
+        has_files: True if a file was found before the archive's end, or before its damage.
     """
 
     def __init__(self, name: str, path: Path) -> None:

@@ -33,7 +33,7 @@ class SourceOptions:
         image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
         label_column: Column of the class; empty: one with a usual name.
         labels: Rule that gives the classes: ``auto``, ``given``, ``folders`` or ``names``.
-        labelled: Whether classes are needed; if not, label columns are not looked for.
+        labelled: True if classes are needed; otherwise label columns are not looked for.
     """
 
     image_column: str = ""
@@ -126,7 +126,7 @@ def check_has_columns(where: str, names: Iterable[str], image: str, label: str, 
         names: Names of all columns.
         image: Name of the image column; empty: there is none.
         label: Name of the label column; empty: there is none.
-        options: Whether classes are needed.
+        options: True if classes are needed.
 
     Raises:
         HeadstartError: If there is no image column, or no label column where classes are needed.

@@ -38,7 +38,7 @@ def interpret_files(source: Source, options: SourceOptions, is_tar: bool = False
     Args:
         source: All files.
         options: Columns and rule for labels.
-        is_tar: Whether the source is a tar archive, in which `1.jpg` and `1.cls` may be one sample (WebDataset).
+        is_tar: True if the source is a tar archive, in which `1.jpg` and `1.cls` may be one sample (WebDataset).
 
     Raises:
         HeadstartError: If a table and the folders both give classes, and different ones; or if there are no images,

@@ -213,7 +213,7 @@ class _SourceOpener:
             source: All files.
             base: Folder or address of the files; empty: they are in an archive.
             depth: Number of archives or folders around that of the files.
-            is_tar: Whether the files are in a tar archive.
+            is_tar: True if the files are in a tar archive.
         """
         paths = [entry.path for entry in source.entries]
         if tables := self._find_columnar_files(source.name, paths):

@@ -53,7 +53,7 @@ class Source:
         loaders: Yields a loader for each of `entries`, in their order.
         ignored: Number of files that operating systems leave behind.
         unusable: Things that cannot be read as files: links, devices.
-        remote: Whether reading a file waits for a network.
+        remote: True if reading a file waits for a network.
         copy: Puts the file at a position in `entries` on disk, whatever its size, and returns its path: the given
             one, or where it was already. None: only `loaders` read.
         notes: Remarks on how the source was read, a sentence each.

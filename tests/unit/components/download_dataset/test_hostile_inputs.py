@@ -1,4 +1,4 @@
-"""Every hostile input comes to what the table in the docs says, and leaves nothing outside the artifact."""
+"""Every hostile input has the outcome that the docs list, and leaves nothing outside the artifact."""
 
 import csv
 import re

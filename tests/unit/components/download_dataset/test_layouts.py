@@ -9,7 +9,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.labels import Labelling, infer_labels
 
 Files = dict[str, int]
-"""How many pictures lie in each folder; a key with a `.` is a single file."""
+"""Number of images in each folder; a key with a `.` is a single file."""
 
 
 def read(files: Files, rule: str = "auto", least: int = 2, level: int = 0) -> Labelling:
@@ -25,11 +25,11 @@ def read(files: Files, rule: str = "auto", least: int = 2, level: int = 0) -> La
     return infer_labels([Entry(path) for path in paths], "data", rule, least, level)
 
 
-def told(found: Labelling) -> dict[str, int]:
+def count_classes(found: Labelling) -> dict[str, int]:
     return dict(Counter(filter(None, found.labels)))
 
 
-UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
+CLEAR: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
     "plain": ({"cats": 5, "dogs": 4}, {"cats": 5, "dogs": 4}, {}),
     "one wrapping folder": ({"pets/cats": 5, "pets/dogs": 4}, {"cats": 5, "dogs": 4}, {}),
     "two wrapping folders": ({"a/b/cats": 5, "a/b/dogs": 4}, {"cats": 5, "dogs": 4}, {}),
@@ -194,7 +194,7 @@ UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
         {"cats": 5, "dogs": 4},
         {},
     ),
-    "annotations beside the pictures of each class": (
+    "annotations beside the images of each class": (
         {"cats": 5, "cats/annotations": 5, "dogs": 4, "dogs/annotations": 4},
         {"cats": 5, "dogs": 4},
         {},
@@ -287,7 +287,7 @@ UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
         {"test_strip": 5, "train_station": 4, "valid_ticket": 3},
         {},
     ),
-    "pictures without an ending": ({"cats/pic*": 5, "dogs/pic*": 4}, {"cats": 5, "dogs": 4}, {}),
+    "images without an ending": ({"cats/pic*": 5, "dogs/pic*": 4}, {"cats": 5, "dogs": 4}, {}),
     "Kaggle's names": ({"train/cat.*.jpg": 5, "train/dog.*.jpg": 4}, {"cat": 5, "dog": 4}, {}),
     "Kaggle's names beside a test folder": (
         {"train/cat.*.jpg": 5, "train/dog.*.jpg": 4, "test1": 9},
@@ -297,14 +297,14 @@ UNDERSTOOD: dict[str, tuple[Files, dict[str, int], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "classes", "splits"), UNDERSTOOD.values(), ids=UNDERSTOOD.keys())
-def test_layouts_that_are_understood(files: Files, classes: dict[str, int], splits: dict[str, int]) -> None:
+@pytest.mark.parametrize(("files", "classes", "splits"), CLEAR.values(), ids=CLEAR.keys())
+def test_layouts_that_are_clear(files: Files, classes: dict[str, int], splits: dict[str, int]) -> None:
     found = read(files)
-    assert told(found) == classes
+    assert count_classes(found) == classes
     assert dict(Counter(filter(None, found.splits))) == splits
 
 
-ASKED: dict[str, tuple[Files, list[str]]] = {
+AMBIGUOUS: dict[str, tuple[Files, list[str]]] = {
     "date, and nothing else": (
         {"2024-05-01": 5, "2024-05-02": 4},
         ["--class-level 1 takes 2 classes: 2024-05-01 (5)"],
@@ -332,7 +332,7 @@ ASKED: dict[str, tuple[Files, list[str]]] = {
         {"cats": 5, "dogs": 4, "examples": 2},
         ["examples", "--labels folders takes 2 classes"],
     ),
-    "masks beside pictures": ({"scans": 5, "masks": 5}, ["masks may be no class", "--class-level 1"]),
+    "masks beside images": ({"scans": 5, "masks": 5}, ["masks may be no class", "--class-level 1"]),
     "a class beside train": (
         {"train/cat": 5, "train/dog": 4, "horse": 3},
         [
@@ -409,25 +409,25 @@ ASKED: dict[str, tuple[Files, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "said"), ASKED.values(), ids=ASKED.keys())
-def test_layouts_that_are_asked_about(files: Files, said: list[str]) -> None:
+@pytest.mark.parametrize(("files", "words"), AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+def test_layouts_that_are_ambiguous(files: Files, words: list[str]) -> None:
     with pytest.raises(HeadstartError) as refused:
         read(files)
-    for words in said:
-        assert words in str(refused.value)
+    for text in words:
+        assert text in str(refused.value)
 
 
-def test_each_reading_of_a_question_can_be_selected() -> None:
+def test_each_interpretation_can_be_selected() -> None:
     breeds = {"cats/tabby": 5, "cats/siamese": 4, "dogs/pug": 3}
-    assert told(read(breeds, level=1)) == {"cats": 9, "dogs": 3}
-    assert told(read(breeds, level=2)) == {"tabby": 5, "siamese": 4, "pug": 3}
+    assert count_classes(read(breeds, level=1)) == {"cats": 9, "dogs": 3}
+    assert count_classes(read(breeds, level=2)) == {"tabby": 5, "siamese": 4, "pug": 3}
     beside = {"bus": 5, "car": 4, "test": 9}
-    assert told(read(beside, level=1)) == {"bus": 5, "car": 4, "test": 9}
+    assert count_classes(read(beside, level=1)) == {"bus": 5, "car": 4, "test": 9}
     without = read(beside, rule="folders")
-    assert told(without) == {"bus": 5, "car": 4}
+    assert count_classes(without) == {"bus": 5, "car": 4}
     assert sum(map(bool, without.left_out)) == 9
     horse = {"train/cat": 5, "train/dog": 4, "horse": 3}
-    assert told(read(horse, rule="folders")) == {"cat": 5, "dog": 4}
+    assert count_classes(read(horse, rule="folders")) == {"cat": 5, "dog": 4}
 
 
 def test_a_named_level_keeps_the_splits_above_and_below() -> None:
@@ -437,7 +437,7 @@ def test_a_named_level_keeps_the_splits_above_and_below() -> None:
     assert Counter(below.splits) == {"train": 8, "test": 4}
 
 
-def test_what_is_left_out_is_told_for_each_file_and_in_a_sentence() -> None:
+def test_left_out_files_have_a_reason_each_and_a_sentence() -> None:
     found = read({"train/cat": 5, "train/dog": 4, "test": 9})
     assert sum(map(bool, found.left_out)) == 9
     assert "left out: test (9 files), it has no class folders" in found.why
@@ -467,7 +467,7 @@ def test_a_level_that_is_none_is_refused() -> None:
         ("12.jpg", ""),
     ],
 )
-def test_classes_of_numbered_names_where_they_are_asked_for(name: str, label: str) -> None:
+def test_classes_of_numbered_names_on_request(name: str, label: str) -> None:
     assert infer_labels([Entry(name), Entry("x_1.jpg"), Entry("y_1.jpg")], "data", "names").labels[0] == label
 
 

@@ -61,13 +61,13 @@ def test_copies_are_found_and_others_are_not(copy: str) -> None:
     assert len(set(numbers)) == 60
 
 
-def test_flat_pictures_are_not_alike_for_being_flat() -> None:
+def test_flat_images_are_not_alike_for_being_flat() -> None:
     plain = [Image.new("RGB", (64, 64), (level, level, level)) for level in range(0, 250, 10)]
     assert len(set(grouped([sketch(image) for image in plain]))) == len(plain)
 
 
-def test_pictures_of_one_kind_are_not_alike_for_being_of_one_kind() -> None:
-    """As X-rays or faces are: the same coarse picture, each with details of its own."""
+def test_images_of_one_kind_are_not_alike_for_being_of_one_kind() -> None:
+    """As X-rays or faces are: the same coarse image, each with details of its own."""
     coarse = np.random.default_rng(0).integers(0, 256, (3, 3), dtype=np.uint8)
     kind = np.asarray(Image.fromarray(coarse).resize((64, 64), Image.Resampling.BICUBIC)).astype(int)
     own = np.random.default_rng(1).normal(size=(80, 64, 64)) * 12
@@ -77,7 +77,7 @@ def test_pictures_of_one_kind_are_not_alike_for_being_of_one_kind() -> None:
     assert len(set(grouped([sketch(image) for image in images]))) == 80
 
 
-def test_no_pictures_no_groups() -> None:
+def test_no_images_no_groups() -> None:
     assert len(groups(np.empty((0, 1024), np.uint8))) == 0
 
 

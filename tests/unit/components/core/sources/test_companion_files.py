@@ -1,4 +1,4 @@
-"""Folders and archives in which tables, samples, archives or columns say what the pictures are."""
+"""Folders and archives in which tables, samples, archives or columns give the classes of the images."""
 
 import io
 import json
@@ -49,8 +49,8 @@ def read(data: Path | str, **reading: str) -> list[tuple[Entry, bytes]]:
         return [(entry, load()) for entry, load in zip(source.entries, source.loaders(), strict=True)]
 
 
-def told(data: Path | str, **reading: str) -> dict[str, str]:
-    """The class of each picture by its content."""
+def labels_by_content(data: Path | str, **reading: str) -> dict[str, str]:
+    """Class of each image by its content."""
     return {content.decode(): entry.label for entry, content in read(data, **reading)}
 
 
@@ -71,24 +71,26 @@ RIGHT = {content.decode(): name[:3] for name, content in CONTENTS.items()}
         ("anything.csv", "x/images"),
     ],
 )
-def test_a_table_among_the_pictures_tells_their_classes(tmp_path: Path, kind: str, name: str, inside: str) -> None:
+def test_a_table_among_the_images_gives_their_classes(tmp_path: Path, kind: str, name: str, inside: str) -> None:
     table = TABLE.replace(",", "\t") if name.endswith(".tsv") else TABLE
     files = {f"{inside}/{each}": content for each, content in CONTENTS.items()}
     more: dict[str, bytes | str] = {name: table, f"{inside}/extra.jpg": b"not listed", "sample_submission.csv": TABLE}
     data = pack(tmp_path / kind, files | more)
-    assert told(data) == RIGHT
+    assert labels_by_content(data) == RIGHT
     with open_source(str(data)) as source:
         assert source.ignored == 3
 
 
-def test_tables_of_splits_beside_their_pictures(tmp_path: Path) -> None:
+def test_tables_of_splits_beside_their_images(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {}
     for split in ("train", "test"):
         files |= {f"{split}/{name}": split.encode() + content for name, content in CONTENTS.items()}
         rows = [json.dumps({"file_name": name, "label": name[:3]}) for name in CONTENTS]
         files[f"{split}/metadata.jsonl"] = "\n".join(rows)
     for data in (pack(tmp_path / "folder", files), pack(tmp_path / "a.zip", files)):
-        assert told(data) == {f"{split}{text}": label for split in ("train", "test") for text, label in RIGHT.items()}
+        assert labels_by_content(data) == {
+            f"{split}{text}": label for split in ("train", "test") for text, label in RIGHT.items()
+        }
     flat: dict[str, bytes | str] = {f"images/{name}": content for name, content in CONTENTS.items()}
     lines = TABLE.splitlines(keepends=True)
     flat |= {"train.csv": "".join(lines[:4] + lines[5:8]), "val.csv": lines[0] + lines[4] + lines[8]}
@@ -97,14 +99,14 @@ def test_tables_of_splits_beside_their_pictures(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_table_of_one_split_means_the_pictures_of_that_split(tmp_path: Path) -> None:
+def test_a_table_of_one_split_means_the_images_of_that_split(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {f"train_images/{name}": content for name, content in CONTENTS.items()}
     files |= {f"test_images/{name}": b"of the test" for name in CONTENTS}
     names = [Path(name).stem for name in CONTENTS]
     files["train.csv"] = "image_id,label\n" + "".join(f"{name},{name[:3]}\n" for name in names)
     files["test.csv"] = "image_id\n" + "".join(f"{name}\n" for name in names)
-    assert told(pack(tmp_path / "kaggle", files)) == RIGHT
-    assert told(tmp_path / "kaggle" / "train.csv") == RIGHT
+    assert labels_by_content(pack(tmp_path / "kaggle", files)) == RIGHT
+    assert labels_by_content(tmp_path / "kaggle" / "train.csv") == RIGHT
 
 
 def test_table_and_folders_that_differ_are_a_question(tmp_path: Path) -> None:
@@ -116,10 +118,10 @@ def test_table_and_folders_that_differ_are_a_question(tmp_path: Path) -> None:
     )
     with pytest.raises(HeadstartError, match=message):
         read(data)
-    assert told(data, labels="given") == RIGHT
-    assert set(told(data, labels="folders").values()) == {""}
+    assert labels_by_content(data, labels="given") == RIGHT
+    assert set(labels_by_content(data, labels="folders").values()) == {""}
     agreeing: dict[str, bytes | str] = {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()}
-    assert told(pack(tmp_path / "agreeing", agreeing | {"labels.csv": TABLE})) == RIGHT
+    assert labels_by_content(pack(tmp_path / "agreeing", agreeing | {"labels.csv": TABLE})) == RIGHT
 
 
 def test_tables_that_contradict_each_other_or_themselves(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_samples_of_webdataset(tmp_path: Path, told_by: str, shards: int) -> Non
         (tmp_path / "shards").mkdir(exist_ok=True)
         pack(tmp_path / "shards" / f"pets-{shard:06}.tar", files)
     data = tmp_path / "shards" if shards > 1 else tmp_path / "shards" / "pets-000000.tar"
-    assert told(data) == RIGHT
+    assert labels_by_content(data) == RIGHT
 
 
 @pytest.mark.parametrize("kind", ["folder", "outer.zip", "outer.tar"])
@@ -172,7 +174,7 @@ def test_archives_are_opened_two_deep(tmp_path: Path) -> None:
         read(pack(tmp_path / "deep", {"all.zip": whole.read_bytes()}))
 
 
-def test_what_lies_beside_pictures_is_counted(tmp_path: Path) -> None:
+def test_what_lies_beside_images_is_counted(tmp_path: Path) -> None:
     endings = (".jpg.json", ".AAE", ".MOV", ".xml", ".txt")
     files: dict[str, bytes | str] = {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()}
     beside = {f"cat/cat1{ending}": b"x" for ending in endings}
@@ -207,29 +209,27 @@ LABELS = [name[:3] for name in CONTENTS]
     ids=["text", "lists of one", "category", "bytes", "blanks"],
 )
 def test_labels_of_parquet(tmp_path: Path, labels: object) -> None:
-    assert told(write_parquet(tmp_path / "a.parquet", {"image": IMAGES, "label": labels})) == RIGHT
+    assert labels_by_content(write_parquet(tmp_path / "a.parquet", {"image": IMAGES, "label": labels})) == RIGHT
 
 
 def test_class_labels_of_parquet_have_names(tmp_path: Path) -> None:
     numbers = [LABELS.index(label) // 4 for label in LABELS]
     feature = {"_type": "ClassLabel", "names": ["cat", "dog"]}
-    pictures = [{"bytes": each, "path": None} for each in IMAGES]
+    images = [{"bytes": each, "path": None} for each in IMAGES]
     features = {"img": {"_type": "Image"}, "fine": feature, "coarse": feature}
-    one = write_parquet(tmp_path / "one.parquet", {"img": pictures, "fine": numbers}, features)
-    assert told(one) == RIGHT
+    one = write_parquet(tmp_path / "one.parquet", {"img": images, "fine": numbers}, features)
+    assert labels_by_content(one) == RIGHT
     lists = {"img": {"_type": "Image"}, "fine": {"_type": "Sequence", "feature": feature}}
-    listed = write_parquet(tmp_path / "lists.parquet", {"img": pictures, "fine": [[each] for each in numbers]}, lists)
-    assert told(listed) == RIGHT
-    two = write_parquet(
-        tmp_path / "two.parquet", {"img": pictures, "fine": numbers, "coarse": numbers[::-1]}, features
-    )
+    listed = write_parquet(tmp_path / "lists.parquet", {"img": images, "fine": [[each] for each in numbers]}, lists)
+    assert labels_by_content(listed) == RIGHT
+    two = write_parquet(tmp_path / "two.parquet", {"img": images, "fine": numbers, "coarse": numbers[::-1]}, features)
     with pytest.raises(HeadstartError, match="'fine' or 'coarse'; say which with label_column"):
         read(two)
-    assert told(two, label_column="fine") == RIGHT
-    assert told(two, label_column="coarse") != RIGHT
+    assert labels_by_content(two, label_column="fine") == RIGHT
+    assert labels_by_content(two, label_column="coarse") != RIGHT
 
 
-def test_parquet_that_names_pictures_beside_it(tmp_path: Path) -> None:
+def test_parquet_that_names_images_beside_it(tmp_path: Path) -> None:
     pack(tmp_path / "images", dict(CONTENTS))
     paths = [f"images/{name}" for name in CONTENTS]
     structs = pa.array(
@@ -237,17 +237,19 @@ def test_parquet_that_names_pictures_beside_it(tmp_path: Path) -> None:
     )
     for images in (paths, structs, pa.array(paths).dictionary_encode()):
         data = write_parquet(tmp_path / "data.parquet", {"image": images, "label": LABELS})
-        assert told(data) == RIGHT
-        assert told(tmp_path) == RIGHT
+        assert labels_by_content(data) == RIGHT
+        assert labels_by_content(tmp_path) == RIGHT
     with serve_folder(tmp_path) as address:
-        assert told(f"{address}/data.parquet") == RIGHT
+        assert labels_by_content(f"{address}/data.parquet") == RIGHT
 
 
-def test_parquet_of_metadata_lies_beside_the_pictures_of_each_split(tmp_path: Path) -> None:
+def test_parquet_of_metadata_lies_beside_the_images_of_each_split(tmp_path: Path) -> None:
     for split in ("train", "test"):
         pack(tmp_path / split, {name: split.encode() + content for name, content in CONTENTS.items()})
         write_parquet(tmp_path / split / "metadata.parquet", {"file_name": list(CONTENTS), "label": LABELS})
-    assert told(tmp_path) == {f"{split}{text}": label for split in ("train", "test") for text, label in RIGHT.items()}
+    assert labels_by_content(tmp_path) == {
+        f"{split}{text}": label for split in ("train", "test") for text, label in RIGHT.items()
+    }
     assert splits(tmp_path)["test", "cat"] == 4
 
 
@@ -263,10 +265,10 @@ def test_parquet_of_metadata_lies_beside_the_pictures_of_each_split(tmp_path: Pa
 def test_splits_of_parquet_files_are_those_of_their_names(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         write_parquet(tmp_path / "pets" / name, {"image": IMAGES, "label": LABELS})
-    # A clone of the hub has a card, and pictures in it.
+    # A clone of the hub has a card, and images in it.
     pack(
         tmp_path / "pets",
-        {"README.md": "# Pets", "assets/card.png": b"a picture", "assets/more/card.png": b"another"},
+        {"README.md": "# Pets", "assets/card.png": b"an image", "assets/more/card.png": b"another"},
     )
     every = {(split, label): 4 for split in ("train", "validation", "test") for label in ("cat", "dog")}
     assert splits(tmp_path / "pets") == every
@@ -274,7 +276,7 @@ def test_splits_of_parquet_files_are_those_of_their_names(tmp_path: Path, names:
     assert splits(pack(tmp_path / "pets.zip", archive)) == every
 
 
-def test_pictures_and_parquet_that_could_both_be_meant_are_a_question(tmp_path: Path) -> None:
+def test_images_and_parquet_that_could_both_be_meant_are_a_question(tmp_path: Path) -> None:
     pack(tmp_path, {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()})
     write_parquet(tmp_path / "embeddings.parquet", {"image": IMAGES[:2], "label": ["cat", "dog"]})
     with pytest.raises(
@@ -322,12 +324,12 @@ def test_a_table_in_a_zip_becomes_a_dataset(tmp_path: Path) -> None:
 def test_a_column_that_is_asked_for_is_never_passed_over(tmp_path: Path) -> None:
     files: dict[str, bytes | str] = {f"{name[:3]}/{name}": content for name, content in CONTENTS.items()}
     data = pack(tmp_path / "pets", files | {"labels.csv": TABLE.replace("label", "breed")})
-    assert set(told(data).values()) == {""}, "the table lacks a label, and the folders tell"
+    assert set(labels_by_content(data).values()) == {""}, "the table lacks a label, and the folders give classes"
     with pytest.raises(
         HeadstartError, match="no column 'bread', which label_column names; its columns are image, breed"
     ):
         read(data, label_column="bread")
-    assert told(data, label_column="breed") == RIGHT
+    assert labels_by_content(data, label_column="breed") == RIGHT
     with pytest.raises(HeadstartError, match=r"of 8 images that list\.csv names, 0 are there"):
         read(pack(tmp_path / "other", {"1.jpg": b"", "list.csv": TABLE}), labels="given")
 
@@ -353,4 +355,4 @@ def test_arrow_files_are_read(tmp_path: Path) -> None:
     for name, new in (("file.arrow", pa.ipc.new_file), ("stream.arrow", pa.ipc.new_stream)):
         with new(str(tmp_path / name), table.schema) as writer:
             writer.write_table(table)
-        assert told(tmp_path / name) == RIGHT
+        assert labels_by_content(tmp_path / name) == RIGHT

@@ -16,7 +16,7 @@ def written(path: Path, *rows: tuple[str, ...]) -> str:
     return str(path)
 
 
-def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset: Path, tmp_path: Path) -> None:
+def test_corrected_images_change_class_and_others_stay(pictures: Path, dataset: Path, tmp_path: Path) -> None:
     before = list(read_rows(dataset))
     wrong, gone = before[0], before[-1]
     names = read_dataset_info(dataset).classes
@@ -33,7 +33,7 @@ def test_corrected_pictures_change_class_and_others_stay(pictures: Path, dataset
     assert f"{gone.path},corrected,the corrections leave it out" in quarantine
 
 
-def test_pictures_that_the_corrections_leave_out_are_no_bad_files(
+def test_images_that_the_corrections_leave_out_are_no_bad_files(
     pictures: Path, dataset: Path, tmp_path: Path
 ) -> None:
     rows = list(read_rows(dataset))

@@ -1,4 +1,4 @@
-"""Tables of pictures in the forms that people have."""
+"""Tables of images in all usual formats."""
 
 import json
 from collections.abc import Callable
@@ -153,7 +153,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_a_picture_is_found_however_its_path_is_written(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_an_image_is_found_however_its_path_is_written(tmp_path: Path, write: Callable[..., Path]) -> None:
     names = [
         "pics/a b.jpg",
         "pics\\a b.jpg",
@@ -169,7 +169,7 @@ def test_a_picture_is_found_however_its_path_is_written(tmp_path: Path, write: C
     assert set(loaded(write(*names)).values()) == {b"a b"}
 
 
-def test_a_picture_that_could_be_several_is_none(write: Callable[..., Path]) -> None:
+def test_an_image_that_could_be_several_is_none(write: Callable[..., Path]) -> None:
     found = loaded(write("pics/c", "deep/c", "c", "pics/d", "nothing"))
     assert found["pics/c"] == b"c"
     assert found["deep/c"] == b"deep c"
@@ -178,7 +178,7 @@ def test_a_picture_that_could_be_several_is_none(write: Callable[..., Path]) -> 
     assert found["nothing"] == "missing: no such file"
 
 
-def test_a_picture_that_is_not_there_is_not_another_of_its_name(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_an_image_that_is_not_there_is_not_another_of_its_name(tmp_path: Path, write: Callable[..., Path]) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "dogs").mkdir()
     (tmp_path / "dogs" / "5.jpg").write_bytes(b"a dog")
