@@ -96,7 +96,7 @@ class ChanceComparison:
     def in_words(self) -> str:
         """The accuracy, its interval and the accuracy of chance as a clause."""
         low, high = self.interval
-        always = f"{self.share:.4f} that always answering {quote_name(self.label)} reaches"
+        always = f"{self.share:.4f} that always predicting {quote_name(self.label)} reaches"
         # Four digits, as rounding must not make the bound look equal to the share.
         return (
             f"accuracy {self.accuracy:.4f} on {self.images} test images ({100 * (1 - 2 * self.level):g} % interval "

@@ -99,14 +99,14 @@ def test_first_publication_has_to_be_better_than_chance_unless_any_accuracy_will
     assert decision.verdict == "cannot tell"
     assert decision.reasons == [
         "accuracy 0.4444 on 9 test images (90 % interval 0.1688 to 0.7486) is not shown to be above the 0.5556 that "
-        "always answering 'cat' reaches; add test images, or publish it anyway with --min-accuracy 0"
+        "always predicting 'cat' reaches; add test images, or publish it anyway with --min-accuracy 0"
     ]
     said = decide(coin, None, Gate(floors=Floors(min_accuracy=0)))
     assert said.verdict == "better" and "is not shown to be above" in said.reasons[1]
     # A floor above 0 is another floor, and no word on chance.
     assert decide(coin, None, Gate(floors=Floors(min_accuracy=0.4))).verdict == "cannot tell"
     good = decide(predictions(right(9, range(0))), None, Gate())
-    assert good.verdict == "better" and "is above the 0.5556 that always answering 'cat' reaches" in good.reasons[1]
+    assert good.verdict == "better" and "is above the 0.5556 that always predicting 'cat' reaches" in good.reasons[1]
     assert good.chance is not None and good.chance.interval[0] == pytest.approx(0.05 ** (1 / 9))
 
 
