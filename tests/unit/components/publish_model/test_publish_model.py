@@ -236,7 +236,7 @@ def test_card_says_what_was_measured(card: dict, version: Path, inputs: Publicat
     text = (version / "model_card.md").read_text()
     low, high = metrics["test"]["accuracy_interval"]
     assert f"{low:.4f} to {high:.4f}" in text and metrics["test_data"] in text
-    assert "published by hand" in text and "Many files of no use" in text
+    assert "published by hand" in text and "Many unusable files" in text
     assert "Fewer than 30 test images each of cat, dog" in text
     assert "{{" not in text and "None" not in text
 
