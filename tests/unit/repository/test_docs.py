@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import typer
 from support import ROOT
+from support.generated_docs import generate_pages
 
 from headstart.pipelines.cli.main import app
 from headstart.pipelines.cli.options import CLASS_COUNTS
@@ -149,3 +150,8 @@ def test_files_and_variables_exist(page: Path) -> None:
         for name in _PATH.findall(span) if _PATH.match(span) else []:
             known = name.partition("NAME")[0]
             assert (ROOT / known).exists(), span
+
+
+@pytest.mark.parametrize(("page", "text"), generate_pages().items(), ids=lambda part: getattr(part, "name", ""))
+def test_generated_parts_are_current(page: Path, text: str) -> None:
+    assert page.read_text(encoding="utf-8") == text, "run python tests/support/generated_docs.py"

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-from support.parameter_tables import PAGES, page
 
 from headstart.components.core.recipes.variants import DEFAULT_VARIANTS
 from headstart.pipelines.definitions.argument_docs import OTHER_ARGUMENTS
@@ -57,8 +56,3 @@ def test_every_parameter_has_a_group_and_sentences() -> None:
         assert doc.group in PARAMETER_GROUPS, name
         for text in (doc.meaning, doc.on_command_line, doc.in_pipeline):
             assert not text or text.endswith("."), (name, text)
-
-
-@pytest.mark.parametrize("group", PARAMETER_GROUPS)
-def test_tables_in_the_docs_are_current(group: str) -> None:
-    assert PAGES[group].read_text(encoding="utf-8") == page(group), "run python tests/support/parameter_tables.py"
