@@ -16,6 +16,13 @@ def _round_eyes(pen: Pen, rng: np.random.Generator, coat: Coat, x: float, y: flo
     face_parts.eyes(pen, rng, coat, EyeShape((x * rng.uniform(0.9, 1.1), y), rng.uniform(0.08, 0.13), pupil))
 
 
+def _round_ear(pen: Pen, coat: Coat, side: int, center: tuple[float, float], radius: float) -> None:
+    """Draws an ear as a disc with a smaller disc in it."""
+    middle = (side * center[0], center[1])
+    pen.ellipse(middle, (radius, radius), shade(coat.base, 0.92))
+    pen.ellipse(middle, (radius * 0.6, radius * 0.6), coat.inner, edge=False)
+
+
 def draw_rabbit(pen: Pen, rng: np.random.Generator) -> None:
     """Very long upright ears, one of them bent at times, and two front teeth."""
     coat = face_parts.pick_coat(rng)
@@ -44,7 +51,7 @@ def draw_bear(pen: Pen, rng: np.random.Generator) -> None:
     width, height = rng.uniform(0.64, 0.76), rng.uniform(0.58, 0.68)
     face_parts.shoulders(pen, rng, coat)
     for side in _SIDES:
-        face_parts.round_ear(pen, coat, side, (width * 0.72, -height * 0.74), rng.uniform(0.17, 0.24))
+        _round_ear(pen, coat, side, (width * 0.72, -height * 0.74), rng.uniform(0.17, 0.24))
     face_parts.head(pen, rng, coat, HeadShape(width, height, 1.0, 1.1))
     face = face_parts.shift_at_random(pen, rng)
     _round_eyes(face, rng, coat, 0.27, -0.12)
@@ -79,7 +86,7 @@ def draw_mouse(pen: Pen, rng: np.random.Generator) -> None:
     width, height = rng.uniform(0.46, 0.56), rng.uniform(0.5, 0.58)
     face_parts.shoulders(pen, rng, coat)
     for side in _SIDES:
-        face_parts.round_ear(pen, coat, side, (rng.uniform(0.5, 0.6), -0.5), rng.uniform(0.3, 0.4))
+        _round_ear(pen, coat, side, (rng.uniform(0.5, 0.6), -0.5), rng.uniform(0.3, 0.4))
     face_parts.head(pen, rng, coat, HeadShape(width, height, 0.9, 0.4))
     face = face_parts.shift_at_random(pen, rng)
     _round_eyes(face, rng, coat, 0.22, -0.08)
@@ -169,7 +176,7 @@ def draw_monkey(pen: Pen, rng: np.random.Generator) -> None:
     skin = mix((226, 180, 140), coat.second, rng.uniform(0.0, 0.6))
     face_parts.shoulders(pen, rng, coat)
     for side in _SIDES:
-        face_parts.round_ear(pen, coat, side, (rng.uniform(0.62, 0.72), -0.02), rng.uniform(0.2, 0.27))
+        _round_ear(pen, coat, side, (rng.uniform(0.62, 0.72), -0.02), rng.uniform(0.2, 0.27))
     face_parts.head(pen, rng, coat, HeadShape(0.6, rng.uniform(0.58, 0.68), 1.0, 1.0))
     face = face_parts.shift_at_random(pen, rng, 0.07)
     for side in _SIDES:
@@ -211,7 +218,7 @@ def draw_lion(pen: Pen, rng: np.random.Generator) -> None:
     reach = np.where(np.arange(2 * tips) % 2 == 0, rng.uniform(0.86, 1.0), rng.uniform(0.72, 0.82))
     pen.polygon(np.stack([np.cos(turns), np.sin(turns)], axis=1) * reach[:, None], mane)
     for side in _SIDES:
-        face_parts.round_ear(pen, coat, side, (0.42, -0.44), 0.17)
+        _round_ear(pen, coat, side, (0.42, -0.44), 0.17)
     face_parts.head(pen, rng, coat, HeadShape(rng.uniform(0.5, 0.6), 0.58, 1.0, 1.0))
     face = face_parts.shift_at_random(pen, rng, 0.07)
     _round_eyes(face, rng, coat, 0.23, -0.1)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def write_label_errors(path: Path, predictions: Predictions, splits: list[str], 
 
 
 def read_suspect_thumbnails(
-    folders: list[Path], predictions: Predictions, suspects: LabelSuspects
+    folders: Sequence[Path], predictions: Predictions, suspects: LabelSuspects
 ) -> list[Thumbnail]:
     """Reads thumbnails of the first two dozen suspects.
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import operator
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ class ProbeResult:
 
 
 def probe_data(
-    folders: list[Path],
+    folders: Sequence[Path],
     activations: list[NDArray[np.float16]],
     channels: int,
     seed: int,

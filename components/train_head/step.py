@@ -128,7 +128,7 @@ def prepare_head_job(
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
         plain = [each.activations[0] for each in features]
-        probe = probe_data(list(folders), plain, base.output.shape[-1], inputs.seed, plan.training)
+        probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
         if not plan.training.count_views(train_info.images):
             parts = cut_at_pixels(parts, plan)
             features = stack.enter_context(compute_or_load_features(parts.front, *folders, plan))

@@ -213,13 +213,6 @@ def pointed_ear(pen: Pen, coat: Coat, side: int, shape: EarShape) -> None:
         pen.polygon(placed * [side, 1.0], color, edge)
 
 
-def round_ear(pen: Pen, coat: Coat, side: int, center: tuple[float, float], radius: float) -> None:
-    """Draws an ear as a disc with a smaller disc in it."""
-    middle = (side * center[0], center[1])
-    pen.ellipse(middle, (radius, radius), shade(coat.base, 0.92))
-    pen.ellipse(middle, (radius * 0.6, radius * 0.6), coat.inner, edge=False)
-
-
 def hanging_ear(pen: Pen, coat: Coat, color: Color, side: int, shape: EarShape, spread: float) -> None:
     """Draws an ear that hangs down beside the head, its end `spread` further out than its root."""
     (x, y), width, length = shape.root, shape.width, shape.length

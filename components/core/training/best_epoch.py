@@ -24,7 +24,7 @@ class BestEpoch(keras.callbacks.Callback):
     Attributes:
         epochs: Epochs so far.
         weights: Trainable variables after the best epoch; before the first epoch, their initial values.
-        failure: Where the loss was not finite, and the way out; empty: nowhere.
+        failure: Message that the loss was not finite, with the way out; empty: the loss was finite so far.
     """
 
     def __init__(self, plan: Plan, steps: StepHistory, state: TrainingState | None = None) -> None:
