@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SERVER = """
-import os, pickle, resource, sys
+import os, pickle, re, sys
 output = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
 import tensorflow as tf
@@ -21,10 +21,11 @@ model = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 
 def predict(files):
     predictions = model(image_bytes=tf.constant(files, tf.string))
-    with open("/proc/self/statm") as memory:
-        held = int(memory.read().split()[1]) * resource.getpagesize()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return predictions["label"].numpy().tolist(), predictions["probabilities"].numpy(), held, most
+    # Not ru_maxrss, which begins with the peak of the process that started this one.
+    with open("/proc/self/status") as status:
+        memory = {name: int(size) * 1024 for name, size in re.findall(r"(VmRSS|VmHWM):\\s+(\\d+)", status.read())}
+    labels, probabilities = (predictions[name].numpy() for name in ("label", "probabilities"))
+    return labels.tolist(), probabilities, memory["VmRSS"], memory["VmHWM"]
 
 while True:
     try:

@@ -1,13 +1,13 @@
 """Model folders from elsewhere or damaged: whatever is wrong with them is one line, before anything large is made."""
 
 import json
-import resource
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support import foreign
+from support.memory import measure_growth
 
 from headstart.components.core.artifacts.evaluation import METRICS, MODELS, read_metrics
 from headstart.components.core.artifacts.model import (
@@ -57,10 +57,9 @@ def test_configuration_that_should_not_be_built_is_one_line_and_takes_no_memory(
     change, says = foreign.WRONG_CONFIGURATIONS[configuration]
     foreign.alter_config(model / MODEL, change)
     sealed(model)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    with pytest.raises(HeadstartError, match=rf"model\.keras.*({says})"):
+    with measure_growth() as growth, pytest.raises(HeadstartError, match=rf"model\.keras.*({says})"):
         load_model(model)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before < _MOST_GROWTH
+    assert growth.most_bytes < _MOST_GROWTH
 
 
 @pytest.mark.parametrize("manifest", foreign.WRONG_MANIFESTS)
