@@ -1,6 +1,5 @@
 """Every component runs in its container under kfp's DockerRunner, as the image's user and as anyone."""
 
-import dataclasses
 import json
 import pkgutil
 import shutil
@@ -44,6 +43,8 @@ VARIANTS = [
     for name, epochs in (("short", 1), ("long", 2))
 ]
 SITE = "/opt/headstart/lib/python3.11/site-packages"
+IMAGE_USER, ANYONE = 1000, 1000650000
+"""Users of containers: the image's own, and the one of the restrictions."""
 
 
 def data_steps(data: Path) -> PipelineTask:
@@ -53,10 +54,17 @@ def data_steps(data: Path) -> PipelineTask:
     return split_dataset(dataset=dataset.outputs["dataset"], counts=[40, 10, 10])
 
 
+def first_model(data: Path) -> tuple[PipelineTask, PipelineTask]:
+    """Adds the steps from images to a model, and returns the one that splits and the one that trains."""
+    split = data_steps(data)
+    both = {name: split.outputs[name] for name in ("train", "validation")}
+    return split, train_head(**both, backbone="sketchnet", settings={"head.epochs": 2})
+
+
 def every_step(data: Path) -> None:
-    splits = data_steps(data).outputs
+    split, trained = first_model(data)
+    splits, head = split.outputs, trained.outputs["model"]
     both = {"train": splits["train"], "validation": splits["validation"]}
-    head = train_head(**both, backbone="sketchnet", settings={"head.epochs": 2}).outputs["model"]
     tuned = fine_tune(**both, head=head, settings={"fine_tuning.epochs": 1}).outputs["model"]
     briefly = {"from_scratch.epochs": 1}
     scratch = train_from_scratch(**both, backbone="sketchnet", image_size=32, settings=briefly).outputs["model"]
@@ -168,14 +176,6 @@ CHECKS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Where a pipeline left its tasks' outputs, and the user that its containers ran as."""
-
-    tasks: Path
-    user: int
-
-
 def run(steps: Callable[[Path], Any], pictures: Path, root: Path, **options: Any) -> Path:
     """Runs a pipeline of these steps in containers and returns the folder of its tasks' outputs."""
 
@@ -192,23 +192,34 @@ def run(steps: Callable[[Path], Any], pictures: Path, root: Path, **options: Any
     return tasks
 
 
-@pytest.fixture(scope="module", params=["as the image's user", "as anyone, restricted"])
-def every(
-    request: pytest.FixtureRequest, image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Run:
-    options, user = (RESTRICTED, 1000650000) if "restricted" in request.param else ({}, 1000)
+@pytest.fixture(scope="module")
+def every(image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outputs of every component, by task, each in a container that is restricted as much as clusters do it."""
     root = tmp_path_factory.mktemp("root")
     version_folder(root / "before")
-    return Run(run(every_step, pictures, root, **options), user)
+    return run(every_step, pictures, root, **RESTRICTED)
 
 
 @pytest.mark.parametrize("component", CHECKS)
-def test_component_leaves_its_outputs(every: Run, component: str) -> None:
+def test_component_leaves_its_outputs(every: Path, component: str) -> None:
     name = component.replace("_", "-")
     # What runs in a loop lies a folder deeper.
-    outputs = min(every.tasks.rglob(name), key=lambda path: len(path.parts))
+    outputs = min(every.rglob(name), key=lambda path: len(path.parts))
     CHECKS[component](outputs)
-    assert {path.stat().st_uid for path in outputs.rglob("*")} == {every.user}
+    assert owners(outputs) == {ANYONE}
+
+
+def test_steps_run_as_the_user_of_the_image(image: Image, pictures: Path, tmp_path: Path) -> None:
+    """Restrictions take more away than this user has; what it adds is its home."""
+    tasks = run(first_model, pictures, tmp_path)
+    for component in ("list_data", "download_dataset", "split_dataset", "train_head"):
+        outputs = tasks / component.replace("_", "-")
+        CHECKS[component](outputs)
+        assert owners(outputs) == {IMAGE_USER}
+
+
+def owners(outputs: Path) -> set[int]:
+    return {path.stat().st_uid for path in outputs.rglob("*")}
 
 
 def test_every_component_of_the_package_is_among_them() -> None:
