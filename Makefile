@@ -17,11 +17,12 @@ run: $(VENV)/.installed
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# The type checker finds the folders under their import name through links.
+# The type checker finds the package under its import name through links.
 check: $(VENV)/.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	mkdir -p $(TYPES)
+	ln -sfn $(CURDIR)/headstart/__init__.py $(TYPES)/__init__.py
 	ln -sfn $(CURDIR)/components $(TYPES)/components
 	ln -sfn $(CURDIR)/pipelines $(TYPES)/pipelines
 	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p headstart
@@ -43,7 +44,7 @@ format: $(VENV)/.installed
 WEIGHTS ?=
 BASE ?=
 PIP_INDEX_URL ?=
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' headstart/__init__.py)
 SOURCE = $(shell git config --get remote.origin.url 2>/dev/null | sed 's|//[^/@]*@|//|')
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 BUILD = docker build --file docker/Dockerfile $(foreach name,VERSION REVISION SOURCE WEIGHTS BASE PIP_INDEX_URL,\
@@ -76,7 +77,7 @@ lock: $(VENV)/.installed
 clean:
 	rm -rf build out $(VENV)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml headstart/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name one with make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'

@@ -1,5 +1,5 @@
 """The container image that every component runs in; its tag is the version."""
 
-from importlib.metadata import version
+from headstart import __version__
 
-IMAGE = f"headstart:{version('headstart')}"
+IMAGE = f"headstart:{__version__}"

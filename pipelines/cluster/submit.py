@@ -1,11 +1,11 @@
 """Submitting runs: the pipeline compiled with its parameters, paths that pods cannot see refused."""
 
 import dataclasses
-from importlib.metadata import version
 from typing import Any
 
 import kfp_server_api
 
+from headstart import __version__
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
@@ -37,7 +37,7 @@ class Submission:
     def fields(self) -> dict[str, Any]:
         """Fields that runs and schedules have in common in KFP's API."""
         return {
-            "description": f"Made by headstart {version('headstart')}.",
+            "description": f"Made by headstart {__version__}.",
             "pipeline_spec": self.pipeline,
             "runtime_config": kfp_server_api.V2beta1RuntimeConfig(
                 parameters=self.parameters, pipeline_root=self.pipeline_root or None

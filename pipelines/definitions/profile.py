@@ -1,12 +1,12 @@
 """Cluster profiles: the requests of each task's pod, read from YAML and checked."""
 
 import re
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from headstart import __version__
 from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
@@ -242,7 +242,7 @@ class Profile(_Strict):
         """Full name of an image: with the registry, and with this version where there is no tag."""
         if "/" not in name and self.registry:
             name = f"{self.registry.rstrip('/')}/{name}"
-        return name if re.search(r"[:@][^/]*$", name) else f"{name}:{version('headstart')}"
+        return name if re.search(r"[:@][^/]*$", name) else f"{name}:{__version__}"
 
     def with_images(self, registry: str = "", image: str = "") -> "Profile":
         """A copy with another registry, or with one image for every task.

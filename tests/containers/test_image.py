@@ -2,7 +2,6 @@
 
 import subprocess
 from collections.abc import Callable
-from importlib.metadata import version
 
 import docker
 import pytest
@@ -11,16 +10,15 @@ from docker.models.images import Image
 from support import ROOT
 from support.containers import RESTRICTED
 
+from headstart import __version__
 from headstart.components.container_image import IMAGE
 from headstart.components.split_dataset.component import split_dataset
 
-VERSION = version("headstart")
-
 
 def test_tag_label_and_package_have_the_version(image: Image, inside: Callable[..., str]) -> None:
-    assert image.tags == [IMAGE] == [f"headstart:{VERSION}"]
-    code = "from importlib.metadata import version; print(version('headstart'))"
-    assert inside("python3", "-c", code) == image.labels["org.opencontainers.image.version"] == VERSION
+    assert image.tags == [IMAGE] == [f"headstart:{__version__}"]
+    code = "import headstart; print(headstart.__version__)"
+    assert inside("python3", "-c", code) == image.labels["org.opencontainers.image.version"] == __version__
 
 
 def test_labels_say_what_it_is_and_from_where(image: Image) -> None:

@@ -37,7 +37,7 @@ def baked(
     context = tmp_path_factory.mktemp("context")
     for name in (".dockerignore", "LICENSE", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, context)
-    for name in ("components", "pipelines", "docker"):
+    for name in ("headstart", "components", "pipelines", "docker"):
         shutil.copytree(ROOT / name, context / name)
     (context / "weights").mkdir()
     backbone.save_weights(context / "weights" / "mobilenet_v2.weights.h5")

@@ -40,7 +40,7 @@ def _replace_part(page: str, name: str, content: str) -> str:
 
 def tree() -> str:
     """Folders and modules in a code block, a line each."""
-    lines = [line for name in ("components", "pipelines") for line in _lines(ROOT / name, 0)]
+    lines = [line for name in ("headstart", "components", "pipelines") for line in _lines(ROOT / name, 0)]
     width = max(len(name) for name, _ in lines)
     return "```text\n" + "".join(f"{name:<{width}}  {text}\n" for name, text in lines) + "```\n"
 

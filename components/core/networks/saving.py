@@ -5,13 +5,13 @@ import math
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
 import keras
 import tensorflow
 
+from headstart import __version__
 from headstart.components.core.artifacts.history import Epoch, write_history
 from headstart.components.core.artifacts.keras_file import NetworkFile, inspect_network
 from headstart.components.core.artifacts.model import MODEL, ModelInfo, read_model_manifest, write_model_info
@@ -104,7 +104,7 @@ def library_versions() -> dict[str, str]:
     # Not by the name of the package: TensorFlow comes in several.
     return {
         "python": python_version(),
-        "headstart": version("headstart"),
+        "headstart": __version__,
         "keras": keras.__version__,
         "tensorflow": tensorflow.__version__,
     }

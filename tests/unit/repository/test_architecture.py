@@ -1,5 +1,6 @@
 """The rules between folders hold."""
 
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,10 +11,16 @@ from support import ROOT
 STEPS = sorted(path.parent.name for path in ROOT.glob("components/*/step.py"))
 
 
-def test_imports_go_down_and_never_in_a_circle() -> None:
+def test_imports_go_down_and_never_in_a_circle(tmp_path: Path) -> None:
+    # The checker finds modules below their package's folder, and follows no links: here the package lies together.
+    package = tmp_path / "headstart"
+    only_modules = shutil.ignore_patterns("__pycache__", "*.h5", "*.j2", "*.yaml")
+    shutil.copytree(ROOT / "headstart", package, ignore=only_modules)
+    for name in ("components", "pipelines"):
+        shutil.copytree(ROOT / name, package / name, ignore=only_modules)
     # A process of its own: it turns off every logger that exists.
     command = [Path(sys.executable).parent / "lint-imports", "--config", ROOT / "pyproject.toml", "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
