@@ -103,6 +103,23 @@ class VariantRow:
 
 
 @dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """A variant with a lower test log loss than the chosen one, which has the lowest on the validation images.
+
+    Attributes:
+        variant: Name of the variant with the lowest test log loss.
+        log_loss: Its test log loss minus that of the chosen variant, in nats; below 0.
+        log_loss_interval: Interval of `log_loss` from the paired bootstrap, at the table's `level`.
+        text: The disagreement in words.
+    """
+
+    variant: str
+    log_loss: float
+    log_loss_interval: Interval
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class VariantTable:
     """Metrics and costs of all variants.
 
@@ -115,6 +132,8 @@ class VariantTable:
         chosen: Name of the variant with the least validation log loss.
         level: Confidence level at which all intervals of differences hold together.
         rows: Rows in the order of the variants.
+        test_disagreement: Variant with a lower test log loss than the chosen one; None if the chosen one has the
+            lowest.
     """
 
     classes: list[str]
@@ -125,6 +144,7 @@ class VariantTable:
     chosen: str
     level: float
     rows: list[VariantRow]
+    test_disagreement: Disagreement | None
 
     def as_json(self) -> dict[str, Any]:
         """The table as docs/comparison.schema.json describes it."""
@@ -181,6 +201,10 @@ def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
     ]
     chosen = variants[int(np.argmin(losses))]
     level = (1 - CONFIDENCE_LEVEL) / 2 / (len(variants) - 1)
+    rows = [
+        _row(each, loss, None if each is chosen else _difference(each.test, chosen.test, level))
+        for each, loss in zip(variants, losses, strict=True)
+    ]
     return VariantTable(
         classes=chosen.metrics["classes"],
         test_data=chosen.metrics["test_data"],
@@ -189,11 +213,27 @@ def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
         validation_images=len(chosen.validation.labels),
         chosen=chosen.variant.name,
         level=CONFIDENCE_LEVEL,
-        rows=[
-            _row(each, loss, None if each is chosen else _difference(each.test, chosen.test, level))
-            for each, loss in zip(variants, losses, strict=True)
-        ],
+        rows=rows,
+        test_disagreement=_find_disagreement(rows, chosen.variant.name),
     )
+
+
+def _find_disagreement(rows: list[VariantRow], chosen: str) -> Disagreement | None:
+    best = min(rows, key=lambda row: row.difference.log_loss if row.difference else 0.0)
+    if best.difference is None or best.difference.log_loss >= 0:
+        return None
+    change, (low, high) = best.difference.log_loss, best.difference.log_loss_interval
+    doubt = (
+        "The interval contains 0, so this may be chance."
+        if high >= 0
+        else "The interval excludes 0, so new images may well agree with the test images."
+    )
+    text = (
+        f"Validation and test images disagree: on the test images {best.name} has the lowest log loss, "
+        f"{abs(change):.4f} below that of {chosen} (interval {low:+.4f} to {high:+.4f}). {doubt} The choice stays "
+        "with the validation images: a choice by test images would make the test metrics optimistic."
+    )
+    return Disagreement(best.name, change, (low, high), text)
 
 
 def _row(evaluated: EvaluatedVariant, validation_log_loss: float, difference: VariantDifference | None) -> VariantRow:

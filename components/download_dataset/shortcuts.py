@@ -100,7 +100,8 @@ class Shortcut:
         interval: Confidence interval of `balanced_accuracy`, at `CONFIDENCE`.
         chance: Balanced accuracy of guessing.
         classes: Classes that are predicted almost for certain, surest first, if there are more than two classes.
-        is_shortcut: True if the accuracy is well above chance.
+        threshold: Balanced accuracy that the lower end of `interval` must exceed to be a shortcut, see `MIN_SKILL`.
+        is_shortcut: True if it does, or if there are `classes`.
         warning: Sentences on the result and the way out; empty: no shortcut, or reported for a part of the family.
     """
 
@@ -110,6 +111,7 @@ class Shortcut:
     interval: tuple[float, float]
     chance: float
     classes: list[str]
+    threshold: float
     is_shortcut: bool
     warning: str
 
@@ -163,8 +165,9 @@ def _test_family(
 ) -> Shortcut:
     features = np.stack([codes[column] for column in family.columns], axis=1)
     chance = 1 / len(names)
+    threshold = chance + family.min_skill * (1 - chance)
     if (features == features[0]).all():
-        return Shortcut(family.name, False, chance, (chance, chance), chance, [], False, "")
+        return Shortcut(family.name, False, chance, (chance, chance), chance, [], threshold, False, "")
     predicted = _predict(features, labels, len(names))
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
@@ -173,7 +176,7 @@ def _test_family(
     margin = _quantile(1) * math.sqrt(_variance(hits, counts).sum()) / len(names)
     interval = (max(0.0, accuracy - margin), min(1.0, accuracy + margin))
     surest = [names[index] for index in _find_surest_classes(confusion)] if len(names) > 2 else []
-    if interval[0] > chance + family.min_skill * (1 - chance):
+    if interval[0] > threshold:
         best = f", most surely that of {_listed(surest)}" if surest else ""
         result = (
             f"the class of {_percent(accuracy)} of the images can be predicted{best}; chance is {_percent(chance)}"
@@ -181,7 +184,7 @@ def _test_family(
     else:
         result = f"{_listed(surest)} can be told from the other classes" if surest else ""
     warning = f"By {family.name} alone, {result}. {family.advice}" if result else ""
-    return Shortcut(family.name, True, accuracy, interval, chance, surest, bool(result), warning)
+    return Shortcut(family.name, True, accuracy, interval, chance, surest, threshold, bool(result), warning)
 
 
 def _predict(features: NDArray[np.float32], labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.artifacts.probe import LearningCurve
+from headstart.components.core.metrics.statistics import Interval
 from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, to_svg
 from headstart.components.evaluate_model.ranking import Curve
 
@@ -95,24 +96,32 @@ def draw_ranking_curves(
     return charts
 
 
-def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, int]]]) -> str:
-    """Draws accuracy over predicted probability.
+def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, Interval, int]]]) -> str:
+    """Draws accuracy with its interval over predicted probability.
 
     Args:
-        bins: At most two series by name: confidence and accuracy, 0 to 1, and images of each bin that has any.
+        bins: At most two series by name: confidence, accuracy and its interval, 0 to 1, and images of each bin with
+            images.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(3.8, 3.4), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="perfect calibration")
+        least = 100.0
         for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
             most = max((images for *_, images in points), default=1)
             x, y = ([100 * point[at] for point in points] for at in (0, 1))
-            sizes = [12 + 90 * images / most for *_, images in points]
+            low, high = ([100 * point[2][at] for point in points] for at in (0, 1))
+            below, above = ([abs(one - other) for one, other in zip(y, ends, strict=True)] for ends in (low, high))
+            axes.errorbar(x, y, (below, above), fmt="none", ecolor=colour, elinewidth=1, alpha=0.6)
+            sizes = [8 + 20 * images / most for *_, images in points]
             axes.plot(x, y, "-", color=colour, linewidth=1)
             axes.scatter(x, y, s=sizes, marker=mark, facecolor=colour, edgecolor="none", label=name)
-        axes.set(xlabel="predicted probability (%)", ylabel="accuracy (%)", ylim=(-3, 103))
-        axes.legend(frameon=False, loc="upper left", fontsize=9)
+            least = min(least, *x, *low)
+        margin = 0.03 * (100 - least) + 0.3
+        axes.set(xlim=(least - margin, 100 + margin), ylim=(least - margin, 100 + margin))
+        axes.set(xlabel="predicted probability (%)", ylabel="accuracy (%)")
+        axes.legend(frameon=False, loc="best", fontsize=9)
         return to_svg(figure, "reliability")
 
 

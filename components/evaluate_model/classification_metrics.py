@@ -57,7 +57,11 @@ class ClassMetrics:
 
 @dataclasses.dataclass(frozen=True)
 class AverageMetrics:
-    """Metrics averaged over the classes that have images; bootstrap intervals at the 95 % level."""
+    """Metrics averaged over the classes that have images; intervals at the 95 % level.
+
+    Those of the recall are those of the same figures under their other names: macro recall is the balanced accuracy,
+    weighted recall the accuracy. The others are bootstrap intervals.
+    """
 
     precision: float
     precision_interval: Interval
@@ -158,18 +162,24 @@ def compute_metrics(
         "roc_auc": areas,
         "average_precision": precisions,
     }
-    weights = {"macro": np.ones_like(tables[0]), "weighted": tables[0]}
+    accuracy_interval = wilson_interval(correct, images)
+    balanced_interval = mean_of_proportions(right[present].tolist(), support[present].tolist())
+    # Macro recall is the balanced accuracy, and weighted recall the accuracy: one figure has one interval.
+    macro, weighted = (
+        dataclasses.replace(_average(per_class, weights, tables[0]), recall_interval=interval)
+        for weights, interval in ((np.ones_like(tables[0]), balanced_interval), (tables[0], accuracy_interval))
+    )
     return ModelMetrics(
         images=images,
         correct=correct,
         accuracy=correct / images,
-        accuracy_interval=wilson_interval(correct, images),
+        accuracy_interval=accuracy_interval,
         balanced_accuracy=float((right[present] / support[present]).mean()),
-        balanced_accuracy_interval=mean_of_proportions(right[present].tolist(), support[present].tolist()),
+        balanced_accuracy_interval=balanced_interval,
         log_loss=float(loss.mean()),
         log_loss_interval=percentile_interval(np.r_[loss.mean(), mean_losses]),
-        macro=_average(per_class, weights["macro"], tables[0]),
-        weighted=_average(per_class, weights["weighted"], tables[0]),
+        macro=macro,
+        weighted=weighted,
         per_class={
             name: ClassMetrics(
                 images=int(support[index]),

@@ -37,6 +37,7 @@ from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
 from headstart.components.core.metrics.statistics import Interval, wilson_interval
+from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
 from headstart.components.evaluate_model.reliability import Abstention, Calibration, calibrate, compute_abstentions
@@ -207,6 +208,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "learning_curve": dataclasses.asdict(curve) if curve else None,
         **_label_errors(data.probe),
+        "training": describe_training(dataclasses.asdict(data.models[FINAL].info)),
     }
 
 

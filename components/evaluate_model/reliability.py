@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.metrics.calibration import apply_temperature, fit_temperature, to_logits
+from headstart.components.core.metrics.calibration import apply_temperature, estimate_temperature, to_logits
 from headstart.components.core.metrics.statistics import (
     CONFIDENCE_LEVEL,
     Interval,
@@ -18,7 +18,12 @@ from headstart.components.core.metrics.statistics import (
 )
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED
 
-BINS = 15
+MAX_BINS = 10
+"""Most bins of the calibration error and the reliability diagram."""
+
+MIN_BIN_IMAGES = 20
+"""Images per bin below which there are fewer bins."""
+
 LabelledProbabilities = tuple[NDArray[np.int64], NDArray[np.float64]]
 """Class indices (n,) and probabilities (n, classes)."""
 
@@ -36,6 +41,7 @@ class ReliabilityBin:
         images: Number of images.
         confidence: Mean probability of the likeliest class; None without images.
         accuracy: Share of correct predictions; None without images.
+        accuracy_interval: Wilson interval of `accuracy` at the 95 % level; None without images.
     """
 
     low: float
@@ -43,6 +49,7 @@ class ReliabilityBin:
     images: int
     confidence: float | None
     accuracy: float | None
+    accuracy_interval: Interval | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +59,20 @@ class Reliability:
     Attributes:
         ece: Expected calibration error: mean distance of confidence and accuracy over the bins, weighted by images.
         ece_interval: Interval of `ece`.
+        ece_if_calibrated: Mean calibration error that a perfectly calibrated model with these probabilities shows on
+            as many images, by chance alone; the bias of `ece` where the model is calibrated.
+        ece_if_calibrated_interval: Range of 95 % of these errors.
         brier: Brier score as in scikit-learn: 0 to 1 for two classes, 0 to 2 for more.
         brier_interval: Interval of `brier`.
         log_loss: Mean cross-entropy in nats.
         log_loss_interval: Interval of `log_loss`.
-        bins: Bins of equal width from 0 to 1.
+        bins: Bins with equal numbers of images, by rising probability; images of one probability share a bin.
     """
 
     ece: float
     ece_interval: Interval
+    ece_if_calibrated: float
+    ece_if_calibrated_interval: Interval
     brier: float
     brier_interval: Interval
     log_loss: float
@@ -69,20 +81,53 @@ class Reliability:
 
 
 @dataclasses.dataclass(frozen=True)
+class CalibrationChange:
+    """Effect of temperature scaling on test images: scaled minus unscaled, so below 0 is better.
+
+    Attributes:
+        ece: Change of the expected calibration error.
+        ece_interval: Interval of `ece` from the paired bootstrap at the 95 % level, like those that follow.
+        brier: Change of the Brier score.
+        brier_interval: Interval of `brier`.
+        log_loss: Change of the log loss in nats.
+        log_loss_interval: Interval of `log_loss`.
+    """
+
+    ece: float
+    ece_interval: Interval
+    brier: float
+    brier_interval: Interval
+    log_loss: float
+    log_loss_interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
 class Calibration:
     """Temperature scaling, fitted on validation images and measured on test images.
 
     Attributes:
-        temperature: Divisor of the logits; above 1 the model was overconfident, below 1 underconfident.
+        temperature: Divisor of the logits: the shrunk estimate if the validation images support scaling, else 1.
+        applied: True if they do, see `core.metrics.calibration.estimate_temperature`.
+        fitted_temperature: Maximum-likelihood temperature of the validation images; above 1 the model is
+            overconfident on them, below 1 underconfident.
+        temperature_interval: Profile-likelihood interval of `fitted_temperature` at the 95 % level; it excludes 1 if
+            scaling is applied.
+        p_value: p-value of the likelihood-ratio test of a temperature of 1.
         validation_images: Number of validation images that it was fitted on.
         before: Calibration metrics of the model's own probabilities.
-        after: Calibration metrics of the scaled probabilities.
+        after: Calibration metrics of the scaled probabilities; those before if scaling is not applied.
+        change: Effect of scaling on the test images; None if it is not applied.
     """
 
     temperature: float
+    applied: bool
+    fitted_temperature: float
+    temperature_interval: Interval
+    p_value: float
     validation_images: int
     before: Reliability
     after: Reliability
+    change: CalibrationChange | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,17 +161,63 @@ class Abstention:
 def compute_reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Reliability:
     """Computes calibration metrics of probabilities.
 
-    The calibration error is that of Guo et al., with 15 bins of equal width. On few images it is never 0, even for a
-    perfect model: see its interval and the bins.
+    The calibration error is the plug-in estimate of Guo et al. (ICML 2017), with bins of equal numbers of images. It
+    is biased upwards: on few images it is never 0, even for a perfect model. So the error that a perfectly calibrated
+    model shows by chance stands beside it, from labels drawn from the probabilities themselves.
+
+    Source: J. Bröcker and L. A. Smith, "Increasing the Reliability of Reliability Diagrams", Weather and Forecasting
+    22 (2007), for drawing such labels.
 
     Args:
         labels: Class indices, (n,), n at least 1.
         probabilities: Probabilities, (n, classes).
     """
+    return _reliability(labels, probabilities, _resample(labels, probabilities))
+
+
+def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) -> Calibration:
+    """Fits a temperature on validation images, decides whether it is used, and measures calibration on test images.
+
+    Args:
+        validation: Labels and probabilities of the validation images.
+        test: Labels and probabilities of the test images.
+    """
+    labels, probabilities = test
+    estimate = estimate_temperature(validation[0], to_logits(validation[1]))
+    values = _resample(labels, probabilities)
+    before = after = _reliability(labels, probabilities, values)
+    change = None
+    if estimate.supported:
+        scaled = apply_temperature(probabilities, estimate.temperature)
+        scaled_values = _resample(labels, scaled)
+        after = _reliability(labels, scaled, scaled_values)
+        change = _change(scaled_values - values)
+    return Calibration(
+        temperature=estimate.temperature,
+        applied=estimate.supported,
+        fitted_temperature=estimate.fitted,
+        temperature_interval=estimate.interval,
+        p_value=estimate.p_value,
+        validation_images=len(validation[0]),
+        before=before,
+        after=after,
+        change=change,
+    )
+
+
+def _assign_bins(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Bin of each image, (n,): equal numbers by rising confidence, equal confidences together, no empty bin."""
+    images = len(confidence)
+    bins = max(1, min(MAX_BINS, images // MIN_BIN_IMAGES))
+    highest = np.unique(np.sort(confidence)[np.arange(1, bins + 1) * images // bins - 1])
+    return np.searchsorted(highest, confidence)
+
+
+def _resample(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Calibration error, Brier score and log loss of all images and of each resample, (1 + resamples, 3)."""
     images, classes = probabilities.shape
-    confidence = probabilities.max(axis=1)
-    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    right, confidence = _right_and_confidence(labels, probabilities)
+    bins = _assign_bins(confidence)
     loss = cross_entropies(labels, probabilities)
     off = probabilities.copy()
     off[np.arange(images), labels] -= 1
@@ -134,46 +225,61 @@ def compute_reliability(labels: NDArray[np.int64], probabilities: NDArray[np.flo
     gap = right - confidence
 
     def figures(weights: NDArray[np.int64]) -> tuple[float, float, float]:
-        ece = np.abs(np.bincount(bins, weights * gap, BINS)).sum() / images
+        ece = np.abs(np.bincount(bins, weights * gap)).sum() / images
         return float(ece), float(weights @ brier / images), float(weights @ loss / images)
 
     resamples = draw_resamples(images, BOOTSTRAP_SEED, choose_resample_count(probabilities.size))
-    values = np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
-    counts = np.bincount(bins, minlength=BINS)
-    sums = np.bincount(bins, confidence, BINS), np.bincount(bins, right, BINS)
-    ece, brier_score, log_loss = values.T
+    return np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
+
+
+def _reliability(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], values: NDArray[np.float64]
+) -> Reliability:
+    images = len(labels)
+    right, confidence = _right_and_confidence(labels, probabilities)
+    bins = _assign_bins(confidence)
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    by_chance = np.array(
+        [
+            np.abs(np.bincount(bins, (random.random(images) < confidence) - confidence)).sum() / images
+            for _ in range(len(values) - 1)
+        ]
+    )
+    ece, brier, log_loss = values.T
     return Reliability(
         ece=float(ece[0]),
         ece_interval=percentile_interval(ece),
-        brier=float(brier_score[0]),
-        brier_interval=percentile_interval(brier_score),
+        ece_if_calibrated=float(by_chance.mean()),
+        ece_if_calibrated_interval=percentile_interval(np.r_[by_chance.mean(), by_chance]),
+        brier=float(brier[0]),
+        brier_interval=percentile_interval(brier),
         log_loss=float(log_loss[0]),
         log_loss_interval=percentile_interval(log_loss),
-        bins=[
-            ReliabilityBin(
-                number / BINS, (number + 1) / BINS, int(count), *(float(each[number]) / int(count) for each in sums)
-            )
-            if count
-            else ReliabilityBin(number / BINS, (number + 1) / BINS, 0, None, None)
-            for number, count in enumerate(counts)
-        ],
+        bins=_bins(bins, confidence, right),
     )
 
 
-def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) -> Calibration:
-    """Fits a temperature on validation images and measures calibration on test images.
+def _bins(bins: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.int64]) -> list[ReliabilityBin]:
+    found, low = [], float(confidence.min())
+    for number in range(int(bins.max()) + 1):
+        inside = bins == number
+        images, correct = int(inside.sum()), int(right[inside].sum())
+        high = float(confidence[inside].max())
+        accuracy, interval = correct / images, wilson_interval(correct, images)
+        found.append(ReliabilityBin(low, high, images, float(confidence[inside].mean()), accuracy, interval))
+        low = high
+    return found
 
-    Args:
-        validation: Labels and probabilities of the validation images.
-        test: Labels and probabilities of the test images.
-    """
-    labels, probabilities = test
-    temperature = fit_temperature(validation[0], to_logits(validation[1]))
-    return Calibration(
-        temperature=temperature,
-        validation_images=len(validation[0]),
-        before=compute_reliability(labels, probabilities),
-        after=compute_reliability(labels, apply_temperature(probabilities, temperature)),
+
+def _change(differences: NDArray[np.float64]) -> CalibrationChange:
+    ece, brier, log_loss = differences.T
+    return CalibrationChange(
+        ece=float(ece[0]),
+        ece_interval=percentile_interval(ece),
+        brier=float(brier[0]),
+        brier_interval=percentile_interval(brier),
+        log_loss=float(log_loss[0]),
+        log_loss_interval=percentile_interval(log_loss),
     )
 
 

@@ -18,15 +18,19 @@ from headstart.components.core.artifacts.probe import (
 from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
-from headstart.components.core.metrics.statistics import clopper_pearson_lower_bounds
+from headstart.components.core.metrics.statistics import Interval, clopper_pearson_lower_bounds, wilson_interval
 from headstart.components.core.reports import page
+from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.charts import Chart
 from headstart.components.core.reports.page import shown
+from headstart.components.core.reports.training_words import describe_training
 from headstart.components.evaluate_model import charts
 from headstart.components.evaluate_model.ranking import precision_recall, roc
 
 PHASE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
 CHAMPION_TITLE = "Champion"
+GALLERY_TITLES = {"suspected label errors": "Doubtful labels"}
+"""Titles of galleries whose names in the artifacts are older than the words that the report uses."""
 
 _SIDE_BY_SIDE = ("champion", "from_scratch", "head", "test")
 _MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 12, 60
@@ -68,7 +72,7 @@ def render_report(evaluation: Path) -> str:
             for key in _SIDE_BY_SIDE
             if key in metrics
         ],
-        share=models["test"]["metrics"].get("fine_tuned_share", 1),
+        training_words=describe_training(models["test"]),
         training={title: charts.draw_training_curves(epochs, title) for title, epochs in _histories(models).items()},
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
@@ -78,10 +82,14 @@ def render_report(evaluation: Path) -> str:
         slices=metrics["slices"][:_SLICES],
         ranking=_ranking_curves(predictions, final),
         reliability=_reliability_diagram(metrics["calibration"]),
+        calibration_rows=_calibration_rows(metrics["calibration"]),
+        calibration_words=_describe_calibration(metrics["calibration"]),
         slider=_slider(predictions, metrics["calibration"]),
         start=_slider_start(metrics),
         galleries=_galleries(read_thumbnails(evaluation / THUMBNAILS)),
+        titles=GALLERY_TITLES,
         label_errors=LABEL_ERRORS,
+        label_words=_describe_labels(metrics),
         curve=curve,
         learning=charts.draw_learning_curve(curve) if curve else "",
         more=_describe_learning_curve(curve) if curve else "",
@@ -128,7 +136,7 @@ def _key_metrics(final: dict[str, Any], champion: dict[str, Any] | None) -> list
     """Name, explanation, and a text with its interval for each model."""
     rows = [
         ("Accuracy", "share of correct predictions", "accuracy", True),
-        ("Balanced accuracy", "mean recall over classes", "balanced_accuracy", True),
+        ("Balanced accuracy (macro recall)", "mean recall over classes", "balanced_accuracy", True),
         ("F1, macro", "harmonic mean of precision and recall", "macro.f1", True),
         ("ROC AUC, macro", "each class against the rest", "macro.roc_auc", True),
         ("Log loss", "in nats; lower is better", "log_loss", False),
@@ -182,17 +190,63 @@ def _ranking_curves(predictions: Predictions, final: dict[str, Any]) -> tuple[li
 def _reliability_diagram(calibration: dict[str, Any] | None) -> str:
     if not calibration:
         return ""
-    names = {"before": "uncalibrated", "after": "calibrated"}
+    names = {"before": "uncalibrated", "after": "calibrated"} if is_scaled(calibration) else {"before": "test images"}
     return charts.draw_reliability_diagram(
         {
             name: [
-                (each["confidence"], each["accuracy"], each["images"])
+                (each["confidence"], each["accuracy"], _interval(each), each["images"])
                 for each in calibration[key]["bins"]
                 if each["images"]
             ]
             for key, name in names.items()
         }
     )
+
+
+def _interval(each: dict[str, Any]) -> Interval:
+    """Wilson interval of a bin's accuracy, which earlier versions did not write."""
+    return wilson_interval(round(each["accuracy"] * each["images"]), each["images"])
+
+
+def _calibration_rows(calibration: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """Name of each calibration metric, and its texts: the model's own; if scaled, the scaled ones and the change."""
+    if not calibration:
+        return []
+    figures = [(calibration["before"], "")]
+    if is_scaled(calibration):
+        figures.append((calibration["after"], ""))
+        if "change" in calibration:
+            figures.append((calibration["change"], "+"))
+    metrics = (
+        ("Log loss", "log_loss", 1, ".4f", ""),
+        ("Expected calibration error", "ece", 100, ".1f", " %"),
+        ("Brier score", "brier", 1, ".4f", ""),
+    )
+    rows = []
+    for name, key, scale, digits, unit in metrics:
+        cells = []
+        for values, sign in figures:
+            value, low, high = (
+                f"{scale * each:{sign}{digits}}" for each in (values[key], *values[f"{key}_interval"])
+            )
+            cells.append(f"{value}{unit} ({low} to {high})")
+        rows.append((name, cells))
+    return rows
+
+
+def _describe_calibration(calibration: dict[str, Any] | None) -> list[str]:
+    """Sentences on temperature scaling and on the calibration error."""
+    if not calibration:
+        return []
+    sentences = [describe_temperature(calibration), describe_change(calibration)]
+    before = calibration["before"]
+    if "ece_if_calibrated" in before:
+        low, high = (100 * each for each in before["ece_if_calibrated_interval"])
+        sentences.append(
+            f"By chance alone, a perfectly calibrated model would show an expected calibration error of "
+            f"{100 * before['ece_if_calibrated']:.1f} % ({low:.1f} to {high:.1f}) on as many images."
+        )
+    return [each for each in sentences if each]
 
 
 def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> list[tuple[float, int, int, float]]:
@@ -232,12 +286,32 @@ def _galleries(pictures: list[Thumbnail]) -> list[tuple[str, list[dict[str, Any]
 def _describe_learning_curve(curve: LearningCurve) -> str:
     """Expected gain from more images in words."""
     low, high = (100 * bound for bound in curve.gain_interval)
-    about = f"about {100 * curve.gain:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    about = (
+        f"Doubling the training set of {curve.images:,}: about {100 * curve.gain:+.1f} points "
+        f"(95 % interval {low:+.1f} to {high:+.1f})."
+    )
+    if not curve.covers_sampling:
+        return f"{about} The interval covers the random splits alone, not which images were collected."
+    if curve.is_gain_sure:
+        return f"{about} More images of the same kind help."
     if high < 0.5:
-        return f"Doubling the training set of {curve.images:,}: {about}. More images of the same kind hardly help."
-    if low <= 0.05:
-        return f"Doubling the training set of {curve.images:,}: {about}. It cannot be told whether it helps."
-    return f"Doubling the training set of {curve.images:,}: {about}."
+        return f"{about} More images of the same kind hardly help."
+    return f"{about} It cannot be told whether more images help."
+
+
+def _describe_labels(metrics: dict[str, Any]) -> str:
+    """Doubtful labels and suspected errors among them in one sentence; empty if no labels were examined."""
+    doubtful, suspected = metrics["doubtful_labels"], metrics["suspected_label_errors"]
+    if doubtful is None:
+        return ""
+    if not doubtful:
+        return "No label is doubtful: for each training and validation image its own class is the likeliest."
+    labels = "1 label is" if doubtful == 1 else f"{doubtful:,} labels are"
+    errors = f"{suspected:,} of them {'is' if suspected == 1 else 'are'}" if suspected else "None of them is"
+    return (
+        f"{labels} doubtful: classifiers that were not trained on the image find another class likelier. {errors} "
+        "taken for an error: that takes a class that is as likely as it is on average for images labelled with it."
+    )
 
 
 def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) -> dict[str, str]:
@@ -250,6 +324,7 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
     return {
         "Output": f"A probability for each of {len(model['classes'])} classes: "
         f"{', '.join(shown(name) for name in model['classes'][:12])}{', …' if len(model['classes']) > 12 else ''}.",
+        "Training": describe_training(model),
         "Input": f"RGB pixels, 0 to 255, of any size; the model resizes them to {model['image_size']} x "
         f"{model['image_size']}.",
         "Limitations": "An image of none of the classes is still predicted as one of them. The metrics do not hold "
@@ -259,7 +334,7 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
         "Evaluation": f"Once, on {final['images']:,} test images that were used neither in training nor to choose "
         f"anything. Intervals are at the 95 % level; those without a formula are from {final['resamples']:,} "
         f"bootstrap resamples with seed {metrics['bootstrap_seed']}.",
-        "Calibration": f"Temperature {calibration['temperature']:.2f}: divide the logits by it."
+        "Calibration": describe_temperature(calibration)
         if calibration
         else "Not calibrated, as there were no validation images.",
         **({"Command": command} if command else {}),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headstart.components.core.artifacts.dataset import read_training_infos
-from headstart.components.core.artifacts.model import ModelInfo, read_model_info
+from headstart.components.core.artifacts.model import FINE_TUNED_SHARE, RIDGE_HEAD, ModelInfo, read_model_info
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.storage.files import explain_full_disk
@@ -71,7 +71,8 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     metrics = {
         "validation_loss": chosen.loss,
         "validation_accuracy": chosen.accuracy,
-        "fine_tuned_share": chosen.factor,
+        FINE_TUNED_SHARE: chosen.factor,
+        **{name: value for name, value in before.metrics.items() if name == RIDGE_HEAD},
     }
     augmentation = inputs.recipe.model_dump(include={"augmentation"})
     info = dataclasses.replace(

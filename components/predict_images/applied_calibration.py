@@ -14,8 +14,8 @@ class AppliedCalibration:
     """Temperature scaling and abstention threshold that are applied to a model's probabilities.
 
     Attributes:
-        calibrated: True if there is an evaluation that calibrates the model.
-        temperature: Divisor of the logits.
+        calibrated: True if there is an evaluation with validation images, which decide on the temperature.
+        temperature: Divisor of the logits; 1 if the validation images do not support scaling.
         threshold: Least calibrated probability of the likeliest class at which it is predicted, 0 to 1.
     """
 

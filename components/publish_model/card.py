@@ -12,7 +12,9 @@ from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.metrics.comparison import compare_with_chance
 from headstart.components.core.registry.export_formats import CARD, CARD_JSON
+from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.page import shown
+from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.publish_model.exports import Export
 from headstart.components.publish_model.parity import Parity
@@ -73,7 +75,15 @@ def write_card(version: Path, content: CardContent) -> None:
         "text": _text,
     }
     environment.filters.update(filters)
-    page = environment.get_template("model_card.md.j2").render(values)
+    calibration = values["calibration"]
+    page = environment.get_template("model_card.md.j2").render(
+        values,
+        calibration_words=" ".join([describe_temperature(calibration), describe_change(calibration)]).strip()
+        if calibration
+        else "",
+        calibration_scaled=calibration and is_scaled(calibration),
+        training_words=_text(describe_training(values["model"])),
+    )
     (version / CARD).write_text(page, encoding="utf-8")
 
 

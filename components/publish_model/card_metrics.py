@@ -44,11 +44,22 @@ class _Reliability(BaseModel):
     brier_interval: _Interval
 
 
+class _Change(BaseModel):
+    log_loss: Finite
+    log_loss_interval: _Interval
+
+
 class _Calibration(BaseModel):
+    """Calibration; keys with a default are not in evaluations of earlier versions."""
+
     temperature: Finite
     validation_images: Count
     before: _Reliability
     after: _Reliability
+    applied: bool = True
+    fitted_temperature: Finite = 1.0
+    temperature_interval: _Interval = (1.0, 1.0)
+    change: _Change | None = None
 
 
 class _Abstention(BaseModel):

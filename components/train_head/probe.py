@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from headstart.components.core.artifacts.dataset import SPLITS, read_columns, read_dataset_info
 from headstart.components.core.artifacts.predictions import (
@@ -218,8 +217,12 @@ def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int
     A fifth of the groups are held out, drawn anew ten times. Classifiers are trained on a 32nd of the others, a 16th
     and so on up to all, classes in proportion. A power law with a floor, a + b n^-c, is fitted to the last four mean
     errors (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993). It tells what
-    twice the training set would gain. For the interval of that gain, the draws are resampled and three, four or five
-    points fitted, because it is not known either from which size on the law holds.
+    twice the training set would gain.
+
+    The interval of that gain is from a bootstrap of the groups, of the draws, and of the number of fitted points,
+    which is three, four or five, because it is not known from which size on the law holds. The groups stand for the
+    images that happened to be collected; without them the interval would say only how well the ten draws agree.
+    `benchmarks/learning_curve.py` measures its coverage.
 
     Args:
         data: Features and labels.
@@ -238,28 +241,48 @@ def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int
             held_out = random.permutation(len(labels)) < _HELD_OUT_SHARE * len(labels)
         rows = _in_proportion(np.flatnonzero(~held_out), labels, random)
         sizes = [len(rows) >> halvings for halvings in range(_HALVINGS, -1, -1)]
-        draws.append(_measure_errors(data, rows, sizes, np.flatnonzero(held_out), penalty))
-    table = np.array(draws)
-    enough = table[:, :, 0].min(axis=0) >= 2 * data.classes
+        tested = np.flatnonzero(held_out)
+        draws.append(_CurveDraw(np.array(sizes), group[tested], _find_mistakes(data, rows, sizes, tested, penalty)))
+    enough = np.min([each.sizes for each in draws], axis=0) >= 2 * data.classes
     enough[-1] = True
-    return _curve(table[:, enough, 0], table[:, enough, 1], train_images, seed)
+    kept = [_CurveDraw(each.sizes[enough], each.groups, each.mistakes[enough]) for each in draws]
+    return _curve(kept, len(names), train_images, seed)
 
 
-def _measure_errors(
+@dataclasses.dataclass(frozen=True)
+class _CurveDraw:
+    """Mistakes of the classifiers of one random division of the data.
+
+    Attributes:
+        sizes: Number of training images of each classifier, (sizes,).
+        groups: Number of the group of each held-out image, (held out,).
+        mistakes: 1 where a classifier is wrong, (sizes, held out).
+    """
+
+    sizes: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    mistakes: NDArray[np.float32]
+
+    def errors(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Error of each classifier, (sizes,), with a weight for each group, (groups,); 1 without any weight."""
+        of_images = weights[self.groups]
+        total = float(of_images.sum())
+        return self.mistakes @ of_images / total if total else np.ones(len(self.sizes))
+
+
+def _find_mistakes(
     data: LabelledFeatures, rows: NDArray[np.int64], sizes: list[int], held_out: NDArray[np.int64], penalty: float
-) -> list[tuple[float, float]]:
-    """Pairs of a size and the error on held-out images of a classifier trained on so many of the first rows."""
+) -> NDArray[np.float32]:
+    """1 where a classifier trained on the first rows is wrong on a held-out image, (sizes, held out)."""
     features, labels, classes = data.features, data.labels, data.classes
-    errors = []
+    mistakes = np.ones((len(sizes), len(held_out)), np.float32)
     sums = Sums.of(features[:0], labels[:0], classes)
-    for start, stop in zip([0, *sizes], sizes, strict=False):
+    for number, (start, stop) in enumerate(zip([0, *sizes], sizes, strict=False)):
         sums += Sums.of(features[rows[start:stop]], labels[rows[start:stop]], classes)
-        error = 1.0
         if sums.images:
             predicted = fit_ridge(sums, penalty).scores(features[held_out]).argmax(axis=1)
-            error = float((predicted != labels[held_out]).mean())
-        errors.append((float(stop), error))
-    return errors
+            mistakes[number] = predicted != labels[held_out]
+    return mistakes
 
 
 def _in_proportion(
@@ -275,16 +298,18 @@ def _in_proportion(
     return rows[np.argsort(place, kind="stable")]
 
 
-def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int, seed: int) -> LearningCurve:
+def _curve(draws: list[_CurveDraw], groups: int, images: int, seed: int) -> LearningCurve:
     random = np.random.default_rng(seed)
-    mean_sizes, mean_errors = sizes.mean(axis=0), errors.mean(axis=0)
+    sizes = np.mean([each.sizes for each in draws], axis=0)
+    errors = np.array([each.errors(np.ones(groups, np.float32)) for each in draws])
     gains = []
     for _ in range(_RESAMPLES):
-        drawn = errors[random.integers(0, len(errors), len(errors))].mean(axis=0)
+        weights = np.bincount(random.integers(0, groups, groups), minlength=groups).astype(np.float32)
+        drawn = [draws[at].errors(weights) for at in random.integers(0, len(draws), len(draws))]
         last = int(random.choice(_FITTED_POINTS))
-        gains.append(_gain(mean_sizes[-last:], drawn[-last:], images))
+        gains.append(_gain(sizes[-last:], np.mean(drawn, axis=0)[-last:], images))
     last = _FITTED_POINTS[len(_FITTED_POINTS) // 2]
-    gain = _gain(mean_sizes[-last:], mean_errors[-last:], images)
+    gain = _gain(sizes[-last:], errors.mean(axis=0)[-last:], images)
     low, high = np.quantile(gains, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     spread = 1.96 * errors.std(axis=0, ddof=1)
     return LearningCurve(
@@ -292,22 +317,42 @@ def _curve(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int,
             CurvePoint(
                 round(float(size)), 1 - float(error), (max(0.0, 1 - error - width), min(1.0, 1 - error + width))
             )
-            for size, error, width in zip(mean_sizes, mean_errors.tolist(), spread.tolist(), strict=True)
+            for size, error, width in zip(sizes, errors.mean(axis=0).tolist(), spread.tolist(), strict=True)
         ],
-        draws=len(errors),
+        draws=len(draws),
         images=images,
         gain=gain,
         gain_interval=(min(float(low), gain), max(float(high), gain)),
+        covers_sampling=True,
     )
 
 
 def _gain(sizes: NDArray[np.float64], errors: NDArray[np.float64], images: int) -> float:
     """Decrease of the error when the images double, by the best-fitting power law that never rises."""
-    fits = []
-    for exponent in _EXPONENTS:
-        terms = np.stack([np.ones_like(sizes), (sizes / sizes[-1]) ** -exponent], axis=1)
-        (_, scale), distance = nnls(terms, errors)
-        fits.append((distance, exponent, scale))
-    _, exponent, scale = min(fits)
-    at = images / sizes[-1]
-    return float(scale * (at**-exponent - (2 * at) ** -exponent))
+    terms = (sizes / sizes[-1]) ** -_EXPONENTS[:, None]
+    scale, residual = _fit_line(terms, errors)
+    best = int(residual.argmin())
+    at, exponent = images / sizes[-1], _EXPONENTS[best]
+    return float(scale[best] * (at**-exponent - (2 * at) ** -exponent))
+
+
+def _fit_line(
+    terms: NDArray[np.float64], errors: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Fits the errors by a floor plus a multiple of each row of terms, neither below 0, by least squares.
+
+    Args:
+        terms: Values of the falling term, (fits, sizes).
+        errors: Errors, (sizes,), none below 0.
+
+    Returns:
+        Multiples, (fits,), and sums of squared residuals, (fits,).
+    """
+    centred = terms - terms.mean(axis=1, keepdims=True)
+    squares = np.square(centred).sum(axis=1)
+    slope = np.maximum(0.0, np.divide(centred @ errors, squares, out=np.zeros(len(terms)), where=squares > 0))
+    # A floor below 0 is 0, and then the line goes through the origin.
+    through_origin = terms @ errors / np.square(terms).sum(axis=1)
+    slope = np.where(errors.mean() < slope * terms.mean(axis=1), through_origin, slope)
+    floor = np.maximum(0.0, errors.mean() - slope * terms.mean(axis=1))
+    return slope, np.square(errors - floor[:, None] - slope[:, None] * terms).sum(axis=1)

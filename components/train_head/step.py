@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headstart.components.core.artifacts.dataset import read_training_infos
 from headstart.components.core.artifacts.history import best_epoch
-from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.model import RIDGE_HEAD, ModelInfo
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
@@ -59,7 +59,11 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
             event("ridge_is_better", trained=kept.validation_loss, ridge=probe.head.loss, taken=_is_linear(recipe))
             if _is_linear(recipe):
                 job.network.get_layer("output").set_weights([probe.head.kernel, probe.head.bias])
-                metrics = {"validation_loss": probe.head.loss, "validation_accuracy": probe.head.accuracy}
+                metrics = {
+                    "validation_loss": probe.head.loss,
+                    "validation_accuracy": probe.head.accuracy,
+                    RIDGE_HEAD: 1.0,
+                }
         predictions = predict_proba(job.tail, job.validation_features)
     info = dataclasses.replace(
         job.describe(metrics, time.monotonic() - started),
@@ -98,13 +102,16 @@ def prepare_head_job(
         cut_classifier,
     )
     from headstart.components.core.networks.devices import seed_and_select_devices
-    from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
+    from headstart.components.core.networks.pretrained_weights import build_with_weights_file
     from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
     seed_and_select_devices(plan, inputs.accelerators)
-    base = build_pretrained_backbone(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
+    base, file_sha256 = build_with_weights_file(backbone, recipe.image_size, recipe.weights, recipe.weights_sha256)
+    if file_sha256:
+        recipe = recipe.model_copy(update={"weights_sha256": file_sha256})
+        inputs = dataclasses.replace(inputs, recipe=recipe)
     network = build_classifier(base, preprocessing, recipe.head_shape(), len(train_info.classes), recipe.image_size)
     tensors = len(network.trainable_variables)
     base.trainable = False

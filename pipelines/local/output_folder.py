@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
+from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
 from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
@@ -85,7 +86,14 @@ def list_products(from_scratch: bool) -> Products:
 
 def _dump_model_recipe(output: Path) -> str:
     info = read_model_info(output / "model")
-    return f"# headstart run --recipe {RECIPE} --seed {info.seed} ...\n{dump_recipe(info.recipe)}"
+    lines = [f"# headstart run --recipe {RECIPE} --seed {info.seed} ..."]
+    if not info.recipe["weights"] and info.backbone_sha256:
+        lines += [
+            "# weights_sha256 is empty, as the backbone's own weights are no file that it could be checked against.",
+            f"# The SHA-256 of their values is backbone_sha256 in model/model.json: {info.backbone_sha256}",
+        ]
+    lines += ["# " + describe_training(dataclasses.asdict(info))]
+    return "\n".join([*lines, dump_recipe(info.recipe)])
 
 
 def check_results(output: Path, products: Products) -> None:

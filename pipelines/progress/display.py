@@ -260,12 +260,24 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
     console.print(table)
     lines = [
         f"chosen  {comparison['chosen']}, by {comparison['validation_images']:,} validation images",
+        *_note_disagreement(comparison),
         f"model   {output / 'models' / comparison['chosen']}",
         f"report  {output / 'comparison.html'}",
         f"data    {output / 'data.html'}",
         *_count_left_out(output, quarantined),
     ]
     say(*lines, console=console)
+
+
+def _note_disagreement(comparison: dict[str, Any]) -> list[str]:
+    found = comparison.get("test_disagreement")
+    if not found:
+        return []
+    low, high = found["log_loss_interval"]
+    return [
+        f"note    {found['variant']} has a lower log loss on the test images: {found['log_loss']:+.4f} "
+        f"({low:+.4f} to {high:+.4f})"
+    ]
 
 
 def _count_left_out(output: Path, quarantined: int) -> list[str]:

@@ -31,6 +31,12 @@ VALIDATION_PREDICTIONS = "answers.parquet"
 
 MODEL_FORMAT = "headstart-model/2"
 
+FINE_TUNED_SHARE = "fine_tuned_share"
+"""Key of `ModelInfo.metrics`: share of the fine-tuned weights in the weight interpolation; 0: those of the head."""
+
+RIDGE_HEAD = "ridge_head"
+"""Key of `ModelInfo.metrics`: 1 if the head has the weights of ridge regression, as no epoch was better."""
+
 LARGEST_IMAGE = 8_192
 """Limit of the side in pixels that a network resizes images to; one image then takes 800 MB."""
 

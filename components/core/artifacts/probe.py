@@ -41,7 +41,9 @@ class LearningCurve:
         draws: Number of random splits whose mean each point is.
         images: Number of images in the training set.
         gain: Accuracy that a training set of twice the size would add, by the power law through the points.
-        gain_interval: 95 % confidence interval of `gain`, from the bootstrap over the draws.
+        gain_interval: 95 % confidence interval of `gain`.
+        covers_sampling: True if `gain_interval` covers the sampling of the images; False: an earlier version wrote
+            it, and it covers the draws alone.
     """
 
     points: list[CurvePoint]
@@ -49,6 +51,12 @@ class LearningCurve:
     images: Count
     gain: Finite
     gain_interval: tuple[Finite, Finite]
+    covers_sampling: bool = False
+
+    @property
+    def is_gain_sure(self) -> bool:
+        """True if more images are shown to help: the interval covers the sampling and lies above 0 when rounded."""
+        return self.covers_sampling and round(self.gain_interval[0], 3) > 0
 
 
 def write_learning_curve(path: Path, curve: LearningCurve) -> None:

@@ -35,6 +35,23 @@ _WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a
 
 
 def build_pretrained_backbone(backbone: Backbone, image_size: int, weights: str, sha256: str = "") -> keras.Model:
+    """Builds a backbone with pretrained weights; see `build_with_weights_file`.
+
+    Args:
+        backbone: Row of the table of backbones.
+        image_size: Side of the input in pixels.
+        weights: File, address, ``none``, or name of the backbone's own weights; empty: the backbone's own.
+        sha256: Checksum that the file must have, in hexadecimal; empty: any.
+
+    Raises:
+        HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
+    """
+    return build_with_weights_file(backbone, image_size, weights, sha256)[0]
+
+
+def build_with_weights_file(
+    backbone: Backbone, image_size: int, weights: str, sha256: str = ""
+) -> tuple[keras.Model, str]:
     """Builds a backbone with pretrained weights; downloads them if need be and caches what came from an address.
 
     Convolutions of single channels become depthwise ones: see `use_depthwise_convolutions`.
@@ -48,27 +65,33 @@ def build_pretrained_backbone(backbone: Backbone, image_size: int, weights: str,
         sha256: Checksum that the file must have, in hexadecimal; empty: any. With it, a copy in the cache is used
             without a request to the address.
 
+    Returns:
+        The backbone, and the SHA-256 of the file at `weights`; empty if `weights` names no file and no address.
+
     Raises:
         HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
     """
     backbone.check_weights(weights)
-    sha256 = sha256.lower()
+    sha256, named = sha256.lower(), bool(weights)
     weights = weights or _find_in_weights_folder(backbone) or backbone.pretrained
     if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
         raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
     if weights == backbone.pretrained == "imagenet":
-        return use_depthwise_convolutions(_download_imagenet_weights(backbone, image_size))
-    base = build_backbone(backbone, image_size)
+        return use_depthwise_convolutions(_download_imagenet_weights(backbone, image_size)), ""
+    base, found = build_backbone(backbone, image_size), ""
     if weights == NO_WEIGHTS:
-        return use_depthwise_convolutions(base)
+        return use_depthwise_convolutions(base), ""
     if weights == backbone.pretrained:
         load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
-    elif is_remote(weights):
-        with _download_or_find_cached(weights, sha256) as file:
-            load_weights(base, file, backbone.name)
     else:
-        load_weights(base, _check_sha256(expand_home(weights), sha256, weights), backbone.name)
-    return use_depthwise_convolutions(base)
+        with contextlib.ExitStack() as stack:
+            if is_remote(weights):
+                file = stack.enter_context(_download_or_find_cached(weights, sha256))
+            else:
+                file = _check_sha256(expand_home(weights), sha256, weights)
+            load_weights(base, file, backbone.name)
+            found = sha256_of_file(file) if named else ""
+    return use_depthwise_convolutions(base), found
 
 
 def load_weights(base: keras.Model, path: Path, backbone: str) -> None:

@@ -64,6 +64,26 @@ def test_the_better_on_test_images_is_not_chosen_for_that(tmp_path: Path) -> Non
     assert "a is better than it" in paths[1].read_text()
 
 
+def test_disagreement_of_validation_and_test_images_is_said(tmp_path: Path) -> None:
+    evaluations = [
+        drawn_evaluation(tmp_path / name, strength, 0, on_validation=on_validation)
+        for name, strength, on_validation in (("a", 3.0, 2.0), ("b", 2.0, 3.0))
+    ]
+    paths = tmp_path / "comparison.json", tmp_path / "comparison.html"
+    compare_variants(evaluations, [{"name": "a"}, {"name": "b"}], *paths)
+    table = json.loads(paths[0].read_text())
+    jsonschema.validate(table, json.loads(SCHEMA.read_text()))
+    found, difference = table["test_disagreement"], row(table, "a")["difference"]
+    assert (table["chosen"], found["variant"]) == ("b", "a")
+    assert found["log_loss"] == difference["log_loss"] < 0
+    assert found["log_loss_interval"] == difference["log_loss_interval"]
+    assert "on the test images a has the lowest log loss" in found["text"]
+    assert "excludes 0" in found["text"] and found["text"] in paths[1].read_text()
+    agreed = compared(tmp_path / "agreed", [4.0, 2.0])
+    assert agreed["test_disagreement"] is None
+    assert "disagree" not in (tmp_path / "agreed" / "comparison.html").read_text()
+
+
 def test_differences_are_paired_and_tested_at_a_shared_level(drawn: tuple[Path, Path], table: dict[str, Any]) -> None:
     best = read_predictions(drawn[0].parent / table["chosen"] / PREDICTIONS)
     others = [each for each in table["rows"] if each["name"] != table["chosen"]]

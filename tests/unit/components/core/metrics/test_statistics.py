@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap
+import statsmodels.api as sm
+from scipy.stats import binomtest, bootstrap, chi2
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -14,7 +15,12 @@ from sklearn.metrics import (
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from headstart.components.core.metrics.calibration import apply_temperature, fit_temperature, to_logits
+from headstart.components.core.metrics.calibration import (
+    apply_temperature,
+    estimate_temperature,
+    fit_temperature,
+    to_logits,
+)
 from headstart.components.core.metrics.statistics import (
     clopper_pearson_interval,
     clopper_pearson_lower_bounds,
@@ -26,7 +32,7 @@ from headstart.components.core.metrics.statistics import (
     wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import compute_metrics
-from headstart.components.evaluate_model.reliability import BINS, compute_abstentions, compute_reliability
+from headstart.components.evaluate_model.reliability import calibrate, compute_abstentions, compute_reliability
 
 PROPORTIONS = [(965, 1000), (0, 10), (10, 10), (1, 2), (1, 1), (0, 1), (2, 2), (99_000, 100_000)]
 
@@ -213,13 +219,16 @@ def test_brier_score_and_calibration_error(labels: np.ndarray, probabilities: np
         assert found.brier == pytest.approx(brier_score_loss(labels, given, labels=range(classes)))
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     error = 0.0
-    for number in range(BINS):
-        low, high = number / BINS, (number + 1) / BINS
-        inside = (confidence > low) & (confidence <= high)
-        if inside.any():
-            error += inside.sum() * abs(right[inside].mean() - confidence[inside].mean())
+    for number, each in enumerate(found.bins):
+        inside = (confidence > each.low if number else confidence >= each.low) & (confidence <= each.high)
+        assert inside.sum() == each.images > 0
+        error += inside.sum() * abs(right[inside].mean() - confidence[inside].mean())
+        theirs = proportion_confint(right[inside].sum(), inside.sum(), method="wilson")
+        assert each.accuracy_interval == pytest.approx(theirs, abs=1e-9)
     assert found.ece == pytest.approx(error / len(labels), abs=1e-9)
     assert sum(each.images for each in found.bins) == len(labels)
+    if len(np.unique(confidence)) == len(labels):
+        assert np.ptp([each.images for each in found.bins]) <= 1, "equal numbers of images"
 
 
 def test_temperature_undoes_one() -> None:
@@ -238,6 +247,90 @@ def test_temperature_stays_where_all_is_right_and_where_there_is_little() -> Non
     assert 0.95 < after.max() < 0.999, "as sure as a hundred right answers allow"
     labels, probabilities = CASES["one image"]
     assert np.isfinite(fit_temperature(labels, to_logits(probabilities)))
+
+
+def draw_labels(probabilities: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    labels: np.ndarray = (random.random((len(probabilities), 1)) > probabilities.cumsum(axis=1)).sum(axis=1)
+    return np.minimum(labels, probabilities.shape[1] - 1)
+
+
+def test_likelihood_ratio_test_of_the_temperature_is_that_of_a_logistic_regression() -> None:
+    """The inverse temperature of two classes is the slope of a logistic regression without intercept."""
+    random = np.random.default_rng(3)
+    logit = random.normal(size=400) * 2
+    labels = (random.random(400) < 1 / (1 + np.exp(-0.7 * logit))).astype(int)
+    found = estimate_temperature(labels, np.stack([np.zeros(400), logit], axis=1))
+    theirs = sm.GLM(labels, logit, family=sm.families.Binomial()).fit()
+    assert found.fitted == pytest.approx(1 / theirs.params[0], rel=1e-3)
+    at_one = -np.logaddexp(0, np.where(labels == 1, -logit, logit)).sum()
+    assert found.p_value == pytest.approx(chi2.sf(2 * (theirs.llf - at_one), 1), rel=1e-3)
+    for end in found.interval:
+        at_end = -np.logaddexp(0, np.where(labels == 1, -logit, logit) / end).sum()
+        assert 2 * (theirs.llf - at_end) == pytest.approx(chi2.ppf(0.95, 1), rel=1e-3)
+    assert found.supported == (found.p_value < 0.05) == (not found.interval[0] <= 1 <= found.interval[1])
+
+
+def test_temperature_is_used_where_images_support_it_and_shrunk_by_few() -> None:
+    random = np.random.default_rng(4)
+    logits = random.normal(size=(20_000, 3)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = draw_labels(probabilities, random)
+    many = estimate_temperature(labels, 2 * logits)
+    assert many.supported and many.p_value < 1e-10
+    assert many.temperature == pytest.approx(2, rel=0.03) == many.fitted
+    few = estimate_temperature(labels[:60], 3 * logits[:60])
+    assert few.supported and 1 < few.temperature < few.fitted
+    right = estimate_temperature(labels[:300], logits[:300])
+    assert not right.supported and right.temperature == 1 and right.interval[0] < 1 < right.interval[1]
+
+
+def test_level_of_the_test_of_the_temperature_holds() -> None:
+    random = np.random.default_rng(5)
+    logits = random.normal(size=(400, 200, 3)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    supported = [
+        estimate_temperature(draw_labels(each, random), said).supported
+        for each, said in zip(probabilities, logits, strict=True)
+    ]
+    assert 0.02 < np.mean(supported) < 0.09
+
+
+def test_temperature_of_images_that_are_all_right_is_no_reason_to_be_less_sure() -> None:
+    labels = np.tile([0, 1], 100)
+    logits = np.where(np.eye(2)[labels] == 1, 3.0, -3.0)
+    found = estimate_temperature(labels, logits)
+    assert found.temperature <= 1 and found.interval[0] < 0.01
+    one = estimate_temperature(labels[:1], logits[:1])
+    assert not one.supported and np.isfinite([one.fitted, *one.interval, one.p_value]).all()
+
+
+def test_calibration_that_is_not_supported_leaves_everything_and_one_that_is_shows_its_effect() -> None:
+    random = np.random.default_rng(6)
+    logits = random.normal(size=(2_000, 3)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = draw_labels(probabilities, random)
+    halves = [(labels[:1_000], probabilities[:1_000]), (labels[1_000:], probabilities[1_000:])]
+    found = calibrate(*halves)
+    assert (found.applied, found.temperature, found.change) == (False, 1.0, None)
+    assert found.after == found.before == compute_reliability(*halves[1])
+    low, high = found.before.ece_if_calibrated_interval
+    assert low < found.before.ece < high, "as of a calibrated model"
+    sure = [(each, apply_temperature(said, 0.5)) for each, said in halves]
+    found = calibrate(*sure)
+    assert found.applied and found.temperature == pytest.approx(2, rel=0.15)
+    assert found.before.ece > found.before.ece_if_calibrated_interval[1]
+    assert found.change is not None
+    assert found.change.log_loss == pytest.approx(found.after.log_loss - found.before.log_loss)
+    assert found.change.log_loss_interval[1] < 0 and found.change.ece < 0
+
+
+def test_one_figure_has_one_interval_under_its_two_names() -> None:
+    labels, probabilities = CASES["ten classes"]
+    found = compute_metrics(labels, probabilities, [str(label) for label in range(10)])
+    assert found.macro.recall == pytest.approx(found.balanced_accuracy)
+    assert found.macro.recall_interval == found.balanced_accuracy_interval
+    assert found.weighted.recall == pytest.approx(found.accuracy)
+    assert found.weighted.recall_interval == found.accuracy_interval
 
 
 def test_cross_entropy_is_finite_where_the_truth_has_no_probability() -> None:
