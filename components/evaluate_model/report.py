@@ -8,6 +8,7 @@ import numpy as np
 from headstart.components.core.artifacts.evaluation import THUMBNAILS, read_metrics, read_models
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.hygiene import read_hygiene
+from headstart.components.core.artifacts.model import FINE_TUNED_SHARE
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
 from headstart.components.core.artifacts.probe import (
     LABEL_ERRORS,
@@ -68,7 +69,7 @@ def render_report(evaluation: Path) -> str:
         metrics=metrics,
         key_metrics=_key_metrics(final, champion),
         candidates=[
-            (CHAMPION_TITLE if key == "champion" else PHASE_TITLES[models[key]["stage"]], metrics[key], key == "test")
+            (CHAMPION_TITLE if key == "champion" else _title(models[key]), metrics[key], key == "test")
             for key in _SIDE_BY_SIDE
             if key in metrics
         ],
@@ -126,6 +127,11 @@ def describe_verdict(metrics: dict[str, Any]) -> str:
         WORSE: f"Worse than the champion: {both}",
         CANNOT_TELL: f"Not shown to be better than the champion: {both}",
     }[comparison["verdict"]]
+
+
+def _title(model: dict[str, Any]) -> str:
+    kept = model["stage"] == "fine_tuning" and model["metrics"].get(FINE_TUNED_SHARE) == 0
+    return "Fine-tuned (head kept)" if kept else PHASE_TITLES[model["stage"]]
 
 
 def _capitalise(text: str) -> str:

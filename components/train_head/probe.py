@@ -267,7 +267,7 @@ class _CurveDraw:
         """Error of each classifier, (sizes,), with a weight for each group, (groups,); 1 without any weight."""
         of_images = weights[self.groups]
         total = float(of_images.sum())
-        return self.mistakes @ of_images / total if total else np.ones(len(self.sizes))
+        return (self.mistakes @ of_images).astype(np.float64) / total if total else np.ones(len(self.sizes))
 
 
 def _find_mistakes(

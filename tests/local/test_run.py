@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import os
 import pty
@@ -23,9 +24,12 @@ from PIL import Image
 from support.commands import QUICK, headstart
 from support.servers import serve_folder
 
+from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
 from headstart.components.core.registry.registry import read_champion
+from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.cache import CACHE
+from headstart.components.core.storage.files import sha256_of_file
 from headstart.pipelines.progress.events import Measured, parse
 
 WEIGHTS = Path(str(files("headstart.components.core.backbones") / "pretrained" / "sketchnet.weights.h5"))
@@ -66,7 +70,11 @@ def test_recipe_of_the_run_is_complete_and_can_be_given_back(output: Path) -> No
     recipe = load_recipe(str(output / "recipe.yaml"))
     assert (recipe.backbone, recipe.head.epochs, recipe.fine_tuning.epochs) == ("sketchnet", 3, 1)
     assert recipe == recipe.resolve()
-    assert set(yaml.safe_load((output / "recipe.yaml").read_text())) == set(Recipe.model_fields)
+    text = (output / "recipe.yaml").read_text()
+    assert set(yaml.safe_load(text)) == set(Recipe.model_fields)
+    info = read_model_info(output / "model")
+    assert "# weights_sha256 is empty, as" in text and info.backbone_sha256 in text
+    assert f"# {describe_training(dataclasses.asdict(info))}\n" in text
 
 
 def test_metrics_are_those_of_the_predictions(output: Path) -> None:
@@ -198,7 +206,8 @@ def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(pictures: Path, 
         done = headstart("run", "--data", pictures, *QUICK, "--weights", weights, "--output", tmp_path / "out")
         assert done.returncode == 0, done.stdout + done.stderr
         shown = f"{address}/{WEIGHTS.name}"
-    assert load_recipe(str(tmp_path / "out" / "recipe.yaml")).weights == shown
+    recipe = load_recipe(str(tmp_path / "out" / "recipe.yaml"))
+    assert (recipe.weights, recipe.weights_sha256) == (shown, sha256_of_file(WEIGHTS))
     assert f'"weights": "{shown}"' in (tmp_path / "out" / "run.log").read_text()
     left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert [path for path in left if b"hunter" in path.read_bytes()] == []

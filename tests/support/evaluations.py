@@ -102,7 +102,9 @@ def drawn_report(
     with (probe / LABEL_ERRORS).open("w", newline="") as file:
         csv.writer(file).writerows([["id", "label", "given"], ["0" * 32, classes[0], classes[1]]])
     points = [CurvePoint(2**power, 0.5 + 0.05 * power, (0.4, 0.5 + 0.06 * power)) for power in range(3, 8)]
-    write_learning_curve(probe / LEARNING_CURVE, LearningCurve(points, 10, 150, 0.012, (0.004, 0.02)))
+    write_learning_curve(
+        probe / LEARNING_CURVE, LearningCurve(points, 10, 150, 0.012, (0.004, 0.02), covers_sampling=True)
+    )
     noise = encode_jpeg(Image.effect_noise((96, 128), 60).convert("RGB"))
     suspect = Thumbnail("suspected label errors", "0" * 32, "b/1.jpg", classes[1], classes[0], 0.9, 0.05, noise)
     write_thumbnails(probe / SUSPECTS, [suspect] * 6)

@@ -142,3 +142,13 @@ def test_many_images_take_seconds() -> None:
 def test_importing_does_not_import_scikit_learn() -> None:
     code = "import sys, headstart.components.download_dataset.shortcuts; sys.exit('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_verdict_follows_from_interval_and_limit() -> None:
+    for seed in range(4):
+        properties = unrelated([200, 200], seed)
+        heavier_files(properties, properties["label"] * (np.random.default_rng(seed).random(400) < 0.25 * seed) > 0)
+        for each in found_in(properties):
+            assert each.chance < each.threshold < 1
+            if each.varies:
+                assert each.is_shortcut == (each.interval[0] > each.threshold)

@@ -10,7 +10,7 @@ from support.evaluations import draw_predictions, drawn_report
 from typer.testing import CliRunner
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.evaluate_model.report import describe_verdict
+from headstart.components.evaluate_model.report import describe_verdict, render_report
 from headstart.pipelines.cli.main import app
 
 HOSTILE = ["<script>alert(1)</script>", "$x^2$ & \"quotes\" 'n' \u202e\x1b{{ 7 * 7 }}", "猫 " + "x" * 300]
@@ -89,10 +89,113 @@ def test_classes_without_a_test_image_are_said_to_be_unevaluated(tmp_path: Path)
     assert weakest in tested
 
 
+def calibration_of(report: Path) -> dict[str, Any]:
+    return dict(json.loads((report.parent / "evaluation" / "metrics.json").read_text())["calibration"])
+
+
+def test_calibration_that_is_not_needed_is_not_applied_and_said_so(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 400, champion=False)
+    text, found = report.read_text(encoding="utf-8"), calibration_of(report)
+    # Gaussian logits with a step of `strength` are calibrated if multiplied by it: those of the test are too unsure.
+    assert found["applied"] and found["change"]["log_loss"] < 0
+    assert (
+        "underconfident on 400 validation images" in text and "On the test images it lowers the log loss by" in text
+    )
+    assert text.count(">Calibrated</th>") == text.count(">Change</th>") == 1
+    evaluation = report.parent / "evaluation" / "metrics.json"
+    metrics = json.loads(evaluation.read_text())
+    metrics["calibration"] |= {
+        "applied": False,
+        "temperature": 1.0,
+        "temperature_interval": [0.9, 1.2],
+        "change": None,
+    }
+    metrics["calibration"]["after"] = metrics["calibration"]["before"]
+    evaluation.write_text(json.dumps(metrics))
+    text = render_report(evaluation.parent)
+    assert "Temperature scaling is not applied: 400 validation images do not show that it is needed." in text
+    assert "confident on" not in text and ">Calibrated</th>" not in text
+
+
+def test_calibration_that_does_harm_on_the_test_images_says_so(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 200, champion=False)
+    evaluation = report.parent / "evaluation" / "metrics.json"
+    metrics = json.loads(evaluation.read_text())
+    metrics["calibration"]["change"] |= {"log_loss": 0.01, "log_loss_interval": [0.004, 0.016]}
+    evaluation.write_text(json.dumps(metrics))
+    text = render_report(evaluation.parent)
+    assert "On the test images it does harm: it raises the log loss by 0.0100 (95 % interval" in text
+
+
+def test_calibration_of_an_earlier_version_is_shown_without_claims(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 200, champion=False)
+    evaluation = report.parent / "evaluation" / "metrics.json"
+    metrics = json.loads(evaluation.read_text())
+    calibration = metrics["calibration"]
+    for key in ("applied", "fitted_temperature", "temperature_interval", "p_value", "change"):
+        del calibration[key]
+    for part in (calibration["before"], calibration["after"]):
+        del part["ece_if_calibrated"], part["ece_if_calibrated_interval"]
+        for each in part["bins"]:
+            del each["accuracy_interval"]
+        part["bins"].insert(0, {"low": 0.0, "high": 0.1, "images": 0, "confidence": None, "accuracy": None})
+    evaluation.write_text(json.dumps(metrics))
+    text = render_report(evaluation.parent)
+    assert f"divided by a temperature of {calibration['temperature']:.2f}, fitted on 200 validation images." in text
+    assert "confident on" not in text and "By chance alone" not in text
+
+
+@pytest.mark.parametrize(
+    ("values", "card", "words"),
+    [
+        ({"gain_interval": [0.004, 0.02]}, True, "More images of the same kind help."),
+        ({"gain_interval": [0.0, 0.02]}, False, "It cannot be told whether more images help."),
+        ({"gain": 0.001, "gain_interval": [0.0, 0.003]}, False, "hardly help."),
+        ({"covers_sampling": False}, False, "The interval covers the random splits alone"),
+    ],
+)
+def test_gain_of_more_images_is_a_headline_only_if_it_is_sure(
+    tmp_path: Path, values: dict[str, Any], card: bool, words: str
+) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 30, champion=False)
+    curve = report.parent / "evaluation" / "learning_curve.json"
+    curve.write_text(json.dumps(json.loads(curve.read_text()) | {"covers_sampling": True} | values))
+    text = render_report(curve.parent)
+    assert ("Twice the images" in text) == card and words in text
+
+
+def test_doubtful_labels_and_errors_among_them_are_one_statement(tmp_path: Path) -> None:
+    report = drawn_report(tmp_path, ["cat", "dog"], 30, champion=False)
+    evaluation = report.parent / "evaluation" / "metrics.json"
+    metrics = json.loads(evaluation.read_text())
+    for doubtful, suspected, words in (
+        (
+            7,
+            0,
+            "7 labels are doubtful: classifiers that were not trained on the image find another class likelier. None",
+        ),
+        (7, 2, "2 of them are taken for an error"),
+        (1, 1, "1 label is doubtful"),
+        (0, 0, "No label is doubtful"),
+    ):
+        evaluation.write_text(
+            json.dumps(metrics | {"doubtful_labels": doubtful, "suspected_label_errors": suspected})
+        )
+        text = render_report(evaluation.parent)
+        assert words in text and ("No label is doubtful" in text) == (doubtful == 0)
+        assert "No suspected label errors" not in text
+
+
+def test_one_quantity_is_shown_under_one_name(tmp_path: Path) -> None:
+    text = drawn_report(tmp_path, ["cat", "dog"], 60, champion=False).read_text(encoding="utf-8")
+    assert text.count("Balanced accuracy (macro recall)") == 1 and "Recall, macro" not in text
+
+
 def test_all_right_on_two_images(tmp_path: Path) -> None:
     report = drawn_report(tmp_path, ["cat", "dog"], 2, champion=False, strength=50.0, share=0.0)
     text = report.read_text(encoding="utf-8")
     assert "Fine-tuning did not lower the validation loss: the result is the head-trained model." in text
+    assert "<strong>Fine-tuned (head kept)</strong>" in text
     assert "There are no mistakes: all predictions are correct." in text
     assert "cannot be promised" in text
 

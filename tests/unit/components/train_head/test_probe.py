@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.artifacts.probe import LearningCurve
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.train_head.label_errors import find_suspects, write_label_errors
 from headstart.components.train_head.probe import (
     FOLDS,
     LabelledFeatures,
+    _fit_line,
     assign_folds,
     fit_learning_curve,
     predict_out_of_fold,
@@ -191,6 +194,39 @@ def test_label_errors_change_only_confident_labels(tmp_path: Path) -> None:
         ("g", "dog", "cat", "dog"),
         ("f", "cat", "cat", "dog"),
     ]
+
+
+def test_lines_are_fitted_as_by_scipy() -> None:
+    random = np.random.default_rng(8)
+    terms = np.exp(-np.outer(np.linspace(0.05, 1.5, 20), np.arange(4) * 0.7))
+    # Falling, rising, and so steep that the floor would lie below 0.
+    for errors in (*random.random((30, 4)), np.array([0.8, 0.3, 0.1, 0.0]), np.arange(4.0), np.zeros(4)):
+        slope, residual = _fit_line(terms, errors)
+        for row, found, squares in zip(terms, slope, residual, strict=True):
+            (_, theirs), distance = nnls(np.stack([np.ones(4), row], axis=1), errors)
+            assert found == pytest.approx(theirs, abs=1e-9) and squares == pytest.approx(distance**2, abs=1e-9)
+
+
+def test_interval_of_the_gain_covers_which_images_were_collected() -> None:
+    """It is about as wide as gains of data sets drawn anew differ, and wider than draws of one data set do."""
+    gains, widths = [], []
+    all_values, all_labels = blobs(12 * 300, 20, 2, 0.3)
+    for seed, (values, labels) in enumerate(zip(np.split(all_values, 12), np.split(all_labels, 12), strict=True)):
+        curve = fit_learning_curve(LabelledFeatures(values, labels, alone(300), 2), 10.0, 240, seed)
+        gains.append(curve.gain)
+        widths.append(curve.gain_interval[1] - curve.gain_interval[0])
+        assert curve.covers_sampling
+    assert np.median(widths) > 2 * np.std(gains)
+    same = LabelledFeatures(values, labels, alone(300), 2)
+    of_draws = [fit_learning_curve(same, 10.0, 240, seed).gain for seed in range(8)]
+    assert np.median(widths) > 2 * np.std(of_draws)
+
+
+def test_gain_is_sure_only_if_its_interval_lies_above_0() -> None:
+    curve = LearningCurve([], 10, 100, 0.01, (0.002, 0.02), covers_sampling=True)
+    assert curve.is_gain_sure
+    assert not dataclasses.replace(curve, gain_interval=(0.0004, 0.02)).is_gain_sure
+    assert not dataclasses.replace(curve, covers_sampling=False).is_gain_sure
 
 
 def test_learning_curve_predicts_the_gain_of_twice_the_images() -> None:

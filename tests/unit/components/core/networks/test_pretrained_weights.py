@@ -15,6 +15,7 @@ from headstart.components.core.networks.classifier import build_backbone, build_
 from headstart.components.core.networks.pretrained_weights import (
     WEIGHTS_FOLDER,
     build_pretrained_backbone,
+    build_with_weights_file,
     load_weights,
     weights_digest,
 )
@@ -208,6 +209,9 @@ def test_with_a_digest_the_copy_needs_no_server_and_nothing_else_passes(
         build_pretrained_backbone(backbone, SIZE, str(file), "0" * 64)
     with pytest.raises(HeadstartError, match="a sha256 of weights 'none' cannot be checked"):
         build_pretrained_backbone(backbone, SIZE, "none", sha256)
+    assert build_with_weights_file(backbone, SIZE, str(file))[1] == sha256
+    assert build_with_weights_file(backbone, SIZE, uri, sha256)[1] == sha256
+    assert build_with_weights_file(backbone, SIZE, "")[1] == build_with_weights_file(backbone, SIZE, "none")[1] == ""
 
 
 def test_cache_that_cannot_be_written_is_done_without(

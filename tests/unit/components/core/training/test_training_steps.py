@@ -128,6 +128,7 @@ def test_head_is_never_worse_than_ridge_regression(splits: dict[str, Path], tmp_
     recipe = load_recipe(settings={"backbone": "sketchnet"} | {f"head.{key}": each for key, each in briefly.items()})
     info = train_head(inputs_of(splits, recipe), tmp_path / "model")
     assert info.metrics["validation_loss"] < read_history(tmp_path / "model")[0].validation_loss
+    assert info.metrics["ridge_head"] == 1
     labels = read_columns(splits["validation"], ["label"])["label"].to_numpy()
     predicted = predictions_of(tmp_path / "model", splits)
     assert cross_entropies(labels, predicted).mean() == pytest.approx(info.metrics["validation_loss"], rel=1e-2)
