@@ -89,7 +89,7 @@ def _dump_model_recipe(output: Path) -> str:
     lines = [f"# headstart run --recipe {RECIPE} --seed {info.seed} ..."]
     if not info.recipe["weights"] and info.backbone_sha256:
         lines += [
-            "# weights_sha256 is empty, as the backbone's own weights are no file that it could be checked against.",
+            "# weights_sha256 is empty, as weights names no file or address that it could be checked against.",
             f"# The SHA-256 of their values is backbone_sha256 in model/model.json: {info.backbone_sha256}",
         ]
     lines += ["# " + describe_training(dataclasses.asdict(info))]
