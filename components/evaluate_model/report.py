@@ -316,7 +316,7 @@ def _describe_labels(metrics: dict[str, Any]) -> str:
     errors = f"{suspected:,} of them {'is' if suspected == 1 else 'are'}" if suspected else "None of them is"
     return (
         f"{labels} doubtful: classifiers that were not trained on the image find another class likelier. {errors} "
-        "taken for an error: that takes a class that is as likely as it is on average for images labelled with it."
+        "suspected to be wrong."
     )
 
 

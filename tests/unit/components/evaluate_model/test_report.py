@@ -174,7 +174,7 @@ def test_doubtful_labels_and_errors_among_them_are_one_statement(tmp_path: Path)
             0,
             "7 labels are doubtful: classifiers that were not trained on the image find another class likelier. None",
         ),
-        (7, 2, "2 of them are taken for an error"),
+        (7, 2, "2 of them are suspected to be wrong."),
         (1, 1, "1 label is doubtful"),
         (0, 0, "No label is doubtful"),
     ):
