@@ -110,8 +110,9 @@ def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, Interval, 
         least = 100.0
         for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
             most = max((images for *_, images in points), default=1)
-            x, y = ([100 * point[at] for point in points] for at in (0, 1))
-            low, high = ([100 * point[2][at] for point in points] for at in (0, 1))
+            x = [100 * confidence for confidence, *_ in points]
+            y = [100 * accuracy for _, accuracy, *_ in points]
+            low, high = ([100 * interval[at] for _, _, interval, _ in points] for at in (0, 1))
             below, above = ([abs(one - other) for one, other in zip(y, ends, strict=True)] for ends in (low, high))
             axes.errorbar(x, y, (below, above), fmt="none", ecolor=colour, elinewidth=1, alpha=0.6)
             sizes = [8 + 20 * images / most for *_, images in points]
