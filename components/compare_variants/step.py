@@ -10,7 +10,7 @@ from headstart.components.core.recipes.variants import read_variants
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event, start_logging
+from headstart.components.core.util.logs import event, log_phase, start_logging
 
 
 @explain_full_disk()
@@ -34,6 +34,7 @@ def compare_variants(
             images.
     """
     start_logging()
+    log_phase("comparing")
     definitions = read_variants(variants)
     if len(evaluations) != len(definitions):
         raise HeadstartError(f"{len(evaluations)} evaluations of {len(definitions)} variants; evaluate each once")

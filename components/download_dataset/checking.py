@@ -86,7 +86,7 @@ def _check_batches(plan: IngestPlan, deferred: DeferredImages) -> Generator[Chec
     remote = any(source.remote for source in plan.sources)
     max_side = plan.settings.max_side
     with contextlib.closing(check_files(plan.files_to_check(), remote, max_side)) as batches:
-        for batch in track_progress(batches, "check", plan.files, lambda batch: len(batch.files)):
+        for batch in track_progress(batches, "checking", plan.files, lambda batch: len(batch.files), "files"):
             yield deferred.take_from(batch)
     if deferred.numbers:
         ranges = deferred.ranges()
@@ -94,7 +94,8 @@ def _check_batches(plan: IngestPlan, deferred: DeferredImages) -> Generator[Chec
             event("range", form=form, black=black, white=white)
         again = check_files(deferred.select_files(plan.files_to_check()), remote, max_side, ranges=ranges)
         with contextlib.closing(again) as batches:
-            yield from track_progress(batches, "check deep", len(deferred.numbers), lambda batch: len(batch.files))
+            total = len(deferred.numbers)
+            yield from track_progress(batches, "checking deep images", total, lambda batch: len(batch.files), "files")
 
 
 def _correct_classes(batch: CheckedBatch, corrections: Mapping[str, str]) -> list[str]:

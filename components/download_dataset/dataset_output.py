@@ -16,7 +16,7 @@ from headstart.components.core.images.sample_ranges import Range
 from headstart.components.core.sources import Source
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, write_quarantine
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.printable import quote_name
 from headstart.components.download_dataset.check_results import hex_ids
 from headstart.components.download_dataset.checking import describe_first
@@ -48,13 +48,15 @@ def write_dataset(
     Raises:
         HeadstartError: If a class has no usable image.
     """
+    log_phase("finding duplicates")
     kept, duplicates = drop_exact_duplicates(spool, plan.classes)
     quarantined = [*unusable, *duplicates]
     _check_no_class_is_empty(spool.properties(["label"], kept), plan, quarantined)
     leaders = find_group_leaders(spool, kept)
     ids = spool.properties(["id"], kept)["id"].combine_chunks()
     with DatasetWriter(dataset, plan.classes, plan.name, plan.extra, plan.settings.max_side, ranges) as writer:
-        for places in _row_groups(spool.sizes()[kept]):
+        row_groups = _row_groups(spool.sizes()[kept])
+        for places in track_progress(row_groups, "writing", len(kept), len):
             rows = kept[places]
             properties = spool.properties(["path", "label", "stored_width", "stored_height", "split"], rows)
             names = ["path", "label", "width", "height", "split"]
@@ -70,6 +72,7 @@ def write_dataset(
     groups = list_groups(leaders)
     # Memory of searching and writing goes back to the system before the page needs its own.
     pa.default_memory_pool().release_unused()
+    log_phase("writing the data report")
     page = HygienePage(
         HygieneData(
             sources=[source.name for source in plan.sources],

@@ -8,7 +8,7 @@ from headstart.components.core.artifacts.originals import Originals
 from headstart.components.core.sources import SourceOptions, open_source
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import start_logging
+from headstart.components.core.util.logs import log_phase, start_logging
 from headstart.components.download_dataset.checking import check_sources
 from headstart.components.download_dataset.dataset_output import write_dataset
 from headstart.components.download_dataset.ingest_plan import make_plan
@@ -45,6 +45,7 @@ def download_dataset(
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
     digests = settings.digests(data)
     options = SourceOptions(settings.image_column, settings.label_column, settings.labels)
+    log_phase("opening the data")
     with explain_full_disk(dataset), contextlib.ExitStack() as stack:
         sources = [
             stack.enter_context(open_source(each, sha256, options))

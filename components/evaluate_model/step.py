@@ -25,7 +25,7 @@ from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError, first_line
-from headstart.components.core.util.logs import event, start_logging
+from headstart.components.core.util.logs import event, log_phase, start_logging
 from headstart.components.evaluate_model.evaluation_folder import (
     EvaluatedModel,
     Evaluation,
@@ -91,7 +91,9 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
     )
+    log_phase("computing metrics")
     result = write_evaluation(data, evaluation)
+    log_phase("writing the report")
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(render_report(evaluation), encoding="utf-8")
     for name, metrics in result.metrics.items():
@@ -165,7 +167,7 @@ def _download_champion(address: str, classes: list[str]) -> _LoadedModel:
 def _predict_test_images(
     loaded: dict[str, _LoadedModel], test: Path, classes: list[str]
 ) -> dict[str, EvaluatedModel]:
-    predicted = _predict(list(loaded.values()), test, classes, "evaluate")
+    predicted = _predict(list(loaded.values()), test, classes, "predictions")
     return {
         name: EvaluatedModel(each.info, each.epochs, build_predictions(test, probabilities, each.seen))
         for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
@@ -183,7 +185,7 @@ def _validation_predictions(
         return None
     probabilities = read_validation_predictions(model, validation)
     if probabilities is None:
-        (probabilities,) = _predict([final], validation, classes, "calibrate")
+        (probabilities,) = _predict([final], validation, classes, "val predictions")
     return build_predictions(validation, probabilities)
 
 
@@ -203,6 +205,7 @@ def _heat_maps(final: _LoadedModel) -> HeatMaps:
         from headstart.components.core.networks.grad_cam import grad_cam
         from headstart.components.core.networks.image_batches import decode_and_resize
 
+        log_phase("heat maps")
         pixels = np.stack([decode_and_resize(each, final.info.image_size).numpy() for each in encoded])
         return grad_cam(final.network, final.info.backbone, pixels, labels)
 

@@ -35,7 +35,7 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.storage.stores.hosts import HostPatience
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event, start_logging
+from headstart.components.core.util.logs import event, log_phase, start_logging, track_progress
 from headstart.components.list_data.preflight import (
     PUBLISH_ALWAYS,
     PUBLISH_NEVER,
@@ -92,12 +92,14 @@ def list_data(
     """
     start_logging()
     if requirements:
+        log_phase("checking settings")
         check_requirements(requirements)
     digest = hashlib.sha256()
     options = SourceOptions(image_column, label_column)
     for source in data:
         name = without_secrets(source)
-        listed = sorted(_list_files(source, options), key=lambda file: file.name)
+        files = track_progress(_list_files(source, options), "listing", 0, unit="files")
+        listed = sorted(files, key=lambda file: file.name)
         if not listed:
             raise no_files_error(name)
         unversioned = [file.name for file in listed if not file.version]

@@ -20,7 +20,7 @@ from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.file_names import escape_text
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, track_progress
 from headstart.components.core.util.resources import available_cores
 from headstart.components.core.util.thread_map import batched, map_ordered
 from headstart.components.predict_images.applied_calibration import AppliedCalibration
@@ -96,7 +96,7 @@ def predict(
         predictor = _Predictor(model, _load_network(model.folder, traced=len(first) > 1), warn)
         pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
         every = map_ordered(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * available_cores())
-        yield from stack.enter_context(contextlib.closing(every))
+        yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", 0, len)
 
 
 def _load_network(folder: Path, *, traced: bool) -> "PredictProba":

@@ -26,7 +26,7 @@ from headstart.components.core.registry.export_formats import (
     check_packages,
 )
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.resources import available_cores
 from headstart.components.publish_model.parity import Agreement, Sample, measure_agreement
 
@@ -98,13 +98,16 @@ def export_formats(
             continue
         file = version / _FILES[name]
         file.parent.mkdir(exist_ok=True)
+        log_phase(f"exporting {name}")
         try:
             predict = _WRITERS[name](network, file, train)
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
             raise HeadstartError(f"export {name!r} fails on this network ({reason}); leave it out") from error
         (file.parent / LABELS).write_text("".join(f"{each}\n" for each in sample.classes), encoding="utf-8")
-        probabilities = np.concatenate([predict(pixels) for pixels in _read_pixels(sample, network.input.shape[1])])
+        batches = _read_pixels(sample, network.input.shape[1])
+        batches = track_progress(batches, f"checking {name}", len(sample.rows), len)
+        probabilities = np.concatenate([predict(pixels) for pixels in batches])
         agreement = measure_agreement(sample, probabilities.argmax(axis=1), probabilities)
         event("parity", form=name, **dataclasses.asdict(agreement))
         allowed = np.inf if name == LITERT_INT8 else tolerance

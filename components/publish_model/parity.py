@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.printable import quote_name
 from headstart.components.publish_model import saved_model_process
 
@@ -219,6 +220,8 @@ def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) ->
 def _run_server_process(order: dict[str, Any], errors: Path) -> int:
     """Runs `saved_model_process` to its end and returns its exit status; it also ends when this process does.
 
+    Its standard output, the size of each batch that it has predicted, becomes progress.
+
     Args:
         order: Values that the process reads.
         errors: File that receives its standard error.
@@ -228,18 +231,25 @@ def _run_server_process(order: dict[str, Any], errors: Path) -> int:
         subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-I", "-S", saved_model_process.__file__],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=file,
             # The accelerator belongs to this process, and a server may have none.
             env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"},
         ) as process,
     ):
-        assert process.stdin is not None  # noqa: S101 - for the type checker
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - for the type checker
         try:
             # A process that has ended gives the reason in its output. The process ends when the pipe closes.
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(order).encode() + b"\n")
                 process.stdin.flush()
+            log_phase("loading SavedModel")
+            # TensorFlow may write there, too.
+            sizes = (int(line) for line in process.stdout if line.strip().isdigit())
+            if first := next(sizes, 0):
+                every = itertools.chain([first], sizes)
+                for _ in track_progress(every, "checking SavedModel", len(order["rows"]), int):
+                    pass
             return process.wait()
         finally:
             process.kill()

@@ -81,7 +81,10 @@ def read_images(shards: list[str], rows: list[int], batch: int) -> Iterator[tupl
 
 
 def predict(order: dict[str, Any]) -> None:
-    """Predicts the images of the order with the SavedModel and writes the predictions."""
+    """Predicts the images of the order with the SavedModel and writes the predictions.
+
+    The size of each batch goes to standard output when it is done.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
     import tensorflow as tf
@@ -94,6 +97,7 @@ def predict(order: dict[str, Any]) -> None:
             labels = [label.decode() for label in outputs["label"].numpy()]
             columns = {"id": ids, "label": labels, "probabilities": list(outputs["probabilities"].numpy())}
             file.write_table(pa.table(columns, schema))
+            print(len(ids), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import start_logging
+from headstart.components.core.util.logs import log_phase, start_logging
 from headstart.components.publish_model.card_metrics import check_card_metrics
 from headstart.components.publish_model.kserve import write_inference_service
 
@@ -147,6 +147,7 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
     _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
     temperature = temperature_of(metrics)
     model = load_model(inputs.model)
+    log_phase("exporting SavedModel")
     export_saved_model(version, model, info.classes, temperature, info.ranges)
     sample = draw_sample(inputs.test, evaluated, temperature)
     parity = check_parity(sample, run_saved_model(version / SAVED_MODEL, sample), inputs.tolerance)

@@ -18,7 +18,7 @@ from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.left_out import write_left_out
 from headstart.components.core.artifacts.originals import ORIGINALS
 from headstart.components.core.storage.files import explain_full_disk
-from headstart.components.core.util.logs import event, start_logging, track_progress
+from headstart.components.core.util.logs import event, log_phase, start_logging, track_progress
 from headstart.components.split_dataset.assignment import Assignment, assign_folds, assign_splits
 from headstart.components.split_dataset.checks import check_classes_evaluated, check_no_leak
 from headstart.components.split_dataset.groups import GroupedImages, SplitImage, group_images
@@ -67,6 +67,7 @@ def split_dataset(
             classes could be evaluated; or if counts by class name other classes than the data.
     """
     start_logging()
+    log_phase("assigning images")
     info = read_dataset_info(dataset)
     columns = ["id", "label", "group", "image.path", "split"]
     table = read_columns(dataset, columns)
@@ -103,7 +104,7 @@ def _write_splits(
             )
             for split, folder in folders.items()
         }
-        for number, row in enumerate(track_progress(read_rows(dataset), "split", info.images)):
+        for number, row in enumerate(track_progress(read_rows(dataset), "writing", info.images)):
             if number in assignment:
                 row = dataclasses.replace(row, label=new_labels[row.label], fold=fold_of.get(number, NO_FOLD))
                 writers[assignment[number]].add(row)

@@ -17,7 +17,7 @@ from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
-from headstart.components.core.util.logs import event, start_logging
+from headstart.components.core.util.logs import event, log_phase, start_logging
 from headstart.components.train_head.probe import ProbeResult, probe_data, write_probe
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def prepare_head_job(
         features = stack.enter_context(
             compute_or_load_features(parts.front, *folders, plan, inputs.record_uri, for_tuning)
         )
+        log_phase("checking labels")
         plain = [each.activations[0] for each in features]
         probe = probe_data(folders, plain, base.output.shape[-1], inputs.seed, plan.training)
         if not plan.training.count_views(train_info.images):

@@ -66,11 +66,16 @@ def compare(
     products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
     values = comparison_parameters(variants, parameters)
     values["command"] = command_line(parameters.model_dump() | values)
-    tasks = len(comparison_task_names()) + 2 * (len(variants) - 1)
-    with exit_on_interruption(console, output), RunDisplay(console, tasks=tasks) as display:
+    with exit_on_interruption(console, output), RunDisplay(console, _list_tasks(variants)) as display:
         request = RunRequest(values, False, output, products, COMPARE_METHODS)
         comparison = run_pipeline(request, display)
     show_comparison(console, comparison, output, count_rows(output / "quarantine.csv"))
+
+
+def _list_tasks(variants: list[Variant]) -> list[str]:
+    """Names of all tasks, those of a variant with its name, in the order in which they run on this machine."""
+    *first, train, evaluate, last = comparison_task_names()
+    return [*first, *(f"{task} {each.name}" for each in variants for task in (train, evaluate)), last]
 
 
 def _artifacts(variants: list[Variant]) -> dict[str, str]:

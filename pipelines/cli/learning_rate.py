@@ -2,8 +2,6 @@
 
 import contextlib
 import functools
-import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,27 +13,20 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
+from headstart.pipelines.cli.command_progress import show_logged_progress, show_task
 from headstart.pipelines.cli.options import takes_parameters
-from headstart.pipelines.cli.tensorflow_import import import_tensorflow
+from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
 from headstart.pipelines.local.interruption import exit_on_interruption, raise_on_signals
 from headstart.pipelines.local.output import check_outside, explain_write_errors
 from headstart.pipelines.local.temporary_folder import temporary_folder
 from headstart.pipelines.progress.console import say
-from headstart.pipelines.progress.events import (
-    ClassesFound,
-    TaskEnded,
-    TaskProgress,
-    TaskStarted,
-    Warned,
-    parse,
-)
+from headstart.pipelines.progress.display import RunDisplay
 
 if TYPE_CHECKING:
     from headstart.components.core.reports.learning_rate import RangeTest, RangeTestSettings
     from headstart.components.core.training.training_job import TrainingJob
-    from headstart.pipelines.progress.display import RunDisplay
 
 HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
 _PHASES = (HEAD, FINE_TUNING, FROM_SCRATCH)
@@ -70,13 +61,12 @@ def learning_rate(
     check_outside(output, parameters.data)
     with explain_write_errors(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
-    # Silences TensorFlow's own log lines, unless the user has set it otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     with (
         exit_on_interruption(console, output),
         raise_on_signals(),
         temporary_folder() as folder,
+        hold_back_library_output(),
     ):
         test, settings = _run_range_test(parameters, stage, steps, folder, console)
 
@@ -93,17 +83,18 @@ def _run_range_test(
 ) -> tuple["RangeTest", "RangeTestSettings"]:
     from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
-    from headstart.pipelines.progress.display import RunDisplay
 
     recipe = parameters.read_recipe().resolve()
-    with RunDisplay(console, tasks=4 if phase == FINE_TUNING else 3) as display, _show_progress(display):
+    training = ["train-head"] if phase == FINE_TUNING else []
+    tasks = ["download-dataset", "split-dataset", *training, "learning-rate"]
+    with RunDisplay(console, tasks) as display, show_logged_progress(display):
         train, validation = _make_splits(parameters, folder, display)
         inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
         import_tensorflow()
         if phase == FINE_TUNING:
-            with _show_task(display, "train-head"):
+            with show_task(display, "train-head"):
                 train_head(inputs, folder / HEAD)
-        with _show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
+        with show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
             from headstart.components.core.training.range_test import run_range_test
 
             history = run_range_test(job.tail, job.train_features, job.plan, steps)
@@ -112,13 +103,13 @@ def _run_range_test(
     )
 
 
-def _make_splits(parameters: Parameters, folder: Path, display: "RunDisplay") -> tuple[Path, Path]:
+def _make_splits(parameters: Parameters, folder: Path, display: RunDisplay) -> tuple[Path, Path]:
     """Downloads and splits the data as in a run, and returns the training and the validation set."""
     from headstart.components.download_dataset.step import DownloadSettings, download_dataset
     from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 
     dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
-    with _show_task(display, "download-dataset"):
+    with show_task(display, "download-dataset"):
         settings = DownloadSettings(
             parameters.labels,
             parameters.max_side,
@@ -130,7 +121,7 @@ def _make_splits(parameters: Parameters, folder: Path, display: "RunDisplay") ->
             parameters.label_column,
         )
         download_dataset(parameters.data, dataset, folder / "hygiene.html", settings)
-    with _show_task(display, "split-dataset"):
+    with show_task(display, "split-dataset"):
         sizes = SplitSizes(parameters.counts, parameters.fractions, parameters.class_counts)
         split_settings = SplitSettings(sizes, parameters.order, parameters.seed, tiny_classes=parameters.tiny_classes)
         split_dataset(dataset, train, validation, test, split_settings)
@@ -152,34 +143,3 @@ def _prepare_job(phase: str, head: Path, inputs: TrainingInputs) -> Iterator["Tr
     else:
         with prepare_from_scratch_job(inputs) as job:
             yield job
-
-
-@contextlib.contextmanager
-def _show_task(display: "RunDisplay", task: str) -> Iterator[None]:
-    """Shows the start of a task, and whether it succeeds."""
-    display.show(TaskStarted(task))
-    try:
-        yield
-    except BaseException:
-        display.show(TaskEnded(task, False))
-        raise
-    display.show(TaskEnded(task, True))
-
-
-@contextlib.contextmanager
-def _show_progress(display: "RunDisplay") -> Iterator[None]:
-    """Shows the progress that the steps log."""
-
-    class Show(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            event = parse(record.getMessage())
-            if isinstance(event, TaskProgress | ClassesFound | Warned):
-                display.show(event)
-
-    logger, handler = logging.getLogger("headstart"), Show()
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)

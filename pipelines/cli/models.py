@@ -9,6 +9,7 @@ from rich.console import Console
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.versions import Version, VersionFacts
+from headstart.pipelines.cli.command_progress import show_command
 from headstart.pipelines.progress.console import print_table, say, write_text
 
 app = typer.Typer(
@@ -30,7 +31,8 @@ _SECONDS = 19
 @app.command(name="list")
 def list_models(uri: Uri, as_json: AsJson = False) -> None:
     """Lists every published version, and marks the one in use."""
-    found = registry.list_versions(uri)
+    with show_command("models list"):
+        found = registry.list_versions(uri)
     if as_json or not Console().is_terminal:
         rows = [_without_files(each) for each in found.versions]
         rows += [{"version": name, "damaged": why} for name, why in found.damaged.items()]
@@ -57,7 +59,8 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
 @app.command()
 def show(uri: Uri, as_json: AsJson = False) -> None:
     """Shows the version in use, and every earlier one."""
-    in_use = registry.read_champion(uri)
+    with show_command("models show"):
+        in_use = registry.read_champion(uri)
     if as_json or not Console().is_terminal:
         _show_json(dataclasses.asdict(in_use) if in_use else None)
         return
@@ -87,7 +90,8 @@ def rollback(
     ] = "",
 ) -> None:
     """Puts an earlier version back in use."""
-    in_use = registry.roll_back(uri, version)
+    with show_command("models rollback"):
+        in_use = registry.roll_back(uri, version)
     say(f"{in_use.version.version} is in use in the place of {in_use.history[-1].replaced}: {in_use.address}")
 
 

@@ -1,21 +1,25 @@
 """`headstart predict`."""
 
 import contextlib
+import functools
 import io
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import escape_unprintable
-from headstart.pipelines.cli.tensorflow_import import import_tensorflow
+from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.local.output import open_output
-from headstart.pipelines.progress.console import say_error
+from headstart.pipelines.progress.console import say, say_error
+
+if TYPE_CHECKING:
+    from headstart.pipelines.progress.display import RunDisplay
 
 EXIT_STATUSES = (
     "Exit status: 0 every image was read; 1 the model cannot be used, or nothing can be written; 2 wrong options; "
@@ -79,8 +83,6 @@ def predict(
 
     form = _choose_format(form, output)
     check_paths(paths)
-    # TensorFlow's own chatter; a user's setting goes before.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # Warnings of libraries about an image become its reason, if it cannot be read.
     warnings.simplefilter("ignore")
     try:
@@ -125,7 +127,14 @@ def _read_paths(paths: list[str]) -> Iterator[str]:
 
 
 class Terminal(io.RawIOBase):
-    """Writes text to a terminal line by line, control characters escaped."""
+    """Writes text to a terminal line by line, control characters escaped.
+
+    Args:
+        prepare: Function that is called before the first line; None: nothing.
+    """
+
+    def __init__(self, prepare: Callable[[], None] | None = None) -> None:
+        self._prepare = prepare
 
     def writable(self) -> bool:
         """Always."""
@@ -133,6 +142,9 @@ class Terminal(io.RawIOBase):
 
     def write(self, content: Any) -> int:
         """Writes UTF-8 text, control characters escaped; returns the number of bytes taken."""
+        if self._prepare:
+            self._prepare()
+            self._prepare = None
         lines = bytes(content).decode("utf-8", "replace").split("\n")
         sys.stdout.buffer.write("\n".join(map(escape_unprintable, lines)).encode())
         return len(content)
@@ -142,8 +154,9 @@ class Terminal(io.RawIOBase):
         sys.stdout.buffer.flush()
 
 
-def _standard_output() -> BinaryIO:
-    return cast(BinaryIO, Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
+def _standard_output(display: "RunDisplay") -> BinaryIO:
+    # Two writers would take each other's lines.
+    return cast(BinaryIO, Terminal(display.close)) if sys.stdout.isatty() else sys.stdout.buffer
 
 
 def _predict(
@@ -154,19 +167,28 @@ def _predict(
     from headstart.components.core.storage.stores import is_remote
     from headstart.components.core.util.paths import expand_home
     from headstart.components.predict_images.step import open_model, predict_to_file
+    from headstart.pipelines.cli.command_progress import show_command
     from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
     # A model on this machine is not copied, and predicting with it needs no folder that can be written.
     copies = temporary_folder() if is_remote(address) else contextlib.nullcontext()
-    with copies, download_model(address) as files:
+    with (
+        hold_back_library_output() as console,
+        show_command("predict", console) as display,
+        copies,
+        download_model(address) as files,
+    ):
         model = open_model(files, precision)
         if not model.calibration.calibrated:
-            say_error("probabilities are not calibrated: there is no evaluation beside the model")
+            say("probabilities are not calibrated: there is no evaluation beside the model", console=console)
         import_tensorflow()
         write = write_table if form == _TABLE else WRITERS[form]
-        with open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output()) as file:
-            counts = predict_to_file(model, paths, file, write, image_column, say_error)
+        with (
+            open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output(display)) as file
+        ):
+            warn = functools.partial(say, console=console)
+            counts = predict_to_file(model, paths, file, write, image_column, warn)
     if counts.unreadable:
         say_error(counts.in_words())
     return bool(counts.unreadable)

@@ -36,6 +36,8 @@ def publish(
     from headstart.components.core.registry.export_formats import check_packages
     from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
     from headstart.components.publish_model.step import PublicationInputs, publish_model
+    from headstart.pipelines.cli.command_progress import show_command
+    from headstart.pipelines.cli.tensorflow_import import hold_back_library_output
     from headstart.pipelines.local.output_folder import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
@@ -52,7 +54,7 @@ def publish(
         exports=export or [],
         tolerance=tolerance,
     )
-    with temporary_folder():
+    with hold_back_library_output() as console, show_command("publish", console), temporary_folder():
         outcome = publish_model(inputs, uri)
     if outcome.status == OVERTAKEN:
         raise HeadstartError(

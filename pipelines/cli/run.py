@@ -13,7 +13,7 @@ from rich.console import Console
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import FromScratch, takes_parameters
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.tasks import task_names
+from headstart.pipelines.definitions.tasks import Uses, task_names
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
 
 
@@ -41,12 +41,13 @@ def run(
 
     console = Console()
     output = expand_home(output).absolute()
-    with exit_on_interruption(console, output), RunDisplay(console, tasks=len(task_names(from_scratch))) as display:
-        values = parameters.model_dump()
-        values["command"] = command_line(values)
+    values = parameters.model_dump()
+    values["command"] = command_line(values)
+    tasks = task_names(from_scratch, Uses.of(values))
+    with exit_on_interruption(console, output), RunDisplay(console, tasks) as display:
         request = RunRequest(values, from_scratch, output, list_products(from_scratch))
         metrics = run_pipeline(request, display)
-        display.skip(task_names(from_scratch))
+        display.skip(tasks)
     show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
 
 

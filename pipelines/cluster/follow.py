@@ -41,7 +41,7 @@ def follow(cluster: Cluster, run_id: str, console: Console, options: FollowOptio
     terminate = f"to terminate it: headstart cancel {run_id}"
     try:
         run = look_at_run(cluster, run_id, console, options.timeouts)
-        with RunDisplay(console, tasks=len(run.tasks)) as display:
+        with RunDisplay(console, list(run.tasks)) as display:
             watch = RunWatch(cluster, console, display, options)
             run = watch.watch_to_the_end(run)
     except KeyboardInterrupt:

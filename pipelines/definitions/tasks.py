@@ -70,9 +70,18 @@ _OF_COMPARISONS = ("train_variant", "compare_variants")
 _OF_BOTH = ("list_data", "download_dataset", "split_dataset", "evaluate_model")
 
 
-def task_names(from_scratch: bool) -> list[str]:
-    """Names of the tasks of `transfer_learning`, as KFP writes them."""
-    others = _OF_COMPARISONS if from_scratch else (*_OF_COMPARISONS, "train_from_scratch")
+def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
+    """Names of the tasks of `transfer_learning`, as KFP writes them.
+
+    Args:
+        from_scratch: Whether it trains without transfer as well.
+        uses: Purposes of its runs; without tasks that they do not need.
+    """
+    others = {*_OF_COMPARISONS, *(() if from_scratch else ("train_from_scratch",))}
+    if not uses.champion:
+        others.add("find_champion")
+    if uses.publication is False:
+        others |= {"compare_models", "publish_model"}
     return [name.replace("_", "-") for name in GROUPS if name not in others]
 
 

@@ -19,7 +19,7 @@ from headstart.pipelines.local.masking import find_secrets, mask_secrets
 from headstart.pipelines.local.output import check_outside
 from headstart.pipelines.local.output_folder import LOG, Products, check_results, move_results, open_work_folder
 from headstart.pipelines.local.temporary_folder import temporary_folder
-from headstart.pipelines.progress.events import Event, Raised, TaskEnded, TaskStarted, parse
+from headstart.pipelines.progress.events import Event, Raised, TaskEnded, TaskStarted, parse, strip_ansi
 
 _GRACE_SECONDS = 5
 _ENVIRONMENT = {
@@ -147,7 +147,7 @@ def _show_output(
     task, raised = "", None
     with log.open("w", encoding="utf-8") as file:
         for line in child.stdout:
-            line = mask_secrets(line, secrets)
+            line = mask_secrets(strip_ansi(line), secrets)
             file.write(line)
             event = parse(line)
             if event is None:

@@ -1,23 +1,17 @@
-"""Display of a run: its tasks with progress and time on a terminal, plain lines elsewhere."""
+"""Display of a run: one line a task with its phase, progress and time on a terminal, plain lines elsewhere."""
 
 import dataclasses
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.console import Console, ConsoleOptions
+from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
 from headstart.components.core.util.printable import escape_unprintable
@@ -36,58 +30,85 @@ from headstart.pipelines.progress.events import (
     VariantStarted,
     Warned,
 )
+from headstart.pipelines.progress.phase import EPOCHS, Phase, summarize
+from headstart.pipelines.progress.task_line import Layout, TaskLine, format_left, format_seconds, render_line
 
 _NAMED_CLASSES = 5
 """Classes that a line names; the others are counted."""
 
 _EVALUATION = "evaluate-model"
 _SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_WORTH_A_LINE = 1.0
+"""Time from which on a single task leaves a line on a terminal."""
+
+_FRAMES_PER_SECOND = 8
 _MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
+_SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
+_STARTING = "starting"
 
 
 @dataclasses.dataclass(frozen=True)
-class _ShownTask:
-    """A task on the display.
+class _RunningTask:
+    """A task on the display that has not ended.
 
     Attributes:
-        title: Title before its bar or line.
-        bar: Id of its bar.
+        number: Number among all tasks, from 1.
+        name: Name of the task.
         started: Time at which it began.
+        variant: Variant that it is about; empty: none.
+        phase: Its present phase; None: none was reported yet.
+        work: Last report of what counts as its work: epochs, else the most units; None: there was none.
         reported: Time at which a line last reported its progress; 0: none did.
     """
 
-    title: str
-    bar: TaskID
+    number: int
+    name: str
     started: float
+    variant: str = ""
+    phase: Phase | None = None
+    work: TaskProgress | None = None
     reported: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """Name of the task and its variant."""
+        return f"{self.name} {self.variant}".strip()
 
 
 class RunDisplay:
     """Display of a run on a console.
 
+    On a terminal the tasks that run have a line each, which changes; a task that has ended leaves its last line above
+    them. Elsewhere the start and the end of each task are lines, and once a minute the progress of one that runs.
+    A display of a single task has neither a number nor, elsewhere than on a terminal, a line for start and end.
+
     Args:
         console: Console to print to.
-        tasks: Number of tasks of the pipeline.
+        tasks: Names of the pipeline's tasks, once for each time that they run, with the variant if it is known.
     """
 
-    def __init__(self, console: Console, tasks: int) -> None:
+    def __init__(self, console: Console, tasks: Sequence[str]) -> None:
         self._console = console
         self._tasks = tasks
-        self._shown: dict[str, _ShownTask] = {}
+        self._alone = len(tasks) == 1
+        self._running: dict[str, _RunningTask] = {}
+        self._shown: dict[str, str] = {}
         self._latest = ""
         self._variant = ""
         self._begun = 0
+        self._closed = False
+        self._beginning = time.monotonic()
         self._noted: dict[bool, list[ClassNoted]] = {False: [], True: []}
         self._outcome: list[str] = []
-        self._progress = Progress(
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+        self._unicode = console.encoding.lower().startswith("utf")
+        self._live = Live(
+            _Lines(self),
             console=console,
-            disable=not console.is_terminal,
+            refresh_per_second=_FRAMES_PER_SECOND,
+            transient=True,
+            # Standard output may be data.
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     @property
@@ -98,25 +119,47 @@ class RunDisplay:
         return [*lines, *self._outcome]
 
     def __enter__(self) -> "RunDisplay":
-        self._progress.start()
+        self._beginning = time.monotonic()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Stops changing lines, and leaves those of tasks that have not ended as they are; the total time comes last.
+
+        A second call does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._live.stop()
+        for task in self._running.values():
+            self._leave_line(self._line_of(task, time.monotonic(), "-" if self._alone else " "))
+        self._running = {}
+        if self._alone or not self._begun:
+            return
+        total = time.monotonic() - self._beginning
+        self._leave_line(TaskLine(" ", "", "", "total", elapsed=format_seconds(total)))
+        self._line(f"total {total:.1f} s")
 
     def show(self, event: Event) -> None:
         """Shows an event."""
         match event:
             case TaskStarted(task, ago):
-                shown = self._add(task, ago)
+                started = self._add(task, ago)
                 self._latest = task
-                self._line(f"{shown.title} ...")
+                self._line(f"{self._shown[task]} ...", of_task=True)
+                self._beginning = min(self._beginning, started.started)
             case TaskSkipped(task):
-                shown = self._add(task)
-                self._progress.update(shown.bar, completed=1, total=1, detail="skipped")
-                self._line(f"{shown.title} skipped")
+                skipped = self._add(task)
+                del self._running[task]
+                self._leave_line(TaskLine("-", "", self._number(skipped.number), task, phase="skipped", dim=True))
+                self._line(f"{self._shown[task]} skipped")
             case TaskEnded():
                 self._show_end(event)
             case TaskProgress():
@@ -126,11 +169,34 @@ class RunDisplay:
             case ClassesFound(line):
                 self._say(line)
             case AttemptFailed(task, attempt, attempts, reason):
-                self._say(f"{self._shown[task].title} attempt {attempt} of {attempts} failed: {reason}")
+                self._say(f"{self._shown[task]} attempt {attempt} of {attempts} failed: {reason}")
             case Warned(text):
                 self._say(f"note: {text}")
             case Decided() | Published() | ClassNoted():
                 self._note(event)
+
+    def skip(self, tasks: Sequence[str]) -> None:
+        """Shows as skipped those of the tasks that have not been shown."""
+        for task in tasks:
+            if task not in self._shown:
+                self.show(TaskSkipped(task))
+
+    def lines(self, width: int) -> Iterator[Text]:
+        """Lines of the tasks that run, and of the time since the beginning.
+
+        Args:
+            width: Columns of the terminal.
+        """
+        now = time.monotonic()
+        running = tuple(self._running.values())
+        spinner = _SPINNER if self._unicode else _PLAIN_SPINNER
+        mark = spinner[int(now * _FRAMES_PER_SECOND) % len(spinner)]
+        for task in running:
+            yield self._render(self._line_of(task, now, mark), width)
+        if not self._alone:
+            name = "total" if self._begun else _STARTING
+            elapsed = format_seconds(now - self._beginning)
+            yield self._render(TaskLine(" " if running else mark, "", "", name, elapsed=elapsed), width)
 
     def _note(self, event: Decided | Published | ClassNoted) -> None:
         """Keeps an event for `outcome`."""
@@ -141,56 +207,129 @@ class RunDisplay:
 
     def _name_variant(self, variant: str) -> None:
         self._variant = variant
-        shown = self._shown[self._latest]
-        self._shown[self._latest] = dataclasses.replace(shown, title=f"{shown.title} {variant}")
-        self._progress.update(shown.bar, description=_escaped(f"{shown.title} {variant}"))
+        task = dataclasses.replace(self._running[self._latest], variant=escape_unprintable(variant))
+        self._running[self._latest] = task
+        self._shown[self._latest] = self._plain_title(task)
 
-    def _add(self, task: str, ago: float = 0.0) -> "_ShownTask":
+    def _add(self, task: str, ago: float = 0.0) -> _RunningTask:
         self._begun += 1
         # Only the training names the variant that is evaluated next.
-        variant = f" {self._variant}" if self._variant and task == _EVALUATION else ""
-        title = f"[{self._begun}/{self._tasks}] {task}{variant}"
-        bar = self._progress.add_task(_escaped(title), total=None, detail="")
-        self._progress.tasks[-1].start_time = self._progress.get_time() - ago
-        self._shown[task] = _ShownTask(title, bar, time.monotonic() - ago)
-        return self._shown[task]
+        variant = self._variant if task == _EVALUATION else ""
+        added = _RunningTask(self._begun, task, time.monotonic() - ago, escape_unprintable(variant))
+        self._running = {**self._running, task: added}
+        self._shown[task] = self._plain_title(added)
+        return added
 
-    def skip(self, tasks: Sequence[str]) -> None:
-        """Shows as skipped those of the tasks that have not been shown."""
-        for task in tasks:
-            if task not in self._shown:
-                self.show(TaskSkipped(task))
+    def _plain_title(self, task: _RunningTask) -> str:
+        return task.title if self._alone else f"[{task.number}/{len(self._tasks)}] {task.title}"
+
+    def _number(self, number: int) -> str:
+        return "" if self._alone else f"{number}/{len(self._tasks)}"
 
     def _show_progress(self, event: TaskProgress) -> None:
-        """Moves the bar; where no bar shows a task on a cluster, prints its progress, at most once a minute."""
-        shown = self._shown[event.task or self._latest]
-        detail = _escaped(f"{event.what} {event.detail}")
-        self._progress.update(shown.bar, completed=event.done, total=event.total, detail=detail)
+        """Moves the bar; where there is none, prints the progress of a task at most once a minute."""
+        name = event.task or self._latest
+        task = self._running.get(name)
+        if task is None:
+            return
         now = time.monotonic()
-        if event.task and now - (shown.reported or shown.started) >= _SECONDS_BETWEEN_LINES:
-            self._shown[event.task] = dataclasses.replace(shown, reported=now)
-            self._line(f"{shown.title}: {event.what} {event.done} of {event.total} {event.detail}".strip())
+        phase = task.phase.advance(name, event, now) if task.phase else Phase.begin(name, event, now)
+        self._running[name] = task = dataclasses.replace(task, phase=phase, work=_choose_work(task.work, event))
+        if now - (task.reported or task.started) >= _SECONDS_BETWEEN_LINES:
+            self._running[name] = dataclasses.replace(task, reported=now)
+            count = phase.count.replace("/", " of ")
+            text = " ".join(filter(None, [phase.name, count]))
+            self._line(f"{self._shown[name]}: {', '.join(filter(None, [text, event.metric]))}")
 
     def _show_end(self, event: TaskEnded) -> None:
-        shown = self._shown[event.task]
-        seconds = time.monotonic() - shown.started if event.seconds is None else event.seconds
-        bar = next(each for each in self._progress.tasks if each.id == shown.bar)
-        bar.start_time = self._progress.get_time() - seconds
-        whole = bar.total or 1
+        task = self._running.pop(event.task)
+        seconds = time.monotonic() - task.started if event.seconds is None else event.seconds
         end = "done" if event.succeeded else "cancelled" if event.cancelled else "failed"
         if event.cached:
             end = "cached"
-        mark = {"done": "", "failed": "[red]failed"}.get(end, end)
-        self._progress.update(shown.bar, completed=whole, total=whole, detail=mark)
+        if not self._alone or seconds >= _SECONDS_WORTH_A_LINE:
+            self._leave_line(self._last_line(task, end, seconds))
         duration = "" if event.cached else f" {'after' if event.cancelled else 'in'} {seconds:.1f} s"
-        self._line(f"{shown.title} {end}{duration}")
+        self._line(f"{self._shown[event.task]} {end}{duration}", of_task=True)
 
-    def _line(self, text: str) -> None:
-        if not self._console.is_terminal:
+    def _last_line(self, task: _RunningTask, end: str, seconds: float) -> TaskLine:
+        """Line of a task that has ended."""
+        tick, cross = ("✓", "✗") if self._unicode else ("+", "x")
+        line = TaskLine(
+            tick, "green", self._number(task.number), task.name, task.variant, elapsed=format_seconds(seconds)
+        )
+        if end == "cached":
+            return dataclasses.replace(line, phase=end, elapsed="")
+        if end == "done":
+            figures = (task.work.metric,) if task.work and task.work.metric else ()
+            return dataclasses.replace(
+                line, phase=summarize(task.work) if task.work else "", figures=figures, share=1.0
+            )
+        where = f"{task.phase.name} {task.phase.count}".strip() if task.phase else ""
+        if end == "failed":
+            return dataclasses.replace(line, mark=cross, style="red", phase=end, figures=(where,))
+        return dataclasses.replace(line, mark="-", style="yellow", phase=end, figures=(where,))
+
+    def _line_of(self, task: _RunningTask, now: float, mark: str) -> TaskLine:
+        """Line of a task that runs."""
+        line = TaskLine(
+            mark,
+            "cyan",
+            self._number(task.number),
+            task.name,
+            task.variant,
+            _STARTING,
+            elapsed=format_seconds(now - task.started),
+        )
+        if not (phase := task.phase):
+            return line
+        left = phase.seconds_left(now)
+        return dataclasses.replace(
+            line,
+            phase=phase.name,
+            count=phase.count,
+            figures=tuple(filter(None, [phase.progress.metric, phase.rate_in_words])),
+            share=phase.share,
+            left="" if left is None else format_left(left),
+        )
+
+    def _leave_line(self, line: TaskLine) -> None:
+        """Prints the line of a task that changes no more, above those that do."""
+        if self._console.is_terminal:
+            self._console.print(self._render(line, self._console.width))
+
+    def _render(self, line: TaskLine, width: int) -> Text:
+        names = [*self._tasks, *(task.title for task in tuple(self._running.values())), line.name]
+        numbers = len(self._number(len(self._tasks)))
+        layout = Layout.fit(width, numbers, max(len(name.partition(" ")[0]) for name in names), max(map(len, names)))
+        return render_line(line, layout, self._unicode)
+
+    def _line(self, text: str, of_task: bool = False) -> None:
+        """Prints a line where no terminal shows the tasks; those of start and end only if there are several."""
+        if not self._console.is_terminal and not (of_task and self._alone):
             self._say(text)
 
     def _say(self, line: str) -> None:
         say(line, console=self._console)
+
+
+class _Lines:
+    """Lines of a display as rich draws them, again and again."""
+
+    def __init__(self, display: RunDisplay) -> None:
+        self._display = display
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        yield from self._display.lines(options.max_width)
+
+
+def _choose_work(before: TaskProgress | None, now: TaskProgress) -> TaskProgress | None:
+    """The report that says what a task does: epochs go before images, and more images before fewer."""
+    if not now.unit or (before and before.unit == EPOCHS != now.unit):
+        return before
+    if before and before.unit != EPOCHS == now.unit:
+        return now
+    return now if before is None or now.unit == EPOCHS or now.done >= before.done else before
 
 
 def _classes(title: str, noted: Sequence[ClassNoted]) -> str:
@@ -231,6 +370,7 @@ def show_results(
     show_metrics(console, metrics)
     lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
     say(*lines, *_count_left_out(output, quarantined), *outcome, console=console)
+    say(*_suggest_next(output / "report.html", output), console=console)
 
 
 def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:
@@ -265,6 +405,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         f"report  {output / 'comparison.html'}",
         f"data    {output / 'data.html'}",
         *_count_left_out(output, quarantined),
+        *_suggest_next(output / "comparison.html", output / "models" / comparison["chosen"]),
     ]
     say(*lines, console=console)
 
@@ -278,6 +419,16 @@ def _note_disagreement(comparison: dict[str, Any]) -> list[str]:
         f"note    {found['variant']} has a lower log loss on the test images: {found['log_loss']:+.4f} "
         f"({low:+.4f} to {high:+.4f})"
     ]
+
+
+def _suggest_next(report: Path, model: Path) -> list[str]:
+    """Lines on what to do with the results that are there."""
+    steps = []
+    if report.is_file():
+        steps.append(f"open {shlex.quote(str(report))} in a browser")
+    if model.is_dir():
+        steps.append(f"headstart predict {shlex.quote(str(model))} IMAGES …")
+    return [f"{'' if number else 'next':<7} {step}" for number, step in enumerate(steps)]
 
 
 def _count_left_out(output: Path, quarantined: int) -> list[str]:

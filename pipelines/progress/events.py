@@ -1,16 +1,20 @@
 """Events of a run, read from its output: kfp's lines about tasks, and the steps' `event=` lines."""
 
 import dataclasses
+import math
 import re
 import shlex
 from collections.abc import Callable
 from typing import Any
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
 _OUR_EVENT = re.compile(r"event=(?P<name>\w+) ")
 _OURS = "headstart."
+_METRICS = {"validation_loss": "val loss", "loss": "loss"}
+"""Figures of a progress line, the first of which is shown, with their titles."""
+
 _RAISED = re.compile(
     r"(?P<kind>headstart\.[\w.]+|[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)): (?P<message>.+)"
 )
@@ -89,20 +93,22 @@ class VariantStarted:
 
 @dataclasses.dataclass(frozen=True)
 class TaskProgress:
-    """Progress of a task.
+    """Progress of a task's present phase.
 
     Attributes:
-        what: Piece of work.
-        done: Number of units done.
-        total: Number of all units.
-        detail: Figures to show beside it.
+        what: Name of the phase.
+        done: Number of units done; of epochs with the part of the present one.
+        total: Number of all units; 0: unknown.
+        unit: Name of the unit in the plural, such as ``images``; empty: none.
+        metric: One figure of short, fixed form, such as ``val loss 0.123``; empty: none.
         task: Name of the task; empty: the one that began last.
     """
 
     what: str
-    done: int
+    done: float
     total: int
-    detail: str
+    unit: str = ""
+    metric: str = ""
     task: str = ""
 
 
@@ -214,9 +220,14 @@ Event = (
 )
 
 
+def strip_ansi(text: str) -> str:
+    """A text without colours and other codes for terminals."""
+    return _ANSI.sub("", text)
+
+
 def parse(line: str) -> Event | None:
     """Reads one line of output; None for lines without an event."""
-    text = _ANSI.sub("", line).strip()
+    text = strip_ansi(line).strip()
     if (match := _OUR_EVENT.match(text)) and (read := _OUR_EVENTS.get(match["name"])):
         return read(dict(word.split("=", 1) for word in shlex.split(text)))
     if match := _STARTED.search(text):
@@ -230,10 +241,17 @@ def parse(line: str) -> Event | None:
 
 
 def _read_progress(fields: dict[str, str]) -> TaskProgress:
-    for name in ("event", "unit"):
-        fields.pop(name, None)
-    what, done, total = fields.pop("what"), int(fields.pop("done")), int(fields.pop("total"))
-    return TaskProgress(what, done, total, " ".join(f"{name} {value}" for name, value in fields.items()))
+    done = float(fields["done"])
+    if "step" in fields:
+        done += float(fields["step"]) / float(fields["steps"])
+    metric = next((f"{title} {_short(fields[name])}" for name, title in _METRICS.items() if name in fields), "")
+    return TaskProgress(fields["what"], done, int(fields["total"]), fields.get("unit", ""), metric)
+
+
+def _short(figure: str) -> str:
+    """A figure in at most seven characters: three decimals, or a power of ten."""
+    value = float(figure)
+    return f"{value:.3f}" if abs(value) < 100 or not math.isfinite(value) else f"{value:.0e}"
 
 
 def _read_metrics(fields: dict[str, str]) -> Measured:

@@ -297,7 +297,7 @@ def test_a_running_task_tells_how_far_it_is(
     api.see(submitted, running, running, running, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0
-    assert f"[4/{ALL}] train-head: epoch 3 of 10 loss 0.21" in shown, shown
+    assert f"[4/{ALL}] train-head: epoch 4 of 10, loss 0.210" in shown, shown
 
 
 def test_a_log_that_cannot_be_read_is_told_how_to_read(

@@ -44,6 +44,9 @@ from headstart.components.core.util.resources import available_memory
 FORMAT = "headstart-record/2"
 
 _ACTIVATIONS = "activations.npy"
+_PHASES = {"train": "features", "validation": "val features"}
+"""Name of the phase that computes features, by `ImageSet.name`."""
+
 _MANIFEST = "record.json"
 _CACHE_FOLDER = "records"
 _CACHE_BYTES = 20 * 2**30
@@ -308,7 +311,7 @@ def _download_or_compute(
             made = made[-1:]
         else:
             files = [each / _ACTIVATIONS for each in made]
-            extraction.extractor.extract(images.folder, images.views, files, f"record {images.name}")
+            extraction.extractor.extract(images.folder, images.views, files, _PHASES[images.name])
             for each, file, own in zip(made, files, dependencies, strict=True):
                 write_json(each / _MANIFEST, own | {"sha256": sha256_of_file(file)})
         entries = [move_into_place(each, folder / each.name) for each in made]

@@ -96,14 +96,14 @@ class FeatureExtractor:
         if find_faster_precision(run_last, lambda: lambda batch: reduced()(batch)[-1], images, runs) == BFLOAT16:
             self._run = reduced()
 
-    def extract(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "record") -> list[Features]:
+    def extract(self, dataset: Path, views: int, paths: Sequence[Path], what: str = "features") -> list[Features]:
         """Computes the features of every image of a dataset, decoding each image once.
 
         Args:
             dataset: Dataset artifact.
             views: Number of views; the first is the plain image, the others are augmented.
             paths: Files to write the features to, one for each front; float16, two bytes a number.
-            what: Name of this work in the log.
+            what: Name of this phase in the log.
 
         Returns:
             Features of each front, memory-mapped from its file.
@@ -112,7 +112,7 @@ class FeatureExtractor:
             OSError: If a file cannot be written.
         """
         images, at_once = read_dataset_info(dataset).images, inference_batch_size()
-        batches = track_progress(read_image_batches(dataset, self._size, at_once), what, math.ceil(images / at_once))
+        batches = track_progress(read_image_batches(dataset, self._size, at_once), what, images, len)
         with contextlib.ExitStack() as stack:
             files = [
                 _FeatureFile(stack.enter_context(path.open("wb")), (views, images, *front.output.shape[1:]))

@@ -1,6 +1,5 @@
 """Predictions of classifiers for a whole dataset."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,20 +23,27 @@ def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> li
     Args:
         models: Classifiers as they were saved.
         dataset: Dataset artifact.
-        what: Name of this work in the log.
+        what: Name of this phase in the log.
 
     Returns:
         Probabilities by each classifier, (images, classes), in the dataset's order; each row adds up to 1.
     """
     predictions: dict[int, NDArray[np.float64]] = {}
     images, at_once = read_dataset_info(dataset).images, inference_batch_size()
-    for group in group_by_common_prefix(models):
-        run = _trace(group)
-        batches = read_image_batches(dataset, group.front.input.shape[1], at_once)
-        batches = track_progress(batches, what, math.ceil(images / at_once))
-        outputs = [[to_probabilities(output.numpy()) for output in run(pixels)] for pixels in batches]
+    groups = group_by_common_prefix(models)
+
+    outputs: list[list[list[NDArray[np.float64]]]] = [[] for _ in groups]
+    pairs = (
+        (number, pixels)
+        for number, group in enumerate(groups)
+        for pixels in read_image_batches(dataset, group.front.input.shape[1], at_once)
+    )
+    traced = [_trace(group) for group in groups]
+    for number, pixels in track_progress(pairs, what, images * len(groups), lambda pair: len(pair[1])):
+        outputs[number].append([to_probabilities(output.numpy()) for output in traced[number](pixels)])
+    for group, found in zip(groups, outputs, strict=True):
         for place, member in enumerate(group.members):
-            predictions[member] = np.concatenate([each[place] for each in outputs])
+            predictions[member] = np.concatenate([each[place] for each in found])
     return [predictions[at] for at in range(len(models))]
 
 

@@ -23,7 +23,7 @@ from headstart.components.core.storage.cache import cache_folder, discard_entry,
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase
 from headstart.components.core.util.paths import expand_home
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
@@ -71,6 +71,7 @@ def build_with_weights_file(
     Raises:
         HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
     """
+    log_phase("reading weights")
     backbone.check_weights(weights)
     sha256, named = sha256.lower(), bool(weights)
     weights = weights or _find_in_weights_folder(backbone) or backbone.pretrained
@@ -188,6 +189,7 @@ def _download_or_find_cached(weights: str, sha256: str) -> Iterator[Path]:
 
 
 def _download(weights: str, target: Path, sha256: str) -> Path:
+    log_phase("downloading weights")
     try:
         open_store(weights).download(weights, target)
     except HeadstartError as error:
@@ -209,6 +211,8 @@ def _check_sha256(file: Path, sha256: str, name: str) -> Path:
 
 
 def _download_imagenet_weights(backbone: Backbone, image_size: int) -> keras.Model:
+    # Keras would draw a bar of its own.
+    keras.config.disable_interactive_logging()
     try:
         with warnings.catch_warnings():
             # MobileNetV2 warns that it has weights for few sizes only; those for 224, which it loads, fit all.

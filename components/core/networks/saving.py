@@ -16,6 +16,7 @@ from headstart.components.core.artifacts.history import Epoch, write_history
 from headstart.components.core.artifacts.keras_file import NetworkFile, inspect_network
 from headstart.components.core.artifacts.model import MODEL, ModelInfo, read_model_manifest, write_model_info
 from headstart.components.core.util.errors import HeadstartError, first_line
+from headstart.components.core.util.logs import log_phase
 
 _WAY_OUT = "train the model again, or use another one"
 
@@ -50,6 +51,7 @@ def load_model(folder: Path) -> keras.Model:
     Raises:
         HeadstartError: If the file is damaged or unsafe.
     """
+    log_phase("reading weights")
     info = read_model_manifest(folder)
     file = inspect_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
     try:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
+from headstart.components.core.util.logs import log_phase
+
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 """Numbers of `mallopt` settings, from glibc's malloc.h."""
 
@@ -42,6 +44,8 @@ def start_tensorflow() -> None:
 
     If TensorFlow was imported before, only the settings of the memory change.
     """
+    if "tensorflow" not in sys.modules:
+        log_phase("starting TensorFlow")
     _keep_freed_memory()
     with _import_seldom_used_lazily(), without_garbage_collection():
         import tensorflow  # noqa: F401

@@ -13,6 +13,7 @@ from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import log_phase
 from headstart.components.core.util.paths import expand_home
 
 _WAY_OUT = "roll back to another version, publish again, or compare with another model"
@@ -35,6 +36,8 @@ def find_usable_champion(publish_uri: str, champion: str, classes: list[str] | N
         HeadstartError: If the champion cannot be read or loaded, was changed since it was published, or has other
             classes.
     """
+    if publish_uri or champion:
+        log_phase("checking the champion")
     found = registry.read_champion(publish_uri) if publish_uri else None
     address = found.model if found else champion
     if not address:

@@ -36,7 +36,7 @@ from headstart.components.core.storage.manifests import parse_manifest
 from headstart.components.core.storage.stores import Conflict, NotFound, Tree, open_tree
 from headstart.components.core.storage.stores.tree import check_name
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase, track_progress
 
 CHAMPION_JSON = "champion.json"
 CHAMPION_FORMAT = "headstart-champion/1"
@@ -145,13 +145,15 @@ def list_versions(uri: str) -> Listing:
     Raises:
         HeadstartError: If they cannot be listed or read, or `champion.json` is another program's.
     """
+    log_phase("listing versions")
     tree = open_tree(uri)
     state, _ = _read_state(tree)
     in_use = state.version if state else ""
     ending = f"/{VERSION_JSON}"
     names = {name.removesuffix(ending) for name in tree.names() if name.endswith(ending) and name.count("/") == 1}
     versions, damaged = [], {}
-    for name in sorted(names | {in_use} - {""}):
+    every = sorted(names | {in_use} - {""})
+    for name in track_progress(every, "reading versions", len(every), unit="versions"):
         try:
             versions.append(_read_version(tree, name))
         except DamagedVersion as error:
@@ -310,7 +312,7 @@ def _write_version(tree: Tree, folder: Path, files: dict[str, PublishedFile], fa
     """Writes the files that are missing or damaged, reads each back, and completes the version."""
     name = name_version(files)
     there = set(tree.names(name))
-    for file, published in files.items():
+    for file, published in track_progress(files.items(), "publishing files", len(files), unit="files"):
         if f"{name}/{file}" in there and is_intact(tree, name, file, published):
             continue
         tree.write(f"{name}/{file}", folder / file)

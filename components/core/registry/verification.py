@@ -14,6 +14,7 @@ from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.stores import NotFound, Tree, is_remote, open_store, without_secrets
 from headstart.components.core.storage.stores.tree import check_name
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import track_progress
 
 _ANY_VERSION_FORMAT = b"headstart-version/"
 """Part of every `version.json` of ours; a file of that name may be another program's."""
@@ -56,7 +57,7 @@ def verify_version(tree: Tree, version: Version) -> None:
         DamagedVersion: If a file is missing or altered.
         HeadstartError: If a file cannot be read.
     """
-    for name, file in version.files.items():
+    for name, file in track_progress(version.files.items(), "checking files", len(version.files), unit="files"):
         sha256 = _download_sha256(tree, f"{version.version}/{check_name(name)}")
         if sha256 != file.sha256:
             state = "is not the file that was published" if sha256 else "is missing"

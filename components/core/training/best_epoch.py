@@ -12,6 +12,8 @@ from headstart.components.core.training.step_history import StepHistory
 from headstart.components.core.training.variables import Arrays, get_values
 from headstart.components.core.util.logs import event, log_progress
 
+_SECONDS_BETWEEN_PROGRESS_LINES = 1.0
+
 
 class BestEpoch(keras.callbacks.Callback):
     """Logs each epoch, keeps the best one's weights, and stops on a plateau or a loss that is not finite.
@@ -39,15 +41,19 @@ class BestEpoch(keras.callbacks.Callback):
         """Keeps the initial weights, unless training resumes."""
         if not self.epochs:
             self.weights = get_values(self.model.trainable_variables)
+        self._log_progress()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
-        self._started = time.monotonic()
+        self._started = self._reported = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stops if the loss is not finite."""
+        """Stops if the loss is not finite, and logs progress about once a second."""
         if not self.failure and not np.isfinite((logs or {})["loss"]):
             self._stop(f"is not finite after step {batch + 1} of epoch {len(self.epochs) + 1}")
+        if time.monotonic() - self._reported >= _SECONDS_BETWEEN_PROGRESS_LINES:
+            self._reported = time.monotonic()
+            self._log_progress(step=batch + 1, steps=self._steps.steps_per_epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Logs the epoch, keeps its weights if it is the best, and stops on a plateau."""
@@ -74,15 +80,17 @@ class BestEpoch(keras.callbacks.Callback):
             self.weights = get_values(self.model.trainable_variables)
         elif epochs_since_best == self._plan.training.patience:
             self.model.stop_training = True
-        log_progress(
-            self._plan.phase,
-            epoch + 1,
-            self._plan.training.epochs,
-            unit="epochs",
-            loss=done.loss,
-            validation_loss=done.validation_loss,
-            validation_accuracy=done.validation_accuracy,
-        )
+        self._log_progress()
+
+    def _log_progress(self, **fields: float) -> None:
+        """Logs the number of finished epochs, with the figures of the last one."""
+        for last in self.epochs[-1:]:
+            fields |= {
+                "loss": last.loss,
+                "validation_loss": last.validation_loss,
+                "validation_accuracy": last.validation_accuracy,
+            }
+        log_progress(self._plan.phase, len(self.epochs), self._plan.training.epochs, unit="epochs", **fields)
 
     def _stop(self, problem: str) -> None:
         """Stops training; the best epoch so far is the result."""

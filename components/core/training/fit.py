@@ -18,7 +18,7 @@ from headstart.components.core.training.resume import CheckpointWriter, restore_
 from headstart.components.core.training.step_history import StepHistory
 from headstart.components.core.training.variables import set_values
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase
 
 
 class NoFiniteEpoch(HeadstartError):
@@ -46,6 +46,7 @@ def fit(
     Raises:
         NoFiniteEpoch: If the loss is not finite in the first epoch. The weights are the initial ones.
     """
+    log_phase("compiling")
     keras.utils.set_random_seed(plan.seed)
     training, units = plan.training, tail.output.shape[-1]
     weights = compute_class_weights(training, train.labels)

@@ -29,6 +29,11 @@ class StepHistory(keras.callbacks.Callback):
         self._total = total
         self._batches = batches
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps of an epoch."""
+        return len(self._batches)
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Computes the learning rate of every step."""
         self._rates = compute_learning_rates(self._schedule, self._total)

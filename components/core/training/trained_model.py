@@ -13,7 +13,7 @@ from headstart.components.core.networks.saving import save_model
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.training.tensorboard import write_event_files
 from headstart.components.core.training.training_job import TrainingJob
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_phase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ def save_trained_model(
     Returns:
         The description of the model, as passed.
     """
+    log_phase("saving the model")
     inputs, info, epochs, parent = job.inputs, result.info, result.epochs, result.parent
     if inputs.tensorboard:
         write_event_files(inputs.tensorboard, info.stage, epochs)

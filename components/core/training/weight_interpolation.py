@@ -12,6 +12,7 @@ from headstart.components.core.metrics.statistics import cross_entropies
 from headstart.components.core.training.class_weights import ClassWeights, get_image_weights
 from headstart.components.core.training.feature_predictions import predict_proba
 from headstart.components.core.training.variables import Arrays, get_values, set_values
+from headstart.components.core.util.logs import log_phase
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ def interpolate_weights(
         validation: Cached features of the validation set.
         class_weights: Class weights of the loss.
     """
+    log_phase("interpolating weights")
     trained = get_values(model.trainable_variables)
     labels, candidates = validation.labels, []
     image_weights = get_image_weights(class_weights, labels)

@@ -34,29 +34,45 @@ def event(name: str, **fields: object) -> None:
     _LOGGER.info(" ".join(words))
 
 
+def log_phase(name: str) -> None:
+    """Logs that a phase of unknown length begins, such as ``reading weights``: progress with a total of 0."""
+    log_progress(name, 0, 0)
+
+
 def log_progress(what: str, done: int, total: int, **fields: object) -> None:
-    """Logs the progress of some work: `event=progress what=… done=… total=… …`."""
+    """Logs the progress of a phase: `event=progress what=… done=… total=… …`.
+
+    Args:
+        what: Name of the phase, shown to the user.
+        done: Number of units done.
+        total: Number of all units; 0: not known.
+        fields: Further figures, such as `unit`.
+    """
     event("progress", what=what, done=done, total=total, **fields)
 
 
 def track_progress(
-    items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1
+    items: Iterable[T], what: str, total: int, size: Callable[[T], int] = lambda item: 1, unit: str = "images"
 ) -> Iterator[T]:
-    """Passes `items` on, and logs the progress about once a second and at the end.
+    """Passes `items` on, and logs the progress at the start, about once a second, and at the end.
 
     Args:
         items: Items of work, done one after the other.
-        what: Name of the work in the log.
-        total: Size of all items together.
+        what: Name of the phase, shown to the user.
+        total: Size of all items together; 0: unknown.
         size: Size of an item; default: each counts as one.
+        unit: Unit of the sizes, in the plural.
     """
     last, done = time.monotonic(), 0
+    log_progress(what, done, total, unit=unit)
     for item in items:
         yield item
         done += size(item)
         if done == total or time.monotonic() - last >= _SECONDS_BETWEEN_PROGRESS_LINES:
             last = time.monotonic()
-            log_progress(what, done, total)
+            log_progress(what, done, total, unit=unit)
+    if not total:
+        log_progress(what, done, total, unit=unit)
 
 
 def _format(value: object) -> str:

@@ -13,9 +13,15 @@ from typing import Protocol, TypeVar
 import tenacity
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import event
+from headstart.components.core.util.logs import event, log_progress
 
 T = TypeVar("T")
+
+_MEGABYTE = 10**6
+_LARGE_BYTES = 32 * _MEGABYTE
+"""Objects of this size and more have their progress logged."""
+
+_SECONDS_BETWEEN_PROGRESS_LINES = 1.0
 
 PATIENCE_SECONDS = 60.0
 """Time for which an address is retried without a new byte."""
@@ -204,7 +210,7 @@ class _Transfer:
         self._version = version
         self._max_bytes = max_bytes
         self._furthest = 0
-        self._started = time.monotonic()
+        self._started = self._reported = time.monotonic()
         self._rewind()
 
     def run(self) -> str:
@@ -267,9 +273,17 @@ class _Transfer:
         if 0 <= self._size < self._position:
             raise DamagedTransfer("more bytes came than were announced")
         self._file.write(chunk)
+        self._log_progress()
         if self._hash:
             self._hash.update(chunk)
         self._furthest = max(self._furthest, self._position)
+
+    def _log_progress(self) -> None:
+        """Logs the progress of a large object about once a second."""
+        now = time.monotonic()
+        if self._size >= _LARGE_BYTES and now - self._reported >= _SECONDS_BETWEEN_PROGRESS_LINES:
+            self._reported = now
+            log_progress("downloading", self._position // _MEGABYTE, self._size // _MEGABYTE, unit="MB")
 
     def _check_size(self, size: int) -> None:
         if self._max_bytes is not None and size > self._max_bytes:

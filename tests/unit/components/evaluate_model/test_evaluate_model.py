@@ -161,7 +161,7 @@ def test_what_a_model_said_of_its_validation_images_is_not_asked_again(
         logged.clear()
         inputs = EvaluationInputs(model, splits["test"], splits[validation])
         result = evaluate_model(inputs, tmp_path / name, tmp_path / "report.html")
-        assert ("what=calibrate" in logged.text) == asked, name
+        assert ('what="val predictions"' in logged.text) == asked, name
         assert result.calibration is not None
         found[name] = read_predictions(tmp_path / name / "validation.parquet"), result.calibration.temperature
     (told, temperature), (anew, same), _ = found.values()

@@ -31,8 +31,16 @@ from headstart.pipelines.progress.events import (
             TaskEnded("split", False),
         ),
         (
-            '    event=progress what="record train" done=3 total=10 loss=0.5',
-            TaskProgress("record train", 3, 10, "loss 0.5"),
+            '    event=progress what="reading weights" done=0 total=0',
+            TaskProgress("reading weights", 0, 0),
+        ),
+        (
+            "event=progress what=head done=3 total=10 unit=epochs step=5 steps=20 loss=0.5 validation_loss=0.25",
+            TaskProgress("head", 3.25, 10, "epochs", "val loss 0.250"),
+        ),
+        (
+            "event=progress what=head done=1 total=10 unit=epochs loss=123456.7",
+            TaskProgress("head", 1, 10, "epochs", "loss 1e+05"),
         ),
         (
             "    headstart.components.core.util.errors.HeadstartError: class 'cat' is: small",
@@ -66,6 +74,6 @@ def test_line_is_read(line: str, event: Event | None) -> None:
 
 def test_warnings_reach_the_terminal() -> None:
     output = io.StringIO()
-    with RunDisplay(Console(file=output), 1) as display:
+    with RunDisplay(Console(file=output), ["list-data"]) as display:
         display.show(Warned("3 of 5 pictures [all] have hardly any contrast"))
     assert output.getvalue() == "note: 3 of 5 pictures [all] have hardly any contrast\n"

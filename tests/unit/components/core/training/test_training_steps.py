@@ -114,7 +114,7 @@ def test_another_head_on_the_same_images_uses_the_cached_features(
         "split=train",
         "split=validation",
     ]
-    assert not [line for line in logged.messages if 'what="record' in line]
+    assert not [line for line in logged.messages if "what=features" in line]
 
 
 def test_weights_with_another_digest_are_refused(splits: dict[str, Path], tmp_path: Path) -> None:
