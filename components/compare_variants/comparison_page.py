@@ -2,6 +2,7 @@
 
 import math
 
+from headstart.components.compare_variants.cost_charts import draw_cost_charts
 from headstart.components.compare_variants.variant_table import VariantRow, VariantTable
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE
 from headstart.components.core.reports import page
@@ -11,18 +12,20 @@ METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tun
 _ROUNDING = 1e-9
 
 
-def render_comparison(table: VariantTable, command: str = "", first_line: str = "") -> str:
+def render_comparison(table: VariantTable, data: str = "", command: str = "", date: str = "") -> str:
     """Renders the comparison page.
 
     Args:
         table: Metrics and costs of all variants.
+        data: Classes with their counts and their source, in words; empty: not known.
         command: Command that started the run; empty: not known.
-        first_line: Classes with their counts and their source, in words; empty: not known.
+        date: Time of the comparison, ISO 8601 in UTC; empty: not known.
     """
     chosen = next(row for row in table.rows if row.name == table.chosen)
     return page.render(
         __package__,
         "comparison.html.j2",
+        page.PageHeader("Comparison of variants", date, data, _backbones(table), command),
         table=table,
         chosen=chosen,
         others=[row for row in table.rows if row.difference],
@@ -33,8 +36,8 @@ def render_comparison(table: VariantTable, command: str = "", first_line: str = 
         accelerators=any(row.accelerators for row in table.rows),
         methods=METHOD_TITLES,
         duration=duration,
+        charts=draw_cost_charts(table, duration),
         command=command,
-        first_line=first_line,
     )
 
 
@@ -44,6 +47,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = seconds / 60
     return f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
+
+
+def _backbones(table: VariantTable) -> str:
+    sizes: dict[str, set[int]] = {}
+    for row in table.rows:
+        sizes.setdefault(row.backbone, set()).add(row.image_size)
+    return "; ".join(page.describe_backbone(name, size) for name, found in sizes.items() for size in sorted(found))
 
 
 def _verdict(table: VariantTable) -> str:

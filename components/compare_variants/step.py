@@ -7,6 +7,7 @@ from headstart.components.compare_variants.comparison_page import render_compari
 from headstart.components.compare_variants.variant_table import build_table, read_evaluated_variant
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.recipes.variants import read_variants
+from headstart.components.core.reports.page import describe_data, now
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
@@ -44,9 +45,8 @@ def compare_variants(
     for path in (comparison, report):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(comparison, table.as_json())
-    hygiene = read_hygiene(evaluations[0])
-    first_line = hygiene.first_line if hygiene else ""
-    report.write_text(render_comparison(table, command, first_line), encoding="utf-8")
+    data = describe_data(read_hygiene(evaluations[0]), table.classes)
+    report.write_text(render_comparison(table, data, command, now()), encoding="utf-8")
     for row in table.rows:
         low, high = row.accuracy_interval
         event(

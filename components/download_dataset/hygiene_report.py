@@ -69,17 +69,21 @@ class HygienePage:
         """A sentence for each form of images of more than 8 bits some of which have low contrast after scaling."""
         return low_contrast_warnings(self._statistics)
 
-    def render(self) -> str:
-        """Renders the page as HTML."""
+    def render(self, date: str = "") -> str:
+        """Renders the page as HTML.
+
+        Args:
+            date: Time at which the data were read, ISO 8601 in UTC; empty: unknown.
+        """
         data, statistics = self._data, self._statistics
         cameras = {name or "not recorded": n for name, n in count_values(statistics.properties["exif"]).items()}
         return page.render(
             __package__,
             "hygiene.html.j2",
+            page.PageHeader("Data page", date, self.summary().first_line),
             used=statistics.used,
             files=statistics.files,
             names=statistics.classes,
-            first_line=self.summary().first_line,
             warnings=self._warnings,
             classes=class_bars(statistics),
             splits=statistics.splits,

@@ -74,6 +74,7 @@ class EvaluationData:
         probe: Folder of the label errors and the learning curve in the head's artifact; None if there is none.
         hygiene: Path of the data's `hygiene.json`; None if there is none.
         command: Command that started the run.
+        date: Time of the evaluation, ISO 8601 in UTC; empty: unknown.
     """
 
     models: dict[str, EvaluatedModel]
@@ -84,6 +85,7 @@ class EvaluationData:
     probe: Path | None = None
     hygiene: Path | None = None
     command: str = ""
+    date: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +152,7 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
         shutil.copyfile(data.hygiene, evaluation / HYGIENE)
     write_thumbnails(evaluation / THUMBNAILS, pictures)
     models = {name: _model_json(each) for name, each in data.models.items()}
-    write_json(evaluation / MODELS, {"command": data.command, "models": models})
+    write_json(evaluation / MODELS, {"command": data.command, "date": data.date, "models": models})
     complete_folder(evaluation, METRICS, _metrics_json(result, data))
     return result
 

@@ -56,10 +56,18 @@ def render_report(evaluation: Path) -> str:
     final, champion = metrics["test"], metrics.get("champion")
     classes = metrics["classes"]
     evaluated = [at for at, name in enumerate(classes) if final["per_class"][name]["images"]]
+    hygiene, final_model = read_hygiene(evaluation), models["test"]
     order = sorted(evaluated, key=lambda at: (final["per_class"][classes[at]]["recall"], at))
     return page.render(
         __package__,
         "report.html.j2",
+        page.PageHeader(
+            kind="Evaluation report",
+            date=made.get("date", ""),
+            data=page.describe_data(hygiene, classes),
+            backbone=page.describe_backbone(final_model["backbone"], final_model["image_size"]),
+            run=made["command"],
+        ),
         verdict=describe_verdict(metrics),
         expect=final["accuracy_interval"],
         final=final,
@@ -94,7 +102,7 @@ def render_report(evaluation: Path) -> str:
         curve=curve,
         learning=charts.draw_learning_curve(curve) if curve else "",
         more=_describe_learning_curve(curve) if curve else "",
-        hygiene=read_hygiene(evaluation),
+        hygiene=hygiene,
         card=_model_card(models["test"], made["command"], metrics),
         facts=_recipe_rows(models["test"], metrics),
     )

@@ -63,7 +63,9 @@ def compare(
     console = Console()
     output = expand_home(output).absolute()
     artifacts = _artifacts(variants) | {COMPARISON: "compare-variants/comparison"}
-    products = Products(artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed))
+    products = Products(
+        artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed), _pages(variants)
+    )
     values = comparison_parameters(variants, parameters)
     values["command"] = command_line(parameters.model_dump() | values)
     with exit_on_interruption(console, output), RunDisplay(console, _list_tasks(variants)) as display:
@@ -91,6 +93,11 @@ def _artifacts(variants: list[Variant]) -> dict[str, str]:
         "data.html": "download-dataset/hygiene",
         "quarantine.csv": "download-dataset/dataset/quarantine.csv",
     }
+
+
+def _pages(variants: list[Variant]) -> dict[str, str]:
+    reports = {f"reports/{each.name}.html": f"Report of {each.name}" for each in variants}
+    return {"comparison.html": "Comparison", "data.html": "Data"} | reports
 
 
 def _variants_file(variants: list[Variant], seed: int) -> str:

@@ -15,6 +15,7 @@ from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.command_progress import show_logged_progress, show_task
 from headstart.pipelines.cli.options import takes_parameters
+from headstart.pipelines.cli.run import command_line
 from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
@@ -26,6 +27,7 @@ from headstart.pipelines.progress.display import RunDisplay
 
 if TYPE_CHECKING:
     from headstart.components.core.reports.learning_rate import RangeTest, RangeTestSettings
+    from headstart.components.core.reports.page import PageHeader
     from headstart.components.core.training.training_job import TrainingJob
 
 HEAD, FINE_TUNING, FROM_SCRATCH = "head", "fine_tuning", "from_scratch"
@@ -69,11 +71,12 @@ def learning_rate(
         hold_back_library_output(),
     ):
         test, settings = _run_range_test(parameters, stage, steps, folder, console)
+        header = _page_header(parameters, stage, folder)
 
     from headstart.components.core.reports.learning_rate import PAGE, write_range_test
 
     with explain_write_errors(output, "folder"):
-        write_range_test(output, test, settings)
+        write_range_test(output, test, settings, header)
     say(test.in_words(), f"plot    {output / PAGE}", f"to use it    --set {settings.recipe_option(test)}")
 
 
@@ -126,6 +129,22 @@ def _make_splits(parameters: Parameters, folder: Path, display: RunDisplay) -> t
         split_settings = SplitSettings(sizes, parameters.order, parameters.seed, tiny_classes=parameters.tiny_classes)
         split_dataset(dataset, train, validation, test, split_settings)
     return train, validation
+
+
+def _page_header(parameters: Parameters, phase: str, folder: Path) -> "PageHeader":
+    from headstart.components.core.artifacts.dataset import read_dataset_info
+    from headstart.components.core.artifacts.hygiene import read_hygiene
+    from headstart.components.core.reports.learning_rate import KIND
+    from headstart.components.core.reports.page import PageHeader, describe_backbone, describe_data, now
+
+    train, recipe = folder / "train", parameters.read_recipe().resolve()
+    return PageHeader(
+        KIND,
+        now(),
+        describe_data(read_hygiene(train), read_dataset_info(train).classes),
+        "" if phase == FROM_SCRATCH else describe_backbone(recipe.backbone, recipe.image_size),
+        command_line(parameters.model_dump()),
+    )
 
 
 @contextlib.contextmanager

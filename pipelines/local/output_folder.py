@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
+from headstart.components.core.reports.links import link_pages
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
 from headstart.components.core.storage.manifests import read_manifest
@@ -24,6 +25,9 @@ RECIPE = "recipe.yaml"
 """Complete recipe of the model, in the form that `--recipe` takes."""
 TRAIN, TEST = "splits/train", "splits/test"
 """Dataset artifacts, with which the model can be published later."""
+
+RUN_PAGES = {"report.html": "Report", "data.html": "Data"}
+"""Titles of the HTML pages of a run by path in the output folder."""
 
 _COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
 """Command whose results a folder holds, by the last file to appear."""
@@ -44,11 +48,13 @@ class Products:
             they appear; the last one marks the results as complete.
         text: Name of a text file that appears before them.
         write: Function that makes its content, given the folder of the artifacts.
+        pages: Titles of the HTML pages among the artifacts, which are linked with each other, by their path.
     """
 
     artifacts: Mapping[str, str]
     text: str
     write: Callable[[Path], str]
+    pages: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -81,6 +87,7 @@ def list_products(from_scratch: bool) -> Products:
         },
         RECIPE,
         _dump_model_recipe,
+        RUN_PAGES,
     )
 
 
@@ -177,6 +184,7 @@ def move_results(root: Path, work: Path, output: Path, products: Products) -> No
             path.rename(ready / name)
         else:
             shutil.copyfile(path, ready / name)
+    link_pages(ready, products.pages)
     (ready / products.text).write_text(products.write(ready), encoding="utf-8")
     flush_files(ready)
     # The swap takes milliseconds; half of one run and half of another would be worse than a late answer.

@@ -54,6 +54,14 @@ def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
         assert {path.name for path in (output / folder).iterdir()} == {f"slow{suffix}", f"quick{suffix}"}
 
 
+def test_pages_link_to_each_other(output: Path) -> None:
+    reports = [output / "reports" / f"{name}.html" for name in ("slow", "quick")]
+    pages = [output / "comparison.html", output / "data.html", *reports]
+    for page in pages:
+        links = {(page.parent / link).resolve() for link in re.findall('href="([^"#]+)"', page.read_text())}
+        assert links == {each.resolve() for each in pages}
+
+
 def test_table_is_of_the_variants_as_they_were_asked_for(output: Path, table: dict[str, Any]) -> None:
     jsonschema.validate(table, json.loads(SCHEMA.read_text()))
     assert [(row["name"], row["method"], row["backbone"]) for row in table["rows"]] == [

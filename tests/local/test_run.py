@@ -119,6 +119,15 @@ def test_report_shows_three_models_side_by_side(output: Path) -> None:
     assert text.count("<svg") == 10
 
 
+def test_pages_link_to_each_other_and_say_what_they_are_about(output: Path) -> None:
+    for name in ("report.html", "data.html"):
+        header, _, text = (output / name).read_text().partition("<main")
+        assert re.findall('href="([^"#]+)"', header) == ["report.html", "data.html"]
+        assert "<dt>Date</dt>" in header and "cat (" in header
+    text = (output / "report.html").read_text()
+    assert "<dt>Backbone</dt><dd>sketchnet, " in text and 'The <a href="data.html">data page</a>' in text
+
+
 def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> None:
     shown = (output.parent / "stdout").read_text()
     done = re.findall(r"\[(\d)/7\] ([a-z-]+) done in \d+\.\d s", shown)

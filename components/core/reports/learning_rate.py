@@ -16,10 +16,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from headstart.components.core.artifacts.history import Step
 from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, to_svg
-from headstart.components.core.reports.page import render
+from headstart.components.core.reports.page import PageHeader, render
 from headstart.components.core.storage.atomic import open_atomic
 
 TABLE, PAGE = "learning_rate.csv", "learning_rate.html"
+KIND = "Learning-rate range test"
 
 _SHARE = 1 / 3
 # Standard deviation of the smoothing, in decades of the rate.
@@ -118,13 +119,16 @@ def analyse_range_test(steps: Sequence[tuple[Step, Step]]) -> RangeTest:
     return RangeTest(rates, losses, level, changes, smoothed, float(rates[least]), steepest, suggested)
 
 
-def write_range_test(folder: Path, test: RangeTest, settings: RangeTestSettings) -> None:
+def write_range_test(
+    folder: Path, test: RangeTest, settings: RangeTestSettings, header: PageHeader | None = None
+) -> None:
     """Writes the table and the page of a range test, each atomically.
 
     Args:
         folder: Folder to write to.
         test: Result of the range test.
         settings: Settings of the range test.
+        header: Facts in the header of the page; None: only its kind.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -142,6 +146,7 @@ def write_range_test(folder: Path, test: RangeTest, settings: RangeTestSettings)
     page = render(
         __package__,
         "learning_rate.html.j2",
+        header or PageHeader(KIND),
         option=settings.recipe_option(test),
         words=test.in_words(),
         settings=settings,

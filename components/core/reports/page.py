@@ -1,20 +1,52 @@
 """HTML pages that need no network."""
 
 import base64
+import dataclasses
+import datetime
+import html
+import re
+from collections.abc import Sequence
 
 import jinja2
 from PIL import Image
 
+from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.thumbnails import encode_jpeg
 from headstart.components.core.util.printable import escape_unprintable
 
+_MAX_CLASSES = 12
+_SECTION = re.compile(r'<h2 id="([^"]+)"[^>]*>(.*?)</h2>', re.DOTALL)
+_TAG = re.compile("<[^>]*>")
 
-def render(package: str, template: str, **values: object) -> str:
-    """Renders a page.
+
+@dataclasses.dataclass(frozen=True)
+class PageHeader:
+    """Facts in the header of a page, below its title.
+
+    Attributes:
+        kind: Kind of the page, such as ``Evaluation report``.
+        date: Time of the computation, ISO 8601 in UTC; empty: unknown.
+        data: Classes with their counts and their source; empty: unknown.
+        backbone: Names of the backbones, with the image size; empty: none, or unknown.
+        run: Command that started the run; empty: unknown.
+    """
+
+    kind: str
+    date: str = ""
+    data: str = ""
+    backbone: str = ""
+    run: str = ""
+
+
+def render(package: str, template: str, header: PageHeader, **values: object) -> str:
+    """Renders a page with its header and a table of contents.
+
+    The template has the blocks `title`, `heading` and `main`. The table of contents lists each `<h2>` with an `id`.
 
     Args:
         package: Package of the template: `__package__`.
         template: File name of a template that extends `page.html.j2`.
+        header: Facts in the header.
         **values: Variables of the template. They are escaped; names from outside also need the filter `shown`,
             inside `<bdi>`.
     """
@@ -28,7 +60,51 @@ def render(package: str, template: str, **values: object) -> str:
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["grouped"] = lambda number: f"{number:,}"
     environment.filters["shown"] = shown
-    return environment.get_template(template).render(values)
+    environment.filters["sections"] = list_sections
+    environment.filters["moment"] = _describe_moment
+    return environment.get_template(template).render(values, header=header)
+
+
+def list_sections(content: str) -> list[tuple[str, str]]:
+    """Lists the sections of a page: `id` and text of each `<h2>`.
+
+    Args:
+        content: HTML of the page.
+    """
+    return [(anchor, html.unescape(_TAG.sub("", title)).strip()) for anchor, title in _SECTION.findall(content)]
+
+
+def describe_data(hygiene: HygieneSummary | None, classes: Sequence[str]) -> str:
+    """Describes the data for the header of a page: the classes with their counts and their source, as far as known.
+
+    Args:
+        hygiene: Summary of the data's problems; None if there is none.
+        classes: Class names.
+    """
+    if hygiene and hygiene.first_line:
+        return hygiene.first_line
+    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
+    return f"{len(classes)} classes: {', '.join(map(shown, classes[:_MAX_CLASSES]))}{more}"
+
+
+def describe_backbone(name: str, image_size: int) -> str:
+    """Describes a backbone for the header of a page.
+
+    Args:
+        name: Name of the backbone.
+        image_size: Side in pixels that the model resizes images to.
+    """
+    return f"{name}, {image_size} x {image_size} pixels"
+
+
+def now() -> str:
+    """Present time for the header of a page, ISO 8601 in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _describe_moment(date: str) -> str:
+    moment = datetime.datetime.fromisoformat(date).astimezone(datetime.UTC)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def shown(name: str, longest: int = 100) -> str:

@@ -146,6 +146,30 @@ def test_page_says_what_the_table_says(drawn: tuple[Path, Path], table: dict[str
     assert not re.search(r"""(src|href)=["']?(http|/)|<script""", text)
 
 
+def test_page_has_the_interval_of_every_log_loss(drawn: tuple[Path, Path], table: dict[str, Any]) -> None:
+    text = drawn[1].read_text(encoding="utf-8")
+    for each in table["rows"]:
+        low, high = each["log_loss_interval"]
+        assert f'{each["log_loss"]:.3f} <span class="soft">({low:.3f} to {high:.3f})</span>' in text
+        if each["difference"]:
+            low, high = each["difference"]["log_loss_interval"]
+            assert f'{each["difference"]["log_loss"]:+.3f} <span class="soft">({low:+.3f} to {high:+.3f})' in text
+
+
+def test_accuracy_is_drawn_over_each_cost_that_is_known(drawn: tuple[Path, Path], tmp_path: Path) -> None:
+    text = drawn[1].read_text(encoding="utf-8")
+    described = re.findall('<figure role="img" aria-label="([^"]+)"><svg', text)
+    assert [each.partition(",")[0] for each in described] == [
+        "Accuracy over training time",
+        "Accuracy over parameters",
+    ]
+    assert "from_scratch 12 s and" in described[0] and "fine_tuned 10 M and" in described[1]
+    assert re.search(">fine_tuned</text>", text)
+    compared(tmp_path, [2.0, 3.0], seconds=5.0)
+    (only,) = re.findall('<figure role="img" aria-label="([^"]+)"><svg', (tmp_path / "comparison.html").read_text())
+    assert only.startswith("Accuracy over training time")
+
+
 def test_evaluations_of_different_images_are_refused(tmp_path: Path) -> None:
     one, two = (drawn_evaluation(tmp_path / name, 3.0, 0) for name in "ab")
     metrics = two / "metrics.json"
@@ -204,5 +228,5 @@ def test_page_begins_with_the_classes_where_the_data_are_known(tmp_path: Path) -
     write_hygiene(evaluations[0], summary)
     page = tmp_path / "comparison.html"
     compare_variants(evaluations, [{"name": "a"}, {"name": "b"}], tmp_path / "comparison.json", page)
-    first = page.read_text(encoding="utf-8").partition("<main>")[2].strip()
-    assert first.startswith("<p>2 classes: &lt;cat&gt; (200), dog (200); from the folders of pets</p>")
+    header = page.read_text(encoding="utf-8").partition("<main")[0]
+    assert "<dd>2 classes: &lt;cat&gt; (200), dog (200); from the folders of pets</dd>" in header

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -7,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from support.hygiene import hygiene, properties
 
 from headstart.components.core.reports.page import shown
 from headstart.components.core.sources.quarantine import QuarantinedFile
@@ -22,48 +22,6 @@ HOSTILE = [
     "latin\udce9.jpg",
     "&amp;{{ 7 * 7 }}{% raw %}.jpg",
 ]
-
-
-def properties(counts: Sequence[int], **columns: Any) -> pa.Table:
-    """Unremarkable images, so many of each class; columns given here replace their properties."""
-    random = np.random.default_rng(0)
-    labels = np.repeat(np.arange(len(counts)), counts)
-    images = len(labels)
-    values = {
-        "path": [f"{label}/{number}.jpg" for number, label in enumerate(labels)],
-        "label": labels.astype(np.int32),
-        "split": [""] * images,
-        "format": ["JPEG"] * images,
-        "exif": [""] * images,
-        "form": pa.nulls(images, pa.string()),
-        "black": pa.nulls(images, pa.float64()),
-        "white": pa.nulls(images, pa.float64()),
-        "file_bytes": random.integers(10_000, 90_000, images),
-        "width": random.choice([320, 400, 500, 640], images),
-        "height": random.choice([300, 375, 480], images),
-        **{colour: random.normal(120, 20, images) for colour in ("red", "green", "blue")},
-        "shadows": np.full(images, 30.0),
-        "highlights": np.full(images, 220.0),
-        "contrast": np.full(images, 200.0),
-        "sharpness": np.full(images, 5.0),
-    }
-    values |= {"stored_width": values["width"], "stored_height": values["height"]} | columns
-    return pa.table(values)
-
-
-def hygiene(table: pa.Table, classes: Sequence[str] = ("cat", "dog"), **others: Any) -> HygieneData:
-    values: dict[str, Any] = {
-        "sources": ["images"],
-        "classes": classes,
-        "why": "the class is the folder",
-        "properties": table,
-        "quarantined": [],
-        "ignored": 0,
-        "groups": [],
-        "digest": "ab" * 32,
-        "read_image": lambda row: Image.effect_noise((200, 150), 90).convert("RGB"),
-    }
-    return HygieneData(**(values | others))
 
 
 def render(data: HygieneData) -> str:

@@ -110,7 +110,7 @@ def test_files_hold_true_names_and_pages_say_the_classes_first(
         first.replace("猫  (2)", "猫 (2)").replace("of data", f"of {data}")
     )
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.partition("<main>")[2].strip().startswith(f"<p>{first}</p>")
+    assert f"<dt>Data</dt><dd>{first}</dd>" in page.partition("<main")[0]
     assert "Similar class names" in page and "left out: test (10 files)" in page
     summary = read_hygiene(tmp_path / "out")
     assert summary is not None and summary.first_line == first
