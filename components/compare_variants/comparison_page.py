@@ -12,7 +12,7 @@ METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tun
 _ROUNDING = 1e-9
 
 
-def render_comparison(table: VariantTable, data: str = "", command: str = "", date: str = "") -> str:
+def render_comparison(table: VariantTable, data: str = "", command: str = "", date: str = "", run: str = "") -> str:
     """Renders the comparison page.
 
     Args:
@@ -20,12 +20,13 @@ def render_comparison(table: VariantTable, data: str = "", command: str = "", da
         data: Classes with their counts and their source, in words; empty: not known.
         command: Command that started the run; empty: not known.
         date: Time of the comparison, ISO 8601 in UTC; empty: not known.
+        run: The run in words; empty: not known.
     """
     chosen = next(row for row in table.rows if row.name == table.chosen)
     return page.render(
         __package__,
         "comparison.html.j2",
-        page.PageHeader("Comparison of variants", date, data, _backbones(table), command),
+        page.PageHeader("Comparison of variants", date, data, _backbones(table), run),
         table=table,
         chosen=chosen,
         others=[row for row in table.rows if row.difference],

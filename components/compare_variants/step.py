@@ -7,7 +7,7 @@ from headstart.components.compare_variants.comparison_page import render_compari
 from headstart.components.compare_variants.variant_table import build_table, read_evaluated_variant
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.recipes.variants import read_variants
-from headstart.components.core.reports.page import describe_data, now
+from headstart.components.core.reports.page import describe_data, describe_run, now
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
@@ -46,7 +46,8 @@ def compare_variants(
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(comparison, table.as_json())
     data = describe_data(read_hygiene(evaluations[0]), table.classes)
-    report.write_text(render_comparison(table, data, command, now()), encoding="utf-8")
+    run = describe_run(command, report)
+    report.write_text(render_comparison(table, data, command, now(), run), encoding="utf-8")
     for row in table.rows:
         low, high = row.accuracy_interval
         event(

@@ -13,7 +13,7 @@ from PIL import Image
 from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_dataset_info
 from headstart.components.core.artifacts.hygiene import write_hygiene
 from headstart.components.core.images.sample_ranges import Range
-from headstart.components.core.reports.page import now
+from headstart.components.core.reports.page import describe_run, now
 from headstart.components.core.sources import Source
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, write_quarantine
 from headstart.components.core.util.errors import HeadstartError
@@ -91,7 +91,7 @@ def write_dataset(
         )
     )
     hygiene.parent.mkdir(parents=True, exist_ok=True)
-    hygiene.write_text(page.render(now()), encoding="utf-8")
+    hygiene.write_text(page.render(now(), describe_run("", hygiene)), encoding="utf-8")
     write_hygiene(dataset, page.summary())
     for text in page.low_contrast_warnings():
         event("warning", text=text)

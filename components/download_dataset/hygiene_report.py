@@ -69,18 +69,19 @@ class HygienePage:
         """A sentence for each form of images of more than 8 bits some of which have low contrast after scaling."""
         return low_contrast_warnings(self._statistics)
 
-    def render(self, date: str = "") -> str:
+    def render(self, date: str = "", run: str = "") -> str:
         """Renders the page as HTML.
 
         Args:
             date: Time at which the data were read, ISO 8601 in UTC; empty: unknown.
+            run: The run in words; empty: unknown.
         """
         data, statistics = self._data, self._statistics
         cameras = {name or "not recorded": n for name, n in count_values(statistics.properties["exif"]).items()}
         return page.render(
             __package__,
             "hygiene.html.j2",
-            page.PageHeader("Data page", date, self.summary().first_line),
+            page.PageHeader("Data page", date, self.summary().first_line, run=run),
             used=statistics.used,
             files=statistics.files,
             names=statistics.classes,

@@ -75,6 +75,7 @@ class EvaluationData:
         hygiene: Path of the data's `hygiene.json`; None if there is none.
         command: Command that started the run.
         date: Time of the evaluation, ISO 8601 in UTC; empty: unknown.
+        run: The run in words, for the report's header; empty: unknown.
     """
 
     models: dict[str, EvaluatedModel]
@@ -86,6 +87,7 @@ class EvaluationData:
     hygiene: Path | None = None
     command: str = ""
     date: str = ""
+    run: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +154,7 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
         shutil.copyfile(data.hygiene, evaluation / HYGIENE)
     write_thumbnails(evaluation / THUMBNAILS, pictures)
     models = {name: _model_json(each) for name, each in data.models.items()}
-    write_json(evaluation / MODELS, {"command": data.command, "date": data.date, "models": models})
+    write_json(evaluation / MODELS, {"command": data.command, "date": data.date, "run": data.run, "models": models})
     complete_folder(evaluation, METRICS, _metrics_json(result, data))
     return result
 

@@ -66,7 +66,7 @@ def render_report(evaluation: Path) -> str:
             date=made.get("date", ""),
             data=page.describe_data(hygiene, classes),
             backbone=page.describe_backbone(final_model["backbone"], final_model["image_size"]),
-            run=made["command"],
+            run=made.get("run") or made["command"],
         ),
         verdict=describe_verdict(metrics),
         expect=final["accuracy_interval"],

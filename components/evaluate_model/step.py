@@ -23,7 +23,7 @@ from headstart.components.core.artifacts.predictions import Predictions, build_p
 from headstart.components.core.artifacts.probe import PROBE
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
-from headstart.components.core.reports.page import now
+from headstart.components.core.reports.page import describe_run, now
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, log_phase, start_logging
@@ -92,6 +92,7 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
         date=now(),
+        run=describe_run(inputs.command, report),
     )
     log_phase("computing metrics")
     result = write_evaluation(data, evaluation)

@@ -59,6 +59,7 @@ class _Made(BaseModel):
 class _Models(BaseModel):
     command: str
     date: str = ""
+    run: str = ""
     models: dict[str, _Made]
 
 
@@ -72,7 +73,7 @@ def read_metrics(evaluation: Path) -> dict[str, Any]:
 
 
 def read_models(evaluation: Path) -> dict[str, Any]:
-    """Reads `models.json`: the keys `command` and `date`, if known, and facts about each model under `models`.
+    """Reads `models.json`: the keys `command`, `date` and `run`, empty where unknown, and facts about each model under `models`.
 
     Raises:
         HeadstartError: If the folder is not a complete evaluation, or the file is damaged.

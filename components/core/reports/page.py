@@ -6,6 +6,7 @@ import datetime
 import html
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import jinja2
 from PIL import Image
@@ -16,6 +17,7 @@ from headstart.components.core.util.printable import escape_unprintable
 
 _MAX_CLASSES = 12
 _SECTION = re.compile(r'<h2 id="([^"]+)"[^>]*>(.*?)</h2>', re.DOTALL)
+_RUN_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TAG = re.compile("<[^>]*>")
 
 
@@ -28,7 +30,7 @@ class PageHeader:
         date: Time of the computation, ISO 8601 in UTC; empty: unknown.
         data: Classes with their counts and their source; empty: unknown.
         backbone: Names of the backbones, with the image size; empty: none, or unknown.
-        run: Command that started the run; empty: unknown.
+        run: Command that started the run, or the run of Kubeflow Pipelines; empty: unknown.
     """
 
     kind: str
@@ -95,6 +97,17 @@ def describe_backbone(name: str, image_size: int) -> str:
         image_size: Side in pixels that the model resizes images to.
     """
     return f"{name}, {image_size} x {image_size} pixels"
+
+
+def describe_run(command: str, output: Path) -> str:
+    """Describes a run for the header of a page; empty if nothing is known of it.
+
+    Args:
+        command: Command that started it; empty: unknown.
+        output: Path of an output of the step. On a cluster a folder above it is named by the run's id.
+    """
+    found = next(filter(_RUN_ID.fullmatch, output.parts), "")
+    return command or (f"Kubeflow Pipelines, {found}" if found else "")
 
 
 def now() -> str:

@@ -1,6 +1,8 @@
+from pathlib import Path
+
 from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.reports.learning_rate import KIND
-from headstart.components.core.reports.page import PageHeader, describe_data, list_sections, render
+from headstart.components.core.reports.page import PageHeader, describe_data, describe_run, list_sections, render
 
 PACKAGE = "headstart.components.core.reports"
 
@@ -16,6 +18,14 @@ def test_data_are_described_as_far_as_known() -> None:
     assert describe_data(HygieneSummary(9, 9, {}, 0, []), ["cat", "dog"]) == "2 classes: cat, dog"
     many = describe_data(None, [f"class {number}" for number in range(40)])
     assert many.startswith("40 classes: class 0, ") and many.endswith("class 11 and 28 more")
+
+
+def test_run_is_the_command_or_the_run_of_the_cluster() -> None:
+    run = "0a1b2c3d-0123-4567-89ab-0123456789ab"
+    report = Path(f"/minio/bucket/v2/transfer-learning/{run}/evaluate-model/{run[::-1]}/report")
+    assert describe_run("", report) == f"Kubeflow Pipelines, {run}"
+    assert describe_run("headstart run", report) == "headstart run"
+    assert describe_run("", Path("/tmp/transfer-learning-2026-01-02/evaluate-model/report")) == ""
 
 
 def _render(header: PageHeader) -> str:
