@@ -73,7 +73,7 @@ def read_metrics(evaluation: Path) -> dict[str, Any]:
 
 
 def read_models(evaluation: Path) -> dict[str, Any]:
-    """Reads `models.json`: the keys `command`, `date` and `run`, empty where unknown, and facts about each model under `models`.
+    """Reads `models.json`: facts about each model under `models`; `command`, and in new ones `date` and `run`.
 
     Raises:
         HeadstartError: If the folder is not a complete evaluation, or the file is damaged.
