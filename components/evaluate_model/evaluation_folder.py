@@ -14,7 +14,9 @@ from headstart.components.core.artifacts.evaluation import (
     METRICS,
     METRICS_FORMAT,
     MODELS,
+    RUN,
     THUMBNAILS,
+    EvaluationRun,
 )
 from headstart.components.core.artifacts.history import Epoch, average_steps
 from headstart.components.core.artifacts.hygiene import HYGIENE
@@ -74,8 +76,7 @@ class EvaluationData:
         probe: Folder of the label errors and the learning curve in the head's artifact; None if there is none.
         hygiene: Path of the data's `hygiene.json`; None if there is none.
         command: Command that started the run.
-        date: Time of the evaluation, ISO 8601 in UTC; empty: unknown.
-        run: The run in words, for the report's header; empty: unknown.
+        run: Date and run of the evaluation.
     """
 
     models: dict[str, EvaluatedModel]
@@ -86,8 +87,7 @@ class EvaluationData:
     probe: Path | None = None
     hygiene: Path | None = None
     command: str = ""
-    date: str = ""
-    run: str = ""
+    run: EvaluationRun = dataclasses.field(default_factory=EvaluationRun)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,8 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
         shutil.copyfile(data.hygiene, evaluation / HYGIENE)
     write_thumbnails(evaluation / THUMBNAILS, pictures)
     models = {name: _model_json(each) for name, each in data.models.items()}
-    write_json(evaluation / MODELS, {"command": data.command, "date": data.date, "run": data.run, "models": models})
+    write_json(evaluation / MODELS, {"command": data.command, "models": models})
+    write_json(evaluation / RUN, dataclasses.asdict(data.run))
     complete_folder(evaluation, METRICS, _metrics_json(result, data))
     return result
 

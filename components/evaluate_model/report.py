@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from headstart.components.core.artifacts.evaluation import THUMBNAILS, read_metrics, read_models
+from headstart.components.core.artifacts.evaluation import (
+    THUMBNAILS,
+    read_evaluation_run,
+    read_metrics,
+    read_models,
+)
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.hygiene import read_hygiene
 from headstart.components.core.artifacts.model import FINE_TUNED_SHARE
@@ -56,6 +61,7 @@ def render_report(evaluation: Path) -> str:
     final, champion = metrics["test"], metrics.get("champion")
     classes = metrics["classes"]
     evaluated = [at for at, name in enumerate(classes) if final["per_class"][name]["images"]]
+    run = read_evaluation_run(evaluation)
     hygiene, final_model = read_hygiene(evaluation), models["test"]
     order = sorted(evaluated, key=lambda at: (final["per_class"][classes[at]]["recall"], at))
     return page.render(
@@ -63,10 +69,10 @@ def render_report(evaluation: Path) -> str:
         "report.html.j2",
         page.PageHeader(
             kind="Evaluation report",
-            date=made.get("date", ""),
+            date=run.date,
             data=page.describe_data(hygiene, classes),
             backbone=page.describe_backbone(final_model["backbone"], final_model["image_size"]),
-            run=made.get("run") or made["command"],
+            run=run.run or made["command"],
         ),
         verdict=describe_verdict(metrics),
         expect=final["accuracy_interval"],

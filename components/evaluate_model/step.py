@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
-from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL, EvaluationRun
 from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
@@ -91,8 +91,7 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         probe=_find_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
-        date=now(),
-        run=describe_run(inputs.command, report),
+        run=EvaluationRun(now(), describe_run(inputs.command, report)),
     )
     log_phase("computing metrics")
     result = write_evaluation(data, evaluation)

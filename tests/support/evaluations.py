@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL, EvaluationRun
 from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.artifacts.hygiene import Finding, HygieneSummary, write_hygiene
 from headstart.components.core.artifacts.model import ModelInfo
@@ -119,6 +119,7 @@ def drawn_report(
         probe,
         folder / "hygiene.json",
         "headstart run --data pets.zip",
+        EvaluationRun("2026-01-02T03:04:05+00:00", "headstart run --data pets.zip"),
     )
     write_evaluation(material, folder / "evaluation")
     report = folder / "report.html"

@@ -1,5 +1,6 @@
 """The evaluation artifact: a folder of `metrics.json`, the predictions, and everything the report is made of."""
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ METRICS = "metrics.json"
 MODELS = "models.json"
 """File with the `model.json` and the training history of each model, by the keys of `metrics.json`."""
 
+RUN = "run.json"
+"""File with date and run of the evaluation, in no published version; evaluations of earlier versions have none."""
+
 THUMBNAILS = "pictures.parquet"
 METRICS_FORMAT = "headstart-metrics/2"
 FINAL = "test"
@@ -22,6 +26,19 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 
 CHAMPION = "champion"
 """Key of the champion's metrics."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRun:
+    """Content of `run.json`, for the header of the report.
+
+    Attributes:
+        date: Time of the evaluation, ISO 8601 in UTC; empty: unknown.
+        run: The run in words; empty: unknown.
+    """
+
+    date: str = ""
+    run: str = ""
 
 
 class _Figures(BaseModel):
@@ -58,8 +75,6 @@ class _Made(BaseModel):
 
 class _Models(BaseModel):
     command: str
-    date: str = ""
-    run: str = ""
     models: dict[str, _Made]
 
 
@@ -73,7 +88,7 @@ def read_metrics(evaluation: Path) -> dict[str, Any]:
 
 
 def read_models(evaluation: Path) -> dict[str, Any]:
-    """Reads `models.json`: facts about each model under `models`; `command`, and in new ones `date` and `run`.
+    """Reads `models.json`: the key `command`, and facts about each model under `models`.
 
     Raises:
         HeadstartError: If the folder is not a complete evaluation, or the file is damaged.
@@ -82,6 +97,17 @@ def read_models(evaluation: Path) -> dict[str, Any]:
     if FINAL not in checked.models:
         raise HeadstartError(f"{evaluation / MODELS} is damaged (no model {FINAL!r}); evaluate the model again")
     return values
+
+
+def read_evaluation_run(evaluation: Path) -> EvaluationRun:
+    """Reads `run.json`; nothing is known where there is none.
+
+    Raises:
+        HeadstartError: If the file is damaged.
+    """
+    if not (evaluation / RUN).exists():
+        return EvaluationRun()
+    return read_manifest(evaluation / RUN, "evaluation", EvaluationRun)[0]
 
 
 def temperature_of(metrics: dict[str, Any]) -> float:
