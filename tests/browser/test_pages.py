@@ -1,5 +1,6 @@
 """Every page in a browser: on a desk and a phone, by day and by night, on paper, without scripts."""
 
+import html
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,16 @@ def test_contents_lead_to_every_section_and_stay_in_sight(watched: Watched, page
     if page.viewport_size == {"width": PHONE, "height": 900}:
         bar, title = contents.bounding_box(), heading.bounding_box()
         assert bar and title and title["y"] >= bar["y"] + bar["height"], "the open list does not cover the section"
+
+
+def test_contents_lead_to_a_section_in_the_sandbox_of_kfps_viewer(watched: Watched, pages: Path) -> None:
+    text = html.escape((pages / "data.html").read_text(encoding="utf-8"))
+    watched.page.set_content(f'<iframe sandbox="allow-scripts" width="1200" height="800" srcdoc="{text}"></iframe>')
+    frame = watched.page.frame_locator("iframe")
+    assert frame.locator("html").evaluate("() => scrollY") == 0
+    frame.get_by_role("navigation", name="Contents").get_by_role("link").last.click()
+    assert frame.locator("html").evaluate("() => scrollY") > 0
+    assert watched.complaints == []
 
 
 def test_pages_lead_to_each_other(watched: Watched, pages: Path) -> None:

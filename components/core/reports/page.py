@@ -86,7 +86,7 @@ def describe_data(hygiene: HygieneSummary | None, classes: Sequence[str]) -> str
     if hygiene and hygiene.first_line:
         return hygiene.first_line
     more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
-    return f"{len(classes)} classes: {', '.join(map(shown, classes[:_MAX_CLASSES]))}{more}"
+    return f"{len(classes)} classes: {', '.join(shown(name, 40) for name in classes[:_MAX_CLASSES])}{more}"
 
 
 def describe_backbone(name: str, image_size: int) -> str:

@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.skip = tag == "style"
+        self.skip = tag in ("style", "script")
         self.attributes.append(dict(attributes))
         self.links += [value or "" for name, value in attributes if name in ("src", "href", "xlink:href")]
 
@@ -69,7 +69,7 @@ def test_page_needs_nothing_from_outside_and_its_links_lead_somewhere() -> None:
     text = render(hygiene(table, groups=[[0, 1], [2, 110]], quarantined=[QuarantinedFile("a", "conflict", "b")]))
     found = Page(text)
     assert all(link.startswith(("data:image/jpeg;base64,", "#")) for link in found.links)
-    assert "script" not in found.tags and "link" not in found.tags
+    assert found.tags.count("script") == 1 and "link" not in found.tags
     assert "url(" not in text and "@import" not in text
     anchors = {each.get("id") for each in found.attributes}
     assert {link[1:] for link in found.links if link.startswith("#")} <= anchors
@@ -185,7 +185,7 @@ def test_names_cannot_smuggle_anything_into_the_page(name: str) -> None:
     )
     text.encode("utf-8")
     found = Page(text)
-    assert not {"script", "marquee"} & set(found.tags)
+    assert found.tags.count("script") == 1 and "marquee" not in found.tags, "the page has one script of its own"
     assert not any("onerror" in each for each in found.attributes)
     assert not re.search("[\x00-\x09\x0b-\x1f\u202a-\u202e\u2066-\u2069]", text)
     assert len(text) < 100_000
