@@ -19,10 +19,13 @@ _SECONDS = [
 ] + [3600 * number for number in (1, 2, 5, 10, 24, 48, 120, 240)]
 _PARAMETERS = [number * 10**power for power in range(2, 11) for number in (1, 2, 5)]
 _MAX_TICKS = 6
-# Room beside the outermost points, as a factor of the cost, and the size of labels in points.
-_MARGIN = 1.6
+# Room left of the cheapest variant, as a factor of the cost.
+_MARGIN = 1.4
+# Sizes of labels in points, and of a letter and a line as factors of the font size.
 _FONT_SIZE, _LETTER_WIDTH, _LINE_HEIGHT = 9.0, 0.56, 1.25
 _WIDTH, _HEIGHT = 4.4, 3.2
+# About the size of the axes within the figure, in points.
+_AXES_WIDTH, _AXES_HEIGHT = 0.8 * 72 * _WIDTH, 0.78 * 72 * _HEIGHT
 _LONGEST_LABEL = 24
 _GAP = 8.0
 
@@ -86,7 +89,11 @@ def _draw(
 ) -> Chart:
     rows = table.rows
     accuracies = [100 * row.accuracy for row in rows]
-    low, high = min(costs) / _MARGIN, max(costs) * _MARGIN
+    names = [shown(row.name, _LONGEST_LABEL) for row in rows]
+    # Room for a label to the right of each point.
+    label = (_GAP + _LETTER_WIDTH * _FONT_SIZE * max(map(len, names))) / _AXES_WIDTH
+    range_of_costs = max(math.log(_MARGIN), math.log(max(costs) / min(costs)))
+    low, high = min(costs) / _MARGIN, max(costs) * math.exp(range_of_costs * label / (1 - label))
     bottom = 100 * min(row.accuracy_interval[0] for row in rows)
     top = 100 * max(row.accuracy_interval[1] for row in rows)
     space = 0.08 * (top - bottom) or 1.0
@@ -110,7 +117,7 @@ def _draw(
         axes.xaxis.set_minor_locator(NullLocator())
         _label_points(
             axes,
-            [shown(row.name, _LONGEST_LABEL) for row in rows],
+            names,
             [(cost, accuracy) for cost, accuracy in zip(costs, accuracies, strict=True)],
             [(100 * row.accuracy_interval[0], 100 * row.accuracy_interval[1]) for row in rows],
         )
@@ -136,13 +143,13 @@ def _label_points(
 ) -> None:
     """Writes each name beside its point, in the place where it covers least of other names, points and intervals."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    # About the size of the axes within the figure, in points.
-    width, height = 0.8 * 72 * _WIDTH, 0.78 * 72 * _HEIGHT
 
     def up(accuracy: float) -> float:
-        return height * (accuracy - bottom) / (top - bottom)
+        return _AXES_HEIGHT * (accuracy - bottom) / (top - bottom)
 
-    centres = [(width * math.log(cost / left) / math.log(right / left), up(accuracy)) for cost, accuracy in points]
+    centres = [
+        (_AXES_WIDTH * math.log(cost / left) / math.log(right / left), up(accuracy)) for cost, accuracy in points
+    ]
     taken: list[_Box] = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
     taken += [(x - 2, up(low), x + 2, up(high)) for (x, _), (low, high) in zip(centres, intervals, strict=True)]
     for name, point, (x, y) in zip(names, points, centres, strict=True):
@@ -152,9 +159,8 @@ def _label_points(
         for dx, dy in choices:
             start = x + dx if dx > 0 else x + dx - long
             boxes.append((start, y + dy - tall / 2, start + long, y + dy + tall / 2))
-        best = min(
-            range(len(choices)), key=lambda at, boxes=boxes: (_hidden_area(boxes[at], taken, width, height), at)
-        )
+        hidden = [_hidden_area(box, taken) for box in boxes]
+        best = hidden.index(min(hidden))
         dx, dy = choices[best]
         taken.append(boxes[best])
         axes.annotate(
@@ -168,11 +174,11 @@ def _label_points(
         )
 
 
-def _hidden_area(box: _Box, taken: Sequence[_Box], width: float, height: float) -> float:
+def _hidden_area(box: _Box, taken: Sequence[_Box]) -> float:
     """Area of a label that others cover or that lies outside the axes."""
     left, bottom, right, top = box
     covered = sum(_overlap(box, other) for other in taken)
-    return covered + (right - left) * (top - bottom) - _overlap(box, (0.0, 0.0, width, height))
+    return covered + (right - left) * (top - bottom) - _overlap(box, (0.0, 0.0, _AXES_WIDTH, _AXES_HEIGHT))
 
 
 def _overlap(one: _Box, other: _Box) -> float:
