@@ -43,11 +43,13 @@ def add_links(content: str, path: str, pages: Mapping[str, str]) -> str:
         other = reference[1]
         return f'<a href="{address(other)}">' if other in pages and other != path else reference[0]
 
+    if len(pages) < 2:
+        return content
     links = Markup().join(
         Markup('<li><a href="{}"{}>{}</a></li>').format(
             address(other), Markup(' aria-current="page"') if other == path else "", title
         )
         for other, title in pages.items()
     )
-    navigation = f'<nav class="pages" aria-label="Pages of this run"><ul>{links}</ul></nav>' if len(pages) > 1 else ""
+    navigation = f'<nav class="pages" aria-label="Pages of this run"><ul>{links}</ul></nav>'
     return _REFERENCE.sub(refer, content).replace(_PLACE, navigation, 1)
