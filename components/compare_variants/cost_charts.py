@@ -154,7 +154,7 @@ def _label_points(
     taken += [(x - 2, up(low), x + 2, up(high)) for (x, _), (low, high) in zip(centres, intervals, strict=True)]
     for name, point, (x, y) in zip(names, points, centres, strict=True):
         long, tall = _LETTER_WIDTH * _FONT_SIZE * len(name), _LINE_HEIGHT * _FONT_SIZE
-        choices = [(dx, dy) for dy in (0.0, 11.0, -11.0, 22.0, -22.0) for dx in (_GAP, -_GAP)]
+        choices = [(dx, dy) for dy in (-9.0, 9.0, 0.0, -20.0, 20.0) for dx in (_GAP, -_GAP)]
         boxes: list[_Box] = []
         for dx, dy in choices:
             start = x + dx if dx > 0 else x + dx - long
