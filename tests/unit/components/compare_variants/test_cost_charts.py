@@ -29,7 +29,7 @@ def row(name: str, accuracy: float, seconds: float) -> VariantRow:
 
 
 def table(*rows: VariantRow) -> VariantTable:
-    return VariantTable(["cat", "dog"], "ab", "cd", 100, 100, rows[0].name, 0.95, list(rows))
+    return VariantTable(["cat", "dog"], "ab", "cd", 100, 100, rows[0].name, 0.95, list(rows), None)
 
 
 def test_front_has_what_no_cheaper_one_equals() -> None:
