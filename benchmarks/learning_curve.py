@@ -44,8 +44,9 @@ class Population:
         labels = random.integers(0, self.classes, images)
         return (means[labels] + random.normal(size=(images, _FEATURES))).astype(np.float32), labels
 
-    def accuracies(self, images: int, random: np.random.Generator) -> NDArray[np.float64]:
-        """Accuracy of ridge regression on each of several training sets."""
+    def accuracies(self, images: int, seed: int) -> NDArray[np.float64]:
+        """Accuracy of ridge regression on each of several training sets; a seed has one test set for all sizes."""
+        random = np.random.default_rng(seed)
         features, labels = self.draw(_TEST, random)
         found = []
         for _ in range(_TRAINED):
@@ -71,9 +72,9 @@ def measure(population: Population, data_sets: int, seed: int) -> str:
         seed: Random seed of the first data set.
     """
     images = population.images * 4 // 5
-    random = np.random.default_rng(seed)
-    now, twice = (population.accuracies(size, random) for size in (images, 2 * images))
-    gain = twice.mean() - now.mean()
+    now, twice = (population.accuracies(size, seed) for size in (images, 2 * images))
+    # Without a difference between the classes nothing can be gained.
+    gain = twice.mean() - now.mean() if population.separation else 0.0
     error = np.hypot(*(each.std(ddof=1) for each in (now, twice))) / np.sqrt(_TRAINED)
     curves = []
     for number in range(data_sets):

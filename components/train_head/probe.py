@@ -60,7 +60,7 @@ _PENALTIES = np.logspace(-4, 1, 11)
 
 _EXPONENTS = np.linspace(0.05, 1.5, 30)
 _RESAMPLES = 200
-_FITTED_POINTS = (3, 4, 5)
+_FITTED_POINTS = (3, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,12 +215,12 @@ def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int
     """Measures held-out accuracy for growing training sets, and extrapolates it.
 
     A fifth of the groups are held out, drawn anew ten times. Classifiers are trained on a 32nd of the others, a 16th
-    and so on up to all, classes in proportion. A power law with a floor, a + b n^-c, is fitted to the last four mean
+    and so on up to all, classes in proportion. A power law with a floor, a + b n^-c, is fitted to the last three mean
     errors (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993). It tells what
     twice the training set would gain.
 
     The interval of that gain is from a bootstrap of the groups, of the draws, and of the number of fitted points,
-    which is three, four or five, because it is not known from which size on the law holds. The groups stand for the
+    which is three or four, because it is not known from which size on the law holds. The groups stand for the
     images that happened to be collected; without them the interval would say only how well the ten draws agree.
     `benchmarks/learning_curve.py` measures its coverage.
 
@@ -308,7 +308,7 @@ def _curve(draws: list[_CurveDraw], groups: int, images: int, seed: int) -> Lear
         drawn = [draws[at].errors(weights) for at in random.integers(0, len(draws), len(draws))]
         last = int(random.choice(_FITTED_POINTS))
         gains.append(_gain(sizes[-last:], np.mean(drawn, axis=0)[-last:], images))
-    last = _FITTED_POINTS[len(_FITTED_POINTS) // 2]
+    last = _FITTED_POINTS[0]
     gain = _gain(sizes[-last:], errors.mean(axis=0)[-last:], images)
     low, high = np.quantile(gains, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     spread = 1.96 * errors.std(axis=0, ddof=1)
