@@ -1,11 +1,12 @@
 """Reads images from their sources, checks every one, and writes the usable ones as a dataset."""
 
 import contextlib
+from collections import Counter
 from pathlib import Path
 
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.originals import Originals
-from headstart.components.core.sources import SourceOptions, open_source
+from headstart.components.core.sources import Source, SourceOptions, open_source
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import log_phase, start_logging
@@ -15,7 +16,7 @@ from headstart.components.download_dataset.ingest_plan import make_plan
 from headstart.components.download_dataset.settings import DownloadSettings
 from headstart.components.download_dataset.spool import Spool
 
-__all__ = ["DownloadSettings", "download_dataset"]
+__all__ = ["DownloadSettings", "count_files", "download_dataset"]
 
 
 def download_dataset(
@@ -41,16 +42,9 @@ def download_dataset(
     """
     start_logging()
     settings = settings or DownloadSettings()
-    if not data:
-        raise HeadstartError("data names no source; pass a folder, an archive, or an address")
-    digests = settings.digests(data)
-    options = SourceOptions(settings.image_column, settings.label_column, settings.labels)
     log_phase("opening the data")
     with explain_full_disk(dataset), contextlib.ExitStack() as stack:
-        sources = [
-            stack.enter_context(open_source(each, sha256, options))
-            for each, sha256 in zip(data, digests, strict=True)
-        ]
+        sources = _open_sources(data, settings, stack)
         spool = stack.enter_context(Spool())
         plan = make_plan(sources, settings)
         originals = Originals()
@@ -58,3 +52,29 @@ def download_dataset(
         info = write_dataset(plan, spool, unusable, ranges, dataset, hygiene)
         originals.write(dataset)
         return info
+
+
+def count_files(data: list[str], settings: DownloadSettings | None = None) -> Counter[str]:
+    """Counts the files of each class by their names and tables; no image is read.
+
+    Args:
+        data: Sources: see `open_source`. A single object at an address is downloaded for it.
+        settings: Settings by which classes are found; None: the defaults.
+
+    Raises:
+        HeadstartError: If a source cannot be read, or there are fewer than two classes.
+    """
+    settings = settings or DownloadSettings()
+    with contextlib.ExitStack() as stack:
+        plan = make_plan(_open_sources(data, settings, stack), settings)
+        return Counter(label for labelling in plan.labellings for label in labelling.labels if label)
+
+
+def _open_sources(data: list[str], settings: DownloadSettings, stack: contextlib.ExitStack) -> list[Source]:
+    if not data:
+        raise HeadstartError("data names no source; pass a folder, an archive, or an address")
+    digests = settings.digests(data)
+    options = SourceOptions(settings.image_column, settings.label_column, settings.labels)
+    return [
+        stack.enter_context(open_source(each, sha256, options)) for each, sha256 in zip(data, digests, strict=True)
+    ]

@@ -2,11 +2,9 @@
 
 import dataclasses
 import os
-import re
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone, get_backbone
 from headstart.components.core.recipes.recipe import Recipe
@@ -25,6 +23,7 @@ _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 # Offsets at which an HDF5 file may begin, after a block of the user's.
 _HDF5_OFFSETS = (0, 512, 1024, 2048)
 _WEIGHTS_HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
+_WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -66,7 +65,9 @@ def check_requirements(requirements: RunRequirements) -> None:
         if uri:
             _check_writable(name, uri)
     for recipe in requirements.trainings:
-        _check_weights(get_backbone(recipe.backbone), recipe.weights)
+        # The training image may hold weights that this image lacks.
+        if not (os.environ.get(_WEIGHTS_FOLDER) and _are_own(recipe)):
+            check_weights(recipe)
     champion = find_usable_champion(requirements.publish_uri, requirements.champion)
     event(
         "checked",
@@ -96,10 +97,19 @@ def _check_writable(name: str, uri: str) -> None:
         raise HeadstartError(f"{name}: {error}") from None
 
 
-def _check_weights(backbone: Backbone, weights: str) -> None:
+def check_weights(recipe: Recipe) -> None:
+    """Refuses pretrained weights that are not on this machine and cannot be downloaded to it, or are no weights file.
+
+    Args:
+        recipe: Recipe that names the backbone and its weights.
+
+    Raises:
+        HeadstartError: If the weights are one of these.
+    """
+    backbone, weights = get_backbone(recipe.backbone), recipe.weights
     backbone.check_weights(weights)
-    if weights in ("", backbone.pretrained):
-        if backbone.pretrained == "imagenet":
+    if _are_own(recipe):
+        if backbone.pretrained == "imagenet" and not (weights == "" and _is_in_weights_folder(backbone)):
             _check_imagenet_weights(backbone)
     elif weights != NO_WEIGHTS:
         start = _read_beginning(weights)
@@ -108,6 +118,16 @@ def _check_weights(backbone: Backbone, weights: str) -> None:
                 f"weights {without_secrets(weights)!r} of backbone {backbone.name}: this is no HDF5 file and no "
                 ".keras file by its first bytes; pass a .weights.h5, .h5 or .keras file, or the address of one"
             )
+
+
+def _are_own(recipe: Recipe) -> bool:
+    """Whether the weights are the backbone's own."""
+    return recipe.weights in ("", get_backbone(recipe.backbone).pretrained)
+
+
+def _is_in_weights_folder(backbone: Backbone) -> bool:
+    named = os.environ.get(_WEIGHTS_FOLDER, "")
+    return bool(named) and (expand_home(named) / f"{backbone.name}.weights.h5").is_file()
 
 
 def _read_beginning(weights: str) -> bytes:
@@ -140,26 +160,20 @@ def _read_beginning(weights: str) -> bytes:
 
 
 def _check_imagenet_weights(backbone: Backbone) -> None:
-    """Checks that Keras has its weights or can download them.
-
-    Where HEADSTART_WEIGHTS names a folder, nothing is checked: the training image may hold weights that this image
-    lacks.
-    """
-    if os.environ.get("HEADSTART_WEIGHTS"):
-        return
+    """Checks that Keras has its weights or can download them; only the headers of the download are asked for."""
     kept = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "models"
-    plain = backbone.name.replace("_", "")
-    if kept.is_dir() and any(plain in re.sub(r"[^a-z0-9]", "", file.name.lower()) for file in kept.iterdir()):
+    if (kept / PurePosixPath(backbone.keras_file).name).is_file():
         return
+    # The address is a constant of ours.
+    request = urllib.request.Request(f"{_WEIGHTS_HOST}{backbone.keras_file}", method="HEAD")  # noqa: S310
     try:
-        urllib.request.urlopen(urllib.request.Request(_WEIGHTS_HOST, method="HEAD"), timeout=_TIMEOUT_SECONDS).close()
-    except urllib.error.HTTPError:
-        # The host answers; it has no page at this address.
-        return
+        urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()  # noqa: S310
     except OSError as error:
+        # An HTTP status too, such as a proxy's 403.
         reason = getattr(error, "reason", error)
         raise HeadstartError(
             f"cannot download the imagenet weights of {backbone.name} ({reason}); pass weights as a file or an "
             "http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file, or name the folder of such a "
-            f"{backbone.name}.weights.h5 in the environment variable HEADSTART_WEIGHTS"
+            f"{backbone.name}.weights.h5 in the environment variable {_WEIGHTS_FOLDER}; or train the backbone that "
+            "comes with its weights: --backbone sketchnet"
         ) from None

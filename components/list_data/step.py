@@ -42,9 +42,18 @@ from headstart.components.list_data.preflight import (
     PUBLISH_WHERE_ASKED,
     RunRequirements,
     check_requirements,
+    check_weights,
 )
 
-__all__ = ["PUBLISH_ALWAYS", "PUBLISH_NEVER", "PUBLISH_WHERE_ASKED", "RunRequirements", "list_data"]
+__all__ = [
+    "PUBLISH_ALWAYS",
+    "PUBLISH_NEVER",
+    "PUBLISH_WHERE_ASKED",
+    "RunRequirements",
+    "check_requirements",
+    "check_weights",
+    "list_data",
+]
 
 _LISTING_THREADS = 32
 

@@ -80,6 +80,23 @@ class SplitSizes:
             )
         return [list(self.class_counts[name]) for name in classes]
 
+    def check_files(self, files: Mapping[str, int]) -> None:
+        """Refuses counts that the data cannot have, before any image is read.
+
+        Args:
+            files: Number of files of each class, of which some may prove unusable.
+
+        Raises:
+            HeadstartError: If a class has fewer files than its counts ask for, or see `counts_of_classes`.
+        """
+        classes = sorted(files)
+        for name, counts in zip(classes, self.counts_of_classes(classes), strict=False):
+            if files[name] < sum(counts):
+                raise HeadstartError(
+                    f"class {quote_name(name)} has {files[name]} files, and counts {','.join(map(str, counts))} ask "
+                    f"for {sum(counts)}; ask for fewer, give counts by class, or use fractions"
+                )
+
 
 def parse_class_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
     """Converts counts by class to whole numbers: KFP and JSON make floats of them.

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import takes_choices, takes_parameters
+from headstart.pipelines.cli.options import MACHINE_PANEL, takes_choices, takes_parameters
 from headstart.pipelines.cli.run import command_line, count_rows
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, comparison_task_names
 from headstart.pipelines.definitions.variant_options import (
@@ -24,6 +25,7 @@ from headstart.pipelines.definitions.variant_options import (
     resolve_variant_paths,
 )
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
+from headstart.pipelines.progress.console import say
 
 VARIANTS = "variants.yaml"
 """Compared variants, in the form that `--variants` takes."""
@@ -40,7 +42,8 @@ def compare(
         typer.Option(
             help="Folder that receives comparison.html, comparison.json, variants.yaml, data.html, quarantine.csv, "
             "and for each variant its model, evaluation, report and event files in models/, evaluations/, reports/ "
-            "and tensorboard/."
+            "and tensorboard/.",
+            rich_help_panel=MACHINE_PANEL,
         ),
     ] = Path("comparison"),
 ) -> None:
@@ -51,11 +54,13 @@ def compare(
     `--recipes`. Several of these options are combined, each with each. The best is chosen by validation images, and
     compared on test images.
     """
-    parameters = parameters.resolve_local_paths()
-    variants = resolve_variant_paths(make_variants(choices, parameters), parameters)
+    with check_options():
+        parameters = parameters.resolve_local_paths()
+        variants = resolve_variant_paths(make_variants(choices, parameters), parameters)
 
     from headstart.pipelines.local.interruption import exit_on_interruption
-    from headstart.pipelines.local.output_folder import COMPARISON, Products
+    from headstart.pipelines.local.output_folder import COMPARISON, Products, check_output
+    from headstart.pipelines.local.requirements import check_before_reading
     from headstart.pipelines.local.run import RunRequest
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_comparison
@@ -66,6 +71,10 @@ def compare(
     products = Products(
         artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed), _pages(variants)
     )
+    if previous := check_output(output, products, parameters.data):
+        say(f"replacing {previous}", console=console)
+    trainings = [variant.load_recipe() for variant in variants if variant.method != "from_scratch"]
+    check_before_reading(parameters, trainings)
     values = comparison_parameters(variants, parameters)
     values["command"] = command_line(parameters.model_dump() | values)
     with exit_on_interruption(console, output), RunDisplay(console, _list_tasks(variants)) as display:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import FromScratch, PipelineOption, check_pipeline, takes_settings
+from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
@@ -24,9 +24,10 @@ def compile_pipeline(
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
-        raise HeadstartError(f"output {str(output)!r} must end in .yaml, as KFP requires")
+        raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch)
-    profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
+    with check_options():
+        profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.definitions.compilation import write_package
 
@@ -44,6 +45,8 @@ def profiles(
 ) -> None:
     """Lists the cluster profiles that come with Headstart, or shows the YAML of one to start your own from."""
     if name:
-        write_text(profile_text(name))
+        with check_options():
+            text = profile_text(name)
+        write_text(text)
         return
     print_table(("profile", "description"), ((each, load_profile(each).description) for each in profile_names()))

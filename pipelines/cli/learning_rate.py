@@ -14,9 +14,10 @@ from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.command_progress import show_logged_progress, show_task
-from headstart.pipelines.cli.options import takes_parameters
+from headstart.pipelines.cli.options import MACHINE_PANEL, TRAINING_PANEL, takes_parameters
 from headstart.pipelines.cli.run import command_line
 from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
 from headstart.pipelines.local.interruption import exit_on_interruption, raise_on_signals
@@ -41,14 +42,27 @@ def learning_rate(
     *,
     parameters: Parameters,
     stage: Annotated[
-        str, typer.Option(help=f"Training phase: {', '.join(_PHASES)}. Before fine-tuning, a head is trained.")
+        str,
+        typer.Option(
+            metavar="PHASE",
+            help=f"Training phase: {', '.join(_PHASES)}. Before fine-tuning, a head is trained.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
     ] = HEAD,
     steps: Annotated[
         int,
-        typer.Option(help="Number of steps from the lowest rate to the highest; more give a clearer curve.", min=20),
+        typer.Option(
+            help="Number of steps from the lowest rate to the highest; more give a clearer curve.",
+            min=20,
+            rich_help_panel=TRAINING_PANEL,
+        ),
     ] = 100,
     output: Annotated[
-        Path, typer.Option(help="Folder that receives learning_rate.html, the plot, and learning_rate.csv.")
+        Path,
+        typer.Option(
+            help="Folder that receives learning_rate.html, the plot, and learning_rate.csv.",
+            rich_help_panel=MACHINE_PANEL,
+        ),
     ] = Path("learning-rate"),
 ) -> None:
     """Finds a learning rate: trains for some steps with a growing rate and plots the loss.
@@ -56,13 +70,21 @@ def learning_rate(
     Everything but the rate is as in `headstart run` with the same options. The trained weights are discarded; the
     features of the images stay in the cache for the run.
     """
-    if stage not in _PHASES:
-        raise_unknown_name("stage", stage, list(_PHASES))
-    parameters = parameters.resolve_local_paths()
+    with check_options():
+        if stage not in _PHASES:
+            raise_unknown_name("stage", stage, list(_PHASES))
+        parameters = parameters.resolve_local_paths()
+
+    from headstart.components.core.reports.learning_rate import PAGE, write_range_test
+    from headstart.pipelines.local.requirements import check_before_reading
+
     output = expand_home(output).absolute()
     check_outside(output, parameters.data)
     with explain_write_errors(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
+    check_before_reading(parameters, [] if stage == FROM_SCRATCH else [parameters.read_recipe()])
+    if (output / PAGE).exists():
+        say(f"replacing the results of an earlier range test in {output}")
     console = Console()
     with (
         exit_on_interruption(console, output),
@@ -72,8 +94,6 @@ def learning_rate(
     ):
         test, settings = _run_range_test(parameters, stage, steps, folder, console)
         header = _page_header(parameters, stage, folder)
-
-    from headstart.components.core.reports.learning_rate import PAGE, write_range_test
 
     with explain_write_errors(output, "folder"):
         write_range_test(output, test, settings, header)

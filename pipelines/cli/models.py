@@ -9,12 +9,13 @@ from rich.console import Console
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.versions import Version, VersionFacts
+from headstart.components.core.storage.stores import without_secrets
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.cli.command_progress import show_command
 from headstart.pipelines.progress.console import print_table, say, write_text
 
-app = typer.Typer(
-    help="Published models at an address, and the one in use.", no_args_is_help=True, rich_markup_mode="rich"
-)
+app = make_app(help="Published models at an address, and the one in use.")
 
 Uri = Annotated[
     str,
@@ -28,18 +29,20 @@ _SECONDS = 19
 """Length of a time in ISO 8601 up to the seconds."""
 
 
-@app.command(name="list")
+@app.command(name="list", cls=Command)
 def list_models(uri: Uri, as_json: AsJson = False) -> None:
     """Lists every published version, and marks the one in use."""
     with show_command("models list"):
         found = registry.list_versions(uri)
+    if not found.versions and not found.damaged:
+        raise HeadstartError(
+            f"no model is published at {without_secrets(uri)}; check the address, or publish the model of a run: "
+            f"headstart publish out {without_secrets(uri)}"
+        )
     if as_json or not Console().is_terminal:
         rows = [_without_files(each) for each in found.versions]
         rows += [{"version": name, "damaged": why} for name, why in found.damaged.items()]
         _show_json([{"in_use": row["version"] == found.in_use, **row} for row in rows])
-        return
-    if not found.versions and not found.damaged:
-        say(f"nothing is published at {uri}")
         return
 
     def mark(version: str) -> str:
@@ -56,7 +59,7 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
     say(*found.damaged.values())
 
 
-@app.command()
+@app.command(cls=Command)
 def show(uri: Uri, as_json: AsJson = False) -> None:
     """Shows the version in use, and every earlier one."""
     with show_command("models show"):
@@ -81,7 +84,7 @@ def show(uri: Uri, as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
+@app.command(cls=Command)
 def rollback(
     uri: Uri,
     version: Annotated[

@@ -12,28 +12,66 @@ from headstart.components.core.recipes.variants import METHODS
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.components.split_dataset.step import parse_class_counts
+from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters, parameter_docs
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC, VariantChoices
 
+DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL = "Data", "Training", "Evaluation", "Publishing"
+MACHINE_PANEL, CLUSTER_PANEL = "This machine", "The cluster"
+"""Panels of the help: those of commands, and those of their options."""
+
 FromScratch = Annotated[
-    bool, typer.Option("--from-scratch", help="Also train a small convnet without transfer learning, for comparison.")
+    bool,
+    typer.Option(
+        "--from-scratch",
+        help="Also train a small convnet without transfer learning, for comparison.",
+        rich_help_panel=TRAINING_PANEL,
+    ),
 ]
 
 PipelineOption = Annotated[
     str,
     typer.Option(
         "--pipeline",
+        metavar="NAME",
         help=f"'{TRANSFER_LEARNING}' trains one model, '{COMPARE_METHODS}' trains several and compares them.",
+        rich_help_panel=TRAINING_PANEL,
     ),
 ]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every task, and take no result of an earlier run.")]
 
 _FIELDS = Parameters.model_fields
-_SETTINGS_PANEL = "The cluster"
+_PANELS = {"data": DATA_PANEL, "training": TRAINING_PANEL, "publishing": PUBLISHING_PANEL}
+_PANEL_ORDER = (DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL, MACHINE_PANEL)
+_EVALUATION_PARAMETERS = ("champion",)
+# On this machine they are about it; on a cluster, about the training of a run.
+_MACHINE_PARAMETERS = ("record_uri", "checkpoint_uri", "deterministic")
+_METAVARS = {
+    "data": "SOURCE",
+    "labels": "RULE",
+    "sha256": "DIGEST",
+    "corrections": "FILE",
+    "image_column": "NAME",
+    "label_column": "NAME",
+    "recipe": "RECIPE",
+    "settings": "KEY=VALUE",
+    "backbone": "NAME",
+    "weights": "FILE",
+    "counts": "A,B,C",
+    "fractions": "A,B,C",
+    "order": "ORDER",
+    "tiny_classes": "RULE",
+    "record_uri": "PLACE",
+    "checkpoint_uri": "PLACE",
+    "champion": "MODEL",
+    "publish_uri": "PLACE",
+    "exports": "FORM",
+}
+_SETTING_METAVARS = {"host": "ADDRESS", "pipeline_root": "ADDRESS", "registry": "ADDRESS", "timeout": "SECONDS"}
 _WAITING_PANEL = "Waiting"
 _TIMEOUTS = {
     "interval": "Seconds between two looks at a run.",
@@ -64,7 +102,10 @@ _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: flo
 
 
 def takes_parameters(
-    command: Callable[..., None], needs_data: bool = True, names: Collection[str] = tuple(_FIELDS)
+    command: Callable[..., None],
+    needs_data: bool = True,
+    names: Collection[str] = tuple(_FIELDS),
+    on_this_machine: bool = True,
 ) -> Callable[..., None]:
     """Gives a command an option for each of the pipeline's parameters, in the place of its argument `parameters`.
 
@@ -72,24 +113,35 @@ def takes_parameters(
         command: Function whose keyword argument `parameters` is a checked `Parameters`.
         needs_data: Whether the command always needs a source of data.
         names: Names of the parameters with an option; the others keep their defaults.
+        on_this_machine: Whether the pipeline runs here, and not on a cluster.
     """
     taken = [name for name in _FIELDS if name in names and name != CLASS_COUNTS]
 
     @functools.wraps(command)
     def with_options(**given: Any) -> None:
-        values = {name: _parse_value(name, given.pop(_argument_name(name))) for name in taken}
-        if isinstance(counts := values.get("counts"), dict):
-            values |= {"counts": [], CLASS_COUNTS: counts}
-        if values.get(DETERMINISTIC) is False:
-            # False of KFP's parameter leaves the choice to the recipe.
-            values["settings"] |= {DETERMINISTIC: False}
-        parameters = Parameters(**{name: value for name, value in values.items() if value is not None})
-        parameters = parameters.embed_recipe()
-        parameters.check()
+        with check_options():
+            parameters = _make_parameters({name: given.pop(_argument_name(name)) for name in taken})
         command(parameters=parameters, **given)
 
-    _replace_argument(with_options, command, "parameters", [_parameter_option(name, needs_data) for name in taken])
+    # The help has the panels in the order in which their first options come.
+    shown = sorted(taken, key=lambda name: _PANEL_ORDER.index(_panel_of(name, on_this_machine)))
+    options = [_parameter_option(name, needs_data, on_this_machine) for name in shown]
+    _replace_argument(with_options, command, "parameters", options)
     return with_options
+
+
+def _make_parameters(given: dict[str, Any]) -> Parameters:
+    """Checked parameters from the values of options, by the names of the parameters."""
+    values = {name: _parse_value(name, value) for name, value in given.items()}
+    if isinstance(counts := values.get("counts"), dict):
+        values |= {"counts": [], CLASS_COUNTS: counts}
+    if values.get(DETERMINISTIC) is False:
+        # False of KFP's parameter leaves the choice to the recipe.
+        values["settings"] |= {DETERMINISTIC: False}
+    parameters = Parameters(**{name: value for name, value in values.items() if value is not None})
+    parameters = parameters.embed_recipe()
+    parameters.check()
+    return parameters
 
 
 def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +159,15 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         _keyword(
             name,
-            Annotated[str, typer.Option(help=meaning, show_default=False, rich_help_panel=_COMPARING_PANEL)],
+            Annotated[
+                str,
+                typer.Option(
+                    help=meaning,
+                    metavar="FILE" if name == "variants" else "A,B,…",
+                    show_default=False,
+                    rich_help_panel=_COMPARING_PANEL,
+                ),
+            ],
             "",
         )
         for name, meaning in (_COMPARED | {"variants": _VARIANTS}).items()
@@ -124,12 +184,13 @@ def check_pipeline(name: str, from_scratch: bool) -> None:
     """Refuses an unknown pipeline, and `--from-scratch` for a comparison.
 
     Raises:
-        HeadstartError: If it is one of these.
+        UsageError: If it is one of these.
     """
-    if name not in PIPELINES:
-        raise_unknown_name("pipeline", name, list(PIPELINES))
+    with check_options():
+        if name not in PIPELINES:
+            raise_unknown_name("pipeline", name, list(PIPELINES))
     if name == COMPARE_METHODS and from_scratch:
-        raise HeadstartError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
+        raise UsageError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
 
 
 def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:
@@ -143,12 +204,13 @@ def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(
 
     @functools.wraps(command)
     def with_options(*, config: str, **given: Any) -> None:
-        settings = load_settings({name: given.pop(name) for name in taken}, config)
+        with check_options():
+            settings = load_settings({name: given.pop(name) for name in taken}, config)
         command(settings=settings, **given)
 
     flags = [_keyword(name, Annotated[str | None, _setting_option(name, each)], None) for name, each in taken.items()]
     help_text = f"File of settings, in place of {FILE} in the working folder."
-    file = typer.Option(help=help_text, show_default=False, rich_help_panel=_SETTINGS_PANEL)
+    file = typer.Option(help=help_text, metavar="FILE", show_default=False, rich_help_panel=CLUSTER_PANEL)
     _replace_argument(with_options, command, "settings", [_keyword("config", Annotated[str, file], ""), *flags])
     return with_options
 
@@ -170,7 +232,7 @@ def takes_timeouts(command: Callable[..., None], names: Sequence[str]) -> Callab
     options = [
         _keyword(
             name,
-            Annotated[float, typer.Option(help=meaning, min=0, rich_help_panel=_WAITING_PANEL)],
+            Annotated[float, typer.Option(help=meaning, metavar="SECONDS", min=0, rich_help_panel=_WAITING_PANEL)],
             getattr(Timeouts(), name),
         )
         for name, meaning in meanings.items()
@@ -182,7 +244,9 @@ def takes_timeouts(command: Callable[..., None], names: Sequence[str]) -> Callab
 def _setting_option(name: str, setting: Setting) -> Any:
     held = f" [dim](default: {setting.default})[/dim]" if setting.default else ""
     text = f"{setting.meaning}{held} [dim][{setting.variable}][/dim]".replace("[HEAD", r"\[HEAD")
-    return typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False, rich_help_panel=_SETTINGS_PANEL)
+    metavar = "TOKEN" if setting.secret else _SETTING_METAVARS.get(name, "NAME")
+    flag = f"--{name.replace('_', '-')}"
+    return typer.Option(flag, help=text, metavar=metavar, show_default=False, rich_help_panel=CLUSTER_PANEL)
 
 
 def _replace_argument(
@@ -204,7 +268,7 @@ def _argument_name(parameter: str) -> str:
     return OPTION_NAMES[parameter].replace("-", "_")
 
 
-def _parameter_option(name: str, needs_data: bool) -> inspect.Parameter:
+def _parameter_option(name: str, needs_data: bool, on_this_machine: bool) -> inspect.Parameter:
     kind, default = _FIELDS[name].annotation, _FIELDS[name].default
     if kind in _NUMBERS:
         kind, default = str, ",".join(map(str, default))
@@ -215,8 +279,22 @@ def _parameter_option(name: str, needs_data: bool) -> inspect.Parameter:
     if name == "data" and needs_data:
         default = inspect.Parameter.empty
     show_default = default not in ("", [], None, inspect.Parameter.empty)
-    option = typer.Option(help=parameter_docs()[name].option_help, show_default=show_default)
+    option = typer.Option(
+        help=parameter_docs()[name].option_help,
+        metavar=_METAVARS.get(name),
+        show_default=show_default,
+        rich_help_panel=_panel_of(name, on_this_machine),
+    )
     return _keyword(_argument_name(name), Annotated[kind, option], default)
+
+
+def _panel_of(name: str, on_this_machine: bool) -> str:
+    """Panel of a parameter's option."""
+    if name in _EVALUATION_PARAMETERS:
+        return EVALUATION_PANEL
+    if on_this_machine and name in _MACHINE_PARAMETERS:
+        return MACHINE_PANEL
+    return _PANELS[parameter_docs()[name].group]
 
 
 def _parse_value(name: str, given: Any) -> Any:

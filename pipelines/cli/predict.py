@@ -15,6 +15,7 @@ import typer
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
+from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.local.output import open_output
 from headstart.pipelines.progress.console import say, say_error
 
@@ -66,6 +67,7 @@ def predict(
         typer.Option(
             help="Column of manifests and Parquet that names or holds the image; if left out, 'image' and other "
             "usual names are tried.",
+            metavar="NAME",
             show_default=False,
         ),
     ] = "",
@@ -73,6 +75,7 @@ def predict(
         str,
         typer.Option(
             "--format",
+            metavar="FORM",
             help="'table', 'jsonl', 'csv' or 'parquet'; if left out, by the file's suffix; a table on a terminal.",
             show_default=False,
         ),
@@ -81,8 +84,9 @@ def predict(
     """Predicts the classes of images with their probabilities; an unreadable image does not stop the others."""
     from headstart.components.predict_images.step import check_paths
 
-    form = _choose_format(form, output)
-    check_paths(paths)
+    with check_options():
+        form = _choose_format(form, output)
+        check_paths(paths)
     # Warnings of libraries about an image become its reason, if it cannot be read.
     warnings.simplefilter("ignore")
     try:
@@ -106,11 +110,11 @@ def _choose_format(form: str, output: Path | None) -> str:
             return _TABLE if sys.stdout.isatty() else "jsonl"
         form = output.suffix.lower().removeprefix(".")
         if form not in WRITERS:
-            raise HeadstartError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in WRITERS)}")
+            raise UsageError(f"output {str(output)!r} must end in {', '.join(f'.{each}' for each in WRITERS)}")
     if form not in (_TABLE, *WRITERS):
         raise_unknown_name("format", form, [_TABLE, *WRITERS])
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise HeadstartError("Parquet is not for a terminal; name a file with --output")
+        raise UsageError("Parquet is not for a terminal; name a file with --output")
     return form
 
 

@@ -22,6 +22,7 @@ def publish(
         list[str] | None,
         typer.Option(
             help="Form to make besides the SavedModel: 'litert', 'litert_int8' or 'onnx'; repeat it for several.",
+            metavar="FORM",
             show_default=False,
         ),
     ] = None,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from headstart.components.core.recipes.recipe import list_recipes, load_recipe, read_recipe_text
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.console import print_table, write_text
 
 
@@ -13,6 +14,8 @@ def recipes(
 ) -> None:
     """Lists the recipes that come with Headstart, or shows the YAML of one to start your own from."""
     if name:
-        write_text(read_recipe_text(name))
+        with check_options():
+            text = read_recipe_text(name)
+        write_text(text)
         return
     print_table(("recipe", "description"), ((each, load_recipe(each).description) for each in list_recipes()))

@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import FromScratch, takes_parameters
+from headstart.pipelines.cli.options import MACHINE_PANEL, FromScratch, takes_parameters
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.tasks import Uses, task_names
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
+from headstart.pipelines.progress.console import say
 
 
 @takes_parameters
@@ -25,27 +27,33 @@ def run(
         Path,
         typer.Option(
             help="Folder that receives model/, report.html, data.html, evaluation/, metrics.json, "
-            "predictions.parquet, label_errors.csv, quarantine.csv, recipe.yaml, tensorboard/ and splits/."
+            "predictions.parquet, label_errors.csv, quarantine.csv, recipe.yaml, tensorboard/ and splits/.",
+            rich_help_panel=MACHINE_PANEL,
         ),
     ] = Path("out"),
     from_scratch: FromScratch = False,
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
-    parameters = parameters.resolve_local_paths()
+    with check_options():
+        parameters = parameters.resolve_local_paths()
 
     from headstart.pipelines.local.interruption import exit_on_interruption
-    from headstart.pipelines.local.output_folder import list_products
+    from headstart.pipelines.local.output_folder import check_output, list_products
+    from headstart.pipelines.local.requirements import check_before_reading
     from headstart.pipelines.local.run import RunRequest
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     console = Console()
-    output = expand_home(output).absolute()
+    output, products = expand_home(output).absolute(), list_products(from_scratch)
+    if previous := check_output(output, products, parameters.data):
+        say(f"replacing {previous}", console=console)
+    check_before_reading(parameters, [parameters.read_recipe()])
     values = parameters.model_dump()
     values["command"] = command_line(values)
     tasks = task_names(from_scratch, Uses.of(values))
     with exit_on_interruption(console, output), RunDisplay(console, tasks) as display:
-        request = RunRequest(values, from_scratch, output, list_products(from_scratch))
+        request = RunRequest(values, from_scratch, output, products)
         metrics = run_pipeline(request, display)
         display.skip(tasks)
     show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)

@@ -14,6 +14,7 @@ from headstart.pipelines.cli.options import (
     takes_settings,
     takes_timeouts,
 )
+from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.cron import CronSchedule, parse_cron
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
@@ -38,7 +39,7 @@ def _action(flag: str, meaning: str) -> Any:
 
 @takes_settings
 @functools.partial(takes_timeouts, names=("interval", "end_timeout"))
-@functools.partial(takes_parameters, needs_data=False)
+@functools.partial(takes_parameters, needs_data=False, on_this_machine=False)
 def schedule(
     name: Annotated[
         str, typer.Argument(help="Name of the schedule; if left out, all are listed.", show_default=False)
@@ -52,6 +53,7 @@ def schedule(
         typer.Option(
             help="Times: five fields (minute hour day-of-month month day-of-week), six with seconds in front, "
             f"@daily, @weekly, or '@every 6h'. {_ZONE}",
+            metavar="TIMES",
             show_default=False,
         ),
     ] = "",
@@ -79,19 +81,21 @@ def schedule(
         if given
     ]
     if len(actions) > 1 or (actions and cron):
-        raise HeadstartError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
+        raise UsageError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
     if (actions or cron) and not name:
-        raise HeadstartError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
+        raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
     if not cron and (parameters != Parameters() or from_scratch or no_cache):
-        raise HeadstartError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
-    when = parse_cron(cron) if cron else None
+        raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
+    with check_options():
+        when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules
     from headstart.pipelines.cluster.client import Cluster
     from headstart.pipelines.cluster.submit import prepare_submission
 
     if when:
-        submission = prepare_submission(settings, parameters, from_scratch, not no_cache)
+        with check_options():
+            submission = prepare_submission(settings, parameters, from_scratch, not no_cache)
         _show_change(name, when, schedules.upsert(Cluster(settings), name, submission, when))
         return
     cluster = Cluster(settings)

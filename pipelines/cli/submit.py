@@ -19,6 +19,7 @@ from headstart.pipelines.cli.options import (
     takes_settings,
     takes_timeouts,
 )
+from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
@@ -51,7 +52,7 @@ EXIT_STATUSES = (
 @takes_settings
 @functools.partial(takes_timeouts, names=FOLLOWING)
 @takes_choices
-@functools.partial(takes_parameters, needs_data=False)
+@functools.partial(takes_parameters, needs_data=False, on_this_machine=False)
 def submit(
     *,
     parameters: Parameters,
@@ -62,7 +63,10 @@ def submit(
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     name: Annotated[
-        str, typer.Option(help="Name of the run; if left out, the pipeline's with the time.", show_default=False)
+        str,
+        typer.Option(
+            help="Name of the run; if left out, the pipeline's with the time.", metavar="NAME", show_default=False
+        ),
     ] = "",
     resume: Annotated[
         str,
@@ -97,12 +101,12 @@ def submit(
         )
     check_pipeline(pipeline, from_scratch)
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
-        raise HeadstartError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
+        raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [
         name for name in _given(parameters) if name not in (*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC)
     ]
     if pipeline == COMPARE_METHODS and others:
-        raise HeadstartError(f"--pipeline {COMPARE_METHODS} does not use {_options(others)}; leave it out")
+        raise UsageError(f"--pipeline {COMPARE_METHODS} does not use {_options(others)}; leave it out")
     from headstart.pipelines.cluster import submit as submission
     from headstart.pipelines.cluster.client import Cluster
 
@@ -112,8 +116,9 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
-        variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
-        prepared = submission.prepare_submission(settings, parameters, from_scratch, not no_cache, variants)
+        with check_options():
+            variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
+            prepared = submission.prepare_submission(settings, parameters, from_scratch, not no_cache, variants)
         cluster = Cluster(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, prepared, title)
@@ -171,7 +176,7 @@ def _refuse_parameters(
     given += [name for name in _RUN_SETTINGS if settings.sources[name].startswith("--")]
     given += [name for name, value in others.items() if value]
     if given:
-        raise HeadstartError(
+        raise UsageError(
             f"--resume runs with the run's own parameters; leave {_options(given)} out, or submit a new run"
         )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import fcntl
 import os
 import shutil
@@ -13,10 +14,10 @@ from headstart.components.core.recipes.recipe import dump_recipe
 from headstart.components.core.reports.links import link_pages
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
-from headstart.components.core.storage.manifests import read_manifest
+from headstart.components.core.storage.manifests import parse_json, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.local.interruption import ignore_signals
-from headstart.pipelines.local.output import explain_write_errors
+from headstart.pipelines.local.output import check_outside, explain_write_errors
 
 LOG = "run.log"
 METRICS = "metrics.json"
@@ -31,6 +32,9 @@ RUN_PAGES = {"report.html": "Report", "data.html": "Data"}
 
 _COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
 """Command whose results a folder holds, by the last file to appear."""
+
+_MOST_NAMES = 3
+"""Most names that a message lists."""
 
 _WORK = ".work"
 _PREVIOUS = "previous"
@@ -103,21 +107,56 @@ def _dump_model_recipe(output: Path) -> str:
     return "\n".join([*lines, dump_recipe(info.recipe)])
 
 
-def check_results(output: Path, products: Products) -> None:
-    """Refuses an output folder with the results of another command.
+def check_output(output: Path, products: Products, data: Sequence[str]) -> str:
+    """Refuses an output folder that would be read as data, or with files that no earlier run of the command left.
 
     Args:
         output: Path of the folder.
         products: Results that the folder is to receive.
+        data: Sources of the data.
+
+    Returns:
+        Description of the earlier results that the new ones will replace: their time, place and command; empty if
+        there are none.
 
     Raises:
-        HeadstartError: If it has the results of another command.
+        HeadstartError: If the folder lies in the data, has the results of another command, or has other files under
+            the names of results.
     """
+    check_outside(output, data)
     for last, command in _COMMANDS.items():
         if last != products.names[-1] and (output / last).exists():
             raise HeadstartError(
                 f"output {str(output)!r} holds the results of {command}; name another folder with --output"
             )
+    last = output / products.names[-1]
+    if _is_ours(last):
+        moment = datetime.datetime.fromtimestamp(last.stat().st_mtime)
+        made_by = _COMMANDS.get(last.name, "an earlier run")
+        return f"the results of {moment:%Y-%m-%d %H:%M} ({made_by}) in {output}"
+    # A run that was killed while it swapped results has moved its last file aside; the next one puts it back.
+    in_the_way = [name for name in products.names if os.path.lexists(output / name)]
+    if in_the_way and not (output / _WORK / _SWAP).exists():
+        raise HeadstartError(
+            f"output {str(output)!r} holds {_join(in_the_way)}, which {_COMMANDS.get(last.name, 'no run')} did not "
+            "leave there; move that, or name another folder with --output"
+        )
+    return ""
+
+
+def _is_ours(last: Path) -> bool:
+    """Whether the file that marks results as complete is one of this package."""
+    try:
+        values = parse_json(last.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and str(values.get("format", "")).startswith("headstart")
+
+
+def _join(names: Sequence[str]) -> str:
+    """Names in a sentence, at most three of them."""
+    few = [*names[:_MOST_NAMES], *(["other files"] if len(names) > _MOST_NAMES else [])]
+    return " and ".join([", ".join(few[:-1]), few[-1]]) if len(few) > 1 else few[0]
 
 
 @contextlib.contextmanager

@@ -16,8 +16,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.interruption import raise_on_signals
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
-from headstart.pipelines.local.output import check_outside
-from headstart.pipelines.local.output_folder import LOG, Products, check_results, move_results, open_work_folder
+from headstart.pipelines.local.output_folder import LOG, Products, check_output, move_results, open_work_folder
 from headstart.pipelines.local.temporary_folder import temporary_folder
 from headstart.pipelines.progress.events import Event, Raised, TaskEnded, TaskStarted, parse, strip_ansi
 
@@ -78,8 +77,7 @@ def run(request: RunRequest, display: Display) -> dict[str, Any]:
         Interrupted: If SIGINT, SIGTERM or SIGHUP came; every process of the run has ended.
     """
     output, products = request.output, request.products
-    check_outside(output, request.parameters["data"])
-    check_results(output, products)
+    check_output(output, products, request.parameters["data"])
     with (
         explain_full_disk(output),
         raise_on_signals(),

@@ -74,7 +74,7 @@ def test_what_no_pod_could_do_is_refused_in_one_line(
     options: tuple[str, ...], message: str, on_cluster: Command, api: KfpApi
 ) -> None:
     status, shown = on_cluster("submit", *COMPARISON, *options)
-    assert status == 1 and message in shown
+    assert status == 2 and message in shown
     assert not api.runs
 
 

@@ -85,7 +85,7 @@ def test_a_schedule_is_made_with_all_that_was_asked(
 )
 def test_a_wrong_cron_is_refused(on_cluster: Command, api: KfpApi, cron: str, message: str) -> None:
     status, shown = on_cluster("schedule", "weekly", "--cron", cron, *DATA)
-    assert status == 1
+    assert status == 2
     assert message in shown
     assert not api.requests
 
@@ -291,7 +291,7 @@ def test_what_is_wrong_is_said(
     on_cluster: Command, api: KfpApi, weekly: str, arguments: tuple[str, ...], message: str
 ) -> None:
     status, shown = on_cluster("schedule", *arguments)
-    assert status == 1
+    assert status == 2
     assert message in shown
     assert len(shown.strip().splitlines()) == 1
     assert only(api).status == "ENABLED"

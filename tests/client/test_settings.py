@@ -72,7 +72,7 @@ def test_a_token_is_never_shown(headstart: Command, tmp_path: Path, monkeypatch:
     assert "s3cret" not in repr(load_settings({}))
     (tmp_path / "headstart.yaml").write_text("token: s3cret\n  broken: [\n")
     status, shown = headstart("config")
-    assert status == 1
+    assert status == 2
     assert "s3cret" not in shown
 
 
@@ -99,12 +99,12 @@ def test_a_password_in_the_host_is_never_shown(headstart: Command, host: str) ->
 def test_what_is_wrong_with_the_file(headstart: Command, tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "headstart.yaml").write_text(content)
     status, shown = headstart("config")
-    assert status == 1
+    assert status == 2
     assert message in shown
     assert len(shown.strip().splitlines()) == 1
 
 
 def test_a_file_that_is_not_there(headstart: Command) -> None:
     status, shown = headstart("config", "--config", "none.yaml")
-    assert status == 1
+    assert status == 2
     assert "'none.yaml' cannot be read (No such file or directory)" in shown

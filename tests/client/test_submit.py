@@ -113,7 +113,7 @@ def test_refused_before_anything_is_made(
     on_cluster: Command, api: KfpApi, options: tuple[str, ...], message: str
 ) -> None:
     status, shown = on_cluster("submit", *options)
-    assert status == 1
+    assert status == 2
     assert message in one_line(shown)
     assert not api.calls("POST")
 
@@ -126,7 +126,7 @@ def test_roots_that_pods_reach(on_cluster: Command, api: KfpApi, root: str) -> N
 def test_a_profiles_unknown_key_is_named(on_cluster: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("network:\n  acelerator_limit: 2\n")
     status, shown = on_cluster("submit", *DATA, "--profile", "mine.yaml")
-    assert status == 1
+    assert status == 2
     assert "unknown key 'network.acelerator_limit'; did you mean 'accelerator_limit'?" in one_line(shown)
 
 

@@ -147,6 +147,8 @@ def test_second_run_replaces_the_first_and_leaves_other_files_alone(output: Path
     before = json.loads((output / "metrics.json").read_text())
     done = headstart("run", "--data", pictures, *QUICK, "--seed", "5", "--output", output)
     assert done.returncode == 0, done.stdout + done.stderr
+    # Long lines are broken where there is room.
+    assert re.search(r"replacing the results of \d{4}-\d\d-\d\d \d\d:\d\d \(headstart run\) in", done.stdout)
     after = json.loads((output / "metrics.json").read_text())
     assert after["test_data"] != before["test_data"]
     assert "from_scratch" not in after

@@ -49,6 +49,7 @@ class Backbone:
             underscore.
         unfreeze_from: Default cut point of fine-tuning, see `core.networks.classifier.cut_classifier`.
         pretrained: Name of its pretrained weights.
+        keras_file: Path of its ImageNet weights without the top, in the folder that Keras downloads from.
         image_size: Side of the square input it was pretrained on, in pixels.
         min_image_size: Least side of the input that leaves a feature map, in pixels.
         head: Default head.
@@ -60,6 +61,7 @@ class Backbone:
     blocks: str
     unfreeze_from: str
     pretrained: Literal["imagenet", "drawings"] = "imagenet"
+    keras_file: str = ""
     image_size: int = 224
     min_image_size: int = 32
     head: Head = Head("average", dropout=0.2)
@@ -103,6 +105,7 @@ BACKBONES = {
         Backbone(
             name="mobilenet_v2",
             constructor="keras.applications:MobileNetV2",
+            keras_file="mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
             preprocessing="tf",
             blocks=r"block_\d+",
             unfreeze_from="block_13",
@@ -110,6 +113,7 @@ BACKBONES = {
         Backbone(
             name="mobilenet",
             constructor="keras.applications:MobileNet",
+            keras_file="mobilenet/mobilenet_1_0_224_tf_no_top.h5",
             preprocessing="tf",
             blocks=r"conv_dw_\d+",
             unfreeze_from="conv_dw_12",
@@ -117,6 +121,7 @@ BACKBONES = {
         Backbone(
             name="mobilenet_v3_small",
             constructor="keras.applications:MobileNetV3Small",
+            keras_file="mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
             preprocessing="tf",
             blocks=r"expanded_conv(_\d+)?",
             unfreeze_from="expanded_conv_8",
@@ -124,6 +129,7 @@ BACKBONES = {
         Backbone(
             name="mobilenet_v3_large",
             constructor="keras.applications:MobileNetV3Large",
+            keras_file="mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
             preprocessing="tf",
             blocks=r"expanded_conv(_\d+)?",
             unfreeze_from="expanded_conv_12",
@@ -131,6 +137,7 @@ BACKBONES = {
         Backbone(
             name="vgg16",
             constructor="keras.applications:VGG16",
+            keras_file="vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
             preprocessing="caffe",
             blocks=r"block\d",
             unfreeze_from="block3_conv1",
@@ -139,6 +146,7 @@ BACKBONES = {
         Backbone(
             name="vgg19",
             constructor="keras.applications:VGG19",
+            keras_file="vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
             preprocessing="caffe",
             blocks=r"block\d",
             unfreeze_from="block5",
@@ -147,6 +155,7 @@ BACKBONES = {
         Backbone(
             name="resnet50",
             constructor="keras.applications:ResNet50",
+            keras_file="resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
             preprocessing="caffe",
             blocks=r"conv\d_block\d",
             unfreeze_from="conv5",
@@ -155,6 +164,7 @@ BACKBONES = {
         Backbone(
             name="inception_v3",
             constructor="keras.applications:InceptionV3",
+            keras_file="inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
             preprocessing="tf",
             blocks=r"mixed\d$",
             unfreeze_from="mixed7",
@@ -164,6 +174,7 @@ BACKBONES = {
         Backbone(
             name="xception",
             constructor="keras.applications:Xception",
+            keras_file="xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
             preprocessing="tf",
             blocks=r"block\d+",
             unfreeze_from="block13",
@@ -174,6 +185,7 @@ BACKBONES = {
             Backbone(
                 name=f"efficientnet_v2_{size.lower()}",
                 constructor=f"keras.applications:EfficientNetV2{size}",
+                keras_file=f"efficientnet_v2/efficientnetv2-{size.lower()}_notop.h5",
                 preprocessing="tf128" if size == "S" else "torch",
                 blocks=r"block\d[a-z]",
                 unfreeze_from="block6",
@@ -185,6 +197,7 @@ BACKBONES = {
             Backbone(
                 name=f"convnext_{size.lower()}",
                 constructor=f"keras.applications:ConvNeXt{size}",
+                keras_file=f"convnext/convnext_{size.lower()}_notop.h5",
                 preprocessing="torch",
                 blocks=r"stage_\d_block_\d+",
                 unfreeze_from="stage_3",

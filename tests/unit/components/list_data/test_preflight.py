@@ -12,6 +12,7 @@ from support.published import version_folder
 from support.servers import serve_folder
 
 from headstart.components.core.artifacts.model import MODEL, read_model_info, write_model_info
+from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.recipes.recipe import Recipe, load_recipe
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.export_formats import LITERT, ONNX
@@ -24,6 +25,7 @@ from headstart.components.list_data.preflight import (
     PUBLISH_NEVER,
     RunRequirements,
     check_requirements,
+    check_weights,
 )
 
 NOWHERE = ["/no/such/pictures"]
@@ -142,8 +144,38 @@ def test_imagenet_weights_are_at_hand_or_can_be_had(monkeypatch: pytest.MonkeyPa
     check_requirements(requirements)
     monkeypatch.delenv("HEADSTART_WEIGHTS")
     with serve_folder(tmp_path) as address:
-        monkeypatch.setattr(preflight, "_WEIGHTS_HOST", f"{address}/nothing/")
+        monkeypatch.setattr(preflight, "_WEIGHTS_HOST", f"{address}/keras/")
+        # The host answers, as a proxy does that lets nobody through.
+        with pytest.raises(HeadstartError, match=r"weights of mobilenet_v2 \(HTTP Error 404"):
+            check_requirements(requirements)
+        offered = tmp_path / "keras" / get_backbone("mobilenet_v2").keras_file
+        offered.parent.mkdir(parents=True)
+        offered.touch()
         check_requirements(requirements)
+
+
+def test_weights_of_a_sibling_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HEADSTART_WEIGHTS", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(preflight, "_WEIGHTS_HOST", "http://127.0.0.1:1/")
+    (tmp_path / "models").mkdir()
+    for name in ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", "mobilenet_1_0_224_tf.h5"):
+        (tmp_path / "models" / name).touch()
+    with pytest.raises(HeadstartError, match="imagenet weights of mobilenet "):
+        check_weights(trained_with("", "mobilenet"))
+    check_weights(trained_with("", "mobilenet_v2"))
+
+
+def test_on_this_machine_the_folder_of_weights_must_have_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(preflight, "_WEIGHTS_HOST", "http://127.0.0.1:1/")
+    with pytest.raises(HeadstartError, match=r"cannot download the imagenet weights of vgg16 .*HEADSTART_WEIGHTS"):
+        check_weights(trained_with("", "vgg16"))
+    (tmp_path / "vgg16.weights.h5").touch()
+    check_weights(trained_with("", "vgg16"))
 
 
 def test_a_pipeline_without_the_tasks_for_it_says_so() -> None:

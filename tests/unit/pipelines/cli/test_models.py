@@ -68,7 +68,8 @@ def test_rollback_says_what_it_did(uri: str) -> None:
 
 
 def test_an_empty_place_is_none(tmp_path: Path) -> None:
-    assert json.loads(models("list", str(tmp_path)).output) == []
+    with pytest.raises(HeadstartError, match=rf"no model is published at {tmp_path}; check the address, or publish"):
+        models("list", str(tmp_path))
     assert json.loads(models("show", str(tmp_path)).output) is None
     with pytest.raises(HeadstartError, match=r"nothing is published at .*; check the address"):
         models("rollback", str(tmp_path))
