@@ -89,6 +89,8 @@ def publish_model(inputs: PublicationInputs, uri: str, card: Path | None = None,
     """
     start_logging()
     tree = open_tree(uri)
+    # What follows takes minutes.
+    tree.check_writable()
     check_classes(uri, read_model_info(inputs.model).classes)
     instead_of = _version_to_replace(inputs.decision, inputs.evaluation, uri) if inputs.decision else None
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:

@@ -76,12 +76,14 @@ def learning_rate(
         parameters = parameters.resolve_local_paths()
 
     from headstart.components.core.reports.learning_rate import PAGE, write_range_test
+    from headstart.components.list_data.step import RunRequirements, check_requirements
     from headstart.pipelines.local.requirements import check_before_reading
 
     output = expand_home(output).absolute()
     check_outside(output, parameters.data)
     with explain_write_errors(output, "folder"):
         output.mkdir(parents=True, exist_ok=True)
+    check_requirements(RunRequirements(written={"record_uri": parameters.record_uri}))
     check_before_reading(parameters, [] if stage == FROM_SCRATCH else [parameters.read_recipe()])
     if (output / PAGE).exists():
         say(f"replacing the results of an earlier range test in {output}")

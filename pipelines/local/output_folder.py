@@ -124,8 +124,8 @@ def check_output(output: Path, products: Products, data: Sequence[str]) -> str:
             the names of results.
     """
     check_outside(output, data)
-    for last, command in _COMMANDS.items():
-        if last != products.names[-1] and (output / last).exists():
+    for name, command in _COMMANDS.items():
+        if name != products.names[-1] and (output / name).exists():
             raise HeadstartError(
                 f"output {str(output)!r} holds the results of {command}; name another folder with --output"
             )
