@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -169,8 +170,8 @@ def _check_imagenet_weights(backbone: Backbone) -> None:
     try:
         urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS).close()  # noqa: S310
     except OSError as error:
-        # An HTTP status too, such as a proxy's 403.
-        reason = getattr(error, "reason", error)
+        # An HTTP status is one too, such as a proxy's 403.
+        reason = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
         raise HeadstartError(
             f"cannot download the imagenet weights of {backbone.name} ({reason}); pass weights as a file or an "
             "http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file, or name the folder of such a "

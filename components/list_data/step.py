@@ -6,11 +6,12 @@ As the first task of a run it also refuses what later tasks would refuse, see `p
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -23,6 +24,7 @@ from headstart.components.core.sources import (
     parquet,
 )
 from headstart.components.core.sources.corrections import read_corrections_file
+from headstart.components.core.sources.file_names import IMAGE_SUFFIXES
 from headstart.components.core.sources.folder import walk_folder
 from headstart.components.core.storage.stores import (
     Store,
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 _LISTING_THREADS = 32
+_HEIC_SUFFIXES, _HEIC_PACKAGE = (".heic", ".heif"), "pillow_heif"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ def list_data(
         SHA-256 in hexadecimal, the same for the same files on any machine that sees them under the same names.
 
     Raises:
-        HeadstartError: If a source cannot be listed or is empty, or the run lacks something that it needs.
+        HeadstartError: If a source cannot be listed or is empty, most of its images are HEIC and the package for them
+            is missing, or the run lacks something that it needs.
     """
     start_logging()
     if requirements:
@@ -111,6 +115,7 @@ def list_data(
         listed = sorted(files, key=lambda file: file.name)
         if not listed:
             raise no_files_error(name)
+        _check_heic(name, [file.name for file in listed])
         unversioned = [file.name for file in listed if not file.version]
         if unversioned:
             event("unversioned", data=name, files=len(unversioned), first=unversioned[0])
@@ -122,6 +127,26 @@ def list_data(
         digest.update(read_corrections_file(corrections))
     event("listed", sources=len(data), digest=digest.hexdigest())
     return digest.hexdigest()
+
+
+def _check_heic(source: str, names: Sequence[str]) -> None:
+    """Refuses data that are mostly HEIC where the package that reads it is missing; warns of fewer such images.
+
+    Raises:
+        HeadstartError: If more than half of the images are HEIC and cannot be read here.
+    """
+    suffixes = [PurePosixPath(name).suffix.lower() for name in names]
+    images = sum(suffix in IMAGE_SUFFIXES for suffix in suffixes)
+    heic = sum(suffix in _HEIC_SUFFIXES for suffix in suffixes)
+    if not heic or importlib.util.find_spec(_HEIC_PACKAGE):
+        return
+    text = (
+        f"data {source!r}: {heic:,} of {images:,} images are HEIC, which needs pillow-heif, not installed here: "
+        "pip install 'headstart[heic]'"
+    )
+    if heic * 2 > images:
+        raise HeadstartError(text)
+    event("warning", text=text)
 
 
 def _list_files(source: str, options: SourceOptions) -> Iterator[_ListedFile]:

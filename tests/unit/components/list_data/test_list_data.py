@@ -9,6 +9,7 @@ import pytest
 from support.servers import serve_folder
 
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.list_data import step
 from headstart.components.list_data.step import list_data
 
 
@@ -38,6 +39,24 @@ def test_images_are_not_read(folder: Path) -> None:
     changed.write_text("cats/9.jpg")
     os.utime(changed, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert of(folder) == before
+
+
+def test_heic_without_its_package_is_told_before_an_image_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(step, "event", lambda name, **values: told.append(values.get("text")))
+    (folder / "cats" / "3.HEIC").write_text("photo")
+    of(folder)
+    assert set(told) == {None}
+    monkeypatch.setattr(step, "_HEIC_PACKAGE", "no_such_package")
+    of(folder)
+    (text,) = set(told) - {None}
+    assert "1 of 4 images are HEIC, which needs pillow-heif" in str(text)
+    for number in range(4, 8):
+        (folder / "cats" / f"{number}.heic").write_text("photo")
+    with pytest.raises(HeadstartError, match=r"5 of 8 images are HEIC, .*: pip install 'headstart\[heic\]'"):
+        of(folder)
 
 
 @pytest.mark.parametrize(

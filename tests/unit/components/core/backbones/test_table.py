@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras.src.utils import file_utils
 from numpy.typing import NDArray
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, Head, get_backbone
-from headstart.components.core.networks.classifier import build_classifier, unfreeze
+from headstart.components.core.networks.classifier import build_backbone, build_classifier, unfreeze
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.util.errors import HeadstartError
 
@@ -44,6 +45,22 @@ def test_image_size_is_the_backbones_own_or_the_one_asked_for(name: str) -> None
     for size in (least - 1, -1):
         with pytest.raises(HeadstartError, match=f"image size {size} is too small .* at least {least} pixels"):
             backbone.resolve_image_size(size)
+
+
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.pretrained == "imagenet"])
+def test_weights_are_asked_for_where_keras_downloads_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Exception):
+        pass
+
+    def ask(file: str, address: str, **_: object) -> None:
+        raise Asked(file, address)
+
+    monkeypatch.setattr(file_utils, "get_file", ask)
+    with pytest.raises(Asked) as asked:
+        build_backbone(BACKBONES[name], BACKBONES[name].min_image_size, weights="imagenet")
+    file, address = asked.value.args
+    assert address == f"https://storage.googleapis.com/tensorflow/keras-applications/{BACKBONES[name].keras_file}"
+    assert address.endswith(f"/{file}")
 
 
 def test_weights_that_can_be_nothing_are_refused() -> None:
