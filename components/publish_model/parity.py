@@ -217,7 +217,7 @@ def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) ->
     return parity
 
 
-def _run_server_process(order: dict[str, Any], errors: Path) -> int:
+def _run_server_process(order: dict[str, Any], errors: Path, what: str = "checking SavedModel") -> int:
     """Runs `saved_model_process` to its end and returns its exit status; it also ends when this process does.
 
     Its standard output, the size of each batch that it has predicted, becomes progress.
@@ -225,6 +225,7 @@ def _run_server_process(order: dict[str, Any], errors: Path) -> int:
     Args:
         order: Values that the process reads.
         errors: File that receives its standard error.
+        what: Name of this phase in the log.
     """
     with (
         errors.open("wb") as file,
@@ -248,7 +249,7 @@ def _run_server_process(order: dict[str, Any], errors: Path) -> int:
             sizes = (int(line) for line in process.stdout if line.strip().isdigit())
             if first := next(sizes, 0):
                 every = itertools.chain([first], sizes)
-                for _ in track_progress(every, "checking SavedModel", len(order["rows"]), int):
+                for _ in track_progress(every, what, len(order["rows"]), int):
                     pass
             return process.wait()
         finally:
@@ -289,7 +290,7 @@ def check_file_forms(
     expected = apply_temperature(
         to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature
     )
-    _, served = _predict_rows(saved_model, [dataset / ORIGINALS], list(pixels))
+    _, served = _predict_rows(saved_model, [dataset / ORIGINALS], list(pixels), "checking file forms")
     largest = np.abs(served.probabilities - expected).max(axis=1)
     ordered = np.sort(expected, axis=1)
     unsure = ordered[:, -1] - ordered[:, -2] <= 2 * tolerance
@@ -338,7 +339,9 @@ def run_saved_model(saved_model: Path, sample: Sample) -> ServedPredictions:
     return served
 
 
-def _predict_rows(saved_model: Path, shards: list[Path], rows: list[int]) -> tuple[list[str], ServedPredictions]:
+def _predict_rows(
+    saved_model: Path, shards: list[Path], rows: list[int], what: str = "checking SavedModel"
+) -> tuple[list[str], ServedPredictions]:
     """Ids and predictions of rows of Parquet files, see `saved_model_process`."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         predictions = Path(folder) / "predictions.parquet"
@@ -352,7 +355,7 @@ def _predict_rows(saved_model: Path, shards: list[Path], rows: list[int]) -> tup
             "predictions": str(predictions),
         }
         errors = Path(folder) / "stderr"
-        status = _run_server_process(order, errors)
+        status = _run_server_process(order, errors, what)
         if status:
             lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with exit status {status}"]
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")

@@ -92,6 +92,7 @@ class RunDisplay:
         self._tasks = tasks
         self._alone = len(tasks) == 1
         self._running: dict[str, _RunningTask] = {}
+        self._ended: dict[str, _RunningTask] = {}
         self._shown: dict[str, str] = {}
         self._latest = ""
         self._variant = ""
@@ -229,6 +230,9 @@ class RunDisplay:
     def _show_progress(self, event: TaskProgress) -> None:
         """Moves the bar; where there is none, prints the progress of a task at most once a minute."""
         name = event.task or self._latest
+        if event.task and event.task in self._ended:
+            # On a cluster another attempt has begun.
+            self._running = {**self._running, name: self._ended.pop(name)}
         task = self._running.get(name)
         if task is None:
             return
@@ -242,7 +246,9 @@ class RunDisplay:
             self._line(f"{self._shown[name]}: {', '.join(filter(None, [text, event.metric]))}")
 
     def _show_end(self, event: TaskEnded) -> None:
-        task = self._running.pop(event.task)
+        # What had ended may end again, with another attempt.
+        task = self._running.pop(event.task, None) or self._ended[event.task]
+        self._ended[event.task] = task
         seconds = time.monotonic() - task.started if event.seconds is None else event.seconds
         end = "done" if event.succeeded else "cancelled" if event.cancelled else "failed"
         if event.cached:

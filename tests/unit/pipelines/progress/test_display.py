@@ -236,6 +236,17 @@ def test_retried_attempts_skipped_tasks_and_what_had_not_ended_stay_on_the_scree
     assert re.fullmatch(r"\S 1/2 train-head     starting +0:06", lines[2])
 
 
+def test_a_task_that_had_failed_may_run_and_end_again(clock: Clock) -> None:
+    events = (0, TaskStarted("train-head")), (5, TaskEnded("train-head", False, 5.0))
+    again = (9, TaskProgress("head", 1, 4, "epochs", task="train-head"))
+    lines = draw(80, ["train-head", "b"], *events, again, clock=clock)
+    assert re.match(r"✗ 1/2 train-head +failed", lines[0]) and re.match(r"\S 1/2 train-head +epoch 2/4", lines[1])
+    lines = draw(80, ["train-head", "b"], *events, again, (12, TaskEnded("train-head", True, 3.0)), clock=clock)
+    assert re.fullmatch(r"✓ 1/2 train-head +1 epoch +━+ +0:03", lines[1])
+    lines = draw(80, ["train-head", "b"], *events, (12, TaskEnded("train-head", True, 3.0)), clock=clock)
+    assert lines[1].startswith("✓ 1/2 train-head")
+
+
 def test_a_terminal_without_unicode_gets_ascii(clock: Clock) -> None:
     reports = [(float(at), TaskProgress("features", at, 4, "images")) for at in range(3)]
     lines = draw(80, ["a", "b"], (0, TaskStarted("a")), *reports, clock=clock, encoding="ascii")
