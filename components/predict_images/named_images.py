@@ -6,7 +6,7 @@ import functools
 import glob
 import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -83,6 +83,28 @@ def find_images(
             yield _not_found(path, "unreadable", str(error))
         except OSError as error:
             yield _not_found(path, "unreadable", error.strerror or str(error))
+
+
+def count_images(paths: Sequence[str]) -> int:
+    """Counts the images at files, folders and patterns on this machine, without reading them.
+
+    Args:
+        paths: Paths and addresses, as `find_images` takes them.
+
+    Returns:
+        Number of images; 0 where an archive, a table, a dataset or a store would have to be read.
+    """
+    images = 0
+    try:
+        for path in paths:
+            name = path.removeprefix("file://")
+            if not is_local(path) or _is_container(path) or (expand_home(name) / DATASET_JSON).is_file():
+                return 0
+            images += sum(1 for _ in _on_disk(name))
+    except (HeadstartError, OSError):
+        # The reason is reported with the predictions.
+        return 0
+    return images
 
 
 def _is_container(path: str) -> bool:

@@ -73,7 +73,7 @@ def log_warning(text: str) -> None:
 
 
 def predict(
-    model: OpenedModel, images: Iterable[NamedImage], warn: Callable[[str], None] = log_warning
+    model: OpenedModel, images: Iterable[NamedImage], warn: Callable[[str], None] = log_warning, total: int = 0
 ) -> Iterator[pa.RecordBatch]:
     """Loads a model's network and predicts images.
 
@@ -83,6 +83,7 @@ def predict(
         model: The model.
         images: Images to predict; read as they are needed.
         warn: Function that gets a warning for the first images with hardly any contrast.
+        total: Number of images, for the progress in the log; 0: unknown.
 
     Yields:
         Batches with the columns of `OpenedModel.schema`, in the order of the images.
@@ -96,7 +97,7 @@ def predict(
         predictor = _Predictor(model, _load_network(model.folder, traced=len(first) > 1), warn)
         pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
         every = map_ordered(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * available_cores())
-        yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", 0, len)
+        yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", total, len)
 
 
 def _load_network(folder: Path, *, traced: bool) -> "PredictProba":

@@ -16,9 +16,20 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
-from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.named_images import count_images, find_images
 from headstart.components.predict_images.predict import OpenedModel, log_warning, predict
 from headstart.components.predict_images.prediction_counts import PredictionCounts
+
+__all__ = [
+    "PredictionInputs",
+    "Writer",
+    "check_paths",
+    "count_images",
+    "open_model",
+    "predict_images",
+    "predict_to_file",
+    "write_parquet",
+]
 
 _ROW_GROUP = 16_384
 
@@ -127,6 +138,7 @@ def predict_to_file(
     write: Writer = write_parquet,
     image_column: str = "",
     warn: Callable[[str], None] = log_warning,
+    total: int = 0,
 ) -> PredictionCounts:
     """Finds and predicts images and writes their predictions as they come.
 
@@ -137,6 +149,7 @@ def predict_to_file(
         write: Function that writes the format of the file.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
         warn: Function that gets a warning for the first images with hardly any contrast.
+        total: Number of images, for the progress in the log; 0: unknown.
 
     Returns:
         Counts of the predictions.
@@ -144,5 +157,5 @@ def predict_to_file(
     counts = PredictionCounts()
     with contextlib.ExitStack() as opened:
         images = find_images(paths, opened, image_column)
-        write(counts.count(predict(model, images, warn)), model.schema, file)
+        write(counts.count(predict(model, images, warn, total)), model.schema, file)
     return counts

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
@@ -90,7 +90,7 @@ def predict(
     # Warnings of libraries about an image become its reason, if it cannot be read.
     warnings.simplefilter("ignore")
     try:
-        unreadable = _predict(model, _read_paths(paths), precision, form, output, image_column)
+        unreadable = _predict(model, paths, precision, form, output, image_column)
     except KeyboardInterrupt:
         say_error("interrupted")
         raise typer.Exit(_INTERRUPTED) from None
@@ -164,13 +164,13 @@ def _standard_output(display: "RunDisplay") -> BinaryIO:
 
 
 def _predict(
-    address: str, paths: Iterable[str], precision: float, form: str, output: Path | None, image_column: str
+    address: str, paths: list[str], precision: float, form: str, output: Path | None, image_column: str
 ) -> bool:
     """Predicts and writes; True if some images could not be read."""
     from headstart.components.core.registry.model_files import download_model
     from headstart.components.core.storage.stores import is_remote
     from headstart.components.core.util.paths import expand_home
-    from headstart.components.predict_images.step import open_model, predict_to_file
+    from headstart.components.predict_images.step import count_images, open_model, predict_to_file
     from headstart.pipelines.cli.command_progress import show_command
     from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
@@ -192,7 +192,8 @@ def _predict(
             open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output(display)) as file
         ):
             warn = functools.partial(say, console=console)
-            counts = predict_to_file(model, paths, file, write, image_column, warn)
+            total = count_images(paths) if console.is_terminal and _STDIN not in paths else 0
+            counts = predict_to_file(model, _read_paths(paths), file, write, image_column, warn, total)
     if counts.unreadable:
         say_error(counts.in_words())
     return bool(counts.unreadable)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.predict_images.named_images import find_images
+from headstart.components.predict_images.named_images import count_images, find_images
 from headstart.components.predict_images.step import PredictionInputs, predict_images
 from headstart.pipelines.cli.main import app
 
@@ -102,3 +102,16 @@ def test_the_command_takes_an_archive_and_a_column(run_output: Path, tmp_path: P
     result = CliRunner().invoke(app, ["predict", *arguments])
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 6
+
+
+def test_images_on_this_machine_are_counted_beforehand(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "sub/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"not read")
+    folder = str(tmp_path)
+    paths = [folder, f"{folder}/*.jpg", f"file://{folder}/a.jpg", f"{folder}/none.jpg"]
+    assert count_images(paths) == 3 + 2 + 1 + 1 == sum(1 for _ in find_images(paths))
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.writestr("d.jpg", b"not read")
+    for other in (f"{folder}/more.zip", "gs://bucket/images", "https://example.com/e.jpg"):
+        assert count_images([folder, other]) == 0

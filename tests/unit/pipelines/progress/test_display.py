@@ -32,6 +32,8 @@ RUN = (
     "evaluate-model",
 )
 
+COMPARISON = ("list-data", "download-dataset", "split-dataset", "train-variant", "evaluate-model", "compare-variants")
+
 LINE = re.compile(
     r"(?P<mark>\S) +(?P<number>\d+)/(?P<of>\d+) (?P<name>[a-z-]+)(?: (?P<variant>[\w.…-]+))? +(?P<rest>.*\S)"
 )
@@ -121,7 +123,7 @@ def check_frame(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize(("name", "tasks"), [("run", RUN)])
+@pytest.mark.parametrize(("name", "tasks"), [("run", RUN), ("compare", COMPARISON)])
 def test_every_screen_of_a_real_run_tells_the_truth(
     name: str, tasks: Sequence[str], width: int, clock: Clock
 ) -> None:
