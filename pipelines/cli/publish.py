@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.console import say
 
 
@@ -42,7 +43,8 @@ def publish(
     from headstart.pipelines.local.output_folder import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
 
-    check_packages(export or [])
+    with check_options():
+        check_packages(export or [])
     for part in ("model", "evaluation", TEST):
         if not (run / part).is_dir():
             raise HeadstartError(f"{str(run)!r} has no {part}/: name the output folder of a run that has succeeded")

@@ -14,6 +14,7 @@ from headstart.pipelines.cli.options import (
     takes_settings,
     takes_timeouts,
 )
+from headstart.pipelines.cli.submit import connect
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.cron import CronSchedule, parse_cron
 from headstart.pipelines.cluster.settings import ClusterSettings
@@ -90,15 +91,14 @@ def schedule(
         when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules
-    from headstart.pipelines.cluster.client import Cluster
     from headstart.pipelines.cluster.submit import prepare_submission
 
     if when:
         with check_options():
             submission = prepare_submission(settings, parameters, from_scratch, not no_cache)
-        _show_change(name, when, schedules.upsert(Cluster(settings), name, submission, when))
+        _show_change(name, when, schedules.upsert(connect(settings), name, submission, when))
         return
-    cluster = Cluster(settings)
+    cluster = connect(settings)
     if pause:
         schedules.pause(cluster, name)
         say(f"schedule {name} is paused; a run in progress continues")

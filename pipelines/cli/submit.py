@@ -108,18 +108,17 @@ def submit(
     if pipeline == COMPARE_METHODS and others:
         raise UsageError(f"--pipeline {COMPARE_METHODS} does not use {_options(others)}; leave it out")
     from headstart.pipelines.cluster import submit as submission
-    from headstart.pipelines.cluster.client import Cluster
 
     before = None
     if resume:
-        cluster = Cluster(settings)
+        cluster = connect(settings)
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
         with check_options():
             variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
             prepared = submission.prepare_submission(settings, parameters, from_scratch, not no_cache, variants)
-        cluster = Cluster(settings)
+        cluster = connect(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, prepared, title)
     say(f"run     {run_id}", f"page    {cluster.link(run_id)}")
@@ -133,23 +132,34 @@ def submit(
 @functools.partial(takes_timeouts, names=FOLLOWING)
 def follow(*, run: RunArgument, settings: ClusterSettings, timeouts: Timeouts) -> None:
     """Follows a run on Kubeflow Pipelines to its end, and shows its results."""
-    from headstart.pipelines.cluster.client import Cluster
-
-    _follow(Cluster(settings), run, settings, timeouts)
+    _follow(connect(settings), run, settings, timeouts)
 
 
 @takes_settings
 def cancel(*, run: RunArgument, settings: ClusterSettings) -> None:
     """Terminates a run on Kubeflow Pipelines; `headstart submit --resume RUN` can continue it."""
-    from headstart.pipelines.cluster.client import Cluster
     from headstart.pipelines.cluster.runs import read_run
 
-    cluster = Cluster(settings)
+    cluster = connect(settings)
     found = read_run(cluster.get_run(run))
     if found.ended:
         raise HeadstartError(f"run {run} has ended already ({found.state})")
     cluster.terminate_run(run)
     say(f"run {run} is being terminated; follow it with: headstart follow {run}")
+
+
+def connect(settings: ClusterSettings) -> "Cluster":
+    """Connects to KFP; a host that is no address, or a wrong timeout, is an error in the options.
+
+    Raises:
+        UsageError: If one of them is wrong.
+        HeadstartError: If KFP cannot be reached, or denies access.
+    """
+    from headstart.pipelines.cluster.client import Cluster
+
+    with check_options():
+        settings.check_connection()
+    return Cluster(settings)
 
 
 def _follow(

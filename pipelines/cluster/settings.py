@@ -130,6 +130,17 @@ class ClusterSettings:
         if not rest.split("/")[0]:
             raise HeadstartError(f"{named} names no bucket")
 
+    def check_connection(self) -> None:
+        """Refuses settings with which no server can be asked.
+
+        Raises:
+            HeadstartError: If the host is not an http(s) address or has a password in it, or if the timeout is not a
+                number above 0.
+        """
+        self.check_host()
+        # Reading it checks it.
+        _ = self.seconds
+
     def check_host(self) -> None:
         """Refuses a host that is not an address.
 

@@ -81,7 +81,7 @@ def test_a_password_in_the_host_is_never_shown(headstart: Command, host: str) ->
     _, shown = headstart("config", "--host", host)
     assert row(shown, "host")[1:3] == [host.replace("me:s3cret@", ""), "--host"]
     status, refused = headstart("submit", "--data", "gs://bucket/pictures", "--host", host)
-    assert status == 1
+    assert status == 2
     assert "host has a password in it" in refused
     assert "s3cret" not in shown + refused
 

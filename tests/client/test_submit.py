@@ -138,7 +138,7 @@ def test_paths_on_a_volume_of_the_profile_are_taken(on_cluster: Command, tmp_pat
 @pytest.mark.parametrize("host", ["kfp.example.com", "http://", "http://x:port", "ftp://x", "http://a b"])
 def test_a_host_that_is_no_address(headstart: Command, host: str) -> None:
     status, shown = headstart("submit", *DATA, "--host", host)
-    assert status == 1
+    assert status == 2
     assert f"host {host!r} (from --host) is not an address" in one_line(shown)
 
 

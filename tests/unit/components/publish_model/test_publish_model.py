@@ -522,3 +522,11 @@ def test_limits_name_what_the_test_images_do_not_show() -> None:
     assert chance in found[0.6] and chance not in found[0.9]
     assert "There are no test images of fox: nothing is known about the model there." in found[0.9]
     assert not [limit for limit in found[0.9] if "Fewer than" in limit]
+
+
+def test_an_address_that_cannot_be_written_is_found_before_anything_is_built(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    # Nothing of the run is there, and nothing of it is looked for.
+    inputs = PublicationInputs(tmp_path / "model", tmp_path / "evaluation", tmp_path / "test")
+    with pytest.raises(HeadstartError, match=r"^cannot write"):
+        publish_model(inputs, str(tmp_path / "file" / "models"))
