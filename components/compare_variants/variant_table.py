@@ -229,7 +229,7 @@ def _find_disagreement(rows: list[VariantRow], chosen: str) -> Disagreement | No
         else "The interval excludes 0, so new images may well agree with the test images."
     )
     text = (
-        f"Validation and test images disagree: on the test images {best.name} has the lowest log loss, "
+        f"Validation and test images disagree about the log loss: on the test images {best.name} has the lowest, "
         f"{abs(change):.4f} below that of {chosen} (interval {low:+.4f} to {high:+.4f}). {doubt} The choice stays "
         "with the validation images: a choice by test images would make the test metrics optimistic."
     )
