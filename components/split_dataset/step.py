@@ -100,7 +100,7 @@ def _write_splits(
     with contextlib.ExitStack() as stack:
         writers = {
             split: stack.enter_context(
-                DatasetWriter(folder, classes, info.source, info.extra, info.max_side, info.ranges)
+                DatasetWriter(folder, classes, info.source, info.extra, info.max_side, info.ranges, split)
             )
             for split, folder in folders.items()
         }

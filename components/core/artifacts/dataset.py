@@ -1,7 +1,8 @@
 """The dataset artifact: a folder of Parquet shards and `dataset.json`.
 
-A row is one image, in the layout that Hugging Face `datasets` shows as images. `dataset.json` is written last, so a
-folder without it is incomplete.
+A row is one image, in the layout that Hugging Face `datasets` shows as images. `README.md` tells
+`datasets.load_dataset` that the shards alone are the data. `dataset.json` is written last, so a folder without it is
+incomplete.
 """
 
 import contextlib
@@ -29,6 +30,26 @@ DATASET_FORMAT = "headstart-dataset/2"
 NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
 """Names of the splits, in the order in which they are used."""
+
+_README = "README.md"
+_CARD = """\
+---
+configs:
+- config_name: default
+  data_files:
+  - split: {split}
+    path: images-*.parquet
+---
+
+# Labelled images
+
+{images:,} images of {classes:,} classes. `dataset.json` has the names of the classes, and the digest of the data.
+
+    datasets.load_dataset("FOLDER", split="{split}")
+    datasets.load_dataset("parquet", data_files="FOLDER/images-*.parquet")
+    duckdb.sql("SELECT label_name, count(*) FROM 'FOLDER/images-*.parquet' GROUP BY label_name")
+"""
+"""Dataset card, whose head tells `datasets` which files are the data."""
 
 ROW_GROUP_BYTES = 8 * 2**20
 """Bytes of images in a row group, which a writer or reader holds in memory."""
@@ -142,6 +163,8 @@ class DatasetWriter:
         extra: Names of the extra columns.
         max_side: Longest side in pixels to which larger images were reduced; 0: none were.
         ranges: Black and white of each form of deep images; None: unknown.
+        split: Name of the split under which `datasets` opens the folder; of a dataset that is not split, its own
+            default, ``train``.
     """
 
     def __init__(
@@ -152,6 +175,7 @@ class DatasetWriter:
         extra: Sequence[str] = (),
         max_side: int = 0,
         ranges: Ranges | None = None,
+        split: str = SPLITS[0],
     ) -> None:
         self._folder = make_empty_folder(folder)
         self._classes = classes
@@ -159,6 +183,7 @@ class DatasetWriter:
         self._extra = list(extra)
         self._max_side = max_side
         self._ranges = None if ranges is None else dict(ranges)
+        self._split = split
         self._schema = dataset_schema(classes, extra)
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
@@ -187,6 +212,8 @@ class DatasetWriter:
                 *(self._classes, counts, digest, self._source, self._shards),
                 *(self._extra, self._max_side, self._ranges),
             )
+            card = _CARD.format(split=self._split, images=info.images, classes=len(info.classes))
+            (self._folder / _README).write_text(card, encoding="utf-8")
             complete_folder(self._folder, DATASET_JSON, {"format": DATASET_FORMAT, **dataclasses.asdict(info)})
 
     def add(self, row: ImageRow) -> None:

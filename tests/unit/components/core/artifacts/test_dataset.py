@@ -122,6 +122,21 @@ def test_hugging_face_shows_images_and_class_names(tmp_path: Path) -> None:
     assert rows.features["label"].int2str(rows[3]["label"]) == rows[3]["label_name"] == "dog"
 
 
+def test_folders_that_steps_wrote_open_elsewhere(dataset: Path, splits: dict[str, Path], tmp_path: Path) -> None:
+    for folder, split in ((dataset, "train"), (splits["validation"], "validation"), (splits["test"], "test")):
+        rows, shards = list(read_rows(folder)), str(folder / "images-*.parquet")
+        by_folder = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+        assert list(by_folder) == [split]
+        by_pattern = datasets.load_dataset("parquet", data_files=shards, cache_dir=str(tmp_path / "cache"))
+        for opened in (by_folder[split], by_pattern["train"]):
+            assert opened.features["label"].names == ["cat", "dog"]
+            assert list(opened["id"]) == [row.id for row in rows]
+            assert np.asarray(opened[0]["image"]).shape == (rows[0].height, rows[0].width, 3)
+        queried = duckdb.sql(f"select id, image.bytes from '{shards}'").fetchall()
+        assert dict(queried) == {row.id: row.image for row in rows}
+        assert np.asarray(Image.open(io.BytesIO(queried[0][1]))).ndim == 3
+
+
 def test_duckdb_counts_classes_without_reading_pixels(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", [row(number, number % 2) for number in range(2000)])
     (shard,) = (folder / name for name in read_dataset_info(folder).shards)
