@@ -91,7 +91,7 @@ def _values(content: CardContent) -> dict[str, Any]:
     metrics = content.metrics
     return {
         "classes": metrics["classes"],
-        "model": dataclasses.asdict(content.model),
+        "model": content.model.as_json(),
         "data": {
             "train": _counts(content.train),
             "test": _counts(content.test),

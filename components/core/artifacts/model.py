@@ -85,6 +85,15 @@ class ModelInfo:
     parameters: Count = 0
     ranges: dict[str, CheckedRange] | None = None
 
+    @property
+    def output_classes(self) -> list[str]:
+        """Class whose probability each output of the network is: of two classes, the second alone."""
+        return self.classes[1:] if len(self.classes) == 2 else self.classes
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, and `output_classes` after them."""
+        return {**dataclasses.asdict(self), "output_classes": self.output_classes}
+
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
     """Writes `seen.parquet` with one column `id`.
@@ -158,7 +167,7 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, which completes the artifact and so comes last."""
     sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
-    complete_folder(folder, MODEL_JSON, {"format": MODEL_FORMAT, **dataclasses.asdict(sealed)})
+    complete_folder(folder, MODEL_JSON, {"format": MODEL_FORMAT, **sealed.as_json()})
 
 
 def read_model_info(folder: Path) -> ModelInfo:
