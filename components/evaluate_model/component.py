@@ -3,10 +3,10 @@
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-from headstart.components.container_image import IMAGE
+from headstart.components.container_image import component_image
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(base_image=component_image(), packages_to_install=[], install_kfp_package=False)
 def evaluate_model(
     model: Input[Model],
     test: Input[Dataset],

@@ -3,10 +3,10 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input
 
-from headstart.components.container_image import IMAGE
+from headstart.components.container_image import component_image
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(base_image=component_image(), packages_to_install=[], install_kfp_package=False)
 def find_champion(test: Input[Dataset], publish_uri: str, champion: str = "") -> str:
     """Finds the champion, and fails if its classes differ from those of the test images.
 

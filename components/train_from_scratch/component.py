@@ -5,10 +5,10 @@ from typing import Any, Dict
 from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Model, Output
 
-from headstart.components.container_image import IMAGE
+from headstart.components.container_image import component_image
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=[], install_kfp_package=False)
+@dsl.component(base_image=component_image(), packages_to_install=[], install_kfp_package=False)
 def train_from_scratch(
     train: Input[Dataset],
     validation: Input[Dataset],

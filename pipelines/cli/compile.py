@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.components.container_image import describe_missing_registry
 from headstart.pipelines.cli.options import FromScratch, PipelineOption, check_pipeline, takes_settings
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
@@ -32,11 +33,8 @@ def compile_pipeline(
     from headstart.pipelines.definitions.compilation import write_package
 
     write_package(profile, from_scratch, output, pipeline)
-    if local := [image for image in profile.images() if "/" not in image]:
-        say_error(
-            f"warning: no registry is named before {' and '.join(local)}: a node without the image looks for it on "
-            "Docker Hub; name your registry with --registry"
-        )
+    if warning := describe_missing_registry(profile.images(), "--registry"):
+        say_error(f"warning: {warning}")
     say(output)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from headstart.components.container_image import IMAGE_VARIABLE, REGISTRY_VARIABLE
 from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
@@ -54,8 +55,8 @@ SETTINGS = {
         "HEADSTART_PROFILE",
         DEFAULT_PROFILE,
     ),
-    "registry": Setting("Registry before the names of images, such as registry.example/team.", "HEADSTART_REGISTRY"),
-    "image": Setting("Container image of every task, in place of the profile's.", "HEADSTART_IMAGE"),
+    "registry": Setting("Registry before the names of images, such as registry.example/team.", REGISTRY_VARIABLE),
+    "image": Setting("Container image of every task, in place of the profile's.", IMAGE_VARIABLE),
     "timeout": Setting("Seconds that KFP may take to answer one request.", "HEADSTART_TIMEOUT", "60"),
 }
 """Every setting by its name in the file; the flag is the same with dashes."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from headstart import __version__
+from headstart.components.container_image import name_image, refuse_latest
 from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml_mapping, read_user_text, validate
@@ -25,14 +25,6 @@ _TASK_MEMORY = r"^[0-9]+(Ki|[MGTPE]i?)?$"
 _DAY_SECONDS = 86_400
 
 
-def _no_latest(image: str) -> str:
-    if image.endswith(":latest"):
-        raise ValueError(
-            f"{image} may be another image tomorrow; name a version, or leave the tag out for this version"
-        )
-    return image
-
-
 def _no_secret(variables: dict[str, str]) -> dict[str, str]:
     for name, value in variables.items():
         # A path to a mounted secret is no secret, but a secret may begin as a path does.
@@ -45,7 +37,7 @@ def _no_secret(variables: dict[str, str]) -> dict[str, str]:
 Cpu = Annotated[str, Field(pattern=_CPU, coerce_numbers_to_str=True)]
 Memory = Annotated[str, Field(pattern=_MEMORY, coerce_numbers_to_str=True)]
 TaskMemory = Annotated[str, Field(pattern=_TASK_MEMORY, coerce_numbers_to_str=True)]
-Image = Annotated[str, Field(min_length=1), AfterValidator(_no_latest)]
+Image = Annotated[str, Field(min_length=1), AfterValidator(refuse_latest)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s]+$")]
 
 
@@ -240,9 +232,7 @@ class Profile(_Strict):
 
     def image_of(self, name: str) -> str:
         """Full name of an image: with the registry, and with this version where there is no tag."""
-        if "/" not in name and self.registry:
-            name = f"{self.registry.rstrip('/')}/{name}"
-        return name if re.search(r"[:@][^/]*$", name) else f"{name}:{__version__}"
+        return name_image(name, self.registry)
 
     def with_images(self, registry: str = "", image: str = "") -> "Profile":
         """A copy with another registry, or with one image for every task.
@@ -258,7 +248,7 @@ class Profile(_Strict):
         if not image:
             return copy
         try:
-            _no_latest(image)
+            refuse_latest(image)
         except ValueError as error:
             raise HeadstartError(f"image: {error}") from None
         stages = {name: task.model_copy(update={"image": None}) for name, task in self.stages.items()}

@@ -13,7 +13,7 @@ import pytest
 from docker.models.images import Image
 from support import ROOT
 
-from headstart.components.container_image import IMAGE
+from headstart.components.container_image import component_image
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +51,14 @@ def image(engine: docker.DockerClient, base: str) -> Image:
     """The cpu image. It is built each time: the builder's cache knows best what is unchanged."""
     built = subprocess.run(["make", "image", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
-    return engine.images.get(IMAGE)
+    return engine.images.get(component_image())
 
 
 @pytest.fixture(scope="session")
 def inside(engine: docker.DockerClient, image: Image) -> Callable[..., str]:
     """Runs a command in a container of the image, or another one, and returns what it prints."""
 
-    def run(*command: str, image: str = IMAGE, **options: Any) -> str:
+    def run(*command: str, image: str = component_image(), **options: Any) -> str:
         output = engine.containers.run(image, list(command), remove=True, stderr=False, **options)
         return output.decode().strip()
 

@@ -11,12 +11,12 @@ from support import ROOT
 from support.containers import RESTRICTED
 
 from headstart import __version__
-from headstart.components.container_image import IMAGE
+from headstart.components.container_image import component_image
 from headstart.components.split_dataset.component import split_dataset
 
 
 def test_tag_label_and_package_have_the_version(image: Image, inside: Callable[..., str]) -> None:
-    assert image.tags == [IMAGE] == [f"headstart:{__version__}"]
+    assert image.tags == [component_image()] == [f"headstart:{__version__}"]
     code = "import headstart; print(headstart.__version__)"
     assert inside("python3", "-c", code) == image.labels["org.opencontainers.image.version"] == __version__
 
