@@ -1,12 +1,14 @@
 """Checks all files of a plan: usable images go into the spool, all others into the quarantine."""
 
 import contextlib
+import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 
 import pyarrow as pa
 
 from headstart.components.core.artifacts.originals import Originals
 from headstart.components.core.images.sample_ranges import Range
+from headstart.components.core.sources.corrections import NONE_ACCEPTED
 from headstart.components.core.sources.quarantine import CORRECTED, QuarantinedFile
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, track_progress
@@ -21,9 +23,22 @@ _FILES_SHOWN = 5
 _INTENDED = (CORRECTED, LEFT_OUT)
 
 
-def check_sources(
-    plan: IngestPlan, spool: Spool, originals: Originals
-) -> tuple[list[QuarantinedFile], dict[str, Range]]:
+@dataclasses.dataclass(frozen=True)
+class CheckedSources:
+    """Outcome of checking all files, besides the usable images.
+
+    Attributes:
+        unusable: Files that are left out.
+        ranges: Black and white of each form of images of more than 8 bits.
+        notes: Remarks for the page on the data, a sentence each.
+    """
+
+    unusable: list[QuarantinedFile]
+    ranges: dict[str, Range]
+    notes: list[str]
+
+
+def check_sources(plan: IngestPlan, spool: Spool, originals: Originals) -> CheckedSources:
     """Reads and checks all files; usable images are added to the spool.
 
     Images of more than 8 bits that state no range are read twice: measured with all others, and added after them,
@@ -34,9 +49,6 @@ def check_sources(
         spool: Receives the usable images.
         originals: Receives the files of usable images.
 
-    Returns:
-        Files that are left out, and the range of each form of images of more than 8 bits.
-
     Raises:
         HeadstartError: If too many files are unusable, or a worker process is killed.
     """
@@ -44,12 +56,13 @@ def check_sources(
     unusable = len(quarantined)
     counted = plan.files - plan.left_out
     label_of = {name: label for label, name in enumerate(plan.classes)}
-    changed = 0
+    changed, accepted = 0, dict[str, float]()
     deferred = DeferredImages()
     with contextlib.closing(_check_batches(plan, deferred)) as batches:
         for batch in batches:
-            classes = _correct_classes(batch, plan.corrections)
+            classes = _correct_classes(batch, plan.corrections.classes)
             changed += sum(name not in ("", file.label) for file, name in zip(batch.files, classes, strict=True))
+            accepted |= _find_accepted(batch, classes, plan.corrections.accepted)
             _add_usable(spool, batch, classes, label_of)
             every = zip(batch.files, batch.contents, classes, strict=True)
             originals.add((file.path, content) for file, content, name in every if name)
@@ -63,9 +76,13 @@ def check_sources(
                     f"cannot be used: {first}; repair or remove them, or raise max_bad_fraction"
                 )
     spool.finish()
-    if plan.corrections:
-        event("corrections", listed=len(plan.corrections), changed=changed)
-    return quarantined, deferred.ranges()
+    notes: list[str] = []
+    if plan.corrections.classes:
+        event("corrections", listed=len(plan.corrections.classes), changed=changed, accepted=len(accepted))
+    if plan.settings.accept_suggestions != NONE_ACCEPTED:
+        notes.append(_describe_accepted(accepted, plan.settings.accept_suggestions))
+        event("warning", text=notes[0])
+    return CheckedSources(quarantined, deferred.ranges(), notes)
 
 
 def describe_first(quarantined: Sequence[QuarantinedFile]) -> str:
@@ -105,6 +122,24 @@ def _correct_classes(batch: CheckedBatch, corrections: Mapping[str, str]) -> lis
         corrections.get(pixels.hex(), file.label) if pixels else ""
         for file, pixels in zip(batch.files, ids, strict=True)
     ]
+
+
+def _find_accepted(batch: CheckedBatch, classes: list[str], confidences: Mapping[str, float]) -> dict[str, float]:
+    """Confidence of each suggestion that changes the class of an image of a batch, by the image's id."""
+    if not confidences:
+        return {}
+    ids = [pixels.hex() if pixels else "" for pixels in batch.results["id"].to_pylist()]
+    rows = zip(ids, classes, batch.files, strict=True)
+    return {each: confidences[each] for each, name, file in rows if each in confidences and name != file.label}
+
+
+def _describe_accepted(accepted: Mapping[str, float], least: float) -> str:
+    """A sentence on the suggestions that were accepted: their number, and how many are expected to be wrong."""
+    wrong = sum(1 - confidence for confidence in accepted.values())
+    return (
+        f"labels changed to their suggested classes, unread: {len(accepted):,} (confidence {least:g} or more); "
+        f"expected to be wrong: {wrong:,.1f}"
+    )
 
 
 def _add_usable(spool: Spool, batch: CheckedBatch, classes: list[str], label_of: Mapping[str, int]) -> None:

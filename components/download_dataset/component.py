@@ -22,6 +22,7 @@ def download_dataset(
     class_level: int = 0,
     image_column: str = "",
     label_column: str = "",
+    accept_suggestions: float = -1.0,
 ) -> None:
     """Reads labelled images, decodes every one, and writes the usable ones as Parquet shards.
 
@@ -42,13 +43,16 @@ def download_dataset(
             the topmost that divides the images.
         image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
         label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
+        accept_suggestions: Least confidence, 0 to 1, from which classes that the corrections suggest are taken
+            unread; -1: none is.
     """
     from pathlib import Path
 
     from headstart.components.download_dataset import step
 
     settings = step.DownloadSettings(
-        labels, max_side, max_bad_fraction, sha256, corrections, class_level, image_column, label_column
+        *(labels, max_side, max_bad_fraction, sha256, corrections, class_level, image_column, label_column),
+        accept_suggestions=accept_suggestions,
     )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -12,7 +12,6 @@ from PIL import Image
 
 from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_dataset_info
 from headstart.components.core.artifacts.hygiene import write_hygiene
-from headstart.components.core.images.sample_ranges import Range
 from headstart.components.core.reports.page import describe_run, now
 from headstart.components.core.sources import Source
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, write_quarantine
@@ -20,7 +19,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.printable import quote_name
 from headstart.components.download_dataset.check_results import hex_ids
-from headstart.components.download_dataset.checking import describe_first
+from headstart.components.download_dataset.checking import CheckedSources, describe_first
 from headstart.components.download_dataset.duplicates import drop_exact_duplicates, find_group_leaders, list_groups
 from headstart.components.download_dataset.hygiene_data import PAGE_COLUMNS, HygieneData
 from headstart.components.download_dataset.hygiene_report import HygienePage
@@ -31,8 +30,7 @@ from headstart.components.download_dataset.spool import Spool
 def write_dataset(
     plan: IngestPlan,
     spool: Spool,
-    unusable: Sequence[QuarantinedFile],
-    ranges: dict[str, Range],
+    checked: CheckedSources,
     dataset: Path,
     hygiene: Path,
 ) -> DatasetInfo:
@@ -41,8 +39,7 @@ def write_dataset(
     Args:
         plan: Classes and further columns of the images.
         spool: Usable images.
-        unusable: Files that the checks leave out.
-        ranges: Black and white of each form of images of more than 8 bits.
+        checked: Files that the checks leave out, and further results of theirs.
         dataset: Folder of the artifact to create.
         hygiene: HTML file to write.
 
@@ -51,11 +48,13 @@ def write_dataset(
     """
     log_phase("finding duplicates")
     kept, duplicates = drop_exact_duplicates(spool, plan.classes)
-    quarantined = [*unusable, *duplicates]
+    quarantined = [*checked.unusable, *duplicates]
     _check_no_class_is_empty(spool.properties(["label"], kept), plan, quarantined)
     leaders = find_group_leaders(spool, kept)
     ids = spool.properties(["id"], kept)["id"].combine_chunks()
-    with DatasetWriter(dataset, plan.classes, plan.name, plan.extra, plan.settings.max_side, ranges) as writer:
+    with DatasetWriter(
+        dataset, plan.classes, plan.name, plan.extra, plan.settings.max_side, checked.ranges
+    ) as writer:
         row_groups = _row_groups(spool.sizes()[kept])
         for places in track_progress(row_groups, "writing", len(kept), len):
             rows = kept[places]
@@ -79,14 +78,14 @@ def write_dataset(
             sources=[source.name for source in plan.sources],
             classes=plan.classes,
             label_source=_without_folders(plan.label_source, plan.sources),
-            notes=plan.notes,
+            notes=[*plan.notes, *checked.notes],
             why=" / ".join(dict.fromkeys(labelling.why for labelling in plan.labellings)),
             properties=spool.properties(PAGE_COLUMNS, kept),
             quarantined=quarantined,
             ignored=sum(source.ignored for source in plan.sources),
             groups=groups,
             digest=info.digest,
-            ranges=ranges,
+            ranges=checked.ranges,
             read_image=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
         )
     )
@@ -97,7 +96,13 @@ def write_dataset(
         event("warning", text=text)
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
-    event("dataset", images=info.images, bad=len(unusable), groups_of_several=len(groups), digest=info.digest[:16])
+    event(
+        "dataset",
+        images=info.images,
+        bad=len(checked.unusable),
+        groups_of_several=len(groups),
+        digest=info.digest[:16],
+    )
     return info
 
 

@@ -5,11 +5,11 @@ import functools
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from headstart.components.core.sources import Source, Unreadable
-from headstart.components.core.sources.corrections import read_corrections
+from headstart.components.core.sources.corrections import Corrections, read_corrections
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 from headstart.components.core.util.printable import quote_name
@@ -33,7 +33,7 @@ class IngestPlan:
         labellings: Classes of the files of each source.
         classes: Class names of all sources, sorted.
         extra: Names of further columns of the sources.
-        corrections: Right class of some images by their ids; an empty class leaves an image out.
+        corrections: Corrected classes of some images.
         settings: Settings of the step.
         label_source: Source of the classes in words, such as ``the folders of pets``.
         notes: Remarks on how sources were read and classes found, a sentence each.
@@ -43,7 +43,7 @@ class IngestPlan:
     labellings: Sequence[Labelling]
     classes: list[str]
     extra: list[str]
-    corrections: Mapping[str, str]
+    corrections: Corrections
     settings: DownloadSettings
     label_source: str
     notes: list[str]
@@ -97,7 +97,7 @@ def make_plan(sources: Sequence[Source], settings: DownloadSettings) -> IngestPl
         event("warning", text=note)
     columns = (column for source in sources for entry in source.entries for column in parse_extra(entry.extra))
     extra = list(dict.fromkeys(columns))
-    corrections = read_corrections(settings.corrections, classes)
+    corrections = read_corrections(settings.corrections, classes, settings.accept_suggestions)
     return IngestPlan(sources, labellings, classes, extra, corrections, settings, label_source, notes)
 
 

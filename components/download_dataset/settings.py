@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from headstart.components.core.sources.corrections import NONE_ACCEPTED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.labels import AUTO, check_level, check_rule
 
@@ -21,6 +22,8 @@ class DownloadSettings:
         class_level: Position in a file's path of the folder that is its class, from 1, the topmost; 0: automatic.
         image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
         label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
+        accept_suggestions: Least confidence from which classes that the corrections suggest are taken unread, 0 to 1;
+            `NONE_ACCEPTED`: none is.
 
     Raises:
         HeadstartError: If a value is invalid.
@@ -34,6 +37,7 @@ class DownloadSettings:
     class_level: int = 0
     image_column: str = ""
     label_column: str = ""
+    accept_suggestions: float = NONE_ACCEPTED
 
     def __post_init__(self) -> None:
         check_rule(self.labels)
@@ -42,6 +46,15 @@ class DownloadSettings:
             raise HeadstartError(f"max_side {self.max_side}: give at least 32 pixels, such as 512")
         if not 0 <= self.max_bad_fraction <= 1:
             raise HeadstartError(f"max_bad_fraction {self.max_bad_fraction}: give a share from 0 to 1, such as 0.1")
+        if self.accept_suggestions != NONE_ACCEPTED:
+            if not 0 <= self.accept_suggestions <= 1:
+                raise HeadstartError(
+                    f"accept_suggestions {self.accept_suggestions}: give a confidence from 0 to 1, such as 0.9"
+                )
+            if not self.corrections:
+                raise HeadstartError(
+                    "accept_suggestions needs corrections: pass label_errors.csv of a run with --corrections"
+                )
         for digest in self.sha256:
             if digest and (len(digest) != 64 or set(digest.lower()) - set("0123456789abcdef")):
                 raise HeadstartError(f"sha256 {digest!r}: give 64 hexadecimal digits, or leave it empty")

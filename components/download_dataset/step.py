@@ -48,8 +48,7 @@ def download_dataset(
         spool = stack.enter_context(Spool())
         plan = make_plan(sources, settings)
         originals = Originals()
-        unusable, ranges = check_sources(plan, spool, originals)
-        info = write_dataset(plan, spool, unusable, ranges, dataset, hygiene)
+        info = write_dataset(plan, spool, check_sources(plan, spool, originals), dataset, hygiene)
         originals.write(dataset)
         return info
 

@@ -31,6 +31,7 @@ from headstart.components.core.artifacts.predictions import (
 from headstart.components.core.artifacts.probe import (
     LABEL_ERRORS,
     LEARNING_CURVE,
+    SUSPECTED_FROM,
     SUSPECTS,
     read_learning_curve,
 )
@@ -224,5 +225,13 @@ def _label_errors(probe: Path | None) -> dict[str, int | None]:
         rows = list(csv.DictReader(file))
     return {
         "doubtful_labels": len(rows),
-        "suspected_label_errors": sum(row["label"] != row["given"] for row in rows),
+        "suspected_label_errors": sum(map(_is_suspected, rows)),
     }
+
+
+def _is_suspected(row: dict[str, str]) -> bool:
+    """True if a row of `label_errors.csv` is about a label that is more probably wrong than right."""
+    if "confidence" in row:
+        return float(row["confidence"]) >= SUSPECTED_FROM
+    # An earlier version wrote the suggested class as the label, if it was confident.
+    return row["label"] != row["given"]

@@ -144,7 +144,7 @@ def probe_data(
         images=len(labels),
         accuracy=float(predictions.right.mean()),
         doubtful_labels=len(suspects.rows),
-        suspected_label_errors=int(suspects.confident.sum()),
+        suspected_label_errors=suspects.suspected,
         ridge_validation_loss=head.loss,
         ridge_validation_accuracy=head.accuracy,
         seconds=time.monotonic() - started,

@@ -144,6 +144,7 @@ def _make_splits(parameters: Parameters, folder: Path, display: RunDisplay) -> t
             parameters.class_level,
             parameters.image_column,
             parameters.label_column,
+            parameters.accept_suggestions,
         )
         download_dataset(parameters.data, dataset, folder / "hygiene.html", settings)
     with show_task(display, "split-dataset"):

@@ -44,6 +44,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
         corrections: str = _DEFAULTS.corrections,
+        accept_suggestions: float = _DEFAULTS.accept_suggestions,
         image_column: str = _DEFAULTS.image_column,
         label_column: str = _DEFAULTS.label_column,
         variants: List[Dict[str, Any]] = DEFAULT_VARIANTS,
@@ -88,6 +89,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             listing=listing.output,
             image_column=image_column,
             label_column=label_column,
+            accept_suggestions=accept_suggestions,
         )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"],

@@ -139,6 +139,14 @@ class Parameters(BaseModel):
             in_pipeline="Empty: none.",
         ),
     ] = ""
+    accept_suggestions: Annotated[
+        float,
+        ParameterDoc(
+            DATA,
+            "Least confidence from which classes that the corrections suggest are taken unread, such as 0.9; the run "
+            "says how many, and how many of them are expected to be wrong. -1: none is taken.",
+        ),
+    ] = DownloadSettings.accept_suggestions
     image_column: Annotated[
         str,
         ParameterDoc(
@@ -320,7 +328,8 @@ class Parameters(BaseModel):
         """
         self._check_places(self.read_recipe().resolve().weights)
         settings = DownloadSettings(
-            self.labels, self.max_side, self.max_bad_fraction, self.sha256, class_level=self.class_level
+            *(self.labels, self.max_side, self.max_bad_fraction, self.sha256, self.corrections, self.class_level),
+            accept_suggestions=self.accept_suggestions,
         )
         if self.data:
             settings.digests(self.data)

@@ -51,6 +51,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         max_bad_fraction: float = _DEFAULTS.max_bad_fraction,
         sha256: List[str] = _DEFAULTS.sha256,
         corrections: str = _DEFAULTS.corrections,
+        accept_suggestions: float = _DEFAULTS.accept_suggestions,
         image_column: str = _DEFAULTS.image_column,
         label_column: str = _DEFAULTS.label_column,
         recipe: str = _DEFAULTS.recipe,
@@ -121,6 +122,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             listing=listing.output,
             image_column=image_column,
             label_column=label_column,
+            accept_suggestions=accept_suggestions,
         )
         splits = split_dataset(
             dataset=dataset.outputs["dataset"],

@@ -20,6 +20,7 @@ SHARED_PARAMETERS = (
     "max_bad_fraction",
     "sha256",
     "corrections",
+    "accept_suggestions",
     "image_column",
     "label_column",
     "counts",

@@ -1,5 +1,6 @@
 """What an earlier version wrote is read, and worked on, by the present one."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.networks.dataset_predictions import predict_proba
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
@@ -50,6 +52,16 @@ def test_a_model_predicts_what_it_predicted(tmp_path: Path) -> None:
     done = headstart("predict", ARTIFACTS / "model", ARTIFACTS / "test", "--output", tmp_path / "predictions.csv")
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + len(before.ids)
+
+
+def test_labels_that_label_errors_came_with_are_corrections() -> None:
+    file = ARTIFACTS / "evaluation" / "label_errors.csv"
+    with file.open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    changed = [row for row in rows if row["label"] != row["given"]]
+    assert len(changed) == read_metrics(ARTIFACTS / "evaluation")["suspected_label_errors"]
+    found = read_corrections(str(file), ["cat", "dog"])
+    assert found.classes == {row["id"]: row["label"] for row in rows} and found.accepted == {}
 
 
 def test_an_evaluation_gives_its_report_again(tmp_path: Path) -> None:

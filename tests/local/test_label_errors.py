@@ -10,6 +10,7 @@ from headstart.components.core.artifacts.dataset import read_columns
 from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.artifacts.probe import LABEL_ERRORS, OUT_OF_FOLD, PROBE, read_learning_curve
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.sources.corrections import NONE_ACCEPTED, read_corrections
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.download_dataset.step import DownloadSettings, download_dataset
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
@@ -18,6 +19,7 @@ from headstart.components.train_head.step import train_head
 FLIPPED = 0.05
 LEAST_RECALL = 0.8
 AMONG_FIRST = 0.1
+ACCEPTED_FROM = 0.5
 
 
 def labels_of(dataset: Path) -> dict[str, str]:
@@ -25,8 +27,9 @@ def labels_of(dataset: Path) -> dict[str, str]:
     return dict(zip(table["id"].to_pylist(), table["label_name"].to_pylist(), strict=True))
 
 
-def downloaded(photos: Path, folder: Path, corrections: str = "") -> dict[str, str]:
-    download_dataset([str(photos)], folder, folder.with_suffix(".html"), DownloadSettings(corrections=corrections))
+def downloaded(photos: Path, folder: Path, corrections: str = "", accepted: float = NONE_ACCEPTED) -> dict[str, str]:
+    settings = DownloadSettings(corrections=corrections, accept_suggestions=accepted)
+    download_dataset([str(photos)], folder, folder.with_suffix(".html"), settings)
     return labels_of(folder)
 
 
@@ -67,20 +70,43 @@ def test_flipped_labels_are_among_the_first_suspects(flipped: Path) -> None:
     assert recall >= LEAST_RECALL
 
 
-def test_suspects_passed_back_as_corrections_mend_most_labels(photos: Path, flipped: Path, tmp_path: Path) -> None:
+def test_suspects_passed_back_unread_change_nothing(photos: Path, flipped: Path, tmp_path: Path) -> None:
+    before = labels_of(flipped / "wrong")
+    merged = merge_corrections(flipped, tmp_path / "corrections.csv")
+    assert downloaded(photos, tmp_path / "same", str(merged)) == before
+
+
+def test_accepted_suggestions_mend_labels_and_as_many_are_wrong_as_expected(
+    photos: Path, flipped: Path, tmp_path: Path
+) -> None:
     truth, before = labels_of(flipped / "right"), labels_of(flipped / "wrong")
-    merged = tmp_path / "corrections.csv"
-    rows = {}
-    for path in (flipped / "flips.csv", flipped / "head" / PROBE / LABEL_ERRORS):
-        with path.open(newline="") as file:
-            rows |= {row["id"]: row["label"] for row in csv.DictReader(file)}
-    with merged.open("w", newline="") as file:
-        csv.writer(file).writerows([("id", "label"), *rows.items()])
-    after = downloaded(photos, tmp_path / "mended", str(merged))
+    merged = str(merge_corrections(flipped, tmp_path / "corrections.csv"))
+    confidences = read_corrections(merged, ["cat", "dog"], ACCEPTED_FROM).accepted
+    after = downloaded(photos, tmp_path / "mended", merged, ACCEPTED_FROM)
+    changed = [each for each in after if after[each] != before[each]]
+    assert set(changed) == set(confidences)
+    expected = sum(1 - confidences[each] for each in changed)
+    wrong = sum(after[each] != truth[each] for each in changed)
     known = labels_of(flipped / "train") | labels_of(flipped / "validation")
     errors = [sum(labels[each] != truth[each] for each in known) for labels in (before, after)]
+    print(f"{len(changed)} changed, {expected:.1f} expected to be wrong, {wrong} wrong")
     print(f"wrong labels before {errors[0]}, after {errors[1]}")
     assert errors[1] < 0.5 * errors[0]
+    assert abs(expected - wrong) <= 3 * np.sqrt(expected + 1)
+
+
+def merge_corrections(flipped: Path, path: Path) -> Path:
+    """Writes the flips, and after them the suspects, with which the flipped data are made anew."""
+    with (flipped / "flips.csv").open(newline="") as file:
+        flips = list(csv.DictReader(file))
+    with (flipped / "head" / PROBE / LABEL_ERRORS).open(newline="") as file:
+        suspects = list(csv.DictReader(file))
+    listed = {row["id"] for row in suspects}
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, suspects[0].keys())
+        table.writeheader()
+        table.writerows([*(row for row in flips if row["id"] not in listed), *suspects])
+    return path
 
 
 def test_probe_is_nearly_as_good_as_a_head(flipped: Path) -> None:

@@ -100,7 +100,7 @@ def drawn_report(
     probe = folder / "probe"
     probe.mkdir(parents=True)
     with (probe / LABEL_ERRORS).open("w", newline="") as file:
-        csv.writer(file).writerows([["id", "label", "given"], ["0" * 32, classes[0], classes[1]]])
+        csv.writer(file).writerows([["id", "given", "label", "confidence"], ["0" * 32, *[classes[1]] * 2, "0.9"]])
     points = [CurvePoint(2**power, 0.5 + 0.05 * power, (0.4, 0.5 + 0.06 * power)) for power in range(3, 8)]
     write_learning_curve(
         probe / LEARNING_CURVE, LearningCurve(points, 10, 150, 0.012, (0.004, 0.02), covers_sampling=True)

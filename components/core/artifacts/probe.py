@@ -16,6 +16,9 @@ LABEL_ERRORS = "label_errors.csv"
 SUSPECTS = "suspects.parquet"
 LEARNING_CURVE = "learning_curve.json"
 
+SUSPECTED_FROM = 0.5
+"""Confidence from which a label counts as a suspected error: it is then more probably wrong than right."""
+
 
 @dataclasses.dataclass(frozen=True)
 class CurvePoint:

@@ -11,8 +11,9 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.artifacts.probe import LearningCurve
+from headstart.components.core.sources.corrections import read_corrections
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.train_head.label_errors import find_suspects, write_label_errors
+from headstart.components.train_head.label_errors import LabelSuspects, find_suspects, write_label_errors
 from headstart.components.train_head.probe import (
     FOLDS,
     LabelledFeatures,
@@ -167,33 +168,62 @@ def test_flipped_labels_come_first() -> None:
     probabilities, *_ = predict_out_of_fold(LabelledFeatures(values, labels, alone(1000), 4), 0)
     suspects = find_suspects(labels, probabilities)
     assert len(set(suspects.rows[:50].tolist()) & set(flipped.tolist())) >= 45
-    assert suspects.confident[:40].all()
+    assert (suspects.confidence[:40] > 0.9).all()
 
 
-def test_confident_is_defined_as_in_the_paper() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 0])
-    cat = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.4])
-    suspects = find_suspects(labels, np.stack([cat, 1 - cat], axis=1))
-    # The average of class 1 is 0.75; 0.6 is more than half, and less than that.
-    assert suspects.rows.tolist() == [5] and suspects.confident.tolist() == [False]
-    cat[5] = 0.2
-    assert find_suspects(labels, np.stack([cat, 1 - cat], axis=1)).confident.tolist() == [True]
+def flip(labels: np.ndarray, rate: float, classes: int, seed: int) -> np.ndarray:
+    """Labels of which a share, drawn at random, is another class."""
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(labels))[: round(rate * len(labels))]
+    flipped = labels.copy()
+    flipped[rows] = (labels[rows] + random.integers(1, classes, len(rows))) % classes
+    return flipped
 
 
-def test_label_errors_change_only_confident_labels(tmp_path: Path) -> None:
+def test_confident_mistakes_about_clean_labels_are_not_taken_for_wrong_labels() -> None:
+    values, labels = blobs(1000, 20, 2, 0.4)
+    probabilities, _ = predict_out_of_fold(LabelledFeatures(values, labels, alone(1000), 2), 0)
+    suspects = find_suspects(labels, probabilities)
+    assert len(suspects.rows) > 20, "classes overlap"
+    assert suspects.suspected == 0
+
+
+@pytest.mark.parametrize(("classes", "apart"), [(2, 0.6), (2, 1.0), (5, 0.6)])
+@pytest.mark.parametrize("rate", [0.02, 0.08])
+def test_expected_number_of_wrong_suggestions_is_the_true_one(classes: int, apart: float, rate: float) -> None:
+    changed, expected, wrong = 0, 0.0, 0
+    for seed in range(5):
+        values, truth = blobs(1000, 20, classes, apart, seed)
+        labels = flip(truth, rate, classes, seed)
+        probabilities, _ = predict_out_of_fold(LabelledFeatures(values, labels, alone(1000), classes), seed)
+        suspects = find_suspects(labels, probabilities)
+        accepted = suspects.confidence >= 0.8
+        rows = suspects.rows[accepted]
+        changed += len(rows)
+        expected += float((1 - suspects.confidence[accepted]).sum())
+        wrong += int((probabilities[rows].argmax(axis=1) != truth[rows]).sum())
+    print(f"{changed} changed, {expected:.1f} expected to be wrong, {wrong} wrong")
+    assert changed >= 20
+    assert abs(expected - wrong) <= 3 * np.sqrt(expected + 1) + 0.02 * changed
+
+
+def test_label_errors_keep_the_labels_and_suggest_others(tmp_path: Path) -> None:
     labels = np.array([0, 0, 0, 1, 1, 0, 0])
     cat = np.array([0.9, 0.8, 0.7, 0.2, 0.3, 0.45, 0.1])
     ids = list("abcdefg")
     probabilities = np.stack([cat, 1 - cat], axis=1)
     predictions = Predictions(["cat", "dog"], ids, ids, ids, labels, probabilities, {}, np.zeros(7, bool))
     path = tmp_path / "label_errors.csv"
-    write_label_errors(path, predictions, ["train"] * 7, find_suspects(labels, probabilities))
+    suspects = LabelSuspects(np.array([6, 5]), np.array([0.75, 0.2]))
+    write_label_errors(path, predictions, ["train"] * 7, suspects)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["id"], row["label"], row["given"], row["suggested"]) for row in rows] == [
-        ("g", "dog", "cat", "dog"),
-        ("f", "cat", "cat", "dog"),
+    assert [(row["id"], row["label"], row["given"], row["suggested"], row["confidence"]) for row in rows] == [
+        ("g", "cat", "cat", "dog", "0.7500"),
+        ("f", "cat", "cat", "dog", "0.2000"),
     ]
+    assert read_corrections(str(path), ["cat", "dog"]).classes == {"g": "cat", "f": "cat"}
+    assert suspects.suspected == 1
 
 
 def test_lines_are_fitted_as_by_scipy() -> None:

@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,83 @@ def test_images_that_the_corrections_leave_out_are_no_bad_files(
 def test_wrong_corrections_are_refused(rows: list[tuple[str, ...]], message: str, tmp_path: Path) -> None:
     with pytest.raises(HeadstartError, match=message):
         read_corrections(written(tmp_path / "c.csv", *rows), ["cat", "dog"])
+
+
+SUGGESTIONS = [
+    ("id", "label", "given", "suggested", "confidence"),
+    ("a", "cat", "cat", "dog", "0.95"),
+    ("b", "cat", "cat", "dog", "0.40"),
+    ("c", "dog", "dog", "cat", "0.90"),
+    ("mine", "dog", "cat", "owl", "0.99"),
+    ("out", "", "cat", "dog", "0.99"),
+    ("added", "owl", "", "", ""),
+]
+CLASSES = ["cat", "dog", "owl"]
+
+
+def test_suggestions_are_no_corrections(tmp_path: Path) -> None:
+    found = read_corrections(written(tmp_path / "c.csv", *SUGGESTIONS), CLASSES)
+    assert found.classes == {row[0]: row[1] for row in SUGGESTIONS[1:]} and found.accepted == {}
+
+
+def test_suggestions_are_accepted_where_nobody_changed_the_label(tmp_path: Path) -> None:
+    found = read_corrections(written(tmp_path / "c.csv", *SUGGESTIONS), CLASSES, accept_suggestions=0.9)
+    assert found.accepted == {"a": 0.95, "c": 0.9}
+    assert found.classes == {row[0]: row[1] for row in SUGGESTIONS[1:]} | {"a": "dog", "c": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("id", "label", "given"), ("a", "cat", "cat")], "lack the column suggested and confidence, so no"),
+        ([*SUGGESTIONS, ("x", "cat", "cat", "dog", "0,95")], "confidence '0,95' for image x; write a number"),
+        ([*SUGGESTIONS, ("x", "cat", "cat", "dog", "nan")], "have the confidence 'nan'"),
+        ([*SUGGESTIONS, ("x", "cat", "cat", "wolf", "0.95")], "call image x 'wolf'; the classes are"),
+    ],
+)
+def test_suggestions_that_cannot_be_accepted_are_named(
+    rows: list[tuple[str, ...]], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        read_corrections(written(tmp_path / "c.csv", *rows), CLASSES, accept_suggestions=0.9)
+
+
+def test_run_says_how_many_suggestions_it_takes_and_how_many_may_be_wrong(
+    pictures: Path, dataset: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    before = {row.id: ("cat", "dog")[row.label] for row in read_rows(dataset)}
+    other = {"cat": "dog", "dog": "cat"}
+    rows = [
+        (each, name, name, other[name], confidence)
+        for (each, name), confidence in zip(before.items(), ("0.9", "0.8", "0.6"), strict=False)
+    ]
+    rows.append(("ff" * 16, "cat", "cat", "dog", "1.0"))
+    file = written(tmp_path / "c.csv", SUGGESTIONS[0], *rows)
+    out, page = tmp_path / "data", tmp_path / "data.html"
+    settings = DownloadSettings(corrections=file, accept_suggestions=0.8)
+    download_dataset([str(pictures)], out, page, settings)
+    after = {row.id: ("cat", "dog")[row.label] for row in read_rows(out)}
+    assert {each for each in after if after[each] != before[each]} == {rows[0][0], rows[1][0]}
+    said = "labels changed to their suggested classes, unread: 2 (confidence 0.8 or more); expected to be wrong: 0.3"
+    assert said in logged.text and said in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"corrections": "c.csv", "accept_suggestions": 1.5}, "accept_suggestions 1.5: give a confidence"),
+        ({"accept_suggestions": 0.9}, "accept_suggestions needs corrections"),
+    ],
+)
+def test_accepting_needs_a_confidence_and_corrections(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        DownloadSettings(**values)
+
+
+def test_labels_that_an_earlier_version_changed_are_corrections(tmp_path: Path) -> None:
+    rows = [("id", "label", "given", "suggested"), ("a", "dog", "cat", "dog"), ("b", "cat", "cat", "dog")]
+    found = read_corrections(written(tmp_path / "c.csv", *rows), CLASSES)
+    assert found.classes == {"a": "dog", "b": "cat"} and found.accepted == {}
 
 
 def test_corrections_that_are_not_there_are_named(tmp_path: Path) -> None:

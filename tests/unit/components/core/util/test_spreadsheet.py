@@ -90,12 +90,14 @@ def test_label_errors_go_back_as_corrections_whatever_the_classes_are_called(tmp
         np.zeros(count, bool),
     )
     path = tmp_path / "label_errors.csv"
-    write_label_errors(path, predictions, ["train"] * count, LabelSuspects(labels, np.ones(count, bool)))
+    write_label_errors(path, predictions, ["train"] * count, LabelSuspects(labels, np.ones(count)))
     assert not begins_like_a_formula(path.read_bytes().decode())
-    assert read_corrections(str(path), classes) == {f"id{number}": classes[(number + 1) % count] for number in labels}
+    assert read_corrections(str(path), classes).classes == {f"id{number}": classes[number] for number in labels}
+    accepted = read_corrections(str(path), classes, accept_suggestions=1.0)
+    assert accepted.classes == {f"id{number}": classes[(number + 1) % count] for number in labels}
 
 
 def test_class_that_is_written_by_hand_is_taken_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "corrections.csv"
     path.write_text("id,label\n1,'=cat\n2,-dog\n3,'tis\n")
-    assert read_corrections(str(path), ["'=cat", "-dog", "'tis"]) == {"1": "'=cat", "2": "-dog", "3": "'tis"}
+    assert read_corrections(str(path), ["'=cat", "-dog", "'tis"]).classes == {"1": "'=cat", "2": "-dog", "3": "'tis"}
