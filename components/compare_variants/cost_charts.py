@@ -19,6 +19,8 @@ _SECONDS = [
 ] + [3600 * number for number in (1, 2, 5, 10, 24, 48, 120, 240)]
 _PARAMETERS = [number * 10**power for power in range(2, 11) for number in (1, 2, 5)]
 _MAX_TICKS = 6
+# Costs that differ less are equal for all practical purposes.
+_LEAST_RATIO = 1.02
 # Room left of the cheapest variant, as a factor of the cost.
 _MARGIN = 1.4
 # Sizes of labels in points, and of a letter and a line as factors of the font size.
@@ -36,8 +38,8 @@ _Box = tuple[float, float, float, float]
 def draw_cost_charts(table: VariantTable, duration: Callable[[float], str]) -> list[Chart]:
     """Draws accuracy over training time and over parameters, on logarithmic axes.
 
-    The line joins the variants that no cheaper one equals in accuracy. Costs that are not known for all variants,
-    as in models of earlier versions, have no chart.
+    The line joins the variants that no cheaper one equals in accuracy. Costs that are equal for all variants, or not
+    known for one of an earlier version, have no chart.
 
     Args:
         table: Metrics and costs of all variants.
@@ -50,7 +52,7 @@ def draw_cost_charts(table: VariantTable, duration: Callable[[float], str]) -> l
     return [
         _draw(table, name, [cost(row) for row in table.rows], ticks, describe)
         for name, cost, ticks, describe in costs
-        if all(cost(row) > 0 for row in table.rows)
+        if _is_drawn([cost(row) for row in table.rows])
     ]
 
 
@@ -78,6 +80,10 @@ def find_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]
         if not front or accuracies[at] > accuracies[front[-1]]:
             front.append(at)
     return front
+
+
+def _is_drawn(costs: Sequence[float]) -> bool:
+    return min(costs) > 0 and max(costs) > _LEAST_RATIO * min(costs)
 
 
 def _draw(

@@ -7,7 +7,7 @@ from headstart.components.compare_variants.cost_charts import draw_cost_charts, 
 from headstart.components.compare_variants.variant_table import VariantRow, VariantTable
 
 
-def row(name: str, accuracy: float, seconds: float) -> VariantRow:
+def row(name: str, accuracy: float, seconds: float, parameters: int = 1000) -> VariantRow:
     interval = (accuracy - 0.05, accuracy + 0.05)
     return VariantRow(
         name,
@@ -23,7 +23,7 @@ def row(name: str, accuracy: float, seconds: float) -> VariantRow:
         seconds,
         0,
         0.0,
-        1000,
+        parameters,
         None,
     )
 
@@ -46,14 +46,18 @@ def test_counts_are_short(number: float, text: str) -> None:
 
 
 def test_labels_of_neighbours_are_in_different_places() -> None:
-    drawing = draw_cost_charts(table(row("first", 0.9, 60), row("second", 0.9, 60)), duration)[0].drawing
+    drawing = draw_cost_charts(table(row("first", 0.9, 60), row("second", 0.9, 62)), duration)[0].drawing
     places = [re.search(rf"<text[^>]*?(x=[^>]*|transform=[^>]*)>{name}<", drawing) for name in ("first", "second")]
     assert places[0] and places[1] and places[0][1] != places[1][1]
 
 
 def test_no_chart_of_costs_that_models_of_earlier_versions_do_not_have() -> None:
-    charts = draw_cost_charts(table(row("old", 0.9, 0.0), row("new", 0.8, 5.0)), duration)
+    charts = draw_cost_charts(table(row("old", 0.9, 0.0), row("new", 0.8, 5.0, parameters=2000)), duration)
     assert [each.description.partition(",")[0] for each in charts] == ["Accuracy over parameters"]
+
+
+def test_no_chart_of_costs_that_are_equal() -> None:
+    assert draw_cost_charts(table(row("one", 0.9, 60), row("other", 0.8, 60)), duration) == []
 
 
 def test_ticks_of_a_wide_range_are_few() -> None:
