@@ -71,10 +71,11 @@ def compare(
     products = Products(
         artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed), _pages(variants)
     )
-    if previous := check_output(output, products, parameters.data):
-        say(f"replacing {previous}", console=console)
+    previous = check_output(output, products, parameters.data)
     trainings = [variant.load_recipe() for variant in variants if variant.method != "from_scratch"]
     check_before_reading(parameters, trainings)
+    if previous:
+        say(f"replacing {previous}", console=console)
     values = comparison_parameters(variants, parameters)
     values["command"] = command_line(parameters.model_dump() | values)
     with exit_on_interruption(console, output), RunDisplay(console, _list_tasks(variants)) as display:

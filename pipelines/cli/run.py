@@ -46,9 +46,10 @@ def run(
 
     console = Console()
     output, products = expand_home(output).absolute(), list_products(from_scratch)
-    if previous := check_output(output, products, parameters.data):
-        say(f"replacing {previous}", console=console)
+    previous = check_output(output, products, parameters.data)
     check_before_reading(parameters, [parameters.read_recipe()])
+    if previous:
+        say(f"replacing {previous}", console=console)
     values = parameters.model_dump()
     values["command"] = command_line(values)
     tasks = task_names(from_scratch, Uses.of(values))

@@ -37,10 +37,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
 
 
 WRONG_OPTIONS = [
-    (
-        ["--data", "ftp://host/pets.zip"],
-        "no store for 'ftp://host/pets.zip'; known are http://, https://, gs://, s3://",
-    ),
     (["--data", "{good}", "--counts", "a,b,c"], "counts 'a,b,c': give three numbers with commas between them"),
     (["--data", "{good}", "--counts", "1,2"], "give three numbers of at least 1"),
     (["--data", "{good}", "--counts", "", "--fractions", "1,1,1"], "add up to at most 1"),
@@ -61,6 +57,10 @@ WRONG_OPTIONS = [
 """Told before anything is read."""
 
 WRONG_INPUT = [
+    (
+        ["--data", "ftp://host/pets.zip"],
+        "no store for 'ftp://host/pets.zip'; known are http://, https://, gs://, s3://",
+    ),
     (["--data", "{bad}/nowhere"], "nowhere' does not exist; pass a folder of class folders, or an archive"),
     (["--data", "{bad}/empty"], "holds no files"),
     (["--data", "{bad}/one"], "shows only one class, 'cats' in 1 files"),
