@@ -126,6 +126,31 @@ def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, Interval, 
         return to_svg(figure, "reliability")
 
 
+def draw_confidence_histogram(bins: Sequence[tuple[float, float, int, int]]) -> Chart:
+    """Draws the confidence histogram, wrong predictions stacked on correct ones.
+
+    Args:
+        bins: Lower and upper edge, 0 to 1, and the number of correct and of wrong predictions of each bin.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        axes = figure.subplots()
+        left, right, correct, wrong = (list(column) for column in zip(*bins, strict=True))
+        widths = [92 * (high - low) for low, high in zip(left, right, strict=True)]
+        edges = [100 * low for low in left]
+        axes.bar(edges, correct, widths, align="edge", color=BLUE, label="correct")
+        axes.bar(edges, wrong, widths, bottom=correct, align="edge", color=ORANGE, label="wrong")
+        axes.set(xlabel="probability of the predicted class (%)", ylabel="test images", xlim=(edges[0], 100))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False, loc="upper left")
+        median = _weighted_median(bins)
+        description = (
+            f"Histogram of the probability of the predicted class: {sum(correct):,} correct and {sum(wrong):,} wrong "
+            f"predictions; half of them lie above about {100 * median:.0f} %"
+        )
+        return Chart(to_svg(figure, "confidence"), description)
+
+
 def draw_learning_curve(curve: LearningCurve) -> str:
     """Draws accuracy over the number of training images, with the band of the random splits."""
     with rc_context(STYLE):
@@ -147,6 +172,12 @@ def _moments(epoch: Epoch) -> Iterator[tuple[float, Step | Epoch]]:
     known: Sequence[Step | Epoch] = epoch.steps or [epoch]
     for done, step in enumerate(known, start=1):
         yield epoch.epoch - 1 + done / len(known), step
+
+
+def _weighted_median(bins: Sequence[tuple[float, float, int, int]]) -> float:
+    """Lower edge of the bin with the median prediction."""
+    counts = list(itertools.accumulate(correct + wrong for *_, correct, wrong in bins))
+    return next(low for (low, *_), below in zip(bins, counts, strict=True) if 2 * below >= counts[-1])
 
 
 def _percent(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:

@@ -43,6 +43,7 @@ from headstart.components.core.metrics.statistics import Interval, wilson_interv
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
+from headstart.components.evaluate_model.feature_map import FeatureMap, write_feature_map
 from headstart.components.evaluate_model.reliability import Abstention, Calibration, calibrate, compute_abstentions
 
 _CURVE_POINTS = 150
@@ -78,6 +79,7 @@ class EvaluationData:
         hygiene: Path of the data's `hygiene.json`; None if there is none.
         command: Command that started the run.
         run: Date and run of the evaluation.
+        feature_map: Places of test images by the final model's features; None without them.
     """
 
     models: dict[str, EvaluatedModel]
@@ -89,6 +91,7 @@ class EvaluationData:
     hygiene: Path | None = None
     command: str = ""
     run: EvaluationRun = dataclasses.field(default_factory=EvaluationRun)
+    feature_map: FeatureMap | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +157,8 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
     if data.hygiene:
         shutil.copyfile(data.hygiene, evaluation / HYGIENE)
     write_thumbnails(evaluation / THUMBNAILS, pictures)
+    if data.feature_map:
+        write_feature_map(evaluation, data.feature_map)
     models = {name: _model_json(each) for name, each in data.models.items()}
     write_json(evaluation / MODELS, {"command": data.command, "models": models})
     write_json(evaluation / RUN, dataclasses.asdict(data.run))

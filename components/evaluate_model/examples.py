@@ -1,7 +1,8 @@
-"""Example test images for the report, with Grad-CAM heat maps."""
+"""Thumbnails of test images for the report, some with Grad-CAM heat maps."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +10,28 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.artifacts.dataset import read_rows
+from headstart.components.core.artifacts.dataset import ImageRow, read_rows
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_jpeg, shrink
+from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_webp, shrink
+from headstart.components.core.util.resources import available_cores
+from headstart.components.core.util.thread_map import map_ordered
+from headstart.components.evaluate_model.feature_map import MAX_IMAGES, sample_rows
 
 MISTAKES = "most confident mistakes"
-LEAST_SURE = "least sure"
+CORRECT = "least and most certain correct predictions"
+FURTHER = "further test images"
+"""Gallery of the images that the report shows only when asked for, as smaller thumbnails without heat maps."""
 
-_OF_A_KIND, _PAIRS, _OF_A_PAIR = 12, 6, 6
+_MISTAKES, _CORRECT = 48, 24
+_LARGE, _LARGE_QUALITY, _HEAT_QUALITY = 160, 75, 60
+_SMALL, _SMALL_QUALITY = 96, 60
 
 HeatMaps = Callable[[list[bytes], NDArray[np.int64]], NDArray[np.float32]]
 """Function from encoded images and a class for each to heat maps (n, height, width), 0 to 1."""
 
 
 def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[Thumbnail]:
-    """Makes thumbnails and heat maps of example images, gallery by gallery.
+    """Makes thumbnails of test images, gallery by gallery; those of mistakes and correct ones have heat maps.
 
     Args:
         test: Dataset artifact of the test images.
@@ -31,16 +39,33 @@ def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[
         heat: Function that computes heat maps.
     """
     galleries = choose_galleries(predictions)
-    wanted = {row for rows in galleries.values() for row in rows}
-    found = {number: row for number, row in enumerate(read_rows(test)) if number in wanted}
-    order = sorted(found)
-    maps = heat([found[row].image for row in order], predictions.predicted[order])
-    seen = dict(zip(order, maps, strict=True))
-    names, predicted = predictions.classes, predictions.predicted
+    large = {row for name in (MISTAKES, CORRECT) for row in galleries[name]}
+    small = set(galleries[FURTHER])
 
-    def shown(gallery: str, row: int) -> Thumbnail:
-        copy = shrink(Image.open(io.BytesIO(found[row].image)))
-        return Thumbnail(
+    def wanted() -> Iterator[tuple[int, ImageRow]]:
+        return ((number, row) for number, row in enumerate(read_rows(test)) if number in large or number in small)
+
+    def prepare(item: tuple[int, ImageRow]) -> tuple[int, bytes, bytes]:
+        number, row = item
+        if number in large:
+            return number, row.image, b""
+        return number, b"", encode_webp(shrink(Image.open(io.BytesIO(row.image)), _SMALL), _SMALL_QUALITY)
+
+    encoded: dict[int, bytes] = {}
+    pictures: dict[int, bytes] = {}
+    heats: dict[int, bytes] = {}
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for number, image, picture in map_ordered(pool, prepare, wanted(), 2 * available_cores()):
+            (encoded if image else pictures)[number] = image or picture
+    order = sorted(encoded)
+    maps = heat([encoded[row] for row in order], predictions.predicted[order])
+    for row, values in zip(order, maps, strict=True):
+        copy = shrink(Image.open(io.BytesIO(encoded[row])), _LARGE)
+        pictures[row] = encode_webp(copy, _LARGE_QUALITY)
+        heats[row] = encode_webp(_heated(copy, values), _HEAT_QUALITY)
+    names, predicted = predictions.classes, predictions.predicted
+    return [
+        Thumbnail(
             gallery,
             predictions.ids[row],
             predictions.paths[row],
@@ -48,31 +73,45 @@ def make_examples(test: Path, predictions: Predictions, heat: HeatMaps) -> list[
             names[predicted[row]],
             float(predictions.probabilities[row].max()),
             float(predictions.probabilities[row, predictions.labels[row]]),
-            encode_jpeg(copy),
-            encode_jpeg(_heated(copy, seen[row])),
+            pictures[row],
+            heats.get(row, b""),
         )
-
-    return [shown(gallery, row) for gallery, rows in galleries.items() for row in rows]
+        for gallery, rows in galleries.items()
+        for row in rows
+    ]
 
 
 def choose_galleries(predictions: Predictions) -> dict[str, list[int]]:
-    """Chooses rows by gallery: confident mistakes, least sure predictions, further mistakes by confused pair."""
+    """Chooses rows by gallery; no row is in two of them, and at most 1,000 are in any.
+
+    Galleries: the most confident mistakes; of each class, the least and the most certain correct predictions; further
+    test images: those of the feature map, then more mistakes.
+    """
     sure = predictions.probabilities.max(axis=1)
-    labels, predicted = predictions.labels, predictions.predicted
     wrong = np.flatnonzero(~predictions.right)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
-    first = wrong[:_OF_A_KIND].tolist()
-    two = np.partition(predictions.probabilities, -2, axis=1)[:, -2:]
-    unsure = np.argsort(two[:, 1] - two[:, 0], kind="stable")[:_OF_A_KIND].tolist()
-    galleries = {MISTAKES: first, LEAST_SURE: unsure}
-    pairs: dict[tuple[int, int], list[int]] = {}
-    for row in wrong.tolist():
-        pairs.setdefault((int(labels[row]), int(predicted[row])), []).append(row)
-    for (label, other), rows in sorted(pairs.items(), key=lambda pair: -len(pair[1]))[:_PAIRS]:
-        further = [row for row in rows if row not in first][:_OF_A_PAIR]
-        if further:
-            galleries[f"{predictions.classes[label]} predicted as {predictions.classes[other]}"] = further
+    galleries = {MISTAKES: wrong[:_MISTAKES].tolist(), CORRECT: _choose_correct(predictions, sure)}
+    taken = {row for rows in galleries.values() for row in rows}
+    further = dict.fromkeys([*sample_rows(len(sure)).tolist(), *wrong.tolist()])
+    galleries[FURTHER] = [row for row in further if row not in taken][: MAX_IMAGES - len(taken)]
     return galleries
+
+
+def _choose_correct(predictions: Predictions, sure: NDArray[np.float64]) -> list[int]:
+    """Rows of correct predictions: the least certain ones of each class, then the most certain ones."""
+    of_each = _CORRECT // 2
+    right = np.flatnonzero(predictions.right)
+    chosen: dict[int, None] = {}
+    for order in (np.argsort(sure[right], kind="stable"), np.argsort(-sure[right], kind="stable")):
+        ranks: dict[int, int] = {}
+        ranked = []
+        for place, row in enumerate(right[order].tolist()):
+            label = int(predictions.labels[row])
+            ranks[label] = ranks.get(label, -1) + 1
+            ranked.append((ranks[label], place, row))
+        best = sorted(ranked)[:of_each]
+        chosen |= dict.fromkeys(row for _, _, row in sorted(best, key=lambda each: each[1]))
+    return list(chosen)
 
 
 def _heated(image: Image.Image, heat: NDArray[np.float32]) -> Image.Image:

@@ -1,15 +1,16 @@
 """Evaluation report: one HTML page that needs no network, rendered from an evaluation's folder alone."""
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from headstart.components.core.artifacts.evaluation import (
     THUMBNAILS,
     read_evaluation_run,
     read_metrics,
     read_models,
+    temperature_of,
 )
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.hygiene import read_hygiene
@@ -21,27 +22,37 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     read_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails
+from headstart.components.core.artifacts.thumbnails import read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
-from headstart.components.core.metrics.statistics import Interval, clopper_pearson_lower_bounds, wilson_interval
+from headstart.components.core.metrics.statistics import Interval, wilson_interval
+from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, load_recipe
 from headstart.components.core.reports import page
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.charts import Chart
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_words import describe_training
-from headstart.components.evaluate_model import charts
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.evaluate_model import charts, csv_tables
+from headstart.components.evaluate_model.class_balance import compute_class_balance
+from headstart.components.evaluate_model.feature_map import read_feature_map
+from headstart.components.evaluate_model.image_browser import SUSPECTS, browse_images, place_images
 from headstart.components.evaluate_model.ranking import precision_recall, roc
+from headstart.components.evaluate_model.thresholds import (
+    SLIDER_STEPS,
+    TABLE_THRESHOLDS,
+    compute_class_thresholds,
+    compute_slider,
+    count_confidences,
+    thresholds_as_json,
+)
 
 PHASE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
 CHAMPION_TITLE = "Champion"
-GALLERY_TITLES = {"suspected label errors": "Doubtful labels"}
-"""Titles of galleries whose names in the artifacts are older than the words that the report uses."""
 
 _SIDE_BY_SIDE = ("champion", "from_scratch", "head", "test")
 _MATRIX_CLASSES, _CLASS_ROWS, _CONFUSIONS, _SLICES = 20, 50, 12, 60
-_SLIDER_STEPS = 200
-"""Steps of the threshold slider from 0 to 1."""
+_BALANCE_ROWS, _THRESHOLD_CLASSES = 50, 50
 
 
 def render_report(evaluation: Path) -> str:
@@ -60,6 +71,20 @@ def render_report(evaluation: Path) -> str:
     curve = read_learning_curve(evaluation / LEARNING_CURVE)
     final, champion = metrics["test"], metrics.get("champion")
     classes = metrics["classes"]
+    thumbnails = read_thumbnails(evaluation / THUMBNAILS)
+    probabilities = apply_temperature(predictions.probabilities, temperature_of(metrics))
+    browser = browse_images(predictions, probabilities, thumbnails)
+    feature_map = read_feature_map(evaluation)
+    points = place_images(browser, predictions, probabilities, feature_map) if feature_map else []
+    slider = compute_slider(predictions, probabilities)
+    thresholds = compute_class_thresholds(predictions, probabilities, _THRESHOLD_CLASSES)
+    confidences = count_confidences(predictions, probabilities)
+    balance = compute_class_balance(models["test"], metrics)
+    phases = _histories(models)
+    ranking = _ranking_curves(predictions, final)
+    candidates = [
+        (CHAMPION_TITLE if key == "champion" else _title(models[key]), key) for key in _SIDE_BY_SIDE if key in metrics
+    ]
     evaluated = [at for at, name in enumerate(classes) if final["per_class"][name]["images"]]
     run = read_evaluation_run(evaluation)
     hygiene, final_model = read_hygiene(evaluation), models["test"]
@@ -82,27 +107,32 @@ def render_report(evaluation: Path) -> str:
         classes=classes,
         metrics=metrics,
         key_metrics=_key_metrics(final, champion),
-        candidates=[
-            (CHAMPION_TITLE if key == "champion" else _title(models[key]), metrics[key], key == "test")
-            for key in _SIDE_BY_SIDE
-            if key in metrics
-        ],
+        candidates=[(title, metrics[key], key == "test") for title, key in candidates],
         training_words=describe_training(models["test"]),
-        training={title: charts.draw_training_curves(epochs, title) for title, epochs in _histories(models).items()},
+        training={title: charts.draw_training_curves(epochs, title) for title, epochs in phases.items()},
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
         confusions=final["confusions"][:_CONFUSIONS],
         not_evaluated=[name for name in classes if not final["per_class"][name]["images"]],
         rows=[(classes[at], final["per_class"][classes[at]]) for at in order[:_CLASS_ROWS]],
         slices=metrics["slices"][:_SLICES],
-        ranking=_ranking_curves(predictions, final),
+        ranking=ranking,
         reliability=_reliability_diagram(metrics["calibration"]),
         calibration_rows=_calibration_rows(metrics["calibration"]),
         calibration_words=_describe_calibration(metrics["calibration"]),
-        slider=_slider(predictions, metrics["calibration"]),
+        histogram=charts.draw_confidence_histogram(confidences),
+        slider=slider,
         start=_slider_start(metrics),
-        galleries=_galleries(read_thumbnails(evaluation / THUMBNAILS)),
-        titles=GALLERY_TITLES,
+        thresholds=thresholds,
+        table_thresholds=TABLE_THRESHOLDS,
+        class_steps=thresholds_as_json(thresholds),
+        browser=browser,
+        scaled=bool(metrics["calibration"]) and is_scaled(metrics["calibration"]),
+        suspects=[each for each in thumbnails if each.gallery == SUSPECTS],
+        points=points,
+        feature_map=feature_map,
+        balance=balance,
+        balance_rows=_BALANCE_ROWS,
         label_errors=LABEL_ERRORS,
         label_words=_describe_labels(metrics),
         curve=curve,
@@ -110,7 +140,19 @@ def render_report(evaluation: Path) -> str:
         more=_describe_learning_curve(curve) if curve else "",
         hygiene=hygiene,
         card=_model_card(models["test"], made["command"], metrics),
+        differences=_recipe_differences(models["test"]["recipe"]),
+        default_recipe=DEFAULT_RECIPE,
         facts=_recipe_rows(models["test"], metrics),
+        tables={
+            **csv_tables.metrics_tables(metrics, candidates),
+            "training": csv_tables.training_table(phases),
+            "curves": csv_tables.ranking_table(predictions, ranking[1]),
+            "confidence": csv_tables.histogram_table(confidences),
+            "thresholds": csv_tables.thresholds_table(slider, thresholds),
+            "feature_map": csv_tables.map_table(points, classes),
+            "class_balance": csv_tables.balance_table(balance),
+            **({"learning_curve": csv_tables.learning_table(curve)} if curve else {}),
+        },
     )
 
 
@@ -269,38 +311,10 @@ def _describe_calibration(calibration: dict[str, Any] | None) -> list[str]:
     return [each for each in sentences if each]
 
 
-def _slider(predictions: Predictions, calibration: dict[str, Any] | None) -> list[tuple[float, int, int, float]]:
-    """Each threshold with its predictions, correct predictions, and lower bound of the precision."""
-    temperature = calibration["temperature"] if calibration else 1.0
-    confidence = apply_temperature(predictions.probabilities, temperature).max(axis=1)
-    thresholds = np.arange(_SLIDER_STEPS + 1) / _SLIDER_STEPS
-    answered = np.array([(confidence >= each).sum() for each in thresholds])
-    right = np.array([(predictions.right & (confidence >= each)).sum() for each in thresholds])
-    bounds = clopper_pearson_lower_bounds(right, answered)
-    columns = (thresholds.tolist(), answered.tolist(), right.tolist(), np.round(bounds, 5).tolist())
-    return list(zip(*columns, strict=True))
-
-
 def _slider_start(metrics: dict[str, Any]) -> int:
     """First position of the slider: the first threshold of the abstention table, or that of no abstention."""
     thresholds = [each["threshold"] for each in metrics["abstention"] if each["threshold"] is not None]
-    return round(_SLIDER_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
-
-
-def _galleries(pictures: list[Thumbnail]) -> list[tuple[str, list[dict[str, Any]]]]:
-    galleries: dict[str, list[dict[str, Any]]] = {}
-    for each in pictures:
-        figure = {
-            "picture": page.data_url(each.picture),
-            "heat": page.data_url(each.heat) if each.heat else "",
-            "label": each.label,
-            "predicted": each.predicted,
-            "probability": each.probability,
-            "probability_label": each.probability_label,
-            "path": each.path,
-        }
-        galleries.setdefault(each.gallery, []).append(figure)
-    return list(galleries.items())
+    return round(SLIDER_STEPS * (thresholds[0] if thresholds else 1 / len(metrics["classes"])))
 
 
 def _describe_learning_curve(curve: LearningCurve) -> str:
@@ -370,6 +384,22 @@ def _recipe_rows(model: dict[str, Any], metrics: dict[str, Any]) -> dict[str, An
         **model["versions"],
         "model.keras (SHA-256)": model["sha256"],
     }
+
+
+def _recipe_differences(recipe: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Key, value and default of each setting that differs from the default recipe with the same backbone."""
+    own = load_recipe().backbone
+    backbone = recipe.get("backbone", own)
+    default = load_recipe().override(backbone=backbone)
+    with contextlib.suppress(HeadstartError):
+        # A backbone that this version does not know has no settings of its own.
+        default = default.resolve()
+    # By way of JSON, as the recipe comes from there: pairs are lists.
+    usual, used = _flat(json.loads(json.dumps(default.redact()))), _flat(recipe)
+    changed = [(key, value, usual[key]) for key, value in used.items() if key in usual and value != usual[key]]
+    if backbone != own:
+        changed.insert(0, ("backbone", backbone, own))
+    return [each for each in changed if each[0] != "description"]
 
 
 def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:

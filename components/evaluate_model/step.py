@@ -34,6 +34,7 @@ from headstart.components.evaluate_model.evaluation_folder import (
     write_evaluation,
 )
 from headstart.components.evaluate_model.examples import HeatMaps, make_examples
+from headstart.components.evaluate_model.feature_map import compute_feature_map, sample_rows
 from headstart.components.evaluate_model.report import render_report
 
 
@@ -80,18 +81,25 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
     if inputs.champion:
         loaded[CHAMPION] = _download_champion(inputs.champion, test.classes)
     final = loaded[FINAL] = _LoadedModel.load(inputs.model, test.classes)
-    models = _predict_test_images(loaded, inputs.test, test.classes)
+    rows = sample_rows(test.images)
+    predicted, features = _predict(loaded, inputs.test, test.classes, "predictions", rows)
+    models = {
+        name: EvaluatedModel(each.info, each.epochs, build_predictions(inputs.test, predicted[name], each.seen))
+        for name, each in loaded.items()
+    }
+    predictions = models[FINAL].predictions
     validation = inputs.validation
     data = EvaluationData(
         models=models,
         test_data=test.digest,
         validation=_validation_predictions(final, inputs.model, validation, test.classes) if validation else None,
         validation_data=read_dataset_info(validation).digest if validation else None,
-        pictures=make_examples(inputs.test, models[FINAL].predictions, _heat_maps(final)),
+        pictures=make_examples(inputs.test, predictions, _heat_maps(final)),
         probe=_find_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
         run=EvaluationRun(now(), describe_run(inputs.command, report)),
+        feature_map=compute_feature_map([predictions.ids[row] for row in rows], features),
     )
     log_phase("computing metrics")
     result = write_evaluation(data, evaluation)
@@ -166,16 +174,6 @@ def _download_champion(address: str, classes: list[str]) -> _LoadedModel:
         return _LoadedModel.load(folder, classes, read_seen(folder))
 
 
-def _predict_test_images(
-    loaded: dict[str, _LoadedModel], test: Path, classes: list[str]
-) -> dict[str, EvaluatedModel]:
-    predicted = _predict(list(loaded.values()), test, classes, "predictions")
-    return {
-        name: EvaluatedModel(each.info, each.epochs, build_predictions(test, probabilities, each.seen))
-        for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
-    }
-
-
 def _validation_predictions(
     final: _LoadedModel, model: Path, validation: Path, classes: list[str]
 ) -> Predictions | None:
@@ -187,19 +185,28 @@ def _validation_predictions(
         return None
     probabilities = read_validation_predictions(model, validation)
     if probabilities is None:
-        (probabilities,) = _predict([final], validation, classes, "val predictions")
+        predicted, _ = _predict({FINAL: final}, validation, classes, "val predictions", np.empty(0, np.int64))
+        probabilities = predicted[FINAL]
     return build_predictions(validation, probabilities)
 
 
-def _predict(models: list[_LoadedModel], data: Path, classes: list[str], what: str) -> list[NDArray[np.float64]]:
-    from headstart.components.core.networks.dataset_predictions import predict_proba
+def _predict(
+    loaded: dict[str, _LoadedModel],
+    data: Path,
+    classes: list[str],
+    what: str,
+    rows: NDArray[np.int64],
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
+    """Probabilities by each model, (images, classes), and the final model's features of some rows."""
+    from headstart.components.core.networks.dataset_predictions import predict_proba_and_features
 
-    predicted = predict_proba([each.network for each in models], data, what)
+    networks = [each.network for each in loaded.values()]
+    predicted, features = predict_proba_and_features(networks, data, what, list(loaded).index(FINAL), rows)
     # A champion may have its classes in another order.
-    return [
-        probabilities[:, [each.info.classes.index(name) for name in classes]]
-        for each, probabilities in zip(models, predicted, strict=True)
-    ]
+    return {
+        name: probabilities[:, [each.info.classes.index(of) for of in classes]]
+        for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
+    }, features
 
 
 def _heat_maps(final: _LoadedModel) -> HeatMaps:

@@ -19,9 +19,15 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     write_learning_curve,
 )
-from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_jpeg, write_thumbnails
+from headstart.components.core.artifacts.thumbnails import (
+    Thumbnail,
+    encode_jpeg,
+    encode_webp,
+    write_thumbnails,
+)
 from headstart.components.evaluate_model.evaluation_folder import EvaluatedModel, EvaluationData, write_evaluation
-from headstart.components.evaluate_model.examples import choose_galleries
+from headstart.components.evaluate_model.examples import FURTHER, choose_galleries
+from headstart.components.evaluate_model.feature_map import FeatureMap, sample_rows
 from headstart.components.evaluate_model.report import render_report
 
 
@@ -38,12 +44,22 @@ def draw_predictions(images: int, classes: list[str], seed: int, strength: float
     return Predictions(classes, ids, ids, paths, labels, probabilities, sites, np.arange(images) < images // 10)
 
 
+def draw_feature_map(predictions: Predictions) -> FeatureMap:
+    """A feature map by two of the logits, without the seconds that t-SNE takes."""
+    rows = sample_rows(len(predictions.ids))
+    logits = np.log(predictions.probabilities[rows])[:, [0, -1]]
+    x, y = ((logits - logits.min(axis=0)) / (np.ptp(logits, axis=0).max() or 1.0)).round(4).T
+    return FeatureMap("t-SNE", 1_280, [predictions.ids[row] for row in rows], x.tolist(), y.tolist())
+
+
 def make_noise_examples(predictions: Predictions) -> list[Thumbnail]:
     """Noise in place of the example images, as large as thumbnails of photographs."""
     names, found = predictions.classes, []
+    coarse = Image.effect_noise((20, 15), 120).convert("RGB")
+    small = encode_webp(coarse.resize((96, 72)), 60)
     for gallery, rows in choose_galleries(predictions).items():
+        noise = encode_webp(coarse.resize((160, 120)), 75) if gallery != FURTHER else small
         for row in rows:
-            noise = encode_jpeg(Image.effect_noise((128, 96), 60).convert("RGB"))
             found.append(
                 Thumbnail(
                     gallery,
@@ -54,7 +70,7 @@ def make_noise_examples(predictions: Predictions) -> list[Thumbnail]:
                     float(predictions.probabilities[row].max()),
                     float(predictions.probabilities[row, predictions.labels[row]]),
                     noise,
-                    noise,
+                    noise if gallery != FURTHER else b"",
                 )
             )
     return found
@@ -83,9 +99,19 @@ def drawn_report(
     epochs = [epoch for stage in ("head", "fine_tuning") for epoch in drawn_epochs(stage, 8)]
 
     def info(stage: str) -> ModelInfo:
-        recipe = {"backbone": "mobilenet_v2", "weights": "", "plan": {"epochs": 8, "seed": 0}}
+        recipe = {"backbone": "mobilenet_v2", "weights": "", "head": {"epochs": 8, "dropout": 0.25}}
+        counts = {split: dict.fromkeys(classes, number) for split, number in (("train", 90), ("validation", 20))}
         return ModelInfo(
-            stage, classes, 224, "mobilenet_v2", recipe, {"train": "ab" * 32}, {"fine_tuned_share": share}, {}, 0
+            stage,
+            classes,
+            224,
+            "mobilenet_v2",
+            recipe,
+            {"train": "ab" * 32},
+            {"fine_tuned_share": share},
+            {},
+            0,
+            class_counts=counts,
         )
 
     runs = {
@@ -120,6 +146,7 @@ def drawn_report(
         folder / "hygiene.json",
         "headstart run --data pets.zip",
         EvaluationRun("2026-01-02T03:04:05+00:00", "headstart run --data pets.zip"),
+        draw_feature_map(final),
     )
     write_evaluation(material, folder / "evaluation")
     report = folder / "report.html"

@@ -65,6 +65,8 @@ class ModelInfo:
         parameters: Number of weights of the network, trained or not.
         ranges: Black and white of each form of deep images, as in the training set, see `core.images.sample_ranges`;
             None: an earlier version trained the model.
+        class_counts: Number of training and of validation images of each class, under ``train`` and ``validation``;
+            empty: an earlier version trained the model.
     """
 
     stage: str
@@ -84,6 +86,7 @@ class ModelInfo:
     accelerators: Count = 0
     parameters: Count = 0
     ranges: dict[str, CheckedRange] | None = None
+    class_counts: dict[str, dict[str, Count]] = dataclasses.field(default_factory=dict)
 
     @property
     def output_classes(self) -> list[str]:

@@ -62,6 +62,7 @@ def render(package: str, template: str, header: PageHeader, **values: object) ->
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["grouped"] = lambda number: f"{number:,}"
     environment.filters["shown"] = shown
+    environment.filters["data_url"] = data_url
     environment.filters["sections"] = list_sections
     environment.filters["moment"] = _describe_moment
     return environment.get_template(template).render(values, header=header)
@@ -139,5 +140,6 @@ def thumbnail(image: Image.Image, side: int) -> str:
 
 
 def data_url(content: bytes) -> str:
-    """`data:` URL of a JPEG."""
-    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    """`data:` URL of a JPEG or WebP."""
+    kind = "webp" if content.startswith(b"RIFF") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -72,4 +72,8 @@ class TrainingJob:
             seconds=seconds + (self.checkpoint.seconds if self.checkpoint else 0.0),
             max_side=self.train_info.max_side,
             ranges=self.train_info.ranges,
+            class_counts={
+                name: dict(zip(info.classes, info.counts, strict=True))
+                for name, info in (("train", self.train_info), ("validation", self.validation_info))
+            },
         )

@@ -16,14 +16,14 @@ from support.servers import serve_folder
 
 from headstart.components.core.artifacts.dataset import DatasetWriter, read_rows
 from headstart.components.core.artifacts.model import VALIDATION_PREDICTIONS, write_seen
-from headstart.components.core.artifacts.predictions import Predictions, build_predictions, read_predictions
+from headstart.components.core.artifacts.predictions import build_predictions, read_predictions
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.classifier import build_classifier
 from headstart.components.core.networks.grad_cam import grad_cam
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.evaluation_folder import Evaluation
-from headstart.components.evaluate_model.examples import choose_galleries
+from headstart.components.evaluate_model.feature_map import read_feature_map
 from headstart.components.evaluate_model.report import render_report
 from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
 
@@ -192,23 +192,6 @@ def test_slices_come_from_extra_columns(head: Path, splits: dict[str, Path], tmp
     assert "site" in (tmp_path / "report.html").read_text()
 
 
-def test_galleries_show_what_says_most() -> None:
-    sure = np.array([0.99, 0.51, 0.9, 0.7, 0.95])
-    labels = np.array([1, 0, 0, 1, 0])
-    ids = list("abcde")
-    probabilities = np.stack([sure, 1 - sure], axis=1)
-    predictions = Predictions(["cat", "dog"], ids, ids, ids, labels, probabilities, {}, np.zeros(5, bool))
-    galleries = choose_galleries(predictions)
-    assert galleries["most confident mistakes"] == [0, 3]
-    assert galleries["least sure"] == [1, 3, 2, 4, 0]
-    many = np.ones(40, int)
-    ids = [str(number) for number in range(40)]
-    sure = np.linspace(0.99, 0.6, 40)
-    probabilities = np.stack([sure, 1 - sure], axis=1)
-    predictions = Predictions(["cat", "dog"], ids, ids, ids, many, probabilities, {}, np.zeros(40, bool))
-    assert choose_galleries(predictions)["dog predicted as cat"] == [12, 13, 14, 15, 16, 17]
-
-
 def test_grad_cam_looks_where_the_evidence_is() -> None:
     """A network whose one channel is the red of a place must find a red square where it is."""
     layers = keras.layers
@@ -225,6 +208,15 @@ def test_grad_cam_looks_where_the_evidence_is() -> None:
     assert heat.shape == (2, 4, 4)
     assert heat[0].argmax() == 1 * 4 + 2 and heat[0].max() == 1
     assert not heat[1].any(), "nothing red, nothing found"
+
+
+def test_map_and_class_balance_come_from_the_model(out: Path, splits: dict[str, Path]) -> None:
+    feature_map = read_feature_map(out / "evaluation")
+    assert feature_map is not None
+    assert feature_map.ids == [row.id for row in read_rows(splits["test"])]
+    text = (out / "report.html").read_text()
+    assert "Feature map" in text and text.count('<g class="c') == len(feature_map.ids)
+    assert '<th scope="col">Train</th><th scope="col">Validation</th><th scope="col">Test</th>' in text
 
 
 def test_report_is_made_again_from_the_evaluation_alone(out: Path) -> None:

@@ -58,7 +58,7 @@ def test_names_cannot_smuggle_anything_into_the_report(tmp_path: Path) -> None:
 def test_every_class_is_in_the_legends_under_its_name(tmp_path: Path) -> None:
     alike = [f"photographs of {each} from the garden" for each in ("cats", "dogs")]
     text = drawn_report(tmp_path, [*alike, "_hidden", "#010203"], 200).read_text(encoding="utf-8")
-    drawings = [each for each in re.findall("<svg.*?</svg>", text, re.DOTALL) if "_hidden" in each]
+    drawings = [each for each in re.findall("<svg xmlns.*?</svg>", text, re.DOTALL) if "_hidden" in each]
     assert len(drawings) == 2
     for each in drawings:
         names = re.findall("<text[^>]*>([^<]*)</text>", each)
@@ -70,7 +70,7 @@ def test_every_class_is_in_the_legends_under_its_name(tmp_path: Path) -> None:
 def test_hundred_classes_fit(tmp_path: Path) -> None:
     report = drawn_report(tmp_path, [f"class {number}" for number in range(100)], 400)
     text = report.read_text(encoding="utf-8")
-    assert report.stat().st_size < 2e6
+    assert report.stat().st_size < 2.5e6
     assert "and 88 more" in text and "The 50 classes with the lowest recall of 100" in text
     assert 'class="matrix"' not in text
 
@@ -83,7 +83,8 @@ def test_classes_without_a_test_image_are_said_to_be_unevaluated(tmp_path: Path)
     assert 1 < len(missing) < 7
     named = "".join(f"<bdi>{name}</bdi>{', ' if name != missing[-1] else ''}" for name in missing)
     assert f"Not evaluated, as there are no test images: {named}." in text
-    rows = re.findall('<th scope="row"><bdi>(class [0-9])</bdi></th><td>([0-9]+)</td>', text)
+    table = text[text.index('aria-label="Metrics per class"') : text.index('<h2 id="ranking">')]
+    rows = re.findall('<th scope="row"><bdi>(class [0-9])</bdi></th><td>([0-9]+)</td>', table)
     assert {name for name, _ in rows} == tested and "0" not in {images for _, images in rows}
     (weakest,) = re.findall("(class [0-9]): recall", text)
     assert weakest in tested

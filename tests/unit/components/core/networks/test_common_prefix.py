@@ -8,7 +8,7 @@ from headstart.components.core.backbones.table import Preprocessing, get_backbon
 from headstart.components.core.networks.classifier import build_backbone, build_classifier
 from headstart.components.core.networks.common_prefix import group_by_common_prefix
 from headstart.components.core.networks.convnet import build_convnet
-from headstart.components.core.networks.dataset_predictions import predict_proba
+from headstart.components.core.networks.dataset_predictions import predict_proba, predict_proba_and_features
 
 
 def classifier(seed: int = 0, size: int = 32, preprocessing: Preprocessing = "tf") -> keras.Model:
@@ -56,3 +56,14 @@ def test_shared_layers_give_the_same_predictions(splits: dict[str, Path]) -> Non
         (alone,) = predict_proba([model], splits["test"], "test")
         assert predictions == pytest.approx(alone, abs=1e-6)
     assert np.abs(together[0] - together[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize("member", [0, 2])
+def test_features_are_what_the_output_layer_gets(splits: dict[str, Path], member: int) -> None:
+    models = [classifier(), classifier(seed=1), tuned("block4_conv1")]
+    rows = np.array([0, 3, 19])
+    probabilities, features = predict_proba_and_features(models, splits["test"], "test", member, rows)
+    kernel, bias = models[member].get_layer("output").get_weights()
+    assert features.shape == (3, len(kernel))
+    dog = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
+    assert dog == pytest.approx(probabilities[member][rows, 1], abs=1e-5)

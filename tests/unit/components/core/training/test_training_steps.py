@@ -58,6 +58,9 @@ def test_head_artifact_describes_its_training(head: Path, splits: dict[str, Path
     info = read_model_info(head)
     assert (info.stage, info.backbone, info.image_size, info.classes) == ("head", "sketchnet", 64, ["cat", "dog"])
     assert info.dataset == {name: read_dataset_info(splits[name]).digest for name in ("train", "validation")}
+    for name in ("train", "validation"):
+        split = read_dataset_info(splits[name])
+        assert info.class_counts[name] == dict(zip(split.classes, split.counts, strict=True))
     assert info.recipe["head"]["learning_rate"] == 1e-2
     assert set(info.versions) == {"python", "headstart", "keras", "tensorflow"}
     assert [epoch.stage for epoch in read_history(head)] == ["head"] * 8
