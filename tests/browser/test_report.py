@@ -72,7 +72,7 @@ def test_page_says_as_much_without_scripts(browser: Browser, report: Path) -> No
     text = page.locator("main").inner_text()
     assert "Precision wanted" in text and "Thresholds per class" in text and "Class balance" in text
     assert page.locator("#mistakes figure").count() == 48 and page.locator("#correct figure").count() == 24
-    assert page.locator("#map-points title").count() == 600
+    assert page.locator("#map-points title").count() == 1_000
     # Nothing is offered that would not work.
     visible = (
         "[...document.querySelectorAll('button, select, input[type=range]')].filter(each => each.checkVisibility())"
@@ -159,7 +159,7 @@ def test_galleries_are_filtered_and_sorted(watched: Watched, report: Path) -> No
         rows = [predictions.paths.index(path) for path in found(name)]
         assert sorted(rows) == np.flatnonzero(wanted & (predictions.right == right)).tolist()
         assert (np.diff(confidence[rows]) > -1e-4).all()
-    assert page.locator("#found").inner_text() == f"{wanted.sum()} of 600 images found."
+    assert page.locator("#found").inner_text() == f"{wanted.sum()} of {len(wanted):,} images found."
     page.locator("#filter-result").select_option("wrong")
     assert found("correct") == []
     page.locator("#filters [type=reset]").click()
@@ -192,7 +192,7 @@ def test_images_are_enlarged_by_keyboard(watched: Watched, report: Path) -> None
 def test_feature_map_is_walked_by_arrow_keys(watched: Watched, report: Path) -> None:
     page = watched.open(report)
     points = page.locator("#map-points g")
-    assert points.count() == 600
+    assert points.count() == 1_000
     page.locator("#map-points").focus()
     seen = []
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowRight"):
