@@ -1,10 +1,11 @@
 """Temperature and abstention threshold that an evaluation gives for a model's predictions."""
 
 import dataclasses
-from pathlib import Path
+from typing import Any
 
-from headstart.components.core.artifacts.evaluation import FINAL, read_metrics, read_models, temperature_of
+from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.model_calibration import raise_if_of_another_model
 from headstart.components.core.registry.model_files import ModelFiles
 from headstart.components.core.util.errors import HeadstartError
 
@@ -17,11 +18,24 @@ class AppliedCalibration:
         calibrated: True if there is an evaluation with validation images, which decide on the temperature.
         temperature: Divisor of the logits; 1 if the validation images do not support scaling.
         threshold: Least calibrated probability of the likeliest class at which it is predicted, 0 to 1.
+        precision: Share of correct predictions that the threshold was chosen for; 0: there is no abstention.
+        validation_images: Number of validation images on which the threshold was chosen.
     """
 
     calibrated: bool = False
     temperature: float = 1.0
     threshold: float = 0.0
+    precision: float = 0.0
+    validation_images: int = 0
+
+    def in_words(self) -> str:
+        """The reason for abstaining; empty without abstention."""
+        if not self.precision:
+            return ""
+        return (
+            f"as the probability is below {self.threshold:.3f}, the threshold for a precision of {self.precision:g}, "
+            f"chosen on {self.validation_images:,} validation images"
+        )
 
 
 def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> AppliedCalibration:
@@ -43,7 +57,7 @@ def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> Ap
                 "pass the output folder of the run, or the published model"
             )
         return AppliedCalibration()
-    _raise_if_of_another_model(files.evaluation, info)
+    raise_if_of_another_model(files.evaluation, info.sha256)
     metrics = read_metrics(files.evaluation)
     if metrics["calibration"] is None:
         if precision:
@@ -52,16 +66,17 @@ def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> Ap
                 "thresholds; evaluate the model with them"
             )
         return AppliedCalibration()
-    threshold = _threshold(metrics["abstention"], precision) if precision else 0.0
-    return AppliedCalibration(True, temperature_of(metrics), threshold)
+    calibration = AppliedCalibration(True, temperature_of(metrics))
+    if not precision:
+        return calibration
+    row = _find_threshold(metrics["abstention"], precision)
+    return dataclasses.replace(
+        calibration, threshold=row["threshold"], precision=precision, validation_images=row["validation_images"]
+    )
 
 
-def _raise_if_of_another_model(evaluation: Path, info: ModelInfo) -> None:
-    if read_models(evaluation)["models"][FINAL]["sha256"] != info.sha256:
-        raise HeadstartError(f"{evaluation} is of another model than the one beside it; evaluate the model again")
-
-
-def _threshold(table: list[dict[str, float | None]], precision: float) -> float:
+def _find_threshold(table: list[dict[str, Any]], precision: float) -> dict[str, Any]:
+    """The row of the abstention table for a precision, which has a threshold."""
     for row in table:
         if row["wanted"] == precision:
             if row["threshold"] is None:
@@ -69,6 +84,6 @@ def _threshold(table: list[dict[str, float | None]], precision: float) -> float:
                     f"precision {precision}: no threshold holds it on the {row['validation_images']} validation "
                     f"images; it takes {row['validation_needed']} at least; leave precision out, or validate on more"
                 )
-            return row["threshold"]
+            return row
     known = ", ".join(str(row["wanted"]) for row in table)
     raise HeadstartError(f"precision {precision}: the evaluation has thresholds for {known}")

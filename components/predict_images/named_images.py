@@ -6,15 +6,27 @@ import functools
 import glob
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from headstart.components.core.artifacts.dataset import DATASET_JSON, read_rows
+from headstart.components.core.images.decoding import has_image_signature
+from headstart.components.core.images.unsupported import (
+    START_BYTES,
+    identify_unsupported_file,
+    identify_unsupported_name,
+)
 from headstart.components.core.sources import Loader, SourceOptions, Unreadable, is_junk, open_source
 from headstart.components.core.sources.file_contents import read_file, read_object
-from headstart.components.core.sources.file_names import IMAGE_SUFFIXES, escape_name, is_sidecar, unescape_name
+from headstart.components.core.sources.file_names import (
+    IMAGE_SUFFIXES,
+    escape_name,
+    has_image_suffix,
+    is_sidecar,
+    unescape_name,
+)
 from headstart.components.core.sources.folder import list_folder
 from headstart.components.core.sources.manifest import is_manifest
 from headstart.components.core.sources.nested_archives import is_archive
@@ -50,12 +62,24 @@ class NamedImage:
     remote: bool = False
 
 
+PassOver = Callable[[str], object]
+"""Function that is called with the path or address of each file that is passed over."""
+
+
+def _ignore(_: str) -> None:
+    """Passes a file over without a word."""
+
+
 def find_images(
-    paths: Iterable[str], opened: contextlib.ExitStack | None = None, image_column: str = ""
+    paths: Iterable[str],
+    opened: contextlib.ExitStack | None = None,
+    image_column: str = "",
+    pass_over: PassOver = _ignore,
 ) -> Iterator[NamedImage]:
     """Finds the images at paths and addresses.
 
-    A path without an image yields one that raises `Unreadable` when it is loaded.
+    A path without an image yields one that raises `Unreadable` when it is loaded. Files in a folder or behind a
+    pattern that are not images by name and first bytes are passed over, unless there is nothing else.
 
     Args:
         paths: Files, folders (all files below, in natural order), dataset artifacts, patterns with ``*``, ``?`` or
@@ -64,6 +88,7 @@ def find_images(
         opened: Stack that closes archives and removes downloads; to be closed after the last image is loaded. None:
             archives, manifests and Parquet are treated as images.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
+        pass_over: Function that gets the path of each file that is passed over; those in archives are not among them.
     """
     stores: dict[str, Store] = {}
     hosts = HostPatience()
@@ -73,12 +98,12 @@ def find_images(
             if opened is not None and _is_container(path):
                 yield from _in_source(path, opened, options)
             elif is_local(path):
-                yield from _on_disk(path.removeprefix("file://"))
+                yield from _on_disk(path.removeprefix("file://"), pass_over)
             else:
                 scheme = scheme_of(path)
                 if scheme not in stores:
                     stores[scheme] = open_store(path)
-                yield from _in_store(stores[scheme], path, hosts)
+                yield from _in_store(stores[scheme], path, hosts, pass_over)
         except HeadstartError as error:
             yield _not_found(path, "unreadable", str(error))
         except OSError as error:
@@ -100,7 +125,7 @@ def count_images(paths: Sequence[str]) -> int:
             name = path.removeprefix("file://")
             if not is_local(path) or _is_container(path) or (expand_home(name) / DATASET_JSON).is_file():
                 return 0
-            images += sum(1 for _ in _on_disk(name))
+            images += sum(1 for _ in _on_disk(name, _ignore))
     except (HeadstartError, OSError):
         # The reason is reported with the predictions.
         return 0
@@ -139,17 +164,16 @@ def _in_source(path: str, opened: contextlib.ExitStack, options: SourceOptions) 
         yield _not_found(f"{source.name}: {each.file}", each.reason, each.detail)
 
 
-def _on_disk(name: str) -> Iterator[NamedImage]:
+def _on_disk(name: str, pass_over: PassOver) -> Iterator[NamedImage]:
     path = expand_home(name)
     if path.is_dir():
-        yield from _in_dataset(path) if (path / DATASET_JSON).is_file() else _in_folder(path)
+        yield from _in_dataset(path) if (path / DATASET_JSON).is_file() else _in_folder(path, pass_over)
     elif glob.has_magic(name) and not path.exists():
         # `Path.glob` raises where a folder may not be read.
         found = [each for each in glob.glob(str(path), recursive=True) if not os.path.isdir(each)]  # noqa: PTH112, PTH207
         if not found:
             yield _not_found(name, "missing", "no file has such a name")
-        for each in sorted(found, key=natural_key):
-            yield _file(Path(each))
+        yield from _images_among(Path(), sorted(found, key=natural_key), pass_over)
     elif not os.path.lexists(path) and os.path.lexists(unescape_name(str(path))):
         # The printable form of a name that is not UTF-8.
         yield _file(Path(unescape_name(str(path))))
@@ -161,15 +185,45 @@ def _file(path: Path) -> NamedImage:
     return NamedImage(escape_name(str(path)), functools.partial(read_file, path))
 
 
-def _in_folder(folder: Path) -> Iterator[NamedImage]:
+def _images_among(folder: Path, paths: Sequence[str], pass_over: PassOver) -> Iterator[NamedImage]:
+    """The images among files that nobody named one by one; all files where none of them is an image.
+
+    Args:
+        folder: Folder that the paths are relative to.
+        paths: Paths of the files.
+        pass_over: Function that gets the path of each file that is no image.
+    """
+    strays = {path for path in paths if _is_stray(folder / path)}
+    if len(strays) == len(paths):
+        strays = set()
+    for path in paths:
+        if path in strays:
+            pass_over(str(folder / path))
+        else:
+            yield _file(folder / path)
+
+
+def _is_stray(path: Path) -> bool:
+    """Whether a file is neither an image nor a broken one, nor a kind of file that may hold images."""
+    name = path.name
+    if is_sidecar(name) or is_table(name):
+        return True
+    if has_image_suffix(name) or is_archive(name) or is_columnar_file(name) or identify_unsupported_name(name):
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+    except OSError:
+        return False
+    return not (has_image_signature(start) or identify_unsupported_file(start))
+
+
+def _in_folder(folder: Path, pass_over: PassOver) -> Iterator[NamedImage]:
     closed: list[OSError] = []
     found = list_folder(folder, closed.append)
-    beside = [path for path in found.files if is_sidecar(path) or is_table(path)]
-    # A folder of sidecars and tables alone is reported as unreadable files, not as empty.
-    skipped = set(beside) if len(beside) < len(found.files) else set()
-    for path in found.files:
-        if path not in skipped:
-            yield _file(folder / path)
+    for path in found.junk:
+        pass_over(str(folder / path))
+    yield from _images_among(folder, found.files, pass_over)
     for each in found.unusable:
         yield _not_found(str(folder / each.file), each.reason, each.detail)
     for error in closed:
@@ -183,7 +237,7 @@ def _in_dataset(folder: Path) -> Iterator[NamedImage]:
         yield NamedImage(row.path, functools.partial(bytes, row.image))
 
 
-def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImage]:
+def _in_store(store: Store, uri: str, hosts: HostPatience, pass_over: PassOver) -> Iterator[NamedImage]:
     if is_web(uri):
         yield NamedImage(
             escape_name(without_secrets(uri)), functools.partial(_read_object, store, hosts, uri), remote=True
@@ -195,6 +249,8 @@ def _in_store(store: Store, uri: str, hosts: HostPatience) -> Iterator[NamedImag
             found = True
             load = functools.partial(_read_object, store, hosts, each.uri, each.version)
             yield NamedImage(escape_name(without_secrets(each.uri)), load, remote=True)
+        else:
+            pass_over(without_secrets(each.uri))
     if not found:
         yield _not_found(uri, "missing", "there is no such object, and none below it")
 

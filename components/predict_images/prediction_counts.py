@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
+from headstart.components.core.sources.file_names import escape_name
+
+_NAMED = 3
+"""Files passed over that a line names; the others are counted."""
+
 
 @dataclasses.dataclass
 class PredictionCounts:
@@ -16,12 +21,16 @@ class PredictionCounts:
         abstained: Number of images without a label, as the model was not sure enough.
         unreadable: Number of unreadable images by reason.
         first: File, reason and detail of the first unreadable image; empty if all were read.
+        passed_over: Number of files in folders and behind patterns that are not images.
+        first_passed_over: Paths of the first of them.
     """
 
     images: int = 0
     abstained: int = 0
     unreadable: Counter[str] = dataclasses.field(default_factory=Counter)
     first: str = ""
+    passed_over: int = 0
+    first_passed_over: list[str] = dataclasses.field(default_factory=list)
 
     def count(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Counts the rows of batches and yields the batches unchanged."""
@@ -41,3 +50,18 @@ class PredictionCounts:
             return ""
         reasons = ", ".join(f"{number} {reason}" for reason, number in self.unreadable.most_common())
         return f"{self.unreadable.total()} of {self.images} images could not be read: {reasons}"
+
+    def pass_over(self, path: str) -> None:
+        """Counts a file that is not an image."""
+        self.passed_over += 1
+        if self.passed_over <= _NAMED:
+            self.first_passed_over.append(escape_name(path))
+
+    def passed_over_in_words(self) -> str:
+        """Number and first names of the files that are not images, in words; empty if there were none."""
+        if not self.passed_over:
+            return ""
+        more = self.passed_over - len(self.first_passed_over)
+        names = ", ".join(self.first_passed_over) + (f" and {more:,} more" if more else "")
+        files = "1 file that is not an image" if self.passed_over == 1 else f"{self.passed_over:,} files, not images"
+        return f"passed over {files}: {names}"

@@ -90,6 +90,8 @@ def predict_images(inputs: PredictionInputs, predictions: Path) -> PredictionCou
         counts = predict_to_file(model, inputs.images, file, image_column=inputs.image_column)
     reasons = {reason.replace(" ", "_"): number for reason, number in counts.unreadable.items()}
     event("predictions", images=counts.images, abstained=counts.abstained, **reasons)
+    if counts.passed_over:
+        event("passed_over", files=counts.passed_over, first=counts.first_passed_over[0])
     if counts.unreadable.total() == counts.images:
         raise HeadstartError(f"no image could be read: {counts.in_words()}; {counts.first}; check what is named")
     return counts
@@ -156,6 +158,6 @@ def predict_to_file(
     """
     counts = PredictionCounts()
     with contextlib.ExitStack() as opened:
-        images = find_images(paths, opened, image_column)
+        images = find_images(paths, opened, image_column, counts.pass_over)
         write(counts.count(predict(model, images, warn, total)), model.schema, file)
     return counts

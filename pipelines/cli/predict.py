@@ -187,13 +187,16 @@ def _predict(
         if not model.calibration.calibrated:
             say("probabilities are not calibrated: there is no evaluation beside the model", console=console)
         import_tensorflow()
-        write = write_table if form == _TABLE else WRITERS[form]
+        table = functools.partial(write_table, legend=model.calibration.in_words())
+        write = table if form == _TABLE else WRITERS[form]
         with (
             open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output(display)) as file
         ):
             warn = functools.partial(say, console=console)
             total = count_images(paths) if console.is_terminal and _STDIN not in paths else 0
             counts = predict_to_file(model, _read_paths(paths), file, write, image_column, warn, total)
+    if counts.passed_over:
+        say_error(counts.passed_over_in_words())
     if counts.unreadable:
         say_error(counts.in_words())
     return bool(counts.unreadable)

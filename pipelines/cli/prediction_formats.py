@@ -14,15 +14,20 @@ from headstart.components.core.util.printable import escape_unprintable
 from headstart.components.core.util.spreadsheet import FORMULA
 from headstart.components.predict_images.step import Writer, write_parquet
 
+ABSTAINED = "?"
+"""Label in the table of an image for which the model abstains."""
 
-def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:
+
+def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, legend: str = "") -> None:
     """Writes lines for people, each batch as soon as it is there: label, its probability, file.
 
     Args:
         batches: Predictions.
         schema: Columns of the predictions.
         file: Open file to write.
+        legend: Reason for abstaining; it follows the table if the model abstained. Empty: no legend.
     """
+    abstained = images = 0
     columns = [name for name in schema.names if name.startswith(PROBABILITY)]
     width = max(cell_len(text) for text in ("label", *(name.removeprefix(PROBABILITY) for name in columns)))
 
@@ -36,11 +41,16 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
                 text = line("", "", f"{escape_unprintable(row['file'])}: {row['reason']}: {row['detail']}")
             else:
                 text = line(
-                    escape_unprintable(row["label"] or "?"),
+                    escape_unprintable(row["label"] or ABSTAINED),
                     f"{max(row[name] for name in columns):.3f}",
                     escape_unprintable(row["file"]),
                 )
             file.write(text.encode())
+            images += 1
+            abstained += row["abstained"]
+        file.flush()
+    if abstained and legend:
+        file.write(f"{ABSTAINED}: no label for {abstained:,} of {images:,} images, {legend}\n".encode())
         file.flush()
 
 

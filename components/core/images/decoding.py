@@ -52,6 +52,10 @@ FAINT = 30
 
 _JPEGS = ("JPEG", "MPO")
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
+_SIGNATURES = (
+    *(_JPEG_SIGNATURE, b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM"),
+    *(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+)
 _JPEG_QUALITY = 95
 _MAX_OVERHEAD_BYTES = 2**16
 _EXIF_ORIENTATION, _EXIF_MAKE, _EXIF_MODEL = 0x0112, 0x010F, 0x0110
@@ -204,6 +208,16 @@ def _open(content: bytes) -> ImageFile.ImageFile:
             raise
         # JPEGs may be larger than other images: see `MAX_JPEG_PIXELS`.
         return JpegImagePlugin.JpegImageFile(io.BytesIO(content))
+
+
+def has_image_signature(start: bytes) -> bool:
+    """Whether a file's first bytes are those of an image format, whether or not the rest can be decoded.
+
+    Args:
+        start: The first `START_BYTES` of the file, or all of a shorter one.
+    """
+    webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+    return start.startswith(_SIGNATURES) or webp or bool(_iso_format(start))
 
 
 def _iso_format(content: bytes) -> str:

@@ -94,12 +94,12 @@ class FolderListing:
     Attributes:
         files: Paths in natural order, without junk.
         unusable: Things that are neither files nor folders: broken links, devices.
-        ignored: Number of junk files.
+        junk: Paths of junk files, see `is_junk`.
     """
 
     files: list[str]
     unusable: list[QuarantinedFile]
-    ignored: int
+    junk: list[str]
 
 
 def list_folder(root: Path, on_error: Callable[[OSError], object] = _refuse) -> FolderListing:
@@ -112,13 +112,13 @@ def list_folder(root: Path, on_error: Callable[[OSError], object] = _refuse) -> 
     Raises:
         HeadstartError: If a folder may not be read, by default.
     """
-    found, unusable, ignored = [], [], 0
+    found, unusable, junk = [], [], []
     for folder, files in walk_folder(root, on_error):
         inside = "" if folder == root else f"{folder.relative_to(root)}{os.sep}"
         for file in files:
             path = inside + file
             if is_junk(file):
-                ignored += 1
+                junk.append(path)
             elif not os.path.isfile(f"{root}{os.sep}{path}"):  # noqa: PTH113 - a hundred thousand of them
                 # Path's own raises where access is denied.
                 kind = "broken link" if os.path.islink(folder / file) else "not a file"  # noqa: PTH114
@@ -126,7 +126,7 @@ def list_folder(root: Path, on_error: Callable[[OSError], object] = _refuse) -> 
             else:
                 found.append(path)
     found.sort(key=natural_key)
-    return FolderListing(found, unusable, ignored)
+    return FolderListing(found, unusable, junk)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,4 +155,4 @@ def open_folder(name: str, root: Path) -> Source:
     def copy(place: int, _: Path) -> Path:
         return root / next(itertools.islice(stored, place, None)).path
 
-    return Source(name, entries, loaders, listing.ignored, unusable, copy=copy)
+    return Source(name, entries, loaders, len(listing.junk), unusable, copy=copy)

@@ -117,6 +117,7 @@ def test_what_cannot_be_read_is_listed_and_stops_no_other(run_output: Path, pict
         ("nothing.jpg", None, "missing"),
     ]
     assert result.stderr == (
+        f"passed over 1 file that is not an image: {folder}/.hidden.jpg\n"
         "5 of 9 images could not be read: 2 missing, 1 too large, 1 not an image, 1 broken link\n"
     )
     empty = tmp_path / "empty"
@@ -130,6 +131,38 @@ def test_what_cannot_be_read_is_listed_and_stops_no_other(run_output: Path, pict
             "detail": "no store for 'ftp://x/y.jpg'; known are http://, https://, gs://, s3://",
         },
     ]
+
+
+def test_files_in_a_folder_that_are_not_images_are_passed_over_and_named(
+    run_output: Path, pictures: Path, tmp_path: Path
+) -> None:
+    good = sorted(pictures.iterdir(), key=lambda path: path.name)[0].read_bytes()
+    folder = tmp_path / "new"
+    folder.mkdir()
+    (folder / "cat.jpg").write_bytes(good)
+    (folder / "cat-without-suffix").write_bytes(good)
+    for stray in ("readme.txt", "labels.csv", "LICENSE", "notes.docx", ".DS_Store", "Thumbs.db"):
+        (folder / stray).write_text("A few words about the images.")
+    result = run(run_output, folder)
+    assert [Path(str(row["file"])).name for row in lines(result)] == ["cat-without-suffix", "cat.jpg"]
+    passed, names = result.stderr.rstrip().split(": ")
+    assert passed == "passed over 6 files, not images"
+    assert len(names.split(", ")) == 3 and names.endswith(" and 3 more")
+    by_pattern = run(run_output, f"{folder}/*t*")
+    assert [Path(str(row["file"])).name for row in lines(by_pattern)] == ["cat-without-suffix", "cat.jpg"]
+    assert by_pattern.stderr == f"passed over 2 files, not images: {folder}/notes.docx, {folder}/readme.txt\n"
+    # What the user names is meant, and where nothing is an image nothing is passed over.
+    assert lines(run(run_output, folder / "LICENSE", code=3))[0]["reason"] == "not an image"
+    assert lines(run(run_output, f"{folder}/*.docx", code=3))[0]["reason"] == "not an image"
+    # Broken images, and data that may hold images, are not passed over.
+    (folder / "broken").write_bytes(good[:200])
+    (folder / "broken.jpg").write_text("no image")
+    (folder / "scan.dcm").write_text("no image")
+    (folder / "more.zip").write_text("no archive")
+    listed = lines(run(run_output, folder, code=3))
+    assert {Path(str(row["file"])).name for row in listed if row["reason"]} == {
+        *("broken", "broken.jpg", "scan.dcm", "more.zip")
+    }
 
 
 def with_threshold(run_output: Path, threshold: float | None, folder: Path) -> Path:
@@ -165,6 +198,12 @@ def test_it_abstains_below_the_threshold_of_the_wanted_precision(
     shown = run(folder, files[0], tmp_path / "no.jpg", "--format", "table", code=3).stdout.splitlines()
     assert shown[0] == "label  probability  file"
     assert shown[1].endswith(str(files[0])) and shown[2].endswith("no.jpg: missing: no such file")
+    assert len(shown) == 3 and not shown[1].startswith("?")
+    *_, legend = run(folder, *files, "--precision", "0.95", "--format", "table").stdout.splitlines()
+    assert legend == (
+        f"?: no label for 5 of 20 images, as the probability is below {threshold:.3f}, the threshold for a precision "
+        "of 0.95, chosen on 20 validation images"
+    )
 
 
 def refused(*arguments: str | Path) -> str:
