@@ -82,7 +82,8 @@ def check_sources(plan: IngestPlan, spool: Spool, originals: Originals) -> Check
     if plan.settings.accept_suggestions != NONE_ACCEPTED:
         notes.append(_describe_accepted(accepted, plan.settings.accept_suggestions))
         event("warning", text=notes[0])
-    return CheckedSources(quarantined, deferred.ranges(), notes)
+    given = plan.settings.ranges
+    return CheckedSources(quarantined, dict(given) if given is not None else deferred.ranges(), notes)
 
 
 def describe_first(quarantined: Sequence[QuarantinedFile]) -> str:
@@ -101,8 +102,8 @@ def describe_first(quarantined: Sequence[QuarantinedFile]) -> str:
 def _check_batches(plan: IngestPlan, deferred: DeferredImages) -> Generator[CheckedBatch, None, None]:
     """Yields batches of checked files; images without a range come last."""
     remote = any(source.remote for source in plan.sources)
-    max_side = plan.settings.max_side
-    with contextlib.closing(check_files(plan.files_to_check(), remote, max_side)) as batches:
+    max_side, ranges = plan.settings.max_side, plan.settings.ranges
+    with contextlib.closing(check_files(plan.files_to_check(), remote, max_side, ranges=ranges)) as batches:
         for batch in track_progress(batches, "checking", plan.files, lambda batch: len(batch.files), "files"):
             yield deferred.take_from(batch)
     if deferred.numbers:

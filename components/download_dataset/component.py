@@ -1,6 +1,6 @@
 """KFP interface of `download_dataset`."""
 
-from typing import List
+from typing import Any, Dict, List
 
 from kfp import dsl
 from kfp.dsl import HTML, Dataset, Output
@@ -23,6 +23,8 @@ def download_dataset(
     image_column: str = "",
     label_column: str = "",
     accept_suggestions: float = -1.0,
+    min_classes: int = 2,
+    ranges: Dict[str, Any] = {},  # noqa: B006
 ) -> None:
     """Reads labelled images, decodes every one, and writes the usable ones as Parquet shards.
 
@@ -45,6 +47,9 @@ def download_dataset(
         label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
         accept_suggestions: Least confidence, 0 to 1, from which classes that the corrections suggest are taken
             unread; -1: none is.
+        min_classes: Fewest classes that the data must show.
+        ranges: Black and white of images of more than 8 bits, [black, white] by their form, such as those of a model;
+            empty: the data decide.
     """
     from pathlib import Path
 
@@ -53,6 +58,8 @@ def download_dataset(
     settings = step.DownloadSettings(
         *(labels, max_side, max_bad_fraction, sha256, corrections, class_level, image_column, label_column),
         accept_suggestions=accept_suggestions,
+        min_classes=min_classes,
+        ranges={form: (black, white) for form, (black, white) in ranges.items()} or None,
     )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -77,12 +77,12 @@ def make_plan(sources: Sequence[Source], settings: DownloadSettings) -> IngestPl
         settings: Settings of the step.
 
     Raises:
-        HeadstartError: If there are fewer than two classes, or the corrections cannot be read.
+        HeadstartError: If there are too few classes, or the corrections cannot be read.
     """
     labellings = [_label_files(source, settings, len(sources)) for source in sources]
     classes = sorted({label for labelling in labellings for label in labelling.labels} - {""})
     name = _join_names(sources)
-    if len(classes) < 2:
+    if len(classes) < settings.min_classes:
         raise HeadstartError(
             f"data {name!r} show only one class, {quote_name(classes[0])}; a classifier needs two or more"
         )
@@ -115,8 +115,14 @@ def _join_names(sources: Sequence[Source]) -> str:
 
 
 def _label_files(source: Source, settings: DownloadSettings, sources: int) -> Labelling:
-    min_classes = 2 if sources == 1 else 1
-    labelling = infer_labels(source.entries, source.name, settings.labels, min_classes, settings.class_level)
+    read = functools.partial(infer_labels, source.entries, source.name, settings.labels, level=settings.class_level)
+    try:
+        labelling = read(min_classes=2 if sources == 1 else 1)
+    except HeadstartError:
+        if settings.min_classes > 1:
+            raise
+        # First as if there were several classes: one that is all there is may come from the wrong folder.
+        labelling = read(min_classes=1)
     counts = Counter(labelling.splits)
     ready = {f"ready_{split}": number for split, number in counts.items() if split}
     event("source", data=source.name, files=len(source.entries), ignored=source.ignored, **ready)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.sources.corrections import NONE_ACCEPTED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.labels import AUTO, check_level, check_rule
@@ -24,6 +25,9 @@ class DownloadSettings:
         label_column: Column of manifests and Parquet that has the class; empty: one with a usual name.
         accept_suggestions: Least confidence from which classes that the corrections suggest are taken unread, 0 to 1;
             `NONE_ACCEPTED`: none is.
+        min_classes: Fewest classes that the data must show.
+        ranges: Black and white of images of more than 8 bits by their form, such as those of a model; None: the data
+            decide.
 
     Raises:
         HeadstartError: If a value is invalid.
@@ -38,6 +42,8 @@ class DownloadSettings:
     image_column: str = ""
     label_column: str = ""
     accept_suggestions: float = NONE_ACCEPTED
+    min_classes: int = 2
+    ranges: Ranges | None = None
 
     def __post_init__(self) -> None:
         check_rule(self.labels)

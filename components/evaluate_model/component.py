@@ -19,6 +19,7 @@ def evaluate_model(
     from_scratch: Input[Model] = None,
     champion: str = "",
     command: str = "",
+    calibration: Input[Artifact] = None,
 ) -> None:
     """Evaluates models once on the test images; writes predictions, metrics and a report.
 
@@ -36,6 +37,8 @@ def evaluate_model(
         champion: Champion, to be evaluated on the same test images: a model artifact's folder as a path or an
             http(s)://, gs:// or s3:// address; empty: there is none.
         command: Command that started the run, for the report.
+        calibration: Calibration that the model brings along, as `select_test_images` writes it, in place of
+            validation images.
     """
     from pathlib import Path
 
@@ -48,6 +51,7 @@ def evaluate_model(
         others=[Path(other.path) for other in (from_scratch, head) if other],
         champion=champion,
         command=command,
+        calibration=Path(calibration.path) if calibration else None,
     )
     result = step.evaluate_model(inputs, Path(evaluation.path), Path(report.path))
     kfp_metrics.log_kfp_metrics(result, metrics, classification)

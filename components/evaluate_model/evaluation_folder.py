@@ -21,6 +21,7 @@ from headstart.components.core.artifacts.evaluation import (
 from headstart.components.core.artifacts.history import Epoch, average_steps
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.artifacts.model_calibration import ModelCalibration
 from headstart.components.core.artifacts.predictions import (
     CHAMPION_PREDICTIONS,
     PREDICTIONS,
@@ -35,8 +36,9 @@ from headstart.components.core.artifacts.probe import (
     SUSPECTS,
     read_learning_curve,
 )
+from headstart.components.core.artifacts.selection import Selection
 from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails, write_thumbnails
-from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.calibration import TemperatureEstimate, apply_temperature
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
 from headstart.components.core.metrics.statistics import Interval, wilson_interval
@@ -44,7 +46,14 @@ from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
 from headstart.components.evaluate_model.feature_map import FeatureMap, write_feature_map
-from headstart.components.evaluate_model.reliability import Abstention, Calibration, calibrate, compute_abstentions
+from headstart.components.evaluate_model.reliability import (
+    Abstention,
+    Calibration,
+    calibrate,
+    compute_abstentions,
+    measure_abstention,
+    measure_calibration,
+)
 
 _CURVE_POINTS = 150
 """Points of the training curve of a phase, unless it has more epochs; the model's `history.csv` has every step."""
@@ -74,6 +83,8 @@ class EvaluationData:
         test_data: Digest of the test set.
         validation: Predictions of the final model for the validation images; None without such images.
         validation_data: Digest of the validation set; None without such images.
+        calibration: Calibration of the final model that is applied where there are no validation images; None: none.
+        selection: Images of the data that the test set leaves out; None: nothing was selected.
         pictures: Example test images for the report.
         probe: Folder of the label errors and the learning curve in the head's artifact; None if there is none.
         hygiene: Path of the data's `hygiene.json`; None if there is none.
@@ -86,6 +97,8 @@ class EvaluationData:
     test_data: str
     validation: Predictions | None = None
     validation_data: str | None = None
+    calibration: ModelCalibration | None = None
+    selection: Selection | None = None
     pictures: Sequence[Thumbnail] = ()
     probe: Path | None = None
     hygiene: Path | None = None
@@ -173,7 +186,10 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         name: compute_metrics(each.predictions.labels, each.predictions.probabilities, final.classes)
         for name, each in models.items()
     }
-    calibration, abstention = None, []
+    calibration: Calibration | None = None
+    abstention: list[Abstention] = []
+    if data.calibration:
+        calibration, abstention = _apply(data.calibration, final)
     if validation:
         calibration = calibrate((validation.labels, validation.probabilities), (final.labels, final.probabilities))
         scale = functools.partial(apply_temperature, temperature=calibration.temperature)
@@ -189,6 +205,17 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         compare_predictions(final, champion.predictions) if champion else None,
         final,
     )
+
+
+def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, list[Abstention]]:
+    """Measures the calibration that a model brings along; nothing is fitted to the test images."""
+    scaled = apply_temperature(final.probabilities, chosen.temperature)
+    estimate = TemperatureEstimate(
+        chosen.temperature, chosen.applied, chosen.fitted_temperature, chosen.temperature_interval, chosen.p_value
+    )
+    calibration = measure_calibration(estimate, chosen.validation_images, (final.labels, final.probabilities))
+    rows = [Abstention(**dataclasses.asdict(each)) for each in chosen.abstention]
+    return calibration, [measure_abstention(row, (final.labels, scaled)) for row in rows]
 
 
 def _slice_metrics(part: Slice, final: Predictions) -> SliceMetrics:
@@ -209,6 +236,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
     return {
         "format": METRICS_FORMAT,
         "classes": result.predictions.classes,
+        "stage": data.models[FINAL].info.stage,
         "test_data": data.test_data,
         "validation_data": data.validation_data,
         "bootstrap_seed": BOOTSTRAP_SEED,
@@ -218,6 +246,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
         "slices": [dataclasses.asdict(each) for each in result.slices],
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "learning_curve": dataclasses.asdict(curve) if curve else None,
+        "selection": dataclasses.asdict(data.selection) if data.selection else None,
         **_label_errors(data.probe),
         "training": describe_training(dataclasses.asdict(data.models[FINAL].info)),
     }

@@ -5,7 +5,12 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.metrics.calibration import apply_temperature, estimate_temperature, to_logits
+from headstart.components.core.metrics.calibration import (
+    TemperatureEstimate,
+    apply_temperature,
+    estimate_temperature,
+    to_logits,
+)
 from headstart.components.core.metrics.statistics import (
     CONFIDENCE_LEVEL,
     Interval,
@@ -111,8 +116,8 @@ class Calibration:
         fitted_temperature: Maximum-likelihood temperature of the validation images; above 1 the model is
             overconfident on them, below 1 underconfident.
         temperature_interval: Profile-likelihood interval of `fitted_temperature` at the 95 % level; it excludes 1 if
-            scaling is applied.
-        p_value: p-value of the likelihood-ratio test of a temperature of 1.
+            scaling is applied. None: an earlier version fitted the temperature.
+        p_value: p-value of the likelihood-ratio test of a temperature of 1; None: as before.
         validation_images: Number of validation images that it was fitted on.
         before: Calibration metrics of the model's own probabilities.
         after: Calibration metrics of the scaled probabilities; those before if scaling is not applied.
@@ -122,8 +127,8 @@ class Calibration:
     temperature: float
     applied: bool
     fitted_temperature: float
-    temperature_interval: Interval
-    p_value: float
+    temperature_interval: Interval | None
+    p_value: float | None
     validation_images: int
     before: Reliability
     after: Reliability
@@ -182,8 +187,22 @@ def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) ->
         validation: Labels and probabilities of the validation images.
         test: Labels and probabilities of the test images.
     """
+    return measure_calibration(
+        estimate_temperature(validation[0], to_logits(validation[1])), len(validation[0]), test
+    )
+
+
+def measure_calibration(
+    estimate: TemperatureEstimate, validation_images: int, test: LabelledProbabilities
+) -> Calibration:
+    """Measures on test images a temperature that validation images gave.
+
+    Args:
+        estimate: Temperature, and whether it is used.
+        validation_images: Number of validation images that it was fitted on.
+        test: Labels and probabilities of the test images.
+    """
     labels, probabilities = test
-    estimate = estimate_temperature(validation[0], to_logits(validation[1]))
     values = _resample(labels, probabilities)
     before = after = _reliability(labels, probabilities, values)
     change = None
@@ -198,7 +217,7 @@ def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) ->
         fitted_temperature=estimate.fitted,
         temperature_interval=estimate.interval,
         p_value=estimate.p_value,
-        validation_images=len(validation[0]),
+        validation_images=validation_images,
         before=before,
         after=after,
         change=change,
@@ -305,14 +324,23 @@ def _abstention(wanted: float, validation: LabelledProbabilities, test: Labelled
     if not len(enough):
         return Abstention(wanted, None, len(right), needed)
     threshold = float(falling[last[enough[-1]]])
+    return measure_abstention(Abstention(wanted, threshold, len(right), needed), test)
+
+
+def measure_abstention(chosen: Abstention, test: LabelledProbabilities) -> Abstention:
+    """Measures on test images an abstention threshold that was chosen before.
+
+    Args:
+        chosen: Wanted precision, threshold, and numbers of validation images.
+        test: Labels and scaled probabilities of the test images.
+    """
+    if chosen.threshold is None:
+        return chosen
     test_right, test_confidence = _right_and_confidence(*test)
-    answered = test_confidence >= threshold
+    answered = test_confidence >= chosen.threshold
     images, correct = int(answered.sum()), int(test_right[answered].sum())
-    return Abstention(
-        wanted,
-        threshold,
-        len(right),
-        needed,
+    return dataclasses.replace(
+        chosen,
         answered=images,
         share=images / len(answered),
         share_interval=wilson_interval(images, len(answered)),

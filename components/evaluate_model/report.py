@@ -22,6 +22,7 @@ from headstart.components.core.artifacts.probe import (
     LearningCurve,
     read_learning_curve,
 )
+from headstart.components.core.artifacts.selection import Selection
 from headstart.components.core.artifacts.thumbnails import read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
@@ -355,6 +356,8 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
     weakest = min(evaluated, key=lambda item: (item[1]["recall"], item[0]))
     low, high = (100 * bound for bound in weakest[1]["recall_interval"])
     calibration = metrics["calibration"]
+    selection = metrics.get("selection")
+    left_out = Selection(**selection).in_words() if selection else ""
     return {
         "Output": f"A probability for each of {len(model['classes'])} classes: "
         f"{', '.join(shown(name) for name in model['classes'][:12])}{', …' if len(model['classes']) > 12 else ''}.",
@@ -371,6 +374,7 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
         "Calibration": describe_temperature(calibration)
         if calibration
         else "Not calibrated, as there were no validation images.",
+        **({"Left out": _capitalise(left_out)} if left_out else {}),
         **({"Command": command} if command else {}),
     }
 

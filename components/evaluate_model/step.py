@@ -19,8 +19,10 @@ from headstart.components.core.artifacts.model import (
     read_seen,
     read_validation_predictions,
 )
+from headstart.components.core.artifacts.model_calibration import read_model_calibration
 from headstart.components.core.artifacts.predictions import Predictions, build_predictions
 from headstart.components.core.artifacts.probe import PROBE
+from headstart.components.core.artifacts.selection import read_selection
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
 from headstart.components.core.reports.page import describe_run, now
@@ -49,6 +51,8 @@ class EvaluationInputs:
         others: Model artifacts to show beside the final one: the head alone, a network trained from scratch.
         champion: Champion, as the folder or the address of a model artifact; empty: there is none.
         command: Command that started the run, for the report.
+        calibration: Calibration that the final model brings along, in place of validation images, see
+            `read_model_calibration`; None: none.
     """
 
     model: Path
@@ -57,6 +61,7 @@ class EvaluationInputs:
     others: Sequence[Path] = ()
     champion: str = ""
     command: str = ""
+    calibration: Path | None = None
 
 
 @explain_full_disk()
@@ -89,11 +94,15 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
     }
     predictions = models[FINAL].predictions
     validation = inputs.validation
+    calibration = read_model_calibration(inputs.calibration) if inputs.calibration else None
+    known = calibration.validation_data if calibration else None
     data = EvaluationData(
         models=models,
         test_data=test.digest,
         validation=_validation_predictions(final, inputs.model, validation, test.classes) if validation else None,
-        validation_data=read_dataset_info(validation).digest if validation else None,
+        validation_data=read_dataset_info(validation).digest if validation else known,
+        calibration=calibration,
+        selection=read_selection(inputs.test),
         pictures=make_examples(inputs.test, predictions, _heat_maps(final)),
         probe=_find_probe(inputs),
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
@@ -111,6 +120,7 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         event(
             "metrics",
             model=name,
+            stage=models[name].info.stage,
             accuracy=metrics.accuracy,
             low=low,
             high=high,

@@ -24,6 +24,7 @@ def train_head(
     deterministic: bool = False,
     checkpoint_uri: str = "",
     accelerators: str = "0",
+    to_be_tuned: bool = True,
 ) -> None:
     """Trains a new head on a frozen, pretrained backbone, whose features are computed once.
 
@@ -46,6 +47,7 @@ def train_head(
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
             empty: none.
         accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
+        to_be_tuned: Whether fine_tune follows; its features are computed in the same pass.
     """
     from pathlib import Path
 
@@ -66,5 +68,5 @@ def train_head(
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
     )
-    info = step.train_head(inputs, Path(model.path))
+    info = step.train_head(inputs, Path(model.path), to_be_tuned)
     model.metadata.update(info.metrics)

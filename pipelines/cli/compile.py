@@ -1,5 +1,6 @@
 """`headstart compile` and `headstart profiles`."""
 
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +8,19 @@ from typing import Annotated
 import typer
 
 from headstart.components.container_image import describe_missing_registry
-from headstart.pipelines.cli.options import FromScratch, PipelineOption, check_pipeline, takes_settings
+from headstart.components.core.recipes.variants import FINE_TUNED
+from headstart.pipelines.cli.options import (
+    FromScratch,
+    MethodOption,
+    PipelineOption,
+    check_method,
+    check_pipeline,
+    takes_settings,
+)
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
-from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
+from headstart.pipelines.definitions.tasks import ANY_USE, TRANSFER_LEARNING
 from headstart.pipelines.progress.console import print_table, say, say_error, write_text
 
 
@@ -20,19 +29,21 @@ def compile_pipeline(
     *,
     settings: ClusterSettings,
     output: Annotated[Path, typer.Option(help="The YAML file to write.", show_default=False)],
+    method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     pipeline: PipelineOption = TRANSFER_LEARNING,
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
         raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
-    check_pipeline(pipeline, from_scratch)
+    check_pipeline(pipeline, from_scratch, method)
+    uses = dataclasses.replace(ANY_USE, method=check_method(method))
     with check_options():
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.definitions.compilation import write_package
 
-    write_package(profile, from_scratch, output, pipeline)
+    write_package(profile, from_scratch, output, pipeline, uses)
     if warning := describe_missing_registry(profile.images(), "--registry"):
         say_error(f"warning: {warning}")
     say(output)

@@ -12,6 +12,7 @@ from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.cli.compare import compare
 from headstart.pipelines.cli.compile import compile_pipeline, profiles
 from headstart.pipelines.cli.config import config
+from headstart.pipelines.cli.evaluate import evaluate
 from headstart.pipelines.cli.learning_rate import learning_rate
 from headstart.pipelines.cli.models import app as models
 from headstart.pipelines.cli.options import (
@@ -47,6 +48,7 @@ _add(compare, TRAINING_PANEL)
 _add(learning_rate, TRAINING_PANEL)
 _add(recipes, TRAINING_PANEL)
 _add(report, EVALUATION_PANEL)
+_add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)
 _add(publish, PUBLISHING_PANEL)
 app.add_typer(models, name="models", rich_help_panel=PUBLISHING_PANEL)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headstart.components.core.recipes.variants import METHODS
+from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS, Method
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.components.split_dataset.step import parse_class_counts
@@ -28,6 +28,17 @@ FromScratch = Annotated[
     typer.Option(
         "--from-scratch",
         help="Also train a small convnet without transfer learning, for comparison.",
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
+
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help=f"'{FINE_TUNED}' trains a new head and fine-tunes the backbone's top layers, '{HEAD}' trains the head "
+        "alone.",
         rich_help_panel=TRAINING_PANEL,
     ),
 ]
@@ -180,8 +191,35 @@ def _split_at_commas(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def check_pipeline(name: str, from_scratch: bool) -> None:
-    """Refuses an unknown pipeline, and `--from-scratch` for a comparison.
+def check_method(method: str, parameters: Parameters | None = None) -> Method:
+    """Checks the method by which a run trains its model.
+
+    Args:
+        method: Value of `--method`.
+        parameters: Parameters of the run; None: they are not known yet.
+
+    Raises:
+        UsageError: If there is no such method, or the head alone is trained with settings of fine-tuning.
+    """
+    if method not in (HEAD, FINE_TUNED) and method in METHODS:
+        raise UsageError(
+            f"--method {method}: a run trains a head on a backbone; train that as well with --from-scratch, or use "
+            f"headstart compare --methods {method},{FINE_TUNED}"
+        )
+    if method not in (HEAD, FINE_TUNED):
+        with check_options():
+            raise_unknown_name("method", method, [HEAD, FINE_TUNED])
+    unused = [key for key in (parameters.settings if parameters else {}) if key.split(".")[0] == "fine_tuning"]
+    if method == HEAD and unused:
+        raise UsageError(
+            f"--method {HEAD} trains the head alone and has no use for --set {', '.join(unused)}; leave one of the "
+            "two out"
+        )
+    return HEAD if method == HEAD else FINE_TUNED
+
+
+def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> None:
+    """Refuses an unknown pipeline, and `--from-scratch` or `--method` for a comparison.
 
     Raises:
         UsageError: If it is one of these.
@@ -191,6 +229,8 @@ def check_pipeline(name: str, from_scratch: bool) -> None:
             raise_unknown_name("pipeline", name, list(PIPELINES))
     if name == COMPARE_METHODS and from_scratch:
         raise UsageError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
+    if name == COMPARE_METHODS and method != FINE_TUNED:
+        raise UsageError(f"--method is for {TRANSFER_LEARNING}; a comparison takes several with --methods")
 
 
 def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:

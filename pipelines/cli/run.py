@@ -10,8 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import MACHINE_PANEL, FromScratch, takes_parameters
+from headstart.pipelines.cli.options import (
+    MACHINE_PANEL,
+    FromScratch,
+    MethodOption,
+    check_method,
+    takes_parameters,
+)
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.tasks import Uses, task_names
@@ -31,9 +38,11 @@ def run(
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = Path("out"),
+    method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
+    trained = check_method(method, parameters)
     with check_options():
         parameters = parameters.resolve_local_paths()
 
@@ -45,16 +54,16 @@ def run(
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     console = Console()
-    output, products = expand_home(output).absolute(), list_products(from_scratch)
+    output, products = expand_home(output).absolute(), list_products(from_scratch, trained)
     previous = check_output(output, products, parameters.data)
     check_before_reading(parameters, [parameters.read_recipe()])
     if previous:
         say(f"replacing {previous}", console=console)
     values = parameters.model_dump()
     values["command"] = command_line(values)
-    tasks = task_names(from_scratch, Uses.of(values))
+    tasks = task_names(from_scratch, Uses.of(values, trained))
     with exit_on_interruption(console, output), RunDisplay(console, tasks) as display:
-        request = RunRequest(values, from_scratch, output, products)
+        request = RunRequest(values, from_scratch, output, products, method=trained)
         metrics = run_pipeline(request, display)
         display.skip(tasks)
     show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
     FromScratch,
+    MethodOption,
     NoCache,
+    check_method,
     takes_parameters,
     takes_settings,
     takes_timeouts,
@@ -58,6 +61,7 @@ def schedule(
             show_default=False,
         ),
     ] = "",
+    method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     pause: Annotated[bool, _action("--pause", "Start no more runs; a run in progress continues.")] = False,
@@ -85,17 +89,19 @@ def schedule(
         raise UsageError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
     if (actions or cron) and not name:
         raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
-    if not cron and (parameters != Parameters() or from_scratch or no_cache):
+    if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
+    trained = check_method(method, parameters)
     with check_options():
         when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules
-    from headstart.pipelines.cluster.submit import prepare_submission
+    from headstart.pipelines.cluster.submit import PipelineShape, prepare_submission
 
     if when:
+        shape = PipelineShape(from_scratch, trained, not no_cache)
         with check_options():
-            submission = prepare_submission(settings, parameters, from_scratch, not no_cache)
+            submission = prepare_submission(settings, parameters, shape)
         _show_change(name, when, schedules.upsert(connect(settings), name, submission, when))
         return
     cluster = connect(settings)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
     FOLLOWING,
     FromScratch,
+    MethodOption,
     NoCache,
     PipelineOption,
+    check_method,
     check_pipeline,
     takes_choices,
     takes_parameters,
@@ -60,6 +63,7 @@ def submit(
     settings: ClusterSettings,
     timeouts: Timeouts,
     pipeline: PipelineOption = TRANSFER_LEARNING,
+    method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     name: Annotated[
@@ -95,11 +99,13 @@ def submit(
             choices,
             settings,
             pipeline=pipeline != TRANSFER_LEARNING,
+            method=method != FINE_TUNED,
             from_scratch=from_scratch,
             no_cache=no_cache,
             name=name,
         )
-    check_pipeline(pipeline, from_scratch)
+    check_pipeline(pipeline, from_scratch, method)
+    trained = check_method(method, parameters)
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [
@@ -115,9 +121,10 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
+        shape = submission.PipelineShape(from_scratch, trained, not no_cache)
         with check_options():
             variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
-            prepared = submission.prepare_submission(settings, parameters, from_scratch, not no_cache, variants)
+            prepared = submission.prepare_submission(settings, parameters, shape, variants)
         cluster = connect(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, prepared, title)

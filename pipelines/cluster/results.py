@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from headstart.components.core.artifacts.evaluation import FINAL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.logs import read_data_digest, read_events
@@ -27,7 +28,8 @@ class RunResults:
     """Results of a run.
 
     Attributes:
-        metrics: Metrics by model, as in `metrics.json`; empty where no log has them any more.
+        metrics: Metrics by model, and `stage` of the final one, as in `metrics.json`; empty where no log has them any
+            more.
         run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
             run cannot be found.
         outcome: Verdict of the gate, and publication.
@@ -75,7 +77,11 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         if task.state is TaskState.CACHED:
             decided, undecided = by, not by
         outcome += [event for event in _events(cluster, by, name) if isinstance(event, Decided | Published)]
-    return RunResults({event.model: event.figures for event in measured}, source, outcome, decided, undecided)
+    metrics: dict[str, Any] = {event.model: event.figures for event in measured}
+    for event in measured:
+        if event.model == FINAL and event.stage:
+            metrics["stage"] = event.stage
+    return RunResults(metrics, source, outcome, decided, undecided)
 
 
 def _events(cluster: Cluster, run: ClusterRun | None, name: str) -> list[Event]:

@@ -6,7 +6,7 @@ from typing import Any
 import kfp_server_api
 
 from headstart import __version__
-from headstart.components.core.recipes.variants import Variant
+from headstart.components.core.recipes.variants import FINE_TUNED, Method, Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
@@ -16,6 +16,21 @@ from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
 from headstart.pipelines.definitions.variant_options import check_variants_for_pods, comparison_parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineShape:
+    """Choices that are made when the pipeline is compiled.
+
+    Attributes:
+        from_scratch: Whether to train without transfer as well.
+        method: Method that trains the model.
+        cache: Whether tasks may take the results of earlier runs.
+    """
+
+    from_scratch: bool = False
+    method: Method = FINE_TUNED
+    cache: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +64,7 @@ class Submission:
 def prepare_submission(
     settings: ClusterSettings,
     parameters: Parameters,
-    from_scratch: bool,
-    cache: bool,
+    shape: PipelineShape,
     variants: list[Variant] | None = None,
 ) -> Submission:
     """Compiles the pipeline for a cluster.
@@ -58,8 +72,7 @@ def prepare_submission(
     Args:
         settings: Settings in force.
         parameters: Parameters of the pipeline, checked.
-        from_scratch: Whether to train without transfer as well.
-        cache: Whether tasks may take the results of earlier runs.
+        shape: Choices that are made when the pipeline is compiled; of a comparison only `cache`.
         variants: Variants of a comparison; None: one model is trained.
 
     Raises:
@@ -74,10 +87,10 @@ def prepare_submission(
     placed = profile.with_images(settings.registry, settings.image)
     if variants is None:
         values = parameters.model_dump()
-        pipeline = pipeline_spec(placed, from_scratch, cache, uses=Uses.of(values))
+        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, uses=Uses.of(values, shape.method))
     else:
         check_variants_for_pods(variants, parameters, profile.mounted())
-        pipeline = pipeline_spec(placed, from_scratch, cache, COMPARE_METHODS)
+        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, COMPARE_METHODS)
         values = comparison_parameters(variants, parameters)
     return Submission(pipeline, values, settings.pipeline_root, settings.service_account)
 

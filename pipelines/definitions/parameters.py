@@ -397,20 +397,29 @@ class Parameters(BaseModel):
         check_packages(self.exports)
         training = self.read_recipe()
         get_backbone(training.backbone).check_weights(training.weights)
-        data = [each if "://" in each else str(expand_home(each).absolute()) for each in self.data]
         file = expand_home(training.weights)
         weights = str(file.absolute()) if file.is_file() else self.weights
-        here: dict[str, Any] = {"data": data, "weights": weights}
-        if self.corrections and not is_remote(self.corrections):
-            here["corrections"] = str(expand_home(self.corrections).absolute())
-            if not Path(here["corrections"]).exists():
-                raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
+        here: dict[str, Any] = {"weights": weights}
         if self.champion and not is_remote(self.champion):
             with download_model(self.champion, "champion") as files:
                 here["champion"] = str(files.model.absolute())
         for name in _WRITTEN:
             if (value := getattr(self, name)) and not is_remote(value):
                 here[name] = str(expand_home(value).absolute())
+        return self.resolve_data_paths().model_copy(update=here)
+
+    def resolve_data_paths(self) -> "Parameters":
+        """A copy with absolute local paths of the data and the corrections alone.
+
+        Raises:
+            HeadstartError: If the corrections do not exist.
+        """
+        data = [each if "://" in each else str(expand_home(each).absolute()) for each in self.data]
+        here: dict[str, Any] = {"data": data}
+        if self.corrections and not is_remote(self.corrections):
+            here["corrections"] = str(expand_home(self.corrections).absolute())
+            if not Path(here["corrections"]).exists():
+                raise HeadstartError(f"corrections {self.corrections!r} does not exist; pass a path or an address")
         return self.model_copy(update=here)
 
     def check_for_pods(self, mounted: Sequence[str]) -> None:

@@ -4,9 +4,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, Method
+
 TRANSFER_LEARNING = "transfer-learning"
 COMPARE_METHODS = "compare-methods"
 PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS)
+"""Pipelines that run on a cluster."""
+
+EVALUATE_IMAGES = "evaluate-images"
+EVALUATION_TASKS = ("list-data", "download-dataset", "select-test-images", "evaluate-model")
+"""The pipeline that evaluates a trained model on other images, on this machine, and its tasks."""
 
 GROUPS = {
     "list_data": "data",
@@ -51,16 +58,18 @@ class Uses:
     Attributes:
         champion: Whether runs look up a champion before they train.
         publication: Whether runs decide and publish; None: if a run names an address, which costs a condition.
+        method: Method that trains the model: ``fine_tuned``, or ``head``, which needs no fine-tuning.
     """
 
     champion: bool = True
     publication: bool | None = None
+    method: Method = FINE_TUNED
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> "Uses":
-        """Purposes of a run with these parameters of the pipeline."""
+    def of(cls, parameters: Mapping[str, Any], method: Method = FINE_TUNED) -> "Uses":
+        """Purposes of a run with these parameters of the pipeline, and this method."""
         publishes = bool(parameters.get("publish_uri"))
-        return cls(publishes or bool(parameters.get("champion")), publishes)
+        return cls(publishes or bool(parameters.get("champion")), publishes, method)
 
 
 ANY_USE = Uses()
@@ -82,6 +91,8 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
         others.add("find_champion")
     if uses.publication is False:
         others |= {"compare_models", "publish_model"}
+    if uses.method == HEAD:
+        others.add("fine_tune")
     return [name.replace("_", "-") for name in GROUPS if name not in others]
 
 

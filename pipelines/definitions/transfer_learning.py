@@ -7,6 +7,7 @@ from kfp.dsl.base_component import BaseComponent
 
 from headstart.components.compare_models.component import compare_models
 from headstart.components.core.metrics.comparison import BETTER
+from headstart.components.core.recipes.variants import HEAD
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -152,21 +153,24 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             deterministic=deterministic,
             checkpoint_uri=checkpoint_uri,
             accelerators=accelerator_limit_of("train_head", profile, accelerator_limit),
+            to_be_tuned=uses.method != HEAD,
         )
-        tuned = fine_tune(
-            head=head.outputs["model"],
-            train=train,
-            validation=validation,
-            recipe=recipe,
-            settings=settings,
-            seed=seed,
-            record_uri=record_uri,
-            deterministic=deterministic,
-            checkpoint_uri=checkpoint_uri,
-            accelerators=accelerator_limit_of("fine_tune", profile, accelerator_limit),
-        )
-        models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
-        tasks |= {"train_head": head, "fine_tune": tuned}
+        tasks["train_head"] = head
+        models = {"model": head.outputs["model"]}
+        if uses.method != HEAD:
+            tuned = tasks["fine_tune"] = fine_tune(
+                head=head.outputs["model"],
+                train=train,
+                validation=validation,
+                recipe=recipe,
+                settings=settings,
+                seed=seed,
+                record_uri=record_uri,
+                deterministic=deterministic,
+                checkpoint_uri=checkpoint_uri,
+                accelerators=accelerator_limit_of("fine_tune", profile, accelerator_limit),
+            )
+            models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
         first_trainings = [head]
         if from_scratch:
             scratch = train_from_scratch(
@@ -202,7 +206,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             )
             with dsl.If(decided.outputs["Output"] == BETTER, name="if-it-is-better"):
                 tasks["publish_model"] = publish_model(
-                    model=tuned.outputs["model"],
+                    model=models["model"],
                     evaluation=evaluation.outputs["evaluation"],
                     test=test,
                     train=train,

@@ -9,8 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import yaml
+
+from headstart.components.core.artifacts.evaluation import FINAL, read_models
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
+from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, Method
 from headstart.components.core.reports.links import link_pages
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import flush_files, flush_folder, write_json
@@ -27,11 +31,19 @@ RECIPE = "recipe.yaml"
 TRAIN, TEST = "splits/train", "splits/test"
 """Dataset artifacts, with which the model can be published later."""
 
+EVALUATED = "evaluated.yaml"
+"""The model that `headstart evaluate` evaluated."""
+
 RUN_PAGES = {"report.html": "Report", "data.html": "Data"}
 """Titles of the HTML pages of a run by path in the output folder."""
 
-_COMMANDS = {METRICS: "headstart run", COMPARISON: "headstart compare"}
-"""Command whose results a folder holds, by the last file to appear."""
+_COMMANDS = {
+    EVALUATED: "headstart evaluate",
+    COMPARISON: "headstart compare",
+    RECIPE: "headstart run",
+    METRICS: "headstart run",
+}
+"""Command whose results a folder holds, by a file among them; the first one that is there tells."""
 
 _MOST_NAMES = 3
 """Most names that a message lists."""
@@ -66,20 +78,24 @@ class Products:
         return list(dict.fromkeys([self.text, *(path.split("/")[0] for path in self.artifacts)]))
 
 
-def list_products(from_scratch: bool) -> Products:
+def list_products(from_scratch: bool, method: Method = FINE_TUNED) -> Products:
     """Results of a run of `transfer_learning`.
 
     Args:
         from_scratch: Whether the run trains without transfer as well.
+        method: Method that trains the model.
     """
-    trained = {"head": "train-head", "fine_tuning": "fine-tune"}
+    trained = {"head": "train-head"}
+    if method != HEAD:
+        trained["fine_tuning"] = "fine-tune"
+    last = list(trained.values())[-1]
     if from_scratch:
         trained["from_scratch"] = "train-from-scratch"
     return Products(
         {
             TRAIN: "split-dataset/train",
             TEST: "split-dataset/test",
-            "model": "fine-tune/model",
+            "model": f"{last}/model",
             "report.html": "evaluate-model/report",
             "evaluation": "evaluate-model/evaluation",
             "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
@@ -95,15 +111,45 @@ def list_products(from_scratch: bool) -> Products:
     )
 
 
+def list_evaluation_products(model: str) -> Products:
+    """Results of an evaluation of a trained model on other images.
+
+    Args:
+        model: Address of the model, without secrets.
+    """
+    return Products(
+        {
+            "report.html": "evaluate-model/report",
+            "evaluation": "evaluate-model/evaluation",
+            "predictions.parquet": "evaluate-model/evaluation/predictions.parquet",
+            "data.html": "download-dataset/hygiene",
+            "quarantine.csv": "select-test-images/test/quarantine.csv",
+            METRICS: "evaluate-model/evaluation/metrics.json",
+        },
+        EVALUATED,
+        lambda output: _describe_evaluated(output, model),
+        RUN_PAGES,
+    )
+
+
+def _describe_evaluated(output: Path, model: str) -> str:
+    evaluated = read_models(output / "evaluation")["models"][FINAL]
+    facts = {"model": model, "sha256": evaluated["sha256"], "stage": evaluated["stage"]}
+    return yaml.safe_dump(facts | {"classes": evaluated["classes"]}, sort_keys=False, allow_unicode=True)
+
+
 def _dump_model_recipe(output: Path) -> str:
     info = read_model_info(output / "model")
-    lines = [f"# headstart run --recipe {RECIPE} --seed {info.seed} ..."]
+    method = f" --method {HEAD}" if info.stage == HEAD else ""
+    lines = [f"# headstart run{method} --recipe {RECIPE} --seed {info.seed} ..."]
     if not info.recipe["weights"] and info.backbone_sha256:
         lines += [
             "# weights_sha256 is empty, as weights names no file or address that it could be checked against.",
             f"# The SHA-256 of their values is backbone_sha256 in model/model.json: {info.backbone_sha256}",
         ]
     lines += ["# " + describe_training(dataclasses.asdict(info))]
+    if info.stage == HEAD:
+        lines += ["# The section fine_tuning was not used."]
     return "\n".join([*lines, dump_recipe(info.recipe)])
 
 
@@ -125,20 +171,20 @@ def check_output(output: Path, products: Products, data: Sequence[str]) -> str:
     """
     check_outside(output, data)
     for name, command in _COMMANDS.items():
-        if name != products.names[-1] and (output / name).exists():
+        if name not in products.names and (output / name).exists():
             raise HeadstartError(
                 f"output {str(output)!r} holds the results of {command}; name another folder with --output"
             )
     last = output / products.names[-1]
+    made_by = next((command for name, command in _COMMANDS.items() if name in products.names), "an earlier run")
     if _is_ours(last):
         moment = datetime.datetime.fromtimestamp(last.stat().st_mtime)
-        made_by = _COMMANDS.get(last.name, "an earlier run")
         return f"the results of {moment:%Y-%m-%d %H:%M} ({made_by}) in {output}"
     # A run that was killed while it swapped results has moved its last file aside; the next one puts it back.
     in_the_way = [name for name in products.names if os.path.lexists(output / name)]
     if in_the_way and not (output / _WORK / _SWAP).exists():
         raise HeadstartError(
-            f"output {str(output)!r} holds {_join(in_the_way)}, which {_COMMANDS.get(last.name, 'no run')} did not "
+            f"output {str(output)!r} holds {_join(in_the_way)}, which {made_by} did not "
             "leave there; move that, or name another folder with --output"
         )
     return ""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
+from headstart.components.core.recipes.variants import FINE_TUNED, Method
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.manifests import read_manifest
 from headstart.components.core.util.errors import HeadstartError
@@ -47,6 +48,7 @@ class RunRequest:
         output: Folder that receives the results.
         products: Results of the run.
         pipeline: Name of the pipeline, of `PIPELINES`.
+        method: Method that trains the model of `transfer_learning`.
     """
 
     parameters: dict[str, Any]
@@ -54,6 +56,7 @@ class RunRequest:
     output: Path
     products: Products
     pipeline: str = TRANSFER_LEARNING
+    method: Method = FINE_TUNED
 
 
 def run(request: RunRequest, display: Display) -> dict[str, Any]:
@@ -125,6 +128,7 @@ def _send_request(child: "subprocess.Popen[str]", request: RunRequest, root: Pat
         "root": str(root),
         "pipeline": request.pipeline,
         "from_scratch": request.from_scratch,
+        "method": request.method,
         "parameters": request.parameters,
     }
     # A child that is gone already says why in its output.

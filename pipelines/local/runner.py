@@ -16,14 +16,15 @@ from kfp import local
 from kfp.local import subprocess_task_handler
 
 from headstart.pipelines.definitions.compare_methods import build_comparison
+from headstart.pipelines.definitions.evaluate_images import evaluate_images
 from headstart.pipelines.definitions.profile import NetworkResources, Profile, Retries
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
+from headstart.pipelines.definitions.tasks import COMPARE_METHODS, EVALUATE_IMAGES, Uses
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 from headstart.pipelines.local.step_process import run_step
 
 
 def main() -> None:
-    """Reads the request with `root`, `pipeline`, `from_scratch` and the pipeline's `parameters`, and runs it."""
+    """Runs a request: JSON with `root`, `pipeline`, `from_scratch`, `method` and the pipeline's `parameters`."""
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _keep_python3_in_arguments()
@@ -33,8 +34,10 @@ def main() -> None:
     if request["pipeline"] == COMPARE_METHODS:
         # In parallel they would take each other's cores, and the costs of each would be unknown.
         pipeline = build_comparison(once, parallelism=1)
+    elif request["pipeline"] == EVALUATE_IMAGES:
+        pipeline = evaluate_images
     else:
-        pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"]))
+        pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"], request["method"]))
     subprocess_task_handler.run_local_subprocess = run_step
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])

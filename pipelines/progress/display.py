@@ -42,7 +42,8 @@ _SECONDS_WORTH_A_LINE = 1.0
 """Time from which on a single task leaves a line on a terminal."""
 
 _FRAMES_PER_SECOND = 8
-_MODELS = {"from_scratch": "from scratch", "head": "head alone", "test": "fine-tuned"}
+_PHASES = {"from_scratch": "from scratch", "head": "head alone", "fine_tuning": "fine-tuned"}
+_FINAL = "test"
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _STARTING = "starting"
 
@@ -379,6 +380,20 @@ def show_results(
     say(*_suggest_next(output / "report.html", output), console=console)
 
 
+def show_evaluation(console: Console, metrics: dict[str, Any], output: Path, quarantined: int) -> None:
+    """Prints the metrics of an evaluation on other images, and the places of its reports.
+
+    Args:
+        console: Console to print to.
+        metrics: Content of `metrics.json`.
+        output: Output folder.
+        quarantined: Number of files and images that were left out.
+    """
+    show_metrics(console, metrics)
+    lines = [f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
+    say(*lines, *_count_left_out(output, quarantined), console=console)
+
+
 def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:
     """Prints the table of a comparison, the chosen variant, and the place of the report.
 
@@ -447,9 +462,13 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     Args:
         console: Console to print to.
         metrics: Figures by model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of
-            a comparison by variant.
+            a comparison by variant. `stage` is the training phase of the final model; without it: fine-tuning.
     """
-    titles = _MODELS if "test" in metrics else {name: name for name in metrics}
+    titles = {name: name for name in metrics}
+    if _FINAL in metrics:
+        # The phases but that of the final model, which comes last.
+        titles = {phase: title for phase, title in _PHASES.items() if phase in metrics}
+        titles[_FINAL] = _PHASES.get(metrics.get("stage", ""), _PHASES["fine_tuning"])
     images = next(metrics[name]["images"] for name in titles if name in metrics)
     table = Table(title=f"On {images:,} test images", title_justify="left")
     table.add_column("model")

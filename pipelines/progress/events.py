@@ -130,10 +130,12 @@ class Measured:
     Attributes:
         model: Key of the model in `metrics.json`.
         figures: Its `images`, `accuracy`, `accuracy_interval` and `log_loss` there.
+        stage: Training phase of the model, as in `model.json`; empty: not known.
     """
 
     model: str
     figures: dict[str, Any]
+    stage: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,7 +263,7 @@ def _read_metrics(fields: dict[str, str]) -> Measured:
         "accuracy_interval": [float(fields["low"]), float(fields["high"])],
         "log_loss": float(fields["log_loss"]),
     }
-    return Measured(fields["model"], figures)
+    return Measured(fields["model"], figures, fields.get("stage", ""))
 
 
 _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {

@@ -77,6 +77,17 @@ def test_a_run_is_shown_task_by_task_and_ends_with_its_figures(on_cluster: Comma
     assert f"report  s3://bucket/runs/transfer-learning/{run_id}/evaluate-model/*/report" in shown
 
 
+def test_figures_of_the_head_alone_are_titled_so(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA, *ROOT, "--method", "head")[0] == 0
+    (run_id,) = api.runs
+    log(api, run_id, "evaluate-model", METRICS.splitlines()[1].replace("model=test", "model=test stage=head") + "\n")
+    api.see(run_id, ("SUCCEEDED", *done(*(name for name in TASKS if name != "fine-tune"))))
+    status, shown = on_cluster("follow", run_id)
+    assert status == 0, shown
+    assert re.search(r"head alone +│ +0.950 │ 0.900 to 0.980 │ +0.120", shown)
+    assert "fine-tune" not in shown
+
+
 def write_metrics(api: KfpApi) -> None:
     while not api.runs:
         time.sleep(0.005)

@@ -97,7 +97,9 @@ def test_the_same_again_changes_nothing(on_cluster: Command, api: KfpApi, weekly
     assert list(api.schedules) == [weekly]
 
 
-@pytest.mark.parametrize("option", [("--seed", "2"), ("--no-cache",), ("--pipeline-root", "gs://other/x")])
+@pytest.mark.parametrize(
+    "option", [("--seed", "2"), ("--method", "head"), ("--no-cache",), ("--pipeline-root", "gs://other/x")]
+)
 def test_another_replaces_the_one_of_that_name(
     on_cluster: Command, api: KfpApi, weekly: str, option: tuple[str, ...]
 ) -> None:

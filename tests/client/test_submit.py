@@ -66,6 +66,16 @@ def test_from_scratch_adds_its_task(on_cluster: Command, api: KfpApi) -> None:
     assert "train-from-scratch" in run.pipeline_spec["pipeline_spec"]["root"]["dag"]["tasks"]
 
 
+def test_the_head_alone_is_submitted_without_a_task_that_fine_tunes(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA)[0] == 0
+    assert on_cluster("submit", *DATA, "--method", "head")[0] == 0
+    whole, head = (run.pipeline_spec["pipeline_spec"] for run in api.runs.values())
+    assert set(whole["root"]["dag"]["tasks"]) - set(head["root"]["dag"]["tasks"]) == {"fine-tune"}
+    assert head["root"]["inputDefinitions"] == whole["root"]["inputDefinitions"]
+    given = head["root"]["dag"]["tasks"]["train-head"]["inputs"]["parameters"]["to_be_tuned"]
+    assert given["runtimeValue"]["constant"] is False
+
+
 def test_only_a_run_that_publishes_has_the_tasks_for_it(on_cluster: Command, api: KfpApi) -> None:
     assert on_cluster("submit", *DATA)[0] == 0
     assert on_cluster("submit", *DATA, "--publish", "gs://bucket/models")[0] == 0
@@ -104,6 +114,10 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         (("--resume", "x", "--seed", "3"), "--resume runs with the run's own parameters; leave --seed out"),
         (("--resume", "x", "--backbones", "vgg16", "--variants", "v.yaml"), "leave --backbones, --variants out, or"),
         (("--resume", "x", "--pipeline", "compare-methods"), "leave --pipeline out, or submit a new run"),
+        (("--resume", "x", "--method", "head"), "leave --method out, or submit a new run"),
+        ((*DATA, "--method", "haed"), "unknown method 'haed'; known: head, fine_tuned"),
+        ((*DATA, "--method", "head", "--set", "fine_tuning.epochs=2"), "no use for --set fine_tuning.epochs"),
+        (("--pipeline", "compare-methods", *DATA, "--method", "head"), "takes several with --methods"),
         (("--resume", "x", "--profile", "cpu", "--registry", "r.io/t"), "leave --profile, --registry out"),
         (("--resume", "x", "--image", "a:1", "--pipeline-root", "gs://b"), "leave --pipeline-root, --image out"),
         (("--resume", "x", "--experiment", "pets", "--service-account", "a"), "--experiment, --service-account out"),

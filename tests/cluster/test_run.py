@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from support.cluster import NEVER_CACHED, TRAINING, Cluster, Finished
+from support.cluster import NEVER_CACHED, QUICK_HEAD, TRAINING, Cluster, Finished
 from support.drawn_images import draw_zip
 from support.objects import Objects, save
 
@@ -68,6 +68,21 @@ def test_unchanged_data_costs_a_listing(cluster: Cluster, finished: Finished) ->
     # Its figures are those of the run that measured them.
     assert finished.run.run_id in again.shown
     assert "On 20 test images" in again.shown
+
+
+def test_the_head_alone_is_trained_and_evaluated_without_a_task_that_fine_tunes(
+    cluster: Cluster, finished: Finished, tmp_path: Path
+) -> None:
+    # Data and splits come from the cache; the head does not, as no fine-tuning follows.
+    run = cluster.run("submit", *QUICK_HEAD, "--method", "head", "--wait", "--data", finished.data)
+    assert run.status == 0, run.shown
+    assert re.findall(r"\] ([a-z-]+) (?:done|cached)", run.shown)[-2:] == ["train-head", "evaluate-model"]
+    assert "fine-tune" not in run.shown
+    assert re.search(r"head alone.*0?\.\d+ to", run.shown)
+    evaluation = save(cluster.artifact(run.run_id, "evaluate-model", "evaluation"), tmp_path / "evaluation")
+    metrics = json.loads((evaluation / "metrics.json").read_text())
+    assert metrics["stage"] == "head" and "head" not in metrics
+    assert f"{metrics['test']['accuracy']:.3f}" in run.shown
 
 
 @pytest.fixture(scope="module")

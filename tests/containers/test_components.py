@@ -20,7 +20,7 @@ import headstart.components
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
 from headstart.components.core.artifacts.dataset import read_dataset_info
-from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.artifacts.model import read_model_info, write_seen
 from headstart.components.core.registry.export_formats import EXPORT_FORMATS
 from headstart.components.core.registry.registry import PUBLISHED, read_champion
 from headstart.components.download_dataset.component import download_dataset
@@ -31,6 +31,7 @@ from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
 from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
+from headstart.components.select_test_images.component import select_test_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
@@ -83,6 +84,7 @@ def every_step(data: Path) -> None:
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
     published, before = data.parent / "published", data.parent / "before" / "model"
     find_champion(test=splits["test"], publish_uri=str(published), champion=str(before))
+    select_test_images(dataset=splits["test"], model_uri=str(before))
     compared(**both, test=splits["test"], variants=VARIANTS)
 
 
@@ -143,6 +145,11 @@ def is_champion(outputs: Path) -> None:
     assert made["parameterValues"] == {"Output": str(outputs.parents[1] / "before" / "model")}
 
 
+def are_test_images(outputs: Path) -> None:
+    assert read_dataset_info(outputs / "test").classes == read_model_info(outputs / "model").classes
+    assert json.loads((outputs / "calibration").read_text())["calibration"] is None
+
+
 def is_comparison(outputs: Path) -> None:
     table = json.loads((outputs / "comparison").read_text())
     assert [row["name"] for row in table["rows"]] == ["short", "long"]
@@ -172,6 +179,7 @@ CHECKS = {
     "compare_variants": is_comparison,
     "predict_images": are_predictions,
     "find_champion": is_champion,
+    "select_test_images": are_test_images,
     "publish_model": is_published,
 }
 
@@ -197,6 +205,7 @@ def every(image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
     """Outputs of every component, by task, each in a container that is restricted as much as clusters do it."""
     root = tmp_path_factory.mktemp("root")
     version_folder(root / "before")
+    write_seen(root / "before" / "model", [])
     return run(every_step, pictures, root, **RESTRICTED)
 
 

@@ -21,9 +21,8 @@ from support.commands import headstart
 from support.objects import Objects
 
 # Little to compute: the path of the work through the cluster is tested.
-QUICK = (
-    "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
-)  # fmt: skip
+QUICK_HEAD = ("--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3")
+QUICK = (*QUICK_HEAD, "--set", "fine_tuning.epochs=1")
 ENDED = ("SUCCEEDED", "FAILED", "CANCELED")
 TRAINING = (
     "list-data", "download-dataset", "split-dataset", "train-head", "train-from-scratch", "fine-tune",

@@ -9,9 +9,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-QUICK = (
-    "--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3", "--set", "fine_tuning.epochs=1",
-)  # fmt: skip
+QUICK_HEAD = ("--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3")
+QUICK = (*QUICK_HEAD, "--set", "fine_tuning.epochs=1")
 
 _MARK = "HEADSTART_TEST_PROCESS"
 

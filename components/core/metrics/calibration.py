@@ -31,15 +31,15 @@ class TemperatureEstimate:
         supported: True if the likelihood-ratio test rejects a temperature of 1, so that `interval` excludes 1.
         fitted: Maximum-likelihood temperature.
         interval: Profile-likelihood interval of the temperature at the 95 % level; it contains 1 exactly if scaling
-            is not supported.
-        p_value: p-value of the likelihood-ratio test of a temperature of 1.
+            is not supported. None: not known, since an earlier version fitted the temperature.
+        p_value: p-value of the likelihood-ratio test of a temperature of 1; None: as for `interval`.
     """
 
     temperature: float
     supported: bool
     fitted: float
-    interval: Interval
-    p_value: float
+    interval: Interval | None
+    p_value: float | None
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

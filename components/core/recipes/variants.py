@@ -14,6 +14,9 @@ Method = Literal["from_scratch", "head", "fine_tuned"]
 METHODS: tuple[Method, ...] = ("from_scratch", "head", "fine_tuned")
 """A small convnet without transfer; a new head on a frozen backbone; head and top layers of the backbone."""
 
+HEAD: Method = "head"
+FINE_TUNED: Method = "fine_tuned"
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 

@@ -21,7 +21,7 @@ def describe_temperature(calibration: dict[str, Any]) -> str:
         calibration: Key `calibration` of `metrics.json`; an earlier version may have written it.
     """
     images, used = f"{calibration['validation_images']:,} validation images", _number(calibration["temperature"])
-    if "applied" not in calibration:
+    if calibration.get("temperature_interval") is None:
         return f"The logits are divided by a temperature of {used}, fitted on {images}."
     fitted, (low, high) = calibration["fitted_temperature"], map(_number, calibration["temperature_interval"])
     best = f"{_number(fitted)} (95 % interval {low} to {high})"

@@ -15,7 +15,7 @@ import yaml
 from support import ROOT
 from typer.testing import CliRunner
 
-from headstart.components.core.recipes.variants import DEFAULT_VARIANTS
+from headstart.components.core.recipes.variants import DEFAULT_VARIANTS, HEAD
 from headstart.pipelines.cli.main import app
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
@@ -102,6 +102,7 @@ def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 PIPELINES: dict[str, tuple[list[str], list[str]]] = {
     "transfer": ([], task_names(from_scratch=False)),
     "with from scratch": (["--from-scratch"], task_names(from_scratch=True)),
+    "head": (["--method", "head"], task_names(False, Uses(method=HEAD))),
     "comparison": (COMPARISON, comparison_task_names()),
 }
 """Options and tasks of each pipeline."""
@@ -117,7 +118,7 @@ def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pyt
     return made
 
 
-of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch"], indirect=True)
+of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch", "head"], indirect=True)
 
 
 def test_one_accelerator_for_each_task_that_computes_a_network_and_for_no_other(pipeline: Compiled) -> None:
@@ -272,8 +273,11 @@ def test_defaults_are_those_of_the_command_line_and_of_the_components(pipeline: 
     assert {name: pipeline.default(name) for name in defaults} == defaults
     # A task alone asks for no accelerator; in the pipeline it must see what its pod was given.
     defaults["accelerators"] = "0"
+    defaults["head_to_be_tuned"] = True
     task_prefix = {"comp-train-head": "head_", "comp-fine-tune": "fine_tune_"}
     for component, prefix in task_prefix.items():
+        if component not in pipeline.spec["components"]:
+            continue
         for name, definition in pipeline.spec["components"][component]["inputDefinitions"]["parameters"].items():
             whole = name if name in defaults else f"{prefix}{name}"
             assert definition["defaultValue"] == defaults[whole], (component, name)

@@ -1,0 +1,1 @@
+"""Step: selects the images that a trained model can be evaluated on."""
