@@ -141,12 +141,12 @@ def drawn_report(
         "cd" * 32,
         draw_predictions(images, classes, 4, strength),
         "ef" * 32,
-        make_noise_examples(final),
-        probe,
-        folder / "hygiene.json",
-        "headstart run --data pets.zip",
-        EvaluationRun("2026-01-02T03:04:05+00:00", "headstart run --data pets.zip"),
-        draw_feature_map(final),
+        pictures=make_noise_examples(final),
+        probe=probe,
+        hygiene=folder / "hygiene.json",
+        command="headstart run --data pets.zip",
+        run=EvaluationRun("2026-01-02T03:04:05+00:00", "headstart run --data pets.zip"),
+        feature_map=draw_feature_map(final),
     )
     write_evaluation(material, folder / "evaluation")
     report = folder / "report.html"
