@@ -277,10 +277,22 @@ def test_more_schedules_than_a_page_holds(on_cluster: Command, api: KfpApi, week
 
 
 @pytest.mark.parametrize(
+    ("option", "message"),
+    [("--pause", "no schedule 'weakly'; did you mean 'weekly'?"), ("--delete", "no schedule 'weakly'")],
+)
+def test_schedule_that_is_not_there_is_said(
+    on_cluster: Command, api: KfpApi, weekly: str, option: str, message: str
+) -> None:
+    status, shown = on_cluster("schedule", "weakly", option)
+    assert status == 1
+    assert message in shown
+    assert len(shown.strip().splitlines()) == 1
+    assert only(api).status == "ENABLED"
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("weakly", "--pause"), "no schedule 'weakly'; did you mean 'weekly'?"),
-        (("weakly", "--delete"), "no schedule 'weakly'"),
         (("weekly", "--pause", "--resume"), "one thing at a time: --pause --resume"),
         (("weekly", "--pause", "--cron", "@daily"), "one thing at a time: --pause --cron"),
         (("--pause",), "--pause of which schedule? name it"),

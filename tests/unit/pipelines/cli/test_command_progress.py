@@ -8,7 +8,11 @@ from headstart.components.core.util.logs import event, log_phase, log_progress, 
 from headstart.pipelines.cli.command_progress import show_command
 
 
-def test_what_steps_log_is_shown_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_steps_log_is_shown_and_not_printed(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests of this process may have started logging.
+    monkeypatch.setattr(logging.getLogger("headstart"), "handlers", [])
     with open_terminal(80) as terminal:
         with show_command("publish", terminal.console) as display:
             start_logging()
