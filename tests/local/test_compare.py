@@ -58,7 +58,7 @@ def test_pages_link_to_each_other(output: Path) -> None:
     reports = [output / "reports" / f"{name}.html" for name in ("slow", "quick")]
     pages = [output / "comparison.html", output / "data.html", *reports]
     for page in pages:
-        links = {(page.parent / link).resolve() for link in re.findall('href="([^"#]+)"', page.read_text())}
+        links = {(page.parent / link).resolve() for link in re.findall('href="([^"#:]+)"', page.read_text())}
         assert links == {each.resolve() for each in pages}
 
 
