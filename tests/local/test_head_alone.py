@@ -71,7 +71,7 @@ def test_it_is_published_like_any_other_model(output: Path) -> None:
     assert in_use is not None
     assert f"in use  {in_use.address}" in (output.parent / "stdout").read_text()
     card = Path(in_use.address, "model_card.md").read_text()
-    assert "last phase `head`" in card
+    assert "A head was trained on the frozen backbone." in card
 
 
 def test_settings_of_fine_tuning_contradict_it(pictures: Path, tmp_path: Path) -> None:
