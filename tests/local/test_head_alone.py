@@ -111,8 +111,8 @@ def test_the_champion_is_evaluated_on_one_class_with_images_that_it_has_seen(
     output: Path, others: Path, pictures: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(others / "dog", tmp_path / "new" / "dog")
-    for path in sorted(pictures.glob("dog.*"))[:10]:
-        shutil.copy(path, tmp_path / "new" / "dog" / f"old-{path.name}")
+    for number, path in enumerate(sorted(pictures.glob("dog.*"))[:10]):
+        shutil.copy(path, tmp_path / "new" / "dog" / f"dog.{9000 + number}.jpg")
     status, shown = evaluate(f"{output.parent}/models", tmp_path / "new", tmp_path / "evaluated")
     assert status == 0, shown
     metrics = json.loads((tmp_path / "evaluated" / "metrics.json").read_text())

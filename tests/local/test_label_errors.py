@@ -76,7 +76,7 @@ def test_suspects_passed_back_unread_change_nothing(photos: Path, flipped: Path,
     assert downloaded(photos, tmp_path / "same", str(merged)) == before
 
 
-def test_accepted_suggestions_mend_labels_and_as_many_are_wrong_as_expected(
+def test_accepted_suggestions_mend_labels_and_no_more_are_wrong_than_expected(
     photos: Path, flipped: Path, tmp_path: Path
 ) -> None:
     truth, before = labels_of(flipped / "right"), labels_of(flipped / "wrong")
@@ -92,7 +92,9 @@ def test_accepted_suggestions_mend_labels_and_as_many_are_wrong_as_expected(
     print(f"{len(changed)} changed, {expected:.1f} expected to be wrong, {wrong} wrong")
     print(f"wrong labels before {errors[0]}, after {errors[1]}")
     assert errors[1] < 0.5 * errors[0]
-    assert abs(expected - wrong) <= 3 * np.sqrt(expected + 1)
+    # On photographs the estimate is on the safe side: docs/evaluation.md.
+    assert wrong <= expected + 3 * np.sqrt(expected + 1)
+    assert expected < 0.3 * len(changed)
 
 
 def merge_corrections(flipped: Path, path: Path) -> Path:
