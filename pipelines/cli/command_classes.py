@@ -16,7 +16,23 @@ _TYPES = {
 """Words for types, by the names that typer and, before its version 0.29, click have for them."""
 
 
-class Command(TyperCommand):
+class _Helping:
+    """What commands and groups of commands have in common."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Arguments and options, with the words that the help shows for their types."""
+        return _with_types(super().get_params(ctx))  # type: ignore[misc]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the arguments; for an option that does not exist, the error suggests one."""
+        try:
+            return super().parse_args(ctx, args)  # type: ignore[misc,no-any-return]
+        except Exception as error:
+            _add_suggestion(error, self, ctx)
+            raise
+
+
+class Command(_Helping, TyperCommand):
     """A command."""
 
     def __init__(self, *args: Any, help: str | None = None, **settings: Any) -> None:
@@ -24,33 +40,9 @@ class Command(TyperCommand):
         text = "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(help or "").split("\n\n"))
         super().__init__(*args, help=text, **settings)
 
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Arguments and options, with the words that the help shows for their types."""
-        return _with_types(super().get_params(ctx))
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parses the arguments; for an option that does not exist, the error suggests one."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            _add_suggestion(error, self, ctx)
-            raise
-
-
-class Group(TyperGroup):
+class Group(_Helping, TyperGroup):
     """A command with commands of its own."""
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Options, with the words that the help shows for their types."""
-        return _with_types(super().get_params(ctx))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parses the arguments; for an option that does not exist, the error suggests one."""
-        try:
-            return super().parse_args(ctx, args)
-        except Exception as error:
-            _add_suggestion(error, self, ctx)
-            raise
 
 
 def _with_types(parameters: list[Any]) -> list[Any]:
