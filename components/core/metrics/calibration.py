@@ -79,8 +79,7 @@ def fit_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> 
         right = logs[np.arange(images), labels]
         return float(-((1 - doubt) * right + doubt * (logs.sum(axis=1) - right) / (classes - 1)).mean())
 
-    bounds = (np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4}).x))
+    return float(np.exp(_minimise(loss)))
 
 
 def estimate_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> TemperatureEstimate:
