@@ -20,32 +20,22 @@ _SLICES = 60
 
 
 @dataclasses.dataclass(frozen=True)
-class BrowsedImage:
+class PredictedImage:
     """One test image with its prediction.
 
     Attributes:
-        number: Position among the images of the page.
         row: Row of the predictions.
         path: Path of the image in its source.
         label: Index of its class.
         predicted: Index of the most probable class.
         confidence: Calibrated probability of the most probable class.
-        confidence_label: Calibrated probability of its own class.
-        slices: Slices that it belongs to, as indices into `ImageBrowser.slices`.
-        picture: Thumbnail as a `data:` URL.
-        heat: Thumbnail with a heat map as a `data:` URL; empty for none.
     """
 
-    number: int
     row: int
     path: str
     label: int
     predicted: int
     confidence: float
-    confidence_label: float
-    slices: list[int]
-    picture: str
-    heat: str
 
     @property
     def right(self) -> bool:
@@ -54,33 +44,37 @@ class BrowsedImage:
 
 
 @dataclasses.dataclass(frozen=True)
-class MapPoint:
+class BrowsedImage(PredictedImage):
+    """One image of the page.
+
+    Attributes:
+        number: Position among the images of the page.
+        confidence_label: Calibrated probability of its own class.
+        slices: Slices that it belongs to, as indices into `ImageBrowser.slices`.
+        picture: Thumbnail as a `data:` URL.
+        heat: Thumbnail with a heat map as a `data:` URL; empty for none.
+    """
+
+    number: int
+    confidence_label: float
+    slices: list[int]
+    picture: str
+    heat: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MapPoint(PredictedImage):
     """One image of the feature map.
 
     Attributes:
         image: Position among the images of the page; None if it is not among them.
         x: Horizontal place, 0 to 1.
         y: Vertical place from the bottom, 0 to 1.
-        row: Row of the predictions.
-        label: Index of its class.
-        predicted: Index of the most probable class.
-        confidence: Calibrated probability of the most probable class.
-        path: Path of the image in its source.
     """
 
     image: int | None
     x: float
     y: float
-    row: int
-    label: int
-    predicted: int
-    confidence: float
-    path: str
-
-    @property
-    def right(self) -> bool:
-        """Whether the most probable class is the right one."""
-        return self.label == self.predicted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +138,7 @@ def browse_images(
         thumbnails: Thumbnails of an evaluation; those with a heat map are always shown.
     """
     confidence, predicted, right = probabilities.max(axis=1), predictions.predicted, predictions.right
-    rows = {image: row for row, image in reversed(list(enumerate(predictions.ids)))}
+    rows = _rows_by_id(predictions)
     pictures: dict[int, Thumbnail] = {}
     for each in thumbnails:
         # An earlier version showed an image in several galleries.
@@ -190,7 +184,7 @@ def place_images(
     browser: ImageBrowser, predictions: Predictions, probabilities: NDArray[np.float64], feature_map: FeatureMap
 ) -> list[MapPoint]:
     """Joins the feature map with the images of the page; mistakes come last, so that they are drawn on top."""
-    rows = {image: row for row, image in reversed(list(enumerate(predictions.ids)))}
+    rows = _rows_by_id(predictions)
     numbers = {each.row: each.number for each in browser.images}
     confidence, predicted = probabilities.max(axis=1), predictions.predicted
     points = [
@@ -208,6 +202,11 @@ def place_images(
         if (row := rows.get(image)) is not None
     ]
     return sorted(points, key=lambda point: not point.right)
+
+
+def _rows_by_id(predictions: Predictions) -> dict[str, int]:
+    """Row of each image by its id; the first, where several have it."""
+    return {image: row for row, image in reversed(list(enumerate(predictions.ids)))}
 
 
 def _name_slices(predictions: Predictions) -> dict[tuple[str, str], int]:
