@@ -1,6 +1,5 @@
 """Selects the images of a labelled dataset that a trained model can be evaluated on."""
 
-import csv
 import dataclasses
 import shutil
 from collections import Counter
@@ -26,13 +25,17 @@ from headstart.components.core.artifacts.model import (
 from headstart.components.core.artifacts.model_calibration import find_model_calibration, write_model_calibration
 from headstart.components.core.artifacts.selection import Selection, write_selection
 from headstart.components.core.registry.model_files import download_model
-from headstart.components.core.sources.quarantine import QUARANTINE
+from headstart.components.core.sources.quarantine import (
+    QUARANTINE,
+    QuarantinedFile,
+    append_quarantine,
+    write_quarantine,
+)
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging, track_progress
 from headstart.components.core.util.printable import quote_name
-from headstart.components.core.util.spreadsheet import escape_cell
 from headstart.components.select_test_images.class_matching import match_classes
 
 LEAVE_OUT, REFUSE = "leave_out", "refuse"
@@ -126,16 +129,18 @@ def _write_selected(
         selected: Outputs of the step.
     """
     seen = _seen_images(dataset, read_seen(selected.model))
-    left_out: list[tuple[str, str, str]] = []
+    left_out: list[QuarantinedFile] = []
     unknown: Counter[str] = Counter()
     with DatasetWriter(selected.test, info.classes, data.source, data.extra, data.max_side, data.ranges) as writer:
         for row in track_progress(read_rows(dataset), "selecting", data.images):
             name = data.classes[row.label]
             if row.label not in labels:
                 unknown[name] += 1
-                left_out.append((row.path, _UNKNOWN_REASON, f"the model does not know the class {quote_name(name)}"))
+                detail = f"the model does not know the class {quote_name(name)}"
+                left_out.append(QuarantinedFile(row.path, _UNKNOWN_REASON, detail))
             elif row.id in seen:
-                left_out.append((row.path, _SEEN_REASON, "the model was trained or tuned on it or a near-duplicate"))
+                detail = "the model was trained or tuned on it or a near-duplicate"
+                left_out.append(QuarantinedFile(row.path, _SEEN_REASON, detail))
             else:
                 writer.add(dataclasses.replace(row, label=labels[row.label]))
         selection = Selection(data.images, len(left_out) - unknown.total(), dict(sorted(unknown.items())))
@@ -159,14 +164,13 @@ def _seen_images(dataset: Path, seen: frozenset[str]) -> frozenset[str]:
     return frozenset(image for image, group in images if group in groups)
 
 
-def _write_quarantine(dataset: Path, test: Path, left_out: list[tuple[str, str, str]]) -> None:
+def _write_quarantine(dataset: Path, test: Path, left_out: list[QuarantinedFile]) -> None:
     """Writes the quarantine of the dataset, and after it the images that were left out."""
     if not (dataset / QUARANTINE).exists():
-        (test / QUARANTINE).write_text("file,reason,detail\r\n", encoding="utf-8")
+        write_quarantine(test / QUARANTINE, left_out)
     else:
         shutil.copyfile(dataset / QUARANTINE, test / QUARANTINE)
-    with (test / QUARANTINE).open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        csv.writer(file).writerows([escape_cell(cell) for cell in row] for row in left_out)
+        append_quarantine(test / QUARANTINE, left_out)
 
 
 def _check_enough(images: int, selection: Selection) -> None:

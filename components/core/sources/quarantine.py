@@ -36,7 +36,16 @@ def write_quarantine(path: Path, quarantined: Iterable[QuarantinedFile]) -> None
         path: File to write.
         quarantined: Files that are left out.
     """
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "reason", "detail"])
-        rows.writerows(map(escape_cell, dataclasses.astuple(each)) for each in quarantined)
+    path.write_text("file,reason,detail\r\n", encoding="utf-8", newline="")
+    append_quarantine(path, quarantined)
+
+
+def append_quarantine(path: Path, quarantined: Iterable[QuarantinedFile]) -> None:
+    """Writes further rows to a file of `write_quarantine`.
+
+    Args:
+        path: File to extend.
+        quarantined: Files that are left out.
+    """
+    with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv.writer(file).writerows(map(escape_cell, dataclasses.astuple(each)) for each in quarantined)
