@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from headstart.components.core.util.natural_sort import natural_key
+from headstart.components.core.util.printable import list_first
 
 _MAX_LISTED = 12
 _FIRST_LISTED = 5
@@ -76,10 +77,9 @@ def note_multi_label_names(classes: Iterable[str]) -> list[str]:
     lists = [name for name in sorted(names) if _parts(name) & names]
     if not lists:
         return []
-    shown = ", ".join(map(_show_difference, lists[:_FIRST_LISTED]))
-    more = f" and {len(lists) - _FIRST_LISTED} more" if len(lists) > _FIRST_LISTED else ""
+    shown = list_first([_show_difference(name) for name in lists], _FIRST_LISTED)
     return [
-        f"classes that may be lists of classes: {shown}{more}; each is taken for one class, as several classes per "
+        f"classes that may be lists of classes: {shown}; each is taken for one class, as several classes per "
         "image are not supported"
     ]
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 from headstart.components.core.sources.quarantine import CORRECTED
+from headstart.components.core.util.printable import list_first
 from headstart.components.download_dataset.class_names import describe_similar_names, find_similar_names
 from headstart.components.download_dataset.hygiene_data import HygieneStatistics
 from headstart.components.download_dataset.labels import LEFT_OUT
@@ -74,8 +75,7 @@ def low_contrast_warnings(statistics: HygieneStatistics) -> list[str]:
 
 def list_names(names: list[str]) -> str:
     """Names the first few of a list, and counts the others."""
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+    return list_first(names, _NAMES_SHOWN)
 
 
 def times(ratio: float) -> str:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from headstart.components.core.sources.file_names import SPLIT_NAMES
+from headstart.components.core.util.printable import list_first
 from headstart.components.download_dataset.class_names import describe_classes
 from headstart.components.download_dataset.folder_names import (
     is_beside_images,
@@ -526,6 +527,4 @@ def _why_no_class(name: str) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+    return list_first(list(names), _NAMES_SHOWN)

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from headstart.components.core.util.printable import list_first
+
 MIN_IMAGES_PER_CLASS = 10
 """Fewest images of a class that is tested for shortcuts."""
 
@@ -234,5 +236,4 @@ def _percent(share: float) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _CLASSES_SHOWN} more" if len(names) > _CLASSES_SHOWN else ""
-    return ", ".join(names[:_CLASSES_SHOWN]) + more
+    return list_first(names, _CLASSES_SHOWN)

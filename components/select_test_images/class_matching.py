@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import quote_name
+from headstart.components.core.util.printable import list_first, quote_name
 
 _NAMED = 5
 """Classes that a message names; the others are counted."""
@@ -36,10 +36,11 @@ def match_classes(counts: Mapping[str, int], known: Sequence[str], leave_out: bo
                 "punctuation"
             )
     if unknown and not leave_out:
+        strangers = list_first([_counted(name, counts[name]) for name in unknown], _NAMED)
+        known_names = list_first([quote_name(name) for name in known], _NAMED)
         raise HeadstartError(
-            f"the model does not know {_listed([_counted(name, counts[name]) for name in unknown])}; it knows "
-            f"{_listed([quote_name(name) for name in known])}; rename the classes, or leave their images out with "
-            "--unknown-classes leave_out"
+            f"the model does not know {strangers}; it knows {known_names}; rename the classes, or leave "
+            "their images out with --unknown-classes leave_out"
         )
     return {label: place[name] for label, name in enumerate(counts) if name in place}
 
@@ -51,8 +52,3 @@ def _simplify(name: str) -> str:
 
 def _counted(name: str, images: int) -> str:
     return f"{quote_name(name)} ({images:,} {'image' if images == 1 else 'images'})"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    more = len(parts) - _NAMED
-    return ", ".join(parts[:_NAMED]) + (f" and {more} more" if more > 0 else "")

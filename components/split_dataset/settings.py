@@ -6,7 +6,7 @@ from typing import Any
 
 from headstart.components.core.artifacts.dataset import SPLITS
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
-from headstart.components.core.util.printable import quote_name
+from headstart.components.core.util.printable import list_first, quote_name
 
 ORDERS = ("hash", "name", "given")
 
@@ -121,8 +121,7 @@ def parse_class_counts(class_counts: Mapping[str, Any]) -> dict[str, list[int]]:
 
 def list_classes(names: Sequence[str]) -> str:
     """Names the first few classes and counts the others, for messages."""
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"class {', '.join(map(repr, names[:_NAMES_SHOWN]))}{more}"
+    return f"class {list_first([repr(name) for name in names], _NAMES_SHOWN)}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.thumbnails import encode_jpeg
-from headstart.components.core.util.printable import escape_unprintable
+from headstart.components.core.util.printable import escape_unprintable, list_first
 
 _MAX_CLASSES = 12
 _SECTION = re.compile(r'<h2 id="([^"]+)"[^>]*>(.*?)</h2>', re.DOTALL)
@@ -86,8 +86,7 @@ def describe_data(hygiene: HygieneSummary | None, classes: Sequence[str]) -> str
     """
     if hygiene and hygiene.first_line:
         return hygiene.first_line
-    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
-    return f"{len(classes)} classes: {', '.join(shown(name, 40) for name in classes[:_MAX_CLASSES])}{more}"
+    return f"{len(classes)} classes: {list_first([shown(name, 40) for name in classes], _MAX_CLASSES)}"
 
 
 def describe_backbone(name: str, image_size: int) -> str:

@@ -1,6 +1,7 @@
 """Text of unknown origin, made safe to show on a terminal, in a log or on a page."""
 
 import re
+from collections.abc import Sequence
 
 _UNPRINTABLE = re.compile(
     # Control characters, surrogates, line and paragraph separators, marks that change the direction of the text,
@@ -22,3 +23,18 @@ def escape_unprintable(text: str) -> str:
         'cat\\n\\u202egpj.exe'
     """
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def list_first(names: Sequence[str], most: int) -> str:
+    """Lists the first few names, and counts the others.
+
+    Args:
+        names: Names, ready to show.
+        most: Most names to list.
+
+    Example:
+        >>> list_first(["cat", "dog", "fox"], 2)
+        'cat, dog and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
