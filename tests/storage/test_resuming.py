@@ -17,6 +17,7 @@ from headstart.components.core.networks.saving import load_model
 from headstart.components.core.storage.stores import open_tree
 
 KILLS = 10
+EPOCH_SECONDS = 0.5
 PATIENCE_SECONDS = 120
 
 
@@ -76,8 +77,8 @@ def losses(model: Path) -> list[str]:
 def test_ten_kills_change_no_bit(splits: dict[str, Path], tmp_path: Path, minio: Stored) -> None:
     """At random moments of both stages, and every other time while a checkpoint is written or uploaded.
 
-    Those of the head are on disk, those of fine-tuning in a store. However quick the machine is, the first finds the
-    head at work, and the second half fine-tuning.
+    Those of the head are on disk, those of fine-tuning in a store. Epochs take their time: the first kills find the
+    head at work and leave a checkpoint, also where this process sees it late, and the second half finds fine-tuning.
     """
     moments, log, folder = random.Random(0), tmp_path / "log", tmp_path / "checkpoints"
     checkpoints = {"head": str(folder), "fine_tuning": minio.uri("checkpoints")}
@@ -85,16 +86,16 @@ def test_ten_kills_change_no_bit(splits: dict[str, Path], tmp_path: Path, minio:
     whole = start_training(splits, tmp_path / "whole", tmp_path / "whole.log")
     for number in range(KILLS):
         slow = 0.0 if number % 2 else 0.5
-        killed = start_training(splits, tmp_path / "killed", log, checkpoints, settings, slow)
+        killed = start_training(splits, tmp_path / "killed", log, checkpoints, settings, slow, EPOCH_SECONDS)
         if number >= KILLS // 2:
             wait_for((tmp_path / "killed" / "head" / "model.json").exists, killed)
-        wanted, left = epochs_in(log) + moments.randint(1, 2), unfinished(folder)
+        wanted, left = epochs_in(log) + moments.randint(2, 3), unfinished(folder)
         wait_for(lambda: epochs_in(log) >= wanted, killed)  # noqa: B023 - it is done with in this round
         if slow:
             uploads.halt_the_next()
             wait_for(lambda: unfinished(folder) > left or uploads.halted.is_set(), killed)  # noqa: B023
         else:
-            time.sleep(moments.uniform(0, 0.1))
+            time.sleep(moments.uniform(0, EPOCH_SECONDS))
         assert killed.is_alive(), log.read_text()[-2000:]
         killed.kill()
         killed.join()

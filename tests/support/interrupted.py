@@ -41,6 +41,7 @@ def start_training(
     checkpoints: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
     disk_seconds: float = 0.0,
+    epoch_seconds: float = 0.0,
 ) -> ForkServerProcess:
     """Trains a head on a record and fine-tunes it end to end, in a new process.
 
@@ -51,8 +52,10 @@ def start_training(
         checkpoints: Addresses of checkpoints by training phase; None: none.
         settings: Environment variables.
         disk_seconds: Extra time of the disk for every file that is synced.
+        epoch_seconds: Extra time of every epoch with a checkpoint, after its state is on its way.
     """
-    arguments = dict(splits), folder, log, dict(checkpoints or {}), dict(settings or {}), disk_seconds
+    delays = disk_seconds, epoch_seconds
+    arguments = dict(splits), folder, log, dict(checkpoints or {}), dict(settings or {}), *delays
     process = FORKED.Process(target=_train, args=arguments)
     process.start()
     return process
@@ -65,7 +68,9 @@ def _train(
     checkpoints: dict[str, str],
     settings: dict[str, str],
     disk_seconds: float,
+    epoch_seconds: float,
 ) -> None:
+    from headstart.components.core.training.resume import CheckpointWriter
     from headstart.components.core.training.training_inputs import TrainingInputs
     from headstart.components.fine_tune.step import fine_tune
     from headstart.components.train_head.step import train_head
@@ -73,13 +78,17 @@ def _train(
     os.environ.update(settings)
     with log.open("a") as file:
         os.dup2(file.fileno(), 2)
-    sync = os.fsync
+    sync, begin_epoch = os.fsync, CheckpointWriter.on_epoch_begin
 
-    def slow(file: int) -> None:
+    def sync_slowly(file: int) -> None:
         time.sleep(disk_seconds)
         sync(file)
 
-    os.fsync = slow
+    def begin_epoch_slowly(writer: CheckpointWriter, epoch: int, logs: dict[str, float] | None = None) -> None:
+        begin_epoch(writer, epoch, logs)
+        time.sleep(epoch_seconds)
+
+    os.fsync, CheckpointWriter.on_epoch_begin = sync_slowly, begin_epoch_slowly
     recipe, data = load_recipe(settings=SETTINGS), (splits["train"], splits["validation"])
     # As in a pipeline, what is done is not done again.
     if not (folder / "head" / "model.json").exists():
