@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: run test test-cluster test-containers check golden format image image-gpu lock clean
+.PHONY: run test test-cluster test-containers test-docs check golden format docs docs-serve image image-gpu lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/headstart sample $(SAMPLE)
@@ -38,6 +38,19 @@ golden: $(VENV)/.installed
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# The site, into build/site; links and anchors that lead nowhere are errors. The variable ends an advertisement.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
+
+docs: $(VENV)/.installed
+	$(MKDOCS) build --quiet
+
+docs-serve: $(VENV)/.installed
+	$(MKDOCS) serve
+
+# Every command of the README, the tutorials and the how-tos, as it stands there.
+test-docs: $(VENV)/.installed
+	HEADSTART_TEST_DOCS=1 $(BIN)/pytest tests/docs --durations=0
 
 # What an image is built with: a folder of backbones' weights, and for closed networks a mirror of the base image and
 # of the package index.

@@ -7,7 +7,7 @@ Labels of some images are flipped at random. The head's probe suggests others, w
 least the confidence asked for are accepted. A figure is the mean over draws of the images and of the flips. Without
 flips every accepted suggestion counts as wrong, unless a photograph has a wrong name of its own.
 
-`docs/evaluation.md` has the figures.
+`docs/explanation/label-errors.md` has the figures.
 """
 
 import argparse

@@ -1,6 +1,7 @@
-"""Compares cached views with end-to-end training: accuracy and seconds of the head and of fine-tuning, and a plot.
+r"""Compares cached views with end-to-end training: accuracy and seconds of the head and of fine-tuning, and a plot.
 
-    python benchmarks/views.py DATASET --weights WEIGHTS --image-size 160 --counts 250 125 500 --plot docs/views.svg
+    python benchmarks/views.py DATASET --weights WEIGHTS --image-size 160 --counts 250 125 500 \
+        --plot docs/images/views.svg
 
 DATASET is a dataset artifact of `download_dataset`. Each split assigns --counts of its images of each class to
 training, validation and test, by hash, with its number as the seed. Every variant is the whole step of a run, with

@@ -147,7 +147,7 @@ class VariantTable:
     test_disagreement: Disagreement | None
 
     def as_json(self) -> dict[str, Any]:
-        """The table as docs/comparison.schema.json describes it."""
+        """The table as docs/reference/schemas/comparison.schema.json describes it."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
 

@@ -46,7 +46,7 @@ def formatted(value: Any, depth: int = 0) -> str:
 
 
 DROPPED = {"ema", "pull", "gradual", "layer_decay"}
-"""Settings of recipes that were removed: docs/recipes.md says why."""
+"""Settings of recipes that were removed: docs/reference/recipe-keys.md says why."""
 
 
 @pytest.mark.parametrize(

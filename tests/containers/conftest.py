@@ -27,7 +27,9 @@ def engine() -> docker.DockerClient:
         pytest.skip(f"no container engine answers at {os.environ.get('DOCKER_HOST', 'its usual place')}: {error}")
     machine = client.info()["Architecture"]
     if machine not in ("x86_64", "amd64") and "DOCKER_DEFAULT_PLATFORM" not in os.environ:
-        pytest.skip(f"the image is for linux/amd64 and this engine for {machine}; see docs/images.md")
+        pytest.skip(
+            f"the image is for linux/amd64 and this engine for {machine}; see docs/reference/container-images.md"
+        )
     return client
 
 

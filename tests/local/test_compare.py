@@ -17,7 +17,7 @@ from support.commands import headstart
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.artifacts.predictions import read_predictions
 
-SCHEMA = ROOT / "docs" / "comparison.schema.json"
+SCHEMA = ROOT / "docs" / "reference" / "schemas" / "comparison.schema.json"
 QUICK = ("--backbone", "sketchnet", "--counts", "40,10,10")
 VARIANTS = """
 - {name: slow, method: head, settings: {head.learning_rate: 0.00001}}

@@ -33,7 +33,7 @@ def run_example(code: str, folder: Path) -> str:
 
 def test_pipeline_of_components_compiles_and_runs(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").symlink_to(pictures)
-    last = run_example(example("cluster.md"), tmp_path).splitlines()[-1]
+    last = run_example(example("how-to/components.md"), tmp_path).splitlines()[-1]
     assert read_model_info(tmp_path / last).classes == ["cat", "dog"]
     (pipeline, *_) = yaml.safe_load_all((tmp_path / "pets.yaml").read_text())
     executors = pipeline["deploymentSpec"]["executors"].values()
@@ -45,7 +45,7 @@ def test_plain_keras_gives_label_and_probability(run_output: Path, pictures: Pat
     predictions = read_predictions(run_output / "evaluation" / PREDICTIONS)
     for number in (0, len(predictions.ids) - 1):
         shutil.copyfile(pictures / predictions.paths[number], tmp_path / "image.jpg")
-        printed = run_example(_WITHOUT_THE_PACKAGE + example("predicting.md"), tmp_path)
+        printed = run_example(_WITHOUT_THE_PACKAGE + example("how-to/predict.md"), tmp_path)
         label, probability = printed.split()
         assert label == predictions.classes[predictions.predicted[number]]
         assert float(probability) == pytest.approx(predictions.probabilities[number].max(), abs=1e-3)

@@ -92,7 +92,7 @@ def test_accepted_suggestions_mend_labels_and_no_more_are_wrong_than_expected(
     print(f"{len(changed)} changed, {expected:.1f} expected to be wrong, {wrong} wrong")
     print(f"wrong labels before {errors[0]}, after {errors[1]}")
     assert errors[1] < 0.5 * errors[0]
-    # On photographs the estimate is on the safe side: docs/evaluation.md.
+    # On photographs the estimate is on the safe side: docs/explanation/label-errors.md.
     assert wrong <= expected + 3 * np.sqrt(expected + 1)
     assert expected < 0.3 * len(changed)
 

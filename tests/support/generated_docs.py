@@ -18,8 +18,8 @@ from headstart.pipelines.definitions.parameters import (
 )
 
 ROOT = Path(__file__).parents[2]
-ARCHITECTURE = ROOT / "docs" / "architecture.md"
-PARAMETER_PAGES = {group: ROOT / "docs" / f"{group}.md" for group in PARAMETER_GROUPS}
+ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
+PARAMETER_PAGES = {group: ROOT / "docs" / "reference" / f"{group}.md" for group in PARAMETER_GROUPS}
 """The page with the table of each group of parameters."""
 
 

@@ -1,6 +1,6 @@
 """Inputs that are broken, strange or made to do harm, each with its expected outcome.
 
-`python tests/support/hostile.py > docs/hostile-inputs.md` writes the table that users read.
+`python tests/support/hostile.py > docs/reference/hostile-inputs.md` writes the table that users read.
 """
 
 import csv

@@ -79,7 +79,7 @@ class _Models(BaseModel):
 
 
 def read_metrics(evaluation: Path) -> dict[str, Any]:
-    """Reads `metrics.json`, whose schema is docs/metrics.schema.json.
+    """Reads `metrics.json`, whose schema is docs/reference/schemas/metrics.schema.json.
 
     Raises:
         HeadstartError: If the folder is not a complete evaluation, or the file is damaged.

@@ -17,11 +17,12 @@ from headstart.pipelines.definitions.parameters import OPTION_NAMES
 
 README = ROOT / "README.md"
 MOST_WORDS = 1_500
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"]
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
 SOURCES = ("components", "pipelines", "tests", "docker")
 
-_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_BLOCK_LINE = re.compile(r"^ {4,}(?![-*]|\d+\.)\S.*$", re.MULTILINE)
+_FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+_BLOCK_LINE = re.compile(r"^ {4,}(?![-*`]|\d+\.)\S.*$", re.MULTILINE)
+_COMMANDS = re.compile(r"^ *```(?:bash|sh)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -50,9 +51,10 @@ def anchors(page: Path) -> set[str]:
 
 
 def code(page: Path) -> list[str]:
-    """Commands of the indented blocks of a page, continued lines joined, and its code in running text."""
-    text = page.read_text()
-    return _BLOCK_LINE.findall(text.replace("\\\n", " ")) + _SPAN.findall(text)
+    """Commands of the blocks of a page, continued lines joined, and its code in running text."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = [line for block in _COMMANDS.findall(text) for line in block.splitlines()]
+    return lines + _BLOCK_LINE.findall(text) + _SPAN.findall(_FENCE.sub("", page.read_text()))
 
 
 @functools.cache

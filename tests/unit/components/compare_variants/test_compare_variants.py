@@ -19,7 +19,7 @@ from headstart.components.core.artifacts.predictions import PREDICTIONS, VALIDAT
 from headstart.components.core.recipes.variants import DEFAULT_VARIANTS, read_variants
 from headstart.components.core.util.errors import HeadstartError
 
-SCHEMA = ROOT / "docs" / "comparison.schema.json"
+SCHEMA = ROOT / "docs" / "reference" / "schemas" / "comparison.schema.json"
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_models_and_images_of_different_classes_are_refused(
 
 
 def test_metrics_keep_to_their_documented_schema(out: Path) -> None:
-    schema = json.loads((ROOT / "docs" / "metrics.schema.json").read_text())
+    schema = json.loads((ROOT / "docs" / "reference" / "schemas" / "metrics.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads((out / "evaluation" / "metrics.json").read_text()), schema)
 

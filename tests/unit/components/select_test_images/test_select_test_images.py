@@ -80,7 +80,9 @@ def test_the_model_scores_as_in_its_own_run_and_nothing_is_fitted_anew(
     before, after = (
         json.loads((folder / "evaluation" / "metrics.json").read_text()) for folder in (run_output, tmp_path)
     )
-    jsonschema.validate(after, json.loads((ROOT / "docs" / "metrics.schema.json").read_text()))
+    jsonschema.validate(
+        after, json.loads((ROOT / "docs" / "reference" / "schemas" / "metrics.schema.json").read_text())
+    )
     assert after["selection"] == {"images": 120, "seen": 100, "unknown_classes": {}}
     assert before["selection"] is None
     for key in ("classes", "stage", "test_data", "validation_data"):

@@ -1,0 +1,64 @@
+"""MkDocs hooks: pages that lie elsewhere in the repository, and the parts of the reference made from the code."""
+
+import os
+import re
+from pathlib import PurePosixPath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from headstart import __version__
+from site_pages import ROOT
+from site_pages.generated import add_files, generate
+
+MOVED = {"README.md": "index.md", "benchmarks/README.md": "explanation/benchmarks.md"}
+"""Pages of the site that lie elsewhere in the repository, by their place there."""
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_GENERATED = re.compile(r"<!-- generated: (\w+) -->.*?<!-- /generated -->", re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Names the version."""
+    config.copyright = f"Headstart {__version__}, Apache-2.0"
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages that lie elsewhere, and the generated files."""
+    for source, page in MOVED.items():
+        text = (ROOT / source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=_relink(text, source, page)))
+    for path, content in add_files().items():
+        files.append(File.generated(config, path, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fills the generated parts, and mends links that leave docs/."""
+    source = page.file.src_uri
+    text = _GENERATED.sub(lambda found: generate(found[1]), markdown)
+    return text if source in MOVED.values() else _relink(text, f"docs/{source}", source)
+
+
+def _relink(text: str, source: str, page: str) -> str:
+    """Turns links between files of the repository into links between pages of the site.
+
+    Args:
+        text: Markdown.
+        source: Path of its file in the repository.
+        page: Path of its page below docs/.
+    """
+
+    def relink(found: re.Match[str]) -> str:
+        link, _, anchor = found[1].partition("#")
+        if not link or "://" in link or link.startswith("mailto:"):
+            return found[0]
+        target = os.path.normpath(PurePosixPath(source).parent / link)
+        target = MOVED.get(target, target.removeprefix("docs/") if target.startswith("docs/") else "")
+        if not target:
+            return found[0]
+        return f"]({os.path.relpath(target, PurePosixPath(page).parent)}{'#' if anchor else ''}{anchor})"
+
+    return _LINK.sub(relink, text)
