@@ -403,10 +403,9 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         output: Output folder.
         quarantined: Number of files that were left out.
     """
-    table = Table(title=f"On {comparison['images']:,} test images", title_justify="left")
-    table.add_column("variant")
-    for name in ("accuracy", "95 % interval", "log loss", "to the chosen", "training"):
-        table.add_column(name, justify="right")
+    table = _make_table(
+        comparison["images"], "variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training"
+    )
     for row in comparison["rows"]:
         low, high = row["accuracy_interval"]
         difference = row["difference"]
@@ -470,10 +469,7 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
         titles = {phase: title for phase, title in _PHASES.items() if phase in metrics}
         titles[_FINAL] = _PHASES.get(metrics.get("stage", ""), _PHASES["fine_tuning"])
     images = next(metrics[name]["images"] for name in titles if name in metrics)
-    table = Table(title=f"On {images:,} test images", title_justify="left")
-    table.add_column("model")
-    for name in ("accuracy", "95 % interval", "log loss"):
-        table.add_column(name, justify="right")
+    table = _make_table(images, "model", "accuracy", "95 % interval", "log loss")
     for key, title in titles.items():
         if key in metrics:
             figures = metrics[key]
@@ -485,3 +481,12 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
                 f"{figures['log_loss']:.3f}",
             )
     console.print(table)
+
+
+def _make_table(images: int, name: str, *figures: str) -> Table:
+    """A table of figures without a frame, whose room the columns of a comparison need at 80 columns."""
+    table = Table(title=f"On {images:,} test images", title_justify="left", box=None, pad_edge=False)
+    table.add_column(name)
+    for each in figures:
+        table.add_column(each, justify="right")
+    return table
