@@ -12,7 +12,14 @@ from headstart import __version__
 from site_pages import ROOT
 from site_pages.generated import add_files, generate
 
-MOVED = {"README.md": "index.md", "benchmarks/README.md": "explanation/benchmarks.md"}
+MOVED = {
+    "README.md": "index.md",
+    "benchmarks/README.md": "explanation/benchmarks.md",
+    "CHANGELOG.md": "project/changelog.md",
+    "CONTRIBUTING.md": "project/contributing.md",
+    "CODE_OF_CONDUCT.md": "project/code-of-conduct.md",
+    "SECURITY.md": "project/security-policy.md",
+}
 """Pages of the site that lie elsewhere in the repository, by their place there."""
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -17,7 +17,8 @@ from headstart.pipelines.definitions.parameters import OPTION_NAMES
 
 README = ROOT / "README.md"
 MOST_WORDS = 1_500
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
+PROJECT_PAGES = [ROOT / name for name in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = [README, *PROJECT_PAGES, *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
 SOURCES = ("components", "pipelines", "tests", "docker")
 
 _FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
