@@ -1,11 +1,27 @@
 """The generated parts and files of the site."""
 
+from collections.abc import Callable, Mapping
 
-def add_files() -> dict[str, str]:
+from site_pages.artifact_schemas import artifact_schemas
+from site_pages.command_line import command_line, exit_statuses
+from site_pages.component_pages import component_files, component_overview, pipeline_files, pipeline_parameters
+from site_pages.error_messages import error_messages
+from site_pages.log_events import log_events
+from site_pages.recipe_keys import recipe_keys
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "artifact_schemas": artifact_schemas,
+    "command_line": command_line,
+    "components": component_overview,
+    "error_messages": error_messages,
+    "exit_statuses": exit_statuses,
+    "log_events": log_events,
+    "pipeline_parameters": pipeline_parameters,
+    "recipe_keys": recipe_keys,
+}
+"""Functions that make the generated parts of pages, by the names in their comments `<!-- generated: NAME -->`."""
+
+
+def generated_files() -> dict[str, str]:
     """Generated files by their paths below docs/."""
-    return {}
-
-
-def generate(name: str) -> str:
-    """A generated part of a page, as Markdown."""
-    return name
+    return component_files() | pipeline_files()

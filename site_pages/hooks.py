@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import PurePosixPath
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -10,7 +11,8 @@ from mkdocs.structure.pages import Page
 
 from headstart import __version__
 from site_pages import ROOT
-from site_pages.generated import add_files, generate
+from site_pages.component_pages import FOLDER, component_names
+from site_pages.generated import PARTS, generated_files
 
 MOVED = {
     "README.md": "index.md",
@@ -27,9 +29,17 @@ _GENERATED = re.compile(r"<!-- generated: (\w+) -->.*?<!-- /generated -->", re.D
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Names the version."""
-    config.copyright = f"Headstart {__version__}, Apache-2.0"
+    """Names the version, and puts the pages of the components into the navigation."""
+    config.site_name = f"Headstart {__version__}"
+    config.copyright = "Apache-2.0"
+    (components,) = [each["Components"] for each in _groups(config.nav, "Reference") if "Components" in each]
+    components += [f"{FOLDER}/{name}.md" for name in component_names()]
     return config
+
+
+def _groups(nav: Any, section: str) -> list[dict[str, Any]]:
+    (found,) = [each[section] for each in nav if section in each]
+    return list(found)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -37,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in MOVED.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_relink(text, source, page)))
-    for path, content in add_files().items():
+    for path, content in generated_files().items():
         files.append(File.generated(config, path, content=content))
     return files
 
@@ -45,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fills the generated parts, and mends links that leave docs/."""
     source = page.file.src_uri
-    text = _GENERATED.sub(lambda found: generate(found[1]), markdown)
+    text = _GENERATED.sub(lambda found: PARTS[found[1]](), markdown)
     return text if source in MOVED.values() else _relink(text, f"docs/{source}", source)
 
 
