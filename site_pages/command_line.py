@@ -1,5 +1,6 @@
 """The command line, from the commands themselves."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,10 @@ from headstart.pipelines.cli.main import app
 from headstart.pipelines.cli.predict import EXIT_STATUSES as PREDICT_STATUSES
 from headstart.pipelines.cli.submit import EXIT_STATUSES as SUBMIT_STATUSES
 from site_pages.markdown import blocks, code, prose, table
+
+_DEFAULT = re.compile(r" \[dim\]\(default: (.*?)\)\[/dim\]")
+_VARIABLE = re.compile(r" \[dim\]\\?\[(\w+)\]\[/dim\]")
+"""What the help of a setting of the cluster has in dim letters."""
 
 
 def command_line() -> str:
@@ -75,11 +80,14 @@ def _names(option: Any) -> str:
 
 
 def _text(parameter: Any) -> str:
-    text = " ".join(str(parameter.help or "").split())
+    text = _DEFAULT.sub("", " ".join(str(parameter.help or "").split()))
+    text = _VARIABLE.sub(lambda found: f" Variable: `{found[1]}`.", text)
     return f"{text} Required." if parameter.required and parameter.param_type_name == "option" else text
 
 
 def _default(option: Any, context: Any) -> str:
+    if held := _DEFAULT.search(option.help or ""):
+        return code(held[1])
     shown = option.show_default
     if isinstance(shown, str):
         return shown

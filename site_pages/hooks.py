@@ -34,7 +34,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     config.copyright = "Apache-2.0"
     (components,) = [each["Components"] for each in _groups(config.nav, "Reference") if "Components" in each]
     components += [f"{FOLDER}/{name}.md" for name in component_names()]
+    _link_package()
     return config
+
+
+def _link_package() -> None:
+    """Puts the package together under its import name, by links; mkdocstrings reads it there."""
+    folder = ROOT / "build" / "types" / "headstart"
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in ("headstart/__init__.py", "components", "pipelines"):
+        link = folder / PurePosixPath(source).name
+        if not link.exists():
+            link.symlink_to(ROOT / source)
 
 
 def _groups(nav: Any, section: str) -> list[dict[str, Any]]:

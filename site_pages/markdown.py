@@ -8,7 +8,7 @@ from griffe import Docstring, DocstringSectionKind
 
 _DOUBLE = re.compile(r"``([^`]+)``")
 _QUOTED = re.compile(r"(?<![\w`'])'([^'\s]*)'(?!\w)")
-_BARE = re.compile(r"(?<![\w`/-])(--[a-z][a-z-]*|\w+\(s\)://|gs://|s3://|https?://\S+|\{[^}]*\})")
+_BARE = re.compile(r"(?<![\w`/-])(--[a-z][a-z-]*|\w+(?:\(s\))?://[^\s;,)]*|\{[^}]*\})")
 _CODE = re.compile(r"(`[^`]*`)")
 
 
@@ -38,7 +38,8 @@ class Described:
 
 def describe(docstring: str | None) -> Described:
     """Reads a docstring."""
-    text, parameters, attributes, raises, returns = [], {}, {}, [], []
+    text, raises, returns = list[str](), list[tuple[str, str]](), list[str]()
+    parameters, attributes = dict[str, str](), dict[str, str]()
     for section in Docstring(docstring or "", lineno=1).parse("google", warnings=False):
         match section.kind:
             case DocstringSectionKind.text:
