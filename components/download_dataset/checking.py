@@ -152,6 +152,7 @@ def _add_usable(spool: Spool, batch: CheckedBatch, classes: list[str], label_of:
         pa.array([label_of[classes[row]] for row in rows], pa.int32()),
         pa.array([file.split for file in files], pa.string()),
         pa.array([file.extra for file in files], pa.string()),
+        pa.array([file.group for file in files], pa.string()),
     ]
     properties = (results[name] for name in PROPERTIES_SCHEMA.names)
     encoded = results["encoded"].to_pylist()

@@ -25,6 +25,8 @@ def download_dataset(
     accept_suggestions: float = -1.0,
     min_classes: int = 2,
     ranges: Dict[str, Any] = {},  # noqa: B006
+    group_column: str = "",
+    group_from: str = "",
 ) -> None:
     """Reads labelled images, decodes every one, and writes the usable ones as Parquet shards.
 
@@ -50,6 +52,10 @@ def download_dataset(
         min_classes: Fewest classes that the data must show.
         ranges: Black and white of images of more than 8 bits, [black, white] by their form, such as those of a model;
             empty: the data decide.
+        group_column: Column of manifests and Parquet that names the group of an image, such as its patient, which no
+            split divides; empty: `group`, if there is one.
+        group_from: Regular expression whose first capture in a file's path is its group, or 'parent' for the folder
+            below the class; empty: none.
     """
     from pathlib import Path
 
@@ -60,6 +66,8 @@ def download_dataset(
         accept_suggestions=accept_suggestions,
         min_classes=min_classes,
         ranges={form: (black, white) for form, (black, white) in ranges.items()} or None,
+        group_column=group_column,
+        group_from=group_from,
     )
     info = step.download_dataset(data, Path(dataset.path), Path(hygiene.path), settings)
     dataset.metadata.update(images=info.images, classes=len(info.classes), digest=info.digest, listing=listing)

@@ -10,21 +10,35 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from headstart.components.core.artifacts.dataset import ROW_GROUP_BYTES, DatasetInfo, DatasetWriter, read_dataset_info
+from headstart.components.core.artifacts.dataset import (
+    NEAR_DUPLICATES,
+    ROW_GROUP_BYTES,
+    USER_GROUP,
+    DatasetInfo,
+    DatasetWriter,
+    read_dataset_info,
+)
 from headstart.components.core.artifacts.hygiene import write_hygiene
 from headstart.components.core.reports.page import describe_run, now
 from headstart.components.core.sources import Source
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, write_quarantine
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, track_progress
-from headstart.components.core.util.printable import quote_name
+from headstart.components.core.util.printable import list_first, pluralize, quote_name
 from headstart.components.download_dataset.check_results import hex_ids
 from headstart.components.download_dataset.checking import CheckedSources, describe_first
-from headstart.components.download_dataset.duplicates import drop_exact_duplicates, find_group_leaders, list_groups
+from headstart.components.download_dataset.duplicates import (
+    ImageGroups,
+    drop_exact_duplicates,
+    group_images,
+    list_groups,
+)
 from headstart.components.download_dataset.hygiene_data import PAGE_COLUMNS, HygieneData
 from headstart.components.download_dataset.hygiene_report import HygienePage
 from headstart.components.download_dataset.ingest_plan import IngestPlan, parse_extra
 from headstart.components.download_dataset.spool import Spool
+
+_NAMES_SHOWN = 3
 
 
 def write_dataset(
@@ -50,10 +64,13 @@ def write_dataset(
     kept, duplicates = drop_exact_duplicates(spool, plan.classes)
     quarantined = [*checked.unusable, *duplicates]
     _check_no_class_is_empty(spool.properties(["label"], kept), plan, quarantined)
-    leaders = find_group_leaders(spool, kept)
+    grouping = plan.grouping
+    images = group_images(spool, kept, bool(grouping.unit))
+    _report_joined(images, grouping.unit)
     ids = spool.properties(["id"], kept)["id"].combine_chunks()
     with DatasetWriter(
-        dataset, plan.classes, plan.name, plan.extra, plan.settings.max_side, checked.ranges
+        *(dataset, plan.classes, plan.name, plan.extra, plan.settings.max_side, checked.ranges),
+        grouping=grouping.unit,
     ) as writer:
         row_groups = _row_groups(spool.sizes()[kept])
         for places in track_progress(row_groups, "writing", len(kept), len):
@@ -64,12 +81,14 @@ def write_dataset(
             writer.add_group(
                 {name: column.combine_chunks() for name, column in columns.items()}
                 | {"image": spool.encoded(rows), "id": hex_ids(ids.take(places))}
-                | {"group": hex_ids(ids.take(leaders[places]))}
+                | {"group": images.names.take(places)}
+                | {USER_GROUP: images.user_groups.take(places)}
+                | {NEAR_DUPLICATES: images.near_duplicates.take(places)}
                 | _extra_columns(spool, rows, plan.extra)
             )
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_dataset_info(dataset)
-    groups = list_groups(leaders)
+    groups = list_groups(images.leaders)
     # Memory of searching and writing goes back to the system before the page needs its own.
     pa.default_memory_pool().release_unused()
     log_phase("writing the data report")
@@ -104,6 +123,18 @@ def write_dataset(
         digest=info.digest[:16],
     )
     return info
+
+
+def _report_joined(images: ImageGroups, unit: str) -> None:
+    """Says which groups of the user's near-duplicates join."""
+    if images.joined:
+        first = list_first(max(images.joined, key=len), _NAMES_SHOWN)
+        number = sum(map(len, images.joined))
+        event(
+            "warning",
+            text=f"near-duplicates join {number:,} {pluralize(unit, number)} to {len(images.joined):,}, such as "
+            f"{first}; the images of each stay in one split",
+        )
 
 
 def _check_no_class_is_empty(labels: pa.Table, plan: IngestPlan, quarantined: Sequence[QuarantinedFile]) -> None:

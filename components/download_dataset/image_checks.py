@@ -50,6 +50,7 @@ class FileToCheck:
         split: Ready-made split; empty: none.
         extra: Further columns of the source, as a JSON object of texts; empty: none.
         load: Reads its bytes.
+        group: Group that the user puts it in; empty: none.
     """
 
     path: str
@@ -57,6 +58,7 @@ class FileToCheck:
     split: str
     extra: str
     load: Loader
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

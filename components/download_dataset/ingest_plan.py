@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
+from headstart.components.core.artifacts.dataset import GROUP_COLUMNS
 from headstart.components.core.sources import Source, Unreadable
 from headstart.components.core.sources.corrections import Corrections, read_corrections
 from headstart.components.core.util.errors import HeadstartError
@@ -19,6 +20,7 @@ from headstart.components.download_dataset.class_names import (
     find_similar_names,
     note_multi_label_names,
 )
+from headstart.components.download_dataset.group_names import Grouping, describe_largest, find_groups
 from headstart.components.download_dataset.image_checks import FileToCheck
 from headstart.components.download_dataset.labels import LEFT_OUT, RULE_SOURCES, Labelling, infer_labels
 from headstart.components.download_dataset.settings import DownloadSettings
@@ -37,6 +39,7 @@ class IngestPlan:
         settings: Settings of the step.
         label_source: Source of the classes in words, such as ``the folders of pets``.
         notes: Remarks on how sources were read and classes found, a sentence each.
+        grouping: Groups of the files that the user names.
     """
 
     sources: Sequence[Source]
@@ -47,6 +50,7 @@ class IngestPlan:
     settings: DownloadSettings
     label_source: str
     notes: list[str]
+    grouping: Grouping
 
     @property
     def name(self) -> str:
@@ -66,7 +70,8 @@ class IngestPlan:
     def files_to_check(self) -> Iterator[FileToCheck]:
         """Yields all files of all sources; those without a class cannot be loaded."""
         prefixes = _path_prefixes(self.sources)
-        return itertools.chain.from_iterable(map(_files_of_source, self.sources, self.labellings, prefixes))
+        groups = self.grouping.groups
+        return itertools.chain.from_iterable(map(_files_of_source, self.sources, self.labellings, groups, prefixes))
 
 
 def make_plan(sources: Sequence[Source], settings: DownloadSettings) -> IngestPlan:
@@ -77,7 +82,8 @@ def make_plan(sources: Sequence[Source], settings: DownloadSettings) -> IngestPl
         settings: Settings of the step.
 
     Raises:
-        HeadstartError: If there are too few classes, or the corrections cannot be read.
+        HeadstartError: If there are too few classes, the user names groups and no file has one, or the corrections
+            cannot be read.
     """
     labellings = [_label_files(source, settings, len(sources)) for source in sources]
     classes = sorted({label for labelling in labellings for label in labelling.labels} - {""})
@@ -93,12 +99,16 @@ def make_plan(sources: Sequence[Source], settings: DownloadSettings) -> IngestPl
     notes = [note for source in sources for note in source.notes]
     notes = list(dict.fromkeys([*notes, *(note for labelling in labellings for note in labelling.notes)]))
     notes += note_multi_label_names(classes)
-    for note in (*notes, *map(describe_similar_names, find_similar_names(classes))):
+    grouping = find_groups(sources, labellings, settings.group_rule)
+    if grouping.unit:
+        named = [group for groups in grouping.groups for group in groups]
+        event("groups", unit=grouping.unit, told=grouping.told, groups=describe_largest(named, grouping.unit))
+    for note in (*notes, *grouping.notes, *map(describe_similar_names, find_similar_names(classes))):
         event("warning", text=note)
     columns = (column for source in sources for entry in source.entries for column in parse_extra(entry.extra))
-    extra = list(dict.fromkeys(columns))
+    extra = [name for name in dict.fromkeys(columns) if not (grouping.unit and name in GROUP_COLUMNS)]
     corrections = read_corrections(settings.corrections, classes, settings.accept_suggestions)
-    return IngestPlan(sources, labellings, classes, extra, corrections, settings, label_source, notes)
+    return IngestPlan(sources, labellings, classes, extra, corrections, settings, label_source, notes, grouping)
 
 
 def parse_extra(extra: str) -> dict[str, str]:
@@ -140,12 +150,14 @@ def _path_prefixes(sources: Sequence[Source]) -> list[str]:
     return [f"{name}/" for name in names]
 
 
-def _files_of_source(source: Source, labelling: Labelling, prefix: str) -> Iterator[FileToCheck]:
+def _files_of_source(
+    source: Source, labelling: Labelling, groups: Sequence[str], prefix: str
+) -> Iterator[FileToCheck]:
     left_out = labelling.left_out or itertools.repeat("", len(source.entries))
-    rows = zip(source.entries, labelling.labels, labelling.splits, left_out, source.loaders(), strict=True)
-    for entry, label, split, why, load in rows:
+    rows = zip(source.entries, labelling.labels, labelling.splits, left_out, groups, source.loaders(), strict=True)
+    for entry, label, split, why, group, load in rows:
         no_class = functools.partial(_raise_no_class, labelling.rule, why)
-        yield FileToCheck(prefix + entry.path, label, split, entry.extra, load if label else no_class)
+        yield FileToCheck(prefix + entry.path, label, split, entry.extra, load if label else no_class, group)
 
 
 def _raise_no_class(rule: str, left_out: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.sources.corrections import NONE_ACCEPTED
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.download_dataset.group_names import GroupRule
 from headstart.components.download_dataset.labels import AUTO, check_level, check_rule
 
 
@@ -28,6 +29,9 @@ class DownloadSettings:
         min_classes: Fewest classes that the data must show.
         ranges: Black and white of images of more than 8 bits by their form, such as those of a model; None: the data
             decide.
+        group_column: Column of manifests and Parquet whose images stay in one split; empty: `group`, if there is one.
+        group_from: Regular expression whose first capture in a file's path is its group, or ``parent`` for the folder
+            below the class; empty: none.
 
     Raises:
         HeadstartError: If a value is invalid.
@@ -44,8 +48,16 @@ class DownloadSettings:
     accept_suggestions: float = NONE_ACCEPTED
     min_classes: int = 2
     ranges: Ranges | None = None
+    group_column: str = ""
+    group_from: str = ""
+
+    @property
+    def group_rule(self) -> GroupRule:
+        """Rule that gives the group of each file."""
+        return GroupRule(self.group_column, self.group_from)
 
     def __post_init__(self) -> None:
+        _ = self.group_rule
         check_rule(self.labels)
         check_level(self.class_level, self.labels)
         if self.max_side < 32:

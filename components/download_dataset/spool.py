@@ -20,10 +20,14 @@ from headstart.components.download_dataset.check_results import PROPERTIES_SCHEM
 from headstart.components.download_dataset.near_duplicates import SKETCH_BYTES
 
 SPOOL_SCHEMA = pa.schema(
-    [("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string()), *PROPERTIES_SCHEMA]
+    [
+        *(("path", pa.string()), ("label", pa.int32()), ("split", pa.string()), ("extra", pa.string())),
+        ("group", pa.string()),
+        *PROPERTIES_SCHEMA,
+    ]
 )
 """Properties of an image: `label` is an index into the classes, `split` the ready-made one, `extra` a JSON object or
-empty."""
+empty, `group` the one that the user names."""
 
 BATCH_ROWS = 4096
 """Number of rows of properties that are written, and read, at once."""

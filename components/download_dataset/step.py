@@ -28,7 +28,8 @@ def download_dataset(
 
     A file that does not decode, has no class, or has the same pixels as another is left out and listed in
     `quarantine.csv` beside the shards. Where the same pixels have two classes, all of those files are left out.
-    Near-duplicates share a `group`.
+    Near-duplicates share a `group`, and so do images of a group that the user names, with all near-duplicates of
+    them.
 
     Args:
         data: Sources: see `open_source`.
@@ -73,7 +74,9 @@ def _open_sources(data: list[str], settings: DownloadSettings, stack: contextlib
     if not data:
         raise HeadstartError("data names no source; pass a folder, an archive, or an address")
     digests = settings.digests(data)
-    options = SourceOptions(settings.image_column, settings.label_column, settings.labels)
+    options = SourceOptions(
+        settings.image_column, settings.label_column, settings.labels, group_column=settings.group_column
+    )
     return [
         stack.enter_context(open_source(each, sha256, options)) for each, sha256 in zip(data, digests, strict=True)
     ]

@@ -29,6 +29,7 @@ def list_data(
     publishes: str = "asked",
     image_column: str = "",
     label_column: str = "",
+    group_column: str = "",
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -57,6 +58,7 @@ def list_data(
         publishes: When the pipeline publishes: 'asked' (in runs that give publish_uri), 'always' or 'never'.
         image_column: Column of manifests that names the image; empty: one with a usual name.
         label_column: Column of manifests that has the class; empty: one with a usual name.
+        group_column: Column of manifests that names the group of an image; empty: none that must be there.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
@@ -83,4 +85,4 @@ def list_data(
         written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri},
         publishes=publishes,
     )
-    return step.list_data(data, corrections, image_column, label_column, requirements)
+    return step.list_data(data, corrections, image_column, label_column, requirements, group_column)

@@ -82,6 +82,7 @@ def list_data(
     image_column: str = "",
     label_column: str = "",
     requirements: RunRequirements | None = None,
+    group_column: str = "",
 ) -> str:
     """Lists all files of all sources, and computes a digest over names, sizes and versions; no image is read.
 
@@ -95,6 +96,7 @@ def list_data(
         image_column: Column of manifests that names the image; empty: one with a usual name.
         label_column: Column of manifests that has the class; empty: one with a usual name.
         requirements: Things that the run needs besides, checked before anything is listed; None: nothing is checked.
+        group_column: Column of manifests that names the group of an image; empty: none that must be there.
 
     Returns:
         SHA-256 in hexadecimal, the same for the same files on any machine that sees them under the same names.
@@ -108,7 +110,7 @@ def list_data(
         log_phase("checking settings")
         check_requirements(requirements)
     digest = hashlib.sha256()
-    options = SourceOptions(image_column, label_column)
+    options = SourceOptions(image_column, label_column, group_column=group_column)
     for source in data:
         name = without_secrets(source)
         files = track_progress(_list_files(source, options), "listing", 0, unit="files")

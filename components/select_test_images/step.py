@@ -8,6 +8,7 @@ from pathlib import Path
 from headstart.components.core.artifacts.dataset import (
     DatasetInfo,
     DatasetWriter,
+    find_known_groups,
     read_columns,
     read_dataset_info,
     read_rows,
@@ -131,7 +132,9 @@ def _write_selected(
     seen = _seen_images(dataset, read_seen(selected.model))
     left_out: list[QuarantinedFile] = []
     unknown: Counter[str] = Counter()
-    with DatasetWriter(selected.test, info.classes, data.source, data.extra, data.max_side, data.ranges) as writer:
+    with DatasetWriter(
+        *(selected.test, info.classes, data.source, data.extra, data.max_side, data.ranges), grouping=data.grouping
+    ) as writer:
         for row in track_progress(read_rows(dataset), "selecting", data.images):
             name = data.classes[row.label]
             if row.label not in labels:
@@ -139,7 +142,10 @@ def _write_selected(
                 detail = f"the model does not know the class {quote_name(name)}"
                 left_out.append(QuarantinedFile(row.path, _UNKNOWN_REASON, detail))
             elif row.id in seen:
-                detail = "the model was trained or tuned on it or a near-duplicate"
+                others = (
+                    f"a near-duplicate or an image of its {data.grouping}" if data.grouping else "a near-duplicate"
+                )
+                detail = f"the model was trained or tuned on it or {others}"
                 left_out.append(QuarantinedFile(row.path, _SEEN_REASON, detail))
             else:
                 writer.add(dataclasses.replace(row, label=labels[row.label]))
@@ -158,10 +164,9 @@ def _write_selected(
 def _seen_images(dataset: Path, seen: frozenset[str]) -> frozenset[str]:
     """Ids of the images that a model has seen, and of their near-duplicates in the dataset."""
     columns = read_columns(dataset, ["id", "group"])
-    images = list(zip(columns["id"].to_pylist(), columns["group"].to_pylist(), strict=True))
-    # A group is named for one of its members, which need not be in this dataset.
-    groups = {group for image, group in images if image in seen or group in seen}
-    return frozenset(image for image, group in images if group in groups)
+    known = find_known_groups(dataset, seen)
+    images = zip(columns["id"].to_pylist(), columns["group"].to_pylist(), strict=True)
+    return frozenset(image for image, group in images if group in known)
 
 
 def _write_quarantine(dataset: Path, test: Path, left_out: list[QuarantinedFile]) -> None:

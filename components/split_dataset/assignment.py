@@ -7,11 +7,16 @@ from headstart.components.core.artifacts.dataset import SPLITS
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quote_name
 from headstart.components.split_dataset.apportionment import assign_by_hash, assign_in_order, largest_remainder
-from headstart.components.split_dataset.groups import Group, GroupedImages, groups_by_class, hash_position
+from headstart.components.split_dataset.groups import Assignment, Group, GroupedImages, groups_by_class, hash_position
 from headstart.components.split_dataset.settings import SplitSettings
-
-Assignment = dict[int, str]
-"""Split of each image by its row; an image in no split is absent."""
+from headstart.components.split_dataset.user_groups import (
+    assign_user_group_folds,
+    assign_user_groups,
+    list_near_duplicates,
+    report_torn,
+    select_images,
+    take_in_order,
+)
 
 _Preference = tuple[Group, Sequence[str]]
 """A group, and the splits that it may go to, the best first."""
@@ -30,24 +35,35 @@ def assign_splits(data: GroupedImages, settings: SplitSettings) -> Assignment:
     """
     if settings.order == "given":
         return _assign_as_given(data, settings)
-    if counts := settings.sizes.counts_of_classes(data.classes):
-        return _assign_by_counts(data, counts, settings)
+    counts = settings.sizes.counts_of_classes(data.classes)
+    if counts:
+        _check_enough_images(data, {label: each for label, each in enumerate(counts) if label not in data.left_out})
+    if data.unit and settings.order == "hash":
+        return assign_user_groups(data, settings)
+    if counts:
+        return take_in_order(data, counts, settings) if data.unit else _assign_by_counts(data, counts, settings)
     return _assign_by_fractions(data, settings)
 
 
-def assign_folds(groups: Sequence[Group], assignment: Assignment, folds: int) -> dict[int, int]:
+def assign_folds(data: GroupedImages, assignment: Assignment, settings: SplitSettings) -> dict[int, int]:
     """Fold of each training and validation image by its row: each class is spread evenly, groups stay together.
 
     Args:
-        groups: Groups in order of assignment.
+        data: Groups in order of assignment.
         assignment: Split of each image.
-        folds: Number of folds; 0: none.
+        settings: Number of folds, 0 for none, and seed.
+
+    Raises:
+        HeadstartError: If the user names groups, and there are fewer of them than folds.
     """
+    folds = settings.folds
     if not folds:
         return {}
+    if data.unit:
+        return assign_user_group_folds(data, assignment, settings)
     sizes: dict[int, list[int]] = defaultdict(lambda: [0] * folds)
     fold_of: dict[int, int] = {}
-    for group in groups:
+    for group in data.groups:
         learning = [image for image in group if assignment.get(image.row) in ("train", "validation")]
         if learning:
             of_class = sizes[learning[0].label]
@@ -59,7 +75,6 @@ def assign_folds(groups: Sequence[Group], assignment: Assignment, folds: int) ->
 
 def _assign_by_counts(data: GroupedImages, counts: list[list[int]], settings: SplitSettings) -> Assignment:
     wanted = {label: each for label, each in enumerate(counts) if label not in data.left_out}
-    _check_enough_images(data, wanted)
     for preferences in _preferences(data.groups, counts, settings):
         capacity = {
             (label, split): n for label, each in wanted.items() for split, n in zip(SPLITS, each, strict=True)
@@ -196,7 +211,7 @@ def _assign_as_given(data: GroupedImages, settings: SplitSettings) -> Assignment
         raise HeadstartError(f"order 'given' needs train and test folders or a split column; the data has {found}")
     assignment: Assignment = {}
     for_training: dict[int, list[Group]] = defaultdict(list)
-    for group in data.groups:
+    for group in list_near_duplicates(data):
         # The split that is used last keeps its images; near-duplicates of them in earlier splits would leak.
         last = max((image.split for image in group if image.split), key=SPLITS.index, default="")
         same = [image for image in group if last and image.split == last]
@@ -205,6 +220,11 @@ def _assign_as_given(data: GroupedImages, settings: SplitSettings) -> Assignment
         else:
             assignment.update((image.row, last) for image in same)
     splits = ["train", *(split for split in SPLITS if split not in ready)]
+    if data.unit:
+        report_torn(data, assignment, for_training, settings)
+        if len(splits) > 1:
+            learning = {image.row for groups in for_training.values() for group in groups for image in group}
+            return assignment | assign_user_groups(select_images(data, learning), settings, splits)
     counts = settings.sizes.counts_of_classes(data.classes)
     for label, groups in for_training.items():
         sizes = dict(zip(SPLITS, counts[label] if counts else settings.sizes.fractions, strict=True))

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headstart.components.core.artifacts.dataset import SPLITS, read_columns
+from headstart.components.core.artifacts.dataset import NEAR_DUPLICATES, SPLITS, read_columns
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
-from headstart.components.core.util.printable import quote_name
-from headstart.components.split_dataset.assignment import Assignment
-from headstart.components.split_dataset.groups import GroupedImages
+from headstart.components.core.util.printable import pluralize, quote_name
+from headstart.components.split_dataset.groups import Assignment, GroupedImages
 from headstart.components.split_dataset.settings import LEAVE_OUT, SplitSettings, list_classes
 
 
@@ -64,10 +63,13 @@ def _missing_error(
     name = data.classes[label]
     images = Counter(image.label for group in data.groups for image in group)[label]
     why = ""
-    if label in data.tiny and data.tiny[label].has_near_duplicates:
+    if label in data.tiny and data.tiny[label].has_larger_groups:
         why = f": {data.tiny[label].describe(name)}, which have to be in one split"
     few = "" if complete > 1 else "; an evaluation needs two classes that have images in all three"
-    way_out = "add images, or split them anew with --order hash" if settings.order == "given" else "add other images"
+    of_others = f"of other {pluralize(data.unit, 2)}" if data.unit else "other"
+    way_out = "add images, or split them anew with --order hash"
+    if settings.order != "given":
+        way_out = f"add images {of_others}" if data.unit else f"add {of_others} images"
     return HeadstartError(
         f"class {quote_name(name)} has {images} usable images, and {_cause(name, settings)} none for "
         f"{' and '.join(splits)}{why}{few}; {way_out}"
@@ -83,16 +85,17 @@ def _cause(name: str, settings: SplitSettings) -> str:
     return f"fractions {','.join(f'{part:g}' for part in settings.sizes.fractions)} leave"
 
 
-def check_no_leak(folders: Mapping[str, Path]) -> None:
+def check_no_leak(folders: Mapping[str, Path], torn: bool = False) -> None:
     """Reads the datasets back: no image and no group may be in two of them.
 
     Args:
         folders: Dataset artifact of each split.
+        torn: Whether a ready-made split may tear groups of the user's; near-duplicates must be in one even then.
 
     Raises:
         AssertionError: If one is.
     """
-    for column in ("id", "group"):
+    for column in ("id", NEAR_DUPLICATES if torn else "group"):
         split_of: dict[str, str] = {}
         for split, folder in folders.items():
             for key in set(read_columns(folder, [column])[column].to_pylist()):

@@ -21,8 +21,9 @@ def split_dataset(
     folds: int = 0,
     class_counts: Dict[str, Any] = {},  # noqa: B006
     tiny_classes: str = "keep",
+    strict_groups: bool = False,
 ) -> None:
-    """Splits a dataset into train, validation and test, each class alike; near-duplicates stay in one split.
+    """Splits a dataset into train, validation and test, each class alike; groups stay in one split.
 
     Args:
         dataset: Dataset artifact.
@@ -39,6 +40,7 @@ def split_dataset(
             use counts.
         tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates: 'keep' puts it
             into train alone, 'leave_out' leaves it out.
+        strict_groups: Whether a ready-made split that tears groups of the user's, such as patients, is refused.
     """
     from pathlib import Path
 
@@ -52,7 +54,7 @@ def split_dataset(
         Path(train.path),
         Path(validation.path),
         Path(test.path),
-        step.SplitSettings(sizes, order, seed, folds, tiny_classes),
+        step.SplitSettings(sizes, order, seed, folds, tiny_classes, strict_groups),
     )
     for artifact, info in zip((train, validation, test), written.values(), strict=True):
         artifact.metadata.update(images=info.images, digest=info.digest)

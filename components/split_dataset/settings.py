@@ -135,6 +135,7 @@ class SplitSettings:
         folds: Number of cross-validation folds over train and validation together; 0: none.
         tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates. ``keep`` puts it
             into train alone, where nothing evaluates it; ``leave_out`` removes it from the datasets.
+        strict_groups: Whether a ready-made split that tears groups of the user's is refused.
 
     Raises:
         HeadstartError: If `order` or `tiny_classes` is unknown, or `folds` is 1.
@@ -145,6 +146,7 @@ class SplitSettings:
     seed: int = 0
     folds: int = 0
     tiny_classes: str = KEEP
+    strict_groups: bool = False
 
     def __post_init__(self) -> None:
         if self.tiny_classes not in TINY_CLASSES:

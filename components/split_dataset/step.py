@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headstart.components.core.artifacts.dataset import (
+    NEAR_DUPLICATES,
     NO_FOLD,
     DatasetInfo,
     DatasetWriter,
@@ -19,9 +20,9 @@ from headstart.components.core.artifacts.left_out import write_left_out
 from headstart.components.core.artifacts.originals import ORIGINALS
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.logs import event, log_phase, start_logging, track_progress
-from headstart.components.split_dataset.assignment import Assignment, assign_folds, assign_splits
+from headstart.components.split_dataset.assignment import assign_folds, assign_splits
 from headstart.components.split_dataset.checks import check_classes_evaluated, check_no_leak
-from headstart.components.split_dataset.groups import GroupedImages, SplitImage, group_images
+from headstart.components.split_dataset.groups import Assignment, GroupedImages, SplitImage, group_images
 from headstart.components.split_dataset.settings import SplitSettings, SplitSizes, parse_class_counts
 
 __all__ = ["SplitSettings", "SplitSizes", "parse_class_counts", "split_dataset"]
@@ -48,9 +49,13 @@ def split_dataset(
     With order ``name`` images are taken in natural order of their paths, as the tutorial does: the first for
     training, the next for validation, the last for test.
 
+    Where the user names groups, such as patients, each lies whole in one split, with all near-duplicates of its
+    images. Then fractions and counts are met as nearly as whole groups allow, see `whole_groups`; with counts, images
+    beyond them are left out.
+
     Order ``given`` keeps the ready-made split of the source. A near-duplicate of a test or validation image is
     removed from the splits before it. Without a ready-made validation set, part of the training images become one, by
-    hash.
+    hash. Groups of the user's that it tears are counted, or refused with `strict_groups`.
 
     Args:
         dataset: Dataset artifact to split.
@@ -63,23 +68,24 @@ def split_dataset(
         Description of each of the three datasets, by split.
 
     Raises:
-        HeadstartError: If a class has too few images, or its groups do not fill the counts exactly; if fewer than two
-            classes could be evaluated; or if counts by class name other classes than the data.
+        HeadstartError: If a class has too few images, or its near-duplicates do not let counts be filled exactly; if
+            fewer than two classes could be evaluated; if counts by class name other classes than the data; or if
+            groups are to be strict, and a ready-made split tears one.
     """
     start_logging()
     log_phase("assigning images")
     info = read_dataset_info(dataset)
-    columns = ["id", "label", "group", "image.path", "split"]
+    columns = ["id", "label", "group", "image.path", "split", *([NEAR_DUPLICATES] if info.grouping else [])]
     table = read_columns(dataset, columns)
     values = zip(*(table[name].to_pylist() for name in columns), strict=True)
     images = [SplitImage(row, *each) for row, each in enumerate(values)]
-    data = group_images(images, info.classes, settings)
+    data = group_images(images, info.classes, settings, info.grouping)
     assignment = assign_splits(data, settings)
     check_classes_evaluated(data, assignment, settings)
 
     folders = {"train": train, "validation": validation, "test": test}
-    _write_splits(dataset, info, data, assignment, settings.folds, folders)
-    check_no_leak(folders)
+    _write_splits(dataset, info, data, assignment, settings, folders)
+    check_no_leak(folders, torn=bool(info.grouping) and settings.order == "given")
     written = {split: read_dataset_info(folder) for split, folder in folders.items()}
     event("split", left_out=len(images) - len(assignment), **{name: each.images for name, each in written.items()})
     return written
@@ -90,17 +96,19 @@ def _write_splits(
     info: DatasetInfo,
     data: GroupedImages,
     assignment: Assignment,
-    folds: int,
+    settings: SplitSettings,
     folders: Mapping[str, Path],
 ) -> None:
-    fold_of = assign_folds(data.groups, assignment, folds)
+    fold_of = assign_folds(data, assignment, settings)
     # Labels in the new datasets are indices of the classes that stay.
     classes = [name for label, name in enumerate(info.classes) if label not in data.left_out]
     new_labels = {label: classes.index(name) for label, name in enumerate(info.classes) if label not in data.left_out}
     with contextlib.ExitStack() as stack:
         writers = {
             split: stack.enter_context(
-                DatasetWriter(folder, classes, info.source, info.extra, info.max_side, info.ranges, split)
+                DatasetWriter(
+                    *(folder, classes, info.source, info.extra, info.max_side, info.ranges, split, info.grouping)
+                )
             )
             for split, folder in folders.items()
         }

@@ -19,6 +19,7 @@ from headstart.pipelines.progress.console import say
 
 _PARAMETERS = (
     *("data", "labels", "class_level", "max_bad_fraction", "sha256", "corrections", "image_column", "label_column"),
+    *("group_column", "group_from"),
 )
 
 

@@ -145,11 +145,17 @@ def _make_splits(parameters: Parameters, folder: Path, display: RunDisplay) -> t
             parameters.image_column,
             parameters.label_column,
             parameters.accept_suggestions,
+            group_column=parameters.group_column,
+            group_from=parameters.group_from,
         )
         download_dataset(parameters.data, dataset, folder / "hygiene.html", settings)
     with show_task(display, "split-dataset"):
         sizes = SplitSizes(parameters.counts, parameters.fractions, parameters.class_counts)
-        split_settings = SplitSettings(sizes, parameters.order, parameters.seed, tiny_classes=parameters.tiny_classes)
+        split_settings = SplitSettings(
+            *(sizes, parameters.order, parameters.seed),
+            tiny_classes=parameters.tiny_classes,
+            strict_groups=parameters.strict_groups,
+        )
         split_dataset(dataset, train, validation, test, split_settings)
     return train, validation
 

@@ -68,6 +68,8 @@ _METAVARS = {
     "corrections": "FILE",
     "image_column": "NAME",
     "label_column": "NAME",
+    "group_column": "NAME",
+    "group_from": "REGEX",
     "recipe": "RECIPE",
     "settings": "KEY=VALUE",
     "backbone": "NAME",

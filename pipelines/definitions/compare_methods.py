@@ -47,6 +47,9 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         accept_suggestions: float = _DEFAULTS.accept_suggestions,
         image_column: str = _DEFAULTS.image_column,
         label_column: str = _DEFAULTS.label_column,
+        group_column: str = _DEFAULTS.group_column,
+        group_from: str = _DEFAULTS.group_from,
+        strict_groups: bool = _DEFAULTS.strict_groups,
         variants: List[Dict[str, Any]] = DEFAULT_VARIANTS,
         counts: List[int] = _DEFAULTS.counts,
         fractions: List[float] = _DEFAULTS.fractions,
@@ -77,6 +80,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             checkpoint_uri=checkpoint_uri,
             image_column=image_column,
             label_column=label_column,
+            group_column=group_column,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -89,6 +93,8 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             listing=listing.output,
             image_column=image_column,
             label_column=label_column,
+            group_column=group_column,
+            group_from=group_from,
             accept_suggestions=accept_suggestions,
         )
         splits = split_dataset(
@@ -99,6 +105,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             seed=seed,
             class_counts=class_counts,
             tiny_classes=tiny_classes,
+            strict_groups=strict_groups,
         )
         train, validation = splits.outputs["train"], splits.outputs["validation"]
         with dsl.ParallelFor(variants, name="variants", parallelism=parallelism) as variant:

@@ -26,13 +26,15 @@ def evaluate_images(
     corrections: str,
     image_column: str,
     label_column: str,
+    group_column: str,
+    group_from: str,
     unknown_classes: str,
     command: str,
 ) -> None:
     """Evaluates a trained classifier on other images than its run's.
 
     Args:
-        data: Sources, as `download_dataset` takes them; likewise the parameters up to `label_column`.
+        data: Sources, as `download_dataset` takes them; likewise the parameters up to `group_from`.
         model_uri: Address of the model, as `select_test_images` takes it.
         max_side: Longest side of the images that the model was trained on.
         ranges: Black and white of images of more than 8 bits, as the model has them.
@@ -43,11 +45,17 @@ def evaluate_images(
         corrections: See `data`.
         image_column: See `data`.
         label_column: See `data`.
+        group_column: See `data`.
+        group_from: See `data`.
         unknown_classes: Treatment of images of classes that the model does not know.
         command: Command that started the run, for the report.
     """
     listing = list_data(
-        data=data, corrections=corrections, image_column=image_column, label_column=label_column
+        data=data,
+        corrections=corrections,
+        image_column=image_column,
+        label_column=label_column,
+        group_column=group_column,
     ).set_caching_options(False)
     dataset = download_dataset(
         data=data,
@@ -60,6 +68,8 @@ def evaluate_images(
         listing=listing.output,
         image_column=image_column,
         label_column=label_column,
+        group_column=group_column,
+        group_from=group_from,
         min_classes=1,
         ranges=ranges,
     )

@@ -163,6 +163,27 @@ class Parameters(BaseModel):
             "tried.",
         ),
     ] = ""
+    group_column: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Column of manifests and Parquet that names the group of an image, such as its patient; a group is never "
+            "divided between training and test. If left out, a column 'group', if there is one.",
+        ),
+    ] = ""
+    group_from: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Regular expression whose first pair of parentheses takes the group out of an image's path, such as "
+            "'(patient\\d+)', or 'parent': the folder below the class.",
+            in_pipeline="Empty: none.",
+        ),
+    ] = ""
+    strict_groups: Annotated[
+        bool,
+        ParameterDoc(DATA, "Whether a ready-made split that divides groups is refused; otherwise the run says so."),
+    ] = SplitSettings.strict_groups
     recipe: Annotated[
         str,
         ParameterDoc(
@@ -330,6 +351,8 @@ class Parameters(BaseModel):
         settings = DownloadSettings(
             *(self.labels, self.max_side, self.max_bad_fraction, self.sha256, self.corrections, self.class_level),
             accept_suggestions=self.accept_suggestions,
+            group_column=self.group_column,
+            group_from=self.group_from,
         )
         if self.data:
             settings.digests(self.data)

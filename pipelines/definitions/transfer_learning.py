@@ -55,6 +55,9 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         accept_suggestions: float = _DEFAULTS.accept_suggestions,
         image_column: str = _DEFAULTS.image_column,
         label_column: str = _DEFAULTS.label_column,
+        group_column: str = _DEFAULTS.group_column,
+        group_from: str = _DEFAULTS.group_from,
+        strict_groups: bool = _DEFAULTS.strict_groups,
         recipe: str = _DEFAULTS.recipe,
         settings: Dict[str, Any] = _DEFAULTS.settings,
         backbone: str = _DEFAULTS.backbone,
@@ -111,6 +114,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             publishes=_PUBLISHES[uses.publication],
             image_column=image_column,
             label_column=label_column,
+            group_column=group_column,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -123,6 +127,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             listing=listing.output,
             image_column=image_column,
             label_column=label_column,
+            group_column=group_column,
+            group_from=group_from,
             accept_suggestions=accept_suggestions,
         )
         splits = split_dataset(
@@ -133,6 +139,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             seed=seed,
             class_counts=class_counts,
             tiny_classes=tiny_classes,
+            strict_groups=strict_groups,
         )
         train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
         tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}

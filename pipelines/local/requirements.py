@@ -34,6 +34,8 @@ def check_before_reading(parameters: Parameters, trainings: Sequence[Recipe]) ->
             class_level=parameters.class_level,
             image_column=parameters.image_column,
             label_column=parameters.label_column,
+            group_column=parameters.group_column,
+            group_from=parameters.group_from,
         )
         sizes = SplitSizes(parameters.counts, parameters.fractions, parameters.class_counts)
         try:

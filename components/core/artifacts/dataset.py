@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated
@@ -30,6 +30,9 @@ DATASET_FORMAT = "headstart-dataset/2"
 NO_FOLD = -1
 SPLITS = ("train", "validation", "test")
 """Names of the splits, in the order in which they are used."""
+
+USER_GROUP, NEAR_DUPLICATES = GROUP_COLUMNS = ("user_group", "near_duplicates")
+"""Columns of datasets whose groups the user names, besides `group`."""
 
 _README = "README.md"
 _CARD = """\
@@ -71,12 +74,15 @@ class ImageRow:
         path: Path relative to its source.
         label: Index into the classes of the dataset.
         id: Hash of the pixels, equal for equal images in any encoding.
-        group: Name that near-duplicates share; a split must not divide a group.
+        group: Name that images share which must not be divided by a split: near-duplicates, and those of a group that
+            the user names.
         width: Width in pixels.
         height: Height in pixels.
         split: Ready-made split of the source: ``train``, ``validation`` or ``test``; empty: none.
         fold: Cross-validation fold, from 0; `NO_FOLD` if there are none.
         extra: Values of the extra columns of the dataset, in their order.
+        user_group: Group that the user names, such as a patient; empty: none.
+        near_duplicates: Name that near-duplicates alone share; empty in datasets without groups of the user's.
     """
 
     image: bytes
@@ -89,6 +95,8 @@ class ImageRow:
     split: str = ""
     fold: int = NO_FOLD
     extra: tuple[str, ...] = ()
+    user_group: str = ""
+    near_duplicates: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +113,8 @@ class DatasetInfo:
         max_side: Longest side in pixels to which larger images were reduced; 0: none were.
         ranges: Black and white of each form of deep images among the files, see `core.images.sample_ranges`; None: an
             earlier version made the dataset.
+        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none, and
+            the rows have no `GROUP_COLUMNS`.
     """
 
     classes: Names
@@ -115,6 +125,7 @@ class DatasetInfo:
     extra: Names = dataclasses.field(default_factory=list)
     max_side: Count = 0
     ranges: dict[str, CheckedRange] | None = None
+    grouping: str = ""
 
     @property
     def images(self) -> int:
@@ -122,8 +133,22 @@ class DatasetInfo:
         return sum(self.counts)
 
 
+def hash_user_group(name: str) -> str:
+    """Name, in the form of an id, of a group that the user names; models keep it in place of the name itself.
+
+    Args:
+        name: Group as the user names it, not empty.
+    """
+    return hashlib.sha256(f"group {name}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+
 def dataset_schema(classes: list[str], extra: Sequence[str] = ()) -> pa.Schema:
-    """Parquet schema of a shard, with the metadata for which `datasets` shows images and class names."""
+    """Parquet schema of a shard, with the metadata for which `datasets` shows images and class names.
+
+    Args:
+        classes: Class names in label order.
+        extra: Names of further text columns.
+    """
     features = {
         "image": {"_type": "Image"},
         "label": {"names": classes, "_type": "ClassLabel"},
@@ -165,6 +190,7 @@ class DatasetWriter:
         ranges: Black and white of each form of deep images; None: unknown.
         split: Name of the split under which `datasets` opens the folder; of a dataset that is not split, its own
             default, ``train``.
+        grouping: What a group is that the user names, see `DatasetInfo`; empty: none is named.
     """
 
     def __init__(
@@ -176,6 +202,7 @@ class DatasetWriter:
         max_side: int = 0,
         ranges: Ranges | None = None,
         split: str = SPLITS[0],
+        grouping: str = "",
     ) -> None:
         self._folder = make_empty_folder(folder)
         self._classes = classes
@@ -184,7 +211,9 @@ class DatasetWriter:
         self._max_side = max_side
         self._ranges = None if ranges is None else dict(ranges)
         self._split = split
-        self._schema = dataset_schema(classes, extra)
+        self._grouping = grouping
+        self._group_columns = list(GROUP_COLUMNS) if grouping else []
+        self._schema = dataset_schema(classes, [*self._group_columns, *extra])
         self._rows: list[ImageRow] = []
         self._pending_bytes = 0
         self._shard: pq.ParquetWriter | None = None
@@ -210,7 +239,7 @@ class DatasetWriter:
             digest = _digest(keys["id"].combine_chunks(), keys["label"].combine_chunks(), self._classes)
             info = DatasetInfo(
                 *(self._classes, counts, digest, self._source, self._shards),
-                *(self._extra, self._max_side, self._ranges),
+                *(self._extra, self._max_side, self._ranges, self._grouping),
             )
             card = _CARD.format(split=self._split, images=info.images, classes=len(info.classes))
             (self._folder / _README).write_text(card, encoding="utf-8")
@@ -227,7 +256,8 @@ class DatasetWriter:
         """Appends many images as a row group of their own, without copying them.
 
         Args:
-            columns: Columns with the names of `ImageRow` and of the extra columns; `split` and `fold` are optional.
+            columns: Columns with the names of `ImageRow` and of the extra columns; `split` and `fold` are optional,
+                and `GROUP_COLUMNS` are of datasets whose groups the user names.
                 `image` has about `ROW_GROUP_BYTES` in all.
         """
         self._flush()
@@ -235,7 +265,8 @@ class DatasetWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            names = [field.name for field in dataclasses.fields(ImageRow) if field.name != "extra"]
+            left_out = {"extra", *GROUP_COLUMNS} - {*self._group_columns}
+            names = [field.name for field in dataclasses.fields(ImageRow) if field.name not in left_out]
             own = {name: pa.array([getattr(row, name) for row in self._rows]) for name in names}
             extra = zip(self._extra, zip(*(row.extra for row in self._rows), strict=True), strict=True)
             self._write(own | {name: pa.array(values, pa.string()) for name, values in extra})
@@ -338,6 +369,7 @@ def read_rows(folder: Path, batch_rows: int = 64) -> Iterator[ImageRow]:
                         split=row["split"],
                         fold=row["fold"],
                         extra=tuple(row[name] for name in info.extra),
+                        **{name: row[name] for name in GROUP_COLUMNS if info.grouping},
                     )
 
 
@@ -350,6 +382,36 @@ def read_columns(folder: Path, columns: list[str]) -> pa.Table:
     """
     tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_dataset_info(folder).shards]
     return pa.concat_tables(tables).flatten()
+
+
+def read_user_groups(folder: Path) -> list[str]:
+    """Group that the user names for each image, in the order of `read_rows`; empty: none.
+
+    Args:
+        folder: Dataset artifact.
+    """
+    info = read_dataset_info(folder)
+    if not info.grouping:
+        return [""] * info.images
+    return list(read_columns(folder, [USER_GROUP])[USER_GROUP].to_pylist())
+
+
+def find_known_groups(folder: Path, seen: Collection[str]) -> set[str]:
+    """Groups of a dataset of which a model has seen an image, or of whose user's group it has.
+
+    A group is named for one of its members, which need not be in this dataset.
+
+    Args:
+        folder: Dataset artifact.
+        seen: Ids of images and hashed names of the user's groups, see `core.artifacts.model`.
+    """
+    columns = [each.to_pylist() for each in read_columns(folder, ["id", "group"]).columns]
+    rows = zip(*columns, read_user_groups(folder), strict=True)
+    return {
+        group
+        for image, group, named in rows
+        if image in seen or group in seen or (named and hash_user_group(named) in seen)
+    }
 
 
 def _digest(ids: pa.Array, labels: pa.Array, classes: list[str]) -> str:

@@ -10,7 +10,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
-from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
+from headstart.components.core.artifacts.dataset import (
+    hash_user_group,
+    read_columns,
+    read_dataset_info,
+    read_user_groups,
+)
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.predictions import probability_columns, read_probabilities
 from headstart.components.core.images.sample_ranges import CheckedRange
@@ -99,7 +104,7 @@ class ModelInfo:
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
-    """Writes `seen.parquet` with one column `id`.
+    """Writes `seen.parquet` with one column `id`: the ids of the images, and the hashed names of the user's groups.
 
     Args:
         folder: Folder of the model.
@@ -109,13 +114,14 @@ def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -
     ids = set(read_seen(parent)) if parent else set()
     for dataset in datasets:
         ids.update(read_columns(dataset, ["id"])["id"].to_pylist())
+        ids.update(map(hash_user_group, filter(None, read_user_groups(dataset))))
     # zstd halves hashes written as letters; a dictionary of values that never repeat would only add bytes.
     table = pa.table({"id": pa.array(sorted(ids), pa.string())})
     pq.write_table(table, folder / SEEN, compression="zstd", use_dictionary=False)
 
 
 def read_seen(folder: Path) -> frozenset[str]:
-    """Reads the ids of the images that a model was trained or tuned on.
+    """Reads the ids of the images that a model was trained or tuned on, and the hashed names of the user's groups.
 
     Raises:
         HeadstartError: If the file is damaged.

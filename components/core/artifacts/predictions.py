@@ -1,7 +1,6 @@
 """Predictions: Parquet with `id`, `label` and one probability per class, from which all metrics are computed."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
+from headstart.components.core.artifacts.dataset import find_known_groups, read_columns, read_dataset_info
 from headstart.components.core.artifacts.left_out import read_left_out
 from headstart.components.core.util.errors import HeadstartError
 
@@ -73,9 +72,9 @@ def build_predictions(
     extra = list(info.extra)
     rows = read_columns(dataset, ["id", "group", "image.path", "label", *extra])
     ids, groups = rows["id"].to_pylist(), rows["group"].to_pylist()
-    # A group is named for one of its members; if one member was seen, none of the others counts as unseen.
-    members = itertools.chain(zip(ids, groups, strict=True), read_left_out(dataset).items())
-    known = seen | {group for image, group in members if image in seen}
+    # If one member of a group was seen, none of the others counts as unseen.
+    known = seen | find_known_groups(dataset, seen)
+    known |= {group for image, group in read_left_out(dataset).items() if image in seen}
     return Predictions(
         classes=info.classes,
         ids=ids,

@@ -1,7 +1,8 @@
-"""Columns of a table of images: names of the image, label and split columns, and values that are classes."""
+"""Columns of a table of images: names of the image, label, split and group columns, and values of them."""
 
 import dataclasses
 import functools
+import math
 import numbers
 import re
 from collections.abc import Iterable, Mapping
@@ -9,16 +10,20 @@ from typing import Any
 
 from headstart.components.core.artifacts.dataset import dataset_schema
 from headstart.components.core.sources.file_names import escape_text
+from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.printable import quote_name
 
 SPLIT = "split"
+GROUP = "group"
+"""Name of the column whose images stay together where no other is named; it must be exactly this."""
 
 _IMAGE_NAMES = (
     "image", "image_path", "image_file", "image_filename", "image_name", "image_id", "image_url", "image_uri",
     "img", "img_path", "file_name", "filename", "file", "file_path", "filepath", "path", "picture", "imagegcsuri",
 )  # fmt: skip
 _LABEL_NAMES = ("label", "labels", "label_name", "class", "class_name", "classname", "category", "target")
+_NOT_A_NUMBER = "nan"
 _FLOAT = re.compile(r"[+-]?\d+\.\d*")
 _DATASET_COLUMNS = {*dataset_schema([]).names, "path"}
 _RESERVED_PREFIX = "image."
@@ -33,13 +38,15 @@ class SourceOptions:
         image_column: Column of manifests and Parquet that names or holds the image; empty: one with a usual name.
         label_column: Column of the class; empty: one with a usual name.
         labels: Rule that gives the classes: ``auto``, ``given``, ``folders`` or ``names``.
-        labelled: True if classes are needed; otherwise label columns are not looked for.
+        labelled: True if classes are needed; otherwise label and group columns are not looked for.
+        group_column: Column of the group, whose images stay in one split; empty: `GROUP`, if there is one.
     """
 
     image_column: str = ""
     label_column: str = ""
     labels: str = "auto"
     labelled: bool = True
+    group_column: str = ""
 
 
 def find_image_column(names: Iterable[str], options: SourceOptions, where: str) -> str:
@@ -75,6 +82,25 @@ def find_label_column(names: Iterable[str], options: SourceOptions, where: str) 
 def find_split_column(names: Iterable[str]) -> str:
     """Name of the column of the ready-made split; empty: there is none."""
     return next((name for name in names if _normalized(name) == SPLIT), "")
+
+
+def find_group_column(names: Iterable[str], options: SourceOptions, where: str) -> str:
+    """Name of the column of the group; empty: there is none, or no groups are needed.
+
+    Args:
+        names: Names of all columns.
+        options: Column that the user asks for, if any.
+        where: Name of the table, for errors.
+
+    Raises:
+        HeadstartError: If the column that the user asks for is missing, or could be two.
+    """
+    if not options.labelled:
+        return ""
+    names = list(names)
+    if options.group_column:
+        return _find_column(names, (), options.group_column, "group_column", where)
+    return GROUP if GROUP in names else ""
 
 
 def check_columns_unique(names: Iterable[str], where: str) -> None:
@@ -167,12 +193,41 @@ def parse_label(value: Any, where: str) -> str:
     raise _no_class_error(value, where)
 
 
-def check_numeric_labels_consistent(labels: Iterable[str], where: str) -> None:
+def parse_group(value: Any, where: str) -> str:
+    """The group that a value names: a text without surrounding blanks, or a number; empty: none.
+
+    Args:
+        value: Value as JSON or Parquet has it; None and NaN: no group.
+        where: Name of the row, for errors.
+
+    Raises:
+        HeadstartError: If the value is anything else, such as a list.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    if isinstance(value, str):
+        # Tables of programs that know only numbers and NaN have it where a text is missing.
+        text = escape_text(value.strip())
+        return "" if text.casefold() == _NOT_A_NUMBER else text
+    if isinstance(value, numbers.Number):
+        return str(value)
+    shown = escape_text(repr(value))[:_MAX_SHOWN_CHARS]
+    raise HeadstartError(
+        f"{where}: the group {shown} is no name; a group is a text or a number, such as the number of a patient"
+    )
+
+
+def check_numeric_labels_consistent(labels: Iterable[str], where: str, kind: str = "labels") -> None:
     """Refuses labels of which two are the same number, such as 0 and 0.0: a spreadsheet has changed some of them.
 
     Args:
         labels: All labels.
         where: Name of the table, for errors.
+        kind: Kind of the labels, for errors.
 
     Raises:
         HeadstartError: If two labels are the same number.
@@ -181,7 +236,7 @@ def check_numeric_labels_consistent(labels: Iterable[str], where: str) -> None:
     for label in sorted(classes):
         if _FLOAT.fullmatch(label) and float(label).is_integer() and str(int(float(label))) in classes:
             raise HeadstartError(
-                f"{where} has the labels {quote_name(str(int(float(label))))} and {quote_name(label)}, which "
+                f"{where} has the {kind} {quote_name(str(int(float(label))))} and {quote_name(label)}, which "
                 "are one number; write it in one way"
             )
 
@@ -209,8 +264,10 @@ def _find_column(names: list[str], usual: tuple[str, ...], wanted: str, argument
         ]
         if not matches:
             columns = ", ".join(map(escape_text, names)) or "(none)"
+            similar = did_you_mean(wanted, [escape_text(name) for name in names])
             raise HeadstartError(
                 f"{where} has no column {wanted!r}, which {argument} names; its columns are {columns}"
+                + (f"; {similar}" if similar.endswith("?") else "")
             )
     else:
         # `image` and `label` themselves take precedence over other usual names.

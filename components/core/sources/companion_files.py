@@ -173,7 +173,9 @@ def _source_from_tables(source: Source, paths: list[str], options: SourceOptions
     """
     tables, problems = _read_tables(source, paths, options)
     if not tables:
-        if problems and (options.labels == "given" or options.image_column or options.label_column):
+        if problems and (
+            options.labels == "given" or options.image_column or options.label_column or options.group_column
+        ):
             raise problems[0]
         return None
     rows_of = _one_row_each(source.name, tables)

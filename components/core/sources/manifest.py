@@ -62,7 +62,7 @@ def entry_of_row(row: Row, path: str = "") -> Entry:
         path: Path of the image in its source; empty: as the table has it.
     """
     extra = json.dumps(row.extra) if row.extra else ""
-    return Entry(path or escape_image_name(row.image), row.label, row.split, extra)
+    return Entry(path or escape_image_name(row.image), row.label, row.split, extra, row.group)
 
 
 def escape_image_name(image: str) -> str:

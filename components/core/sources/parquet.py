@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headstart.components.core.artifacts.dataset import USER_GROUP, dataset_schema
 from headstart.components.core.images.unsupported import START_BYTES, identify_unsupported_file
 from headstart.components.core.sources.columnar_list import ColumnarList
 from headstart.components.core.sources.columns import (
@@ -17,9 +18,11 @@ from headstart.components.core.sources.columns import (
     check_columns_unique,
     check_has_columns,
     check_numeric_labels_consistent,
+    find_group_column,
     find_image_column,
     find_label_column,
     find_split_column,
+    parse_group,
     parse_label,
 )
 from headstart.components.core.sources.file_contents import MAX_FILE_BYTES, too_large_error
@@ -56,7 +59,8 @@ def open_parquet(
     `path`, the bytes themselves, or a path. An image that has only a path is read beside the files. The class is the
     column `label`, or the only one that the metadata call a class label: a text, or a whole number, which stands for
     itself where the metadata do not name it. The split is that of a column `split`, or the name of the file or its
-    folder.
+    folder. The group is the column `group`; in a dataset artifact of ours, whose `group` also joins near-duplicates,
+    it is the one that the user named.
 
     Args:
         name: The source as the user named it, without secrets.
@@ -74,15 +78,18 @@ def open_parquet(
         for file, path in files
     ]
     labels: set[str] = set()
+    groups: set[str] = set()
 
     def read_entries() -> Iterator[Entry]:
         for table in tables:
             for entry in table.entries():
                 labels.add(entry.label)
+                groups.add(entry.group)
                 yield entry
 
     entries = ColumnarList(Entry, read_entries())
     check_numeric_labels_consistent(labels, f"Parquet {name!r}")
+    check_numeric_labels_consistent(groups, f"Parquet {name!r}", "groups")
 
     def loaders() -> Iterator[Loader]:
         return (loader for table in tables for loader in table.loaders())
@@ -138,10 +145,12 @@ class _ColumnarFile:
         self._label = self._find_label_column(names, features, options)
         self._split = find_split_column(names)
         check_has_columns(self._where, names, self._image, self._label, options)
-        used = [self._image, self._label, self._split]
+        self._group = self._find_group_column(names, options)
+        used = [self._image, self._label, self._split, self._group]
         check_columns_unique([each for each in names if each in used], self._where)
         self._class_names = _class_names(features.get(self._label))
         self._split_names = _class_names(features.get(self._split))
+        self._group_names = _class_names(features.get(self._group))
         kind = self._schema.field(self._image).type
         self._in_struct = pa.types.is_struct(kind)
         self._has_path = self._in_struct and kind.get_field_index("path") >= 0
@@ -151,7 +160,7 @@ class _ColumnarFile:
 
     def entries(self) -> Iterator[Entry]:
         image = f"{self._image}.path" if self._has_path else self._image if self._is_path else ""
-        columns = [each for each in (self._label, image, self._split) if each]
+        columns = [each for each in (self._label, image, self._split, self._group) if each]
         # Without other columns the images themselves have to be read for the number of rows.
         columns = columns or [self._image]
         split_of_file = split_of_path(self._file)
@@ -165,10 +174,16 @@ class _ColumnarFile:
                 paths = batch.column(self._image).to_pylist()
             labels = batch.column(self._label).to_pylist() if self._label else nothing
             splits = batch.column(self._split).to_pylist() if self._split else nothing
-            for label, path, split in zip(labels, paths, splits, strict=True):
+            groups = batch.column(self._group).to_pylist() if self._group else nothing
+            for label, path, split, group in zip(labels, paths, splits, groups, strict=True):
                 has_path = isinstance(path, str) and path
                 name = escape_image_name(path) if has_path else f"{escape_name(self._file)}#{number}"
-                yield Entry(name, self._parse_label(label, number), self._parse_split(split) or split_of_file)
+                yield Entry(
+                    name,
+                    self._parse_label(label, number),
+                    self._parse_split(split) or split_of_file,
+                    group=self._parse_group(group, number),
+                )
                 number += 1
 
     def loaders(self) -> Iterator[Loader]:
@@ -237,6 +252,11 @@ class _ColumnarFile:
             raise self._ambiguous_error(candidates, "class", "label_column")
         return candidates[0] if candidates else find_label_column(names, options, self._where)
 
+    def _find_group_column(self, names: list[str], options: SourceOptions) -> str:
+        if not options.group_column and options.labelled and {*dataset_schema([]).names} <= {*names}:
+            return USER_GROUP if USER_GROUP in names else ""
+        return find_group_column(names, options, self._where)
+
     def _ambiguous_error(self, candidates: list[str], role: str, argument: str) -> HeadstartError:
         choice = " or ".join(repr(escape_text(name)) for name in candidates)
         return HeadstartError(f"{self._where}: the {role} could be the column {choice}; say which with {argument}")
@@ -247,6 +267,11 @@ class _ColumnarFile:
         if self._class_names and isinstance(value, int) and not isinstance(value, bool):
             return escape_text(self._class_names[value]) if 0 <= value < len(self._class_names) else ""
         return parse_label(value, f"{self._where}, row {row}")
+
+    def _parse_group(self, value: Any, row: int) -> str:
+        if self._group_names and isinstance(value, int) and 0 <= value < len(self._group_names):
+            return escape_text(self._group_names[value])
+        return parse_group(value, f"{self._where}, row {row}")
 
     def _parse_split(self, value: Any) -> str:
         if self._split_names and isinstance(value, int) and 0 <= value < len(self._split_names):

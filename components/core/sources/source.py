@@ -31,12 +31,14 @@ class Entry:
         label: Class that the source itself gives it; empty: none, the path may tell.
         split: Ready-made split that the source itself puts it in; empty: none, the path may tell.
         extra: Further columns of the source, as a JSON object of texts; empty: none.
+        group: Group that the source itself puts it in; empty: none, the path may tell.
     """
 
     path: str
     label: str = ""
     split: str = ""
     extra: str = ""
+    group: str = ""
 
 
 Loader = Callable[[], bytes]

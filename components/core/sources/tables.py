@@ -16,9 +16,11 @@ from headstart.components.core.sources.columns import (
     check_has_columns,
     check_numeric_labels_consistent,
     extra_columns,
+    find_group_column,
     find_image_column,
     find_label_column,
     find_split_column,
+    parse_group,
     parse_label,
 )
 from headstart.components.core.sources.file_names import escape_text, has_image_suffix
@@ -54,12 +56,14 @@ class Row:
         label: Name of its class; empty: none.
         split: Ready-made split in lower case; empty: none.
         extra: Values of further columns by name.
+        group: Name of its group; empty: none.
     """
 
     image: str
     label: str
     split: str
     extra: dict[str, str]
+    group: str = ""
 
 
 def is_table(name: str) -> bool:
@@ -71,9 +75,9 @@ def read_table(name: str, content: bytes, options: SourceOptions) -> list[Row]:
     """Reads a table of images.
 
     A text has a header with the columns `image` and `label` (or other usual names, in any case), and optionally
-    `split`. Without a header each line is an image and its class, as Vertex AI imports them, optionally after the
-    split. Instead of a label column there may be one column for each class, with 1 for the class and 0 for others.
-    JSON is a list of objects, or one object a line, with the same names.
+    `split` and `group`. Without a header each line is an image and its class, as Vertex AI imports them, optionally
+    after the split. Instead of a label column there may be one column for each class, with 1 for the class and 0 for
+    others. JSON is a list of objects, or one object a line, with the same names.
 
     Args:
         name: File name for errors; its suffix decides between text and JSON.
@@ -92,6 +96,7 @@ def read_table(name: str, content: bytes, options: SourceOptions) -> list[Row]:
             f"{where} is no UTF-8 text with one image a line ({error}); save the table as such"
         ) from None
     check_numeric_labels_consistent((row.label for row in rows), where)
+    check_numeric_labels_consistent((row.group for row in rows), where, "groups")
     return rows
 
 
@@ -135,7 +140,7 @@ def _find_separator(header: str, options: SourceOptions, where: str) -> str:
 
 
 def _is_header(fields: list[str], options: SourceOptions, where: str) -> bool:
-    if options.image_column or options.label_column:
+    if options.image_column or options.label_column or options.group_column:
         return True
     if any(_is_image(field) for field in fields):
         return False
@@ -171,14 +176,24 @@ def _rows_with_header(
         dict(zip(header, _padded(f"{where}, line {number}", fields, len(header)), strict=True)) | {"": str(number)}
         for number, fields in lines
     ]
-    classes = _find_one_hot_columns(header, image, rows) if image and not label and options.labelled else []
+    group = find_group_column(header, options, where)
+    others = [name for name in header if name not in ("", image, group, find_split_column(header))]
+    classes = _find_one_hot_columns(others, rows) if image and not label and options.labelled else []
     if not classes:
         check_has_columns(where, header, image, label, options)
     split = find_split_column(header)
+    # A column of groups stays one of the data, by which metrics are sliced; the dataset's own has its name.
     used = {image, label, split, *classes, ""}
     for row in rows:
         name = _one_hot_label(where, row, classes) if classes else escape_text(row[label]) if label else ""
-        yield Row(row[image], name, row[split].lower() if split else "", extra_columns(row, used, where))
+        at = f"{where}, line {row['']}"
+        yield Row(
+            row[image],
+            name,
+            row[split].lower() if split else "",
+            extra_columns(row, used, where),
+            parse_group(row[group], at) if group else "",
+        )
 
 
 def _padded(where: str, fields: list[str], columns: int) -> list[str]:
@@ -189,9 +204,13 @@ def _padded(where: str, fields: list[str], columns: int) -> list[str]:
     return [*fields[:columns], *[""] * (columns - len(fields))]
 
 
-def _find_one_hot_columns(header: list[str], image: str, rows: list[dict[str, str]]) -> list[str]:
-    """Columns of 0 and 1 that stand for a class each: all but image and split; empty: there are no such columns."""
-    others = [name for name in header if name and name not in (image, find_split_column(header))]
+def _find_one_hot_columns(others: list[str], rows: list[dict[str, str]]) -> list[str]:
+    """Columns of 0 and 1 that stand for a class each; empty: there are no such columns.
+
+    Args:
+        others: Names of the columns that are not image, split or group.
+        rows: Rows of the table.
+    """
     binary = [name for name in others if all(row[name] in ("0", "1", "0.0", "1.0", "") for row in rows)]
     return binary if rows and len(binary) > 1 and any(_hot_columns(row, binary) for row in rows) else []
 
@@ -218,6 +237,7 @@ def _rows_without_header(where: str, lines: Iterator[tuple[int, list[str]]]) -> 
 
 
 def _json_rows(where: str, text: str, options: SourceOptions) -> Iterator[Row]:
+    names: dict[str, None] = {}
     for number, row in _json_objects(where, text):
         at = f"{where}, {number}"
         if not isinstance(row, dict):
@@ -231,13 +251,25 @@ def _json_rows(where: str, text: str, options: SourceOptions) -> Iterator[Row]:
         if not (value is None or isinstance(value, (str, int))):
             raise HeadstartError(f"{at}: {image!r} is no path or address but {type(value).__name__}")
         split = find_split_column(row)
+        names |= dict.fromkeys(row)
+        group = _find_group_key(row, options, at)
         text_of = {name: "" if each is None else _text(each) for name, each in row.items()}
         yield Row(
             "" if value is None else _text(value).strip(),
             _text(parse_label(row[label], at)) if label else "",
             text_of[split].strip().lower() if split else "",
             extra_columns(text_of, {image, label, split}, at),
+            _text(parse_group(row[group], at)) if group else "",
         )
+    find_group_column(names, options, where)
+
+
+def _find_group_key(row: dict[str, Any], options: SourceOptions, where: str) -> str:
+    """Name of the group's key in an object, which may lack it; the other objects are asked then."""
+    try:
+        return find_group_column(row, options, where)
+    except HeadstartError:
+        return ""
 
 
 def _json_objects(where: str, text: str) -> Iterator[tuple[str, Any]]:

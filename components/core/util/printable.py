@@ -25,6 +25,24 @@ def escape_unprintable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def pluralize(noun: str, number: int) -> str:
+    """An English noun, in the plural unless there is one of it.
+
+    Args:
+        noun: Regular noun in the singular.
+        number: Number of things.
+
+    Example:
+        >>> pluralize("patient", 12), pluralize("body", 2), pluralize("group", 1)
+        ('patients', 'bodies', 'group')
+    """
+    if number == 1:
+        return noun
+    if noun.endswith(("s", "x", "z", "ch", "sh")):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
 def list_first(names: Sequence[str], most: int) -> str:
     """Lists the first few names, and counts the others.
 

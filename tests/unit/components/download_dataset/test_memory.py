@@ -45,6 +45,7 @@ def test_properties_pixels_and_sketches_lie_on_disk() -> None:
             pa.array([1] * rows, pa.int32()),
             pa.array([""] * rows),
             pa.array([""] * rows),
+            pa.array([""] * rows),
             *(
                 pa.array(np.zeros(rows), pa.float64()).cast(pa.int64()).cast(field.type)
                 if field.name not in TEXTS
