@@ -19,8 +19,8 @@ _WITHOUT_THE_PACKAGE = "import sys\nsys.modules['headstart'] = None\n"
 
 
 def example(page: str) -> str:
-    """The Python example of a page."""
-    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    """The first Python example of a page."""
+    code, *_ = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
     return str(code)
 
 
