@@ -1,17 +1,21 @@
 """What is wrong with the input is told in one line, without a traceback: status 2 for options, and 1 otherwise."""
 
 import shutil
+import subprocess
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import pytest
-from support.commands import QUICK, headstart
+from support.commands import QUICK, headstart, headstart_here
 from support.servers import serve_folder
 
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
 
-def refusal(*arguments: str | Path, command: str = "run", status: int = 1) -> str:
-    done = headstart(command, *arguments)
+
+def refusal(*arguments: str | Path, command: str = "run", status: int = 1, start: Start = headstart_here) -> str:
+    done = start(command, *arguments)
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     lines = done.stderr.strip().splitlines()
@@ -97,7 +101,9 @@ def test_one_line(
         places = {"{bad}": str(folders), "{good}": str(pictures), "{web}": address}
         for mark, place in places.items():
             options = [option.replace(mark, place) for option in options]
-        assert message in refusal(*QUICK, "--output", tmp_path / "out", *options, status=status)
+        # What is told before anything is read starts no process.
+        start = headstart_here if status == 2 else headstart
+        assert message in refusal(*QUICK, "--output", tmp_path / "out", *options, status=status, start=start)
     assert not (tmp_path / "out" / "metrics.json").exists()
 
 

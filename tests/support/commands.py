@@ -1,5 +1,7 @@
 """The command line as a user starts it: in a process of its own, with every process it starts accounted for."""
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +10,9 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
+
+from headstart.pipelines.cli import main
 
 QUICK_HEAD = ("--backbone", "sketchnet", "--counts", "40,10,10", "--set", "head.epochs=3")
 QUICK = (*QUICK_HEAD, "--set", "fine_tuning.epochs=1")
@@ -24,6 +29,19 @@ def headstart(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Com
         cwd=cwd,
         timeout=600,
     )
+
+
+def headstart_here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `headstart` to its end in this process: a second sooner, for what it says before any work begins."""
+    out, err = io.StringIO(), io.StringIO()
+    command = ["headstart", *map(str, arguments)]
+    status = 0
+    with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
 class Started:
