@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -143,32 +144,11 @@ def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> No
     assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
 
 
-def test_second_run_replaces_the_first_and_leaves_other_files_alone(output: Path, pictures: Path) -> None:
-    (output / "notes.txt").write_text("mine")
-    before = json.loads((output / "metrics.json").read_text())
-    done = headstart("run", "--data", pictures, *QUICK, "--seed", "5", "--output", output)
-    assert done.returncode == 0, done.stdout + done.stderr
-    # Long lines are broken where there is room.
-    assert re.search(r"replacing the results of \d{4}-\d\d-\d\d \d\d:\d\d \(headstart run\) in", done.stdout)
-    after = json.loads((output / "metrics.json").read_text())
-    assert after["test_data"] != before["test_data"]
-    assert "from_scratch" not in after
-    assert {path.name for path in output.iterdir()} == PRODUCTS | {"notes.txt"}
-
-
-def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures: Path) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"}
-    wrong = ("--set", "fine_tuning.unfreeze_from=block99")
-    done = headstart("run", "--data", pictures, *QUICK, *wrong, "--output", output)
-    assert done.returncode == 1
-    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"} == before
-
-
-def test_terminal_shows_task_progress_and_time(pictures: Path, tmp_path: Path) -> None:
+def run_on_a_terminal(*arguments: str | Path, cache: Path) -> str:
+    """Runs `headstart` to its end on a terminal of 120 columns, with a cache of its own; returns what it shows."""
     master, terminal = pty.openpty()
-    command = [Path(sys.executable).parent / "headstart", "run", "--data", pictures, *QUICK, "--output", tmp_path]
-    # With a cache of its own: nothing is recorded where a run before has left its records.
-    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm-256color", CACHE: str(tmp_path / "cache")}
+    command = [Path(sys.executable).parent / "headstart", *map(str, arguments)]
+    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm-256color", CACHE: str(cache)}
     with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
         os.close(terminal)
         shown = b""
@@ -180,12 +160,71 @@ def test_terminal_shows_task_progress_and_time(pictures: Path, tmp_path: Path) -
                     break
         assert process.wait() == 0
     os.close(master)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    assert re.search(r"✓ \d/6 train-head +3 epochs  val loss \S+ +━+ +\d+:\d\d", text)
-    assert "features" in text and "reading weights" in text
-    log = (tmp_path / "run.log").read_text()
-    assert "\x1b" not in log and "Executing task 'train-head'" in log
-    assert (log.count("event=recorded "), log.count("event=record_reused ")) == (2, 2), "by fine-tuning, the head's"
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+@dataclasses.dataclass(frozen=True)
+class SecondRun:
+    """A run into the output folder of another one, on a terminal, its weights from an address with secrets.
+
+    Attributes:
+        shown: What it showed, without control sequences.
+        log: Content of its `run.log`.
+        before: Content of `metrics.json` before it.
+        weights: Address of its weights without what is secret.
+    """
+
+    shown: str
+    log: str
+    before: dict[str, Any]
+    weights: str
+
+
+@pytest.fixture(scope="module")
+def second(output: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> SecondRun:
+    (output / "notes.txt").write_text("mine")
+    before = json.loads((output / "metrics.json").read_text())
+    with serve_folder(WEIGHTS.parent) as address:
+        weights = f"{address.replace('://', '://me:hunter2@')}/{WEIGHTS.name}?signature=hunter3"
+        asked = (*QUICK, "--seed", "5", "--weights", weights, "--output", output)
+        # With a cache of its own: nothing is recorded where a run before has left its records.
+        shown = run_on_a_terminal("run", "--data", pictures, *asked, cache=tmp_path_factory.mktemp("cache"))
+    return SecondRun(shown, (output / "run.log").read_text(), before, f"{address}/{WEIGHTS.name}")
+
+
+def test_second_run_replaces_the_first_and_leaves_other_files_alone(second: SecondRun, output: Path) -> None:
+    # Long lines are broken where there is room.
+    assert re.search(r"replacing the results of \d{4}-\d\d-\d\d \d\d:\d\d \(headstart run\) in", second.shown)
+    after = json.loads((output / "metrics.json").read_text())
+    assert after["test_data"] != second.before["test_data"]
+    assert "from_scratch" not in after
+    assert {path.name for path in output.iterdir()} == PRODUCTS | {"notes.txt"}
+
+
+def test_terminal_shows_task_progress_and_time(second: SecondRun) -> None:
+    assert re.search(r"✓ \d/6 train-head +3 epochs  val loss \S+ +━+ +\d+:\d\d", second.shown)
+    assert "features" in second.shown and "reading weights" in second.shown
+    assert "\x1b" not in second.log and "Executing task 'train-head'" in second.log
+    counts = second.log.count("event=recorded "), second.log.count("event=record_reused ")
+    assert counts == (2, 2), "by fine-tuning, the head's"
+
+
+def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(second: SecondRun, output: Path) -> None:
+    recipe = load_recipe(str(output / "recipe.yaml"))
+    assert (recipe.weights, recipe.weights_sha256) == (second.weights, sha256_of_file(WEIGHTS))
+    assert f'"weights": "{second.weights}"' in second.log
+    left = [path for path in output.rglob("*") if path.is_file()]
+    assert [path for path in left if b"hunter" in path.read_bytes()] == []
+    assert "hunter" not in second.log + second.shown
+
+
+def test_failed_run_leaves_the_results_of_the_one_before(output: Path, pictures: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"}
+    wrong = ("--set", "fine_tuning.unfreeze_from=block99")
+    done = headstart("run", "--data", pictures, *QUICK, *wrong, "--output", output)
+    assert done.returncode == 1
+    assert re.search(r"replacing the results of \d{4}-\d\d-\d\d \d\d:\d\d \(headstart run\) in", done.stdout)
+    assert {path.name: path.stat().st_mtime_ns for path in output.iterdir() if path.name != "run.log"} == before
 
 
 def test_report_is_made_again_offline(output: Path, tmp_path: Path) -> None:
@@ -199,45 +238,18 @@ def test_report_is_made_again_offline(output: Path, tmp_path: Path) -> None:
     assert alone.returncode == 1 and "is not a complete evaluation: metrics.json is missing" in alone.stderr
 
 
-def test_next_run_takes_corrections_and_compares_with_the_model_in_use(
-    output: Path, pictures: Path, tmp_path: Path
-) -> None:
-    done = headstart(
-        "run", "--data", pictures, *QUICK, "--counts", "30,5,5", "--corrections", output / "label_errors.csv",
-        "--champion", output, "--output", tmp_path / "out",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["champion"]["images"] == 10
-    comparison = metrics["comparison"]
-    assert (comparison["verdict"], comparison["images"] + comparison["seen"]) == ("cannot tell", 10)
-    assert comparison["seen"] > 0, "another split of the same pictures: the model in use learned from some"
-
-
-def test_secrets_of_an_address_are_in_nothing_that_a_run_leaves(pictures: Path, tmp_path: Path) -> None:
-    with serve_folder(WEIGHTS.parent) as address:
-        weights = f"{address.replace('://', '://me:hunter2@')}/{WEIGHTS.name}?signature=hunter3"
-        done = headstart("run", "--data", pictures, *QUICK, "--weights", weights, "--output", tmp_path / "out")
-        assert done.returncode == 0, done.stdout + done.stderr
-        shown = f"{address}/{WEIGHTS.name}"
-    recipe = load_recipe(str(tmp_path / "out" / "recipe.yaml"))
-    assert (recipe.weights, recipe.weights_sha256) == (shown, sha256_of_file(WEIGHTS))
-    assert f'"weights": "{shown}"' in (tmp_path / "out" / "run.log").read_text()
-    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert [path for path in left if b"hunter" in path.read_bytes()] == []
-
-
 @contextlib.contextmanager
 def arguments_of_all_processes() -> Iterator[set[bytes]]:
-    """Whatever any user of the machine could read of processes' arguments meanwhile."""
+    """Whatever any user of the machine could read of the arguments of processes that began meanwhile."""
     seen: set[bytes] = set()
     over = threading.Event()
+    before = set(Path("/proc").glob("[0-9]*"))
 
     def watch() -> None:
         while not over.wait(0.02):
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
+            for process in set(Path("/proc").glob("[0-9]*")) - before:
                 with contextlib.suppress(OSError):
-                    seen.add(file.read_bytes())
+                    seen.add((process / "cmdline").read_bytes())
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -248,15 +260,34 @@ def arguments_of_all_processes() -> Iterator[set[bytes]]:
         watching.join()
 
 
-def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(pictures: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
+@pytest.fixture(scope="module")
+def retrained(output: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[bytes]]:
+    """Output of a run with corrections, a champion and a secret in its recipe, and the arguments of all processes."""
+    folder = tmp_path_factory.mktemp("retrained")
+    recipe = folder / "recipe.yaml"
     with serve_folder(WEIGHTS.parent) as address, arguments_of_all_processes() as seen:
         recipe.write_text(f"weights: {address}/{WEIGHTS.name}?download={SECRET}\n")
-        done = headstart("run", "--data", pictures, "--recipe", recipe, *QUICK, "--output", tmp_path / "out")
+        done = headstart(
+            "run", "--data", pictures, "--recipe", recipe, *QUICK, "--counts", "30,5,5",
+            "--corrections", output / "label_errors.csv", "--champion", output, "--output", folder / "out",
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "out", seen
+
+
+def test_next_run_takes_corrections_and_compares_with_the_model_in_use(retrained: tuple[Path, set[bytes]]) -> None:
+    metrics = json.loads((retrained[0] / "metrics.json").read_text())
+    assert metrics["champion"]["images"] == 10
+    comparison = metrics["comparison"]
+    assert (comparison["verdict"], comparison["images"] + comparison["seen"]) == ("cannot tell", 10)
+    assert comparison["seen"] > 0, "another split of the same pictures: the model in use learned from some"
+
+
+def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(retrained: tuple[Path, set[bytes]]) -> None:
+    output, seen = retrained
     assert any(b"train_head" in each for each in seen)
     assert [each for each in seen if SECRET.encode() in each] == []
-    left = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    left = [path for path in output.rglob("*") if path.is_file()]
     assert [path for path in left if SECRET.encode() in path.read_bytes()] == []
 
 
