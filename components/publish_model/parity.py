@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import ModelInfo
-from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
+from headstart.components.core.artifacts.originals import ORIGINALS, Original, read_originals
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import apply_temperature
@@ -217,7 +217,7 @@ def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) ->
     return parity
 
 
-def _run_server_process(order: dict[str, Any], errors: Path, what: str = "checking SavedModel") -> int:
+def _run_server_process(order: dict[str, Any], errors: Path) -> int:
     """Runs `saved_model_process` to its end and returns its exit status; it also ends when this process does.
 
     Its standard output, the size of each batch that it has predicted, becomes progress.
@@ -225,7 +225,6 @@ def _run_server_process(order: dict[str, Any], errors: Path, what: str = "checki
     Args:
         order: Values that the process reads.
         errors: File that receives its standard error.
-        what: Name of this phase in the log.
     """
     with (
         errors.open("wb") as file,
@@ -249,7 +248,7 @@ def _run_server_process(order: dict[str, Any], errors: Path, what: str = "checki
             sizes = (int(line) for line in process.stdout if line.strip().isdigit())
             if first := next(sizes, 0):
                 every = itertools.chain([first], sizes)
-                for _ in track_progress(every, what, len(order["rows"]), int):
+                for _ in track_progress(every, "checking SavedModel", len(order["rows"]), int):
                     pass
             return process.wait()
         finally:
@@ -258,18 +257,58 @@ def _run_server_process(order: dict[str, Any], errors: Path, what: str = "checki
                 process.stdin.close()
 
 
+@dataclasses.dataclass(frozen=True)
+class ReadOriginals:
+    """Original files of a test set that `headstart predict` can read.
+
+    Images above the dataset's `max_side` are not reduced first; the model card states that difference.
+
+    Attributes:
+        dataset: Dataset artifact of the test set.
+        rows: Rows of the files in `originals.table`, (n,), ascending.
+        files: The files, (n,).
+        pixels: Pixels at the model's image size as `headstart predict` reads them, (n, height, width, 3).
+    """
+
+    dataset: Path
+    rows: list[int]
+    files: list[Original]
+    pixels: NDArray[np.float32]
+
+
+def read_original_pixels(dataset: Path, info: ModelInfo) -> ReadOriginals:
+    """Reads and decodes the original files of a dataset; none for a dataset without `originals.table`.
+
+    Args:
+        dataset: Dataset artifact of the test set.
+        info: Content of the model's `model.json`.
+    """
+    # Decoded and resized one by one, as all images in full size would fill the memory.
+    read = {
+        row: (each, pixels)
+        for row, each in enumerate(read_originals(dataset))
+        if (pixels := _read_pixels(each.content, info)) is not None
+    }
+    size = info.image_size
+    pixels = np.array([pixels for _, pixels in read.values()], np.float32).reshape(-1, size, size, 3)
+    return ReadOriginals(dataset, list(read), [each for each, _ in read.values()], pixels)
+
+
 def check_file_forms(
-    saved_model: Path, dataset: Path, model: "keras.Model", info: ModelInfo, temperature: float, tolerance: float
+    originals: ReadOriginals,
+    served: ServedPredictions,
+    model: "keras.Model",
+    classes: list[str],
+    temperature: float,
+    tolerance: float,
 ) -> dict[str, FileFormParity]:
     """Compares a SavedModel with `headstart predict` on original files, by file form.
 
-    Images above the dataset's `max_side` are not reduced first; the card states that difference.
-
     Args:
-        saved_model: Folder of the SavedModel.
-        dataset: Dataset artifact with `originals.table`, or without.
+        originals: Original files of the test set.
+        served: Predictions of the SavedModel for them.
         model: Classifier that the SavedModel was made from.
-        info: Content of its `model.json`.
+        classes: Class names.
         temperature: Temperature of the calibration.
         tolerance: Largest allowed difference of a probability.
 
@@ -281,23 +320,18 @@ def check_file_forms(
     """
     from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
 
-    originals = read_originals(dataset)
-    # Decoded and resized one by one, as all images in full size would fill the memory.
-    pixels = {row: one for row, each in enumerate(originals) if (one := _read_pixels(each.content, info)) is not None}
-    if not pixels:
+    if not originals.files:
         return {}
-    network = remove_resizing(model)
     expected = apply_temperature(
-        to_probabilities(network(np.stack(list(pixels.values())), training=False).numpy()), temperature
+        to_probabilities(remove_resizing(model)(originals.pixels, training=False).numpy()), temperature
     )
-    _, served = _predict_rows(saved_model, [dataset / ORIGINALS], list(pixels), "checking file forms")
     largest = np.abs(served.probabilities - expected).max(axis=1)
     ordered = np.sort(expected, axis=1)
     unsure = ordered[:, -1] - ordered[:, -2] <= 2 * tolerance
-    names = np.array(info.classes, object)[expected.argmax(axis=1)]
+    names = np.array(classes, object)[expected.argmax(axis=1)]
     found: dict[str, FileFormParity] = {}
-    for at, row in enumerate(pixels):
-        original, label = originals[row], served.labels[at]
+    for at, original in enumerate(originals.files):
+        label = served.labels[at]
         if label and not (largest[at] <= tolerance and (label == names[at] or unsure[at])):
             raise HeadstartError(
                 f"nothing is published: the exported model predicts {quote_name(label)} for {original.path} "
@@ -322,43 +356,58 @@ def _read_pixels(content: bytes, info: ModelInfo) -> NDArray[np.float32] | None:
     return resize_pixels(decoded.pixels, info.image_size) if isinstance(decoded, DecodedImage) else None
 
 
-def run_saved_model(saved_model: Path, sample: Sample) -> ServedPredictions:
-    """Runs a SavedModel on encoded test images, in a process without this package.
+def run_saved_model(
+    saved_model: Path, sample: Sample, originals: ReadOriginals | None = None
+) -> tuple[ServedPredictions, ServedPredictions]:
+    """Runs a SavedModel on encoded test images and original files, in one process without this package.
 
     Args:
         saved_model: Folder of the SavedModel.
         sample: Test images.
+        originals: Original files; None: none.
+
+    Returns:
+        Predictions for the test images, and for the original files.
 
     Raises:
         HeadstartError: If the SavedModel fails, or the sample is of another test set.
     """
-    shards = [sample.dataset / shard for shard in read_dataset_info(sample.dataset).shards]
-    ids, served = _predict_rows(saved_model, shards, sample.rows.tolist())
-    if ids != sample.ids:
+    files = [sample.dataset / shard for shard in read_dataset_info(sample.dataset).shards]
+    rows = sample.rows.tolist()
+    if originals is not None and originals.rows:
+        # They are read after the test images, and numbered on.
+        files.append(originals.dataset / ORIGINALS)
+        rows += [sample.of + row for row in originals.rows]
+    ids, labels, probabilities = _predict_rows(saved_model, files, rows)
+    images = len(sample.ids)
+    if ids[:images] != sample.ids:
         raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
-    return served
+    return (
+        ServedPredictions(labels[:images], probabilities[:images]),
+        ServedPredictions(labels[images:], probabilities[images:]),
+    )
 
 
 def _predict_rows(
-    saved_model: Path, shards: list[Path], rows: list[int], what: str = "checking SavedModel"
-) -> tuple[list[str], ServedPredictions]:
-    """Ids and predictions of rows of Parquet files, see `saved_model_process`."""
+    saved_model: Path, files: list[Path], rows: list[int]
+) -> tuple[list[str], NDArray[np.object_], NDArray[np.float64]]:
+    """Ids, labels and probabilities of rows of Parquet files, see `saved_model_process`."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         predictions = Path(folder) / "predictions.parquet"
         order = {
             "path": [path for path in sys.path if Path(path).is_absolute() and Path(path).is_dir()],
             "package": _PACKAGE,
             "saved_model": str(saved_model),
-            "shards": list(map(str, shards)),
+            "shards": list(map(str, files)),
             "rows": rows,
             "batch": _BATCH,
             "predictions": str(predictions),
         }
         errors = Path(folder) / "stderr"
-        status = _run_server_process(order, errors, what)
+        status = _run_server_process(order, errors)
         if status:
             lines = errors.read_text(errors="replace").strip().splitlines() or [f"it ended with exit status {status}"]
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
         table = pq.read_table(predictions)
     probabilities = np.array(table["probabilities"].to_pylist(), np.float64).reshape(len(table), -1)
-    return table["id"].to_pylist(), ServedPredictions(np.array(table["label"].to_pylist(), object), probabilities)
+    return table["id"].to_pylist(), np.array(table["label"].to_pylist(), object), probabilities

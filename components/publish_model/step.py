@@ -134,7 +134,13 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
     from headstart.components.core.networks.saving import load_model
     from headstart.components.publish_model.card import CardContent, write_card
     from headstart.components.publish_model.exports import check_exports, export_formats
-    from headstart.components.publish_model.parity import check_file_forms, check_parity, draw_sample, run_saved_model
+    from headstart.components.publish_model.parity import (
+        check_file_forms,
+        check_parity,
+        draw_sample,
+        read_original_pixels,
+        run_saved_model,
+    )
     from headstart.components.publish_model.saved_model import export_saved_model
 
     check_exports(inputs.exports, inputs.train)
@@ -152,8 +158,10 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
     log_phase("exporting SavedModel")
     export_saved_model(version, model, info.classes, temperature, info.ranges)
     sample = draw_sample(inputs.test, evaluated, temperature)
-    parity = check_parity(sample, run_saved_model(version / SAVED_MODEL, sample), inputs.tolerance)
-    forms = check_file_forms(version / SAVED_MODEL, inputs.test, model, info, temperature, inputs.tolerance)
+    originals = read_original_pixels(inputs.test, info)
+    served, served_originals = run_saved_model(version / SAVED_MODEL, sample, originals)
+    parity = check_parity(sample, served, inputs.tolerance)
+    forms = check_file_forms(originals, served_originals, model, info.classes, temperature, inputs.tolerance)
     content = CardContent(
         model=info,
         metrics=metrics,

@@ -277,7 +277,7 @@ def sample(inputs: PublicationInputs) -> Sample:
 
 @pytest.fixture(scope="module")
 def answers(version: Path, sample: Sample) -> ServedPredictions:
-    return run_saved_model(version / SAVED_MODEL, sample)
+    return run_saved_model(version / SAVED_MODEL, sample)[0]
 
 
 def test_large_test_sets_are_sampled(sample: Sample, answers: ServedPredictions) -> None:

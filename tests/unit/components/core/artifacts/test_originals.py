@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import HEAD_RECIPE, SPLIT_SETTINGS
 from PIL import Image
@@ -13,6 +14,7 @@ from support.fuzzed import draw_image
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.artifacts.originals import ORIGINALS, read_originals
+from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.images.file_forms import file_form
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.registry.export_formats import SAVED_MODEL
@@ -20,7 +22,13 @@ from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.download_dataset.step import download_dataset
 from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_model
-from headstart.components.publish_model.parity import check_file_forms
+from headstart.components.publish_model.parity import (
+    ServedPredictions,
+    check_file_forms,
+    draw_sample,
+    read_original_pixels,
+    run_saved_model,
+)
 from headstart.components.publish_model.step import TOLERANCE, PublicationInputs, build_version
 from headstart.components.split_dataset.step import split_dataset
 from headstart.components.train_head.step import train_head
@@ -111,18 +119,18 @@ def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
     assert info.ranges is not None and info.ranges["PNG gray uint16"] == (0, 4095)
     info.ranges["PNG gray uint16"] = (0, 65535)
     temperature = temperature_of(read_metrics(run / "evaluation"))
+    sample = draw_sample(run / "test", read_predictions(run / "evaluation" / PREDICTIONS), temperature, most=1)
+    originals = read_original_pixels(run / "test", info)
+    _, served = run_saved_model(run / "version" / SAVED_MODEL, sample, originals)
     with pytest.raises(HeadstartError, match=r"nothing is published: .* for cat.*png \(PNG gray 16\) where"):
-        check_file_forms(
-            run / "version" / SAVED_MODEL, run / "test", load_model(run / "model"), info, temperature, 0.0005
-        )
+        check_file_forms(originals, served, load_model(run / "model"), info.classes, temperature, 0.0005)
 
 
 def test_dataset_without_originals_is_compared_by_its_stored_images_alone(run: Path, tmp_path: Path) -> None:
     info = read_model_info(run / "model")
-    assert (
-        check_file_forms(run / "version" / SAVED_MODEL, tmp_path, load_model(run / "model"), info, 1.0, TOLERANCE)
-        == {}
-    )
+    originals = read_original_pixels(tmp_path, info)
+    nothing = ServedPredictions(np.empty(0, object), np.empty((0, 2)))
+    assert check_file_forms(originals, nothing, load_model(run / "model"), info.classes, 1.0, TOLERANCE) == {}
 
 
 def test_damaged_originals_are_one_line(tmp_path: Path) -> None:
