@@ -20,12 +20,18 @@ from headstart.components.publish_model.graph_headers import UNREADABLE, read_he
 SIZE = 32
 
 
-@pytest.fixture(scope="module")
-def served() -> Callable[[list[bytes]], tuple[np.ndarray, np.ndarray]]:
+def serve(
+    ranges: dict[str, tuple[float, float]] | None = None,
+) -> Callable[[list[bytes]], tuple[np.ndarray, np.ndarray]]:
     run = tf.function(
-        lambda encoded: decode_files(encoded, SIZE), input_signature=[tf.TensorSpec((None,), tf.string)]
+        lambda encoded: decode_files(encoded, SIZE, ranges), input_signature=[tf.TensorSpec((None,), tf.string)]
     )
     return lambda files: tuple(each.numpy() for each in run(tf.constant(files, tf.string)))
+
+
+@pytest.fixture(scope="module")
+def served() -> Callable[[list[bytes]], tuple[np.ndarray, np.ndarray]]:
+    return serve()
 
 
 def drawn(width: int = 90, height: int = 50, mode: str = "RGB") -> Image.Image:
@@ -118,12 +124,10 @@ RANGES = {"PNG gray uint16": (100.0, 4095.0)}
 
 
 @pytest.fixture(scope="module", params=[None, RANGES], ids=["before ranges", "with ranges"])
-def forms_served(request: pytest.FixtureRequest) -> dict[str, tuple]:
+def forms_served(request: pytest.FixtureRequest, served: Callable) -> dict[str, tuple]:
     files = {name: encode(drawn(91)) for name, encode in FORMS.items()}
-    pixels, readable = tf.function(lambda encoded: decode_files(encoded, SIZE, request.param))(
-        tf.constant(list(files.values()))
-    )
-    results = zip(files.values(), pixels.numpy(), readable.numpy(), strict=True)
+    decode = served if request.param is None else serve(request.param)
+    results = zip(files.values(), *decode(list(files.values())), strict=True)
     return {name: (*each, request.param) for name, each in zip(files, results, strict=True)}
 
 

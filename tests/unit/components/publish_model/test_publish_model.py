@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,27 +142,32 @@ def test_both_signatures_answer_in_a_process_of_plain_tensorflow(
 DAMAGED_FILES = 320
 
 
-def test_damaged_files_neither_end_the_process_nor_fill_its_memory(version: Path) -> None:
-    files = [content for _, content in mutate_files(draw_image(), DAMAGED_FILES, seed=1)]
+@pytest.fixture(scope="module")
+def server(version: Path) -> Iterator[ServedModel]:
+    """The SavedModel in a process that all of these tests ask, as a server is asked by many."""
     with ServedModel(version / SAVED_MODEL) as server:
-        labels, held = [], []
-        for at in range(0, len(files), 32):
-            answered = server.predict(files[at : at + 32])
-            assert answered is not None, f"one of {[file[:200] for file in files[at : at + 32]]} ended the process"
-            labels += answered.labels
-            held.append(answered.bytes_held)
+        yield server
+
+
+def test_damaged_files_neither_end_the_process_nor_fill_its_memory(server: ServedModel) -> None:
+    files = [content for _, content in mutate_files(draw_image(), DAMAGED_FILES, seed=1)]
+    labels, held = [], []
+    for at in range(0, len(files), 32):
+        answered = server.predict(files[at : at + 32])
+        assert answered is not None, f"one of {[file[:200] for file in files[at : at + 32]]} ended the process"
+        labels += answered.labels
+        held.append(answered.bytes_held)
     assert 0 < sum(label != b"" for label in labels) < DAMAGED_FILES
     assert held[-1] - held[len(held) // 4] < 100e6
 
 
-def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
+def test_the_largest_pictures_are_decoded_one_at_a_time(server: ServedModel) -> None:
     """A picture just within the limit holds 1.7 GB while it is decoded in this form; two would hold it twice."""
     side = int(MAX_PIXELS**0.5)
     buffer = io.BytesIO()
     Image.new("LA", (side, side)).save(buffer, "PNG", compress_level=1)
-    with ServedModel(version / SAVED_MODEL) as server:
-        before = server.predict([buffer.getvalue()[:100]])
-        answered = server.predict([buffer.getvalue()] * 2)
+    before = server.predict([buffer.getvalue()[:100]])
+    answered = server.predict([buffer.getvalue()] * 2)
     assert before is not None and answered is not None and b"" not in answered.labels
     assert answered.most_bytes_held - before.bytes_held < 2.5e9
 
@@ -169,11 +175,12 @@ def test_the_largest_pictures_are_decoded_one_at_a_time(version: Path) -> None:
 ONLY_PREDICTIONS_READ = {"JPEG arithmetic", "BMP 8, run lengths"}
 
 
-def test_each_form_gets_the_answer_of_predict(version: Path, inputs: PublicationInputs, tmp_path: Path) -> None:
+def test_each_form_gets_the_answer_of_predict(
+    version: Path, server: ServedModel, inputs: PublicationInputs, tmp_path: Path
+) -> None:
     photo = Image.open(io.BytesIO(next(iter(read_rows(inputs.test))).image)).convert("RGB")
     files = {name: encode(photo) for name, encode in forms().items()}
-    with ServedModel(version / SAVED_MODEL) as server:
-        answered = server.predict(list(files.values()))
+    answered = server.predict(list(files.values()))
     assert answered is not None
     for number, content in enumerate(files.values()):
         (tmp_path / f"{number:03d}").write_bytes(content)
