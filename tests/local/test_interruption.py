@@ -6,14 +6,17 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.commands import QUICK, Started, eventually, headstart
+from support.commands import QUICK, QUICK_HEAD, Started, eventually, headstart
 
 TASKS = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
+HEAD_ALONE = (*QUICK_HEAD, "--method", "head")
+"""For what happens without fine-tuning too: that would only come before it."""
+
 FINISHED = ("metrics.json", "model", "report.html", "predictions.parquet")
 
 
 def kill_at(task: str, number: int, pictures: Path, output: Path) -> Started:
-    run = Started("run", "--data", pictures, *QUICK, "--output", output)
+    run = Started("run", "--data", pictures, *(QUICK if task == "fine-tune" else HEAD_ALONE), "--output", output)
     run.wait_for_line(f"] {task} ...")
     os.kill(run.process.pid, number)
     run.process.wait(30)
@@ -40,7 +43,7 @@ def test_sigkill_and_the_run_after_it(task: str, pictures: Path, tmp_path: Path)
     assert eventually(lambda: not run.survivors()), "a step outlived the command"
     assert not [name for name in FINISHED if (tmp_path / name).exists()]
     if task == "evaluate-model":
-        done = headstart("run", "--data", pictures, *QUICK, "--output", tmp_path)
+        done = headstart("run", "--data", pictures, *HEAD_ALONE, "--output", tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads((tmp_path / "metrics.json").read_text())["test"]["images"] == 20
         assert not (tmp_path / ".work").exists()
@@ -64,9 +67,9 @@ def test_search_for_a_learning_rate_leaves_nothing(
 
 
 def test_two_runs_do_not_share_an_output_folder(pictures: Path, tmp_path: Path) -> None:
-    first = Started("run", "--data", pictures, *QUICK, "--output", tmp_path)
+    first = Started("run", "--data", pictures, *HEAD_ALONE, "--output", tmp_path)
     first.wait_for_line("] train-head ...")
-    second = headstart("run", "--data", pictures, *QUICK, "--output", tmp_path)
+    second = headstart("run", "--data", pictures, *HEAD_ALONE, "--output", tmp_path)
     assert second.returncode == 1
     assert "is in use by another run" in second.stderr
     first.process.terminate()
