@@ -10,7 +10,9 @@ from headstart.pipelines.sample.folder import draw_sample
 FEW, MORE = 4, 60
 """Images of each class to learn from at first, and later."""
 
-QUICK = ("--order", "given", "--backbone", "sketchnet", "--set", "head.epochs=4", "--set", "fine_tuning.epochs=1")
+_HEAD = ("--order", "given", "--backbone", "sketchnet", "--set", "head.epochs=4")
+QUICK = (*_HEAD, "--set", "fine_tuning.epochs=1")
+QUICK_HEAD = (*_HEAD, "--method", "head")
 
 _VALIDATION, _TEST = 15, 80
 
