@@ -1,68 +1,21 @@
 """Charts of the evaluation report."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from headstart.components.core.artifacts.history import Epoch, Step
 from headstart.components.core.artifacts.probe import LearningCurve
 from headstart.components.core.metrics.statistics import Interval
 from headstart.components.core.reports.charts import BLUE, INK, ORANGE, STYLE, Chart, to_svg
 from headstart.components.evaluate_model.ranking import Curve
 
-_TRAINING, _VALIDATION = ORANGE, BLUE
 _CLASSES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 MAX_CLASSES = len(_CLASSES)
 _MAX_POINTS = 200
-_SMOOTHING, _SMOOTHED_POINTS = 0.8, 100
-
-
-def draw_training_curves(epochs: list[Epoch], title: str) -> list[Chart]:
-    """Draws loss and accuracy of one phase as points and smoothed lines, for training and validation.
-
-    Training is shown at each step, with the weights of that step; validation at the end of each epoch.
-
-    Args:
-        epochs: History of the phase, at least one epoch; its steps may be means of several.
-        title: Title of the phase.
-    """
-    passes = [epoch.epoch for epoch in epochs]
-    moments, steps = zip(*(moment for epoch in epochs for moment in _moments(epoch)), strict=True)
-    charts = []
-    for name, key, unit, digits in (("loss (nats)", "loss", 1, ".3f"), ("accuracy (%)", "accuracy", 100, ".1f")):
-        training = [unit * getattr(step, key) for step in steps]
-        means = [unit * getattr(epoch, key) for epoch in epochs]
-        held_out = [unit * getattr(epoch, f"validation_{key}") for epoch in epochs]
-        with rc_context(STYLE):
-            figure = Figure(figsize=(3.8, 2.6), layout="constrained")
-            axes = figure.subplots()
-            axes.plot(moments, training, "o", color=_TRAINING, markersize=2.5, alpha=0.5, markeredgewidth=0)
-            axes.plot(passes, held_out, "o", color=_VALIDATION, markersize=4, markeredgewidth=0)
-            axes.plot(moments, smooth(training), "-", color=_TRAINING, linewidth=2, label="training")
-            axes.plot(passes, smooth(held_out), "-", color=_VALIDATION, linewidth=2, label="validation")
-            axes.set(xlabel="epoch", ylabel=name, title=title)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.legend(frameon=False)
-            description = (
-                f"{title}: {name} over {len(epochs)} epochs, training from {means[0]:{digits}} to "
-                f"{means[-1]:{digits}}, validation from {held_out[0]:{digits}} to {held_out[-1]:{digits}}"
-            )
-            charts.append(Chart(to_svg(figure, f"{title} {name}"), description))
-    return charts
-
-
-def smooth(values: Sequence[float]) -> list[float]:
-    """Exponential moving average of a curve.
-
-    A curve of 100 points gets the factor 0.8 (F. Chollet, "Deep Learning with Python", 2018, section 5.3). Others get
-    one of equal strength for their length, so that a short curve does not lag behind its points.
-    """
-    factor = _SMOOTHING ** (_SMOOTHED_POINTS / len(values))
-    return list(itertools.accumulate(values, lambda before, value: factor * before + (1 - factor) * value))
 
 
 def draw_ranking_curves(
@@ -108,7 +61,7 @@ def draw_reliability_diagram(bins: dict[str, list[tuple[float, float, Interval, 
         axes = figure.subplots()
         axes.plot([0, 100], [0, 100], ":", color=INK, linewidth=1, label="perfect calibration")
         least = 100.0
-        for (name, points), colour, mark in zip(bins.items(), (_TRAINING, _VALIDATION), "so", strict=False):
+        for (name, points), colour, mark in zip(bins.items(), (ORANGE, BLUE), "so", strict=False):
             most = max((images for *_, images in points), default=1)
             x = [100 * confidence for confidence, *_ in points]
             y = [100 * accuracy for _, accuracy, *_ in points]
@@ -158,20 +111,13 @@ def draw_learning_curve(curve: LearningCurve) -> str:
         axes = figure.subplots()
         x = [point.images for point in curve.points]
         low, high = ([100 * point.band[at] for point in curve.points] for at in (0, 1))
-        axes.fill_between(x, low, high, color=_VALIDATION, alpha=0.2, linewidth=0, label="95 % of the splits")
-        axes.plot(x, [100 * point.accuracy for point in curve.points], "o-", color=_VALIDATION, label="mean")
+        axes.fill_between(x, low, high, color=BLUE, alpha=0.2, linewidth=0, label="95 % of the splits")
+        axes.plot(x, [100 * point.accuracy for point in curve.points], "o-", color=BLUE, label="mean")
         axes.set_xscale("log", base=2)
         axes.set_xticks(x, [f"{images:,}" for images in x])
         axes.set(xlabel="training images", ylabel="accuracy on held-out images (%)")
         axes.legend(frameon=False, loc="lower right")
         return to_svg(figure, "learning")
-
-
-def _moments(epoch: Epoch) -> Iterator[tuple[float, Step | Epoch]]:
-    """The steps of an epoch, or the epoch itself if it has none, with the epochs completed by then."""
-    known: Sequence[Step | Epoch] = epoch.steps or [epoch]
-    for done, step in enumerate(known, start=1):
-        yield epoch.epoch - 1 + done / len(known), step
 
 
 def _weighted_median(bins: Sequence[tuple[float, float, int, int]]) -> float:

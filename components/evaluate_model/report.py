@@ -32,6 +32,7 @@ from headstart.components.core.reports import page
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.charts import Chart
 from headstart.components.core.reports.page import shown
+from headstart.components.core.reports.training_curves import draw_training_curves
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model import charts, csv_tables
@@ -110,7 +111,7 @@ def render_report(evaluation: Path) -> str:
         key_metrics=_key_metrics(final, champion),
         candidates=[(title, metrics[key], key == "test") for title, key in candidates],
         training_words=describe_training(models["test"]),
-        training={title: charts.draw_training_curves(epochs, title) for title, epochs in phases.items()},
+        training={title: draw_training_curves(epochs, title) for title, epochs in phases.items()},
         matrix=final["confusion_matrix"] if len(classes) <= _MATRIX_CLASSES else None,
         largest=max(map(max, final["confusion_matrix"])),
         confusions=final["confusions"][:_CONFUSIONS],

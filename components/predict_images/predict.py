@@ -29,6 +29,9 @@ from headstart.components.predict_images.named_images import NamedImage, load_in
 if TYPE_CHECKING:
     from headstart.components.core.networks.inference import PredictProba
 
+LoadNetwork = Callable[[Path, bool], "PredictProba"]
+"""Function that loads the network of a model artifact, compiled to a graph or not: see `load_network`."""
+
 _BATCH = 16
 _LOW_CONTRAST_WARNINGS = 5
 _REMOTE_READERS = 32
@@ -73,7 +76,11 @@ def log_warning(text: str) -> None:
 
 
 def predict(
-    model: OpenedModel, images: Iterable[NamedImage], warn: Callable[[str], None] = log_warning, total: int = 0
+    model: OpenedModel,
+    images: Iterable[NamedImage],
+    warn: Callable[[str], None] = log_warning,
+    total: int = 0,
+    load: "LoadNetwork | None" = None,
 ) -> Iterator[pa.RecordBatch]:
     """Loads a model's network and predicts images.
 
@@ -84,6 +91,7 @@ def predict(
         images: Images to predict; read as they are needed.
         warn: Function that gets a warning for the first images with hardly any contrast.
         total: Number of images, for the progress in the log; 0: unknown.
+        load: Function that loads the network; None: `load_network`.
 
     Yields:
         Batches with the columns of `OpenedModel.schema`, in the order of the images.
@@ -94,13 +102,22 @@ def predict(
     with contextlib.ExitStack() as stack:
         batches = batched(stack.enter_context(contextlib.closing(_read_ahead(images))), _BATCH)
         first = list(itertools.islice(batches, 2))
-        predictor = _Predictor(model, _load_network(model.folder, traced=len(first) > 1), warn)
+        predictor = _Predictor(model, (load or load_network)(model.folder, len(first) > 1), warn)
         pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
         every = map_ordered(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * available_cores())
         yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", total, len)
 
 
-def _load_network(folder: Path, *, traced: bool) -> "PredictProba":
+def load_network(folder: Path, traced: bool) -> "PredictProba":
+    """Starts TensorFlow and loads the network of a model artifact for predictions.
+
+    Args:
+        folder: Model artifact.
+        traced: True to compile the network to a graph, see `load_classifier`.
+
+    Raises:
+        HeadstartError: If Keras cannot load the network.
+    """
     start_tensorflow()
     with without_garbage_collection():
         from headstart.components.core.networks.inference import load_classifier

@@ -16,16 +16,20 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
+from headstart.components.predict_images.given_images import find_given_images
 from headstart.components.predict_images.named_images import count_images, find_images
-from headstart.components.predict_images.predict import OpenedModel, log_warning, predict
+from headstart.components.predict_images.predict import LoadNetwork, OpenedModel, load_network, log_warning, predict
 from headstart.components.predict_images.prediction_counts import PredictionCounts
 
 __all__ = [
+    "OpenedModel",
     "PredictionInputs",
     "Writer",
     "check_paths",
     "count_images",
+    "load_network",
     "open_model",
+    "predict_given",
     "predict_images",
     "predict_to_file",
     "write_parquet",
@@ -161,3 +165,34 @@ def predict_to_file(
         images = find_images(paths, opened, image_column, counts.pass_over)
         write(counts.count(predict(model, images, warn, total)), model.schema, file)
     return counts
+
+
+def predict_given(
+    model: OpenedModel,
+    images: Sequence[object],
+    image_column: str = "",
+    warn: Callable[[str], None] = log_warning,
+    load: LoadNetwork | None = None,
+) -> tuple[pa.Table, PredictionCounts]:
+    """Predicts images that are named by paths or given as values in memory.
+
+    Args:
+        model: The model.
+        images: Paths and addresses, encoded files, arrays and Pillow images, see `find_given_images`.
+        image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
+        warn: Function that gets a warning for the first images with hardly any contrast.
+        load: Function that loads the network, see `predict`.
+
+    Returns:
+        Predictions with the columns of `OpenedModel.schema`, in the order of the images, and their counts.
+
+    Raises:
+        HeadstartError: If one of the images is of a kind that cannot be read, or Keras cannot load the network.
+    """
+    counts = PredictionCounts()
+    paths = [each for each in images if isinstance(each, str)]
+    total = count_images(paths) + len(images) - len(paths)
+    with contextlib.ExitStack() as opened:
+        found = find_given_images(images, opened, image_column, counts.pass_over)
+        batches = list(counts.count(predict(model, found, warn, total, load)))
+    return pa.Table.from_batches(batches, model.schema), counts

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from headstart.pipelines.cli.option_suggestions import suggest_option
+from headstart.pipelines.definitions.option_suggestions import suggest_option
 
 _TYPES = {
     **dict.fromkeys(("str", "str | None", "list[str]", "list[str] | None", "text"), "TEXT"),

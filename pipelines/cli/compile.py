@@ -13,12 +13,12 @@ from headstart.pipelines.cli.options import (
     FromScratch,
     MethodOption,
     PipelineOption,
-    check_method,
     check_pipeline,
     takes_settings,
 )
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
+from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
 from headstart.pipelines.definitions.tasks import ANY_USE, TRANSFER_LEARNING
 from headstart.pipelines.progress.console import print_table, say, say_error, write_text
@@ -37,8 +37,8 @@ def compile_pipeline(
     if output.suffix not in (".yaml", ".yml"):
         raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch, method)
-    uses = dataclasses.replace(ANY_USE, method=check_method(method))
     with check_options():
+        uses = dataclasses.replace(ANY_USE, method=check_method(method))
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.definitions.compilation import write_package

@@ -7,23 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.util.paths import expand_home
-from headstart.components.select_test_images.step import REFUSE, UNKNOWN_CLASSES
+from headstart.components.select_test_images.step import REFUSE
 from headstart.pipelines.cli.options import EVALUATION_PANEL, MACHINE_PANEL, takes_parameters
 from headstart.pipelines.cli.run import command_line, count_rows
 from headstart.pipelines.cli.usage import check_options
+from headstart.pipelines.definitions.given_options import EVALUATION_PARAMETERS, check_unknown_classes
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.tasks import EVALUATE_IMAGES, EVALUATION_TASKS
-from headstart.pipelines.local.masking import find_secrets, mask_secrets
 from headstart.pipelines.progress.console import say
 
-_PARAMETERS = (
-    *("data", "labels", "class_level", "max_bad_fraction", "sha256", "corrections", "image_column", "label_column"),
-    *("group_column", "group_from"),
-)
-
-
-@functools.partial(takes_parameters, names=_PARAMETERS)
+@functools.partial(takes_parameters, names=EVALUATION_PARAMETERS)
 def evaluate(
     model: Annotated[
         str,
@@ -57,32 +49,19 @@ def evaluate(
     Images that it was trained or tuned on are left out and counted. Its own temperature and abstention thresholds are
     applied; nothing is fitted to these images.
     """
-    from headstart.components.core.registry.model_files import find_model
-    from headstart.components.core.util.errors import raise_unknown_name
-    from headstart.components.download_dataset.step import DownloadSettings
     from headstart.pipelines.local.interruption import exit_on_interruption
-    from headstart.pipelines.local.output_folder import check_output, list_evaluation_products
-    from headstart.pipelines.local.run import RunRequest
+    from headstart.pipelines.local.preparation import prepare_evaluation
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_evaluation
 
     with check_options():
-        if unknown_classes not in UNKNOWN_CLASSES:
-            raise_unknown_name("treatment of unknown classes", unknown_classes, list(UNKNOWN_CLASSES))
+        check_unknown_classes(unknown_classes)
         parameters = parameters.resolve_data_paths()
-    address, info = find_model(model)
-    values = parameters.model_dump(include=set(_PARAMETERS)) | {
-        "model_uri": address,
-        "max_side": info.max_side or DownloadSettings.max_side,
-        "ranges": {form: list(pair) for form, pair in (info.ranges or {}).items()},
-        "unknown_classes": unknown_classes,
-    }
-    values["command"] = command_line(values)
     console = Console()
-    output = expand_home(output).absolute()
-    products = list_evaluation_products(mask_secrets(address, find_secrets(values)))
-    if previous := check_output(output, products, parameters.data):
-        say(f"replacing {previous}", console=console)
-    with exit_on_interruption(console, output), RunDisplay(console, EVALUATION_TASKS) as display:
-        metrics = run_pipeline(RunRequest(values, False, output, products, EVALUATE_IMAGES), display)
+    prepared = prepare_evaluation(model, parameters, unknown_classes, output, command_line)
+    if prepared.replaced:
+        say(f"replacing {prepared.replaced}", console=console)
+    output = prepared.request.output
+    with exit_on_interruption(console, output), RunDisplay(console, prepared.tasks) as display:
+        metrics = run_pipeline(prepared.request, display)
     show_evaluation(console, metrics, output, count_rows(output / "quarantine.csv"))

@@ -13,16 +13,16 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.command_progress import show_logged_progress, show_task
 from headstart.pipelines.cli.options import MACHINE_PANEL, TRAINING_PANEL, takes_parameters
 from headstart.pipelines.cli.run import command_line
-from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
 from headstart.pipelines.local.interruption import exit_on_interruption, raise_on_signals
 from headstart.pipelines.local.output import check_outside, explain_write_errors
 from headstart.pipelines.local.temporary_folder import temporary_folder
+from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
+from headstart.pipelines.progress.command_progress import show_logged_progress, show_task
 from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.display import RunDisplay
 

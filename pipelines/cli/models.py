@@ -12,7 +12,7 @@ from headstart.components.core.registry.versions import Version, VersionFacts
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.command_classes import Command, make_app
-from headstart.pipelines.cli.command_progress import show_command
+from headstart.pipelines.progress.command_progress import show_command
 from headstart.pipelines.progress.console import print_table, say, write_text
 
 app = make_app(help="Published models at an address, and the one in use.")

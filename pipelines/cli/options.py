@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS, Method
+from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
 from headstart.components.split_dataset.step import parse_class_counts
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.given_options import CLASS_COUNTS, make_parameters
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters, parameter_docs
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC, VariantChoices
@@ -107,9 +108,6 @@ _VARIANTS = (
     "weights, image_size that differs."
 )
 
-CLASS_COUNTS = "class_counts"
-"""Parameter that `--counts` sets where it has numbers for each class."""
-
 # Types that the command line shows and reads as one word with commas.
 _NUMBERS: dict[Any, type[int] | type[float]] = {list[int]: int, list[float]: float}
 
@@ -145,16 +143,7 @@ def takes_parameters(
 
 def _make_parameters(given: dict[str, Any]) -> Parameters:
     """Checked parameters from the values of options, by the names of the parameters."""
-    values = {name: _parse_value(name, value) for name, value in given.items()}
-    if isinstance(counts := values.get("counts"), dict):
-        values |= {"counts": [], CLASS_COUNTS: counts}
-    if values.get(DETERMINISTIC) is False:
-        # False of KFP's parameter leaves the choice to the recipe.
-        values["settings"] |= {DETERMINISTIC: False}
-    parameters = Parameters(**{name: value for name, value in values.items() if value is not None})
-    parameters = parameters.embed_recipe()
-    parameters.check()
-    return parameters
+    return make_parameters({name: _parse_value(name, value) for name, value in given.items()})
 
 
 def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
@@ -191,33 +180,6 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
 
 def _split_at_commas(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def check_method(method: str, parameters: Parameters | None = None) -> Method:
-    """Checks the method by which a run trains its model.
-
-    Args:
-        method: Value of `--method`.
-        parameters: Parameters of the run; None: they are not known yet.
-
-    Raises:
-        UsageError: If there is no such method, or the head alone is trained with settings of fine-tuning.
-    """
-    if method not in (HEAD, FINE_TUNED) and method in METHODS:
-        raise UsageError(
-            f"--method {method}: a run trains a head on a backbone; train that as well with --from-scratch, or use "
-            f"headstart compare --methods {method},{FINE_TUNED}"
-        )
-    if method not in (HEAD, FINE_TUNED):
-        with check_options():
-            raise_unknown_name("method", method, [HEAD, FINE_TUNED])
-    unused = [key for key in (parameters.settings if parameters else {}) if key.split(".")[0] == "fine_tuning"]
-    if method == HEAD and unused:
-        raise UsageError(
-            f"--method {HEAD} trains the head alone and has no use for --set {', '.join(unused)}; leave one of the "
-            "two out"
-        )
-    return HEAD if method == HEAD else FINE_TUNED
 
 
 def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> None:

@@ -14,9 +14,9 @@ import typer
 
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import escape_unprintable
-from headstart.pipelines.cli.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.local.output import open_output
+from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
 from headstart.pipelines.progress.console import say, say_error
 
 if TYPE_CHECKING:
@@ -171,9 +171,9 @@ def _predict(
     from headstart.components.core.storage.stores import is_remote
     from headstart.components.core.util.paths import expand_home
     from headstart.components.predict_images.step import count_images, open_model, predict_to_file
-    from headstart.pipelines.cli.command_progress import show_command
     from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
+    from headstart.pipelines.progress.command_progress import show_command
 
     # A model on this machine is not copied, and predicting with it needs no folder that can be written.
     copies = temporary_folder() if is_remote(address) else contextlib.nullcontext()

@@ -38,10 +38,10 @@ def publish(
     from headstart.components.core.registry.export_formats import check_packages
     from headstart.components.core.registry.registry import OVERTAKEN, UNCHANGED
     from headstart.components.publish_model.step import PublicationInputs, publish_model
-    from headstart.pipelines.cli.command_progress import show_command
-    from headstart.pipelines.cli.tensorflow_import import hold_back_library_output
     from headstart.pipelines.local.output_folder import TEST, TRAIN
     from headstart.pipelines.local.temporary_folder import temporary_folder
+    from headstart.pipelines.local.tensorflow_import import hold_back_library_output
+    from headstart.pipelines.progress.command_progress import show_command
 
     with check_options():
         check_packages(export or [])

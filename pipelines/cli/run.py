@@ -11,17 +11,10 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.recipes.variants import FINE_TUNED
-from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import (
-    MACHINE_PANEL,
-    FromScratch,
-    MethodOption,
-    check_method,
-    takes_parameters,
-)
+from headstart.pipelines.cli.options import MACHINE_PANEL, FromScratch, MethodOption, takes_parameters
 from headstart.pipelines.cli.usage import check_options
+from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.definitions.tasks import Uses, task_names
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
 from headstart.pipelines.progress.console import say
 
@@ -42,30 +35,23 @@ def run(
     from_scratch: FromScratch = False,
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
-    trained = check_method(method, parameters)
     with check_options():
+        trained = check_method(method, parameters)
         parameters = parameters.resolve_local_paths()
 
     from headstart.pipelines.local.interruption import exit_on_interruption
-    from headstart.pipelines.local.output_folder import check_output, list_products
-    from headstart.pipelines.local.requirements import check_before_reading
-    from headstart.pipelines.local.run import RunRequest
+    from headstart.pipelines.local.preparation import prepare_training
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     console = Console()
-    output, products = expand_home(output).absolute(), list_products(from_scratch, trained)
-    previous = check_output(output, products, parameters.data)
-    check_before_reading(parameters, [parameters.read_recipe()])
-    if previous:
-        say(f"replacing {previous}", console=console)
-    values = parameters.model_dump()
-    values["command"] = command_line(values)
-    tasks = task_names(from_scratch, Uses.of(values, trained))
-    with exit_on_interruption(console, output), RunDisplay(console, tasks) as display:
-        request = RunRequest(values, from_scratch, output, products, method=trained)
-        metrics = run_pipeline(request, display)
-        display.skip(tasks)
+    prepared = prepare_training(parameters, output, trained, from_scratch, command_line)
+    if prepared.replaced:
+        say(f"replacing {prepared.replaced}", console=console)
+    output = prepared.request.output
+    with exit_on_interruption(console, output), RunDisplay(console, prepared.tasks) as display:
+        metrics = run_pipeline(prepared.request, display)
+        display.skip(prepared.tasks)
     show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
 
 

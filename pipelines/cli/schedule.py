@@ -12,7 +12,6 @@ from headstart.pipelines.cli.options import (
     FromScratch,
     MethodOption,
     NoCache,
-    check_method,
     takes_parameters,
     takes_settings,
     takes_timeouts,
@@ -22,6 +21,7 @@ from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.cron import CronSchedule, parse_cron
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.progress.console import print_table, say
 
@@ -91,8 +91,8 @@ def schedule(
         raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
     if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
-    trained = check_method(method, parameters)
     with check_options():
+        trained = check_method(method, parameters)
         when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules

@@ -15,7 +15,6 @@ from headstart.pipelines.cli.options import (
     MethodOption,
     NoCache,
     PipelineOption,
-    check_method,
     check_pipeline,
     takes_choices,
     takes_parameters,
@@ -25,6 +24,7 @@ from headstart.pipelines.cli.options import (
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import (
@@ -105,7 +105,8 @@ def submit(
             name=name,
         )
     check_pipeline(pipeline, from_scratch, method)
-    trained = check_method(method, parameters)
+    with check_options():
+        trained = check_method(method, parameters)
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [

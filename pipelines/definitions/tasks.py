@@ -15,6 +15,10 @@ EVALUATE_IMAGES = "evaluate-images"
 EVALUATION_TASKS = ("list-data", "download-dataset", "select-test-images", "evaluate-model")
 """The pipeline that evaluates a trained model on other images, on this machine, and its tasks."""
 
+CHECK_DATA = "check-data"
+DATA_CHECK_TASKS = ("list-data", "download-dataset")
+"""The pipeline that checks data without training, on this machine, and its tasks."""
+
 GROUPS = {
     "list_data": "data",
     "download_dataset": "data",

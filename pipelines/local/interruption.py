@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ class Interrupted(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
+        self.number = number
         self.exit_status = 128 + number
 
 
@@ -26,7 +28,8 @@ class Interrupted(Exception):
 def raise_on_signals() -> Iterator[None]:
     """Lets SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the block, once.
 
-    A signal that is ignored already, as under nohup, stays ignored.
+    A signal that is ignored already, as under nohup, stays ignored. Python lets only the main thread handle signals;
+    in another one the block runs without.
 
     Raises:
         Interrupted: If one of them came.
@@ -36,7 +39,11 @@ def raise_on_signals() -> Iterator[None]:
         ignore_signals()
         raise Interrupted(number)
 
-    before = {each: handler for each in _SIGNALS if (handler := signal.getsignal(each)) != signal.SIG_IGN}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # None: a handler that a library set, which could not be set again.
+    before = {each: handler for each in _SIGNALS if (handler := signal.getsignal(each)) not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, interrupt)
     try:
@@ -66,5 +73,7 @@ def exit_on_interruption(console: Console, output: Path) -> Iterator[None]:
 
 def ignore_signals() -> None:
     """Ignores the signals up to the end of `raise_on_signals`."""
+    if threading.current_thread() is not threading.main_thread():
+        return
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

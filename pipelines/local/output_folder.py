@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from headstart.components.core.artifacts.dataset import DATASET_JSON, read_dataset_info
 from headstart.components.core.artifacts.evaluation import FINAL, read_models
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.recipes.recipe import dump_recipe
@@ -34,11 +35,15 @@ TRAIN, TEST = "splits/train", "splits/test"
 EVALUATED = "evaluated.yaml"
 """The model that `headstart evaluate` evaluated."""
 
+CHECKED = "checked.yaml"
+"""The sources and the classes of data that were checked without a training."""
+
 RUN_PAGES = {"report.html": "Report", "data.html": "Data"}
 """Titles of the HTML pages of a run by path in the output folder."""
 
 _COMMANDS = {
     EVALUATED: "headstart evaluate",
+    CHECKED: "headstart.check_data",
     COMPARISON: "headstart compare",
     RECIPE: "headstart run",
     METRICS: "headstart run",
@@ -129,6 +134,32 @@ def list_evaluation_products(model: str) -> Products:
         EVALUATED,
         lambda output: _describe_evaluated(output, model),
         RUN_PAGES,
+    )
+
+
+def list_data_check_products(data: Sequence[str]) -> Products:
+    """Results of a check of the data.
+
+    Args:
+        data: Sources, without secrets.
+    """
+    return Products(
+        {
+            "dataset": "download-dataset/dataset",
+            "data.html": "download-dataset/hygiene",
+            "quarantine.csv": "download-dataset/dataset/quarantine.csv",
+            DATASET_JSON: f"download-dataset/dataset/{DATASET_JSON}",
+        },
+        CHECKED,
+        lambda output: _describe_checked(output, data),
+    )
+
+
+def _describe_checked(output: Path, data: Sequence[str]) -> str:
+    info = read_dataset_info(output / "dataset")
+    classes = dict(zip(info.classes, info.counts, strict=True))
+    return yaml.safe_dump(
+        {"data": list(data), "digest": info.digest, "classes": classes}, sort_keys=False, allow_unicode=True
     )
 
 

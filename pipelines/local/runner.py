@@ -15,10 +15,11 @@ from pathlib import Path
 from kfp import local
 from kfp.local import subprocess_task_handler
 
+from headstart.pipelines.definitions.check_data import check_data
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.evaluate_images import evaluate_images
 from headstart.pipelines.definitions.profile import NetworkResources, Profile, Retries
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, EVALUATE_IMAGES, Uses
+from headstart.pipelines.definitions.tasks import CHECK_DATA, COMPARE_METHODS, EVALUATE_IMAGES, Uses
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 from headstart.pipelines.local.step_process import run_step
 
@@ -36,6 +37,8 @@ def main() -> None:
         pipeline = build_comparison(once, parallelism=1)
     elif request["pipeline"] == EVALUATE_IMAGES:
         pipeline = evaluate_images
+    elif request["pipeline"] == CHECK_DATA:
+        pipeline = check_data
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"], request["method"]))
     subprocess_task_handler.run_local_subprocess = run_step

@@ -30,6 +30,7 @@ from headstart.pipelines.progress.events import (
     VariantStarted,
     Warned,
 )
+from headstart.pipelines.progress.notebook import NotebookConsole, NotebookLines
 from headstart.pipelines.progress.phase import EPOCHS, Phase, summarize
 from headstart.pipelines.progress.task_line import Layout, TaskLine, format_left, format_seconds, render_line
 
@@ -42,7 +43,9 @@ _SECONDS_WORTH_A_LINE = 1.0
 """Time from which on a single task leaves a line on a terminal."""
 
 _FRAMES_PER_SECOND = 8
-_PHASES = {"from_scratch": "from scratch", "head": "head alone", "fine_tuning": "fine-tuned"}
+PHASE_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tuning": "fine-tuned"}
+"""Titles of models by the phase that ended their training, in the order of the table."""
+
 _FINAL = "test"
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _STARTING = "starting"
@@ -103,14 +106,18 @@ class RunDisplay:
         self._noted: dict[bool, list[ClassNoted]] = {False: [], True: []}
         self._outcome: list[str] = []
         self._unicode = console.encoding.lower().startswith("utf")
-        self._live = Live(
-            _Lines(self),
-            console=console,
-            refresh_per_second=_FRAMES_PER_SECOND,
-            transient=True,
-            # Standard output may be data.
-            redirect_stdout=False,
-            redirect_stderr=False,
+        self._live: Live | NotebookLines = (
+            NotebookLines(console, self.lines)
+            if isinstance(console, NotebookConsole)
+            else Live(
+                _Lines(self),
+                console=console,
+                refresh_per_second=_FRAMES_PER_SECOND,
+                transient=True,
+                # Standard output may be data.
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
         )
 
     @property
@@ -139,7 +146,13 @@ class RunDisplay:
         if self._closed:
             return
         self._closed = True
-        self._live.stop()
+        if isinstance(self._live, Live):
+            self._live.stop()
+        self._leave_last_lines()
+        if isinstance(self._live, NotebookLines):
+            self._live.stop()
+
+    def _leave_last_lines(self) -> None:
         for task in self._running.values():
             self._leave_line(self._line_of(task, time.monotonic(), "-" if self._alone else " "))
         self._running = {}
@@ -151,6 +164,12 @@ class RunDisplay:
 
     def show(self, event: Event) -> None:
         """Shows an event."""
+        self._show(event)
+        if isinstance(self._live, NotebookLines):
+            # No thread draws there; a terminal has one, so that its clock goes on.
+            self._live.draw()
+
+    def _show(self, event: Event) -> None:
         match event:
             case TaskStarted(task, ago):
                 started = self._add(task, ago)
@@ -466,8 +485,8 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     titles = {name: name for name in metrics}
     if _FINAL in metrics:
         # The phases but that of the final model, which comes last.
-        titles = {phase: title for phase, title in _PHASES.items() if phase in metrics}
-        titles[_FINAL] = _PHASES.get(metrics.get("stage", ""), _PHASES["fine_tuning"])
+        titles = {phase: title for phase, title in PHASE_TITLES.items() if phase in metrics}
+        titles[_FINAL] = PHASE_TITLES.get(metrics.get("stage", ""), PHASE_TITLES["fine_tuning"])
     images = next(metrics[name]["images"] for name in titles if name in metrics)
     table = _make_table(images, "model", "accuracy", "95 % interval", "log loss")
     for key, title in titles.items():

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.pipelines.cli.options import CLASS_COUNTS
+from headstart.pipelines.definitions.given_options import CLASS_COUNTS
 from headstart.pipelines.definitions.parameters import (
     OPTION_NAMES,
     PARAMETER_GROUPS,

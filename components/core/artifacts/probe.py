@@ -4,11 +4,14 @@ It holds `out_of_fold.parquet` (predictions, each by a classifier that had not s
 (images whose class is doubtful), `suspects.parquet` (thumbnails of the first of them) and `learning_curve.json`.
 """
 
+import csv
 import dataclasses
 from pathlib import Path
 
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.manifests import Count, Finite, read_manifest
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.spreadsheet import unescape_cell
 
 PROBE = "probe"
 OUT_OF_FOLD = "out_of_fold.parquet"
@@ -76,3 +79,50 @@ def read_learning_curve(path: Path) -> LearningCurve | None:
     if not path.exists():
         return None
     return read_manifest(path, "learning curve", LearningCurve)[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelError:
+    """An image whose class is doubtful.
+
+    Attributes:
+        id: Hash of its pixels, by which corrections name it.
+        path: Path in its source.
+        split: Split that it is in: ``train`` or ``validation``.
+        given: Its class in the data.
+        suggested: Class that is likelier.
+        confidence: Estimated probability that the suggestion is right, 0 to 1; None: an earlier version wrote none.
+    """
+
+    id: str
+    path: str
+    split: str
+    given: str
+    suggested: str
+    confidence: float | None
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the given class is more probably wrong than right."""
+        return self.confidence is not None and self.confidence >= SUSPECTED_FROM
+
+
+def read_label_errors(path: Path) -> list[LabelError]:
+    """Reads `label_errors.csv`, the most doubtful images first.
+
+    Raises:
+        HeadstartError: If it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [_label_error(row) for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
+        raise HeadstartError(f"{path} cannot be read ({error}); run the command again") from None
+
+
+def _label_error(row: dict[str, str]) -> LabelError:
+    image, path, split, given, suggested = (
+        unescape_cell(row[name]) for name in ("id", "path", "split", "given", "suggested")
+    )
+    confidence = float(row["confidence"]) if row.get("confidence") else None
+    return LabelError(image, path, split, given, suggested, confidence)

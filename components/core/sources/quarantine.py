@@ -5,7 +5,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from headstart.components.core.util.spreadsheet import escape_cell
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.spreadsheet import escape_cell, unescape_cell
 
 QUARANTINE = "quarantine.csv"
 CORRECTED = "corrected"
@@ -49,3 +50,22 @@ def append_quarantine(path: Path, quarantined: Iterable[QuarantinedFile]) -> Non
     """
     with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file).writerows(map(escape_cell, dataclasses.astuple(each)) for each in quarantined)
+
+
+def read_quarantine(path: Path) -> list[QuarantinedFile]:
+    """Reads a file of `write_quarantine`.
+
+    Args:
+        path: File to read.
+
+    Raises:
+        HeadstartError: If it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [
+                QuarantinedFile(*(unescape_cell(row[field.name]) for field in dataclasses.fields(QuarantinedFile)))
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise HeadstartError(f"{path} cannot be read ({error}); run the command again") from None

@@ -18,6 +18,10 @@ class HeadstartError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(escape_unprintable(_BLANKS.sub(" ", message).strip(" ")))
 
+    def _render_traceback_(self) -> list[str]:
+        """Lines that a notebook shows: the message and its notes, without the lines of code that led to it."""
+        return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
+
 
 def raise_unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
     """Refuses an unknown name, and lists the known ones.

@@ -12,7 +12,7 @@ from support import ROOT
 from support.generated_docs import generate_pages
 
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.cli.options import CLASS_COUNTS
+from headstart.pipelines.definitions.given_options import CLASS_COUNTS
 from headstart.pipelines.definitions.parameters import OPTION_NAMES
 
 README = ROOT / "README.md"

@@ -2,10 +2,11 @@
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from headstart.pipelines.local.interruption import Interrupted, raise_on_signals
+from headstart.pipelines.local.interruption import Interrupted, ignore_signals, raise_on_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,3 +39,15 @@ def test_what_is_ignored_stays_so(ignored: signal.Signals) -> None:
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(ignored) == signal.SIG_IGN
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_thread_runs_without_handlers() -> None:
+    """Python lets only the main thread set them."""
+
+    def run() -> list[object]:
+        with raise_on_signals():
+            ignore_signals()
+            return [signal.getsignal(each) for each in SIGNALS]
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result() == [signal.SIG_DFL] * 3

@@ -7,7 +7,7 @@ import pytest
 SCRIPT = """
 import os, sys
 from headstart.components.core.util.errors import HeadstartError
-from headstart.pipelines.cli.tensorflow_import import hold_back_library_output
+from headstart.pipelines.local.tensorflow_import import hold_back_library_output
 
 with hold_back_library_output() as console:
     os.write(2, b"W0000 from C++\\n")

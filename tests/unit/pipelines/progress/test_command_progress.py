@@ -5,7 +5,7 @@ from support.screens import open_terminal
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, log_progress, start_logging
-from headstart.pipelines.cli.command_progress import show_command
+from headstart.pipelines.progress.command_progress import show_command
 
 
 def test_what_steps_log_is_shown_and_not_printed(

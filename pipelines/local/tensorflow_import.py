@@ -14,6 +14,7 @@ from rich.console import Console
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.local.interruption import Interrupted
+from headstart.pipelines.progress.notebook import in_notebook
 
 _STDERR = 2
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -31,10 +32,28 @@ def hold_back_library_output() -> Iterator[Console]:
     Yields:
         Console that writes to standard error all the same.
     """
+    with _set_log_level() as level:
+        if level in _ASKS_FOR_LOG or not (_is_descriptor_2() or in_notebook()):
+            yield Console(stderr=True)
+            return
+        with _hold_back_descriptor() as console:
+            yield console
+
+
+@contextlib.contextmanager
+def _set_log_level() -> Iterator[str]:
+    """Sets TensorFlow's log level unless the user has, for as long as the block lasts."""
+    given = os.environ.get(_LEVEL)
     level = os.environ.setdefault(_LEVEL, "2")
-    if level in _ASKS_FOR_LOG or not _is_descriptor_2():
-        yield Console(stderr=True)
-        return
+    try:
+        yield level
+    finally:
+        if given is None:
+            os.environ.pop(_LEVEL, None)
+
+
+@contextlib.contextmanager
+def _hold_back_descriptor() -> Iterator[Console]:
     sys.stderr.flush()
     with (
         tempfile.TemporaryFile() as held,

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.cli.option_suggestions import suggest_option
+from headstart.pipelines.definitions.option_suggestions import suggest_option
 
 
 def refused(*arguments: str) -> str:
