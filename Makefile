@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: help run test test-cluster test-containers test-docs check lint types golden format docs docs-serve image \
+.PHONY: help run test test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
 	image-gpu lock dist release-assets clean
 
 # Nobody who types `make` to see what there is wants to train something.
@@ -43,6 +43,9 @@ test-cluster: $(VENV)/.installed ## Tests against the Kubeflow Pipelines that th
 # The compiled pipelines that tests compare with, after a change that is meant.
 golden: $(VENV)/.installed ## Writes the compiled pipelines anew that tests compare with
 	$(BIN)/pytest -q tests/unit/pipelines/definitions/test_compilation.py tests/compatibility/test_contracts.py --write-golden
+
+notebooks: $(VENV)/.installed ## Runs the notebooks in examples/ and writes their outputs anew
+	$(BIN)/python tests/support/notebooks.py
 
 format: $(VENV)/.installed ## Formats the code and mends what the linter can mend
 	$(BIN)/ruff check --fix

@@ -13,22 +13,28 @@ if TYPE_CHECKING:
     from headstart.pipelines.python_api.data_check import DataCheck, check_data
     from headstart.pipelines.python_api.evaluation import evaluate
     from headstart.pipelines.python_api.model import Model, Prediction, Predictions, load
+    from headstart.pipelines.python_api.options import DataCheckOptions, EvaluationOptions, TrainingOptions
     from headstart.pipelines.python_api.results import Estimate, EvaluationResult, TrainingResult
     from headstart.pipelines.python_api.training import train
+    from headstart.pipelines.sample.folder import draw_sample
 
 __version__ = "0.1.0"
 """Version of the package, which is also the tag of its container images; everything else reads it from here."""
 
 __all__ = [
     "DataCheck",
+    "DataCheckOptions",
     "Estimate",
+    "EvaluationOptions",
     "EvaluationResult",
     "HeadstartError",
     "Model",
     "Prediction",
     "Predictions",
+    "TrainingOptions",
     "TrainingResult",
     "check_data",
+    "draw_sample",
     "evaluate",
     "load",
     "train",
@@ -40,8 +46,10 @@ _MODULES = {
     **dict.fromkeys(("DataCheck", "check_data"), f"{_API}data_check"),
     "evaluate": f"{_API}evaluation",
     **dict.fromkeys(("Model", "Prediction", "Predictions", "load"), f"{_API}model"),
+    **dict.fromkeys(("DataCheckOptions", "EvaluationOptions", "TrainingOptions"), f"{_API}options"),
     **dict.fromkeys(("Estimate", "EvaluationResult", "TrainingResult"), f"{_API}results"),
     "train": f"{_API}training",
+    "draw_sample": "headstart.pipelines.sample.folder",
 }
 
 

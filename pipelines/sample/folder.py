@@ -12,7 +12,7 @@ _BROKEN_KEY = 1_000
 _POSE_SPREAD = 0.9
 
 
-def draw_sample(folder: Path, per_class: int = 500, seed: int = 0) -> None:
+def draw_sample(folder: str | Path, per_class: int = 500, seed: int = 0) -> None:
     """Writes ``cat.1.jpg`` to ``cat.N.jpg``, the same of dogs, and five broken files.
 
     The names are those of Kaggle's Dogs vs. Cats. Image `i` of a class depends only on `seed`, the class and `i`: a
@@ -24,6 +24,7 @@ def draw_sample(folder: Path, per_class: int = 500, seed: int = 0) -> None:
         per_class: Number of readable images of each class.
         seed: Random seed, 0 or more; the same seed writes the same bytes.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name in FACES:
         for number in range(1, per_class + 1):
