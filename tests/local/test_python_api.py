@@ -17,6 +17,7 @@ from support.commands import eventually, headstart
 import headstart as api
 from headstart.components.core.artifacts.evaluation import read_metrics
 from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.local.output_folder import list_products
 from headstart.pipelines.sample.folder import draw_sample
 
 TRAIN = """
@@ -71,20 +72,14 @@ def result(folder: Path, trained: subprocess.CompletedProcess[str]) -> api.Train
     return api.TrainingResult(folder / "out")
 
 
-def test_training_leaves_what_the_command_leaves(folder: Path, result: api.TrainingResult) -> None:
-    done = headstart(
-        *("run", "--data", "pictures", "--backbone", "sketchnet", "--counts", "24,8,8", "--method", "head"),
-        *("--set", "head.epochs=2", "--output", "by-command"),
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    other = api.TrainingResult(folder / "by-command")
-    assert {path.name for path in result.output.iterdir()} == {path.name for path in other.output.iterdir()}
-    assert [image.id for image in result.predictions] == [image.id for image in other.predictions]
-    assert result.accuracy.value == pytest.approx(other.accuracy.value, abs=0.07)
-    assert result.recipe.read_text().splitlines()[1:] == other.recipe.read_text().splitlines()[1:]
+def test_training_leaves_what_the_command_leaves(result: api.TrainingResult) -> None:
+    left = {path.name for path in result.output.iterdir()}
+    assert left == {*list_products(from_scratch=False, method="head").names, "run.log"}
     models = json.loads((result.output / "evaluation" / "models.json").read_text())
-    assert models["command"].startswith("headstart.train(data='pictures', method='head', backbone='sketchnet', ")
+    assert models["command"] == (
+        "headstart.train(data='pictures', method='head', backbone='sketchnet', counts=[24, 8, 8], "
+        "settings={'head.epochs': 2})"
+    )
 
 
 def test_a_script_is_told_the_figures(trained: subprocess.CompletedProcess[str], result: api.TrainingResult) -> None:
