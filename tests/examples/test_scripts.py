@@ -49,7 +49,7 @@ def test_applying_makes_the_schedule_once_and_hands_the_service_to_kubectl(tmp_p
             assert done.returncode == 0, done.stdout + done.stderr
         (schedule,) = server.schedules.values()
     parameters = schedule.runtime_config.parameters
-    assert (schedule.display_name, schedule.trigger.cron_schedule.cron) == ("pets-weekly", "0 0 3 * * 1")
+    assert (schedule.display_name, schedule.trigger.cron_schedule.cron) == ("pets-weekly", "0 0 3 * * mon")
     assert parameters["data"] == ["gs://example-photos/pets"]
     assert parameters["publish_uri"] == "gs://example-models/pets"
     handed_on = (tmp_path / "kubectl.log").read_text().splitlines()
