@@ -116,7 +116,7 @@ def test_a_notebook_shows_table_curves_and_links(
     shown = result._repr_html_()
     assert f"{result.accuracy}" in shown and shown.count("<svg") == 2
     assert '<a href="out/report.html">' in shown and str(folder) not in shown
-    assert result.report._repr_html_().startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
+    assert result.report._repr_html_().startswith('<iframe srcdoc="&lt;!doctype html&gt;')
 
 
 def test_predictions_in_another_process_are_those_of_the_command(folder: Path, result: api.TrainingResult) -> None:
