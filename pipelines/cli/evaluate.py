@@ -15,6 +15,7 @@ from headstart.pipelines.definitions.given_options import EVALUATION_PARAMETERS,
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.progress.console import say
 
+
 @functools.partial(takes_parameters, names=EVALUATION_PARAMETERS)
 def evaluate(
     model: Annotated[

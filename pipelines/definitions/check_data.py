@@ -23,6 +23,8 @@ def check_data(
     accept_suggestions: float,
     image_column: str,
     label_column: str,
+    group_column: str,
+    group_from: str,
 ) -> None:
     """Checks labelled images as a training does.
 
@@ -37,9 +39,15 @@ def check_data(
         accept_suggestions: See `data`.
         image_column: See `data`.
         label_column: See `data`.
+        group_column: See `data`.
+        group_from: See `data`.
     """
     listing = list_data(
-        data=data, corrections=corrections, image_column=image_column, label_column=label_column
+        data=data,
+        corrections=corrections,
+        image_column=image_column,
+        label_column=label_column,
+        group_column=group_column,
     ).set_caching_options(False)
     download_dataset(
         data=data,
@@ -52,5 +60,7 @@ def check_data(
         listing=listing.output,
         image_column=image_column,
         label_column=label_column,
+        group_column=group_column,
+        group_from=group_from,
         accept_suggestions=accept_suggestions,
     )

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Unpack
 
-from headstart.components.core.artifacts.dataset import DatasetInfo, read_columns, read_dataset_info
+from headstart.components.core.artifacts.dataset import NEAR_DUPLICATES, DatasetInfo, read_columns, read_dataset_info
 from headstart.components.core.artifacts.hygiene import Finding, HygieneSummary, read_hygiene
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, read_quarantine
 from headstart.components.core.util.errors import HeadstartError
@@ -87,10 +87,12 @@ class DataCheck:
     @functools.cached_property
     def near_duplicates(self) -> list[NearDuplicates]:
         """Groups of images that hardly differ; those of several classes first, then the largest."""
-        columns = read_columns(self.dataset, ["group", "image.path", "label"]).to_pydict()
+        # Where the user names groups, `group` joins them with near-duplicates.
+        near = NEAR_DUPLICATES if self._info.grouping else "group"
+        columns = read_columns(self.dataset, [near, "image.path", "label"]).to_pydict()
         names = self._info.classes
         rows = sorted(
-            zip(columns["group"], columns["image.path"], columns["label"], strict=True), key=lambda row: row[0]
+            zip(columns[near], columns["image.path"], columns["label"], strict=True), key=lambda row: row[0]
         )
         groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row[0])]
         found = [

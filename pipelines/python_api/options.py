@@ -41,6 +41,8 @@ class EvaluationOptions(TypedDict, total=False):
         corrections: CSV file of right classes.
         image_column: Column of manifests and Parquet that names or holds the image.
         label_column: Column of manifests and Parquet that has the class.
+        group_column: Column of manifests and Parquet that names the group of an image, such as its patient.
+        group_from: Regular expression that takes the group out of an image's path, or 'parent'.
     """
 
     labels: str
@@ -50,6 +52,8 @@ class EvaluationOptions(TypedDict, total=False):
     corrections: PathLike
     image_column: str
     label_column: str
+    group_column: str
+    group_from: str
 
 
 class DataCheckOptions(EvaluationOptions, total=False):
@@ -76,6 +80,7 @@ class TrainingOptions(DataCheckOptions, total=False):
         counts: Images per class for train, validation and test; or a mapping from classes to such numbers.
         fractions: Parts of each class for train, validation and test.
         order: Order in which images are dealt to the splits: 'hash', 'name' or 'given'.
+        strict_groups: Whether a ready-made split that divides groups is refused.
         tiny_classes: Treatment of classes of fewer than three images: 'keep' or 'leave_out'.
         seed: Random seed for splitting, augmentation and initialisation.
         record_uri: Feature cache that runs share.
@@ -98,6 +103,7 @@ class TrainingOptions(DataCheckOptions, total=False):
     counts: Sequence[int] | Mapping[str, Sequence[int]]
     fractions: Sequence[float]
     order: str
+    strict_groups: bool
     tiny_classes: str
     seed: int
     record_uri: PathLike
