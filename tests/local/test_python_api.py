@@ -15,6 +15,7 @@ from PIL import Image
 from support.commands import eventually, headstart
 
 import headstart as api
+from headstart.components.core.artifacts.dataset import read_columns
 from headstart.components.core.artifacts.evaluation import read_metrics
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.local.output_folder import list_products
@@ -211,7 +212,7 @@ def test_data_are_checked_without_training(folder: Path, monkeypatch: pytest.Mon
 
 def _leave_out(folder: Path, check: api.DataCheck) -> Path:
     """Corrections that leave one of the near-duplicates out."""
-    columns = pq.read_table(check.dataset, columns=["id", "image.path"]).flatten().to_pylist()
+    columns = read_columns(check.dataset, ["id", "image.path"]).to_pylist()
     (image,) = (row["id"] for row in columns if row["image.path"] == "dog.50.jpg")
     (folder / "corrections.csv").write_text(f"id,label\n{image},\n")
     return folder / "corrections.csv"
