@@ -9,10 +9,10 @@ from typing import Any
 
 from kfp import compiler
 
-from headstart.pipelines.cli.options import CLASS_COUNTS
 from headstart.pipelines.definitions.argument_docs import OTHER_ARGUMENTS
 from headstart.pipelines.definitions.compilation import write_package
 from headstart.pipelines.definitions.evaluate_images import evaluate_images
+from headstart.pipelines.definitions.given_options import CLASS_COUNTS
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, parameter_docs
 from headstart.pipelines.definitions.profile import load_profile
 from headstart.pipelines.definitions.tasks import ANY_USE, EVALUATE_IMAGES, GROUPS, PIPELINES
