@@ -9,7 +9,7 @@ from support.cluster import Cluster
 def test_two_variants_side_by_side(cluster: Cluster, data: str) -> None:
     run = cluster.submit("--pipeline", "compare-methods", "--methods", "head,fine_tuned", "--wait", data=data)
     assert run.status == 0, run.shown
-    assert re.search(r"head +│ +0\.\d+", run.shown) and re.search(r"fine_tuned +│ +0\.\d+", run.shown)
+    assert re.search(r"head +0\.\d+", run.shown) and re.search(r"fine_tuned +0\.\d+", run.shown)
     below = cluster.objects.below(f"{cluster.root.rstrip('/')}/compare-methods/{run.run_id}/compare-variants")
     (text,) = [content for name, content in below.items() if name.endswith("/comparison")]
     table = json.loads(text)
