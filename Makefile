@@ -34,7 +34,7 @@ types: $(VENV)/.installed ## Checks types
 	ln -sfn $(CURDIR)/headstart/__init__.py $(TYPES)/__init__.py
 	ln -sfn $(CURDIR)/components $(TYPES)/components
 	ln -sfn $(CURDIR)/pipelines $(TYPES)/pipelines
-	MYPYPATH=build/types $(BIN)/mypy --namespace-packages --explicit-package-bases -p headstart
+	MYPYPATH=build/types:. $(BIN)/mypy --namespace-packages --explicit-package-bases -p headstart -p site_pages
 
 # Against the Kubeflow Pipelines that the environment names; tests/cluster/conftest.py says how.
 test-cluster: $(VENV)/.installed ## Tests against the Kubeflow Pipelines that the environment names

@@ -40,9 +40,10 @@ def modules() -> list[Module]:
 
 
 def folder_summary(folder: str) -> str:
-    """First line of the docstring of a folder."""
+    """First line of the docstring of a folder; that of a step says what it does."""
     (found,) = [module for module in modules() if module.path == f"{folder}/__init__.py"]
-    return describe(ast.get_docstring(found.tree)).first_line
+    text = describe(ast.get_docstring(found.tree)).first_line.removeprefix("Step: ")
+    return text[:1].upper() + text[1:]
 
 
 def subject(folder: str) -> str:
