@@ -13,7 +13,7 @@ from site_pages.recipe_keys import recipe_keys
 
 def python_api() -> str:
     """Names of the Python API, which mkdocstrings documents: functions first, then types."""
-    names = sorted(getattr(headstart, "__all__", ()), key=lambda name: (name[0].isupper(), name))
+    names = sorted(headstart.__all__, key=lambda name: (name[0].isupper(), name))
     return "\n\n".join(f"::: headstart.{name}" for name in names) + "\n"
 
 

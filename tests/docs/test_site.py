@@ -12,6 +12,7 @@ import typer
 import yaml
 from support import ROOT
 
+import headstart
 from headstart import __version__
 from headstart.pipelines.cli.main import app
 
@@ -103,6 +104,12 @@ def test_messages_and_events_are_those_of_the_source(site: Path) -> None:
     assert "decision verdict= why= Decides whether a candidate may replace the champion" in events
     assert "fine_tuning.unfreeze_from" in text_of(site, "reference/recipe-keys")
     assert "accuracy_interval" in text_of(site, "reference/artifacts")
+
+
+def test_every_name_of_the_python_api_is_documented(site: Path) -> None:
+    page = (site / "reference" / "python-api" / "index.html").read_text()
+    for name in headstart.__all__:
+        assert f'id="headstart.{name}"' in page, name
 
 
 def test_no_generated_part_is_left_as_it_stands_in_the_repository(site: Path) -> None:
