@@ -18,7 +18,7 @@ from headstart.pipelines.progress.display import PHASE_TITLES, describe_outcome
 from headstart.pipelines.progress.events import Decided, Published
 from headstart.pipelines.python_api.html import Page, link, table, text
 from headstart.pipelines.python_api.model import Model, load
-from headstart.pipelines.python_api.paths import show_path
+from headstart.pipelines.python_api.paths import show_path, show_paths
 
 _CURVE_POINTS = 60
 _ROWS = 10
@@ -322,7 +322,7 @@ class TrainingResult(EvaluationResult):
     def _further_lines(self) -> list[str]:
         suspected = sum(each.suspected for each in self.label_errors)
         doubts = [f"labels        {suspected:,} suspected errors: label_errors.csv"] if suspected else []
-        return [*super()._further_lines(), *doubts, *map(describe_outcome, self._outcome)]
+        return [*super()._further_lines(), *doubts, *(show_paths(describe_outcome(each)) for each in self._outcome)]
 
     def _curves(self) -> Iterator[str]:
         from headstart.components.core.reports.training_curves import draw_training_curves
