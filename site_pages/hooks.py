@@ -28,24 +28,23 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _GENERATED = re.compile(r"<!-- generated: (\w+) -->.*?<!-- /generated -->", re.DOTALL)
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Names the version, and puts the pages of the components into the navigation."""
-    config.site_name = f"Headstart {__version__}"
-    config.copyright = "Apache-2.0"
-    (components,) = [each["Components"] for each in _groups(config.nav, "Reference") if "Components" in each]
-    components += [f"{FOLDER}/{name}.md" for name in component_names()]
-    _link_package()
-    return config
-
-
-def _link_package() -> None:
-    """Puts the package together under its import name, by links; mkdocstrings reads it there."""
+def on_startup(**_: object) -> None:
+    """Puts the package together under its import name, by links, before mkdocstrings looks for the folder."""
     folder = ROOT / "build" / "types" / "headstart"
     folder.mkdir(parents=True, exist_ok=True)
     for source in ("headstart/__init__.py", "components", "pipelines"):
         link = folder / PurePosixPath(source).name
         if not link.exists():
             link.symlink_to(ROOT / source)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Names the version, and puts the pages of the components into the navigation."""
+    config.site_name = f"Headstart {__version__}"
+    config.copyright = "Apache-2.0"
+    (components,) = [each["Components"] for each in _groups(config.nav, "Reference") if "Components" in each]
+    components += [f"{FOLDER}/{name}.md" for name in component_names()]
+    return config
 
 
 def _groups(nav: Any, section: str) -> list[dict[str, Any]]:
