@@ -20,6 +20,7 @@ def evaluate_model(
     champion: str = "",
     command: str = "",
     calibration: Input[Artifact] = None,
+    false_alarm: float = 0.01,
 ) -> None:
     """Evaluates models once on the test images; writes predictions, metrics and a report.
 
@@ -39,6 +40,8 @@ def evaluate_model(
         command: Command that started the run, for the report.
         calibration: Calibration that the model brings along, as `select_test_images` writes it, in place of
             validation images.
+        false_alarm: Wanted share of new images like the validation images that are flagged as unfamiliar, above 0
+            and below 0.5. With too few validation images it is higher, and metrics.json says by how much.
     """
     from pathlib import Path
 
@@ -52,6 +55,7 @@ def evaluate_model(
         champion=champion,
         command=command,
         calibration=Path(calibration.path) if calibration else None,
+        false_alarm=false_alarm,
     )
     result = step.evaluate_model(inputs, Path(evaluation.path), Path(report.path))
     kfp_metrics.log_kfp_metrics(result, metrics, classification)

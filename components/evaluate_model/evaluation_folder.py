@@ -42,6 +42,7 @@ from headstart.components.core.metrics.calibration import TemperatureEstimate, a
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
 from headstart.components.core.metrics.statistics import Interval, wilson_interval
+from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, choose_threshold
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
@@ -54,6 +55,7 @@ from headstart.components.evaluate_model.reliability import (
     measure_abstention,
     measure_calibration,
 )
+from headstart.components.evaluate_model.unfamiliar_images import Unfamiliarity, measure_unfamiliarity
 
 _CURVE_POINTS = 150
 """Points of the training curve of a phase, unless it has more epochs; the model's `history.csv` has every step."""
@@ -91,6 +93,7 @@ class EvaluationData:
         command: Command that started the run.
         run: Date and run of the evaluation.
         feature_map: Places of test images by the final model's features; None without them.
+        false_alarm: Wanted share of images like the validation images that are flagged as unfamiliar.
     """
 
     models: dict[str, EvaluatedModel]
@@ -105,6 +108,7 @@ class EvaluationData:
     command: str = ""
     run: EvaluationRun = dataclasses.field(default_factory=EvaluationRun)
     feature_map: FeatureMap | None = None
+    false_alarm: float = FALSE_ALARM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +139,7 @@ class Evaluation:
         calibration: Calibration of the final model; None without validation images.
         abstention: Abstention thresholds for the final model's calibrated probabilities; empty without validation
             images.
+        unfamiliarity: Threshold of unfamiliar images; None without validation images or reference features.
         slices: Metrics of the slices that the data's extra columns define.
         comparison: Comparison of the final model with the champion; None without a champion.
         predictions: Predictions of the final model for the test images.
@@ -143,6 +148,7 @@ class Evaluation:
     metrics: dict[str, ModelMetrics]
     calibration: Calibration | None
     abstention: list[Abstention]
+    unfamiliarity: Unfamiliarity | None
     slices: list[SliceMetrics]
     comparison: Comparison | None
     predictions: Predictions
@@ -201,10 +207,22 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         metrics,
         calibration,
         abstention,
+        _find_unfamiliar(data),
         [_slice_metrics(part, final) for part in find_slices(final)],
         compare_predictions(final, champion.predictions) if champion else None,
         final,
     )
+
+
+def _find_unfamiliar(data: EvaluationData) -> Unfamiliarity | None:
+    """Chooses the threshold on validation images, or takes the model's own, and measures it on the test images."""
+    final, validation = data.models[FINAL], data.validation
+    chosen = data.calibration.unfamiliarity if data.calibration else None
+    if validation and validation.unfamiliarity is not None:
+        chosen = choose_threshold(validation.unfamiliarity, data.false_alarm)
+    if chosen is None or final.predictions.unfamiliarity is None:
+        return None
+    return measure_unfamiliarity(chosen, final.predictions.unfamiliarity, final.info)
 
 
 def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, list[Abstention]]:
@@ -243,6 +261,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
         **{name: each.as_json() for name, each in result.metrics.items()},
         "calibration": dataclasses.asdict(result.calibration) if result.calibration else None,
         "abstention": [dataclasses.asdict(each) for each in result.abstention],
+        "unfamiliarity": dataclasses.asdict(result.unfamiliarity) if result.unfamiliarity else None,
         "slices": [dataclasses.asdict(each) for each in result.slices],
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "learning_curve": dataclasses.asdict(curve) if curve else None,

@@ -16,6 +16,7 @@ from headstart.components.core.artifacts.thumbnails import Thumbnail, encode_web
 from headstart.components.core.util.resources import available_cores
 from headstart.components.core.util.thread_map import map_ordered
 from headstart.components.evaluate_model.feature_map import MAX_IMAGES, sample_rows
+from headstart.components.evaluate_model.unfamiliar_images import find_least_familiar
 
 MISTAKES = "most confident mistakes"
 CORRECT = "least and most certain correct predictions"
@@ -85,14 +86,14 @@ def choose_galleries(predictions: Predictions) -> dict[str, list[int]]:
     """Chooses rows by gallery; no row is in two of them, and at most 1,000 are in any.
 
     Galleries: the most confident mistakes; of each class, the least and the most certain correct predictions; further
-    test images: those of the feature map, then more mistakes.
+    test images: the least familiar, those of the feature map, then more mistakes.
     """
     sure = predictions.probabilities.max(axis=1)
     wrong = np.flatnonzero(~predictions.right)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")]
     galleries = {MISTAKES: wrong[:_MISTAKES].tolist(), CORRECT: _choose_correct(predictions, sure)}
     taken = {row for rows in galleries.values() for row in rows}
-    further = dict.fromkeys([*sample_rows(len(sure)).tolist(), *wrong.tolist()])
+    further = dict.fromkeys([*find_least_familiar(predictions), *sample_rows(len(sure)).tolist(), *wrong.tolist()])
     galleries[FURTHER] = [row for row in further if row not in taken][: MAX_IMAGES - len(taken)]
     return galleries
 

@@ -30,6 +30,8 @@ def log_kfp_metrics(evaluation: Evaluation, metrics: Any, classification: Any) -
     if evaluation.calibration:
         metrics.log_metric("test.calibration_error", evaluation.calibration.before.ece)
         metrics.log_metric("test.calibration_error_scaled", evaluation.calibration.after.ece)
+    if evaluation.unfamiliarity:
+        metrics.log_metric("test.unfamiliar", evaluation.unfamiliarity.share)
     predictions = evaluation.predictions
     if len(predictions.classes) <= _MOST_CLASSES:
         matrix = evaluation.metrics[FINAL].confusion_matrix

@@ -1,7 +1,9 @@
 """Evaluation report: one HTML page that needs no network, rendered from an evaluation's folder alone."""
 
 import contextlib
+import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from headstart.components.core.artifacts.probe import (
     read_learning_curve,
 )
 from headstart.components.core.artifacts.selection import Selection
-from headstart.components.core.artifacts.thumbnails import read_thumbnails
+from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
 from headstart.components.core.metrics.statistics import Interval, wilson_interval
@@ -34,6 +36,7 @@ from headstart.components.core.reports.charts import Chart
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_curves import draw_training_curves
 from headstart.components.core.reports.training_words import describe_training
+from headstart.components.core.reports.unfamiliarity_words import describe_threshold
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model import charts, csv_tables
 from headstart.components.evaluate_model.class_balance import compute_class_balance
@@ -48,6 +51,7 @@ from headstart.components.evaluate_model.thresholds import (
     count_confidences,
     thresholds_as_json,
 )
+from headstart.components.evaluate_model.unfamiliar_images import find_least_familiar
 
 PHASE_TITLES = {"from_scratch": "From scratch", "head": "Head alone", "fine_tuning": "Fine-tuned"}
 CHAMPION_TITLE = "Champion"
@@ -122,6 +126,9 @@ def render_report(evaluation: Path) -> str:
         reliability=_reliability_diagram(metrics["calibration"]),
         calibration_rows=_calibration_rows(metrics["calibration"]),
         calibration_words=_describe_calibration(metrics["calibration"]),
+        unfamiliarity=metrics.get("unfamiliarity"),
+        unfamiliarity_words=describe_threshold(found) if (found := metrics.get("unfamiliarity")) else [],
+        least_familiar=_find_least_familiar(predictions, thumbnails),
         histogram=charts.draw_confidence_histogram(confidences),
         slider=slider,
         start=_slider_start(metrics),
@@ -156,6 +163,43 @@ def render_report(evaluation: Path) -> str:
             **({"learning_curve": csv_tables.learning_table(curve)} if curve else {}),
         },
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _UnfamiliarImage:
+    """One of the least familiar test images.
+
+    Attributes:
+        path: Path of the image in its source.
+        label: Class of the image.
+        predicted: Most probable class.
+        unfamiliarity: Its unfamiliarity.
+        picture: Thumbnail as a `data:` URL; empty for none.
+    """
+
+    path: str
+    label: str
+    predicted: str
+    unfamiliarity: float
+    picture: str
+
+
+def _find_least_familiar(predictions: Predictions, thumbnails: Sequence[Thumbnail]) -> list[_UnfamiliarImage]:
+    """The least familiar test images, the furthest first; empty without unfamiliarities."""
+    if predictions.unfamiliarity is None:
+        return []
+    pictures = {each.id: each.picture for each in thumbnails if each.gallery != SUSPECTS}
+    names, predicted = predictions.classes, predictions.predicted
+    return [
+        _UnfamiliarImage(
+            path=predictions.paths[row],
+            label=names[predictions.labels[row]],
+            predicted=names[predicted[row]],
+            unfamiliarity=float(predictions.unfamiliarity[row]),
+            picture=page.data_url(picture) if (picture := pictures.get(predictions.ids[row])) else "",
+        )
+        for row in find_least_familiar(predictions)
+    ]
 
 
 def describe_verdict(metrics: dict[str, Any]) -> str:

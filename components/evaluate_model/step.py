@@ -14,6 +14,7 @@ from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
     ModelInfo,
+    ValidationPredictions,
     check_champion_classes,
     read_model_info,
     read_seen,
@@ -22,7 +23,9 @@ from headstart.components.core.artifacts.model import (
 from headstart.components.core.artifacts.model_calibration import read_model_calibration
 from headstart.components.core.artifacts.predictions import Predictions, build_predictions
 from headstart.components.core.artifacts.probe import PROBE
+from headstart.components.core.artifacts.reference import ReferenceFeatures, read_reference
 from headstart.components.core.artifacts.selection import read_selection
+from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
 from headstart.components.core.reports.page import describe_run, now
@@ -38,6 +41,7 @@ from headstart.components.evaluate_model.evaluation_folder import (
 from headstart.components.evaluate_model.examples import HeatMaps, make_examples
 from headstart.components.evaluate_model.feature_map import compute_feature_map, sample_rows
 from headstart.components.evaluate_model.report import render_report
+from headstart.components.evaluate_model.unfamiliar_images import Unfamiliarity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +57,7 @@ class EvaluationInputs:
         command: Command that started the run, for the report.
         calibration: Calibration that the final model brings along, in place of validation images, see
             `read_model_calibration`; None: none.
+        false_alarm: Wanted share of new images like the validation images that are flagged as unfamiliar.
     """
 
     model: Path
@@ -62,6 +67,7 @@ class EvaluationInputs:
     champion: str = ""
     command: str = ""
     calibration: Path | None = None
+    false_alarm: float = FALSE_ALARM
 
 
 @explain_full_disk()
@@ -75,9 +81,11 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         report: HTML file to write.
 
     Raises:
-        HeadstartError: If an artifact is incomplete, or models and data have different classes.
+        HeadstartError: If an artifact is incomplete, models and data have different classes, or `false_alarm` is
+            outside (0, 0.5).
     """
     start_logging()
+    check_false_alarm(inputs.false_alarm)
     start_tensorflow()
     test = read_dataset_info(inputs.test)
     if not test.images:
@@ -85,11 +93,21 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
     loaded = {each.info.stage: each for each in (_LoadedModel.load(path, test.classes) for path in inputs.others)}
     if inputs.champion:
         loaded[CHAMPION] = _download_champion(inputs.champion, test.classes)
-    final = loaded[FINAL] = _LoadedModel.load(inputs.model, test.classes)
+    final = _LoadedModel.load(inputs.model, test.classes)
+    final = loaded[FINAL] = dataclasses.replace(final, reference=read_reference(inputs.model, final.info))
     rows = sample_rows(test.images)
-    predicted, features = _predict(loaded, inputs.test, test.classes, "predictions", rows)
+    predicted = _predict(loaded, inputs.test, test.classes, "predictions", rows)
     models = {
-        name: EvaluatedModel(each.info, each.epochs, build_predictions(inputs.test, predicted[name], each.seen))
+        name: EvaluatedModel(
+            each.info,
+            each.epochs,
+            build_predictions(
+                inputs.test,
+                predicted.probabilities[name],
+                each.seen,
+                predicted.unfamiliarity if name == FINAL else None,
+            ),
+        )
         for name, each in loaded.items()
     }
     predictions = models[FINAL].predictions
@@ -108,7 +126,8 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         hygiene=inputs.test / HYGIENE if (inputs.test / HYGIENE).exists() else None,
         command=inputs.command,
         run=EvaluationRun(now(), describe_run(inputs.command, report)),
-        feature_map=compute_feature_map([predictions.ids[row] for row in rows], features),
+        feature_map=compute_feature_map([predictions.ids[row] for row in rows], predicted.features),
+        false_alarm=inputs.false_alarm,
     )
     log_phase("computing metrics")
     result = write_evaluation(data, evaluation)
@@ -127,7 +146,25 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
             log_loss=metrics.log_loss,
             images=metrics.images,
         )
+    if result.unfamiliarity:
+        event("unfamiliarity", **_describe_unfamiliarity(result.unfamiliarity))
     return result
+
+
+def _describe_unfamiliarity(found: Unfamiliarity) -> dict[str, Any]:
+    """Figures for the log."""
+    low, high = found.share_interval
+    return {
+        "wanted": found.wanted,
+        "threshold": found.threshold,
+        "bound": found.bound,
+        "validation_images": found.validation_images,
+        "validation_needed": found.validation_needed,
+        "flagged": found.flagged,
+        "share": found.share,
+        "low": low,
+        "high": high,
+    }
 
 
 def recreate_report(evaluation: Path) -> str:
@@ -160,12 +197,14 @@ class _LoadedModel:
         epochs: History of its training.
         network: Classifier, a Keras model.
         seen: Ids and groups of the images that a champion was trained or tuned on; empty for other models.
+        reference: Reference features; None: an earlier version trained the model, or it is not the final one.
     """
 
     info: ModelInfo
     epochs: list[Epoch]
     network: Any
     seen: frozenset[str] = frozenset()
+    reference: ReferenceFeatures | None = None
 
     @classmethod
     def load(cls, folder: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> "_LoadedModel":
@@ -193,11 +232,26 @@ def _validation_predictions(
         raise HeadstartError(f"validation images have classes {data.classes}, the test images {classes}; pass a pair")
     if not data.images:
         return None
-    probabilities = read_validation_predictions(model, validation)
-    if probabilities is None:
-        predicted, _ = _predict({FINAL: final}, validation, classes, "val predictions", np.empty(0, np.int64))
-        probabilities = predicted[FINAL]
-    return build_predictions(validation, probabilities)
+    stored = read_validation_predictions(model, validation)
+    if stored is None:
+        predicted = _predict({FINAL: final}, validation, classes, "val predictions", np.empty(0, np.int64))
+        stored = ValidationPredictions(predicted.probabilities[FINAL], predicted.unfamiliarity)
+    return build_predictions(validation, stored.probabilities, unfamiliarity=stored.unfamiliarity)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Predicted:
+    """Predictions of the loaded models for a dataset of n images.
+
+    Attributes:
+        probabilities: Probabilities by each model, (n, classes).
+        features: The final model's features of some rows.
+        unfamiliarity: Unfamiliarities by the final model, (n,); None: it has no reference features.
+    """
+
+    probabilities: dict[str, NDArray[np.float64]]
+    features: NDArray[np.float32]
+    unfamiliarity: NDArray[np.float64] | None
 
 
 def _predict(
@@ -206,17 +260,19 @@ def _predict(
     classes: list[str],
     what: str,
     rows: NDArray[np.int64],
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float32]]:
-    """Probabilities by each model, (images, classes), and the final model's features of some rows."""
+) -> _Predicted:
     from headstart.components.core.networks.dataset_predictions import predict_proba_and_features
 
     networks = [each.network for each in loaded.values()]
-    predicted, features = predict_proba_and_features(networks, data, what, list(loaded).index(FINAL), rows)
+    predicted = predict_proba_and_features(
+        networks, data, what, list(loaded).index(FINAL), rows, loaded[FINAL].reference
+    )
     # A champion may have its classes in another order.
-    return {
-        name: probabilities[:, [each.info.classes.index(of) for of in classes]]
-        for (name, each), probabilities in zip(loaded.items(), predicted, strict=True)
-    }, features
+    probabilities = {
+        name: columns[:, [each.info.classes.index(of) for of in classes]]
+        for (name, each), columns in zip(loaded.items(), predicted.probabilities, strict=True)
+    }
+    return _Predicted(probabilities, predicted.features, predicted.unfamiliarity)
 
 
 def _heat_maps(final: _LoadedModel) -> HeatMaps:

@@ -66,22 +66,22 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
         weights = compute_class_weights(training, job.train_features.labels)
         factors = INTERPOLATION_FACTORS if epochs else ()
         chosen = interpolate_weights(job.tail, initial, factors, job.validation_features, weights)
-    if chosen.factor == 0:
-        event("fine_tuning_kept_the_head", reason=reason, loss=chosen.loss)
-    metrics = {
-        "validation_loss": chosen.loss,
-        "validation_accuracy": chosen.accuracy,
-        FINE_TUNED_SHARE: chosen.factor,
-        **{name: value for name, value in before.metrics.items() if name == RIDGE_HEAD},
-    }
-    augmentation = inputs.recipe.model_dump(include={"augmentation"})
-    info = dataclasses.replace(
-        job.describe(metrics, before.seconds + time.monotonic() - started),
-        recipe=before.recipe | augmentation | {job.plan.phase: training.model_dump()},
-        backbone_sha256=before.backbone_sha256,
-        parent=before.sha256,
-    )
-    return save_trained_model(model, job, TrainingResult(info, epochs, chosen.predictions, parent=head))
+        if chosen.factor == 0:
+            event("fine_tuning_kept_the_head", reason=reason, loss=chosen.loss)
+        metrics = {
+            "validation_loss": chosen.loss,
+            "validation_accuracy": chosen.accuracy,
+            FINE_TUNED_SHARE: chosen.factor,
+            **{name: value for name, value in before.metrics.items() if name == RIDGE_HEAD},
+        }
+        augmentation = inputs.recipe.model_dump(include={"augmentation"})
+        info = dataclasses.replace(
+            job.describe(metrics, before.seconds + time.monotonic() - started),
+            recipe=before.recipe | augmentation | {job.plan.phase: training.model_dump()},
+            backbone_sha256=before.backbone_sha256,
+            parent=before.sha256,
+        )
+        return save_trained_model(model, job, TrainingResult(info, epochs, chosen.predictions, parent=head))
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ def list_data(
     image_column: str = "",
     label_column: str = "",
     group_column: str = "",
+    false_alarm: float = 0.01,
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -59,14 +60,17 @@ def list_data(
         image_column: Column of manifests that names the image; empty: one with a usual name.
         label_column: Column of manifests that has the class; empty: one with a usual name.
         group_column: Column of manifests that names the group of an image; empty: none that must be there.
+        false_alarm: As `evaluate_model` takes it.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
     """
+    from headstart.components.core.metrics.unfamiliarity import check_false_alarm
     from headstart.components.core.recipes.recipe import load_recipe
     from headstart.components.core.recipes.variants import read_variants
     from headstart.components.list_data import step
 
+    check_false_alarm(false_alarm)
     if publish_uri:
         from headstart.components.core.metrics.gate import Floors, Gate
 

@@ -5,7 +5,11 @@ from typing import Any
 
 from headstart.components.core.artifacts.evaluation import read_metrics, temperature_of
 from headstart.components.core.artifacts.model import ModelInfo
-from headstart.components.core.artifacts.model_calibration import raise_if_of_another_model
+from headstart.components.core.artifacts.model_calibration import (
+    UnfamiliarityThreshold,
+    raise_if_of_another_model,
+    unfamiliarity_of,
+)
 from headstart.components.core.registry.model_files import ModelFiles
 from headstart.components.core.util.errors import HeadstartError
 
@@ -20,6 +24,7 @@ class AppliedCalibration:
         threshold: Least calibrated probability of the likeliest class at which it is predicted, 0 to 1.
         precision: Share of correct predictions that the threshold was chosen for; 0: there is no abstention.
         validation_images: Number of validation images on which the threshold was chosen.
+        unfamiliarity: Threshold above which an image is unfamiliar; None: there is none.
     """
 
     calibrated: bool = False
@@ -27,14 +32,25 @@ class AppliedCalibration:
     threshold: float = 0.0
     precision: float = 0.0
     validation_images: int = 0
+    unfamiliarity: UnfamiliarityThreshold | None = None
 
     def in_words(self) -> str:
-        """The reason for abstaining; empty without abstention."""
+        """The reason for abstaining where the model is unsure; empty without abstention."""
         if not self.precision:
             return ""
         return (
             f"as the probability is below {self.threshold:.3f}, the threshold for a precision of {self.precision:g}, "
             f"chosen on {self.validation_images:,} validation images"
+        )
+
+    def unfamiliar_in_words(self) -> str:
+        """What makes an image unfamiliar, and what that means for its label; empty without a threshold."""
+        if not self.unfamiliarity:
+            return ""
+        label = "get no label" if self.precision else "keep a label that means little"
+        return (
+            f"are unfamiliar and {label}, as their unfamiliarity is above {self.unfamiliarity.threshold:.4f}, chosen "
+            f"on {self.unfamiliarity.validation_images:,} validation images"
         )
 
 
@@ -66,7 +82,9 @@ def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> Ap
                 "thresholds; evaluate the model with them"
             )
         return AppliedCalibration()
-    calibration = AppliedCalibration(True, temperature_of(metrics))
+    # A model without reference features has no unfamiliarity that could be compared with a threshold.
+    unfamiliarity = unfamiliarity_of(metrics) if info.reference_sha256 else None
+    calibration = AppliedCalibration(True, temperature_of(metrics), unfamiliarity=unfamiliarity)
     if not precision:
         return calibration
     row = _find_threshold(metrics["abstention"], precision)

@@ -26,8 +26,9 @@ def predict_images(
 
     Args:
         predictions: Parquet file, one row an image: file, label, abstained, probability_NAME for each class, and for
-            unreadable images reason and detail.
-        metrics: Numbers of images, unreadable images, and images without a label as the model was not sure enough.
+            unreadable images reason and detail; unfamiliarity, unfamiliar, and abstention, the reason for it.
+        metrics: Numbers of images, of unreadable ones, of those without a label as the model abstains, and of those
+            that are flagged as unfamiliar.
         model: Model artifact, unless model_uri is given.
         evaluation: Folder that evaluate_model made of the model, which calibrates the probabilities; with model_uri
             the one beside the model is taken.
@@ -36,8 +37,8 @@ def predict_images(
             is taken: a path or an http(s)://, gs:// or s3:// address.
         data: Further images: files, folders, patterns, archives, CSV or JSON-lines manifests, Parquet, and
             http(s)://, gs:// or s3:// addresses of any of these or of prefixes.
-        precision: Wanted share of correct predictions, such as 0.95; where the model is less sure the label stays
-            empty. 0: every image gets a label.
+        precision: Wanted share of correct predictions, such as 0.95; where the model is less sure, or the image
+            is unfamiliar, the label stays empty. 0: every image gets a label.
         image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
     """
     from pathlib import Path
@@ -54,6 +55,7 @@ def predict_images(
     )
     counts = step.predict_images(inputs, Path(predictions.path))
     values = {"images": counts.images, "unreadable": counts.unreadable.total(), "abstained": counts.abstained}
+    values["unfamiliar"] = counts.unfamiliar
     predictions.metadata.update(values)
     for name, value in values.items():
         metrics.log_metric(name, value)

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.predictions import PROBABILITY
+from headstart.components.core.artifacts.reference import ReferenceFeatures
 from headstart.components.core.images.decoding import RejectedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.unfamiliarity import compute_unfamiliarity, flag_unfamiliar
 from headstart.components.core.networks.start import start_tensorflow, without_garbage_collection
 from headstart.components.core.sources import Unreadable
 from headstart.components.core.sources.file_names import escape_text
@@ -27,9 +29,12 @@ from headstart.components.predict_images.applied_calibration import AppliedCalib
 from headstart.components.predict_images.named_images import NamedImage, load_into_memory
 
 if TYPE_CHECKING:
-    from headstart.components.core.networks.inference import PredictProba
+    from headstart.components.core.networks.inference import Predict
 
-LoadNetwork = Callable[[Path, bool], "PredictProba"]
+UNCERTAIN, UNFAMILIAR = "uncertain", "unfamiliar"
+"""Reasons for abstaining: the probability is below the threshold; the image is unlike the training images."""
+
+LoadNetwork = Callable[[Path, bool], "Predict"]
 """Function that loads the network of a model artifact, compiled to a graph or not: see `load_network`."""
 
 _BATCH = 16
@@ -44,19 +49,23 @@ class OpenedModel:
     Attributes:
         folder: Folder of the model artifact.
         info: Content of its `model.json`.
-        calibration: Temperature and abstention threshold for its probabilities.
+        calibration: Temperature and thresholds for its probabilities and unfamiliarities.
+        reference: Reference features; None: an earlier version trained the model.
     """
 
     folder: Path
     info: ModelInfo
     calibration: AppliedCalibration
+    reference: ReferenceFeatures | None = None
 
     @property
     def schema(self) -> pa.Schema:
         """Columns of the predictions, one row an image.
 
         `file`; `label`, the likeliest class, null if the image is unreadable or the model abstains; `abstained`;
-        `probability_NAME` (float64) for each class, null if the image is unreadable; `reason` and `detail` of that.
+        `probability_NAME` (float64) for each class, null if the image is unreadable; `reason` and `detail` of that;
+        `unfamiliarity` (float64, 0 to 2), null without reference features; `unfamiliar`, whether that is above the
+        threshold, null without one; `abstention`, why the model abstains: `UNCERTAIN` or `UNFAMILIAR`.
         """
         return pa.schema(
             [
@@ -66,6 +75,9 @@ class OpenedModel:
                 *((f"{PROBABILITY}{name}", pa.float64()) for name in self.info.classes),
                 ("reason", pa.string()),
                 ("detail", pa.string()),
+                ("unfamiliarity", pa.float64()),
+                ("unfamiliar", pa.bool_()),
+                ("abstention", pa.string()),
             ]
         )
 
@@ -108,7 +120,7 @@ def predict(
         yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", total, len)
 
 
-def load_network(folder: Path, traced: bool) -> "PredictProba":
+def load_network(folder: Path, traced: bool) -> "Predict":
     """Starts TensorFlow and loads the network of a model artifact for predictions.
 
     Args:
@@ -140,25 +152,28 @@ class _Predictor:
     networks, `sketchnet` at 32 pixels among them.
     """
 
-    def __init__(self, model: OpenedModel, predict_proba: "PredictProba", warn: Callable[[str], None]) -> None:
+    def __init__(self, model: OpenedModel, network: "Predict", warn: Callable[[str], None]) -> None:
         self._model = model
         self._warn = warn
         self._low_contrast = itertools.count(1)
-        self._predict_proba = predict_proba
+        self._network = network
         self._lock = threading.Lock()
 
     def predict_batch(self, images: list[NamedImage]) -> pa.RecordBatch:
         pixels = [self._pixels(image) for image in images]
         read = {row: each for row, each in enumerate(pixels) if not isinstance(each, RejectedImage)}
         probabilities = np.full((len(images), len(self._model.info.classes)), np.nan)
+        unfamiliarity = np.full(len(images), np.nan)
         if read:
             with self._lock:
-                predicted = self._predict_proba(np.stack(list(read.values())))
+                predicted, features = self._network(np.stack(list(read.values())))
             calibration = self._model.calibration
+            if self._model.reference:
+                unfamiliarity[list(read)] = compute_unfamiliarity(features, self._model.reference)
             probabilities[list(read)] = (
                 apply_temperature(predicted, calibration.temperature) if calibration.calibrated else predicted
             )
-        return self._batch(images, pixels, probabilities)
+        return self._batch(images, pixels, probabilities, unfamiliarity)
 
     def _pixels(self, image: NamedImage) -> NDArray[np.float32] | RejectedImage:
         info = self._model.info
@@ -187,19 +202,42 @@ class _Predictor:
         images: list[NamedImage],
         pixels: list[NDArray[np.float32] | RejectedImage],
         probabilities: NDArray[np.float64],
+        unfamiliarity: NDArray[np.float64],
     ) -> pa.RecordBatch:
-        classes = self._model.info.classes
+        classes, calibration = self._model.info.classes, self._model.calibration
         rejected = [each if isinstance(each, RejectedImage) else None for each in pixels]
-        sure = probabilities.max(axis=1) >= self._model.calibration.threshold
+        sure = probabilities.max(axis=1) >= calibration.threshold
+        threshold = calibration.unfamiliarity
+        unfamiliar = [
+            None if threshold is None or each is not None else bool(flag)
+            for each, flag in zip(
+                rejected, flag_unfamiliar(unfamiliarity, threshold.threshold if threshold else 0.0), strict=True
+            )
+        ]
+        abstentions = [
+            None if each is not None else _find_reason(bool(known), bool(strange), calibration.precision)
+            for each, known, strange in zip(rejected, sure, unfamiliar, strict=True)
+        ]
         labels = [
-            classes[label] if known else None for label, known in zip(probabilities.argmax(axis=1), sure, strict=True)
+            classes[label] if each is None and reason is None else None
+            for each, reason, label in zip(rejected, abstentions, probabilities.argmax(axis=1), strict=True)
         ]
         columns = [
             pa.array([image.file for image in images], pa.string()),
             pa.array(labels, pa.string()),
-            pa.array([not known and each is None for known, each in zip(sure, rejected, strict=True)], pa.bool_()),
+            pa.array([reason is not None for reason in abstentions], pa.bool_()),
             *(pa.array(column, pa.float64(), from_pandas=True) for column in probabilities.T),
             pa.array([each and each.reason for each in rejected], pa.string()),
             pa.array([each and escape_text(each.detail) for each in rejected], pa.string()),
+            pa.array(unfamiliarity, pa.float64(), from_pandas=True),
+            pa.array(unfamiliar, pa.bool_()),
+            pa.array(abstentions, pa.string()),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self._model.schema)
+
+
+def _find_reason(sure: bool, unfamiliar: bool, precision: float) -> str | None:
+    """Why the model abstains; None where it does not. Without a wanted precision every image gets a label."""
+    if not precision:
+        return None
+    return UNFAMILIAR if unfamiliar else None if sure else UNCERTAIN

@@ -18,7 +18,8 @@ class PredictionCounts:
 
     Attributes:
         images: Number of images in all.
-        abstained: Number of images without a label, as the model was not sure enough.
+        abstained: Number of images without a label, as the model was not sure enough or they are unfamiliar.
+        unfamiliar: Number of images that are flagged as unfamiliar.
         unreadable: Number of unreadable images by reason.
         first: File, reason and detail of the first unreadable image; empty if all were read.
         passed_over: Number of files in folders and behind patterns that are not images.
@@ -27,6 +28,7 @@ class PredictionCounts:
 
     images: int = 0
     abstained: int = 0
+    unfamiliar: int = 0
     unreadable: Counter[str] = dataclasses.field(default_factory=Counter)
     first: str = ""
     passed_over: int = 0
@@ -37,6 +39,7 @@ class PredictionCounts:
         for batch in batches:
             self.images += len(batch)
             self.abstained += sum(batch["abstained"].to_pylist())
+            self.unfamiliar += sum(map(bool, batch["unfamiliar"].to_pylist()))
             reasons = batch["reason"].to_pylist()
             self.unreadable.update(reason for reason in reasons if reason)
             if not self.first and any(reasons):

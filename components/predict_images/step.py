@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headstart.components.core.artifacts.model import read_model_info
+from headstart.components.core.artifacts.reference import read_reference
 from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import explain_full_disk
@@ -18,10 +19,18 @@ from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
 from headstart.components.predict_images.given_images import find_given_images
 from headstart.components.predict_images.named_images import count_images, find_images
-from headstart.components.predict_images.predict import LoadNetwork, OpenedModel, load_network, log_warning, predict
+from headstart.components.predict_images.predict import (
+    UNCERTAIN,
+    LoadNetwork,
+    OpenedModel,
+    load_network,
+    log_warning,
+    predict,
+)
 from headstart.components.predict_images.prediction_counts import PredictionCounts
 
 __all__ = [
+    "UNCERTAIN",
     "OpenedModel",
     "PredictionInputs",
     "Writer",
@@ -93,7 +102,7 @@ def predict_images(inputs: PredictionInputs, predictions: Path) -> PredictionCou
         file = stack.enter_context(open_atomic(predictions))
         counts = predict_to_file(model, inputs.images, file, image_column=inputs.image_column)
     reasons = {reason.replace(" ", "_"): number for reason, number in counts.unreadable.items()}
-    event("predictions", images=counts.images, abstained=counts.abstained, **reasons)
+    event("predictions", images=counts.images, abstained=counts.abstained, unfamiliar=counts.unfamiliar, **reasons)
     if counts.passed_over:
         event("passed_over", files=counts.passed_over, first=counts.first_passed_over[0])
     if counts.unreadable.total() == counts.images:
@@ -112,7 +121,7 @@ def check_paths(paths: Sequence[str]) -> None:
 
 
 def open_model(files: ModelFiles, precision: float) -> OpenedModel:
-    """Reads the manifest and the calibration of a model, without its network.
+    """Reads manifest, calibration and reference features of a model, without its network.
 
     Args:
         files: Folders of the model and its evaluation.
@@ -122,7 +131,8 @@ def open_model(files: ModelFiles, precision: float) -> OpenedModel:
         HeadstartError: If the model is incomplete or damaged, or has no threshold for the precision.
     """
     info = read_model_info(files.model)
-    return OpenedModel(files.model, info, read_calibration(files, info, precision))
+    calibration = read_calibration(files, info, precision)
+    return OpenedModel(files.model, info, calibration, read_reference(files.model, info))
 
 
 def write_parquet(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:

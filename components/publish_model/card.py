@@ -15,6 +15,7 @@ from headstart.components.core.registry.export_formats import CARD, CARD_JSON
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_words import describe_training
+from headstart.components.core.reports.unfamiliarity_words import describe_threshold
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.publish_model.exports import Export
 from headstart.components.publish_model.parity import Parity
@@ -81,6 +82,7 @@ def write_card(version: Path, content: CardContent) -> None:
         calibration_words=" ".join([describe_temperature(calibration), describe_change(calibration)]).strip()
         if calibration
         else "",
+        unfamiliarity_words=describe_threshold(found) if (found := values["unfamiliarity"]) else [],
         calibration_scaled=calibration and is_scaled(calibration),
         training_words=_text(describe_training(values["model"])),
     )
@@ -102,6 +104,7 @@ def _values(content: CardContent) -> dict[str, Any]:
         "evaluation": metrics["test"],
         "calibration": metrics["calibration"],
         "abstention": metrics["abstention"],
+        "unfamiliarity": metrics.get("unfamiliarity"),
         "slices": metrics["slices"],
         "decision": content.decision,
         "parity": dataclasses.asdict(content.parity),
@@ -124,6 +127,7 @@ def _limits(content: CardContent) -> list[str]:
     metrics = content.metrics
     limits = [
         "It predicts one of its classes for every image; an image of something else gets one too.",
+        *_unfamiliarity_limits(content),
         "The metrics hold for images like the test images, which come from the same source as the training images.",
     ]
     per_class = metrics["test"]["per_class"]
@@ -169,6 +173,19 @@ def _limits(content: CardContent) -> list[str]:
     if unread:
         listed = ", ".join(f"{_name(form)} ({each.files:,})" for form, each in unread.items())
         limits.append(f"Of the file forms in the data, the SavedModel does not read: {listed}.")
+    return limits
+
+
+def _unfamiliarity_limits(content: CardContent) -> list[str]:
+    """What the flag of unfamiliar images does not do."""
+    if not content.metrics.get("unfamiliarity"):
+        return ["It cannot tell an image that is unlike its training images."]
+    limits = [
+        "Images unlike the training images are flagged as unfamiliar; an image of something else that looks like one "
+        "of the classes is not."
+    ]
+    if content.exports:
+        limits.append(f"{', '.join(content.exports)} do not compute the unfamiliarity; the SavedModel does.")
     return limits
 
 

@@ -77,6 +77,19 @@ class _Abstention(BaseModel):
         return self
 
 
+class _Unfamiliarity(BaseModel):
+    wanted: Fraction
+    threshold: Finite
+    bound: Fraction
+    validation_images: Count
+    validation_needed: Count
+    flagged: Count
+    share: Fraction
+    share_interval: _Interval
+    reference_images: Count
+    neighbours: Count
+
+
 class _Slice(BaseModel):
     column: str
     value: str
@@ -94,6 +107,7 @@ class _CardMetrics(BaseModel):
     calibration: _Calibration | None
     abstention: list[_Abstention]
     slices: list[_Slice]
+    unfamiliarity: _Unfamiliarity | None = None
 
 
 def check_card_metrics(evaluation: Path) -> None:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.originals import ORIGINALS, Original, read_originals
-from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.artifacts.predictions import Predictions, read_unfamiliarity
 from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.unfamiliarity import flag_unfamiliar
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.printable import quote_name
@@ -86,6 +87,7 @@ class Parity:
         test_images: Number of test images.
         seed: Random seed of the sample, if not all test images were compared.
         forms: Agreement on original files by file form; empty for a dataset without original files.
+        unfamiliarity_difference: Largest difference of an unfamiliarity; None: the SavedModel computes none.
     """
 
     saved_model: Agreement
@@ -94,6 +96,7 @@ class Parity:
     test_images: int
     seed: int
     forms: dict[str, FileFormParity] = dataclasses.field(default_factory=dict)
+    unfamiliarity_difference: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +112,8 @@ class Sample:
         classes: Class names.
         probabilities: Evaluated probabilities after temperature scaling, (n, classes).
         predicted: Index of the likeliest class of each image, (n,).
+        unfamiliarity: Evaluated unfamiliarities, (n,); None: the SavedModel computes none.
+        threshold: Largest unfamiliarity that is not flagged.
     """
 
     dataset: Path
@@ -119,9 +124,17 @@ class Sample:
     classes: list[str]
     probabilities: NDArray[np.float64]
     predicted: NDArray[np.int64]
+    unfamiliarity: NDArray[np.float64] | None = None
+    threshold: float = 0.0
 
 
-def draw_sample(test: Path, evaluated: Predictions, temperature: float, most: int = MAX_SAMPLE) -> Sample:
+def draw_sample(
+    test: Path,
+    evaluated: Predictions,
+    temperature: float,
+    most: int = MAX_SAMPLE,
+    threshold: float | None = None,
+) -> Sample:
     """Draws the test images to compare on: all, or a random sample.
 
     Args:
@@ -129,6 +142,7 @@ def draw_sample(test: Path, evaluated: Predictions, temperature: float, most: in
         evaluated: Predictions of the evaluated model for it.
         temperature: Temperature of the calibration.
         most: Largest size of the sample.
+        threshold: Largest unfamiliarity that is not flagged; None: the SavedModel computes none.
     """
     images = len(evaluated.ids)
     rows = np.arange(images)
@@ -143,6 +157,8 @@ def draw_sample(test: Path, evaluated: Predictions, temperature: float, most: in
         evaluated.classes,
         apply_temperature(evaluated.probabilities[rows], temperature),
         evaluated.predicted[rows],
+        evaluated.unfamiliarity[rows] if threshold is not None and evaluated.unfamiliarity is not None else None,
+        threshold or 0.0,
     )
 
 
@@ -172,10 +188,23 @@ class ServedPredictions:
     Attributes:
         labels: Class names, (n,); empty for images that it cannot read.
         probabilities: Probabilities, (n, classes).
+        unfamiliarity: Unfamiliarities, (n,); None: it computes none.
+        unfamiliar: Whether the images are flagged, (n,); None: likewise.
     """
 
     labels: NDArray[np.object_]
     probabilities: NDArray[np.float64]
+    unfamiliarity: NDArray[np.float64] | None = None
+    unfamiliar: NDArray[np.bool_] | None = None
+
+    def take(self, rows: slice) -> "ServedPredictions":
+        """The predictions for some of the images."""
+        return ServedPredictions(
+            self.labels[rows],
+            self.probabilities[rows],
+            None if self.unfamiliarity is None else self.unfamiliarity[rows],
+            None if self.unfamiliar is None else self.unfamiliar[rows],
+        )
 
 
 def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) -> Parity:
@@ -187,7 +216,9 @@ def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) ->
         tolerance: Largest allowed difference of a probability.
 
     Raises:
-        HeadstartError: If a label is missing or another one, or a probability differs by more than the tolerance.
+        HeadstartError: If a label is missing or another one, a probability or an unfamiliarity differs by more than
+            the tolerance, or an image is flagged that was not, or the reverse, and is not within the tolerance of the
+            threshold.
     """
     labels, probabilities = served.labels, served.probabilities
     largest = np.abs(probabilities - sample.probabilities).max(axis=1)
@@ -211,10 +242,37 @@ def check_parity(sample: Sample, served: ServedPredictions, tolerance: float) ->
     index = {name: at for at, name in enumerate(sample.classes)}
     predicted = np.array([index[label] for label in labels])
     parity = Parity(
-        measure_agreement(sample, predicted, probabilities), tolerance, int(undecided.sum()), sample.of, SAMPLE_SEED
+        measure_agreement(sample, predicted, probabilities),
+        tolerance,
+        int(undecided.sum()),
+        sample.of,
+        SAMPLE_SEED,
+        unfamiliarity_difference=_check_unfamiliarity(sample, served, tolerance),
     )
     event("parity", form="saved_model", **dataclasses.asdict(parity.saved_model))
     return parity
+
+
+def _check_unfamiliarity(sample: Sample, served: ServedPredictions, tolerance: float) -> float | None:
+    """Compares unfamiliarities, and returns their largest difference; None if there are none."""
+    expected = sample.unfamiliarity
+    if expected is None:
+        return None
+    if served.unfamiliarity is None or served.unfamiliar is None:
+        raise HeadstartError("nothing is published: the exported model computes no unfamiliarity; publish it again")
+    differences = np.abs(served.unfamiliarity - expected)
+    flagged = served.unfamiliar != flag_unfamiliar(expected, sample.threshold)
+    # NaN compares as False.
+    wrong = ~(differences <= tolerance) | (flagged & (np.abs(expected - sample.threshold) > tolerance))
+    if wrong.any():
+        worst = int(np.where(wrong, differences, -1).argmax())
+        raise HeadstartError(
+            f"nothing is published: the exported model disagrees with the evaluated one on the unfamiliarity of "
+            f"{wrong.sum()} of {len(wrong)} test images, most on {sample.paths[worst]}: "
+            f"{served.unfamiliarity[worst]:.4f} where {expected[worst]:.4f} was evaluated (tolerance {tolerance}, "
+            f"threshold {sample.threshold:.4f}); pass the model, evaluation and test set of one run"
+        )
+    return float(differences.max())
 
 
 def _run_server_process(order: dict[str, Any], errors: Path) -> int:
@@ -378,20 +436,15 @@ def run_saved_model(
         # They are read after the test images, and numbered on.
         files.append(originals.dataset / ORIGINALS)
         rows += [sample.of + row for row in originals.rows]
-    ids, labels, probabilities = _predict_rows(saved_model, files, rows)
+    ids, served = _predict_rows(saved_model, files, rows)
     images = len(sample.ids)
     if ids[:images] != sample.ids:
         raise HeadstartError(f"the test set {sample.dataset} is not the one of the evaluation; pass those of one run")
-    return (
-        ServedPredictions(labels[:images], probabilities[:images]),
-        ServedPredictions(labels[images:], probabilities[images:]),
-    )
+    return served.take(slice(images)), served.take(slice(images, None))
 
 
-def _predict_rows(
-    saved_model: Path, files: list[Path], rows: list[int]
-) -> tuple[list[str], NDArray[np.object_], NDArray[np.float64]]:
-    """Ids, labels and probabilities of rows of Parquet files, see `saved_model_process`."""
+def _predict_rows(saved_model: Path, files: list[Path], rows: list[int]) -> tuple[list[str], ServedPredictions]:
+    """Ids and predictions of rows of Parquet files, see `saved_model_process`."""
     with tempfile.TemporaryDirectory(prefix="headstart-") as folder:
         predictions = Path(folder) / "predictions.parquet"
         order = {
@@ -410,4 +463,10 @@ def _predict_rows(
             raise HeadstartError(f"nothing is published: the exported model does not answer ({lines[-1]})")
         table = pq.read_table(predictions)
     probabilities = np.array(table["probabilities"].to_pylist(), np.float64).reshape(len(table), -1)
-    return table["id"].to_pylist(), np.array(table["label"].to_pylist(), object), probabilities
+    unfamiliarity = read_unfamiliarity(table)
+    return table["id"].to_pylist(), ServedPredictions(
+        np.array(table["label"].to_pylist(), object),
+        probabilities,
+        unfamiliarity,
+        None if unfamiliarity is None else np.array(table["unfamiliar"].to_pylist(), bool),
+    )

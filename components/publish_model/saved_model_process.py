@@ -90,13 +90,16 @@ def predict(order: dict[str, Any]) -> None:
     import tensorflow as tf
 
     signature = tf.saved_model.load(order["saved_model"]).signatures["serving_default"]
-    schema = pa.schema({"id": pa.string(), "label": pa.string(), "probabilities": pa.list_(pa.float32())})
+    columns = {"id": pa.string(), "label": pa.string(), "probabilities": pa.list_(pa.float32())}
+    more = {"unfamiliarity": pa.float32(), "unfamiliar": pa.bool_()}
+    more = {name: kind for name, kind in more.items() if name in signature.structured_outputs}
+    schema = pa.schema(columns | more)
     with pq.ParquetWriter(order["predictions"], schema) as file:
         for ids, content in read_images(order["shards"], order["rows"], order["batch"]):
             outputs = signature(image_bytes=tf.constant(content))
             labels = [label.decode() for label in outputs["label"].numpy()]
-            columns = {"id": ids, "label": labels, "probabilities": list(outputs["probabilities"].numpy())}
-            file.write_table(pa.table(columns, schema))
+            values = {"id": ids, "label": labels, "probabilities": list(outputs["probabilities"].numpy())}
+            file.write_table(pa.table(values | {name: outputs[name].numpy() for name in more}, schema))
             print(len(ids), flush=True)
 
 

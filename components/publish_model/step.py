@@ -18,10 +18,11 @@ from headstart.components.core.artifacts.evaluation import (
     read_models,
     temperature_of,
 )
-from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.hygiene import HYGIENE, read_hygiene
-from headstart.components.core.artifacts.model import MODEL, MODEL_JSON, SEEN, ModelInfo, read_model_info
+from headstart.components.core.artifacts.model import ModelInfo, list_model_files, read_model_info
+from headstart.components.core.artifacts.model_calibration import unfamiliarity_of
 from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.artifacts.reference import read_reference
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.export_formats import CARD, SAVED_MODEL
@@ -141,7 +142,7 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
         read_original_pixels,
         run_saved_model,
     )
-    from headstart.components.publish_model.saved_model import export_saved_model
+    from headstart.components.publish_model.saved_model import ServedFamiliarity, export_saved_model
 
     check_exports(inputs.exports, inputs.train)
     info = read_model_info(inputs.model)
@@ -151,13 +152,15 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
     test = read_dataset_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
     make_empty_folder(version)
-    _copy(inputs.model, version / MODEL_FOLDER, [MODEL, MODEL_JSON, HISTORY, SEEN])
+    _copy(inputs.model, version / MODEL_FOLDER, list_model_files(info))
     _copy(inputs.evaluation, version / EVALUATION, [METRICS, PREDICTIONS, MODELS, HYGIENE])
     temperature = temperature_of(metrics)
     model = load_model(inputs.model)
     log_phase("exporting SavedModel")
-    export_saved_model(version, model, info.classes, temperature, info.ranges)
-    sample = draw_sample(inputs.test, evaluated, temperature)
+    reference, chosen = read_reference(inputs.model, info), unfamiliarity_of(metrics)
+    familiarity = ServedFamiliarity(reference, chosen.threshold) if reference and chosen else None
+    export_saved_model(version, model, info.classes, temperature, info.ranges, familiarity)
+    sample = draw_sample(inputs.test, evaluated, temperature, threshold=chosen.threshold if chosen else None)
     originals = read_original_pixels(inputs.test, info)
     served, served_originals = run_saved_model(version / SAVED_MODEL, sample, originals)
     parity = check_parity(sample, served, inputs.tolerance)

@@ -13,13 +13,10 @@ from headstart.components.core.artifacts.dataset import (
     read_dataset_info,
     read_rows,
 )
-from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
-    MODEL,
-    MODEL_JSON,
-    SEEN,
     ModelInfo,
+    list_model_files,
     read_model_info,
     read_seen,
 )
@@ -91,7 +88,7 @@ def select_test_images(
         info = read_model_info(files.model)
         calibration = find_model_calibration(files.evaluation, info.sha256)
         make_empty_folder(selected.model)
-        for name in (MODEL, HISTORY, SEEN, MODEL_JSON):
+        for name in list_model_files(info):
             shutil.copyfile(files.model / name, selected.model / name)
     selected.calibration.parent.mkdir(parents=True, exist_ok=True)
     write_model_calibration(selected.calibration, calibration)

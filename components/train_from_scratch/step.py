@@ -43,10 +43,10 @@ def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     with prepare_from_scratch_job(inputs) as job:
         epochs = job.fit()
         predictions = predict_proba(job.tail, job.validation_features)
-    kept = best_epoch(epochs)
-    metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
-    info = job.describe(metrics, time.monotonic() - started)
-    return save_trained_model(model, job, TrainingResult(info, epochs, predictions))
+        kept = best_epoch(epochs)
+        metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
+        info = job.describe(metrics, time.monotonic() - started)
+        return save_trained_model(model, job, TrainingResult(info, epochs, predictions))
 
 
 @contextlib.contextmanager

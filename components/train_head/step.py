@@ -65,12 +65,12 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
                     RIDGE_HEAD: 1.0,
                 }
         predictions = predict_proba(job.tail, job.validation_features)
-    info = dataclasses.replace(
-        job.describe(metrics, time.monotonic() - started),
-        backbone_sha256=weights_digest(job.network.get_layer(recipe.backbone)),
-    )
-    result = TrainingResult(info, epochs, predictions)
-    return save_trained_model(model, job, result, functools.partial(write_probe, result=probe))
+        info = dataclasses.replace(
+            job.describe(metrics, time.monotonic() - started),
+            backbone_sha256=weights_digest(job.network.get_layer(recipe.backbone)),
+        )
+        result = TrainingResult(info, epochs, predictions)
+        return save_trained_model(model, job, result, functools.partial(write_probe, result=probe))
 
 
 @contextlib.contextmanager

@@ -36,7 +36,8 @@ _PHASES = (HEAD, FINE_TUNING, FROM_SCRATCH)
 
 
 @functools.partial(
-    takes_parameters, names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"} - {"checkpoint_uri"}
+    takes_parameters,
+    names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"} - {"checkpoint_uri", "false_alarm"},
 )
 def learning_rate(
     *,

@@ -59,7 +59,7 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every task, and t
 _FIELDS = Parameters.model_fields
 _PANELS = {"data": DATA_PANEL, "training": TRAINING_PANEL, "publishing": PUBLISHING_PANEL}
 _PANEL_ORDER = (DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL, MACHINE_PANEL)
-_EVALUATION_PARAMETERS = ("champion",)
+_EVALUATION_PARAMETERS = ("champion", "false_alarm")
 # On this machine they are about it; on a cluster, about the training of a run.
 _MACHINE_PARAMETERS = ("record_uri", "checkpoint_uri", "deterministic")
 _METAVARS = {

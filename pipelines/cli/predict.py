@@ -52,8 +52,8 @@ def predict(
     precision: Annotated[
         float,
         typer.Option(
-            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure get no label. "
-            "0: a label for every image.",
+            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and unfamiliar "
+            "ones, get no label. 0: a label for every image.",
             min=0,
             max=1,
         ),
@@ -171,7 +171,7 @@ def _predict(
     from headstart.components.core.storage.stores import is_remote
     from headstart.components.core.util.paths import expand_home
     from headstart.components.predict_images.step import count_images, open_model, predict_to_file
-    from headstart.pipelines.cli.prediction_formats import WRITERS, write_table
+    from headstart.pipelines.cli.prediction_formats import ABSTAINED, UNFAMILIAR_MARK, WRITERS, write_table
     from headstart.pipelines.local.temporary_folder import temporary_folder
     from headstart.pipelines.progress.command_progress import show_command
 
@@ -187,7 +187,9 @@ def _predict(
         if not model.calibration.calibrated:
             say("probabilities are not calibrated: there is no evaluation beside the model", console=console)
         import_tensorflow()
-        table = functools.partial(write_table, legend=model.calibration.in_words())
+        calibration = model.calibration
+        legends = {ABSTAINED: calibration.in_words(), UNFAMILIAR_MARK: calibration.unfamiliar_in_words()}
+        table = functools.partial(write_table, legends=legends)
         write = table if form == _TABLE else WRITERS[form]
         with (
             open_output(expand_home(output)) if output else contextlib.nullcontext(_standard_output(display)) as file

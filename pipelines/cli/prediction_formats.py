@@ -1,7 +1,8 @@
 """Formats in which `headstart predict` writes predictions: a table for people, JSON lines, CSV and Parquet."""
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -12,27 +13,34 @@ from rich.cells import cell_len, set_cell_size
 from headstart.components.core.artifacts.predictions import PROBABILITY
 from headstart.components.core.util.printable import escape_unprintable
 from headstart.components.core.util.spreadsheet import FORMULA
-from headstart.components.predict_images.step import Writer, write_parquet
+from headstart.components.predict_images.step import UNCERTAIN, Writer, write_parquet
 
 ABSTAINED = "?"
 """Label in the table of an image for which the model abstains."""
 
+UNFAMILIAR_MARK = "*"
+"""Mark in the table of an image that is unlike the training images."""
 
-def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, legend: str = "") -> None:
+
+def write_table(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO, legends: Mapping[str, str] | None = None
+) -> None:
     """Writes lines for people, each batch as soon as it is there: label, its probability, file.
 
     Args:
         batches: Predictions.
         schema: Columns of the predictions.
         file: Open file to write.
-        legend: Reason for abstaining; it follows the table if the model abstained. Empty: no legend.
+        legends: Meanings of `ABSTAINED` and `UNFAMILIAR_MARK`, which follow the table if they are in it; None: no
+            legend.
     """
-    abstained = images = 0
+    images = 0
+    marked: Counter[str] = Counter()
     columns = [name for name in schema.names if name.startswith(PROBABILITY)]
     width = max(cell_len(text) for text in ("label", *(name.removeprefix(PROBABILITY) for name in columns)))
 
-    def line(label: str, probability: str, rest: str) -> str:
-        return f"{set_cell_size(label, width)}  {probability:>11}  {rest}\n"
+    def line(label: str, probability: str, rest: str, mark: str = "") -> str:
+        return f"{set_cell_size(label, width)}  {probability:>11}{mark:<2}{rest}\n"
 
     file.write(line("label", "probability", "file").encode())
     for batch in batches:
@@ -44,14 +52,19 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: Bina
                     escape_unprintable(row["label"] or ABSTAINED),
                     f"{max(row[name] for name in columns):.3f}",
                     escape_unprintable(row["file"]),
+                    UNFAMILIAR_MARK if row["unfamiliar"] else "",
                 )
             file.write(text.encode())
             images += 1
-            abstained += row["abstained"]
+            marked[ABSTAINED] += row["abstention"] == UNCERTAIN
+            marked[UNFAMILIAR_MARK] += bool(row["unfamiliar"])
         file.flush()
-    if abstained and legend:
-        file.write(f"{ABSTAINED}: no label for {abstained:,} of {images:,} images, {legend}\n".encode())
-        file.flush()
+    counts = {ABSTAINED: "no label for {} of {} images, {}", UNFAMILIAR_MARK: "{} of {} images {}"}
+    for mark, meaning in (legends or {}).items():
+        if marked[mark] and meaning:
+            text = counts[mark].format(f"{marked[mark]:,}", f"{images:,}", meaning)
+            file.write(f"{mark}: {text}\n".encode())
+    file.flush()
 
 
 def write_jsonl(batches: Iterable[pa.RecordBatch], schema: pa.Schema, file: BinaryIO) -> None:

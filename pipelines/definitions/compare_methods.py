@@ -58,6 +58,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         tiny_classes: str = _DEFAULTS.tiny_classes,
         seed: int = _DEFAULTS.seed,
         checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
+        false_alarm: float = _DEFAULTS.false_alarm,
         command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
@@ -81,6 +82,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             image_column=image_column,
             label_column=label_column,
             group_column=group_column,
+            false_alarm=false_alarm,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -118,7 +120,11 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
                 accelerators=accelerator_limit_of("train_variant", profile, accelerator_limit),
             )
             evaluation = evaluate_model(
-                model=trained.outputs["model"], test=splits.outputs["test"], validation=validation, command=command
+                model=trained.outputs["model"],
+                test=splits.outputs["test"],
+                validation=validation,
+                command=command,
+                false_alarm=false_alarm,
             )
         table = compare_variants(
             evaluations=dsl.Collected(evaluation.outputs["evaluation"]), variants=variants, command=command

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone
 from headstart.components.core.metrics.gate import Floors, Gate
+from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
 from headstart.components.core.recipes.recipe import (
     DEFAULT_RECIPE,
     Recipe,
@@ -288,6 +289,14 @@ class Parameters(BaseModel):
             in_pipeline="The folder must be visible to the pods; empty: none.",
         ),
     ] = ""
+    false_alarm: Annotated[
+        float,
+        ParameterDoc(
+            TRAINING,
+            "Largest share of new images like the validation images that may be flagged as unfamiliar; 0.01 takes "
+            "299 validation images, and with fewer the share may be larger.",
+        ),
+    ] = FALSE_ALARM
     champion: Annotated[
         str,
         ParameterDoc(
@@ -360,6 +369,7 @@ class Parameters(BaseModel):
             raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
         sizes = SplitSizes(self.counts, self.fractions, self.class_counts)
         SplitSettings(sizes, self.order, tiny_classes=self.tiny_classes)
+        check_false_alarm(self.false_alarm)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_formats(self.exports)
         defaults = Parameters()

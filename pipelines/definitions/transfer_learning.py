@@ -72,6 +72,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         record_uri: str = _DEFAULTS.record_uri,
         deterministic: bool = _DEFAULTS.deterministic,
         checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
+        false_alarm: float = _DEFAULTS.false_alarm,
         champion: str = _DEFAULTS.champion,
         publish_uri: str = _DEFAULTS.publish_uri,
         level: float = _DEFAULTS.level,
@@ -115,6 +116,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             image_column=image_column,
             label_column=label_column,
             group_column=group_column,
+            false_alarm=false_alarm,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -200,7 +202,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             for training in first_trainings:
                 training.after(found)
         evaluation = tasks["evaluate_model"] = evaluate_model(
-            test=test, validation=validation, champion=in_use, command=command, **models
+            test=test, validation=validation, champion=in_use, command=command, false_alarm=false_alarm, **models
         )
 
         def publish() -> None:

@@ -33,6 +33,7 @@ SHARED_PARAMETERS = (
     "tiny_classes",
     "seed",
     "checkpoint_uri",
+    "false_alarm",
 )
 """Parameters that all variants share."""
 

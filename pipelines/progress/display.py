@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
+from headstart.components.core.reports.unfamiliarity_words import describe_promise
 from headstart.components.core.util.printable import escape_unprintable
 from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.events import (
@@ -394,6 +395,7 @@ def show_results(
         outcome: Lines of `RunDisplay.outcome`.
     """
     show_metrics(console, metrics)
+    say(*_describe_alarms(metrics), console=console)
     lines = [f"model   {output / 'model'}", f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
     say(*lines, *_count_left_out(output, quarantined), *outcome, console=console)
     say(*_suggest_next(output / "report.html", output), console=console)
@@ -409,8 +411,15 @@ def show_evaluation(console: Console, metrics: dict[str, Any], output: Path, qua
         quarantined: Number of files and images that were left out.
     """
     show_metrics(console, metrics)
+    say(*_describe_alarms(metrics), console=console)
     lines = [f"report  {output / 'report.html'}", f"data    {output / 'data.html'}"]
     say(*lines, *_count_left_out(output, quarantined), console=console)
+
+
+def _describe_alarms(metrics: dict[str, Any]) -> list[str]:
+    """A line on what the threshold of unfamiliar images promises; none where there is no threshold."""
+    found = metrics.get("unfamiliarity")
+    return [f"alarms  {describe_promise(found)} as unfamiliar"] if found else []
 
 
 def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:

@@ -28,7 +28,7 @@ from headstart.pipelines.python_api.options import PathLike, python_words
 from headstart.pipelines.python_api.paths import show_path
 
 if TYPE_CHECKING:
-    from headstart.components.core.networks.inference import PredictProba
+    from headstart.components.core.networks.inference import Predict
 
 _ROWS_SHOWN = 20
 
@@ -39,12 +39,17 @@ class Prediction:
 
     Attributes:
         file: Path or address of the image; ``image 1``, ``image 2``, … for images given as values.
-        label: Most probable class; None: the image is unreadable, or the model is not sure enough.
-        abstained: Whether the model is not sure enough for the wanted precision.
+        label: Most probable class; None: the image is unreadable, or the model abstains.
+        abstained: Whether the model abstains, as it is not sure enough for the wanted precision or the image is
+            unfamiliar.
         probabilities: Probability of each class, calibrated where the model's evaluation allows it; empty: the image
             is unreadable.
         reason: Reason why the image is unreadable; empty: it was read.
         detail: The reason in full.
+        unfamiliarity: Distance of the image's features from those of the training images, 0 to 2; None: the image is
+            unreadable, or an earlier version trained the model.
+        unfamiliar: Whether the unfamiliarity is above the threshold of the model's evaluation; None: there is none.
+        abstention: Reason for abstaining: ``uncertain`` or ``unfamiliar``; empty: the model does not abstain.
     """
 
     file: str
@@ -53,6 +58,9 @@ class Prediction:
     probabilities: dict[str, float]
     reason: str = ""
     detail: str = ""
+    unfamiliarity: float | None = None
+    unfamiliar: bool | None = None
+    abstention: str = ""
 
     @property
     def probability(self) -> float | None:
@@ -62,7 +70,7 @@ class Prediction:
     def __repr__(self) -> str:
         if self.reason:
             return f"{self.file}: {self.reason}: {self.detail}"
-        return f"{self.file}: {self.label or '?'} ({self.probability:.3f})"
+        return f"{self.file}: {self.label or '?'} ({self.probability:.3f}){', unfamiliar' if self.unfamiliar else ''}"
 
 
 class Predictions(Sequence[Prediction]):
@@ -98,7 +106,7 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def labels(self) -> list[str | None]:
-        """Most probable class of each image; None: unreadable, or the model is not sure enough."""
+        """Most probable class of each image; None: unreadable, or the model abstains."""
         return list(self._columns["label"].to_pylist())
 
     @property
@@ -160,7 +168,7 @@ class Model:
         self._files = copies.enter_context(download_model(address))
         self._close = weakref.finalize(self, copies.close)
         self.info: ModelInfo = read_model_info(self._files.model)
-        self._networks: dict[bool, PredictProba] = {}
+        self._networks: dict[bool, Predict] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -178,8 +186,8 @@ class Model:
             images: An image or several: paths of files, folders, archives, manifests or Parquet, patterns such as
                 ``new/**/*.jpg``, addresses; bytes of image files; Pillow images; arrays of uint8 pixels 0-255, as
                 (height, width), (height, width, 3) or (images, height, width, 3).
-            precision: Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure get no
-                label. 0: a label for every image.
+            precision: Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and
+                unfamiliar ones, get no label. 0: a label for every image.
             image_column: Column of manifests and Parquet that names or holds the image; empty: by the usual names.
             progress: Whether to show the progress of what takes longer than a moment.
 
@@ -205,7 +213,7 @@ class Model:
         self._networks = {}
         self._close()
 
-    def _load_network(self, folder: Path, traced: bool) -> "PredictProba":
+    def _load_network(self, folder: Path, traced: bool) -> "Predict":
         if traced not in self._networks:
             self._networks[traced] = load_network(folder, traced)
         return self._networks[traced]
@@ -278,5 +286,13 @@ def _to_prediction(row: dict[str, Any]) -> Prediction:
         if name.startswith(PROBABILITY) and value is not None
     }
     return Prediction(
-        row["file"], row["label"], row["abstained"], probabilities, row["reason"] or "", row["detail"] or ""
+        row["file"],
+        row["label"],
+        row["abstained"],
+        probabilities,
+        row["reason"] or "",
+        row["detail"] or "",
+        row["unfamiliarity"],
+        row["unfamiliar"],
+        row["abstention"] or "",
     )

@@ -86,6 +86,7 @@ class TrainingOptions(DataCheckOptions, total=False):
         record_uri: Feature cache that runs share.
         deterministic: Whether weights are identical to the last bit each time.
         checkpoint_uri: Place for the state of each epoch, from which interrupted training resumes.
+        false_alarm: Largest share of ordinary new images that may be flagged as unfamiliar.
         champion: Model in use, to compare with.
         publish: Place where models are published.
         level: Largest share of equally good models that the gate may call better.
@@ -109,6 +110,7 @@ class TrainingOptions(DataCheckOptions, total=False):
     record_uri: PathLike
     deterministic: bool
     checkpoint_uri: PathLike
+    false_alarm: float
     champion: PathLike
     publish: PathLike
     level: float

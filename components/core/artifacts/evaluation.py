@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from headstart.components.core.artifacts.predictions import FURTHEST
 from headstart.components.core.storage.manifests import Count, Fraction, Names, read_manifest
 from headstart.components.core.util.errors import HeadstartError
 
@@ -58,6 +59,14 @@ class _Abstention(BaseModel):
     validation_needed: Count
 
 
+class _Unfamiliarity(BaseModel):
+    wanted: Fraction
+    threshold: Annotated[float, Field(ge=0, le=FURTHEST)]
+    bound: Fraction
+    validation_images: Annotated[int, Field(ge=1)]
+    validation_needed: Count
+
+
 class _Metrics(BaseModel):
     """The part of `metrics.json` on which predictions and publication depend."""
 
@@ -67,6 +76,7 @@ class _Metrics(BaseModel):
     champion: _Figures | None = None
     calibration: _Calibration | None
     abstention: list[_Abstention]
+    unfamiliarity: _Unfamiliarity | None = None
 
 
 class _Made(BaseModel):

@@ -1,4 +1,4 @@
-"""The model artifact: a folder of `model.keras`, `model.json`, `history.csv`, `seen.parquet`, `answers.parquet`."""
+"""The model artifact: a folder of `model.keras`, `model.json`, and Parquet files of what the model has seen."""
 
 import dataclasses
 from pathlib import Path
@@ -17,7 +17,12 @@ from headstart.components.core.artifacts.dataset import (
     read_user_groups,
 )
 from headstart.components.core.artifacts.history import HISTORY
-from headstart.components.core.artifacts.predictions import probability_columns, read_probabilities
+from headstart.components.core.artifacts.predictions import (
+    UNFAMILIARITY,
+    probability_columns,
+    read_probabilities,
+    read_unfamiliarity,
+)
 from headstart.components.core.images.sample_ranges import CheckedRange
 from headstart.components.core.storage.atomic import complete_folder
 from headstart.components.core.storage.files import sha256_of_file
@@ -31,8 +36,12 @@ MODEL_JSON = "model.json"
 SEEN = "seen.parquet"
 """Ids of the images that the model, or a model it was initialised from, was trained or tuned on."""
 
+REFERENCE = "reference.parquet"
+"""Features of some training images, see `core.artifacts.reference`; models of earlier versions have none."""
+
 VALIDATION_PREDICTIONS = "answers.parquet"
-"""Predictions of the model for its validation images: `id`, and `probability_NAME` (float64) for each class."""
+"""Predictions of the model for its validation images: `id`, `probability_NAME` (float64) for each class, and
+`unfamiliarity` (float64)."""
 
 MODEL_FORMAT = "headstart-model/2"
 
@@ -72,6 +81,9 @@ class ModelInfo:
             None: an earlier version trained the model.
         class_counts: Number of training and of validation images of each class, under ``train`` and ``validation``;
             empty: an earlier version trained the model.
+        reference_sha256: SHA-256 of its `reference.parquet`; empty: an earlier version trained the model.
+        reference_images: Number of images in `reference.parquet`.
+        neighbours: Rank of the nearest reference image that the unfamiliarity is the distance to.
     """
 
     stage: str
@@ -92,6 +104,9 @@ class ModelInfo:
     parameters: Count = 0
     ranges: dict[str, CheckedRange] | None = None
     class_counts: dict[str, dict[str, Count]] = dataclasses.field(default_factory=dict)
+    reference_sha256: str = ""
+    reference_images: Count = 0
+    neighbours: Count = 0
 
     @property
     def output_classes(self) -> list[str]:
@@ -101,6 +116,11 @@ class ModelInfo:
     def as_json(self) -> dict[str, Any]:
         """All fields, and `output_classes` after them."""
         return {**dataclasses.asdict(self), "output_classes": self.output_classes}
+
+
+def list_model_files(info: ModelInfo) -> list[str]:
+    """Names of the files that using a model takes, the manifest last."""
+    return [MODEL, HISTORY, SEEN, *([REFERENCE] if info.reference_sha256 else []), MODEL_JSON]
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
@@ -132,21 +152,36 @@ def read_seen(folder: Path) -> frozenset[str]:
         raise HeadstartError(f"{folder / SEEN} is damaged ({error}); train the model again") from None
 
 
-def write_validation_predictions(folder: Path, validation: Path, probabilities: NDArray[np.float64]) -> None:
+@dataclasses.dataclass(frozen=True)
+class ValidationPredictions:
+    """Predictions of a model for its validation images.
+
+    Attributes:
+        probabilities: Class probabilities, (images, classes), in the order of the dataset.
+        unfamiliarity: Unfamiliarities, (images,); None: an earlier version trained the model.
+    """
+
+    probabilities: NDArray[np.float64]
+    unfamiliarity: NDArray[np.float64] | None = None
+
+
+def write_validation_predictions(folder: Path, validation: Path, predictions: ValidationPredictions) -> None:
     """Writes `answers.parquet`, so that the validation images need not be predicted again.
 
     Args:
         folder: Folder of the model.
         validation: Validation set, a dataset artifact.
-        probabilities: Class probabilities of its images, (images, classes), in the order of the dataset.
+        predictions: Predictions for its images.
     """
-    columns = probability_columns(read_dataset_info(validation).classes, probabilities)
+    columns = probability_columns(read_dataset_info(validation).classes, predictions.probabilities)
+    if predictions.unfamiliarity is not None:
+        columns[UNFAMILIARITY] = predictions.unfamiliarity
     pq.write_table(
         pa.table({"id": read_columns(validation, ["id"])["id"], **columns}), folder / VALIDATION_PREDICTIONS
     )
 
 
-def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float64] | None:
+def read_validation_predictions(folder: Path, dataset: Path) -> ValidationPredictions | None:
     """Reads the predictions of a model for its validation images.
 
     Args:
@@ -154,8 +189,7 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
         dataset: Dataset artifact.
 
     Returns:
-        Class probabilities, (images, classes), in the order of the dataset; None if its images are not the model's
-        validation images, or there are no predictions.
+        The predictions; None if the images of the dataset are not the model's validation images, or there are none.
 
     Raises:
         HeadstartError: If the file is damaged.
@@ -166,7 +200,9 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
         table = pq.read_table(folder / VALIDATION_PREDICTIONS)
         if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
             return None
-        return read_probabilities(table, read_dataset_info(dataset).classes)
+        return ValidationPredictions(
+            read_probabilities(table, read_dataset_info(dataset).classes), read_unfamiliarity(table)
+        )
     except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
         raise HeadstartError(
             f"{folder / VALIDATION_PREDICTIONS} is damaged ({error}); train the model again"
@@ -175,23 +211,31 @@ def read_validation_predictions(folder: Path, dataset: Path) -> NDArray[np.float
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, which completes the artifact and so comes last."""
-    sealed = dataclasses.replace(info, sha256=sha256_of_file(folder / MODEL))
+    reference = folder / REFERENCE
+    sealed = dataclasses.replace(
+        info,
+        sha256=sha256_of_file(folder / MODEL),
+        reference_sha256=sha256_of_file(reference) if reference.is_file() else "",
+    )
     complete_folder(folder, MODEL_JSON, {"format": MODEL_FORMAT, **sealed.as_json()})
 
 
 def read_model_info(folder: Path) -> ModelInfo:
-    """Reads `model.json` and checks that the other files are there and `model.keras` is unchanged.
+    """Reads `model.json` and checks that the other files are there, and network and reference features unchanged.
 
     Raises:
-        HeadstartError: If the folder is not a complete model artifact, or `model.keras` was changed.
+        HeadstartError: If the folder is not a complete model artifact, or a file was changed.
     """
     info = read_model_manifest(folder)
-    for name in (MODEL, HISTORY, SEEN):
+    for name in list_model_files(info):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
-    if sha256_of_file(folder / MODEL) != info.sha256:
+    digests = {MODEL: info.sha256, **({REFERENCE: info.reference_sha256} if info.reference_sha256 else {})}
+    for name, sha256 in digests.items():
+        if sha256_of_file(folder / name) == sha256:
+            continue
         raise HeadstartError(
-            f"{folder / MODEL} is not the file that {MODEL_JSON} describes; train the model again, or if it is "
+            f"{folder / name} is not the file that {MODEL_JSON} describes; train the model again, or if it is "
             "published, publish it again or roll back"
         )
     return info

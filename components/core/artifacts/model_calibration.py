@@ -1,11 +1,11 @@
-"""Calibration that a model brings along from its own evaluation: `calibration.json`.
+"""Calibration and thresholds that a model brings along from its own evaluation: `calibration.json`.
 
 On other images than its run's it is applied, not fitted again: test images must not choose what they measure.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -17,6 +17,7 @@ from headstart.components.core.artifacts.evaluation import (
     read_models,
     temperature_of,
 )
+from headstart.components.core.artifacts.predictions import FURTHEST
 from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.manifests import Count, Finite, Fraction, read_manifest
 from headstart.components.core.util.errors import HeadstartError
@@ -42,8 +43,28 @@ class AbstentionThreshold:
 
 
 @dataclasses.dataclass(frozen=True)
+class UnfamiliarityThreshold:
+    """Threshold above which an image is unfamiliar, as validation images chose it.
+
+    Attributes:
+        wanted: Wanted share of new images like the validation images that are flagged.
+        threshold: Largest unfamiliarity that is not flagged.
+        bound: Largest share of new images like these that are flagged, with 95 % confidence; at most `wanted` if
+            there were enough validation images.
+        validation_images: Number of validation images.
+        validation_needed: Fewest validation images for `wanted`.
+    """
+
+    wanted: Fraction
+    threshold: Annotated[float, Field(ge=0, le=FURTHEST)]
+    bound: Fraction
+    validation_images: Annotated[int, Field(ge=1)]
+    validation_needed: Count
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelCalibration:
-    """Temperature and abstention thresholds of a model, which the validation images of its run chose.
+    """Temperature and thresholds of a model, which the validation images of its run chose.
 
     Attributes:
         temperature: Divisor of the logits.
@@ -54,6 +75,7 @@ class ModelCalibration:
         fitted_temperature: Maximum-likelihood temperature; `temperature` itself if an earlier version fitted it.
         temperature_interval: Interval of `fitted_temperature`; None if an earlier version fitted it.
         p_value: p-value of the test of a temperature of 1; None if an earlier version fitted it.
+        unfamiliarity: Threshold of unfamiliar images; None if the model has no reference features.
     """
 
     temperature: Annotated[float, Field(ge=LOWEST_TEMPERATURE, le=HIGHEST_TEMPERATURE)]
@@ -64,6 +86,7 @@ class ModelCalibration:
     fitted_temperature: Finite
     temperature_interval: tuple[Finite, Finite] | None
     p_value: Fraction | None
+    unfamiliarity: UnfamiliarityThreshold | None = None
 
 
 class _File(BaseModel):
@@ -90,17 +113,27 @@ def find_model_calibration(evaluation: Path | None, sha256: str) -> ModelCalibra
     found = metrics["calibration"]
     if found is None:
         return None
-    names = [field.name for field in dataclasses.fields(AbstentionThreshold)]
     return ModelCalibration(
         temperature_of(metrics),
         found["validation_images"],
         metrics["validation_data"],
-        [AbstentionThreshold(**{name: row[name] for name in names}) for row in metrics["abstention"]],
+        [AbstentionThreshold(**_choose_fields(AbstentionThreshold, row)) for row in metrics["abstention"]],
         found.get("applied", True),
         found.get("fitted_temperature", found["temperature"]),
         found.get("temperature_interval"),
         found.get("p_value"),
+        unfamiliarity_of(metrics),
     )
+
+
+def unfamiliarity_of(metrics: dict[str, Any]) -> UnfamiliarityThreshold | None:
+    """Threshold of unfamiliar images in `metrics.json`; None if there is none, as in those of earlier versions."""
+    found = metrics.get("unfamiliarity")
+    return UnfamiliarityThreshold(**_choose_fields(UnfamiliarityThreshold, found)) if found else None
+
+
+def _choose_fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: values[field.name] for field in dataclasses.fields(kind)}
 
 
 def raise_if_of_another_model(evaluation: Path, sha256: str) -> None:

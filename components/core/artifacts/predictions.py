@@ -19,8 +19,14 @@ CHAMPION_PREDICTIONS = "champion.parquet"
 PROBABILITY = "probability_"
 """Prefix of the columns of probabilities, before the name of the class."""
 
+UNFAMILIARITY = "unfamiliarity"
+"""Column of the distances from the training images' features, see `core.metrics.unfamiliarity`."""
+
 _SLICE = "slice_"
 _ROUNDING = 1e-5
+
+FURTHEST = 2.0
+"""Largest unfamiliarity: features in the opposite direction."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Predictions:
         probabilities: Class probabilities, (n, classes); each row adds up to 1.
         slices: Extra columns of the dataset, (n,) each, as text.
         seen: Whether the model was trained or tuned on the image or a near-duplicate of it, (n,).
+        unfamiliarity: Unfamiliarities, (n,); None: they were not computed.
     """
 
     classes: list[str]
@@ -46,6 +53,7 @@ class Predictions:
     probabilities: NDArray[np.float64]
     slices: dict[str, list[str]]
     seen: NDArray[np.bool_]
+    unfamiliarity: NDArray[np.float64] | None = None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -59,7 +67,10 @@ class Predictions:
 
 
 def build_predictions(
-    dataset: Path, probabilities: NDArray[np.float64], seen: frozenset[str] = frozenset()
+    dataset: Path,
+    probabilities: NDArray[np.float64],
+    seen: frozenset[str] = frozenset(),
+    unfamiliarity: NDArray[np.float64] | None = None,
 ) -> Predictions:
     """Combines the class probabilities of a model with the images of a dataset.
 
@@ -67,6 +78,7 @@ def build_predictions(
         dataset: Dataset artifact.
         probabilities: Class probabilities, (images, classes), in the order of the dataset.
         seen: Ids of the images that the model was trained or tuned on.
+        unfamiliarity: Unfamiliarities, (images,); None: they were not computed.
     """
     info = read_dataset_info(dataset)
     extra = list(info.extra)
@@ -84,11 +96,12 @@ def build_predictions(
         probabilities=probabilities,
         slices={name: ["" if value is None else str(value) for value in rows[name].to_pylist()] for name in extra},
         seen=np.array([image in known or group in known for image, group in zip(ids, groups, strict=True)], bool),
+        unfamiliarity=unfamiliarity,
     )
 
 
 def concatenate_predictions(parts: list[Predictions]) -> Predictions:
-    """Concatenates predictions for datasets of the same classes, without their slices."""
+    """Concatenates predictions for datasets of the same classes, without their slices and unfamiliarities."""
     return Predictions(
         classes=parts[0].classes,
         ids=[each for part in parts for each in part.ids],
@@ -119,11 +132,26 @@ def read_probabilities(table: pa.Table, classes: list[str]) -> NDArray[np.float6
     return columns.T.reshape(len(table), len(classes))
 
 
+def read_unfamiliarity(table: pa.Table) -> NDArray[np.float64] | None:
+    """Reads unfamiliarities, (n,), from a table; None if it has no such column.
+
+    Raises:
+        ValueError: If a value is missing, NaN or outside [0, 2].
+    """
+    if UNFAMILIARITY not in table.column_names:
+        return None
+    values = np.asarray(table[UNFAMILIARITY].to_numpy(), np.float64)
+    if not ((values >= 0) & (values <= FURTHEST)).all():
+        raise ValueError("an unfamiliarity is missing, NaN or outside 0 to 2")
+    return values
+
+
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Writes one row for each image.
 
     Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the most probable
-    class), `seen`, `probability_NAME` (float64) for each class, and `slice_NAME` for each extra column.
+    class), `seen`, `probability_NAME` (float64) for each class, `unfamiliarity` (float64) if it was computed, and
+    `slice_NAME` for each extra column.
     """
     names = predictions.classes
     columns = {
@@ -135,6 +163,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "predicted": pa.array([names[label] for label in predictions.predicted], pa.string()),
         "seen": pa.array(predictions.seen, pa.bool_()),
         **probability_columns(names, predictions.probabilities),
+        **({} if predictions.unfamiliarity is None else {UNFAMILIARITY: predictions.unfamiliarity}),
         **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
     }
     pq.write_table(pa.table(columns), path)
@@ -165,6 +194,7 @@ def read_predictions(path: Path) -> Predictions:
                 if name.startswith(_SLICE)
             },
             seen=table["seen"].to_numpy(),
+            unfamiliarity=read_unfamiliarity(table),
         )
     except FileNotFoundError:
         raise HeadstartError(f"{path} does not exist; evaluate the model again") from None

@@ -198,6 +198,13 @@ def remove_resizing(model: keras.Model) -> keras.Model:
     return keras.Model(pixels, _apply(pixels, chain))
 
 
+def add_features_output(model: keras.Model) -> keras.Model:
+    """Returns a classifier, or its upper part, with a second output: the activations that its output layer gets."""
+    layer, node, _ = model.output._keras_history
+    (features,) = layer._inbound_nodes[node].input_tensors
+    return keras.Model(model.input, [model.output, features])
+
+
 def add_temperature_scaling(model: keras.Model, temperature: float) -> keras.Model:
     """Returns the classifier without its resizing and with temperature scaling built in, for other runtimes.
 

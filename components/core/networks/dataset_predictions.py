@@ -1,5 +1,6 @@
 """Predictions of classifiers for a whole dataset."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
+from headstart.components.core.artifacts.reference import ReferenceFeatures
+from headstart.components.core.metrics.unfamiliarity import compute_unfamiliarity
 from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
-from headstart.components.core.networks.classifier import to_probabilities
+from headstart.components.core.networks.classifier import add_features_output, to_probabilities
 from headstart.components.core.networks.common_prefix import CommonPrefix, group_by_common_prefix
 from headstart.components.core.networks.devices import inference_batch_size
 from headstart.components.core.networks.image_batches import read_image_batches
@@ -28,30 +31,52 @@ def predict_proba(models: Sequence[keras.Model], dataset: Path, what: str) -> li
     Returns:
         Probabilities by each classifier, (images, classes), in the dataset's order; each row adds up to 1.
     """
-    return predict_proba_and_features(models, dataset, what, 0, np.empty(0, np.int64))[0]
+    return predict_proba_and_features(models, dataset, what, 0, np.empty(0, np.int64)).probabilities
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetPredictions:
+    """Predictions of classifiers for a dataset of n images.
+
+    Attributes:
+        probabilities: Class probabilities by each classifier, (n, classes), each row adding up to 1.
+        features: Features of some images by one classifier, (m, features).
+        unfamiliarity: Unfamiliarities of all images by the same classifier, (n,); None without reference features.
+    """
+
+    probabilities: list[NDArray[np.float64]]
+    features: NDArray[np.float32]
+    unfamiliarity: NDArray[np.float64] | None = None
 
 
 def predict_proba_and_features(
-    models: Sequence[keras.Model], dataset: Path, what: str, member: int, rows: NDArray[np.int64]
-) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
-    """Predicts class probabilities as `predict_proba` does, and keeps features of some images from the same pass.
+    models: Sequence[keras.Model],
+    dataset: Path,
+    what: str,
+    member: int,
+    rows: NDArray[np.int64],
+    reference: ReferenceFeatures | None = None,
+) -> DatasetPredictions:
+    """Predicts class probabilities as `predict_proba` does, and uses features of one classifier from the same pass.
 
     Args:
         models: Classifiers as they were saved.
         dataset: Dataset artifact.
         what: Name of this work in the log.
-        member: Index of the classifier whose features are kept.
+        member: Index of the classifier whose features are used: the activations that its output layer gets.
         rows: Indices of the images whose features are kept, (m,), ascending.
+        reference: Reference features of `member`; None: no unfamiliarity is computed.
 
-    Returns:
-        Probabilities by each classifier, (images, classes), and the activations that the output layer of `member`
-        gets, (m, features), in the order of `rows`.
+    Raises:
+        HeadstartError: If the reference is of another network.
     """
     predictions: dict[int, NDArray[np.float64]] = {}
     kept: list[NDArray[np.float32]] = []
+    scores: list[NDArray[np.float32]] = []
     images, at_once = read_dataset_info(dataset).images, inference_batch_size()
     groups = group_by_common_prefix(models)
-    places = [each.members.index(member) if len(rows) and member in each.members else None for each in groups]
+    wanted = bool(len(rows)) or reference is not None
+    places = [each.members.index(member) if wanted and member in each.members else None for each in groups]
     outputs: list[list[list[NDArray[np.float64]]]] = [[] for _ in groups]
     done = [0] * len(groups)
     pairs = (
@@ -65,18 +90,24 @@ def predict_proba_and_features(
         outputs[number].append([to_probabilities(output.numpy()) for output in probabilities])
         first, done[number] = done[number], done[number] + len(pixels)
         if features:
-            wanted = rows[np.searchsorted(rows, first) : np.searchsorted(rows, done[number])] - first
-            kept.append(features[0].numpy()[wanted])
+            seen = features[0].numpy()
+            kept.append(seen[rows[np.searchsorted(rows, first) : np.searchsorted(rows, done[number])] - first])
+            if reference:
+                scores.append(compute_unfamiliarity(seen, reference))
     for group, found in zip(groups, outputs, strict=True):
         for place, index in enumerate(group.members):
             predictions[index] = np.concatenate([each[place] for each in found])
-    return [predictions[at] for at in range(len(models))], np.concatenate(kept) if kept else np.empty((0, 0), "f4")
+    return DatasetPredictions(
+        [predictions[at] for at in range(len(models))],
+        np.concatenate(kept) if kept else np.empty((0, 0), np.float32),
+        np.concatenate(scores).astype(np.float64) if scores else None,
+    )
 
 
 def _trace(group: CommonPrefix, place_of_features: int | None) -> tf.types.experimental.PolymorphicFunction:
     front, tails = fold_batchnorm(group.front), [fold_batchnorm(tail) for tail in group.tails]
     if place_of_features is not None:
-        tails[place_of_features] = _add_features_output(tails[place_of_features])
+        tails[place_of_features] = add_features_output(tails[place_of_features])
 
     @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))])
     def run(pixels: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
@@ -89,10 +120,3 @@ def _trace(group: CommonPrefix, place_of_features: int | None) -> tf.types.exper
         return outputs, features
 
     return run
-
-
-def _add_features_output(tail: keras.Model) -> keras.Model:
-    """The tail with a second output: the activations that its output layer gets."""
-    layer, node, _ = tail.output._keras_history
-    (features,) = layer._inbound_nodes[node].input_tensors
-    return keras.Model(tail.input, [tail.output, features])

@@ -8,14 +8,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headstart.components.core.networks.batchnorm_folding import fold_batchnorm
-from headstart.components.core.networks.classifier import remove_resizing, to_probabilities
+from headstart.components.core.networks.classifier import add_features_output, remove_resizing, to_probabilities
 from headstart.components.core.networks.saving import load_model
 
-PredictProba = Callable[[NDArray[np.float32]], NDArray[np.float64]]
-"""Resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes); called by one thread at a time."""
+Predict = Callable[[NDArray[np.float32]], tuple[NDArray[np.float64], NDArray[np.float32]]]
+"""Resized pixels (n, size, size, 3), RGB 0-255, to probabilities (n, classes) and features (n, features), the
+activations that the output layer gets; called by one thread at a time."""
 
 
-def load_classifier(folder: Path, *, traced: bool) -> PredictProba:
+def load_classifier(folder: Path, *, traced: bool) -> Predict:
     """Loads the network of a model artifact for predictions.
 
     Args:
@@ -29,10 +30,17 @@ def load_classifier(folder: Path, *, traced: bool) -> PredictProba:
     if traced:
         # Takes half a second, which pays whenever tracing does.
         network = fold_batchnorm(network)
+    network = add_features_output(network)
 
-    def run(pixels: tf.Tensor) -> tf.Tensor:
-        return network(pixels, training=False)
+    def run(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        output, features = network(pixels, training=False)
+        return output, features
 
     if traced:
         run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))])
-    return lambda pixels: to_probabilities(run(pixels).numpy())
+
+    def predict(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        output, features = run(pixels)
+        return to_probabilities(output.numpy()), features.numpy()
+
+    return predict

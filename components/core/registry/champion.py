@@ -6,7 +6,16 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.keras_file import inspect_network
-from headstart.components.core.artifacts.model import MODEL, MODEL_JSON, SEEN, check_champion_classes, read_model_info
+from headstart.components.core.artifacts.model import (
+    MODEL,
+    MODEL_JSON,
+    REFERENCE,
+    SEEN,
+    check_champion_classes,
+    list_model_files,
+    read_model_info,
+    read_model_manifest,
+)
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.verification import verify_copies
 from headstart.components.core.registry.versions import EVALUATION, MODEL_FOLDER
@@ -63,8 +72,16 @@ def download_published_model(address: str) -> Iterator[Path]:
     Raises:
         HeadstartError: If a file cannot be read, or is not the one that was published.
     """
-    with download_published_files(address, [MODEL, HISTORY, SEEN, MODEL_JSON]) as folder:
+    with download_published_files(address, _list_files(address)) as folder:
         yield folder
+
+
+def _list_files(address: str) -> list[str]:
+    """Names of a model's files; those of a folder on this machine need not all be there."""
+    if not is_remote(address):
+        return [MODEL, HISTORY, SEEN, REFERENCE, MODEL_JSON]
+    with download_published_files(address, [MODEL_JSON]) as folder:
+        return list_model_files(read_model_manifest(folder))
 
 
 @contextlib.contextmanager

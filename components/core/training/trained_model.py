@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.history import Epoch, best_epoch, read_history
-from headstart.components.core.artifacts.model import ModelInfo, write_seen, write_validation_predictions
+from headstart.components.core.artifacts.model import (
+    ModelInfo,
+    ValidationPredictions,
+    write_seen,
+    write_validation_predictions,
+)
+from headstart.components.core.artifacts.reference import write_reference
 from headstart.components.core.networks.saving import save_model
 from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.training.reference_features import compute_familiarity
 from headstart.components.core.training.tensorboard import write_event_files
 from headstart.components.core.training.training_job import TrainingJob
 from headstart.components.core.util.logs import event, log_phase
@@ -40,20 +47,26 @@ def save_trained_model(
 
     Args:
         folder: Folder of the model artifact, created anew.
-        job: The job, its network trained.
+        job: The job, its network trained and its cached features still there.
         result: Outcome of the job.
         write_more: Writes further files of the step into the folder; None: there are none.
 
     Returns:
-        The description of the model, as passed.
+        The description of the model, with the size of its reference.
     """
-    log_phase("saving the model")
     inputs, info, epochs, parent = job.inputs, result.info, result.epochs, result.parent
     if inputs.tensorboard:
         write_event_files(inputs.tensorboard, info.stage, epochs)
     make_empty_folder(folder)
     write_seen(folder, [inputs.train, inputs.validation], parent)
-    write_validation_predictions(folder, inputs.validation, result.predictions)
+    log_phase("reference features")
+    familiarity = compute_familiarity(job)
+    reference = familiarity.reference
+    write_reference(folder, reference)
+    info = dataclasses.replace(info, reference_images=len(reference.features), neighbours=reference.neighbours)
+    predictions = ValidationPredictions(result.predictions, familiarity.validation)
+    write_validation_predictions(folder, inputs.validation, predictions)
+    log_phase("saving the model")
     if write_more:
         write_more(folder)
     save_model(folder, job.network, info, [*(read_history(parent) if parent else []), *epochs])

@@ -124,12 +124,14 @@ def test_what_cannot_be_read_is_listed_and_stops_no_other(run_output: Path, pict
     empty.mkdir()
     assert lines(run(run_output, empty, "ftp://x/y.jpg", code=3)) == [
         {"file": str(empty), "label": None, "abstained": False, "probability_cat": None, "probability_dog": None}
-        | {"reason": "empty", "detail": "the folder has no files"},
+        | {"reason": "empty", "detail": "the folder has no files"}
+        | {"unfamiliarity": None, "unfamiliar": None, "abstention": None},
         {"file": "ftp://x/y.jpg", "label": None, "abstained": False, "probability_cat": None, "probability_dog": None}
         | {
             "reason": "unreadable",
             "detail": "no store for 'ftp://x/y.jpg'; known are http://, https://, gs://, s3://",
-        },
+        }
+        | {"unfamiliarity": None, "unfamiliar": None, "abstention": None},
     ]
 
 
@@ -170,6 +172,7 @@ def with_threshold(run_output: Path, threshold: float | None, folder: Path) -> P
     path = folder / "evaluation" / METRICS
     metrics = json.loads(path.read_text())
     metrics["abstention"][0]["threshold"] = threshold
+    metrics["unfamiliarity"] = None
     path.write_text(json.dumps(metrics))
     return folder
 
@@ -204,6 +207,47 @@ def test_it_abstains_below_the_threshold_of_the_wanted_precision(
         f"?: no label for 5 of 20 images, as the probability is below {threshold:.3f}, the threshold for a precision "
         "of 0.95, chosen on 20 validation images"
     )
+
+
+def test_unfamiliar_images_are_flagged_and_get_no_label_where_a_precision_is_wanted(
+    run_output: Path, evaluated: Predictions, pictures: Path, tmp_path: Path
+) -> None:
+    folder = with_threshold(run_output, 0.0, tmp_path / "run")
+    scores = evaluated.unfamiliarity
+    assert scores is not None
+    # A quarter of the test images is above it, and so is noise; no image is unsure.
+    threshold = float(np.sort(scores)[14])
+    path = folder / "evaluation" / METRICS
+    metrics = json.loads(path.read_text())
+    metrics["unfamiliarity"] = json.loads((run_output / "evaluation" / METRICS).read_text())["unfamiliarity"]
+    metrics["unfamiliarity"]["threshold"] = threshold
+    path.write_text(json.dumps(metrics))
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(noise)
+    files = [*(pictures / path for path in evaluated.paths), noise]
+    labelled = lines(run(folder, *files))
+    assert [row["unfamiliarity"] for row in labelled[:-1]] == pytest.approx(scores.tolist(), abs=1e-3)
+    clear = np.abs(scores - threshold) > 1e-3
+    expected = [*(scores > threshold).tolist(), True]
+    flags = [row["unfamiliar"] for row in labelled]
+    assert np.array_equal(np.array(flags)[[*clear, True]], np.array(expected)[[*clear, True]])
+    assert all(row["label"] and not row["abstained"] and row["abstention"] is None for row in labelled)
+    for chosen in (files, files[-1:]):
+        rows = lines(run(folder, *chosen, "--precision", "0.95"))
+        flagged = flags[-len(chosen) :]
+        assert [row["unfamiliar"] for row in rows] == flagged
+        assert [row["abstained"] for row in rows] == flagged
+        assert [row["abstention"] for row in rows] == ["unfamiliar" if each else None for each in flagged]
+        assert [row["label"] is None for row in rows] == flagged
+    *shown, legend = run(folder, *files, "--format", "table").stdout.splitlines()
+    assert [line.split("  ")[-1].startswith(("0", "1")) for line in shown[1:]] == flags
+    assert shown[-1].split()[1].endswith("*")
+    assert legend == (
+        f"*: {sum(flags)} of 21 images are unfamiliar and keep a label that means little, as their unfamiliarity is "
+        f"above {threshold:.4f}, chosen on 20 validation images"
+    )
+    *_, legend = run(folder, *files, "--format", "table", "--precision", "0.95").stdout.splitlines()
+    assert "are unfamiliar and get no label, as" in legend
 
 
 def refused(*arguments: str | Path) -> str:

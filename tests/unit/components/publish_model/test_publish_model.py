@@ -90,8 +90,9 @@ def test_layout_is_the_one_that_servers_take(version: Path) -> None:
     assert {"saved_model/1/saved_model.pb", "saved_model/1/variables/variables.index"} <= saved
     assert {"saved_model/1/assets.extra/labels.txt", "saved_model/1/assets.extra/tf_serving_warmup_requests"} <= saved
     assert {
-        "model/model.keras", "model/model.json", "model/history.csv", "model/seen.parquet", "evaluation/metrics.json",
-        "evaluation/predictions.parquet", "litert/model.tflite", "litert/model_int8.tflite", "litert/labels.txt",
+        "model/model.keras", "model/model.json", "model/history.csv", "model/seen.parquet", "model/reference.parquet",
+        "evaluation/metrics.json", "evaluation/predictions.parquet",
+        "litert/model.tflite", "litert/model_int8.tflite", "litert/labels.txt",
         "onnx/model.onnx", "onnx/labels.txt", "model_card.md", "model_card.json",
     } <= files  # fmt: skip
     assert not any("probe" in name or "pictures" in name for name in files), "no pictures of the user"
@@ -511,6 +512,31 @@ def test_process_that_serves_ends_when_its_standard_input_closes(tmp_path: Path)
         assert eventually(lambda: is_running(tmp_path))
         process.stdin.close()
         assert process.wait(10) == 1
+
+
+def test_the_served_unfamiliarity_is_the_evaluated_one(inputs: PublicationInputs, version: Path, card: dict) -> None:
+    evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
+    threshold = read_metrics(inputs.evaluation)["unfamiliarity"]["threshold"]
+    sample = draw_sample(inputs.test, evaluated, 1.7, threshold=threshold)
+    served, _ = run_saved_model(version / SAVED_MODEL, sample)
+    assert served.unfamiliarity == pytest.approx(evaluated.unfamiliarity, abs=1e-5)
+    assert served.unfamiliar is not None and served.unfamiliarity is not None
+    assert card["parity"]["unfamiliarity_difference"] < 1e-5
+    assert card["unfamiliarity"]["threshold"] == threshold
+    assert "litert_int8, onnx" not in " ".join(card["limits"]) and "do not compute the unfamiliarity" in str(card)
+    check_parity(sample, served, TOLERANCE)
+    off = dataclasses.replace(served, unfamiliarity=served.unfamiliarity + 0.02)
+    with pytest.raises(HeadstartError, match="disagrees with the evaluated one on the unfamiliarity of 20 of 20"):
+        check_parity(sample, off, TOLERANCE)
+    furthest = int(np.abs(served.unfamiliarity - threshold).argmax())
+    flags = served.unfamiliar.copy()
+    flags[furthest] ^= True
+    with pytest.raises(HeadstartError, match="on the unfamiliarity of 1 of 20"):
+        check_parity(sample, dataclasses.replace(served, unfamiliar=flags), 1e-4)
+    with pytest.raises(HeadstartError, match="computes no unfamiliarity"):
+        check_parity(sample, dataclasses.replace(served, unfamiliarity=None), TOLERANCE)
+    # One copy, in the variables, and none in the graph.
+    assert b"reference" in (version / SAVED_MODEL / "variables" / "variables.index").read_bytes()
 
 
 def test_limits_name_what_the_test_images_do_not_show() -> None:

@@ -62,7 +62,8 @@ def test_shared_layers_give_the_same_predictions(splits: dict[str, Path]) -> Non
 def test_features_are_what_the_output_layer_gets(splits: dict[str, Path], member: int) -> None:
     models = [classifier(), classifier(seed=1), tuned("block4_conv1")]
     rows = np.array([0, 3, 19])
-    probabilities, features = predict_proba_and_features(models, splits["test"], "test", member, rows)
+    predicted = predict_proba_and_features(models, splits["test"], "test", member, rows)
+    probabilities, features = predicted.probabilities, predicted.features
     kernel, bias = models[member].get_layer("output").get_weights()
     assert features.shape == (3, len(kernel))
     dog = 1 / (1 + np.exp(-(features @ kernel + bias)[:, 0]))
