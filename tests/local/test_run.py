@@ -56,7 +56,7 @@ def output(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_output_holds_the_results_and_nothing_else(output: Path) -> None:
     assert {path.name for path in output.iterdir()} == PRODUCTS
     assert {path.name for path in (output / "model").iterdir()} == {
-        "model.keras", "model.json", "history.csv", "seen.parquet", "answers.parquet",
+        "model.keras", "model.json", "history.csv", "seen.parquet", "answers.parquet", "reference.parquet",
     }  # fmt: skip
 
 

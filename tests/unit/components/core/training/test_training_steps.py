@@ -82,7 +82,7 @@ def predictions_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
     """Predictions of the saved network for the validation images, which its artifact holds too."""
     (predicted,) = predict_proba([load_model(model)], splits["validation"], "validation")
     stored = read_validation_predictions(model, splits["validation"])
-    assert stored is not None and np.abs(stored - predicted).max() < 5e-3, "features are float16"
+    assert stored is not None and np.abs(stored.probabilities - predicted).max() < 5e-3, "features are float16"
     return predicted
 
 
