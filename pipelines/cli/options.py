@@ -282,8 +282,12 @@ def _parameter_option(name: str, needs_data: bool, on_this_machine: bool) -> ins
         kind, default = bool | None, None
     if name == "data" and needs_data:
         default = inspect.Parameter.empty
-    show_default = default not in ("", [], None, inspect.Parameter.empty)
+    # A flag that is off unless it is given needs no other that switches it off.
+    is_flag = default is False
+    names = [f"--{OPTION_NAMES[name]}"] if is_flag else []
+    show_default = not is_flag and default not in ("", [], None, inspect.Parameter.empty)
     option = typer.Option(
+        *names,
         help=parameter_docs()[name].option_help,
         metavar=_METAVARS.get(name),
         show_default=show_default,

@@ -201,8 +201,10 @@ def remove_resizing(model: keras.Model) -> keras.Model:
 def add_features_output(model: keras.Model) -> keras.Model:
     """Returns a classifier, or its upper part, with a second output: the activations that its output layer gets."""
     layer, node, _ = model.output._keras_history
-    (features,) = layer._inbound_nodes[node].input_tensors
-    return keras.Model(model.input, [model.output, features])
+    (given,) = layer._inbound_nodes[node].input_tensors
+    # The output layer may lie in a model that this one ends with, as in end-to-end training.
+    outputs = add_features_output(layer)(given) if isinstance(layer, keras.Model) else [model.output, given]
+    return keras.Model(model.input, outputs)
 
 
 def add_temperature_scaling(model: keras.Model, temperature: float) -> keras.Model:

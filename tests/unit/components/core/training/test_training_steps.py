@@ -16,10 +16,11 @@ from headstart.components.core.artifacts.history import read_history
 from headstart.components.core.artifacts.model import read_model_info, read_seen, read_validation_predictions
 from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.artifacts.probe import read_learning_curve
+from headstart.components.core.artifacts.reference import read_reference
 from headstart.components.core.artifacts.thumbnails import read_thumbnails
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.metrics.statistics import cross_entropies
-from headstart.components.core.networks.dataset_predictions import predict_proba
+from headstart.components.core.networks.dataset_predictions import predict_proba_and_features
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.recipes.recipe import Recipe, dump_recipe, load_recipe
@@ -79,10 +80,18 @@ def test_models_know_the_images_they_have_seen(head: Path, splits: dict[str, Pat
 
 
 def predictions_of(model: Path, splits: dict[str, Path]) -> np.ndarray:
-    """Predictions of the saved network for the validation images, which its artifact holds too."""
-    (predicted,) = predict_proba([load_model(model)], splits["validation"], "validation")
-    stored = read_validation_predictions(model, splits["validation"])
+    """Predictions of the saved network for the validation images, which its artifact holds too.
+
+    So it does with their unfamiliarities, which the network gives again with the artifact's reference.
+    """
+    reference, none = read_reference(model, read_model_info(model)), np.empty(0, np.int64)
+    found = predict_proba_and_features(
+        [load_model(model)], splits["validation"], "validation", 0, none, reference=reference
+    )
+    stored, (predicted,) = read_validation_predictions(model, splits["validation"]), found.probabilities
     assert stored is not None and np.abs(stored.probabilities - predicted).max() < 5e-3, "features are float16"
+    assert stored.unfamiliarity is not None and found.unfamiliarity is not None
+    assert np.abs(stored.unfamiliarity - found.unfamiliarity).max() < 5e-3
     return predicted
 
 
