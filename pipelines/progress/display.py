@@ -419,7 +419,7 @@ def show_evaluation(console: Console, metrics: dict[str, Any], output: Path, qua
 def _describe_alarms(metrics: dict[str, Any]) -> list[str]:
     """A line on what the threshold of unfamiliar images promises; none where there is no threshold."""
     found = metrics.get("unfamiliarity")
-    return [f"alarms  {describe_promise(found)} as unfamiliar"] if found else []
+    return [f"alarms  {describe_promise(found)}"] if found else []
 
 
 def show_comparison(console: Console, comparison: dict[str, Any], output: Path, quarantined: int) -> None:

@@ -19,9 +19,9 @@ def describe_promise(unfamiliarity: dict[str, Any]) -> str:
         unfamiliarity: Key `unfamiliarity` of `metrics.json`.
     """
     if is_promised(unfamiliarity):
-        return f"at most {_percent(unfamiliarity['wanted'])} of new images like these are flagged"
+        return f"at most {_percent(unfamiliarity['wanted'])} of new images like these are flagged as unfamiliar"
     return (
-        f"up to {_percent(unfamiliarity['bound'])} of new images like these may be flagged: "
+        f"up to {_percent(unfamiliarity['bound'])} of new images like these may be flagged as unfamiliar: "
         f"{_percent(unfamiliarity['wanted'])} takes {unfamiliarity['validation_needed']:,} validation images, there "
         f"are {unfamiliarity['validation_images']:,}"
     )
