@@ -262,13 +262,16 @@ def arguments_of_all_processes() -> Iterator[set[bytes]]:
 
 @pytest.fixture(scope="module")
 def retrained(output: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[bytes]]:
-    """Output of a run with corrections, a champion and a secret in its recipe, and the arguments of all processes."""
+    """Output of a run with corrections, a champion and a secret in its recipe, and the arguments of all processes.
+
+    Its seed is that of no other run, so that its split is another one, whichever tests have run before.
+    """
     folder = tmp_path_factory.mktemp("retrained")
     recipe = folder / "recipe.yaml"
     with serve_folder(WEIGHTS.parent) as address, arguments_of_all_processes() as seen:
         recipe.write_text(f"weights: {address}/{WEIGHTS.name}?download={SECRET}\n")
         done = headstart(
-            "run", "--data", pictures, "--recipe", recipe, *QUICK, "--counts", "30,5,5",
+            "run", "--data", pictures, "--recipe", recipe, *QUICK, "--counts", "30,5,5", "--seed", "7",
             "--corrections", output / "label_errors.csv", "--champion", output, "--output", folder / "out",
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
