@@ -12,6 +12,7 @@ from headstart.components.core.artifacts.predictions import (
     Predictions,
     read_predictions,
 )
+from headstart.components.core.metrics.clusters import measure_sample
 from headstart.components.core.metrics.comparison import (
     BETTER,
     CANNOT_TELL,
@@ -27,6 +28,7 @@ from headstart.components.core.storage.atomic import write_json
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
+from headstart.components.core.util.printable import describe_groups
 
 _ROUNDING = 1e-9
 _MAX_REASONS = 5
@@ -82,7 +84,7 @@ def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) 
     for path in (decision, summary):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(decision, {"format": DECISION_FORMAT, **dataclasses.asdict(result)})
-    summary.write_text(_markdown(result), encoding="utf-8")
+    summary.write_text(_markdown(result, candidate.grouping), encoding="utf-8")
     event("decision", verdict=result.verdict, why="; ".join(result.reasons))
     return result.verdict
 
@@ -109,9 +111,9 @@ def _decide_on_first(candidate: Predictions, gate: Gate, below: list[str], untes
     if not candidate.ids:
         raise HeadstartError("there are no test images, by which the gate decides; give the test split some")
     sizes = np.bincount(candidate.labels, minlength=len(candidate.classes)).tolist()
-    chance = compare_with_chance(
-        int(candidate.right.sum()), dict(zip(candidate.classes, sizes, strict=True)), gate.level
-    )
+    sample = measure_sample(candidate.right, candidate.clusters, candidate.grouping)
+    per_class = dict(zip(candidate.classes, sizes, strict=True))
+    chance = compare_with_chance(int(candidate.right.sum()), per_class, gate.level, sample)
     if below:
         return Decision(WORSE, _first_reasons(below), below, None, gate, chance)
     if chance.excluded or gate.floors.min_accuracy == 0:
@@ -161,7 +163,7 @@ def _missed_floors(candidate: Predictions, champion: Predictions | None, floors:
     return below
 
 
-def _markdown(decision: Decision) -> str:
+def _markdown(decision: Decision, unit: str) -> str:
     lines = [f"# {decision.verdict.capitalize()}", "", *(f"- {reason}" for reason in decision.reasons)]
     comparison = decision.comparison
     if comparison and comparison.accuracy_interval and comparison.log_loss_interval:
@@ -174,6 +176,7 @@ def _markdown(decision: Decision) -> str:
         lines += [f"| {name} | {value:+.4f} | {low:+.4f} to {high:+.4f} |" for name, value, (low, high) in rows]
         lines += [
             "",
-            f"{comparison.images} test images compared; {comparison.seen} left out, as the champion saw them.",
+            f"{comparison.images} test images{describe_groups(comparison.groups, unit)} compared; {comparison.seen} "
+            "left out, as the champion saw them.",
         ]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from headstart.components.compare_variants.cost_charts import draw_cost_charts
 from headstart.components.compare_variants.variant_table import VariantRow, VariantTable
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE
 from headstart.components.core.reports import page
+from headstart.components.core.util.printable import describe_groups
 
 METHOD_TITLES = {"from_scratch": "from scratch", "head": "head alone", "fine_tuned": "fine-tuned"}
 
@@ -32,6 +33,8 @@ def render_comparison(table: VariantTable, data: str = "", command: str = "", da
         others=[row for row in table.rows if row.difference],
         verdict=_verdict(table),
         cheaper=_cheaper(table, chosen),
+        of_groups=describe_groups(table.groups, table.grouping),
+        unit=table.grouping,
         low=_low(table),
         reach=_reach(table),
         accelerators=any(row.accelerators for row in table.rows),

@@ -58,6 +58,7 @@ def compare_variants(
             high=high,
             log_loss=row.log_loss,
             images=table.images,
+            **({} if table.groups is None else {"groups": table.groups, "unit": table.grouping}),
         )
     event("chosen", variant=table.chosen)
     return table.chosen

@@ -45,7 +45,7 @@ class VariantDifference:
     """Difference of a variant from the chosen one, on the same test images.
 
     Attributes:
-        verdict: ``better``, ``worse`` or ``cannot tell``, by McNemar's exact test.
+        verdict: ``better``, ``worse`` or ``cannot tell``, by McNemar's exact test, or with groups by sign flips.
         only_this: Number of test images that only this variant gets right.
         only_chosen: Number of test images that only the chosen variant gets right.
         accuracy: Accuracy of this variant minus that of the chosen one.
@@ -73,7 +73,7 @@ class VariantRow:
         backbone: Name of the backbone.
         image_size: Side of the input images in pixels.
         accuracy: Share of correct predictions.
-        accuracy_interval: Wilson interval at the 95 % level.
+        accuracy_interval: Interval at the 95 % level, as of its evaluation.
         log_loss: Mean cross-entropy in nats.
         log_loss_interval: Bootstrap interval at the 95 % level.
         validation_accuracy: Share of correct predictions on the validation images.
@@ -134,6 +134,8 @@ class VariantTable:
         rows: Rows in the order of the variants.
         test_disagreement: Variant with a lower test log loss than the chosen one; None if the chosen one has the
             lowest.
+        groups: Number of groups of the test images, where the user names groups; None: images count as independent.
+        grouping: What a group is, in a word such as ``patient``; empty: likewise.
     """
 
     classes: list[str]
@@ -145,6 +147,8 @@ class VariantTable:
     level: float
     rows: list[VariantRow]
     test_disagreement: Disagreement | None
+    groups: int | None = None
+    grouping: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The table as docs/reference/schemas/comparison.schema.json describes it."""
@@ -215,6 +219,8 @@ def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
         level=CONFIDENCE_LEVEL,
         rows=rows,
         test_disagreement=_find_disagreement(rows, chosen.variant.name),
+        groups=chosen.metrics[FINAL].get("groups"),
+        grouping=chosen.test.grouping,
     )
 
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headstart.components.core.artifacts.evaluation import (
     CHAMPION,
     FINAL,
@@ -39,9 +42,10 @@ from headstart.components.core.artifacts.probe import (
 from headstart.components.core.artifacts.selection import Selection
 from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails, write_thumbnails
 from headstart.components.core.metrics.calibration import TemperatureEstimate, apply_temperature
+from headstart.components.core.metrics.clusters import share_interval
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
-from headstart.components.core.metrics.statistics import Interval, wilson_interval
+from headstart.components.core.metrics.statistics import Groups, Interval
 from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, choose_threshold
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
@@ -120,7 +124,7 @@ class SliceMetrics:
         value: Value of the column.
         images: Number of test images in the slice.
         accuracy: Share of correct predictions.
-        accuracy_interval: Wilson interval at the 95 % level.
+        accuracy_interval: Wilson interval at the 95 % level, or with groups that of Korn and Graubard.
     """
 
     column: str
@@ -188,8 +192,9 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
 def _evaluate(data: EvaluationData) -> Evaluation:
     models, validation = data.models, data.validation
     final = models[FINAL].predictions
+    groups = final.clusters
     metrics = {
-        name: compute_metrics(each.predictions.labels, each.predictions.probabilities, final.classes)
+        name: compute_metrics(each.predictions.labels, each.predictions.probabilities, final.classes, groups)
         for name, each in models.items()
     }
     calibration: Calibration | None = None
@@ -197,7 +202,9 @@ def _evaluate(data: EvaluationData) -> Evaluation:
     if data.calibration:
         calibration, abstention = _apply(data.calibration, final)
     if validation:
-        calibration = calibrate((validation.labels, validation.probabilities), (final.labels, final.probabilities))
+        calibration = calibrate(
+            (validation.labels, validation.probabilities), (final.labels, final.probabilities), groups
+        )
         scale = functools.partial(apply_temperature, temperature=calibration.temperature)
         abstention = compute_abstentions(
             (validation.labels, scale(validation.probabilities)), (final.labels, scale(final.probabilities))
@@ -208,7 +215,7 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         calibration,
         abstention,
         _find_unfamiliar(data),
-        [_slice_metrics(part, final) for part in find_slices(final)],
+        [_slice_metrics(part, final.right, groups) for part in find_slices(final)],
         compare_predictions(final, champion.predictions) if champion else None,
         final,
     )
@@ -231,17 +238,16 @@ def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, l
     estimate = TemperatureEstimate(
         chosen.temperature, chosen.applied, chosen.fitted_temperature, chosen.temperature_interval, chosen.p_value
     )
-    calibration = measure_calibration(estimate, chosen.validation_images, (final.labels, final.probabilities))
+    test = (final.labels, final.probabilities)
+    calibration = measure_calibration(estimate, chosen.validation_images, test, final.clusters)
     rows = [Abstention(**dataclasses.asdict(each)) for each in chosen.abstention]
     return calibration, [measure_abstention(row, (final.labels, scaled)) for row in rows]
 
 
-def _slice_metrics(part: Slice, final: Predictions) -> SliceMetrics:
-    right = final.right[part.rows]
-    images = len(right)
-    return SliceMetrics(
-        part.column, part.value, images, float(right.mean()), wilson_interval(int(right.sum()), images)
-    )
+def _slice_metrics(part: Slice, right: NDArray[np.bool_], groups: Groups | None) -> SliceMetrics:
+    inside = right[part.rows]
+    interval = share_interval(inside, None if groups is None else groups[part.rows])
+    return SliceMetrics(part.column, part.value, len(inside), float(inside.mean()), interval)
 
 
 def _model_json(model: EvaluatedModel) -> dict[str, Any]:
@@ -258,6 +264,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
         "test_data": data.test_data,
         "validation_data": data.validation_data,
         "bootstrap_seed": BOOTSTRAP_SEED,
+        "grouping": result.predictions.grouping,
         **{name: each.as_json() for name, each in result.metrics.items()},
         "calibration": dataclasses.asdict(result.calibration) if result.calibration else None,
         "abstention": [dataclasses.asdict(each) for each in result.abstention],

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from headstart.components.core.metrics.statistics import draw_resamples
+from headstart.components.core.metrics.statistics import Groups, draw_resamples
 
 _CELLS_AT_ONCE = 4_000_000
 
@@ -14,7 +14,11 @@ Curve = tuple[list[float], list[float], list[float]]
 
 
 def compute_ranking_metrics(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], seed: int, resamples: int
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    seed: int,
+    resamples: int,
+    groups: Groups | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Computes ROC area and average precision of every class, on all images and on bootstrap resamples.
 
@@ -27,6 +31,7 @@ def compute_ranking_metrics(
         probabilities: Probabilities, (n, classes).
         seed: Random seed of the resamples.
         resamples: Number of resamples.
+        groups: Number of the group of each image, (n,), of which whole ones are drawn; None: images are independent.
 
     Returns:
         ROC areas and average precisions, each (1 + resamples, classes); the first row is that of all images. NaN
@@ -38,7 +43,7 @@ def compute_ranking_metrics(
     for start in range(0, classes, at_once):
         some = slice(start, start + at_once)
         ranks = _Ranks(labels, probabilities[:, some].T, start)
-        for row, weights in enumerate(_all_and(draw_resamples(images, seed, resamples), images)):
+        for row, weights in enumerate(_all_and(draw_resamples(images, seed, resamples, groups), images)):
             areas[row, some], precisions[row, some] = ranks.areas(weights)
     return areas, precisions
 

@@ -11,14 +11,17 @@ from headstart.components.core.metrics.calibration import (
     estimate_temperature,
     to_logits,
 )
+from headstart.components.core.metrics.clusters import share_interval
 from headstart.components.core.metrics.statistics import (
     CONFIDENCE_LEVEL,
+    Groups,
     Interval,
     choose_resample_count,
     clopper_pearson_lower_bounds,
     cross_entropies,
     draw_resamples,
     percentile_interval,
+    resampling_level,
     wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED
@@ -46,7 +49,7 @@ class ReliabilityBin:
         images: Number of images.
         confidence: Mean probability of the likeliest class; None without images.
         accuracy: Share of correct predictions; None without images.
-        accuracy_interval: Wilson interval of `accuracy` at the 95 % level; None without images.
+        accuracy_interval: Interval of `accuracy` at the 95 % level, see `share_interval`; None without images.
     """
 
     low: float
@@ -163,7 +166,9 @@ class Abstention:
     precision_lower: float | None = None
 
 
-def compute_reliability(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Reliability:
+def compute_reliability(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], groups: Groups | None = None
+) -> Reliability:
     """Computes calibration metrics of probabilities.
 
     The calibration error is the plug-in estimate of Guo et al. (ICML 2017), with bins of equal numbers of images. It
@@ -176,24 +181,30 @@ def compute_reliability(labels: NDArray[np.int64], probabilities: NDArray[np.flo
     Args:
         labels: Class indices, (n,), n at least 1.
         probabilities: Probabilities, (n, classes).
+        groups: Number of the group of each image, (n,); None: images are independent.
     """
-    return _reliability(labels, probabilities, _resample(labels, probabilities))
+    return _reliability(labels, probabilities, _resample(labels, probabilities, groups), groups)
 
 
-def calibrate(validation: LabelledProbabilities, test: LabelledProbabilities) -> Calibration:
+def calibrate(
+    validation: LabelledProbabilities, test: LabelledProbabilities, groups: Groups | None = None
+) -> Calibration:
     """Fits a temperature on validation images, decides whether it is used, and measures calibration on test images.
 
     Args:
         validation: Labels and probabilities of the validation images.
         test: Labels and probabilities of the test images.
+        groups: Number of the group of each test image, (n,); None: images are independent.
     """
-    return measure_calibration(
-        estimate_temperature(validation[0], to_logits(validation[1])), len(validation[0]), test
-    )
+    estimate = estimate_temperature(validation[0], to_logits(validation[1]))
+    return measure_calibration(estimate, len(validation[0]), test, groups)
 
 
 def measure_calibration(
-    estimate: TemperatureEstimate, validation_images: int, test: LabelledProbabilities
+    estimate: TemperatureEstimate,
+    validation_images: int,
+    test: LabelledProbabilities,
+    groups: Groups | None = None,
 ) -> Calibration:
     """Measures on test images a temperature that validation images gave.
 
@@ -201,16 +212,17 @@ def measure_calibration(
         estimate: Temperature, and whether it is used.
         validation_images: Number of validation images that it was fitted on.
         test: Labels and probabilities of the test images.
+        groups: Number of the group of each test image, (n,); None: images are independent.
     """
     labels, probabilities = test
-    values = _resample(labels, probabilities)
-    before = after = _reliability(labels, probabilities, values)
+    values = _resample(labels, probabilities, groups)
+    before = after = _reliability(labels, probabilities, values, groups)
     change = None
     if estimate.supported:
         scaled = apply_temperature(probabilities, estimate.temperature)
-        scaled_values = _resample(labels, scaled)
-        after = _reliability(labels, scaled, scaled_values)
-        change = _change(scaled_values - values)
+        scaled_values = _resample(labels, scaled, groups)
+        after = _reliability(labels, scaled, scaled_values, groups)
+        change = _change(scaled_values - values, groups)
     return Calibration(
         temperature=estimate.temperature,
         applied=estimate.supported,
@@ -232,7 +244,9 @@ def _assign_bins(confidence: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.searchsorted(highest, confidence)
 
 
-def _resample(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+def _resample(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], groups: Groups | None
+) -> NDArray[np.float64]:
     """Calibration error, Brier score and log loss of all images and of each resample, (1 + resamples, 3)."""
     images, classes = probabilities.shape
     right, confidence = _right_and_confidence(labels, probabilities)
@@ -244,17 +258,21 @@ def _resample(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> 
     gap = right - confidence
 
     def figures(weights: NDArray[np.int64]) -> tuple[float, float, float]:
-        ece = np.abs(np.bincount(bins, weights * gap)).sum() / images
-        return float(ece), float(weights @ brier / images), float(weights @ loss / images)
+        drawn = weights.sum()
+        ece = np.abs(np.bincount(bins, weights * gap)).sum() / drawn
+        return float(ece), float(weights @ brier / drawn), float(weights @ loss / drawn)
 
-    resamples = draw_resamples(images, BOOTSTRAP_SEED, choose_resample_count(probabilities.size))
+    resamples = draw_resamples(images, BOOTSTRAP_SEED, choose_resample_count(probabilities.size), groups)
     return np.array([figures(np.ones(images, np.int64)), *map(figures, resamples)])
 
 
 def _reliability(
-    labels: NDArray[np.int64], probabilities: NDArray[np.float64], values: NDArray[np.float64]
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    values: NDArray[np.float64],
+    groups: Groups | None,
 ) -> Reliability:
-    images = len(labels)
+    images, inside = len(labels), resampling_level(CONFIDENCE_LEVEL, groups)
     right, confidence = _right_and_confidence(labels, probabilities)
     bins = _assign_bins(confidence)
     random = np.random.default_rng(BOOTSTRAP_SEED)
@@ -267,38 +285,41 @@ def _reliability(
     ece, brier, log_loss = values.T
     return Reliability(
         ece=float(ece[0]),
-        ece_interval=percentile_interval(ece),
+        ece_interval=percentile_interval(ece, inside),
         ece_if_calibrated=float(by_chance.mean()),
         ece_if_calibrated_interval=percentile_interval(np.r_[by_chance.mean(), by_chance]),
         brier=float(brier[0]),
-        brier_interval=percentile_interval(brier),
+        brier_interval=percentile_interval(brier, inside),
         log_loss=float(log_loss[0]),
-        log_loss_interval=percentile_interval(log_loss),
-        bins=_bins(bins, confidence, right),
+        log_loss_interval=percentile_interval(log_loss, inside),
+        bins=_bins(bins, confidence, right, groups),
     )
 
 
-def _bins(bins: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.int64]) -> list[ReliabilityBin]:
+def _bins(
+    bins: NDArray[np.int64], confidence: NDArray[np.float64], right: NDArray[np.int64], groups: Groups | None
+) -> list[ReliabilityBin]:
     found, low = [], float(confidence.min())
     for number in range(int(bins.max()) + 1):
         inside = bins == number
         images, correct = int(inside.sum()), int(right[inside].sum())
         high = float(confidence[inside].max())
-        accuracy, interval = correct / images, wilson_interval(correct, images)
-        found.append(ReliabilityBin(low, high, images, float(confidence[inside].mean()), accuracy, interval))
+        interval = share_interval(right[inside] > 0, None if groups is None else groups[inside])
+        found.append(ReliabilityBin(low, high, images, float(confidence[inside].mean()), correct / images, interval))
         low = high
     return found
 
 
-def _change(differences: NDArray[np.float64]) -> CalibrationChange:
+def _change(differences: NDArray[np.float64], groups: Groups | None) -> CalibrationChange:
     ece, brier, log_loss = differences.T
+    inside = resampling_level(CONFIDENCE_LEVEL, groups)
     return CalibrationChange(
         ece=float(ece[0]),
-        ece_interval=percentile_interval(ece),
+        ece_interval=percentile_interval(ece, inside),
         brier=float(brier[0]),
-        brier_interval=percentile_interval(brier),
+        brier_interval=percentile_interval(brier, inside),
         log_loss=float(log_loss[0]),
-        log_loss_interval=percentile_interval(log_loss),
+        log_loss_interval=percentile_interval(log_loss, inside),
     )
 
 

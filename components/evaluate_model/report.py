@@ -27,17 +27,20 @@ from headstart.components.core.artifacts.probe import (
 from headstart.components.core.artifacts.selection import Selection
 from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumbnails
 from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.metrics.clusters import read_sample
 from headstart.components.core.metrics.comparison import BETTER, CANNOT_TELL, WORSE, compare_with_chance
 from headstart.components.core.metrics.statistics import Interval, wilson_interval
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, load_recipe
 from headstart.components.core.reports import page
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.charts import Chart
+from headstart.components.core.reports.group_words import describe_grouped_test
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_curves import draw_training_curves
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.reports.unfamiliarity_words import describe_threshold
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.printable import describe_groups
 from headstart.components.evaluate_model import charts, csv_tables
 from headstart.components.evaluate_model.class_balance import compute_class_balance
 from headstart.components.evaluate_model.feature_map import read_feature_map
@@ -107,6 +110,8 @@ def render_report(evaluation: Path) -> str:
         ),
         verdict=describe_verdict(metrics),
         expect=final["accuracy_interval"],
+        of_groups=describe_groups(final.get("groups"), metrics.get("grouping") or ""),
+        group_words=describe_grouped_test(metrics),
         final=final,
         champion=champion,
         comparison=metrics["comparison"],
@@ -209,10 +214,14 @@ def describe_verdict(metrics: dict[str, Any]) -> str:
         metrics: Content of `metrics.json`.
     """
     final, comparison = metrics["test"], metrics["comparison"]
-    accuracy = f"test accuracy {100 * final['accuracy']:.1f} % on {final['images']:,} images"
+    unit = metrics.get("grouping") or ""
+    accuracy = (
+        f"test accuracy {100 * final['accuracy']:.1f} % on {final['images']:,} images"
+        f"{describe_groups(final.get('groups'), unit)}"
+    )
     if comparison is None:
         sizes = {name: each["images"] for name, each in final["per_class"].items()}
-        chance = compare_with_chance(round(final["accuracy"] * final["images"]), sizes)
+        chance = compare_with_chance(round(final["accuracy"] * final["images"]), sizes, sample=read_sample(metrics))
         if not chance.excluded and chance.share < 1:
             always = f"always predicting {shown(chance.label)} reaches {100 * chance.share:.1f} %"
             return f"Not shown to be better than chance: {accuracy}, and {always}"
@@ -222,7 +231,7 @@ def describe_verdict(metrics: dict[str, Any]) -> str:
         return f"{_capitalise(accuracy)}; it cannot be told whether that is better than the champion"
     both = (
         f"test accuracy {100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % "
-        f"on {comparison['images']:,} images"
+        f"on {comparison['images']:,} images{describe_groups(comparison.get('groups'), unit)}"
     )
     return {
         BETTER: f"Better than the champion: {both}",
@@ -312,7 +321,10 @@ def _reliability_diagram(calibration: dict[str, Any] | None) -> str:
 
 
 def _interval(each: dict[str, Any]) -> Interval:
-    """Wilson interval of a bin's accuracy, which earlier versions did not write."""
+    """Interval of a bin's accuracy; Wilson's where an earlier version wrote none."""
+    if each.get("accuracy_interval"):
+        low, high = each["accuracy_interval"]
+        return low, high
     return wilson_interval(round(each["accuracy"] * each["images"]), each["images"])
 
 
@@ -400,6 +412,7 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
     evaluated = [item for item in final["per_class"].items() if item[1]["images"]]
     weakest = min(evaluated, key=lambda item: (item[1]["recall"], item[0]))
     low, high = (100 * bound for bound in weakest[1]["recall_interval"])
+    of_groups = describe_groups(final.get("groups"), metrics.get("grouping") or "")
     calibration = metrics["calibration"]
     selection = metrics.get("selection")
     left_out = Selection(**selection).in_words() if selection else ""
@@ -413,9 +426,9 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
         "for images of another kind than the test images.",
         "Weakest class": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
         f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test images.",
-        "Evaluation": f"Once, on {final['images']:,} test images that were used neither in training nor to choose "
-        f"anything. Intervals are at the 95 % level; those without a formula are from {final['resamples']:,} "
-        f"bootstrap resamples with seed {metrics['bootstrap_seed']}.",
+        "Evaluation": f"Once, on {final['images']:,} test images{of_groups} that were used neither in training nor "
+        f"to choose anything. Intervals are at the 95 % level; those without a formula are from "
+        f"{final['resamples']:,} bootstrap resamples with seed {metrics['bootstrap_seed']}.",
         "Calibration": describe_temperature(calibration)
         if calibration
         else "Not calibrated, as there were no validation images.",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
-from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL, EvaluationRun
+from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL, EvaluationRun, read_metrics
 from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
 from headstart.components.core.artifacts.model import (
@@ -28,6 +28,7 @@ from headstart.components.core.artifacts.selection import read_selection
 from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
+from headstart.components.core.reports.group_words import warn_of_few_groups
 from headstart.components.core.reports.page import describe_run, now
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError, first_line
@@ -145,7 +146,10 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
             high=high,
             log_loss=metrics.log_loss,
             images=metrics.images,
+            **({} if metrics.groups is None else {"groups": metrics.groups, "unit": predictions.grouping}),
         )
+    if few := warn_of_few_groups(read_metrics(evaluation)):
+        event("warning", text=few)
     if result.unfamiliarity:
         event("unfamiliarity", **_describe_unfamiliarity(result.unfamiliarity))
     return result

@@ -10,13 +10,16 @@ import jinja2
 from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.hygiene import HygieneSummary
 from headstart.components.core.artifacts.model import ModelInfo
+from headstart.components.core.metrics.clusters import read_sample
 from headstart.components.core.metrics.comparison import compare_with_chance
 from headstart.components.core.registry.export_formats import CARD, CARD_JSON
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
+from headstart.components.core.reports.group_words import describe_grouped_test
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.reports.unfamiliarity_words import describe_threshold
 from headstart.components.core.storage.atomic import write_json
+from headstart.components.core.util.printable import describe_groups
 from headstart.components.publish_model.exports import Export
 from headstart.components.publish_model.parity import Parity
 
@@ -85,6 +88,8 @@ def write_card(version: Path, content: CardContent) -> None:
         unfamiliarity_words=describe_threshold(found) if (found := values["unfamiliarity"]) else [],
         calibration_scaled=calibration and is_scaled(calibration),
         training_words=_text(describe_training(values["model"])),
+        of_groups=describe_groups(content.metrics["test"].get("groups"), content.metrics.get("grouping") or ""),
+        group_words=describe_grouped_test(content.metrics),
     )
     (version / CARD).write_text(page, encoding="utf-8")
 
@@ -102,6 +107,7 @@ def _values(content: CardContent) -> dict[str, Any]:
             "suspected_label_errors": metrics["suspected_label_errors"],
         },
         "evaluation": metrics["test"],
+        "grouping": metrics.get("grouping") or "",
         "calibration": metrics["calibration"],
         "abstention": metrics["abstention"],
         "unfamiliarity": metrics.get("unfamiliarity"),
@@ -134,6 +140,7 @@ def _limits(content: CardContent) -> list[str]:
     chance = compare_with_chance(
         round(metrics["test"]["accuracy"] * metrics["test"]["images"]),
         {name: each["images"] for name, each in per_class.items()},
+        sample=read_sample(metrics),
     )
     if not chance.excluded:
         limits.append(

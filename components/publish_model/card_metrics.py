@@ -28,6 +28,8 @@ class _TestMetrics(BaseModel):
     log_loss: Finite
     log_loss_interval: _Interval
     per_class: dict[str, _ClassMetrics]
+    groups: Annotated[int, Field(ge=1)] | None = None
+    effective_images: Finite | None = None
 
     @model_validator(mode="after")
     def _check_images(self) -> Self:
@@ -108,6 +110,13 @@ class _CardMetrics(BaseModel):
     abstention: list[_Abstention]
     slices: list[_Slice]
     unfamiliarity: _Unfamiliarity | None = None
+    grouping: str = ""
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        if self.grouping and None in (self.test.groups, self.test.effective_images):
+            raise ValueError("test.groups or test.effective_images is null, and grouping is not empty")
+        return self
 
 
 def check_card_metrics(evaluation: Path) -> None:

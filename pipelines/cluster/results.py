@@ -80,7 +80,7 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
     metrics: dict[str, Any] = {event.model: event.figures for event in measured}
     for event in measured:
         if event.model == FINAL and event.stage:
-            metrics["stage"] = event.stage
+            metrics |= {"stage": event.stage, "grouping": event.unit}
     return RunResults(metrics, source, outcome, decided, undecided)
 
 

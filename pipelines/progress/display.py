@@ -15,7 +15,7 @@ from rich.text import Text
 
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
 from headstart.components.core.reports.unfamiliarity_words import describe_promise
-from headstart.components.core.util.printable import escape_unprintable
+from headstart.components.core.util.printable import describe_groups, escape_unprintable
 from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.events import (
     AttemptFailed,
@@ -431,8 +431,10 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         output: Output folder.
         quarantined: Number of files that were left out.
     """
+    of_groups = describe_groups(comparison.get("groups"), comparison.get("grouping", ""))
     table = _make_table(
-        comparison["images"], "variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training"
+        f"{comparison['images']:,} test images{of_groups}",
+        *("variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training"),
     )
     for row in comparison["rows"]:
         low, high = row["accuracy_interval"]
@@ -490,13 +492,15 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
         console: Console to print to.
         metrics: Figures by model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of
             a comparison by variant. `stage` is the training phase of the final model; without it: fine-tuning.
+            `grouping` is what a group is that the user names, and then models have their number in `groups`.
     """
     titles = {name: name for name in metrics}
     if _FINAL in metrics:
         # The phases but that of the final model, which comes last.
         titles = {phase: title for phase, title in PHASE_TITLES.items() if phase in metrics}
         titles[_FINAL] = PHASE_TITLES.get(metrics.get("stage", ""), PHASE_TITLES["fine_tuning"])
-    images = next(metrics[name]["images"] for name in titles if name in metrics)
+    first = next(metrics[name] for name in titles if name in metrics)
+    images = f"{first['images']:,} test images{describe_groups(first.get('groups'), metrics.get('grouping', ''))}"
     table = _make_table(images, "model", "accuracy", "95 % interval", "log loss")
     for key, title in titles.items():
         if key in metrics:
@@ -511,9 +515,9 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     console.print(table)
 
 
-def _make_table(images: int, name: str, *figures: str) -> Table:
+def _make_table(images: str, name: str, *figures: str) -> Table:
     """A table of figures without a frame, whose room the columns of a comparison need at 80 columns."""
-    table = Table(title=f"On {images:,} test images", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=f"On {images}", title_justify="left", box=None, pad_edge=False)
     table.add_column(name)
     for each in figures:
         table.add_column(each, justify="right")

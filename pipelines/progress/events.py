@@ -129,13 +129,16 @@ class Measured:
 
     Attributes:
         model: Key of the model in `metrics.json`.
-        figures: Its `images`, `accuracy`, `accuracy_interval` and `log_loss` there.
+        figures: Its `images`, `accuracy`, `accuracy_interval` and `log_loss` there; `groups` where the user names
+            groups.
         stage: Training phase of the model, as in `model.json`; empty: not known.
+        unit: What a group is that the user names; empty: none are named.
     """
 
     model: str
     figures: dict[str, Any]
     stage: str = ""
+    unit: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +266,9 @@ def _read_metrics(fields: dict[str, str]) -> Measured:
         "accuracy_interval": [float(fields["low"]), float(fields["high"])],
         "log_loss": float(fields["log_loss"]),
     }
-    return Measured(fields["model"], figures, fields.get("stage", ""))
+    if "groups" in fields:
+        figures["groups"] = int(fields["groups"])
+    return Measured(fields["model"], figures, fields.get("stage", ""), fields.get("unit", ""))
 
 
 _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {

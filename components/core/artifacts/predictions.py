@@ -23,6 +23,9 @@ UNFAMILIARITY = "unfamiliarity"
 """Column of the distances from the training images' features, see `core.metrics.unfamiliarity`."""
 
 _SLICE = "slice_"
+_GROUPING = b"grouping"
+"""Key of the file's metadata with what a group is that the user names; absent where none are named."""
+
 _ROUNDING = 1e-5
 
 FURTHEST = 2.0
@@ -36,13 +39,15 @@ class Predictions:
     Attributes:
         classes: Class names.
         ids: Hashes of the pixels, (n,).
-        groups: Names that near-duplicates share, (n,).
+        groups: Names that near-duplicates share, and images of a group that the user names, (n,).
         paths: Paths of the images in their source, (n,).
         labels: Indices into `classes`, (n,).
         probabilities: Class probabilities, (n, classes); each row adds up to 1.
         slices: Extra columns of the dataset, (n,) each, as text.
         seen: Whether the model was trained or tuned on the image or a near-duplicate of it, (n,).
         unfamiliarity: Unfamiliarities, (n,); None: they were not computed.
+        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none, or
+            an earlier version wrote the predictions.
     """
 
     classes: list[str]
@@ -54,6 +59,12 @@ class Predictions:
     slices: dict[str, list[str]]
     seen: NDArray[np.bool_]
     unfamiliarity: NDArray[np.float64] | None = None
+    grouping: str = ""
+
+    @property
+    def clusters(self) -> NDArray[np.int64] | None:
+        """Number of the group of each image, (n,), where the user names groups; None: images count as independent."""
+        return np.unique(np.array(self.groups, str), return_inverse=True)[1] if self.grouping else None
 
     @property
     def predicted(self) -> NDArray[np.int64]:
@@ -97,6 +108,7 @@ def build_predictions(
         slices={name: ["" if value is None else str(value) for value in rows[name].to_pylist()] for name in extra},
         seen=np.array([image in known or group in known for image, group in zip(ids, groups, strict=True)], bool),
         unfamiliarity=unfamiliarity,
+        grouping=info.grouping,
     )
 
 
@@ -111,6 +123,7 @@ def concatenate_predictions(parts: list[Predictions]) -> Predictions:
         probabilities=np.concatenate([part.probabilities for part in parts]),
         slices={},
         seen=np.concatenate([part.seen for part in parts]),
+        grouping=parts[0].grouping,
     )
 
 
@@ -151,7 +164,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     Columns: `id`, `group`, `path`, `label` (index of its class), `label_name`, `predicted` (name of the most probable
     class), `seen`, `probability_NAME` (float64) for each class, `unfamiliarity` (float64) if it was computed, and
-    `slice_NAME` for each extra column.
+    `slice_NAME` for each extra column. Where the user names groups, the schema's metadata have `grouping`.
     """
     names = predictions.classes
     columns = {
@@ -166,7 +179,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         **({} if predictions.unfamiliarity is None else {UNFAMILIARITY: predictions.unfamiliarity}),
         **{f"{_SLICE}{name}": pa.array(values, pa.string()) for name, values in predictions.slices.items()},
     }
-    pq.write_table(pa.table(columns), path)
+    metadata = {_GROUPING: predictions.grouping} if predictions.grouping else None
+    pq.write_table(pa.table(columns, metadata=metadata), path)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -195,6 +209,7 @@ def read_predictions(path: Path) -> Predictions:
             },
             seen=table["seen"].to_numpy(),
             unfamiliarity=read_unfamiliarity(table),
+            grouping=(table.schema.metadata or {}).get(_GROUPING, b"").decode(),
         )
     except FileNotFoundError:
         raise HeadstartError(f"{path} does not exist; evaluate the model again") from None

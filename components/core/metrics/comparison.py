@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.predictions import Predictions
+from headstart.components.core.metrics.clusters import GroupedSample, sign_flip_test
 from headstart.components.core.metrics.statistics import (
+    Groups,
     Interval,
     choose_resample_count,
     clopper_pearson_interval,
@@ -14,9 +17,10 @@ from headstart.components.core.metrics.statistics import (
     draw_resamples,
     mcnemar,
     percentile_interval,
+    resampling_level,
 )
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import quote_name
+from headstart.components.core.util.printable import describe_groups, pluralize, quote_name
 
 BETTER = "better"
 WORSE = "worse"
@@ -43,8 +47,8 @@ class Comparison:
         seen: Number of test images left out, as the champion was trained or tuned on them or on near-duplicates.
         only_candidate: Number of images that only the candidate gets right.
         only_champion: Number of images that only the champion gets right.
-        p_better: McNemar's exact one-sided p-value for a better candidate.
-        p_worse: McNemar's exact one-sided p-value for a better champion.
+        p_better: Exact one-sided p-value for a better candidate: by McNemar's test, or with groups by sign flips.
+        p_worse: Exact one-sided p-value for a better champion, likewise.
         accuracy: Accuracy of the candidate on these images; None without images, like all that follow.
         champion_accuracy: Accuracy of the champion on these images.
         accuracy_difference: Accuracy of the candidate minus that of the champion.
@@ -52,6 +56,8 @@ class Comparison:
         log_loss_difference: Log loss of the candidate minus that of the champion, in nats; below 0 the candidate is
             better.
         log_loss_interval: Its interval, likewise.
+        groups: Number of groups of these images, where the user names groups; None: images count as independent.
+        differing_groups: Number of groups of which one model gets more images right than the other; None: likewise.
     """
 
     verdict: str
@@ -69,6 +75,8 @@ class Comparison:
     accuracy_interval: Interval | None = None
     log_loss_difference: float | None = None
     log_loss_interval: Interval | None = None
+    groups: int | None = None
+    differing_groups: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +88,12 @@ class ChanceComparison:
         label: Most frequent class.
         share: Share of the test images in that class.
         accuracy: Accuracy of the model.
-        interval: Exact interval (Clopper and Pearson) of the accuracy; each end is a one-sided bound at `level`.
+        interval: Exact interval (Clopper and Pearson, with groups Korn and Graubard) of the accuracy; each end is a
+            one-sided bound at `level`.
         level: Largest share of models no better than chance for which `excluded` is true.
         images: Number of test images.
+        groups: Number of their groups, where the user names groups; None: images count as independent.
+        unit: What a group is, in a word; empty: likewise.
     """
 
     excluded: bool
@@ -92,6 +103,8 @@ class ChanceComparison:
     interval: Interval
     level: float
     images: int
+    groups: int | None = None
+    unit: str = ""
 
     def in_words(self) -> str:
         """The accuracy, its interval and the accuracy of chance as a clause."""
@@ -99,30 +112,39 @@ class ChanceComparison:
         always = f"{self.share:.4f} that always predicting {quote_name(self.label)} reaches"
         # Four digits, as rounding must not make the bound look equal to the share.
         return (
-            f"accuracy {self.accuracy:.4f} on {self.images} test images ({100 * (1 - 2 * self.level):g} % interval "
-            f"{low:.4f} to {high:.4f}) {'is above' if self.excluded else 'is not shown to be above'} the {always}"
+            f"accuracy {self.accuracy:.4f} on {self.images} test images{describe_groups(self.groups, self.unit)} "
+            f"({100 * (1 - 2 * self.level):g} % interval {low:.4f} to {high:.4f}) "
+            f"{'is above' if self.excluded else 'is not shown to be above'} the {always}"
         )
 
 
 def compare_with_chance(
-    correct: int, per_class: Mapping[str, int], level: float = SIGNIFICANCE_LEVEL
+    correct: int,
+    per_class: Mapping[str, int],
+    level: float = SIGNIFICANCE_LEVEL,
+    sample: GroupedSample | None = None,
 ) -> ChanceComparison:
     """Tests if an accuracy is better than chance, which is the share of the most frequent class.
 
     The test is exact and one-sided: at most the share `level` of models that are no better passes, on any number of
-    images.
+    images. With groups it is that of the effective number of images.
 
     Args:
         correct: Number of test images that the model gets right.
         per_class: Number of test images of each class; at least one image in all.
         level: Significance level of the test.
+        sample: Groups of the images; None: images count as independent.
     """
     images = sum(per_class.values())
     label, most = max(per_class.items(), key=lambda item: item[1])
-    interval = clopper_pearson_interval(correct, images, 1 - 2 * level)
-    return ChanceComparison(
+    if sample:
+        interval = sample.interval(correct / images, images, 1 - 2 * level)
+    else:
+        interval = clopper_pearson_interval(correct, images, 1 - 2 * level)
+    result = ChanceComparison(
         interval[0] > most / images, label, most / images, correct / images, interval, level, images
     )
+    return dataclasses.replace(result, groups=sample.groups, unit=sample.unit) if sample else result
 
 
 def compare_predictions(
@@ -134,8 +156,9 @@ def compare_predictions(
     """Compares the predictions of two models on the same test images.
 
     Accuracy decides, by McNemar's exact test: of equally good models, at most the share `level` is taken for better,
-    on any number of images. A candidate with better accuracy but worse log loss, by the paired bootstrap, is not
-    called better: it is surer of its mistakes.
+    on any number of images. Where the user names groups, such as patients, the sign-flip test on whole groups takes
+    its place, and whole groups are resampled. A candidate with better accuracy but worse log loss, by the paired
+    bootstrap, is not called better: it is surer of its mistakes.
 
     Args:
         candidate: Predictions of the candidate.
@@ -154,18 +177,25 @@ def compare_predictions(
     images, seen = int(kept.sum()), int(champion.seen.sum())
     right, champion_right = candidate.right[kept], champion.right[kept]
     only_candidate, only_champion = int((right & ~champion_right).sum()), int((~right & champion_right).sum())
-    p_better, p_worse = mcnemar(only_candidate, only_champion)
+    clusters = candidate.clusters
+    groups = None if clusters is None else clusters[kept]
+    difference = right.astype(np.int64) - champion_right
+    if groups is None:
+        p_better, p_worse = mcnemar(only_candidate, only_champion)
+    else:
+        p_better, p_worse = sign_flip_test(difference, groups)
     counts = (level, images, seen, only_candidate, only_champion, p_better, p_worse)
+    number, differing = _count_groups(difference, groups)
     if images < max(1, min_images):
         why = (
             f"only {images} of {len(kept)} test images are left that the champion has not seen; it takes {min_images}"
         )
-        return Comparison(CANNOT_TELL, why, *counts)
+        return Comparison(CANNOT_TELL, why, *counts, groups=number, differing_groups=differing)
 
     labels = candidate.labels[kept]
     differences = np.stack(
         [
-            right.astype(np.float64) - champion_right,
+            difference.astype(np.float64),
             cross_entropies(labels, candidate.probabilities[kept])
             - cross_entropies(labels, champion.probabilities[kept]),
         ],
@@ -173,11 +203,16 @@ def compare_predictions(
     )
     means = [differences.mean(axis=0)]
     means += [
-        weights @ differences / images for weights in draw_resamples(images, _SEED, choose_resample_count(images))
+        weights @ differences / weights.sum()
+        for weights in draw_resamples(images, _SEED, choose_resample_count(images), groups)
     ]
     accuracy, log_loss = np.array(means).T
-    log_loss_interval = percentile_interval(log_loss, 1 - 2 * level)
-    verdict, reason = _verdict(level, only_candidate, only_champion, p_better, p_worse, log_loss_interval[0] > 0)
+    inside = resampling_level(1 - 2 * level, groups)
+    log_loss_interval = percentile_interval(log_loss, inside)
+    found = f"{only_candidate} images are right with the candidate alone, {only_champion} with the champion alone"
+    if number is not None:
+        found += f"; the models differ on {differing} of {number} {pluralize(candidate.grouping, number)}"
+    verdict, reason = _verdict(level, found, p_better, p_worse, log_loss_interval[0] > 0)
     return Comparison(
         verdict,
         reason,
@@ -185,16 +220,23 @@ def compare_predictions(
         accuracy=float(right.mean()),
         champion_accuracy=float(champion_right.mean()),
         accuracy_difference=float(accuracy[0]),
-        accuracy_interval=percentile_interval(accuracy, 1 - 2 * level),
+        accuracy_interval=percentile_interval(accuracy, inside),
         log_loss_difference=float(log_loss[0]),
         log_loss_interval=log_loss_interval,
+        groups=number,
+        differing_groups=differing,
     )
 
 
-def _verdict(
-    level: float, only_candidate: int, only_champion: int, p_better: float, p_worse: float, surer_of_mistakes: bool
-) -> tuple[str, str]:
-    counts = f"{only_candidate} images are right with the candidate alone, {only_champion} with the champion alone"
+def _count_groups(difference: NDArray[np.int64], groups: Groups | None) -> tuple[int, int] | tuple[None, None]:
+    """Number of groups, and of those on which one model gets more images right than the other."""
+    if groups is None:
+        return None, None
+    numbers, group = np.unique(groups, return_inverse=True)
+    return len(numbers), int(np.count_nonzero(np.bincount(group, difference)))
+
+
+def _verdict(level: float, counts: str, p_better: float, p_worse: float, surer_of_mistakes: bool) -> tuple[str, str]:
     if p_worse <= level:
         return WORSE, f"{counts} ({_p(p_worse)})"
     if p_better > level:

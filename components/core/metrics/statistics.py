@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrc, betaincinv, ndtri
+from scipy.special import bdtrc, betaincinv, ndtr, ndtri, stdtrit
 
 CONFIDENCE_LEVEL = 0.95
 """Level of all confidence intervals, unless a function is given another."""
@@ -17,6 +17,9 @@ _CELLS = 50_000_000
 _FEWEST_RESAMPLES = 200
 
 Interval = tuple[float, float]
+
+Groups = NDArray[np.int64]
+"""Number of the group of each image, (n,), such as its patient: groups are independent, images of a group are not."""
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
@@ -45,10 +48,20 @@ def mean_of_proportions(successes: Sequence[int], trials: Sequence[int]) -> Inte
         successes: Number of successes of each proportion.
         trials: Number of trials of each proportion, at least 1.
     """
-    if not len(trials):
-        return 0.0, 1.0
     shares = np.array(successes) / np.array(trials)
-    low, high = np.array([wilson_interval(*each) for each in zip(successes, trials, strict=True)]).T
+    return mean_interval(shares, [wilson_interval(*each) for each in zip(successes, trials, strict=True)])
+
+
+def mean_interval(shares: NDArray[np.float64], intervals: Sequence[Interval]) -> Interval:
+    """Interval of the unweighted mean of independent proportions from their own intervals, see `mean_of_proportions`.
+
+    Args:
+        shares: Proportions, (n,); none gives (0, 1).
+        intervals: Interval of each.
+    """
+    if not len(shares):
+        return 0.0, 1.0
+    low, high = np.array(intervals).T
     below, above = (float(np.sqrt(np.square(shares - limit).sum())) / len(shares) for limit in (low, high))
     return max(0.0, float(shares.mean()) - below), min(1.0, float(shares.mean()) + above)
 
@@ -130,19 +143,50 @@ def choose_resample_count(cells: int) -> int:
     return max(_FEWEST_RESAMPLES, min(RESAMPLES, _CELLS // cells))
 
 
-def draw_resamples(images: int, seed: int, resamples: int = RESAMPLES) -> Iterator[NDArray[np.int64]]:
+def draw_resamples(
+    images: int, seed: int, resamples: int = RESAMPLES, groups: Groups | None = None
+) -> Iterator[NDArray[np.int64]]:
     """Yields bootstrap resamples as counts: how often each image is drawn with replacement, (images,).
 
-    Source: B. Efron, Annals of Statistics 7 (1979).
+    With groups, whole groups are drawn (cluster bootstrap), and the number of images changes from one to the next.
+
+    Source: B. Efron, Annals of Statistics 7 (1979); A. C. Davison and D. V. Hinkley, "Bootstrap Methods and their
+    Application", 1997, section 3.8, for groups.
 
     Args:
         images: Number of images, at least 1.
         seed: Random seed of the resamples.
         resamples: Number of resamples.
+        groups: Number of the group of each image, (images,); None: images are independent.
     """
     random = np.random.default_rng(seed)
+    places = None if groups is None else np.unique(groups, return_inverse=True)[1]
+    drawn = images if places is None else int(places.max()) + 1
     for _ in range(resamples):
-        yield np.bincount(random.integers(0, images, images), minlength=images)
+        counts = np.bincount(random.integers(0, drawn, drawn), minlength=drawn)
+        yield counts if places is None else counts[places]
+
+
+def resampling_level(level: float, groups: Groups | None) -> float:
+    """Share of cluster resamples that an interval of the given level has to hold; the level itself without groups.
+
+    Resamples of few groups vary too little. The quantiles are taken further out, as far as those of Student's
+    distribution are from the normal ones.
+
+    Source: T. C. Hesterberg, "What Teachers Should Know About the Bootstrap", American Statistician 69 (2015), the
+    expanded percentile interval.
+
+    Args:
+        level: Level of the interval.
+        groups: Number of the group of each image, (n,); None: images are independent.
+    """
+    if groups is None:
+        return level
+    number = len(np.unique(groups))
+    if number < 2:
+        return 1.0
+    quantile = float(stdtrit(number - 1, (1 + level) / 2)) * math.sqrt(number / (number - 1))
+    return float(1 - 2 * ndtr(-quantile))
 
 
 def percentile_interval(values: NDArray[np.float64], level: float = CONFIDENCE_LEVEL) -> Interval:

@@ -43,6 +43,20 @@ def pluralize(noun: str, number: int) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"
 
 
+def describe_groups(groups: int | None, unit: str) -> str:
+    """A clause that follows a number of images, and tells of how many groups they are.
+
+    Args:
+        groups: Number of groups; None: the user names no groups, and the clause is empty.
+        unit: What a group is, in a word.
+
+    Example:
+        >>> describe_groups(12, "patient"), describe_groups(None, "")
+        (' of 12 patients', '')
+    """
+    return "" if groups is None else f" of {groups:,} {pluralize(unit, groups)}"
+
+
 def list_first(names: Sequence[str], most: int) -> str:
     """Lists the first few names, and counts the others.
 

@@ -56,6 +56,34 @@ def test_better_worse_and_cannot_tell() -> None:
     )
 
 
+def test_images_of_one_patient_are_one_proof() -> None:
+    good, bad = right(500, range(10)), right(500, range(40))
+    alone = compare_predictions(predictions(good), predictions(bad))
+    assert (alone.verdict, alone.groups) == ("better", None)
+    # All 30 images that only the candidate gets right are of two patients.
+    patient = [f"{max(0, number - 9) // 20}" for number in range(500)]
+    of_few = compare_predictions(predictions(good, groups=patient, grouping="patient"), predictions(bad))
+    assert (of_few.verdict, of_few.groups, of_few.differing_groups) == ("cannot tell", 25, 2)
+    assert of_few.p_better == pytest.approx(0.25)
+    assert "the models differ on 2 of 25 patients" in of_few.reason
+    each = [f"{number // 2}" for number in range(500)]
+    of_many = compare_predictions(predictions(good, groups=each, grouping="patient"), predictions(bad))
+    assert of_many.verdict == "better" and of_many.p_better > alone.p_better
+
+
+def test_a_first_model_must_beat_chance_on_patients_not_images(tmp_path: Path) -> None:
+    wrong = right(60, range(18))
+    assert decide(predictions(wrong), None, Gate()).verdict == "better"
+    grouped = predictions(wrong, groups=[f"{number // 10}" for number in range(60)], grouping="patient")
+    found = decide(grouped, None, Gate())
+    assert found.verdict == "cannot tell" and "on 60 test images of 6 patients (90 % interval" in found.reasons[0]
+    write_predictions(tmp_path / "predictions.parquet", grouped)
+    read = read_predictions(tmp_path / "predictions.parquet")
+    assert read.grouping == "patient" and read.clusters is not None and len(np.unique(read.clusters)) == 6
+    write_predictions(tmp_path / "predictions.parquet", predictions(wrong))
+    assert read_predictions(tmp_path / "predictions.parquet").clusters is None
+
+
 def test_a_model_that_became_surer_of_its_mistakes_is_not_called_better() -> None:
     candidate = predictions(right(500, range(30)), sure=0.9999999)
     champion = predictions(right(500, range(42)), sure=0.9)

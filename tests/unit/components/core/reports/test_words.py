@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature
+from headstart.components.core.reports.group_words import describe_grouped_test, warn_of_few_groups
 from headstart.components.core.reports.training_words import describe_training
 
 
@@ -73,3 +74,20 @@ def test_effect_of_scaling_is_said_with_its_certainty(
 ) -> None:
     assert words in describe_change(calibration(change={"log_loss": change, "log_loss_interval": interval}))
     assert describe_change({"temperature": 1.3, "validation_images": 50}) == ""
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (1, "The 87 test images are of one patient, so nothing is known of other patients"),
+        (12, "The 87 test images are of 12 patients: with fewer than 20 patients intervals are rough"),
+        (40, ""),
+    ],
+)
+def test_groups_are_counted_and_few_are_warned_of(groups: int, words: str) -> None:
+    metrics = {"grouping": "patient", "test": {"images": 87, "groups": groups, "effective_images": 31.4}}
+    first, *warning = describe_grouped_test(metrics)
+    assert "count as 31 independent images" in first
+    assert bool(warn_of_few_groups(metrics)) == bool(warning) == bool(words)
+    assert not words or warning[0].startswith(words)
+    assert describe_grouped_test({"test": {"images": 87}}) == []
