@@ -20,6 +20,7 @@ MODULES = (
     "artifacts.originals",
     "artifacts.hygiene",
     "artifacts.model",
+    "artifacts.reference",
     "artifacts.history",
     "artifacts.probe",
     "artifacts.predictions",

@@ -1,4 +1,8 @@
-"""Reference features of a model: features of some training images, to which those of new images are compared."""
+"""Reference features of a model: features of some training images, to which those of new images are compared.
+
+`reference.parquet` in the model's folder has a row for each image and one column: `features`, a
+list of as many float16 as the output layer gets, scaled to length 1. Pixels, ids and labels are not in it.
+"""
 
 import dataclasses
 from pathlib import Path
