@@ -35,6 +35,13 @@ from headstart.components.download_dataset.duplicates import (
 )
 from headstart.components.download_dataset.hygiene_data import PAGE_COLUMNS, HygieneData
 from headstart.components.download_dataset.hygiene_report import HygienePage
+from headstart.components.download_dataset.hygiene_warnings import describe_identity
+from headstart.components.download_dataset.identity_columns import (
+    IdentityColumn,
+    find_identity_columns,
+    looks_like_identity,
+    predict_class_by_group,
+)
 from headstart.components.download_dataset.ingest_plan import IngestPlan, parse_extra
 from headstart.components.download_dataset.spool import Spool
 
@@ -89,6 +96,8 @@ def write_dataset(
         write_quarantine(dataset / QUARANTINE, quarantined)
     info = read_dataset_info(dataset)
     groups = list_groups(images.leaders)
+    labels = spool.properties(["label"], kept)["label"].to_numpy()
+    identities = _find_identities(spool, kept, labels, plan.extra, images)
     # Memory of searching and writing goes back to the system before the page needs its own.
     pa.default_memory_pool().release_unused()
     log_phase("writing the data report")
@@ -105,13 +114,16 @@ def write_dataset(
             groups=groups,
             digest=info.digest,
             ranges=checked.ranges,
+            identities=identities,
+            unit=grouping.unit,
+            predicted=_predict_class(images, labels) if grouping.unit else None,
             read_image=lambda row: Image.open(io.BytesIO(spool.encoded(kept[row : row + 1])[0].as_py())),
         )
     )
     hygiene.parent.mkdir(parents=True, exist_ok=True)
     hygiene.write_text(page.render(now(), describe_run("", hygiene)), encoding="utf-8")
     write_hygiene(dataset, page.summary())
-    for text in page.low_contrast_warnings():
+    for text in [*page.low_contrast_warnings(), *map(describe_identity, identities)]:
         event("warning", text=text)
     reasons = Counter(each.reason for each in quarantined)
     event("quarantine", files=len(quarantined), **{reason.replace(" ", "_"): n for reason, n in reasons.items()})
@@ -151,6 +163,23 @@ def _row_groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Positions of the images of each row group, by their sizes in bytes."""
     full = np.flatnonzero(np.diff(np.cumsum(sizes) // ROW_GROUP_BYTES)) + 1
     return iter(np.split(np.arange(len(sizes)), full))
+
+
+def _find_identities(
+    spool: Spool, kept: NDArray[np.int64], labels: NDArray[np.int32], names: list[str], images: ImageGroups
+) -> list[IdentityColumn]:
+    """Columns that look like an identity, and are not named as groups."""
+    names = [name for name in names if looks_like_identity(name)]
+    if not names:
+        return []
+    columns = {name: column.to_pylist() for name, column in _extra_columns(spool, kept, names).items()}
+    return find_identity_columns(columns, labels, images.names.to_pylist())
+
+
+def _predict_class(images: ImageGroups, labels: NDArray[np.int32]) -> float | None:
+    """Balanced accuracy with which the user's group predicts the class; None if it does not."""
+    group = np.unique(np.array(images.names.to_pylist(), str), return_inverse=True)[1]
+    return predict_class_by_group(group, labels)
 
 
 def _extra_columns(spool: Spool, rows: NDArray[np.int64], names: list[str]) -> dict[str, pa.Array]:

@@ -15,6 +15,7 @@ from headstart.components.core.images.decoding import FAINT
 from headstart.components.core.images.sample_ranges import Ranges
 from headstart.components.core.reports.page import shown
 from headstart.components.core.sources.quarantine import QuarantinedFile
+from headstart.components.download_dataset.identity_columns import IdentityColumn
 from headstart.components.download_dataset.image_measures import ODD_LOOKS, Measures, OddLook
 from headstart.components.download_dataset.shortcuts import find_shortcuts
 
@@ -46,6 +47,9 @@ class HygieneData:
         label_source: Source of the classes in words, such as ``the folders of pets``.
         notes: Remarks on how classes were found, a sentence each.
         ranges: Black and white of each form of images of more than 8 bits, where the data set decides.
+        identities: Columns that look like an identity, and are not named as groups.
+        unit: What a group is that the user names, in a word such as ``patient``; empty: none are named.
+        predicted: Balanced accuracy with which the user's group predicts the class; None if it does not.
     """
 
     sources: Sequence[str]
@@ -60,6 +64,9 @@ class HygieneData:
     label_source: str = ""
     notes: Sequence[str] = ()
     ranges: Ranges = dataclasses.field(default_factory=dict)
+    identities: Sequence[IdentityColumn] = ()
+    unit: str = ""
+    predicted: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

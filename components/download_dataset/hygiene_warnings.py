@@ -1,11 +1,13 @@
 """Warnings of the hygiene page: problems in the data that a person should look at before training."""
 
 import dataclasses
+import shlex
 
 from headstart.components.core.sources.quarantine import CORRECTED
-from headstart.components.core.util.printable import list_first
+from headstart.components.core.util.printable import list_first, pluralize, quote_name
 from headstart.components.download_dataset.class_names import describe_similar_names, find_similar_names
 from headstart.components.download_dataset.hygiene_data import HygieneStatistics
+from headstart.components.download_dataset.identity_columns import IdentityColumn
 from headstart.components.download_dataset.labels import LEFT_OUT
 
 FEW_IMAGES = 50
@@ -49,6 +51,8 @@ def find_warnings(statistics: HygieneStatistics) -> list[HygieneWarning]:
         _conflicts,
         _suspicious_labels,
         _leakage,
+        _identities,
+        _predicting_groups,
         _shortcuts,
         _small_classes,
         _imbalance,
@@ -133,6 +137,39 @@ def _leakage(statistics: HygieneStatistics) -> HygieneWarning | None:
         f"{', and '.join(found)}: a model would be tested on images that it has seen. Delete one of each, or let the "
         "data be split anew.",
         "near-duplicates" if groups else "left-out",
+    )
+
+
+def _identities(statistics: HygieneStatistics) -> HygieneWarning | None:
+    sentences = [describe_identity(each) for each in statistics.data.identities]
+    return _warning(bool(sentences), "Columns that may name groups", " ".join(sentences), "shortcuts")
+
+
+def describe_identity(column: IdentityColumn) -> str:
+    """What a column that looks like an identity may mean, and the way out, in sentences.
+
+    Args:
+        column: The column.
+    """
+    name = quote_name(column.name)
+    predicts = f", and alone predicts the class of {100 * column.predicted:.0f} %" if column.predicted else ""
+    return (
+        f"Column {name} has {column.values:,} values for {column.images:,} images{predicts}. If images of one value "
+        f"are alike, as those of one patient are, a model is tested on what it has seen: keep them together with "
+        f"--group-column {shlex.quote(column.name)}."
+    )
+
+
+def _predicting_groups(statistics: HygieneStatistics) -> HygieneWarning | None:
+    unit, predicted = statistics.data.unit, statistics.data.predicted
+    units = pluralize(unit, 2)
+    return _warning(
+        predicted is not None,
+        "Groups that predict the class",
+        f"The {unit} alone predicts the class of {100 * (predicted or 0):.0f} % of the images: most {units} have "
+        f"images of one class. None of them is divided, so the test is fair; but a class is known from as many "
+        f"{units} only as it has. Add images of each class from the same {units}, or of more {units}.",
+        "shortcuts",
     )
 
 

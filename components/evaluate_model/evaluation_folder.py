@@ -203,11 +203,17 @@ def _evaluate(data: EvaluationData) -> Evaluation:
         calibration, abstention = _apply(data.calibration, final)
     if validation:
         calibration = calibrate(
-            (validation.labels, validation.probabilities), (final.labels, final.probabilities), groups
+            (validation.labels, validation.probabilities),
+            (final.labels, final.probabilities),
+            groups,
+            validation.clusters,
         )
         scale = functools.partial(apply_temperature, temperature=calibration.temperature)
         abstention = compute_abstentions(
-            (validation.labels, scale(validation.probabilities)), (final.labels, scale(final.probabilities))
+            (validation.labels, scale(validation.probabilities)),
+            (final.labels, scale(final.probabilities)),
+            groups,
+            validation.clusters,
         )
     champion = models.get(CHAMPION)
     return Evaluation(
@@ -226,10 +232,12 @@ def _find_unfamiliar(data: EvaluationData) -> Unfamiliarity | None:
     final, validation = data.models[FINAL], data.validation
     chosen = data.calibration.unfamiliarity if data.calibration else None
     if validation and validation.unfamiliarity is not None:
-        chosen = choose_threshold(validation.unfamiliarity, data.false_alarm)
+        chosen = choose_threshold(
+            validation.unfamiliarity, data.false_alarm, validation.clusters, validation.grouping
+        )
     if chosen is None or final.predictions.unfamiliarity is None:
         return None
-    return measure_unfamiliarity(chosen, final.predictions.unfamiliarity, final.info)
+    return measure_unfamiliarity(chosen, final.predictions.unfamiliarity, final.info, final.predictions.clusters)
 
 
 def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, list[Abstention]]:
@@ -241,7 +249,7 @@ def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, l
     test = (final.labels, final.probabilities)
     calibration = measure_calibration(estimate, chosen.validation_images, test, final.clusters)
     rows = [Abstention(**dataclasses.asdict(each)) for each in chosen.abstention]
-    return calibration, [measure_abstention(row, (final.labels, scaled)) for row in rows]
+    return calibration, [measure_abstention(row, (final.labels, scaled), final.clusters) for row in rows]
 
 
 def _slice_metrics(part: Slice, right: NDArray[np.bool_], groups: Groups | None) -> SliceMetrics:

@@ -11,7 +11,12 @@ from headstart.components.core.metrics.calibration import (
     estimate_temperature,
     to_logits,
 )
-from headstart.components.core.metrics.clusters import share_interval
+from headstart.components.core.metrics.clusters import (
+    count_groups_needed,
+    korn_graubard_interval,
+    korn_graubard_lower_bounds,
+    share_interval,
+)
 from headstart.components.core.metrics.statistics import (
     CONFIDENCE_LEVEL,
     Groups,
@@ -22,7 +27,6 @@ from headstart.components.core.metrics.statistics import (
     draw_resamples,
     percentile_interval,
     resampling_level,
-    wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED
 
@@ -144,15 +148,17 @@ class Abstention:
 
     Attributes:
         wanted: Wanted precision of the predictions that are given.
-        threshold: Least probability of the likeliest class for which the Clopper-Pearson bound on the validation
-            images is at least `wanted`; None if there is none, like all metrics below.
+        threshold: Least probability of the likeliest class for which the Clopper-Pearson bound (with groups that of
+            Korn and Graubard) on the validation images is at least `wanted`; None if there is none, like all metrics
+            below.
         validation_images: Number of validation images.
-        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold.
+        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold; where
+            the user names groups, fewest groups.
         answered: Number of test images that get a prediction.
         share: Coverage: their share of all test images.
-        share_interval: Wilson interval at the 95 % level.
+        share_interval: Wilson interval at the 95 % level, or with groups that of Korn and Graubard.
         precision: Share of correct predictions among them; None without predictions.
-        precision_lower: One-sided Clopper-Pearson bound of `precision` at the 95 % level.
+        precision_lower: One-sided bound of `precision` at the 95 % level, as for `threshold`.
     """
 
     wanted: float
@@ -187,7 +193,10 @@ def compute_reliability(
 
 
 def calibrate(
-    validation: LabelledProbabilities, test: LabelledProbabilities, groups: Groups | None = None
+    validation: LabelledProbabilities,
+    test: LabelledProbabilities,
+    groups: Groups | None = None,
+    validation_groups: Groups | None = None,
 ) -> Calibration:
     """Fits a temperature on validation images, decides whether it is used, and measures calibration on test images.
 
@@ -195,8 +204,9 @@ def calibrate(
         validation: Labels and probabilities of the validation images.
         test: Labels and probabilities of the test images.
         groups: Number of the group of each test image, (n,); None: images are independent.
+        validation_groups: Number of the group of each validation image; None: likewise.
     """
-    estimate = estimate_temperature(validation[0], to_logits(validation[1]))
+    estimate = estimate_temperature(validation[0], to_logits(validation[1]), validation_groups)
     return measure_calibration(estimate, len(validation[0]), test, groups)
 
 
@@ -323,50 +333,65 @@ def _change(differences: NDArray[np.float64], groups: Groups | None) -> Calibrat
     )
 
 
-def compute_abstentions(validation: LabelledProbabilities, test: LabelledProbabilities) -> list[Abstention]:
+def compute_abstentions(
+    validation: LabelledProbabilities,
+    test: LabelledProbabilities,
+    groups: Groups | None = None,
+    validation_groups: Groups | None = None,
+) -> list[Abstention]:
     """Chooses abstention thresholds on validation images and measures them on test images.
 
     Args:
         validation: Labels and scaled probabilities of the validation images.
         test: Labels and scaled probabilities of the test images.
+        groups: Number of the group of each test image, (n,); None: images are independent.
+        validation_groups: Number of the group of each validation image; None: likewise.
     """
-    return [_abstention(wanted, validation, test) for wanted in WANTED_PRECISIONS]
+    chosen = [_choose_abstention(wanted, validation, validation_groups) for wanted in WANTED_PRECISIONS]
+    return [measure_abstention(each, test, groups) for each in chosen]
 
 
-def _abstention(wanted: float, validation: LabelledProbabilities, test: LabelledProbabilities) -> Abstention:
+def _choose_abstention(wanted: float, validation: LabelledProbabilities, groups: Groups | None) -> Abstention:
     right, confidence = _right_and_confidence(*validation)
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]
     # A threshold includes all images with exactly its probability.
     last = np.flatnonzero(np.append(falling[:-1] != falling[1:], True))
-    bounds = clopper_pearson_lower_bounds(np.cumsum(right[order])[last], last + 1)
-    enough = np.flatnonzero(bounds >= wanted)
     needed = int(np.ceil(np.log(1 - CONFIDENCE_LEVEL) / np.log(wanted)))
-    if not len(enough):
-        return Abstention(wanted, None, len(right), needed)
-    threshold = float(falling[last[enough[-1]]])
-    return measure_abstention(Abstention(wanted, threshold, len(right), needed), test)
+    if groups is None:
+        bounds = clopper_pearson_lower_bounds(np.cumsum(right[order])[last], last + 1)
+    else:
+        bounds = korn_graubard_lower_bounds(right[order] > 0, groups[order])[last]
+        needed = count_groups_needed(needed)
+    enough = np.flatnonzero(bounds >= wanted)
+    threshold = float(falling[last[enough[-1]]]) if len(enough) else None
+    return Abstention(wanted, threshold, len(right), needed)
 
 
-def measure_abstention(chosen: Abstention, test: LabelledProbabilities) -> Abstention:
+def measure_abstention(chosen: Abstention, test: LabelledProbabilities, groups: Groups | None = None) -> Abstention:
     """Measures on test images an abstention threshold that was chosen before.
 
     Args:
         chosen: Wanted precision, threshold, and numbers of validation images.
         test: Labels and scaled probabilities of the test images.
+        groups: Number of the group of each test image, (n,); None: images are independent.
     """
     if chosen.threshold is None:
         return chosen
     test_right, test_confidence = _right_and_confidence(*test)
     answered = test_confidence >= chosen.threshold
     images, correct = int(answered.sum()), int(test_right[answered].sum())
+    if groups is None:
+        lower = float(clopper_pearson_lower_bounds(np.array([correct]), np.array([images]))[0])
+    else:
+        lower = korn_graubard_interval(test_right[answered] > 0, groups[answered], 2 * CONFIDENCE_LEVEL - 1)[0]
     return dataclasses.replace(
         chosen,
         answered=images,
         share=images / len(answered),
-        share_interval=wilson_interval(images, len(answered)),
+        share_interval=share_interval(answered, groups),
         precision=correct / images if images else None,
-        precision_lower=float(clopper_pearson_lower_bounds(np.array([correct]), np.array([images]))[0]),
+        precision_lower=lower,
     )
 
 

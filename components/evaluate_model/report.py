@@ -40,7 +40,7 @@ from headstart.components.core.reports.training_curves import draw_training_curv
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.reports.unfamiliarity_words import describe_threshold
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.printable import describe_groups
+from headstart.components.core.util.printable import describe_groups, pluralize
 from headstart.components.evaluate_model import charts, csv_tables
 from headstart.components.evaluate_model.class_balance import compute_class_balance
 from headstart.components.evaluate_model.feature_map import read_feature_map
@@ -112,6 +112,7 @@ def render_report(evaluation: Path) -> str:
         expect=final["accuracy_interval"],
         of_groups=describe_groups(final.get("groups"), metrics.get("grouping") or ""),
         group_words=describe_grouped_test(metrics),
+        units=pluralize(metrics["grouping"], 2) if metrics.get("grouping") else "",
         final=final,
         champion=champion,
         comparison=metrics["comparison"],

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.predictions import Predictions
-from headstart.components.core.metrics.statistics import clopper_pearson_lower_bounds
+from headstart.components.core.metrics.clusters import korn_graubard_lower_bounds
+from headstart.components.core.metrics.statistics import Groups, clopper_pearson_lower_bounds
 
 SLIDER_STEPS = 200
 """Steps of the threshold slider from 0 to 1."""
@@ -43,7 +44,7 @@ def compute_slider(
         predictions: Predictions of the model.
         probabilities: Their calibrated probabilities, (n, classes).
     """
-    steps = _count_steps(probabilities.max(axis=1), predictions.right)
+    steps = _count_steps(probabilities.max(axis=1), predictions.right, predictions.clusters)
     return [(step / SLIDER_STEPS, *values) for step, values in enumerate(steps)]
 
 
@@ -58,13 +59,14 @@ def compute_class_thresholds(
         most: Largest number of classes.
     """
     confidence, predicted, right = probabilities.max(axis=1), predictions.predicted, predictions.right
+    groups = predictions.clusters
     sizes = np.bincount(predicted, minlength=len(predictions.classes))
     found = []
     for at in sorted(np.argsort(-sizes, kind="stable")[:most].tolist()):
         own = predicted == at
         reached = [own & (confidence >= threshold) for threshold in TABLE_THRESHOLDS]
         points = [(int(each.sum()), int((each & right).sum())) for each in reached]
-        steps = _count_steps(confidence[own], right[own])
+        steps = _count_steps(confidence[own], right[own], None if groups is None else groups[own])
         found.append(ClassThresholds(predictions.classes[at], int(sizes[at]), points, steps))
     return [each for each in found if each.images]
 
@@ -92,9 +94,15 @@ def count_confidences(
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), right.tolist(), wrong.tolist(), strict=True))
 
 
-def _count_steps(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> list[tuple[int, int, float]]:
+def _count_steps(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], groups: Groups | None
+) -> list[tuple[int, int, float]]:
     thresholds = np.arange(SLIDER_STEPS + 1) / SLIDER_STEPS
     answered = np.array([(confidence >= each).sum() for each in thresholds])
     correct = np.array([(right & (confidence >= each)).sum() for each in thresholds])
-    bounds = np.round(clopper_pearson_lower_bounds(correct, answered), 5)
-    return list(zip(answered.tolist(), correct.tolist(), bounds.tolist(), strict=True))
+    if groups is None:
+        bounds = clopper_pearson_lower_bounds(correct, answered)
+    else:
+        falling = np.argsort(-confidence, kind="stable")
+        bounds = np.r_[0.0, korn_graubard_lower_bounds(right[falling], groups[falling])][answered]
+    return list(zip(answered.tolist(), correct.tolist(), np.round(bounds, 5).tolist(), strict=True))

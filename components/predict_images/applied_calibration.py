@@ -12,6 +12,7 @@ from headstart.components.core.artifacts.model_calibration import (
 )
 from headstart.components.core.registry.model_files import ModelFiles
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.printable import pluralize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,20 +88,21 @@ def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> Ap
     calibration = AppliedCalibration(True, temperature_of(metrics), unfamiliarity=unfamiliarity)
     if not precision:
         return calibration
-    row = _find_threshold(metrics["abstention"], precision)
+    row = _find_threshold(metrics["abstention"], precision, metrics.get("grouping") or "image")
     return dataclasses.replace(
         calibration, threshold=row["threshold"], precision=precision, validation_images=row["validation_images"]
     )
 
 
-def _find_threshold(table: list[dict[str, Any]], precision: float) -> dict[str, Any]:
+def _find_threshold(table: list[dict[str, Any]], precision: float, unit: str) -> dict[str, Any]:
     """The row of the abstention table for a precision, which has a threshold."""
     for row in table:
         if row["wanted"] == precision:
             if row["threshold"] is None:
+                needed = f"{row['validation_needed']} {pluralize(unit, 2)}"
                 raise HeadstartError(
                     f"precision {precision}: no threshold holds it on the {row['validation_images']} validation "
-                    f"images; it takes {row['validation_needed']} at least; leave precision out, or validate on more"
+                    f"images; it takes {needed} at least; leave precision out, or validate on more"
                 )
             return row
     known = ", ".join(str(row["wanted"]) for row in table)

@@ -33,6 +33,7 @@ from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
 from headstart.components.core.recipes.recipe import TrainingSettings
 from headstart.components.core.training.class_weights import compute_class_weights
 from headstart.components.core.util.logs import event
+from headstart.components.core.util.printable import list_first, pluralize, quote_name
 from headstart.components.train_head.label_errors import (
     LabelSuspects,
     find_suspects,
@@ -54,6 +55,7 @@ CURVE_DRAWS = 10
 """Random divisions of the data for the learning curve."""
 
 _HALVINGS = 5
+_NAMES_SHOWN = 3
 _HELD_OUT_SHARE = 0.2
 _PENALTIES = np.logspace(-4, 1, 11)
 """Candidate penalties, as multiples of the mean eigenvalue of the features' scatter matrix."""
@@ -70,14 +72,16 @@ class LabelledFeatures:
     Attributes:
         features: Reduced features, (n, features).
         labels: Labels, (n,).
-        groups: Group of each image, (n,); near-duplicates share one.
+        groups: Group of each image, (n,); near-duplicates share one, and images of a group that the user names.
         classes: Number of classes.
+        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none.
     """
 
     features: NDArray[np.float32]
     labels: NDArray[np.int64]
     groups: list[str]
     classes: int
+    grouping: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,9 +128,10 @@ def probe_data(
     labels = np.concatenate([each["label"].to_numpy() for each in rows])
     groups = [group for each in rows for group in each["group"].to_pylist()]
     classes = len(info.classes)
-    data = LabelledFeatures(reduced.features, labels, groups, classes)
+    data = LabelledFeatures(reduced.features, labels, groups, classes, info.grouping)
     probabilities, settings = predict_out_of_fold(data, seed)
     curve = fit_learning_curve(data, settings.penalty, info.images, seed)
+    judged = _find_judged(data, info.classes)
     weights = compute_class_weights(training, labels[: info.images])
     head = fit_linear_head(reduced, labels, info.images, classes, settings, weights)
     # The largest array there is, and reading the images comes next.
@@ -138,7 +143,8 @@ def probe_data(
     ]
     predictions = concatenate_predictions(parts)
     splits = [split for split, part in zip(SPLITS, parts, strict=False) for _ in part.ids]
-    suspects = find_suspects(labels, probabilities)
+    suspects = find_suspects(labels[judged], probabilities[judged])
+    suspects = dataclasses.replace(suspects, rows=judged[suspects.rows])
     event(
         "probe",
         images=len(labels),
@@ -164,7 +170,7 @@ def write_probe(model: Path, result: ProbeResult) -> None:
 
 
 def predict_out_of_fold(data: LabelledFeatures, seed: int) -> tuple[NDArray[np.float64], RidgeSettings]:
-    """Predicts each image by a classifier trained without it and its near-duplicates.
+    """Predicts each image by a classifier trained without it, its near-duplicates and its group.
 
     There are five folds, each class spread evenly over them. The penalty is the one with the lowest squared error out
     of fold, and the temperature the one with the lowest cross-entropy.
@@ -177,7 +183,7 @@ def predict_out_of_fold(data: LabelledFeatures, seed: int) -> tuple[NDArray[np.f
         Class probabilities (n, classes), and the settings chosen.
     """
     features, labels, classes = data.features, data.labels, data.classes
-    fold = assign_folds(labels, data.groups, seed)
+    fold = assign_folds(data, seed)
     folds = [np.flatnonzero(fold == number) for number in range(FOLDS)]
     sums = [Sums.of(features[rows], labels[rows], classes) for rows in folds]
     whole = functools.reduce(operator.add, sums)
@@ -201,14 +207,52 @@ def predict_out_of_fold(data: LabelledFeatures, seed: int) -> tuple[NDArray[np.f
     return softmax(scores / temperature), RidgeSettings(float(penalties[best]), temperature)
 
 
-def assign_folds(labels: NDArray[np.int64], groups: list[str], seed: int) -> NDArray[np.int64]:
-    """Assigns each image a fold, (n,): near-duplicates share one, and each class is spread evenly."""
-    names, first, group = np.unique(groups, return_index=True, return_inverse=True)
+def assign_folds(data: LabelledFeatures, seed: int) -> NDArray[np.int64]:
+    """Assigns each image a fold, (n,): images of a group share one, and each class is spread evenly.
+
+    Groups that the user names may be large and of several classes. The largest are assigned first, each to the fold
+    that has least of the classes that it brings. With fewer groups than folds, some folds stay empty.
+
+    Args:
+        data: Labels and groups.
+        seed: Random seed of the order of equal groups.
+    """
+    labels = data.labels
+    names, first, group = np.unique(data.groups, return_index=True, return_inverse=True)
     random = np.random.default_rng(seed).permutation(len(names))
-    order = np.lexsort((random, labels[first]))
     fold = np.empty(len(names), np.int64)
-    fold[order] = np.arange(len(names)) % FOLDS
+    if not data.grouping:
+        order = np.lexsort((random, labels[first]))
+        fold[order] = np.arange(len(names)) % FOLDS
+        return fold[group]
+    shares = np.zeros((len(names), data.classes))
+    np.add.at(shares, (group, labels), 1)
+    shares /= np.maximum(1, shares.sum(axis=0))
+    filled = np.zeros((FOLDS, data.classes))
+    for each in np.lexsort((random, -shares.max(axis=1))):
+        fold[each] = int(np.argmin(filled @ shares[each]))
+        filled[fold[each]] += shares[each]
     return fold[group]
+
+
+def _find_judged(data: LabelledFeatures, classes: list[str]) -> NDArray[np.int64]:
+    """Rows whose labels can be judged: some other group that the user names has images of the class, too.
+
+    A classifier that has seen no image of a class finds every other class likelier, and would doubt all its labels.
+    """
+    if not data.grouping:
+        return np.arange(len(data.labels))
+    group = np.unique(data.groups, return_inverse=True)[1]
+    pairs = np.unique(np.stack([data.labels, group], axis=1), axis=0)
+    alone = np.flatnonzero(np.bincount(pairs[:, 0], minlength=data.classes) == 1).tolist()
+    if alone:
+        names = list_first([quote_name(classes[label]) for label in alone], _NAMES_SHOWN)
+        event(
+            "warning",
+            text=f"labels of {names} are not checked: all training and validation images of the class are of one "
+            f"{data.grouping}; add images of other {pluralize(data.grouping, 2)}",
+        )
+    return np.flatnonzero(~np.isin(data.labels, alone))
 
 
 def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int, seed: int) -> LearningCurve:
@@ -218,6 +262,9 @@ def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int
     and so on up to all, classes in proportion. A power law with a floor, a + b n^-c, is fitted to the last three mean
     errors (C. Cortes et al., "Learning Curves: Asymptotic Values and Rate of Convergence", NIPS 1993). It tells what
     twice the training set would gain.
+
+    Of groups that the user names, whole ones are in the small training sets, too: twice the images then means
+    twice the patients, not more images of the same.
 
     The interval of that gain is from a bootstrap of the groups, of the draws, and of the number of fitted points,
     which is three or four, because it is not known from which size on the law holds. The groups stand for the
@@ -239,7 +286,8 @@ def fit_learning_curve(data: LabelledFeatures, penalty: float, train_images: int
         if held_out.all():
             # All images are near-duplicates of one another.
             held_out = random.permutation(len(labels)) < _HELD_OUT_SHARE * len(labels)
-        rows = _in_proportion(np.flatnonzero(~held_out), labels, random)
+        rows = np.flatnonzero(~held_out)
+        rows = _whole_groups(rows, labels, group, random) if data.grouping else _in_proportion(rows, labels, random)
         sizes = [len(rows) >> halvings for halvings in range(_HALVINGS, -1, -1)]
         tested = np.flatnonzero(held_out)
         draws.append(_CurveDraw(np.array(sizes), group[tested], _find_mistakes(data, rows, sizes, tested, penalty)))
@@ -296,6 +344,15 @@ def _in_proportion(
             of_class
         )
     return rows[np.argsort(place, kind="stable")]
+
+
+def _whole_groups(
+    rows: NDArray[np.int64], labels: NDArray[np.int64], group: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Shuffles rows group by group, so that every prefix has groups of each class in proportion."""
+    numbers, first, place = np.unique(group[rows], return_index=True, return_inverse=True)
+    order = _in_proportion(np.arange(len(numbers)), labels[rows[first]], random)
+    return rows[np.argsort(np.argsort(order)[place], kind="stable")]
 
 
 def _curve(draws: list[_CurveDraw], groups: int, images: int, seed: int) -> LearningCurve:

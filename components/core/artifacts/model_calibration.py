@@ -52,7 +52,10 @@ class UnfamiliarityThreshold:
         bound: Largest share of new images like these that are flagged, with 95 % confidence; at most `wanted` if
             there were enough validation images.
         validation_images: Number of validation images.
-        validation_needed: Fewest validation images for `wanted`.
+        validation_needed: Fewest validation images for `wanted`, or groups where `validation_groups` is given.
+        validation_groups: Number of groups of the validation images, where the user names groups: then `wanted` and
+            `bound` are the share of new groups any image of which is flagged. None: images are independent.
+        unit: What a group is, in a word such as ``patient``; empty: likewise.
     """
 
     wanted: Fraction
@@ -60,6 +63,8 @@ class UnfamiliarityThreshold:
     bound: Fraction
     validation_images: Annotated[int, Field(ge=1)]
     validation_needed: Count
+    validation_groups: Count | None = None
+    unit: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +138,8 @@ def unfamiliarity_of(metrics: dict[str, Any]) -> UnfamiliarityThreshold | None:
 
 
 def _choose_fields(kind: type, values: dict[str, Any]) -> dict[str, Any]:
-    return {field.name: values[field.name] for field in dataclasses.fields(kind)}
+    """Values of the fields of a record; those that earlier versions did not write are left out."""
+    return {field.name: values[field.name] for field in dataclasses.fields(kind) if field.name in values}
 
 
 def raise_if_of_another_model(evaluation: Path, sha256: str) -> None:

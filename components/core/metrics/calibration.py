@@ -10,7 +10,7 @@ from scipy.special import chdtrc, chdtri, log_softmax
 from scipy.special import softmax as scipy_softmax
 
 from headstart.components.core.artifacts.evaluation import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE
-from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL, Interval
+from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL, Groups, Interval
 
 PRIOR_SPREAD = 0.2
 """Standard deviation of the logarithm of the temperature before any image is seen: 95 % lie between 0.68 and 1.48.
@@ -82,7 +82,9 @@ def fit_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> 
     return float(np.exp(_minimise(loss)))
 
 
-def estimate_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> TemperatureEstimate:
+def estimate_temperature(
+    labels: NDArray[np.int64], logits: NDArray[np.floating], groups: Groups | None = None
+) -> TemperatureEstimate:
     """Estimates the temperature of a classifier whose logits are meant to be calibrated already.
 
     A temperature other than 1 is used only if the likelihood-ratio test rejects 1 at the 5 % level (S. S. Wilks,
@@ -90,23 +92,28 @@ def estimate_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]
     Statistics 9, 1938). It is then shrunk towards 1: the maximum of the likelihood times a log-normal prior around 1,
     so that few images move it little and many images decide alone.
 
+    With groups the likelihood ratio is divided by the design effect of the scores, as images of a group do not
+    testify alone (A. Rotnitzky and N. P. Jewell, Biometrika 77, 1990).
+
     Args:
         labels: Class indices, (n,), n at least 1.
         logits: Logits, (n, classes), two classes or more.
+        groups: Number of the group of each image, (n,); None: images are independent.
     """
     loss = _log_likelihood_loss(labels, logits)
     # The loss of 1 may be the smallest to within the precision of the search.
     fitted = min(_minimise(loss), 0.0, key=loss)
-    ratio = 2 * (loss(0.0) - loss(fitted))
+    effect = 1.0 if groups is None else _design_effect(labels, logits, fitted, groups)
+    ratio = 2 * (loss(0.0) - loss(fitted)) / effect
     threshold = float(chdtri(1, 1 - CONFIDENCE_LEVEL))
-    limit = loss(fitted) + threshold / 2
+    limit = loss(fitted) + effect * threshold / 2
     low, high = (
         end if loss(end) <= limit else float(brentq(lambda at: loss(at) - limit, *sorted((end, fitted))))
         for end in _BOUNDS
     )
     supported = ratio > threshold
     return TemperatureEstimate(
-        temperature=shrink_temperature(labels, logits) if supported else 1.0,
+        temperature=shrink_temperature(labels, logits, effect) if supported else 1.0,
         supported=supported,
         fitted=float(np.exp(fitted)),
         interval=(float(np.exp(low)), float(np.exp(high))),
@@ -114,15 +121,30 @@ def estimate_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]
     )
 
 
-def shrink_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> float:
+def shrink_temperature(labels: NDArray[np.int64], logits: NDArray[np.floating], design_effect: float = 1.0) -> float:
     """Temperature that maximises the likelihood times a log-normal prior around 1 with spread `PRIOR_SPREAD`.
 
     Args:
         labels: Class indices, (n,), n at least 1.
         logits: Logits, (n, classes), two classes or more.
+        design_effect: Divisor of the log-likelihood, above 1 where images come in groups.
     """
     loss = _log_likelihood_loss(labels, logits)
-    return float(np.exp(_minimise(lambda at: loss(at) + at**2 / (2 * PRIOR_SPREAD**2))))
+    return float(np.exp(_minimise(lambda at: loss(at) / design_effect + at**2 / (2 * PRIOR_SPREAD**2))))
+
+
+def _design_effect(
+    labels: NDArray[np.int64], logits: NDArray[np.floating], log_temperature: float, groups: Groups
+) -> float:
+    """Variance of the score's sum over independent groups, divided by that over independent images; at least 1."""
+    divided = logits.astype(np.float64) / np.exp(log_temperature)
+    scores = divided[np.arange(len(labels)), labels] - (softmax(divided) * divided).sum(axis=1)
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], scores)
+    if len(sums) == 1:
+        return np.inf
+    alone = float(np.square(scores).sum())
+    together = len(sums) / (len(sums) - 1) * float(np.square(sums).sum())
+    return max(1.0, together / alone) if alone else 1.0
 
 
 def _log_likelihood_loss(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> Callable[[float], float]:

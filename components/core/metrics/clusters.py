@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 
 from headstart.components.core.metrics.statistics import (
     CONFIDENCE_LEVEL,
@@ -112,6 +112,53 @@ def korn_graubard_interval(right: NDArray[np.bool_], groups: Groups, level: floa
         return 0.0, 1.0
     effective = count_effective_images(right, groups)
     return _interval(float(right.mean()), effective, len(right), len(np.unique(groups)), level)
+
+
+def korn_graubard_lower_bounds(right: NDArray[np.bool_], groups: Groups) -> NDArray[np.float64]:
+    """One-sided lower bounds at the 95 % level of the share among the first image, the first two, and so on, (n,).
+
+    See `korn_graubard_interval`, whose lower end at the 90 % level they are; 0 where it says nothing.
+
+    Args:
+        right: Whether each image is a success, (n,).
+        groups: Number of the group of each image, (n,).
+    """
+    places = np.unique(groups, return_inverse=True)[1].tolist()
+    sizes, hits = [0] * (max(places, default=-1) + 1), [0] * (max(places, default=-1) + 1)
+    number = squared_sizes = products = squared_hits = 0
+    sums = []
+    for place, hit in zip(places, right.astype(int).tolist(), strict=True):
+        number += not sizes[place]
+        squared_sizes += 2 * sizes[place] + 1
+        products += hits[place] + hit * (sizes[place] + 1)
+        squared_hits += hit * (2 * hits[place] + 1)
+        sizes[place] += 1
+        hits[place] += hit
+        sums.append((number, squared_sizes, products, squared_hits))
+    counts, squares, cross, own = np.array(sums, np.float64).reshape(-1, 4).T
+    images = np.arange(1, len(right) + 1)
+    share = np.cumsum(right) / images
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = counts / (counts - 1) * np.maximum(0, own - 2 * share * cross + share**2 * squares) / images**2
+        varied = np.minimum(share * (1 - share) / variance, images)
+        effective = np.where((share > 0) & (share < 1) & (variance > 0), varied, images**2 / squares)
+        tail = 1 - CONFIDENCE_LEVEL
+        effective *= np.square(stdtrit(np.maximum(1, images - 1), tail) / stdtrit(np.maximum(1, counts - 1), tail))
+    some = (share > 0) & (counts > 1)
+    low = betaincinv(np.where(some, share * effective, 1), np.where(some, (1 - share) * effective, 0) + 1, tail)
+    return np.where(some, low, 0.0)
+
+
+def count_groups_needed(images: int) -> int:
+    """Fewest groups, all of whose images are right, that count as a number of independent images.
+
+    Args:
+        images: Number of independent images.
+    """
+    tail, groups = 1 - CONFIDENCE_LEVEL, images
+    while groups * float(ndtri(tail) / stdtrit(groups - 1, tail)) ** 2 < images:
+        groups += 1
+    return groups
 
 
 def share_interval(right: NDArray[np.bool_], groups: Groups | None) -> Interval:

@@ -9,7 +9,7 @@ from scipy.special import betaincinv
 from headstart.components.core.artifacts.model_calibration import UnfamiliarityThreshold
 from headstart.components.core.artifacts.predictions import FURTHEST
 from headstart.components.core.artifacts.reference import ReferenceFeatures
-from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL
+from headstart.components.core.metrics.statistics import CONFIDENCE_LEVEL, Groups
 from headstart.components.core.util.errors import HeadstartError
 
 NEIGHBOURS = 5
@@ -80,12 +80,18 @@ def compute_unfamiliarity(features: NDArray[np.floating], reference: ReferenceFe
     return np.asarray(np.clip(1 - nearest, 0, FURTHEST), np.float32)
 
 
-def choose_threshold(scores: NDArray[np.floating], false_alarm: float) -> UnfamiliarityThreshold:
+def choose_threshold(
+    scores: NDArray[np.floating], false_alarm: float, groups: Groups | None = None, unit: str = ""
+) -> UnfamiliarityThreshold:
     """Chooses the least threshold that keeps a rate of false alarms, with 95 % confidence.
 
     The share of new images above the j-th smallest of n scores has the distribution Beta(n - j + 1, j), whatever that
     of the scores is; where scores are equal it is smaller. The threshold is the smallest score whose 95 % quantile of
     that share is at most `false_alarm`. Where there are too few images for that, it is the largest score.
+
+    Images of a group, such as a patient, are no independent draws. With groups the threshold is that of their largest
+    scores, so the promise is about new groups: the share of them any image of which is flagged. The share of new
+    images is no larger on average, if each new group counts equally.
 
     Source: S. S. Wilks, Annals of Mathematical Statistics 12 (1941); V. Vovk, "Conditional validity of inductive
     conformal predictors", ACML 2012, arXiv:1209.2673, proposition 2a.
@@ -93,19 +99,34 @@ def choose_threshold(scores: NDArray[np.floating], false_alarm: float) -> Unfami
     Args:
         scores: Unfamiliarities of validation images, (n,), n at least 1.
         false_alarm: Wanted share of new images like these that are flagged, above 0 and below 0.5.
+        groups: Number of the group of each image, (n,); None: images are independent.
+        unit: What a group is, in a word; empty without groups.
     """
     images = len(scores)
-    rank = np.arange(1, images + 1)
-    bounds = betaincinv(images - rank + 1, rank, CONFIDENCE_LEVEL)
+    if groups is not None:
+        scores = _find_largest(scores, groups)
+    number = len(scores)
+    rank = np.arange(1, number + 1)
+    bounds = betaincinv(number - rank + 1, rank, CONFIDENCE_LEVEL)
     kept = np.flatnonzero(bounds <= false_alarm)
-    at = int(kept[0]) if len(kept) else images - 1
+    at = int(kept[0]) if len(kept) else number - 1
     return UnfamiliarityThreshold(
         wanted=false_alarm,
         threshold=float(np.sort(scores)[at]),
         bound=float(bounds[at]),
         validation_images=images,
         validation_needed=count_images_needed(false_alarm),
+        validation_groups=None if groups is None else number,
+        unit=unit,
     )
+
+
+def _find_largest(scores: NDArray[np.floating], groups: Groups) -> NDArray[np.floating]:
+    """Largest score of each group, (groups,)."""
+    group = np.unique(groups, return_inverse=True)[1]
+    largest = np.full(int(group.max()) + 1, -np.inf)
+    np.maximum.at(largest, group, scores)
+    return largest
 
 
 def count_images_needed(false_alarm: float) -> int:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from headstart.components.core.util.printable import describe_groups, pluralize
+
 
 def is_promised(unfamiliarity: dict[str, Any]) -> bool:
     """True if there were enough validation images for the wanted rate of false alarms.
@@ -18,12 +20,21 @@ def describe_promise(unfamiliarity: dict[str, Any]) -> str:
     Args:
         unfamiliarity: Key `unfamiliarity` of `metrics.json`.
     """
+    wanted, bound = _percent(unfamiliarity["wanted"]), _percent(unfamiliarity["bound"])
+    groups, unit = unfamiliarity.get("validation_groups"), unfamiliarity.get("unit", "")
+    if groups is not None:
+        units = pluralize(unit, 2)
+        if is_promised(unfamiliarity):
+            return f"of at most {wanted} of new {units} any image is flagged as unfamiliar"
+        return (
+            f"of up to {bound} of new {units} an image may be flagged as unfamiliar: {wanted} takes validation "
+            f"images of {unfamiliarity['validation_needed']:,} {units}, there are {groups:,}"
+        )
     if is_promised(unfamiliarity):
-        return f"at most {_percent(unfamiliarity['wanted'])} of new images like these are flagged as unfamiliar"
+        return f"at most {wanted} of new images like these are flagged as unfamiliar"
     return (
-        f"up to {_percent(unfamiliarity['bound'])} of new images like these may be flagged as unfamiliar: "
-        f"{_percent(unfamiliarity['wanted'])} takes {unfamiliarity['validation_needed']:,} validation images, there "
-        f"are {unfamiliarity['validation_images']:,}"
+        f"up to {bound} of new images like these may be flagged as unfamiliar: {wanted} takes "
+        f"{unfamiliarity['validation_needed']:,} validation images, there are {unfamiliarity['validation_images']:,}"
     )
 
 
@@ -38,12 +49,13 @@ def describe_threshold(unfamiliarity: dict[str, Any]) -> list[str]:
     promise = describe_promise(unfamiliarity)
     flagged, share = unfamiliarity["flagged"], _percent(unfamiliarity["share"])
     low, high = map(_percent, unfamiliarity["share_interval"])
+    of_groups = describe_groups(unfamiliarity.get("validation_groups"), unfamiliarity.get("unit", ""))
     return [
         f"The unfamiliarity of an image is the cosine distance of its features to those of the {rank} of "
         f"{unfamiliarity['reference_images']:,} training images. An image is flagged as unfamiliar above "
         f"{unfamiliarity['threshold']:.4f}.",
         f"{promise[0].upper()}{promise[1:]} (95 % confidence; {unfamiliarity['validation_images']:,} validation "
-        "images chose the threshold).",
+        f"images{of_groups} chose the threshold).",
         f"Of the test images {flagged:,} {'is' if flagged == 1 else 'are'} flagged, {share} (95 % interval {low} to "
         f"{high}).",
     ]

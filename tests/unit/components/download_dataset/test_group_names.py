@@ -69,12 +69,12 @@ def right(photos: Path) -> dict[str, str]:
 
 
 def test_every_source_of_groups_gives_the_same(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     rows = rows_of(photos)
     manifest = write_manifest(photos / "group.csv", ["image", "label", "group"], rows)
     assert read(manifest, tmp_path / "column").grouping == "group"
-    assert "share a value of the column 'group' stay in one split" in caplog.text
+    assert "share a value of the column 'group' stay in one split" in logged.text
     named = write_manifest(photos / "patients.csv", ["image", "label", "Patient ID"], rows)
     info = read(named, tmp_path / "named", group_column="patient_id")
     assert info.grouping == "patient" and info.extra == ["Patient ID"]
@@ -99,7 +99,7 @@ def test_every_source_of_groups_gives_the_same(
 
 
 def test_rows_have_hashed_names_and_near_duplicates_join(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     copies = tmp_path / "copies"
     for path, name, patient in rows_of(photos):
@@ -117,18 +117,18 @@ def test_rows_have_hashed_names_and_near_duplicates_join(
     group = {row.user_group: row.group for row in rows}
     assert group["p0"] == group["p9"] == min(map(hash_user_group, ("p0", "p9")))
     assert {name: group[name] for name in ("p1", "p2", "p3")} == {n: hash_user_group(n) for n in ("p1", "p2", "p3")}
-    assert "near-duplicates join 2 groups to 1, such as p0, p9" in caplog.text
+    assert "near-duplicates join 2 groups to 1, such as p0, p9" in logged.text
     assert {row.near_duplicates for row in rows} == {row.id for row in rows}
 
 
 def test_images_without_a_group_are_alone_and_counted(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     rows = [(image, name, patient if patient != "p3" else "") for image, name, patient in rows_of(photos)]
     manifest = write_manifest(photos / "some.csv", ["image", "label", "patient"], rows)
     read(manifest, tmp_path, group_column="patient")
     manifest.unlink()
-    assert "3 of 12 files have no group by the column 'patient', such as" in caplog.text
+    assert "3 of 12 files have no group by the column 'patient', such as" in logged.text
     alone = [row for row in read_rows(tmp_path / "data") if not row.user_group]
     assert len(alone) == 3 and all(row.group == row.id for row in alone)
 
@@ -142,14 +142,14 @@ def test_data_without_groups_are_as_ever(photos: Path, tmp_path: Path) -> None:
 
 
 def test_column_group_of_one_value_is_not_read(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     manifest = write_manifest(
         photos / "one.csv", ["image", "label", "group"], [(*r[:2], "all") for r in rows_of(photos)]
     )
     assert read(manifest, tmp_path).grouping == ""
     manifest.unlink()
-    assert "column 'group' has one value for all images, and is not read as groups" in caplog.text
+    assert "column 'group' has one value for all images, and is not read as groups" in logged.text
 
 
 @pytest.mark.parametrize(
@@ -171,10 +171,10 @@ def test_bad_rules_are_refused(photos: Path, tmp_path: Path, settings: dict[str,
 
 
 def test_rule_that_matches_some_files_says_how_many(
-    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    photos: Path, tmp_path: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     read(photos, tmp_path, group_from="(p[012])", class_level=1)
-    assert "3 of 12 files have no group by the path, by '(p[012])', such as 'benign/p3/scan_10.png'" in caplog.text
+    assert "3 of 12 files have no group by the path, by '(p[012])', such as 'benign/p3/scan_10.png'" in logged.text
 
 
 def test_missing_column_and_folders_are_named_with_the_way_out(photos: Path, tmp_path: Path) -> None:

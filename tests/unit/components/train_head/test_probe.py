@@ -17,7 +17,9 @@ from headstart.components.train_head.label_errors import LabelSuspects, find_sus
 from headstart.components.train_head.probe import (
     FOLDS,
     LabelledFeatures,
+    _find_judged,
     _fit_line,
+    _whole_groups,
     assign_folds,
     fit_learning_curve,
     predict_out_of_fold,
@@ -140,10 +142,59 @@ def test_features_are_reduced_to_their_main_components_and_positions_averaged() 
 def test_folds_keep_groups_together_and_spread_each_class() -> None:
     labels = np.array([0] * 40 + [1] * 10)
     groups = [str(number // 2) for number in range(50)]
-    folds = assign_folds(labels, groups, 0)
+    folds = assign_folds(LabelledFeatures(np.empty((len(labels), 0), np.float32), labels, groups, 2), 0)
     assert all(folds[number] == folds[number + 1] for number in range(0, 50, 2))
     assert np.bincount(folds[:40], minlength=FOLDS).tolist() == [8] * FOLDS
     assert np.bincount(folds[40:], minlength=FOLDS).tolist() == [2] * FOLDS
+
+
+def of_patients(sizes: list[int], seed: int = 0) -> LabelledFeatures:
+    """Images of patients, each with features of his own and images of both classes or of one."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(len(sizes)), sizes)
+    labels = np.where(patient % 3 == 0, 1, rng.integers(0, 2, len(patient)))
+    values = rng.normal(size=(len(sizes), 6))[patient] + 0.1 * rng.normal(size=(len(patient), 6))
+    return LabelledFeatures(values.astype(np.float32), labels, [f"p{each}" for each in patient], 2, "patient")
+
+
+def test_folds_keep_patients_together_and_spread_each_class() -> None:
+    data = of_patients([30, 20, 20, 10, 10, 10, 10, *[4] * 20])
+    folds = assign_folds(data, 0)
+    for patient in set(data.groups):
+        assert len({fold for fold, each in zip(folds, data.groups, strict=True) if each == patient}) == 1
+    for label in (0, 1):
+        parts = np.bincount(folds[data.labels == label], minlength=FOLDS) / (data.labels == label).sum()
+        assert parts.min() > 0.1 and parts.max() < 0.3, parts
+    one_by_one = dataclasses.replace(data, grouping="")
+    uneven = np.bincount(assign_folds(one_by_one, 0), minlength=FOLDS)
+    assert np.ptp(np.bincount(folds, minlength=FOLDS)) < np.ptp(uneven)
+
+
+def test_fewer_patients_than_folds_work() -> None:
+    data = of_patients([8, 7, 9])
+    probabilities, settings = predict_out_of_fold(data, 0)
+    assert np.isfinite(probabilities).all() and len(np.unique(assign_folds(data, 0))) == 3
+    curve = fit_learning_curve(data, settings.penalty, 20, 0)
+    assert np.isfinite([curve.gain, *curve.gain_interval]).all()
+
+
+def test_small_training_sets_have_whole_patients() -> None:
+    data = of_patients([6] * 15)
+    group = np.unique(data.groups, return_inverse=True)[1]
+    rows = _whole_groups(np.arange(90), data.labels, group, np.random.default_rng(0))
+    assert sorted(rows.tolist()) == list(range(90))
+    assert (np.diff(group[rows]) != 0).sum() == 14
+
+
+def test_labels_of_a_class_of_one_patient_are_not_doubted(logged: pytest.LogCaptureFixture) -> None:
+    labels = np.array([0] * 20 + [1] * 20 + [2] * 10)
+    groups = [*(f"a{number % 4}" for number in range(20)), *(f"b{number % 5}" for number in range(20)), *["c"] * 10]
+    data = LabelledFeatures(np.zeros((50, 1), np.float32), labels, groups, 3, "patient")
+    assert _find_judged(data, ["cat", "dog", "fox"]).tolist() == list(range(40))
+    assert (
+        "labels of 'fox' are not checked: all training and validation images of the class are of one" in logged.text
+    )
+    assert len(_find_judged(dataclasses.replace(data, grouping=""), ["cat", "dog", "fox"])) == 50
 
 
 def test_out_of_fold_predictions_have_not_seen_the_image() -> None:

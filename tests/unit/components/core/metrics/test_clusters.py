@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binomtest, t
 
+from headstart.components.core.metrics.calibration import estimate_temperature
 from headstart.components.core.metrics.clusters import (
     count_effective_images,
+    count_groups_needed,
     korn_graubard_interval,
+    korn_graubard_lower_bounds,
     mean_share_interval,
     share_interval,
     sign_flip_test,
@@ -21,7 +24,7 @@ from headstart.components.core.metrics.statistics import (
     wilson_interval,
 )
 from headstart.components.evaluate_model.classification_metrics import compute_metrics
-from headstart.components.evaluate_model.reliability import compute_reliability
+from headstart.components.evaluate_model.reliability import compute_abstentions, compute_reliability
 
 
 def patients(groups: int, images: int, accuracy: float, correlation: float, rng: np.random.Generator) -> tuple:
@@ -168,3 +171,52 @@ def test_metrics_with_groups_have_the_same_values_and_other_intervals() -> None:
     ordered, shuffled = (compute_reliability(labels, probabilities, each) for each in (None, group))
     assert np.ptp(shuffled.log_loss_interval) > 1.3 * np.ptp(ordered.log_loss_interval)
     assert shuffled.ece == ordered.ece
+
+
+def test_lower_bounds_of_all_prefixes_are_those_of_each() -> None:
+    right, group = patients(9, 8, 0.8, 0.4, np.random.default_rng(5))
+    shuffled = np.random.default_rng(0).permutation(len(right))
+    right, group = right[shuffled], group[shuffled]
+    found = korn_graubard_lower_bounds(right, group)
+    expected = [korn_graubard_interval(right[:end], group[:end], 0.9)[0] for end in range(1, len(right) + 1)]
+    assert found == pytest.approx(expected, abs=1e-9)
+    assert len(korn_graubard_lower_bounds(right[:0], group[:0])) == 0
+
+
+def test_groups_needed_are_the_fewest_that_reach_the_bound() -> None:
+    needed = count_groups_needed(59)
+    assert needed > 59
+    bounds = [
+        korn_graubard_interval(np.ones(50 * groups, bool), np.repeat(np.arange(groups), 50), 0.9)[0]
+        for groups in (needed - 2, needed)
+    ]
+    assert bounds[0] < 0.95 <= bounds[1]
+
+
+def test_temperature_of_few_patients_is_no_evidence() -> None:
+    rng = np.random.default_rng(0)
+    right, group = patients(8, 40, 0.8, 0.5, rng)
+    labels = np.zeros(len(right), int)
+    logits = np.where(right, 1, -1)[:, None] * np.array([2.5, -2.5])
+    single, grouped = (estimate_temperature(labels, logits, each) for each in (None, group))
+    assert single.fitted == grouped.fitted
+    assert single.p_value is not None and grouped.p_value is not None and grouped.p_value > single.p_value
+    alone = estimate_temperature(labels, logits, np.arange(len(labels)))
+    assert alone.p_value == pytest.approx(single.p_value, rel=0.5, abs=1e-3)
+    one = estimate_temperature(labels, logits, np.zeros(len(labels), int))
+    assert not one.supported and one.temperature == 1
+
+
+def test_abstention_asks_for_patients_not_images() -> None:
+    labels = np.zeros(600, int)
+    sure = np.tile([0.95, 0.05], (600, 1))
+    single = compute_abstentions((labels, sure), (labels, sure))
+    few = np.repeat(np.arange(20), 30)
+    grouped = compute_abstentions((labels, sure), (labels, sure), few, few)
+    assert single[0].threshold == 0.95 and single[0].validation_needed == 59
+    assert grouped[0].threshold is None and grouped[0].validation_needed == count_groups_needed(59)
+    many = np.repeat(np.arange(100), 6)
+    enough = compute_abstentions((labels, sure), (labels, sure), many, many)[0]
+    assert enough.threshold == 0.95
+    assert enough.precision_lower is not None and single[0].precision_lower is not None
+    assert 0.95 <= enough.precision_lower < single[0].precision_lower

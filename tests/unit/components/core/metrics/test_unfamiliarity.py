@@ -70,3 +70,16 @@ def test_images_needed_are_the_fewest_that_keep_it(false_alarm: float, needed: i
 def test_a_rate_that_is_none_is_refused(value: float) -> None:
     with pytest.raises(HeadstartError, match="give a share above 0 and below"):
         check_false_alarm(value)
+
+
+def test_threshold_of_patients_promises_about_patients() -> None:
+    random = np.random.default_rng(0)
+    group = np.repeat(np.arange(400), 5)
+    scores = random.random(400)[group] + 0.1 * random.random(2000)
+    single, grouped = choose_threshold(scores, 0.01), choose_threshold(scores, 0.01, group, "patient")
+    assert grouped.threshold >= single.threshold and (grouped.validation_groups, grouped.unit) == (400, "patient")
+    largest = np.array([scores[group == each].max() for each in range(400)])
+    assert grouped.threshold == choose_threshold(largest, 0.01).threshold
+    few = choose_threshold(scores[:60], 0.01, group[:60], "patient")
+    assert few.threshold == scores[:60].max() and few.bound == pytest.approx(1 - 0.05 ** (1 / 12))
+    assert single.validation_groups is None and single.unit == ""
