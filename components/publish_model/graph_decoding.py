@@ -82,6 +82,8 @@ def decode_file(encoded: tf.Tensor, header: Header, size: int, ranges: Ranges | 
     return _upright(tf.ensure_shape(pixels, (size, size, 3)), header.orientation)
 
 
+# Nothing here is Python that TensorFlow would have to rewrite; looking for it takes most of the time of tracing.
+@tf.autograph.experimental.do_not_convert
 def decode_files(encoded: tf.Tensor, size: int, ranges: Ranges | None = None) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes image files in parallel, large ones one at a time; an unreadable file does not affect the others.
 
@@ -97,6 +99,8 @@ def decode_files(encoded: tf.Tensor, size: int, ranges: Ranges | None = None) ->
     images = tf.size(encoded, out_type=tf.int64)
     files = tf.data.Dataset.from_tensor_slices(encoded).enumerate()
     files = files.map(lambda position, content: (position, content, read_header(content)))
+    # Traced once, for small and large images alike.
+    decode_one = tf.function(lambda content, header: decode_file(content, header, size, ranges))
 
     def decode(large: bool, at_once: int) -> tf.data.Dataset:
         def wanted(position: tf.Tensor, content: tf.Tensor, header: Header) -> tf.Tensor:
@@ -106,7 +110,7 @@ def decode_files(encoded: tf.Tensor, size: int, ranges: Ranges | None = None) ->
         return (
             files.filter(wanted)
             .map(
-                lambda position, content, header: (position, decode_file(content, header, size, ranges)),
+                lambda position, content, header: (position, decode_one(content, header)),
                 num_parallel_calls=at_once,
             )
             .ignore_errors()
