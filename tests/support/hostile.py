@@ -217,6 +217,17 @@ def _json_lines(image: str, label: object = "cats", **extra: object) -> Callable
     return make
 
 
+def _grouped(*groups: str) -> Callable[[Path], str]:
+    def make(folder: Path) -> str:
+        names = [("cats", "dogs")[seed % 2] for seed in range(6)]
+        rows = [[f"pets/{name}/{seed}.jpg", name, groups[seed % len(groups)]] for seed, name in enumerate(names)]
+        with (folder / "pets.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([("image", "label", "group"), *rows])
+        return str(folder / "pets.csv")
+
+    return make
+
+
 def _device_in_manifest(folder: Path) -> str:
     os.mkfifo(folder / "pipe.jpg")
     return _manifest([[str(folder / "pipe.jpg"), "cat"]])(folder)
@@ -520,6 +531,8 @@ CASES = [
     Case("CSV with the columns label and Label", REFUSED, "the column could be 'label' or 'Label'; say which with label_column", _manifest([], header=("image", "label", "Label"))),
     Case("CSV with a field too many", REFUSED, "line 8 has 3 fields under 2 columns", _manifest([["a", "b.jpg", "cat"]])),
     Case("CSV with the labels 0 and 0.0", REFUSED, "which are one number", _manifest([["pets/x.jpg", "0"], ["pets/y.jpg", "0.0"]])),
+    Case("CSV with the groups 1 and 1.0", REFUSED, "the groups '1' and '1.0', which are one number", _grouped("1", "1.0", "2")),
+    Case("JSON lines whose group is a list", REFUSED, "is no name; a group is a text or a number", _json_lines("pets/cats/0.jpg", group=["a", "b"])),
     Case("CSV with a column of the dataset's own", REFUSED, "has the column 'image.path', a name that the dataset uses itself", _manifest([], header=("image", "label", "image.path"))),
     Case("CSV that names a pipe", QUARANTINED, "not a file", _device_in_manifest),
     Case("CSV that names /dev/zero", QUARANTINED, "not a file", _manifest([["/dev/zero", "cat"]])),
