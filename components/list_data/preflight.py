@@ -5,9 +5,18 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
 
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone, get_backbone
+from headstart.components.core.backbones.weights_files import (
+    WEIGHTS_FOLDER,
+    find_downloaded_weights,
+    find_in_weights_folder,
+)
+from headstart.components.core.recipes.own_network import (
+    check_own_network,
+    describe_own_network,
+    open_own_network,
+)
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.registry.champion import find_usable_champion
 from headstart.components.core.registry.export_formats import check_packages
@@ -24,7 +33,6 @@ _HDF5, _ZIP = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"
 # Offsets at which an HDF5 file may begin, after a block of the user's.
 _HDF5_OFFSETS = (0, 512, 1024, 2048)
 _WEIGHTS_HOST = "https://storage.googleapis.com/tensorflow/keras-applications/"
-_WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -67,7 +75,7 @@ def check_requirements(requirements: RunRequirements) -> None:
             _check_writable(name, uri)
     for recipe in requirements.trainings:
         # The training image may hold weights that this image lacks.
-        if not (os.environ.get(_WEIGHTS_FOLDER) and _are_own(recipe)):
+        if not (os.environ.get(WEIGHTS_FOLDER) and _are_own(recipe)):
             check_weights(recipe)
     champion = find_usable_champion(requirements.publish_uri, requirements.champion)
     event(
@@ -101,6 +109,8 @@ def _check_writable(name: str, uri: str) -> None:
 def check_weights(recipe: Recipe) -> None:
     """Refuses pretrained weights that are not on this machine and cannot be downloaded to it, or are no weights file.
 
+    A network of the user's own is checked, too, as far as its configuration tells, if it is on this machine.
+
     Args:
         recipe: Recipe that names the backbone and its weights.
 
@@ -109,8 +119,10 @@ def check_weights(recipe: Recipe) -> None:
     """
     backbone, weights = get_backbone(recipe.backbone), recipe.weights
     backbone.check_weights(weights)
-    if _are_own(recipe):
-        if backbone.pretrained == "imagenet" and not (weights == "" and _is_in_weights_folder(backbone)):
+    if backbone.file:
+        _check_own_network(backbone, recipe)
+    elif _are_own(recipe):
+        if backbone.pretrained == "imagenet" and not (weights == "" and find_in_weights_folder(backbone)):
             _check_imagenet_weights(backbone)
     elif weights != NO_WEIGHTS:
         start = _read_beginning(weights)
@@ -121,14 +133,21 @@ def check_weights(recipe: Recipe) -> None:
             )
 
 
+def _check_own_network(backbone: Backbone, recipe: Recipe) -> None:
+    """Checks the file of a network of the user's own; of one at an address only the first bytes are transferred."""
+    if not is_remote(backbone.file):
+        with open_own_network(backbone, recipe.weights_sha256) as file:
+            check_own_network(file, backbone, recipe)
+    elif not _read_beginning(backbone.file).startswith(_ZIP):
+        raise HeadstartError(
+            f"{describe_own_network(backbone)}: this is no .keras file by its first bytes; pass the address of one"
+        )
+
+
 def _are_own(recipe: Recipe) -> bool:
-    """Whether the weights are the backbone's own."""
-    return recipe.weights in ("", get_backbone(recipe.backbone).pretrained)
-
-
-def _is_in_weights_folder(backbone: Backbone) -> bool:
-    named = os.environ.get(_WEIGHTS_FOLDER, "")
-    return bool(named) and (expand_home(named) / f"{backbone.name}.weights.h5").is_file()
+    """Whether the weights are the backbone's own, which the image of a task may hold."""
+    backbone = get_backbone(recipe.backbone)
+    return not backbone.file and recipe.weights in ("", backbone.pretrained)
 
 
 def _read_beginning(weights: str) -> bytes:
@@ -162,8 +181,7 @@ def _read_beginning(weights: str) -> bytes:
 
 def _check_imagenet_weights(backbone: Backbone) -> None:
     """Checks that Keras has its weights or can download them; only the headers of the download are asked for."""
-    kept = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "models"
-    if (kept / PurePosixPath(backbone.keras_file).name).is_file():
+    if find_downloaded_weights(backbone):
         return
     # The address is a constant of ours.
     request = urllib.request.Request(f"{_WEIGHTS_HOST}{backbone.keras_file}", method="HEAD")  # noqa: S310
@@ -175,6 +193,6 @@ def _check_imagenet_weights(backbone: Backbone) -> None:
         raise HeadstartError(
             f"cannot download the imagenet weights of {backbone.name} ({reason}); pass weights as a file or an "
             "http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file, or name the folder of such a "
-            f"{backbone.name}.weights.h5 in the environment variable {_WEIGHTS_FOLDER}; or train the backbone that "
+            f"{backbone.name}.weights.h5 in the environment variable {WEIGHTS_FOLDER}; or train the backbone that "
             "comes with its weights: --backbone sketchnet"
         ) from None

@@ -12,6 +12,7 @@ from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.start import start_tensorflow
+from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
@@ -35,7 +36,7 @@ def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     start_logging()
     start_tensorflow()
     started = time.monotonic()
-    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolve())
+    inputs = dataclasses.replace(inputs, recipe=resolve_recipe(inputs.recipe))
 
     from headstart.components.core.training.feature_predictions import predict_proba
     from headstart.components.core.training.trained_model import TrainingResult, save_trained_model

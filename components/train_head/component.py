@@ -36,7 +36,7 @@ def train_head(
             epoch, those of validation too.
         recipe: Name, file or YAML of a recipe.
         settings: Values of single keys of the recipe by their dotted names, such as head.epochs.
-        backbone: Name of a backbone; empty: the recipe's.
+        backbone: Name of a backbone, or a .keras file or the address of one; empty: the recipe's.
         weights: Pretrained weights: 'none', a file, or an http(s)://, gs:// or s3:// address. Empty: the recipe's, or
             else those in the image, or else the backbone's own.
         image_size: Side in pixels that images are resized to; 0: the recipe's, or else the backbone's own.

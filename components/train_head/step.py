@@ -13,6 +13,7 @@ from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import RIDGE_HEAD, ModelInfo
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.start import start_tensorflow
+from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.files import explain_full_disk
@@ -44,7 +45,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
     start_logging()
     start_tensorflow()
     started = time.monotonic()
-    inputs = dataclasses.replace(inputs, recipe=inputs.recipe.resolve())
+    inputs = dataclasses.replace(inputs, recipe=resolve_recipe(inputs.recipe))
     recipe = inputs.recipe
 
     from headstart.components.core.networks.pretrained_weights import weights_digest
@@ -67,7 +68,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
         predictions = predict_proba(job.tail, job.validation_features)
         info = dataclasses.replace(
             job.describe(metrics, time.monotonic() - started),
-            backbone_sha256=weights_digest(job.network.get_layer(recipe.backbone)),
+            backbone_sha256=weights_digest(job.network.get_layer(job.backbone)),
         )
         result = TrainingResult(info, epochs, predictions)
         return save_trained_model(model, job, result, functools.partial(write_probe, result=probe))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
@@ -110,7 +112,7 @@ def _run_range_test(
     from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
 
-    recipe = parameters.read_recipe().resolve()
+    recipe = resolve_recipe(parameters.read_recipe())
     training = ["train-head"] if phase == FINE_TUNING else []
     tasks = ["download-dataset", "split-dataset", *training, "learning-rate"]
     with RunDisplay(console, tasks) as display, show_logged_progress(display):
@@ -167,12 +169,12 @@ def _page_header(parameters: Parameters, phase: str, folder: Path) -> "PageHeade
     from headstart.components.core.reports.learning_rate import KIND
     from headstart.components.core.reports.page import PageHeader, describe_backbone, describe_data, now
 
-    train, recipe = folder / "train", parameters.read_recipe().resolve()
+    train, recipe = folder / "train", resolve_recipe(parameters.read_recipe())
     return PageHeader(
         KIND,
         now(),
         describe_data(read_hygiene(train), read_dataset_info(train).classes),
-        "" if phase == FROM_SCRATCH else describe_backbone(recipe.backbone, recipe.image_size),
+        "" if phase == FROM_SCRATCH else describe_backbone(get_backbone(recipe.backbone).name, recipe.image_size),
         command_line(parameters.model_dump()),
     )
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone
+from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone, is_own_network
 from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
 from headstart.components.core.recipes.recipe import (
@@ -206,7 +206,13 @@ class Parameters(BaseModel):
     ] = {}
     backbone: Annotated[
         str,
-        ParameterDoc(TRAINING, "Pretrained backbone; if left out, the recipe's.", f"One of {', '.join(BACKBONES)}."),
+        ParameterDoc(
+            TRAINING,
+            "Pretrained backbone; if left out, the recipe's.",
+            f"One of {', '.join(BACKBONES)}; or a network of your own: a .keras file, or the http(s)://, gs:// or "
+            "s3:// address of one.",
+            "Also a network of the user's own, by the address of a .keras file.",
+        ),
     ] = ""
     weights: Annotated[
         str,
@@ -356,7 +362,7 @@ class Parameters(BaseModel):
         Raises:
             HeadstartError: If a value is wrong whatever the data are.
         """
-        self._check_places(self.read_recipe().resolve().weights)
+        self._check_places(self.read_recipe().resolve())
         settings = DownloadSettings(
             *(self.labels, self.max_side, self.max_bad_fraction, self.sha256, self.corrections, self.class_level),
             accept_suggestions=self.accept_suggestions,
@@ -387,10 +393,10 @@ class Parameters(BaseModel):
                 value = without_secrets(value)
                 raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
 
-    def _check_places(self, weights: str) -> None:
+    def _check_places(self, recipe: Recipe) -> None:
         if "" in self.data:
             raise HeadstartError("data '' names no source; pass a folder, an archive, or an address")
-        read = [*(("data", each) for each in self.data), ("weights", weights)]
+        read = [*(("data", each) for each in self.data), ("weights", recipe.weights), ("backbone", recipe.backbone)]
         for name, value in read + [(name, getattr(self, name)) for name in _PLACES]:
             check_address(value, name)
         for name in _WRITTEN:
@@ -433,6 +439,8 @@ class Parameters(BaseModel):
         file = expand_home(training.weights)
         weights = str(file.absolute()) if file.is_file() else self.weights
         here: dict[str, Any] = {"weights": weights}
+        if is_own_network(training.backbone) and not is_remote(training.backbone):
+            here["backbone"] = str(expand_home(training.backbone).absolute())
         if self.champion and not is_remote(self.champion):
             with download_model(self.champion, "champion") as files:
                 here["champion"] = str(files.model.absolute())
@@ -462,12 +470,14 @@ class Parameters(BaseModel):
             mounted: Folders on volumes that the pods mount, as absolute paths.
 
         Raises:
-            HeadstartError: If a source, the weights, the corrections, the champion or a place to write to is a path
-                elsewhere, or an address with a password or a signature.
+            HeadstartError: If a source, the weights, a network of the user's own, the corrections, the champion or a
+                place to write to is a path elsewhere, or an address with a password or a signature.
         """
         training = self.read_recipe()
-        named = ("", NO_WEIGHTS, get_backbone(training.backbone).pretrained)
+        backbone = get_backbone(training.backbone)
+        named = ("", NO_WEIGHTS, backbone.pretrained)
         paths = [("weights", training.weights)] if training.weights not in named else []
+        paths += [("backbone", backbone.file)] if backbone.file else []
         paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) and has_credentials(value):

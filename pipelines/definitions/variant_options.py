@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from headstart.components.core.backbones.table import get_backbone, is_own_network
 from headstart.components.core.recipes.variants import METHODS, Variant, check_variant_names, read_variants
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
@@ -53,7 +54,7 @@ class VariantChoices:
 
     Attributes:
         methods: Some of `METHODS`; none: all of them, or `fine_tuned` where backbones or recipes are compared.
-        backbones: Names of backbones; none: the parameters' own.
+        backbones: Names of backbones, or `.keras` files or addresses of them; none: the parameters' own.
         recipes: Names or files of recipes; none: the parameters' own.
         file: YAML file with a list of variants; empty: none.
     """
@@ -162,7 +163,7 @@ def _combine(choices: VariantChoices, parameters: Parameters) -> list[Variant]:
             if backbone != backbones[0]:
                 continue
         elif len(backbones) > 1:
-            parts.append(backbone)
+            parts.append(get_backbone(backbone).name if is_own_network(backbone) else backbone)
         if len(methods) > 1 or not parts:
             parts.append(method)
         shared = {name: getattr(parameters, name) for name in VARIANT_PARAMETERS}

@@ -173,7 +173,7 @@ def _dump_model_recipe(output: Path) -> str:
     info = read_model_info(output / "model")
     method = f" --method {HEAD}" if info.stage == HEAD else ""
     lines = [f"# headstart run{method} --recipe {RECIPE} --seed {info.seed} ..."]
-    if not info.recipe["weights"] and info.backbone_sha256:
+    if not info.recipe["weights"] and not info.recipe["weights_sha256"] and info.backbone_sha256:
         lines += [
             "# weights_sha256 is empty, as weights names no file or address that it could be checked against.",
             f"# The SHA-256 of their values is backbone_sha256 in model/model.json: {info.backbone_sha256}",

@@ -117,12 +117,41 @@ def inspect_network(path: Path, classes: int, image_size: int, way_out: str) -> 
             Keras, refers to another file, has other classes or another size, or a weight is NaN or infinite.
     """
     what = str(path)
+    config = read_network_config(path, what, way_out)
+    if wrong := _wrong_ends(config, classes, image_size):
+        raise HeadstartError(f"{what} cannot be loaded: {wrong}; {way_out}")
+    return NetworkFile(config, count_values(path, what, way_out))
+
+
+def read_network_config(path: Path, what: str, way_out: str) -> dict[str, Any]:
+    """Reads the configuration of the layers in a `.keras` file, without that of their training.
+
+    Args:
+        path: `.keras` file.
+        what: Name of the file in messages.
+        way_out: End of the message.
+
+    Raises:
+        HeadstartError: If it is not a `.keras` file, damaged, encrypted or too large, or names anything but layers of
+            Keras.
+    """
     with _opened_archive(path, what, way_out) as archive:
-        config = _config(read_member(archive, CONFIG, _MOST_CONFIG_BYTES))
-        if wrong := _wrong_ends(config, classes, image_size):
-            raise HeadstartError(wrong)
+        return _config(read_member(archive, CONFIG, _MOST_CONFIG_BYTES))
+
+
+def count_values(path: Path, what: str, way_out: str) -> int:
+    """Counts the values in the weights of a `.keras` file.
+
+    Args:
+        path: `.keras` file.
+        what: Name of the file in messages.
+        way_out: End of the message.
+
+    Raises:
+        HeadstartError: If its weights are damaged, too large, refer to another file, or one is NaN or infinite.
+    """
     with open_weights(path, what, way_out) as store:
-        return NetworkFile(config, _checked_values(store, what))
+        return _checked_values(store, what)
 
 
 def _config(content: bytes) -> dict[str, Any]:

@@ -1,17 +1,23 @@
 """Table of the backbones. Importing it does not import TensorFlow."""
 
 import dataclasses
+import re
+from pathlib import PurePosixPath
 from typing import Literal
 
-from headstart.components.core.storage.stores import is_remote
-from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
+from headstart.components.core.storage.stores import is_remote, without_secrets
+from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
 
 NO_WEIGHTS = "none"
 
-Preprocessing = Literal["tf", "tf128", "caffe", "torch", "unit"]
+OWN_SUFFIX = ".keras"
+"""End of the name of a backbone that is a network of the user's own."""
+
+Preprocessing = Literal["none", "tf", "tf128", "caffe", "torch", "unit"]
 """Scaling of RGB pixels 0-255, with Keras' names ``tf``, ``caffe`` and ``torch``.
 
+- ``none``: pixels stay as they are.
 - ``tf``: divided by 127.5, minus 1, to [-1, 1]; ``tf128``: divided by 128, minus 1.
 - ``caffe``: BGR, minus ImageNet's mean.
 - ``torch``: minus ImageNet's mean, divided by its standard deviation.
@@ -50,9 +56,14 @@ class Backbone:
         unfreeze_from: Default cut point of fine-tuning, see `core.networks.classifier.cut_classifier`.
         pretrained: Name of its pretrained weights.
         keras_file: Path of its ImageNet weights without the top, in the folder that Keras downloads from.
+        licence: Licence of its pretrained weights, as an SPDX identifier.
+        parameters: Number of its weights, without a head.
+        width: Number of channels of its feature map, and so of its averaged features.
         image_size: Side of the square input it was pretrained on, in pixels.
         min_image_size: Least side of the input that leaves a feature map, in pixels.
         head: Default head.
+        file: Path or address of the `.keras` file that a network of the user's own is loaded from, which then has no
+            constructor; empty: none.
     """
 
     name: str
@@ -60,14 +71,20 @@ class Backbone:
     preprocessing: Preprocessing
     blocks: str
     unfreeze_from: str
-    pretrained: Literal["imagenet", "drawings"] = "imagenet"
+    parameters: int
+    width: int
+    licence: str = "Apache-2.0"
+    pretrained: Literal["imagenet", "drawings", "own"] = "imagenet"
     keras_file: str = ""
     image_size: int = 224
     min_image_size: int = 32
     head: Head = Head("average", dropout=0.2)
+    file: str = ""
 
     def resolve_image_size(self, image_size: int) -> int:
         """Returns the image size to train with: the given one, or the backbone's own for 0.
+
+        That of a network of the user's own is known once its file is read, and 0 until then.
 
         Raises:
             HeadstartError: If the size is below the least size of the backbone.
@@ -87,6 +104,13 @@ class Backbone:
         Raises:
             HeadstartError: If they are none of these.
         """
+        if self.file:
+            if weights:
+                raise HeadstartError(
+                    f"weights {without_secrets(weights)!r}: backbone {self.name} has its own weights; leave "
+                    "weights out"
+                )
+            return
         if weights in ("", NO_WEIGHTS, self.pretrained) or is_remote(weights) or expand_home(weights).is_file():
             return
         raise HeadstartError(
@@ -98,7 +122,9 @@ class Backbone:
 # The head of the tutorial keeps all positions.
 _TUTORIAL = Head("flatten", hidden_units=256)
 
-# Fine-tuning starts with the blocks of the coarsest feature map; VGG16's as in the tutorial.
+# Fine-tuning starts with the blocks of the coarsest feature map; VGG16's as in the tutorial. Licences are those that
+# Keras' documentation states; of MobileNetV3, EfficientNetV2 and ConvNeXt, those of the repositories that the weights
+# were converted from.
 BACKBONES = {
     row.name: row
     for row in (
@@ -109,6 +135,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"block_\d+",
             unfreeze_from="block_13",
+            parameters=2_257_984,
+            width=1280,
         ),
         Backbone(
             name="mobilenet",
@@ -117,6 +145,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"conv_dw_\d+",
             unfreeze_from="conv_dw_12",
+            parameters=3_228_864,
+            width=1024,
         ),
         Backbone(
             name="mobilenet_v3_small",
@@ -125,6 +155,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"expanded_conv(_\d+)?",
             unfreeze_from="expanded_conv_8",
+            parameters=939_120,
+            width=576,
         ),
         Backbone(
             name="mobilenet_v3_large",
@@ -133,6 +165,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"expanded_conv(_\d+)?",
             unfreeze_from="expanded_conv_12",
+            parameters=2_996_352,
+            width=960,
         ),
         Backbone(
             name="vgg16",
@@ -141,6 +175,9 @@ BACKBONES = {
             preprocessing="caffe",
             blocks=r"block\d",
             unfreeze_from="block3_conv1",
+            parameters=14_714_688,
+            width=512,
+            licence="CC-BY-4.0",
             head=_TUTORIAL,
         ),
         Backbone(
@@ -150,6 +187,9 @@ BACKBONES = {
             preprocessing="caffe",
             blocks=r"block\d",
             unfreeze_from="block5",
+            parameters=20_024_384,
+            width=512,
+            licence="CC-BY-4.0",
             head=_TUTORIAL,
         ),
         Backbone(
@@ -159,6 +199,9 @@ BACKBONES = {
             preprocessing="caffe",
             blocks=r"conv\d_block\d",
             unfreeze_from="conv5",
+            parameters=23_587_712,
+            width=2048,
+            licence="MIT",
         ),
         # A block starts above the layer that it is named after, which concatenates the branches of the block below.
         Backbone(
@@ -168,6 +211,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"mixed\d$",
             unfreeze_from="mixed7",
+            parameters=21_802_784,
+            width=2048,
             image_size=299,
             min_image_size=75,
         ),
@@ -178,6 +223,9 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"block\d+",
             unfreeze_from="block13",
+            parameters=20_861_480,
+            width=2048,
+            licence="MIT",
             image_size=299,
             min_image_size=71,
         ),
@@ -189,9 +237,17 @@ BACKBONES = {
                 preprocessing="tf128" if size == "S" else "torch",
                 blocks=r"block\d[a-z]",
                 unfreeze_from="block6",
+                parameters=parameters,
+                width=width,
                 image_size=side,
             )
-            for size, side in (("B0", 224), ("B1", 240), ("B2", 260), ("B3", 300), ("S", 384))
+            for size, side, parameters, width in (
+                ("B0", 224, 5_919_312, 1280),
+                ("B1", 240, 6_931_124, 1280),
+                ("B2", 260, 8_769_374, 1408),
+                ("B3", 300, 12_930_622, 1536),
+                ("S", 384, 20_331_360, 1280),
+            )
         ),
         *(
             Backbone(
@@ -201,8 +257,11 @@ BACKBONES = {
                 preprocessing="torch",
                 blocks=r"stage_\d_block_\d+",
                 unfreeze_from="stage_3",
+                parameters=parameters,
+                width=768,
+                licence="MIT",
             )
-            for size in ("Tiny", "Small")
+            for size, parameters in (("Tiny", 27_820_128), ("Small", 49_454_688))
         ),
         Backbone(
             name="sketchnet",
@@ -210,6 +269,8 @@ BACKBONES = {
             preprocessing="tf",
             blocks=r"block\d",
             unfreeze_from="block2",
+            parameters=379_176,
+            width=112,
             pretrained="drawings",
             image_size=64,
         ),
@@ -217,12 +278,47 @@ BACKBONES = {
 }
 
 
+# Blocks in the names of layers, such as block_13_expand, conv4_block6_1_conv and stage_3_block_2_layer_scale: the
+# longest beginning that ends in a number and is not the whole name. Keras itself gives names such as conv2d_12.
+_NUMBERED = r"[A-Za-z][A-Za-z_]*\d+[a-z]?"
+_OWN_BLOCKS = rf"(?![a-z_]*[123]d(?:_\d+)?$){_NUMBERED}(?:_{_NUMBERED})*(?=_)"
+
+
+def is_own_network(name: str) -> bool:
+    """Whether the name of a backbone is a network of the user's own: a `.keras` file, or the address of one."""
+    return without_secrets(name).endswith(OWN_SUFFIX)
+
+
 def get_backbone(name: str) -> Backbone:
-    """Returns a row of the table.
+    """Returns a row of the table, or one for a network of the user's own, whose file is not read.
+
+    Args:
+        name: Name of a row; path or address of a `.keras` file; or the name of the file, as a model that was trained
+            with it knows it.
 
     Raises:
         HeadstartError: If no backbone has this name; the message lists the names.
     """
+    if is_own_network(name):
+        stem = PurePosixPath(without_secrets(name)).name.removesuffix(OWN_SUFFIX)
+        return Backbone(
+            # Also the name of a layer.
+            name=(re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_") or "network") + OWN_SUFFIX,
+            constructor="",
+            preprocessing="none",
+            blocks=_OWN_BLOCKS,
+            unfreeze_from="coarsest",
+            parameters=0,
+            width=0,
+            licence="",
+            pretrained="own",
+            image_size=0,
+            min_image_size=1,
+            file=name,
+        )
     if name not in BACKBONES:
-        raise_unknown_name("backbone", name, list(BACKBONES))
+        raise HeadstartError(
+            f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}, and networks of your own, which are "
+            f"{OWN_SUFFIX} files"
+        )
     return BACKBONES[name]

@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.artifacts import keras_file
-from headstart.components.core.backbones.table import BACKBONES, Backbone, Head, Preprocessing
+from headstart.components.core.backbones.table import Backbone, Head, Preprocessing, get_backbone
 from headstart.components.core.util.errors import HeadstartError
 
 RESIZE = keras_file.RESIZE
 PREPROCESS = "preprocess"
 BACKBONE_END = "backbone end"
 
-ALL, TOP, TOP_THIRD = "all", "top", "top_third"
-"""Cut points that every backbone has: its first layer, its last block, and the first of its last third of blocks."""
+ALL, TOP, TOP_THIRD, COARSEST = "all", "top", "top_third", "coarsest"
+"""Cut points that every backbone has: its first layer, its last block, the first of its last third of blocks, and the
+first block of the coarsest feature map, which is that of `TOP_THIRD` if all maps are alike."""
 
 STEM = "stem"
 
@@ -177,13 +178,19 @@ def unfreeze(model: keras.Model, base_name: str, point: str) -> ClassifierParts:
 
 
 def get_blocks(base: keras.Model) -> dict[str, list[keras.Layer]]:
-    """Layers of a backbone by block, from the input up; those before the first block are under `STEM`."""
-    pattern = re.compile(BACKBONES[base.name].blocks)
+    """Layers of a backbone by block, from the input up; those before the first block are under `STEM`.
+
+    Where the names of the layers tell nothing, each layer with weights begins a block, which has its name.
+    """
+    pattern = re.compile(get_backbone(base.name).blocks)
+    names = {layer.name: found[0] for layer in base.layers[1:] if (found := pattern.match(_short_name(base, layer)))}
+    if not names:
+        norms = keras.layers.BatchNormalization
+        names = {each.name: each.name for each in base.layers[1:] if each.weights and not isinstance(each, norms)}
     blocks: dict[str, list[keras.Layer]] = {STEM: []}
     name = STEM
     for layer in base.layers[1:]:
-        found = pattern.match(_short_name(base, layer))
-        name = found[0] if found else name
+        name = names.get(layer.name, name)
         blocks.setdefault(name, []).append(layer)
     return blocks
 
@@ -274,6 +281,8 @@ def freeze_batchnorm(model: keras.Model) -> None:
 def _preprocess(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
     layers, name = keras.layers, PREPROCESS
     match preprocessing:
+        case "none":
+            return pixels
         case "tf":
             return layers.Rescaling(1 / 127.5, offset=-1.0, name=name)(pixels)
         case "tf128":
@@ -323,7 +332,8 @@ def _position(base: keras.Model, point: str) -> int:
     if point == ALL:
         return 1
     blocks = [block for block in get_blocks(base) if block != STEM]
-    exact = {TOP: blocks[-1], TOP_THIRD: blocks[-math.ceil(len(blocks) / 3)]}.get(point, point)
+    ends = {TOP: blocks[-1], TOP_THIRD: blocks[-math.ceil(len(blocks) / 3)]} if blocks else {}
+    exact = (_coarsest_block(base) or ends.get(TOP_THIRD, point)) if point == COARSEST else ends.get(point, point)
     exact = exact.removeprefix(f"{base.name}_")
     if exact in names[1:]:
         return names.index(exact)
@@ -333,9 +343,25 @@ def _position(base: keras.Model, point: str) -> int:
         if prefix.match(name):
             return at
     raise HeadstartError(
-        f"backbone {base.name} has no layer or block {point!r}; unfreeze from {ALL}, {TOP_THIRD}, {TOP}, "
+        f"backbone {base.name} has no layer or block {point!r}; unfreeze from {ALL}, {COARSEST}, {TOP_THIRD}, {TOP}, "
         f"{', '.join(blocks)}, or the name of a layer"
     )
+
+
+def _coarsest_block(base: keras.Model) -> str:
+    """The block in which the feature map becomes as coarse as the last one; empty if it is the stem, or none does."""
+    sides = {
+        operation.name: operation.output.shape[1]
+        for operation in base.operations
+        if len(getattr(operation.output, "shape", ())) == 4 and (operation.output.shape[1] or 0) > 1
+    }
+    last = [*sides.values()][-1] if sides else 0
+    finer = {name for name, side in sides.items() if side > last}
+    names = [operation.name for operation in base.operations]
+    after = max((names.index(name) for name in finer), default=0) + 1
+    above = set(names[after:])
+    blocks = get_blocks(base).items()
+    return next((block for block, layers in blocks if block != STEM and above & {each.name for each in layers}), "")
 
 
 def _waist_below(base: keras.Model, position: int) -> keras.KerasTensor:

@@ -2,12 +2,10 @@
 
 import contextlib
 import hashlib
-import os
 import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 
 import h5py
@@ -16,21 +14,20 @@ import keras
 from headstart.components.core.artifacts.hdf5_file import open_hdf5, read_floats
 from headstart.components.core.artifacts.keras_file import open_weights
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone
+from headstart.components.core.backbones.weights_files import (
+    WEIGHTS_FOLDER,
+    find_in_weights_folder,
+    find_packaged_weights,
+)
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
-from headstart.components.core.storage.atomic import move_into_place, temporary_folder_in
-from headstart.components.core.storage.cache import cache_folder, discard_entry, evict_unused, mark_used
+from headstart.components.core.networks.own_network import build_own_network
+from headstart.components.core.recipes.own_network import open_own_network
+from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.files import sha256_of_file
-from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase
-from headstart.components.core.util.paths import expand_home
 
-WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
-"""Environment variable that names a folder of `BACKBONE.weights.h5` files; empty: none."""
-
-_CACHE_BYTES = 10 * 2**30
-_PRETRAINED = Path(str(files("headstart.components.core.backbones"))) / "pretrained"
 _WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file"
 
 
@@ -66,7 +63,8 @@ def build_with_weights_file(
             without a request to the address.
 
     Returns:
-        The backbone, and the SHA-256 of the file at `weights`; empty if `weights` names no file and no address.
+        The backbone, and the SHA-256 of the file at `weights`, or of the file that a network of the user's own comes
+        from; empty if there is neither.
 
     Raises:
         HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
@@ -74,7 +72,10 @@ def build_with_weights_file(
     log_phase("reading weights")
     backbone.check_weights(weights)
     sha256, named = sha256.lower(), bool(weights)
-    weights = weights or _find_in_weights_folder(backbone) or backbone.pretrained
+    if backbone.file:
+        with open_own_network(backbone, sha256) as file:
+            return use_depthwise_convolutions(build_own_network(file, backbone, image_size)), sha256_of_file(file)
+    weights = weights or _find_weights(backbone) or backbone.pretrained
     if weights in (NO_WEIGHTS, backbone.pretrained) and sha256:
         raise HeadstartError(f"a sha256 of weights {weights!r} cannot be checked; pass a file or an address with it")
     if weights == backbone.pretrained == "imagenet":
@@ -82,14 +83,10 @@ def build_with_weights_file(
     base, found = build_backbone(backbone, image_size), ""
     if weights == NO_WEIGHTS:
         return use_depthwise_convolutions(base), ""
-    if weights == backbone.pretrained:
-        load_weights(base, _PRETRAINED / f"{backbone.name}.weights.h5", backbone.name)
+    if weights == backbone.pretrained and (packaged := find_packaged_weights(backbone)):
+        load_weights(base, packaged, backbone.name)
     else:
-        with contextlib.ExitStack() as stack:
-            if is_remote(weights):
-                file = stack.enter_context(_download_or_find_cached(weights, sha256))
-            else:
-                file = _check_sha256(expand_home(weights), sha256, weights)
+        with open_pretrained_file(weights, sha256, _WAY_OUT) as file:
             load_weights(base, file, backbone.name)
             found = sha256_of_file(file) if named else ""
     return use_depthwise_convolutions(base), found
@@ -144,70 +141,13 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _find_in_weights_folder(backbone: Backbone) -> str:
+def _find_weights(backbone: Backbone) -> str:
     """Path of the backbone's file in the folder that the environment names; empty if there is none."""
-    named = os.environ.get(WEIGHTS_FOLDER, "")
-    if not named:
-        return ""
-    folder = expand_home(named)
-    if not folder.is_dir():
-        raise HeadstartError(
-            f"{WEIGHTS_FOLDER} is {named!r}, which is not a folder; name a folder of BACKBONE.weights.h5 files, or "
-            "unset it"
-        )
-    file = folder / f"{backbone.name}.weights.h5"
-    if not file.is_file():
+    file = find_in_weights_folder(backbone)
+    if file is None:
         return ""
     event("weights", backbone=backbone.name, file=file)
     return str(file)
-
-
-@contextlib.contextmanager
-def _download_or_find_cached(weights: str, sha256: str) -> Iterator[Path]:
-    """The file at an address: from the cache if it is there in this version or with this digest, else downloaded."""
-    folder = cache_folder("weights")
-    with contextlib.ExitStack() as stack:
-        if folder is None:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
-            yield _download(weights, place / "weights", sha256)
-            return
-        version = "" if sha256 else _version(weights)
-        key = hashlib.sha256(f"{weights}\n{version}".encode()).hexdigest()
-        pattern = f"*-{sha256}" if sha256 else f"{key}-*"
-        for kept in folder.glob(pattern) if sha256 or version else ():
-            if sha256_of_file(kept) == kept.name.rpartition("-")[2]:
-                mark_used(kept)
-                event("weights_from_cache", file=kept)
-                yield kept
-                return
-            discard_entry(kept)
-        place = stack.enter_context(temporary_folder_in(folder))
-        file = _download(weights, place / "weights", sha256)
-        kept = move_into_place(file, folder / f"{key}-{sha256_of_file(file)}")
-        evict_unused(folder, _CACHE_BYTES, kept)
-        yield kept
-
-
-def _download(weights: str, target: Path, sha256: str) -> Path:
-    log_phase("downloading weights")
-    try:
-        open_store(weights).download(weights, target)
-    except HeadstartError as error:
-        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
-    return _check_sha256(target, sha256, without_secrets(weights))
-
-
-def _version(weights: str) -> str:
-    try:
-        return next((found.version for found in open_store(weights).list(weights)), "")
-    except HeadstartError as error:
-        raise HeadstartError(f"cannot download weights: {error}; or {_WAY_OUT}") from None
-
-
-def _check_sha256(file: Path, sha256: str, name: str) -> Path:
-    if sha256 and (there := sha256_of_file(file)) != sha256:
-        raise HeadstartError(f"weights {name!r} have sha256 {there}, not {sha256}; check the file, or the digest")
-    return file
 
 
 def _download_imagenet_weights(backbone: Backbone, image_size: int) -> keras.Model:

@@ -53,17 +53,36 @@ def load_model(folder: Path) -> keras.Model:
     """
     log_phase("reading weights")
     info = read_model_manifest(folder)
-    file = inspect_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT)
+    return load_network(
+        folder / MODEL,
+        str(folder / MODEL),
+        inspect_network(folder / MODEL, len(info.classes), info.image_size, _WAY_OUT),
+        _WAY_OUT,
+    )
+
+
+def load_network(path: Path, what: str, file: NetworkFile, way_out: str) -> keras.Model:
+    """Loads a network that has been inspected, unless it would take far more memory than its file.
+
+    Args:
+        path: File whose name ends in `.keras`.
+        what: Name of the file in messages.
+        file: Facts about it.
+        way_out: End of the message.
+
+    Raises:
+        HeadstartError: If Keras cannot build it, or it is larger than its weights.
+    """
     try:
         # In a thread of its own: what Keras keeps about variables without values is deleted with the thread.
         with ThreadPoolExecutor(1) as pool:
             problem = pool.submit(_find_excess, file).result()
-        network = None if problem else _load(folder / MODEL)
+        network = None if problem else _load(path)
     except Exception as error:
         # Each layer raises errors of its own for invalid settings.
-        raise HeadstartError(f"{folder / MODEL} cannot be loaded ({first_line(error)}); {_WAY_OUT}") from None
+        raise HeadstartError(f"{what} cannot be loaded ({first_line(error)}); {way_out}") from None
     if network is None:
-        raise HeadstartError(f"{folder / MODEL} cannot be loaded: {problem}; {_WAY_OUT}")
+        raise HeadstartError(f"{what} cannot be loaded: {problem}; {way_out}")
     return network
 
 
@@ -94,7 +113,8 @@ def _find_excess(file: NetworkFile) -> str:
 
 def _output_sizes(network: keras.Model) -> Iterator[int]:
     """Sizes of the outputs of all operations for one image, nested networks included."""
-    for operation in network.operations:
+    # A sequential network has no operations besides its layers.
+    for operation in network.layers if isinstance(network, keras.Sequential) else network.operations:
         if isinstance(operation, keras.Model):
             yield from _output_sizes(operation)
         for output in keras.tree.flatten(operation.output):

@@ -175,11 +175,14 @@ class Recipe(_Strict):
 
     Attributes:
         description: Description in one line, for the list of recipes.
-        backbone: Name of the backbone, from the table of backbones.
+        backbone: Name of the backbone, from the table of backbones, or the path or address of a `.keras` file.
         weights: Pretrained weights: empty for the backbone's own, ``none``, a file, or an address.
-        weights_sha256: SHA-256 that these weights must have, in hexadecimal; empty: unchecked.
+        weights_sha256: SHA-256 that these weights, or the `.keras` file, must have, in hexadecimal; empty: unchecked.
         image_size: Side of the input in pixels; 0: the backbone's own.
-        scaling: ``backbone``: the preprocessing that the weights were trained with; ``unit``: pixels / 255.
+        scaling: Scaling of pixels 0-255. ``backbone``: the one that the weights were trained with. ``none``: pixels
+            as they are. ``unit``: pixels / 255. ``tf128``: pixels / 128 - 1. By Keras' names, ``tf``: to [-1, 1];
+            ``caffe``: BGR minus ImageNet's mean; ``torch``: minus ImageNet's mean, divided by its standard deviation.
+            A network of the user's own needs one of the others where it does not scale pixels itself.
         augmentation: Augmentation of training images, in every phase.
         head: Settings of the head's training.
         fine_tuning: Settings of fine-tuning.
@@ -193,7 +196,7 @@ class Recipe(_Strict):
     weights: str
     weights_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")]
     image_size: Annotated[int, Field(ge=0)]
-    scaling: Literal["backbone", "unit"]
+    scaling: Literal["backbone", "none", "tf", "tf128", "caffe", "torch", "unit"]
     augmentation: Augmentation
     head: HeadTraining
     fine_tuning: FineTuning
@@ -202,6 +205,8 @@ class Recipe(_Strict):
 
     def resolve(self) -> "Recipe":
         """Replaces empty values, which stand for the backbone's own, by the backbone's.
+
+        No file is read: the image size of a network of the user's own stays 0, see `core.recipes.own_network`.
 
         Raises:
             HeadstartError: If there is no such backbone, or the image size is too small for it.
@@ -221,8 +226,8 @@ class Recipe(_Strict):
         return Head(head.pooling or "average", head.hidden_units or 0, head.dropout or 0.0)
 
     def redact(self) -> dict[str, Any]:
-        """All values, the weights' address without its secrets."""
-        return self.model_dump() | {"weights": without_secrets(self.weights)}
+        """All values, the addresses of weights and backbone without their secrets."""
+        return self.model_dump() | {name: without_secrets(getattr(self, name)) for name in ("weights", "backbone")}
 
     def override(self, **values: object) -> "Recipe":
         """Replaces values of top-level keys; an empty value or 0 keeps the recipe's."""

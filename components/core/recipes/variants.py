@@ -28,7 +28,7 @@ class Variant(BaseModel):
         method: One of `METHODS`.
         recipe: Name, file or YAML of a recipe, see `load_recipe`.
         settings: Values of single keys of the recipe by their dotted names.
-        backbone: Name of a backbone; empty: the recipe's.
+        backbone: Name of a backbone, or a `.keras` file or the address of one; empty: the recipe's.
         weights: Weights of the backbone; empty: the recipe's, or else the backbone's own.
         image_size: Side of the input in pixels; 0: the recipe's, or else the backbone's own.
     """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from support.own_networks import save_usual
 from support.published import version_folder
 from support.servers import serve_folder
 
@@ -176,6 +177,22 @@ def test_on_this_machine_the_folder_of_weights_must_have_them(
         check_weights(trained_with("", "vgg16"))
     (tmp_path / "vgg16.weights.h5").touch()
     check_weights(trained_with("", "vgg16"))
+
+
+def test_a_network_of_the_users_own_is_looked_at_whatever_weights_the_image_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
+    file = save_usual(tmp_path / "own.keras")
+    check_requirements(RunRequirements(trainings=[trained_with("", str(file))]))
+    (tmp_path / "text.keras").write_text("none")
+    with serve_folder(tmp_path) as address:
+        check_requirements(RunRequirements(trainings=[trained_with("", f"{address}/own.keras")]))
+        for place in (str(tmp_path / "text.keras"), f"{address}/text.keras"):
+            with pytest.raises(
+                HeadstartError, match=r"backbone '.*text\.keras'.* (is not a Keras file|no \.keras file)"
+            ):
+                check_requirements(RunRequirements(trainings=[trained_with("", place)]))
 
 
 def test_a_pipeline_without_the_tasks_for_it_says_so() -> None:

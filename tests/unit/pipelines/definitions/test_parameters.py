@@ -19,6 +19,11 @@ def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypa
     here = Parameters(data=["pets", "gs://bucket/pets"], weights="own.weights.h5").resolve_local_paths()
     assert here.data == [str(tmp_path / "pets"), "gs://bucket/pets"]
     assert here.weights == str(tmp_path / "own.weights.h5")
+    for backbone, resolved in {
+        "own.keras": str(tmp_path / "own.keras"),
+        "gs://b/own.keras": "gs://b/own.keras",
+    }.items():
+        assert Parameters(settings={"backbone": backbone}).resolve_local_paths().read_recipe().backbone == resolved
 
 
 @pytest.mark.parametrize(
@@ -28,6 +33,10 @@ def test_local_paths_become_absolute_and_addresses_stay(tmp_path: Path, monkeypa
         (
             {"data": ["gs://bucket/pets"], "weights": "/here/own.h5"},
             "weights '/here/own.h5' is a path of this machine",
+        ),
+        (
+            {"data": ["gs://bucket/pets"], "backbone": "/here/own.keras"},
+            "backbone '/here/own.keras' is a path of this machine",
         ),
         ({"data": ["gs://bucket/pets"], "champion": "out/model"}, "champion 'out/model' is a path"),
         ({"data": ["gs://bucket/pets"], "publish_uri": "models"}, "publish_uri 'models' is a path of this machine"),

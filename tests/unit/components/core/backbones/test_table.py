@@ -48,19 +48,29 @@ def test_image_size_is_the_backbones_own_or_the_one_asked_for(name: str) -> None
 
 
 @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.pretrained == "imagenet"])
-def test_weights_are_asked_for_where_keras_downloads_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Asked(Exception):
-        pass
+def test_facts_of_a_row_are_those_of_the_network_that_keras_downloads_weights_for(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
 
-    def ask(file: str, address: str, **_: object) -> None:
-        raise Asked(file, address)
+    def ask(file: str, address: str, **_: object) -> str:
+        asked.append((file, address))
+        return file
 
     monkeypatch.setattr(file_utils, "get_file", ask)
-    with pytest.raises(Asked) as asked:
-        build_backbone(BACKBONES[name], BACKBONES[name].min_image_size, weights="imagenet")
-    file, address = asked.value.args
-    assert address == f"https://storage.googleapis.com/tensorflow/keras-applications/{BACKBONES[name].keras_file}"
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_, **__: None)
+    row = BACKBONES[name]
+    base = build_backbone(row, row.min_image_size, weights="imagenet")
+    assert (base.count_params(), base.output.shape[-1]) == (row.parameters, row.width)
+    ((file, address),) = asked
+    assert address == f"https://storage.googleapis.com/tensorflow/keras-applications/{row.keras_file}"
     assert address.endswith(f"/{file}")
+
+
+def test_facts_of_the_small_backbone_are_those_of_the_network() -> None:
+    row = BACKBONES["sketchnet"]
+    base = build_backbone(row, row.min_image_size)
+    assert (base.count_params(), base.output.shape[-1]) == (row.parameters, row.width)
 
 
 def test_weights_that_can_be_nothing_are_refused() -> None:

@@ -1,0 +1,80 @@
+"""`headstart backbones`."""
+
+from typing import Annotated
+
+import typer
+
+from headstart.components.core.backbones.table import BACKBONES, Backbone, get_backbone, is_own_network
+from headstart.components.core.backbones.weights_files import (
+    WEIGHTS_FOLDER,
+    find_downloaded_weights,
+    find_in_weights_folder,
+    find_packaged_weights,
+)
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cli.usage import check_options
+from headstart.pipelines.progress.console import print_table
+
+_TITLES = ("backbone", "pixels", "parameters", "features", "licence", "weights")
+
+
+def backbones(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Backbones to list; if left out, all.", show_default=False)
+    ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Also measure how many images a second each passes on this machine, which takes seconds for each.",
+        ),
+    ] = False,
+) -> None:
+    """Lists the backbones: image size, parameters, features, licence of the weights, and where these are.
+
+    `pixels` is the side of the images that a backbone was trained on, and `features` the number of features that it
+    makes of an image. Weights on this machine are included, in the folder HEADSTART_WEIGHTS, or in Keras' folder.
+    """
+    with check_options():
+        if own := [name for name in names or () if is_own_network(name)]:
+            raise HeadstartError(f"{own[0]!r} is a network of your own; this command lists those of the table")
+        chosen = [get_backbone(name) for name in names or BACKBONES]
+    rows = [_describe(backbone) for backbone in chosen]
+    if not measure:
+        print_table(_TITLES, rows)
+        return
+    rates = _measure(chosen)
+    print_table((*_TITLES, "images/s"), ([*row, f"{rate:,.1f}"] for row, rate in zip(rows, rates, strict=True)))
+
+
+def _describe(backbone: Backbone) -> list[str]:
+    return [
+        backbone.name,
+        str(backbone.image_size),
+        f"{backbone.parameters / 1e6:.1f} M",
+        f"{backbone.width:,}",
+        backbone.licence,
+        _locate_weights(backbone),
+    ]
+
+
+def _locate_weights(backbone: Backbone) -> str:
+    if find_in_weights_folder(backbone):
+        return WEIGHTS_FOLDER
+    if find_packaged_weights(backbone):
+        return "included"
+    return "in Keras' folder" if find_downloaded_weights(backbone) else "to download"
+
+
+def _measure(chosen: list[Backbone]) -> list[float]:
+    """Images per second of each backbone, at its own image size and with random weights."""
+    from headstart.components.core.util.logs import track_progress
+    from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
+    from headstart.pipelines.progress.command_progress import show_command
+
+    with hold_back_library_output() as console, show_command("backbones", console):
+        import_tensorflow()
+        from headstart.components.core.networks.throughput import measure_backbone
+
+        tracked = track_progress(chosen, "measuring", len(chosen), unit="backbones")
+        return [measure_backbone(each.name, each.image_size).images_per_second for each in tracked]

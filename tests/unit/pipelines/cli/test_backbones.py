@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from support.commands import headstart_here
+
+from headstart.components.core.backbones.table import BACKBONES
+
+
+@pytest.fixture(autouse=True)
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders of weights, in which there are none."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("HEADSTART_WEIGHTS", raising=False)
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path
+
+
+def rows(*arguments: str) -> dict[str, list[str]]:
+    done = headstart_here("backbones", *arguments)
+    assert done.returncode == 0, done.stderr
+    return {name: facts for name, *facts in map(str.split, done.stdout.splitlines()[1:])}
+
+
+def test_every_backbone_is_listed_with_the_licence_of_its_weights() -> None:
+    found = rows()
+    assert list(found) == list(BACKBONES)
+    assert found["vgg16"] == ["224", "14.7", "M", "512", "CC-BY-4.0", "to", "download"]
+    assert found["sketchnet"][-1] == "included"
+
+
+def test_weights_are_looked_for_where_a_run_finds_them(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (weights / "models" / "mobilenet_1_0_224_tf_no_top.h5").touch()
+    (weights / "resnet50.weights.h5").touch()
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(weights))
+    found = rows("mobilenet", "resnet50", "vgg19")
+    assert {name: " ".join(facts[5:]) for name, facts in found.items()} == {
+        "mobilenet": "in Keras' folder",
+        "resnet50": "HEADSTART_WEIGHTS",
+        "vgg19": "to download",
+    }
+
+
+def test_a_rate_is_measured() -> None:
+    *_, rate = rows("sketchnet", "--measure")["sketchnet"]
+    assert float(rate.replace(",", "")) > 1
+
+
+def test_an_unknown_name_is_an_error_in_the_options() -> None:
+    done = headstart_here("backbones", "vgg61")
+    assert done.returncode == 2
+    assert "unknown backbone 'vgg61'" in done.stderr
