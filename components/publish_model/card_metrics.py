@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from headstart.components.core.artifacts.evaluation import METRICS, METRICS_FORMAT
+from headstart.components.core.artifacts.evaluation import METRICS, METRICS_FORMAT, GroupUnit
 from headstart.components.core.storage.manifests import Count, Finite, Fraction, read_manifest
 
 _Interval = tuple[Finite, Finite]
@@ -110,7 +110,7 @@ class _CardMetrics(BaseModel):
     abstention: list[_Abstention]
     slices: list[_Slice]
     unfamiliarity: _Unfamiliarity | None = None
-    grouping: str = ""
+    grouping: GroupUnit = ""
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:

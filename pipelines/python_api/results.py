@@ -13,6 +13,7 @@ from headstart.components.core.artifacts.hygiene import Finding, read_hygiene
 from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.artifacts.probe import LABEL_ERRORS, LabelError, read_label_errors
 from headstart.components.core.sources.quarantine import QUARANTINE, QuarantinedFile, read_quarantine
+from headstart.components.core.util.printable import describe_groups
 from headstart.pipelines.local.output_folder import LOG, RECIPE
 from headstart.pipelines.progress.display import PHASE_TITLES, describe_outcome
 from headstart.pipelines.progress.events import Decided, Published
@@ -238,7 +239,7 @@ class EvaluationResult:
     def __repr__(self) -> str:
         return "\n".join(
             [
-                f"{type(self).__name__} in {show_path(self.output)}, on {self.images:,} test images",
+                f"{type(self).__name__} in {show_path(self.output)}, on {self._counted_images()}",
                 *(f"  {each.model:<13} accuracy {each.accuracy}, log loss {each.log_loss}" for each in self.models),
                 *(f"  {line}" for line in self._further_lines()),
                 f"  report        {self.report}",
@@ -248,7 +249,7 @@ class EvaluationResult:
     def _repr_html_(self) -> str:
         rows = [(each.model, each.accuracy, each.balanced_accuracy, each.log_loss) for each in self.models]
         parts = [
-            f"<p>On {self.images:,} test images, with 95 % intervals:</p>",
+            f"<p>On {text(self._counted_images())}, with 95 % intervals:</p>",
             table(("model", "accuracy", "balanced accuracy", "log loss"), rows),
             *self._confusions(),
             *self._curves(),
@@ -256,6 +257,11 @@ class EvaluationResult:
             f"<p>{link(self.report.path, 'Report')} · {link(self.data_page.path, 'Data')}</p>",
         ]
         return "".join(parts)
+
+    def _counted_images(self) -> str:
+        """Number of test images in words, and of how many groups they are where the user named groups."""
+        of_groups = describe_groups(self.metrics[FINAL].get("groups"), self.metrics.get("grouping", ""))
+        return f"{self.images:,} test images{of_groups}"
 
     def _further_lines(self) -> list[str]:
         return [f"left out      {len(left_out):,} files: quarantine.csv"] if (left_out := self.rejected) else []

@@ -2,9 +2,9 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from headstart.components.core.artifacts.predictions import FURTHEST
 from headstart.components.core.storage.manifests import Count, Fraction, Names, read_manifest
@@ -28,6 +28,9 @@ LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3
 CHAMPION = "champion"
 """Key of the champion's metrics."""
 
+GroupUnit = Annotated[str, Field(pattern=r"^[a-z]{0,30}$")]
+"""What a group is that the user names, in a word such as `patient`; empty: none are named."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationRun:
@@ -46,6 +49,8 @@ class _Figures(BaseModel):
     images: Annotated[int, Field(ge=1)]
     accuracy: Fraction
     accuracy_interval: tuple[Fraction, Fraction]
+    groups: Annotated[int, Field(ge=1)] | None = None
+    effective_images: Annotated[float, Field(ge=0)] | None = None
 
 
 class _Calibration(BaseModel):
@@ -77,6 +82,13 @@ class _Metrics(BaseModel):
     calibration: _Calibration | None
     abstention: list[_Abstention]
     unfamiliarity: _Unfamiliarity | None = None
+    grouping: GroupUnit = ""
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        if self.grouping and None in (self.test.groups, self.test.effective_images):
+            raise ValueError("test.groups or test.effective_images is null, and grouping is not empty")
+        return self
 
 
 class _Made(BaseModel):

@@ -1,5 +1,6 @@
 """Results read from an output folder, one of an earlier version, without computing anything."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_outcome_and_paths_are_shown_relative_to_the_working_folder(output: Path
         assert str(output.parent) not in shown
     headings = ("head alone", "fine-tuned", "champion")
     assert any(title in repr(result) for title in headings)
+
+
+def test_groups_of_images_are_counted_where_they_are_named(output: Path) -> None:
+    path = output / "evaluation" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    assert "on 12 test images\n" in repr(headstart.TrainingResult("out"))
+    grouped = metrics | {"grouping": "patient", "test": metrics["test"] | {"groups": 3, "effective_images": 4.5}}
+    path.write_text(json.dumps(grouped))
+    result = headstart.TrainingResult("out")
+    for shown in (repr(result), result._repr_html_()):
+        assert "12 test images of 3 patients" in shown
+    for damaged in (metrics | {"grouping": "patient"}, grouped | {"grouping": "<b>"}):
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(HeadstartError, match=r"metrics\.json"):
+            headstart.TrainingResult("out")
 
 
 @pytest.mark.parametrize("name", ["quarantine.csv", "label_errors.csv", "evaluation/metrics.json"])
