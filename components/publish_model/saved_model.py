@@ -103,7 +103,9 @@ def export_saved_model(
         "pixels": (predict_pixels, tf.TensorSpec(arrays, tf.float32, "pixels")),
         "pixels_uint8": (predict_pixels, tf.TensorSpec(arrays, tf.uint8, "pixels")),
     }
-    traced = {name: tf.function(run, input_signature=[spec]) for name, (run, spec) in signatures.items()}
+    traced = {
+        name: tf.function(run, input_signature=[spec], autograph=False) for name, (run, spec) in signatures.items()
+    }
     tf.saved_model.save(served, str(folder), traced)
     (folder / EXTRA).mkdir(exist_ok=True)
     (folder / EXTRA / LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")

@@ -62,14 +62,14 @@ class FeatureExtractor:
         self._size = fronts[0].input.shape[1]
         self._signature = [tf.TensorSpec((None, self._size, self._size, 3))]
         augment = build_augmentation(plan.augmentation, plan.seed)
-        self._augment = tf.function(lambda images: augment(images, training=True), self._signature)
+        self._augment = tf.function(lambda images: augment(images, training=True), self._signature, autograph=False)
         self._precision_is_chosen = plan.deterministic
         self._run: Callable[[tf.Tensor], list[tf.Tensor]] = self._function()
 
     def _function(self) -> tf.types.experimental.PolymorphicFunction:
         limit = np.finfo(np.float16).max
 
-        @functools.partial(tf.function, input_signature=self._signature)
+        @functools.partial(tf.function, input_signature=self._signature, autograph=False)
         def run(images: tf.Tensor) -> list[tf.Tensor]:
             values, all_values = images, []
             for front in self._fronts:

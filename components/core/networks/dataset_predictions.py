@@ -109,7 +109,7 @@ def _trace(group: CommonPrefix, place_of_features: int | None) -> tf.types.exper
     if place_of_features is not None:
         tails[place_of_features] = add_features_output(tails[place_of_features])
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))])
+    @tf.function(input_signature=[tf.TensorSpec((None, *group.front.input.shape[1:]))], autograph=False)
     def run(pixels: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         activations = front(pixels, training=False)
         outputs = [tail(activations, training=False) for tail in tails]

@@ -1,5 +1,6 @@
 """Batches of resized pixels from encoded images, decoded on all cores, and random augmentation."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from headstart.components.core.util.resources import available_cores
 AUGMENTATION = "augmentation"
 
 
+# AutoGraph looks for Python control flow on tensors, of which there is none, and imports every module that Keras has
+# left for later on the way: scikit-learn, Matplotlib and pandas among them.
+@tf.autograph.experimental.do_not_convert
 def decode_and_resize(encoded: tf.Tensor, size: int, ratio: int = 1) -> tf.Tensor:
     """Decodes a JPEG or PNG and resizes it as the classifier's own resizing does.
 
@@ -41,7 +45,7 @@ def read_image_batches(dataset: Path, size: int, batch: int) -> tf.data.Dataset:
         return (row.image for row in read_rows(dataset))
 
     images = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((), tf.string))
-    images = images.map(lambda content: decode_and_resize(content, size), num_parallel_calls=available_cores())
+    images = images.map(functools.partial(decode_and_resize, size=size), num_parallel_calls=available_cores())
     return prefetch(images.batch(batch))
 
 

@@ -37,7 +37,7 @@ def load_classifier(folder: Path, *, traced: bool) -> Predict:
         return output, features
 
     if traced:
-        run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))])
+        run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))], autograph=False)
 
     def predict(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         output, features = run(pixels)

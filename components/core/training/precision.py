@@ -26,7 +26,9 @@ def find_training_precision(model: keras.Model, plan: Plan, batches: TrainingBat
 
     def traced(precision: str) -> tf.types.experimental.ConcreteFunction:
         with use_precision(model, precision):
-            return tf.function(lambda batch: model(batch, training=False)).get_concrete_function(inputs)
+            return tf.function(lambda batch: model(batch, training=False), autograph=False).get_concrete_function(
+                inputs
+            )
 
     plain = traced(FLOAT32)
     plain(inputs)
