@@ -38,6 +38,9 @@ GROUPS = {
 MAY_HAVE_ACCELERATOR = ("publish_model",)
 """Tasks of the group `data` to which a profile may grant an accelerator; they then belong to the group `network`."""
 
+NETWORK_TASKS = frozenset(name for name, group in GROUPS.items() if group == "network").union(MAY_HAVE_ACCELERATOR)
+"""Tasks that compute with a network, and so import TensorFlow."""
+
 OPTIONAL_TASKS = ("find_champion", "compare_models", "publish_model")
 """Tasks that only a run with a champion or a publication has."""
 

@@ -22,6 +22,7 @@ from headstart.pipelines.definitions.profile import NetworkResources, Profile, R
 from headstart.pipelines.definitions.tasks import CHECK_DATA, COMPARE_METHODS, EVALUATE_IMAGES, Uses
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 from headstart.pipelines.local.step_process import run_step
+from headstart.pipelines.local.step_server import StepServer
 
 
 def main() -> None:
@@ -41,7 +42,8 @@ def main() -> None:
         pipeline = check_data
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"], request["method"]))
-    subprocess_task_handler.run_local_subprocess = run_step
+    # Elsewhere a process that has imported much cannot be forked safely.
+    subprocess_task_handler.run_local_subprocess = StepServer().run_step if sys.platform == "linux" else run_step
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     pipeline(**request["parameters"])
 

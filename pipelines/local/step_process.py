@@ -8,7 +8,7 @@ except the inputs themselves.
 import contextlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import environ
 
 _EXECUTOR, _INPUT, _GIVEN = "kfp.dsl.executor_main", "--executor_input", "-"
@@ -41,10 +41,15 @@ def run_step(full_command: list[str], env_vars: Mapping[str, str] | None = None)
         with contextlib.suppress(BrokenPipeError):
             process.stdin.write(inputs)
             process.stdin.close()
-        for line in process.stdout:
-            print(line, end="")
-        print("\n")
+        print_output(process.stdout)
         return process.wait()
+
+
+def print_output(lines: Iterable[str]) -> None:
+    """Prints the output of a step as kfp's local runner does."""
+    for line in lines:
+        print(line, end="")
+    print("\n")
 
 
 def main() -> None:
