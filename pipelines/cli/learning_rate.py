@@ -111,12 +111,13 @@ def _run_range_test(
 ) -> tuple["RangeTest", "RangeTestSettings"]:
     from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
+    from headstart.pipelines.local.split_data import SPLITTING_TASKS, make_splits
 
     recipe = resolve_recipe(parameters.read_recipe())
     training = ["train-head"] if phase == FINE_TUNING else []
-    tasks = ["download-dataset", "split-dataset", *training, "learning-rate"]
+    tasks = [*SPLITTING_TASKS, *training, "learning-rate"]
     with RunDisplay(console, tasks) as display, show_logged_progress(display):
-        train, validation = _make_splits(parameters, folder, display)
+        train, validation = make_splits(parameters, folder, display)
         inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
         import_tensorflow()
         if phase == FINE_TUNING:
@@ -129,38 +130,6 @@ def _run_range_test(
     return analyse_range_test(history), RangeTestSettings(
         phase, job.train_info.images, job.plan.training.batch_size, inputs.seed
     )
-
-
-def _make_splits(parameters: Parameters, folder: Path, display: RunDisplay) -> tuple[Path, Path]:
-    """Downloads and splits the data as in a run, and returns the training and the validation set."""
-    from headstart.components.download_dataset.step import DownloadSettings, download_dataset
-    from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
-
-    dataset, train, validation, test = (folder / name for name in ("dataset", "train", "validation", "test"))
-    with show_task(display, "download-dataset"):
-        settings = DownloadSettings(
-            parameters.labels,
-            parameters.max_side,
-            parameters.max_bad_fraction,
-            parameters.sha256,
-            parameters.corrections,
-            parameters.class_level,
-            parameters.image_column,
-            parameters.label_column,
-            parameters.accept_suggestions,
-            group_column=parameters.group_column,
-            group_from=parameters.group_from,
-        )
-        download_dataset(parameters.data, dataset, folder / "hygiene.html", settings)
-    with show_task(display, "split-dataset"):
-        sizes = SplitSizes(parameters.counts, parameters.fractions, parameters.class_counts)
-        split_settings = SplitSettings(
-            *(sizes, parameters.order, parameters.seed),
-            tiny_classes=parameters.tiny_classes,
-            strict_groups=parameters.strict_groups,
-        )
-        split_dataset(dataset, train, validation, test, split_settings)
-    return train, validation
 
 
 def _page_header(parameters: Parameters, phase: str, folder: Path) -> "PageHeader":

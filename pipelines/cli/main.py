@@ -9,6 +9,7 @@ import typer
 from headstart import __version__
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.backbones import backbones
+from headstart.pipelines.cli.choose_backbone import choose_backbone
 from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.cli.compare import compare
 from headstart.pipelines.cli.compile import compile_pipeline, profiles
@@ -49,6 +50,7 @@ _add(compare, TRAINING_PANEL)
 _add(learning_rate, TRAINING_PANEL)
 _add(recipes, TRAINING_PANEL)
 _add(backbones, TRAINING_PANEL)
+_add(choose_backbone, TRAINING_PANEL)
 _add(report, EVALUATION_PANEL)
 _add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)
