@@ -214,6 +214,7 @@ def _evaluate(data: EvaluationData) -> Evaluation:
             (final.labels, scale(final.probabilities)),
             groups,
             validation.clusters,
+            validation.grouping,
         )
     champion = models.get(CHAMPION)
     return Evaluation(

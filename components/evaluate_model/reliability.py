@@ -152,13 +152,14 @@ class Abstention:
             Korn and Graubard) on the validation images is at least `wanted`; None if there is none, like all metrics
             below.
         validation_images: Number of validation images.
-        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold; where
-            the user names groups, fewest groups.
+        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold; with
+            `unit`, fewest groups.
         answered: Number of test images that get a prediction.
         share: Coverage: their share of all test images.
         share_interval: Wilson interval at the 95 % level, or with groups that of Korn and Graubard.
         precision: Share of correct predictions among them; None without predictions.
         precision_lower: One-sided bound of `precision` at the 95 % level, as for `threshold`.
+        unit: What a group of validation images is, in a word; empty: none are named.
     """
 
     wanted: float
@@ -170,6 +171,7 @@ class Abstention:
     share_interval: Interval | None = None
     precision: float | None = None
     precision_lower: float | None = None
+    unit: str = ""
 
 
 def compute_reliability(
@@ -338,6 +340,7 @@ def compute_abstentions(
     test: LabelledProbabilities,
     groups: Groups | None = None,
     validation_groups: Groups | None = None,
+    unit: str = "",
 ) -> list[Abstention]:
     """Chooses abstention thresholds on validation images and measures them on test images.
 
@@ -346,9 +349,10 @@ def compute_abstentions(
         test: Labels and scaled probabilities of the test images.
         groups: Number of the group of each test image, (n,); None: images are independent.
         validation_groups: Number of the group of each validation image; None: likewise.
+        unit: What a group of validation images is, in a word; empty without groups.
     """
     chosen = [_choose_abstention(wanted, validation, validation_groups) for wanted in WANTED_PRECISIONS]
-    return [measure_abstention(each, test, groups) for each in chosen]
+    return [measure_abstention(dataclasses.replace(each, unit=unit), test, groups) for each in chosen]
 
 
 def _choose_abstention(wanted: float, validation: LabelledProbabilities, groups: Groups | None) -> Abstention:

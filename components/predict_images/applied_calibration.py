@@ -88,18 +88,18 @@ def read_calibration(files: ModelFiles, info: ModelInfo, precision: float) -> Ap
     calibration = AppliedCalibration(True, temperature_of(metrics), unfamiliarity=unfamiliarity)
     if not precision:
         return calibration
-    row = _find_threshold(metrics["abstention"], precision, metrics.get("grouping") or "image")
+    row = _find_threshold(metrics["abstention"], precision)
     return dataclasses.replace(
         calibration, threshold=row["threshold"], precision=precision, validation_images=row["validation_images"]
     )
 
 
-def _find_threshold(table: list[dict[str, Any]], precision: float, unit: str) -> dict[str, Any]:
+def _find_threshold(table: list[dict[str, Any]], precision: float) -> dict[str, Any]:
     """The row of the abstention table for a precision, which has a threshold."""
     for row in table:
         if row["wanted"] == precision:
             if row["threshold"] is None:
-                needed = f"{row['validation_needed']} {pluralize(unit, 2)}"
+                needed = f"{row['validation_needed']} {pluralize(row.get('unit') or 'image', 2)}"
                 raise HeadstartError(
                     f"precision {precision}: no threshold holds it on the {row['validation_images']} validation "
                     f"images; it takes {needed} at least; leave precision out, or validate on more"

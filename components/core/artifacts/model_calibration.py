@@ -33,13 +33,16 @@ class AbstentionThreshold:
         wanted: Wanted precision of the predictions that are given.
         threshold: Least calibrated probability of the likeliest class; None if no threshold holds the precision.
         validation_images: Number of validation images.
-        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold.
+        validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold; with
+            `unit`, fewest groups.
+        unit: What a group of validation images is, in a word such as ``patient``; empty: none are named.
     """
 
     wanted: Fraction
     threshold: Fraction | None
     validation_images: Count
     validation_needed: Count
+    unit: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

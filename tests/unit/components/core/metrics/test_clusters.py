@@ -212,7 +212,8 @@ def test_abstention_asks_for_patients_not_images() -> None:
     sure = np.tile([0.95, 0.05], (600, 1))
     single = compute_abstentions((labels, sure), (labels, sure))
     few = np.repeat(np.arange(20), 30)
-    grouped = compute_abstentions((labels, sure), (labels, sure), few, few)
+    grouped = compute_abstentions((labels, sure), (labels, sure), few, few, "patient")
+    assert (single[0].unit, grouped[0].unit) == ("", "patient")
     assert single[0].threshold == 0.95 and single[0].validation_needed == 59
     assert grouped[0].threshold is None and grouped[0].validation_needed == count_groups_needed(59)
     many = np.repeat(np.arange(100), 6)
