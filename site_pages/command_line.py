@@ -8,6 +8,7 @@ import typer
 
 from headstart.pipelines.cli.main import app
 from headstart.pipelines.cli.predict import EXIT_STATUSES as PREDICT_STATUSES
+from headstart.pipelines.cli.serve import EXIT_STATUSES as SERVE_STATUSES
 from headstart.pipelines.cli.submit import EXIT_STATUSES as SUBMIT_STATUSES
 from site_pages.markdown import blocks, code, prose, table
 
@@ -30,7 +31,8 @@ def command_line() -> str:
 def exit_statuses() -> str:
     """Exit statuses of the commands that have some of their own."""
     rows = []
-    for commands, text in (("submit, follow", SUBMIT_STATUSES), ("predict", PREDICT_STATUSES)):
+    statuses = {"submit, follow": SUBMIT_STATUSES, "predict": PREDICT_STATUSES, "serve": SERVE_STATUSES}
+    for commands, text in statuses.items():
         listed, _, note = text.removeprefix("Exit status: ").partition(". ")
         for status in listed.rstrip(".").split("; "):
             number, _, meaning = status.partition(" ")

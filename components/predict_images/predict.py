@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,7 +114,7 @@ def predict(
     with contextlib.ExitStack() as stack:
         batches = batched(stack.enter_context(contextlib.closing(_read_ahead(images))), _BATCH)
         first = list(itertools.islice(batches, 2))
-        predictor = _Predictor(model, (load or load_network)(model.folder, len(first) > 1), warn)
+        predictor = Predictor(model, (load or load_network)(model.folder, len(first) > 1), warn)
         pool = stack.enter_context(ThreadPoolExecutor(available_cores()))
         every = map_ordered(pool, predictor.predict_batch, itertools.chain(first, batches), 2 * available_cores())
         yield from track_progress(stack.enter_context(contextlib.closing(every)), "predictions", total, len)
@@ -145,14 +145,19 @@ def _read_ahead(images: Iterable[NamedImage]) -> Generator[NamedImage, None, Non
         )
 
 
-class _Predictor:
+class Predictor:
     """A model's network, shared by threads that decode in parallel and run it one at a time, as it uses all cores.
 
     On two threads at once, oneDNN's convolutions with fused operations (TensorFlow 2.21) crash the process for some
     networks, `sketchnet` at 32 pixels among them.
+
+    Args:
+        model: The model.
+        network: Its network, see `load_network`.
+        warn: Function that gets a warning for the first images with hardly any contrast.
     """
 
-    def __init__(self, model: OpenedModel, network: "Predict", warn: Callable[[str], None]) -> None:
+    def __init__(self, model: OpenedModel, network: "Predict", warn: Callable[[str], None] = log_warning) -> None:
         self._model = model
         self._warn = warn
         self._low_contrast = itertools.count(1)
@@ -160,10 +165,24 @@ class _Predictor:
         self._lock = threading.Lock()
 
     def predict_batch(self, images: list[NamedImage]) -> pa.RecordBatch:
-        pixels = [self._pixels(image) for image in images]
+        """Decodes and predicts images, see `predict_decoded`."""
+        return self.predict_decoded([image.file for image in images], [self.decode(image) for image in images])
+
+    def predict_decoded(
+        self, files: list[str], pixels: Sequence[NDArray[np.float32] | RejectedImage]
+    ) -> pa.RecordBatch:
+        """Predicts images that are decoded already.
+
+        Args:
+            files: Name of each image.
+            pixels: What `decode` returned for each.
+
+        Returns:
+            Columns of `OpenedModel.schema`, in the order of the images.
+        """
         read = {row: each for row, each in enumerate(pixels) if not isinstance(each, RejectedImage)}
-        probabilities = np.full((len(images), len(self._model.info.classes)), np.nan)
-        unfamiliarity = np.full(len(images), np.nan)
+        probabilities = np.full((len(pixels), len(self._model.info.classes)), np.nan)
+        unfamiliarity = np.full(len(pixels), np.nan)
         if read:
             with self._lock:
                 predicted, features = self._network(np.stack(list(read.values())))
@@ -173,9 +192,14 @@ class _Predictor:
             probabilities[list(read)] = (
                 apply_temperature(predicted, calibration.temperature) if calibration.calibrated else predicted
             )
-        return self._batch(images, pixels, probabilities, unfamiliarity)
+        return self._batch(files, pixels, probabilities, unfamiliarity)
 
-    def _pixels(self, image: NamedImage) -> NDArray[np.float32] | RejectedImage:
+    def decode(self, image: NamedImage) -> NDArray[np.float32] | RejectedImage:
+        """Reads an image and resizes it to the model's size; on any number of threads at once.
+
+        Returns:
+            float32 (size, size, 3), RGB 0-255, or the reason why it is unreadable.
+        """
         info = self._model.info
         try:
             decoded = decode_image(image.load(), info.max_side, info.ranges)
@@ -199,8 +223,8 @@ class _Predictor:
 
     def _batch(
         self,
-        images: list[NamedImage],
-        pixels: list[NDArray[np.float32] | RejectedImage],
+        files: list[str],
+        pixels: Sequence[NDArray[np.float32] | RejectedImage],
         probabilities: NDArray[np.float64],
         unfamiliarity: NDArray[np.float64],
     ) -> pa.RecordBatch:
@@ -223,7 +247,7 @@ class _Predictor:
             for each, reason, label in zip(rejected, abstentions, probabilities.argmax(axis=1), strict=True)
         ]
         columns = [
-            pa.array([image.file for image in images], pa.string()),
+            pa.array(files, pa.string()),
             pa.array(labels, pa.string()),
             pa.array([reason is not None for reason in abstentions], pa.bool_()),
             *(pa.array(column, pa.float64(), from_pandas=True) for column in probabilities.T),

@@ -18,11 +18,12 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.predict_images.applied_calibration import read_calibration
 from headstart.components.predict_images.given_images import find_given_images
-from headstart.components.predict_images.named_images import count_images, find_images
+from headstart.components.predict_images.named_images import NamedImage, count_images, find_images
 from headstart.components.predict_images.predict import (
     UNCERTAIN,
     LoadNetwork,
     OpenedModel,
+    Predictor,
     load_network,
     log_warning,
     predict,
@@ -31,8 +32,10 @@ from headstart.components.predict_images.prediction_counts import PredictionCoun
 
 __all__ = [
     "UNCERTAIN",
+    "NamedImage",
     "OpenedModel",
     "PredictionInputs",
+    "Predictor",
     "Writer",
     "check_paths",
     "count_images",

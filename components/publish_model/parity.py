@@ -22,10 +22,10 @@ from headstart.components.core.artifacts.predictions import Predictions, read_un
 from headstart.components.core.images.decoding import DecodedImage, decode_image, resize_pixels
 from headstart.components.core.metrics.calibration import apply_temperature
 from headstart.components.core.metrics.unfamiliarity import flag_unfamiliar
+from headstart.components.core.networks import saved_model_process
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, track_progress
 from headstart.components.core.util.printable import quote_name
-from headstart.components.publish_model import saved_model_process
 
 if TYPE_CHECKING:
     import keras

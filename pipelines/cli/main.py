@@ -32,6 +32,8 @@ from headstart.pipelines.cli.report import report
 from headstart.pipelines.cli.run import run
 from headstart.pipelines.cli.sample import sample
 from headstart.pipelines.cli.schedule import schedule
+from headstart.pipelines.cli.serve import EXIT_STATUSES as SERVE_STATUSES
+from headstart.pipelines.cli.serve import serve
 from headstart.pipelines.cli.submit import EXIT_STATUSES, cancel, follow, submit
 from headstart.pipelines.cli.usage import EXIT_STATUS, UsageError
 from headstart.pipelines.progress.console import say, say_error
@@ -55,6 +57,7 @@ _add(report, EVALUATION_PANEL)
 _add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)
 _add(publish, PUBLISHING_PANEL)
+_add(serve, PUBLISHING_PANEL, epilog=SERVE_STATUSES)
 app.add_typer(models, name="models", rich_help_panel=PUBLISHING_PANEL)
 _add(submit, CLUSTER_PANEL, epilog=EXIT_STATUSES)
 _add(follow, CLUSTER_PANEL, epilog=EXIT_STATUSES)

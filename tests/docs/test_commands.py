@@ -31,6 +31,7 @@ NEEDS = {
     "images": "more images than a test can spare",
     "network": "the internet",
     "photographs": "HEADSTART_TEST_PHOTOS and HEADSTART_TEST_MOBILENET_V2",
+    "terminal": "a terminal beside that of a server",
     "your files": "files that only the reader has",
 }
 """What a block may need; photographs are taken where these variables name them."""

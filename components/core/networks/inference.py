@@ -32,12 +32,17 @@ def load_classifier(folder: Path, *, traced: bool) -> Predict:
         network = fold_batchnorm(network)
     network = add_features_output(network)
 
-    def run(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         output, features = network(pixels, training=False)
         return output, features
 
+    run = call
     if traced:
-        run = tf.function(run, input_signature=[tf.TensorSpec((None, *network.input_shape[1:]))], autograph=False)
+        signature = [tf.TensorSpec((None, *network.input_shape[1:]))]
+        graph = tf.function(call, input_signature=signature, autograph=False)
+        # Now, and not with the first images, which may come while another network is predicting.
+        graph.get_concrete_function()
+        run = graph
 
     def predict(pixels: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         output, features = run(pixels)

@@ -33,6 +33,7 @@ from headstart.components.core.artifacts.model import MODEL, ModelInfo
 from headstart.components.core.artifacts.predictions import PREDICTIONS, read_predictions
 from headstart.components.core.images.decoding import MAX_PIXELS
 from headstart.components.core.metrics.calibration import apply_temperature
+from headstart.components.core.networks import saved_model_process
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.export_formats import SAVED_MODEL
 from headstart.components.core.registry.model_files import download_model
@@ -42,7 +43,6 @@ from headstart.components.evaluate_model.step import EvaluationInputs, evaluate_
 from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
-from headstart.components.publish_model import saved_model_process
 from headstart.components.publish_model.card import CardContent, _limits
 from headstart.components.publish_model.exports import check_exports, export_formats
 from headstart.components.publish_model.parity import (

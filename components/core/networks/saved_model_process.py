@@ -1,4 +1,4 @@
-"""Script of the parity gate that runs a SavedModel in a process with TensorFlow, but without this package.
+"""Script that runs a SavedModel in a process with TensorFlow, but without this package.
 
     python -I -S saved_model_process.py < order
 

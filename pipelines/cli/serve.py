@@ -1,0 +1,61 @@
+"""`headstart serve`."""
+
+import importlib.util
+from typing import Annotated
+
+import typer
+
+from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.progress.console import say
+
+EXIT_STATUSES = (
+    "Exit status: 0 stopped by SIGTERM or Ctrl-C, after the requests under way; 1 the model cannot be loaded, or the "
+    "port cannot be used; 2 wrong options."
+)
+
+
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Output folder of a run, folder of a model, published version, or place where models are published, "
+            "whose champion is served and followed: a path, or an http(s)://, gs:// or s3:// address.",
+            show_default=False,
+        ),
+    ],
+    host: Annotated[
+        str, typer.Option(help="Address of this machine to listen at; 0.0.0.0: all, for others to reach it.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0: any that is free.", min=0, max=65535)] = 8080,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="Name of the model in addresses; if left out, the last part of its own address.", show_default=False
+        ),
+    ] = "",
+    precision: Annotated[
+        float,
+        typer.Option(
+            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and unfamiliar "
+            "ones, get no label. 0: a label for every image.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
+) -> None:
+    """Serves a model to other programs by KServe's protocols, and follows the champion where models are published."""
+    if importlib.util.find_spec("kserve") is None:
+        raise HeadstartError("serve needs kserve, not installed here: pip install 'headstart[serve]'")
+    from headstart.components.core.util.logs import start_logging
+    from headstart.pipelines.serving.current_version import CurrentVersion
+    from headstart.pipelines.serving.server import name_model, open_server
+
+    start_logging()
+    current = CurrentVersion(model, precision)
+    name = name or name_model(model)
+    try:
+        with open_server(current, name, host, port) as (url, run, _):
+            say(f"version {current.served.version.name} answers at {url}/v1/models/{name}:predict")
+            run()
+    except OSError as error:
+        raise HeadstartError(f"{host}:{port} cannot be used ({error.strerror}); choose another with --port") from None

@@ -1,0 +1,161 @@
+"""The server: KServe's endpoints, metrics and the page, on one port."""
+
+import contextlib
+import logging
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from kserve import ModelRepository
+from kserve.errors import InvalidInput, ModelNotFound
+from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
+from kserve.protocol.rest.v2_endpoints import register_v2_endpoints
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from headstart.pipelines.serving.current_version import CurrentVersion
+from headstart.pipelines.serving.guard import RETRY_AFTER, Guard, bounded_protocol
+from headstart.pipelines.serving.limits import Limits, Refused
+from headstart.pipelines.serving.protocol import ImageClassifier, ImageDataPlane
+
+_KEEP_ALIVE_SECONDS = 65
+
+_LOGGER = logging.getLogger("headstart.serving")
+
+
+def name_model(address: str) -> str:
+    """Name of a model in the addresses of requests: the last part of its own address."""
+    path = urlsplit(address).path if "://" in address else address
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", PurePosixPath(path).name) or "model"
+
+
+def make_app(name: str, current: CurrentVersion, limits: Limits) -> FastAPI:
+    """Builds the application.
+
+    Args:
+        name: Name of the model in addresses.
+        current: The version that answers.
+        limits: Limits of the server.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        stop = current.start_following()
+        yield
+        stop()
+
+    app = FastAPI(title="headstart serve", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def ready() -> dict[str, Any]:
+        return {"ready": True, "model_version": current.served.version.name, "problem": current.failure}
+
+    async def refuse() -> None:
+        raise HTTPException(404)
+
+    # Clients do not decide what is loaded.
+    app.add_api_route("/v2/repository/{rest:path}", refuse, methods=["GET", "POST"])
+    app.add_api_route("/metrics", metrics)
+    app.add_api_route("/v2/health/ready", ready)
+    models = ModelRepository()
+    models.update(ImageClassifier(name, current, limits))
+    plane = ImageDataPlane(model_registry=models)
+    register_v1_endpoints(app, plane, None)
+    register_v2_endpoints(app, plane, None)
+    _add_error_handlers(app)
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    def answer(kind: type[Exception], respond: Callable[[Any], tuple[int, str]]) -> None:
+        async def handle(request: Request, error: Exception) -> Response:
+            status, reason = respond(error)
+            headers = {"Retry-After": RETRY_AFTER.decode()} if status == 503 else None
+            return JSONResponse({"error": reason}, status, headers)
+
+        app.add_exception_handler(kind, handle)
+
+    answer(Refused, lambda error: (error.status, error.reason))
+    answer(InvalidInput, lambda error: (400, "the body is not valid JSON of the protocol"))
+    answer(ModelNotFound, lambda error: (404, "there is no model of this name; GET /v1/models lists it"))
+    answer(NotImplementedError, lambda error: (404, "name no version: the server decides on it"))
+    answer(RequestValidationError, lambda error: (400, _describe(error)))
+    answer(
+        HTTPException, lambda error: (error.status_code, _SENTENCES.get(error.status_code, "it cannot be answered"))
+    )
+
+    async def fail(request: Request, error: Exception) -> Response:
+        # Only here, as the reason may name files of this machine.
+        _LOGGER.error("a request failed", exc_info=error)
+        return JSONResponse({"error": "the server failed; its log has the reason"}, 500)
+
+    app.add_exception_handler(Exception, fail)
+
+
+_SENTENCES = {
+    400: "the body is not valid JSON",
+    404: "there is nothing at this address; GET /v1/models lists the model",
+    405: "this address takes another method",
+}
+
+
+def _describe(error: Any) -> str:
+    """The first of what is wrong with a request of protocol v2."""
+    places = [each.get("loc", ()) for each in error.errors()]
+    named = next((place for place in places if "InferenceRequest" in place), ())
+    field = ".".join(map(str, named[named.index("InferenceRequest") + 1 :])) if named else ""
+    what = f"{field[:60]} is missing or of the wrong kind" if field else "it is not JSON of protocol v2"
+    return f"the request cannot be read: {what}"
+
+
+@contextlib.contextmanager
+def open_server(
+    current: CurrentVersion, name: str, host: str, port: int, limits: Limits | None = None
+) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
+    """Opens the port of a server.
+
+    Args:
+        current: The version that answers.
+        name: Name of the model in addresses.
+        host: Address of this machine to listen at.
+        port: Port to listen at; 0: any that is free.
+        limits: Limits of the server; None: the usual ones.
+
+    Yields:
+        The server's URL; the function that answers requests until the process gets SIGTERM or SIGINT, and then
+        those that are under way; and one that ends it as such a signal does.
+
+    Raises:
+        OSError: If the port cannot be used.
+    """
+    limits = limits or Limits()
+    config = uvicorn.Config(
+        Guard(make_app(name, current, limits), limits),
+        host,
+        port,
+        http=bounded_protocol(limits.read_seconds),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(limits.drain_seconds),
+    )
+    server = uvicorn.Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=config.backlog) as listening:
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{listening.getsockname()[1]}", lambda: server.run([listening]), stop
