@@ -42,6 +42,9 @@ def serve(
             max=1,
         ),
     ] = 0.0,
+    page: Annotated[
+        bool, typer.Option(help="Show a page at / on which people try the model with images of their own.")
+    ] = True,
 ) -> None:
     """Serves a model to other programs by KServe's protocols, and follows the champion where models are published."""
     if importlib.util.find_spec("kserve") is None:
@@ -54,8 +57,10 @@ def serve(
     current = CurrentVersion(model, precision)
     name = name or name_model(model)
     try:
-        with open_server(current, name, host, port) as (url, run, _):
+        with open_server(current, name, host, port, page=page) as (url, run, _):
             say(f"version {current.served.version.name} answers at {url}/v1/models/{name}:predict")
+            if page:
+                say(f"page to try it: {url}")
             run()
     except OSError as error:
         raise HeadstartError(f"{host}:{port} cannot be used ({error.strerror}); choose another with --port") from None

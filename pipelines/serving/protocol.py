@@ -189,7 +189,9 @@ def _decode(served: ServedVersion, image: _Encoded) -> Pixels | RejectedImage:
 def _list_v1(body: Any) -> Iterable[_Encoded]:
     """Images of a request of protocol v1."""
     if not isinstance(body, dict) or not isinstance(body.get("instances"), list):
-        raise Refused(400, 'the body must be JSON of the form {"instances": [{"image_bytes": {"b64": "…"}}]}')
+        raise Refused(
+            400, 'the body must be application/json of the form {"instances": [{"image_bytes": {"b64": "…"}}]}'
+        )
     for number, instance in enumerate(body["instances"]):
         value = instance.get(INPUT, instance) if isinstance(instance, dict) else None
         text = value.get("b64") if isinstance(value, dict) else None

@@ -1,18 +1,22 @@
 """The server: KServe's endpoints, metrics and the page, on one port."""
 
+import base64
 import contextlib
+import hashlib
 import logging
 import re
+import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from kserve import ModelRepository
 from kserve.errors import InvalidInput, ModelNotFound
 from kserve.protocol.rest.v1_endpoints import register_v1_endpoints
@@ -27,6 +31,21 @@ from headstart.pipelines.serving.protocol import ImageClassifier, ImageDataPlane
 
 _KEEP_ALIVE_SECONDS = 65
 
+_PAGE = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+
+
+def _hash(tag: str) -> str:
+    """Digest of the page's only element of a kind, by which browsers run it and no other."""
+    _, _, rest = _PAGE.partition(f"<{tag}>")
+    digest = hashlib.sha256(rest.partition(f"</{tag}>")[0].encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+_POLICY = (
+    f"default-src 'none'; script-src {_hash('script')}; style-src {_hash('style')}; connect-src 'self'; "
+    "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
 _LOGGER = logging.getLogger("headstart.serving")
 
 
@@ -36,13 +55,14 @@ def name_model(address: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", PurePosixPath(path).name) or "model"
 
 
-def make_app(name: str, current: CurrentVersion, limits: Limits) -> FastAPI:
+def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = True) -> FastAPI:
     """Builds the application.
 
     Args:
         name: Name of the model in addresses.
         current: The version that answers.
         limits: Limits of the server.
+        page: Whether there is a page for people at `/`.
     """
 
     @contextlib.asynccontextmanager
@@ -62,6 +82,17 @@ def make_app(name: str, current: CurrentVersion, limits: Limits) -> FastAPI:
     async def refuse() -> None:
         raise HTTPException(404)
 
+    async def show_page() -> Response:
+        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
+
+    async def show_card() -> Response:
+        if not current.served.version.card:
+            raise HTTPException(404)
+        return PlainTextResponse(current.served.version.card)
+
+    if page:
+        app.add_api_route("/", show_page)
+        app.add_api_route("/model_card", show_card)
     # Clients do not decide what is loaded.
     app.add_api_route("/v2/repository/{rest:path}", refuse, methods=["GET", "POST"])
     app.add_api_route("/metrics", metrics)
@@ -119,7 +150,7 @@ def _describe(error: Any) -> str:
 
 @contextlib.contextmanager
 def open_server(
-    current: CurrentVersion, name: str, host: str, port: int, limits: Limits | None = None
+    current: CurrentVersion, name: str, host: str, port: int, limits: Limits | None = None, page: bool = True
 ) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
     """Opens the port of a server.
 
@@ -129,6 +160,7 @@ def open_server(
         host: Address of this machine to listen at.
         port: Port to listen at; 0: any that is free.
         limits: Limits of the server; None: the usual ones.
+        page: Whether there is a page for people at `/`.
 
     Yields:
         The server's URL; the function that answers requests until the process gets SIGTERM or SIGINT, and then
@@ -139,7 +171,7 @@ def open_server(
     """
     limits = limits or Limits()
     config = uvicorn.Config(
-        Guard(make_app(name, current, limits), limits),
+        Guard(make_app(name, current, limits, page), limits),
         host,
         port,
         http=bounded_protocol(limits.read_seconds),
@@ -152,10 +184,17 @@ def open_server(
     )
     server = uvicorn.Server(config)
 
+    def run() -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Uvicorn ends on these signals, and raises them again for whoever handled them before.
+            for each in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(each, lambda *_: None)
+        server.run([listening])
+
     def stop() -> None:
         server.should_exit = True
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=config.backlog) as listening:
         shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{listening.getsockname()[1]}", lambda: server.run([listening]), stop
+        yield f"http://{shown}:{listening.getsockname()[1]}", run, stop

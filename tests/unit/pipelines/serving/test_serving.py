@@ -4,7 +4,6 @@ The network is a function of two lines, so that nothing waits for TensorFlow; ev
 """
 
 import base64
-import contextlib
 import io
 import json
 import shutil
@@ -24,53 +23,13 @@ import requests
 from PIL import Image
 from support.published import version_folder
 
-from headstart.components.core.artifacts.model import read_model_info
-from headstart.components.core.registry.model_files import ModelFiles
 from headstart.components.core.registry.registry import publish_folder
-from headstart.components.core.util.errors import HeadstartError
-from headstart.components.predict_images.step import open_model
 
 pytest.importorskip("kserve", reason="the extra `serve` is not installed")
 
-from headstart.pipelines.serving.current_version import CurrentVersion
+from support.serving import picture, publish, serving
+
 from headstart.pipelines.serving.limits import Limits
-from headstart.pipelines.serving.loaded_version import FoundVersion, LoadedVersion
-from headstart.pipelines.serving.server import open_server
-
-LIMITS = Limits(body_bytes=200_000, images=4, waiting_images=8, read_seconds=0.5, answer_seconds=5)
-
-
-def load(found: FoundVersion, precision: float, network_thread: ThreadPoolExecutor) -> LoadedVersion:
-    """A version whose network says how red an image is, and adds a thousandth of its seed."""
-    folder = Path(found.address) / "model"
-    seed = read_model_info(folder).seed
-    if (Path(found.address) / "broken").exists():
-        raise HeadstartError(f"{folder} cannot be loaded")
-
-    def network(pixels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        time.sleep(0.002)
-        red = pixels[..., 0].mean(axis=(1, 2), dtype=np.float64) / 512 + seed / 1000
-        return np.stack([1 - red, red], axis=1), np.zeros((len(pixels), 1), np.float32)
-
-    return LoadedVersion(found.name, open_model(ModelFiles(folder), precision), network)
-
-
-def publish(folder: Path, uri: Path, seed: int) -> str:
-    return publish_folder(version_folder(folder / f"seed{seed}", seed), str(uri)).version
-
-
-@contextlib.contextmanager
-def serving(uri: Path, limits: Limits = LIMITS, poll_seconds: float = 60) -> Iterator[tuple[str, CurrentVersion]]:
-    current = CurrentVersion(str(uri), 0.0, poll_seconds, load)
-    with open_server(current, "pets", "127.0.0.1", 0, limits) as (url, run, stop):
-        thread = threading.Thread(target=run)
-        thread.start()
-        try:
-            yield url, current
-        finally:
-            stop()
-            thread.join(10)
-            assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +38,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     publish(folder, folder / "pets", 0)
     with serving(folder / "pets") as (url, _):
         yield url
-
-
-def picture(red: int, size: int = 80, form: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (size, size), (red, 0, 0)).save(file, form)
-    return file.getvalue()
 
 
 def v1(*images: bytes) -> dict[str, Any]:
@@ -299,7 +252,7 @@ def test_champion_changes_under_load_and_no_request_fails(tmp_path: Path) -> Non
                 else:
                     failed.append(done.text)
 
-    with serving(uri, Limits(), poll_seconds=60) as (url, current):
+    with serving(uri, Limits()) as (url, current):
         askers = [threading.Thread(target=ask, args=(url,)) for _ in range(4)]
         for each in askers:
             each.start()
