@@ -4,12 +4,14 @@ Its standard input carries one line of JSON, and then stays open for as long as 
 whatever the reason, this process ends itself and every step with it.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kfp import local
@@ -42,10 +44,19 @@ def main() -> None:
         pipeline = check_data
     else:
         pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"], request["method"]))
-    # Elsewhere a process that has imported much cannot be forked safely.
-    subprocess_task_handler.run_local_subprocess = StepServer().run_step if sys.platform == "linux" else run_step
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
-    pipeline(**request["parameters"])
+    with _open_step_runner() as subprocess_task_handler.run_local_subprocess:
+        pipeline(**request["parameters"])
+
+
+@contextlib.contextmanager
+def _open_step_runner() -> Iterator[Callable[..., int]]:
+    # Elsewhere a process that has imported much cannot be forked safely.
+    if sys.platform != "linux":
+        yield run_step
+        return
+    with StepServer() as server:
+        yield server.run_step
 
 
 def _end_with_parent() -> None:

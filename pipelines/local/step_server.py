@@ -44,15 +44,22 @@ _SCRIPT = (
 
 
 class StepServer:
-    """The server, as the process sees it that runs the pipeline."""
+    """The server, as the process sees it that runs the pipeline; it ends with the block, or with this process."""
 
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # It ends when this process does, whose end of the channel closes then.
-            subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", __name__], stdin=theirs.fileno(), env=os.environ | _ENVIRONMENT
             )
+
+    def __enter__(self) -> "StepServer":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._channel.close()
+        # Waited for, so that the processor time of all steps counts as that of the command.
+        self._process.wait()
 
     def run_step(self, full_command: list[str], env_vars: Mapping[str, str] | None = None) -> int:
         """Runs a step in a forked process, and prints its output; where that cannot be, as `run_step` does.
@@ -103,11 +110,10 @@ def main() -> None:
 
 def _serve(channel: socket.socket) -> bool:
     """Whether this process is one for a step, with standard input and output of its own."""
-    # Nobody waits for the processes that report a status.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     importlib.import_module("kfp.dsl.executor_main")
     while True:
         name, descriptors, _, _ = socket.recv_fds(channel, _LONGEST_NAME, 2)
+        _wait_for_children(os.WNOHANG if name else 0)
         if not name:
             return False
         with _print_to(descriptors[1]):
@@ -126,12 +132,18 @@ def _serve(channel: socket.socket) -> bool:
 
 def _report_status_of_child(conversation: int, output: int) -> None:
     """Forks and returns in the child; this process waits for it, reports its exit status and ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if child := os.fork():
         os.close(output)
         _, status = os.waitpid(child, 0)
         os.write(conversation, str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
+
+
+def _wait_for_children(options: int) -> None:
+    """Waits for the processes that report a status; with `os.WNOHANG`, for those that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, options)[0]:
+            pass
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from kfp.local.subprocess_task_handler import replace_python_executable
-from support.commands import eventually
 
 from headstart.components.find_champion.component import find_champion
 from headstart.pipelines.local import step_server
@@ -27,7 +27,8 @@ SECRET = "https://host/x?code=hunter2"
 def server() -> Iterator[StepServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONUNBUFFERED", "1")
-        yield StepServer()
+        with StepServer() as started:
+            yield started
 
 
 @pytest.fixture
@@ -131,10 +132,27 @@ def test_nothing_is_under_way_when_a_step_with_a_network_is_forked() -> None:
     assert done.stdout.split() == ["1", "False", "True"]
 
 
+def children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_server_ends_with_its_block_and_time_of_steps_counts(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = children_seconds()
+    with StepServer() as server:
+        body = "    while time.process_time() < 2: pass\n    print('server', os.getpid(), os.getppid())\n"
+        assert server.run_step(command(body)) == 0
+    assert children_seconds() - before > 1.9
+    (_, *numbers), *_ = (line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("server"))
+    assert not any((Path("/proc") / number).exists() for number in numbers)
+
+
 def test_server_ends_with_the_process_that_started_it(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     server = StepServer()
-    assert server.run_step(command("    print('server', os.getpid(), os.getppid())\n")) == 0
-    (_, *numbers), *_ = (line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("server"))
-    alive = {Path("/proc") / number for number in numbers if number != "1"}
-    del server
-    assert eventually(lambda: not any(each.exists() for each in alive))
+    assert server.run_step(command("    print('server', os.getppid())\n")) == 0
+    process = server._process
+    # As where that process is killed.
+    server._channel.close()
+    assert process.wait(20) == 0
