@@ -8,7 +8,8 @@ r"""AUROC and detection of images that are none of the classes, by seven scores 
         --order name --method head --output head
     headstart run --data images/known --counts 50,25,25 --weights mobilenet_v2.weights.h5 --image-size 160 \
         --method head --output drawn
-    headstart run --data images/known --counts 50,25,25 --backbone sketchnet --output sketchnet
+    headstart run --data images/known --counts 50,25,25 --backbone sketchnet --method head \
+        --output sketchnet
     python benchmarks/unfamiliarity.py measure head images/far
     python benchmarks/unfamiliarity.py measure fine-tuned images/far
     python benchmarks/unfamiliarity.py measure drawn images/near
