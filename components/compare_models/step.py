@@ -2,10 +2,12 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from headstart.components.core.artifacts.decision import DECISION_FORMAT
+from headstart.components.core.artifacts.evaluation import METRICS, read_metrics
 from headstart.components.core.artifacts.predictions import (
     CHAMPION_PREDICTIONS,
     PREDICTIONS,
@@ -81,12 +83,23 @@ def compare_models(evaluation: Path, decision: Path, summary: Path, gate: Gate) 
         read_predictions(evaluation / CHAMPION_PREDICTIONS) if (evaluation / CHAMPION_PREDICTIONS).exists() else None
     )
     result = decide(candidate, champion, gate)
+    if (evaluation / METRICS).exists() and (folds := read_metrics(evaluation).get("cross_validation")):
+        result = dataclasses.replace(result, reasons=[*result.reasons, _describe_folds(folds, champion is not None)])
     for path in (decision, summary):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(decision, {"format": DECISION_FORMAT, **dataclasses.asdict(result)})
     summary.write_text(_markdown(result, candidate.grouping), encoding="utf-8")
     event("decision", verdict=result.verdict, why="; ".join(result.reasons))
     return result.verdict
+
+
+def _describe_folds(folds: dict[str, Any], compared: bool) -> str:
+    """What is approximate in a decision on predictions out of fold."""
+    of = "each model on images that it was not trained on" if compared else "by models that had not seen the image"
+    return (
+        f"the predictions are out of fold, of {folds['folds']} folds, {of}; the test takes them for independent, "
+        "which they are nearly, so its level is approximate"
+    )
 
 
 def decide(candidate: Predictions, champion: Predictions | None, gate: Gate) -> Decision:

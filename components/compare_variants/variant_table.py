@@ -30,14 +30,34 @@ class EvaluatedVariant:
         metrics: Content of `metrics.json`.
         model: Content of its model's `model.json`.
         test: Predictions for the test images.
-        validation: Predictions for the validation images.
+        validation: Predictions for the validation images; None if it was cross-validated, where the folds' own
+            validation images choose.
     """
 
     variant: Variant
     metrics: dict[str, Any]
     model: dict[str, Any]
     test: Predictions
-    validation: Predictions
+    validation: Predictions | None
+
+    @property
+    def validation_data(self) -> str:
+        """Digest of the images that choose: of the validation set, or of all that are cross-validated."""
+        return str(self.metrics["validation_data"] if self.validation else self.metrics["test_data"])
+
+    @property
+    def validation_loss(self) -> float:
+        """Mean cross-entropy on the validation images; if cross-validated, the mean of those of the folds."""
+        if self.validation is None:
+            return float(self.model["metrics"]["validation_loss"])
+        return float(cross_entropies(self.validation.labels, self.validation.probabilities).mean())
+
+    @property
+    def validation_accuracy(self) -> float:
+        """Share of correct predictions on the validation images, likewise."""
+        if self.validation is None:
+            return float(self.model["metrics"]["validation_accuracy"])
+        return float(self.validation.right.mean())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +148,7 @@ class VariantTable:
         test_data: Digest of the test set.
         validation_data: Digest of the validation set.
         images: Number of test images.
-        validation_images: Number of validation images.
+        validation_images: Number of validation images; 0 if the variants are cross-validated.
         chosen: Name of the variant with the least validation log loss.
         level: Confidence level at which all intervals of differences hold together.
         rows: Rows in the order of the variants.
@@ -136,6 +156,7 @@ class VariantTable:
             lowest.
         groups: Number of groups of the test images, where the user names groups; None: images count as independent.
         grouping: What a group is, in a word such as ``patient``; empty: likewise.
+        folds: Number of cross-validation folds, whose own validation images choose; 0: there are none.
     """
 
     classes: list[str]
@@ -149,6 +170,7 @@ class VariantTable:
     test_disagreement: Disagreement | None
     groups: int | None = None
     grouping: str = ""
+    folds: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The table as docs/reference/schemas/comparison.schema.json describes it."""
@@ -166,7 +188,8 @@ def read_evaluated_variant(variant: Variant, evaluation: Path) -> EvaluatedVaria
         HeadstartError: If the folder is no evaluation, is damaged, or was made without validation images.
     """
     metrics = read_metrics(evaluation)
-    if metrics["validation_data"] is None or not (evaluation / VALIDATION).exists():
+    folds = metrics.get("cross_validation")
+    if not folds and (metrics["validation_data"] is None or not (evaluation / VALIDATION).exists()):
         raise HeadstartError(
             f"the evaluation of variant {variant.name!r} has no validation images, which choose; pass it some"
         )
@@ -175,7 +198,7 @@ def read_evaluated_variant(variant: Variant, evaluation: Path) -> EvaluatedVaria
         metrics,
         read_models(evaluation)["models"][FINAL],
         read_predictions(evaluation / PREDICTIONS),
-        read_predictions(evaluation / VALIDATION),
+        None if folds else read_predictions(evaluation / VALIDATION),
     )
 
 
@@ -200,9 +223,7 @@ def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
                     f"variants {first.variant.name!r} and {each.variant.name!r} were evaluated on different images "
                     f"({data} {first.metrics[data]} and {each.metrics[data]}); give all the same split"
                 )
-    losses = [
-        float(cross_entropies(each.validation.labels, each.validation.probabilities).mean()) for each in variants
-    ]
+    losses = [each.validation_loss for each in variants]
     chosen = variants[int(np.argmin(losses))]
     level = (1 - CONFIDENCE_LEVEL) / 2 / (len(variants) - 1)
     rows = [
@@ -212,15 +233,16 @@ def build_table(variants: list[EvaluatedVariant]) -> VariantTable:
     return VariantTable(
         classes=chosen.metrics["classes"],
         test_data=chosen.metrics["test_data"],
-        validation_data=chosen.metrics["validation_data"],
+        validation_data=chosen.validation_data,
         images=len(chosen.test.labels),
-        validation_images=len(chosen.validation.labels),
+        validation_images=len(chosen.validation.labels) if chosen.validation else 0,
         chosen=chosen.variant.name,
         level=CONFIDENCE_LEVEL,
         rows=rows,
         test_disagreement=_find_disagreement(rows, chosen.variant.name),
         groups=chosen.metrics[FINAL].get("groups"),
         grouping=chosen.test.grouping,
+        folds=found["folds"] if (found := chosen.metrics.get("cross_validation")) else 0,
     )
 
 
@@ -253,7 +275,7 @@ def _row(evaluated: EvaluatedVariant, validation_log_loss: float, difference: Va
         accuracy_interval=tuple(figures["accuracy_interval"]),
         log_loss=figures["log_loss"],
         log_loss_interval=tuple(figures["log_loss_interval"]),
-        validation_accuracy=float(evaluated.validation.right.mean()),
+        validation_accuracy=evaluated.validation_accuracy,
         validation_log_loss=validation_log_loss,
         seconds=model["seconds"],
         accelerators=model["accelerators"],

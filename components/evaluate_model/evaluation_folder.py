@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.artifacts.cross_validation import OutOfFold
 from headstart.components.core.artifacts.evaluation import (
     CHAMPION,
     FINAL,
@@ -27,6 +28,7 @@ from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.artifacts.model_calibration import ModelCalibration
 from headstart.components.core.artifacts.predictions import (
     CHAMPION_PREDICTIONS,
+    FINAL_MODEL_PREDICTIONS,
     PREDICTIONS,
     VALIDATION,
     Predictions,
@@ -50,6 +52,13 @@ from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, choose_
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics
+from headstart.components.evaluate_model.cross_validation import (
+    CrossValidation,
+    calibrate_out_of_fold,
+    compute_abstentions_out_of_fold,
+    describe_cross_validation,
+    find_unfamiliar_out_of_fold,
+)
 from headstart.components.evaluate_model.feature_map import FeatureMap, write_feature_map
 from headstart.components.evaluate_model.reliability import (
     Abstention,
@@ -98,6 +107,9 @@ class EvaluationData:
         run: Date and run of the evaluation.
         feature_map: Places of test images by the final model's features; None without them.
         false_alarm: Wanted share of images like the validation images that are flagged as unfamiliar.
+        out_of_fold: Predictions out of fold for the test images, of which those of the final model in `models` are;
+            None: it was not cross-validated.
+        final_model: Predictions of the cross-validated model itself; None: it was not cross-validated.
     """
 
     models: dict[str, EvaluatedModel]
@@ -113,6 +125,8 @@ class EvaluationData:
     run: EvaluationRun = dataclasses.field(default_factory=EvaluationRun)
     feature_map: FeatureMap | None = None
     false_alarm: float = FALSE_ALARM
+    out_of_fold: OutOfFold | None = None
+    final_model: Predictions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +161,7 @@ class Evaluation:
         slices: Metrics of the slices that the data's extra columns define.
         comparison: Comparison of the final model with the champion; None without a champion.
         predictions: Predictions of the final model for the test images.
+        cross_validation: Folds of which the predictions are; None: it was not cross-validated.
     """
 
     metrics: dict[str, ModelMetrics]
@@ -156,6 +171,7 @@ class Evaluation:
     slices: list[SliceMetrics]
     comparison: Comparison | None
     predictions: Predictions
+    cross_validation: CrossValidation | None = None
 
 
 def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
@@ -173,6 +189,8 @@ def write_evaluation(data: EvaluationData, evaluation: Path) -> Evaluation:
         write_predictions(evaluation / CHAMPION_PREDICTIONS, data.models[CHAMPION].predictions)
     if data.validation:
         write_predictions(evaluation / VALIDATION, data.validation)
+    if data.final_model:
+        write_predictions(evaluation / FINAL_MODEL_PREDICTIONS, data.final_model)
     if data.probe:
         for name in (LABEL_ERRORS, LEARNING_CURVE):
             shutil.copyfile(data.probe / name, evaluation / name)
@@ -216,15 +234,26 @@ def _evaluate(data: EvaluationData) -> Evaluation:
             validation.clusters,
             validation.grouping,
         )
+    unfamiliarity, folds = _find_unfamiliar(data), None
+    if data.out_of_fold:
+        calibration, scaled = calibrate_out_of_fold(final.labels, data.out_of_fold, groups)
+        abstention = compute_abstentions_out_of_fold(
+            final.labels, scaled, data.out_of_fold.folds, groups, final.grouping
+        )
+        unfamiliarity = find_unfamiliar_out_of_fold(
+            data.out_of_fold, data.false_alarm, models[FINAL].info, groups, final.grouping
+        )
+        folds = describe_cross_validation(final.labels, data.out_of_fold)
     champion = models.get(CHAMPION)
     return Evaluation(
         metrics,
         calibration,
         abstention,
-        _find_unfamiliar(data),
+        unfamiliarity,
         [_slice_metrics(part, final.right, groups) for part in find_slices(final)],
         compare_predictions(final, champion.predictions) if champion else None,
         final,
+        folds,
     )
 
 
@@ -282,6 +311,7 @@ def _metrics_json(result: Evaluation, data: EvaluationData) -> dict[str, Any]:
         "comparison": dataclasses.asdict(result.comparison) if result.comparison else None,
         "learning_curve": dataclasses.asdict(curve) if curve else None,
         "selection": dataclasses.asdict(data.selection) if data.selection else None,
+        "cross_validation": dataclasses.asdict(result.cross_validation) if result.cross_validation else None,
         **_label_errors(data.probe),
         "training": describe_training(dataclasses.asdict(data.models[FINAL].info)),
     }

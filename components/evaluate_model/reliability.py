@@ -1,6 +1,7 @@
 """Calibration of probabilities, and thresholds below which a model abstains."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +218,7 @@ def measure_calibration(
     validation_images: int,
     test: LabelledProbabilities,
     groups: Groups | None = None,
+    scaled: NDArray[np.float64] | None = None,
 ) -> Calibration:
     """Measures on test images a temperature that validation images gave.
 
@@ -225,13 +227,15 @@ def measure_calibration(
         validation_images: Number of validation images that it was fitted on.
         test: Labels and probabilities of the test images.
         groups: Number of the group of each test image, (n,); None: images are independent.
+        scaled: Scaled probabilities of the test images, (n, classes), of which the metrics after scaling are; None:
+            they are scaled by the temperature.
     """
     labels, probabilities = test
     values = _resample(labels, probabilities, groups)
     before = after = _reliability(labels, probabilities, values, groups)
     change = None
     if estimate.supported:
-        scaled = apply_temperature(probabilities, estimate.temperature)
+        scaled = apply_temperature(probabilities, estimate.temperature) if scaled is None else scaled
         scaled_values = _resample(labels, scaled, groups)
         after = _reliability(labels, scaled, scaled_values, groups)
         change = _change(scaled_values - values, groups)
@@ -351,11 +355,18 @@ def compute_abstentions(
         validation_groups: Number of the group of each validation image; None: likewise.
         unit: What a group of validation images is, in a word; empty without groups.
     """
-    chosen = [_choose_abstention(wanted, validation, validation_groups) for wanted in WANTED_PRECISIONS]
+    chosen = [choose_abstention(wanted, validation, validation_groups) for wanted in WANTED_PRECISIONS]
     return [measure_abstention(dataclasses.replace(each, unit=unit), test, groups) for each in chosen]
 
 
-def _choose_abstention(wanted: float, validation: LabelledProbabilities, groups: Groups | None) -> Abstention:
+def choose_abstention(wanted: float, validation: LabelledProbabilities, groups: Groups | None = None) -> Abstention:
+    """Chooses the least threshold that holds a precision on validation images.
+
+    Args:
+        wanted: Wanted precision of the predictions that are given.
+        validation: Labels and scaled probabilities of the validation images.
+        groups: Number of the group of each of them; None: images are independent.
+    """
     right, confidence = _right_and_confidence(*validation)
     order = np.argsort(-confidence, kind="stable")
     falling = confidence[order]
@@ -383,12 +394,25 @@ def measure_abstention(chosen: Abstention, test: LabelledProbabilities, groups: 
     if chosen.threshold is None:
         return chosen
     test_right, test_confidence = _right_and_confidence(*test)
-    answered = test_confidence >= chosen.threshold
-    images, correct = int(answered.sum()), int(test_right[answered].sum())
+    return count_answered(chosen, test_confidence >= chosen.threshold, test_right, groups)
+
+
+def count_answered(
+    chosen: Abstention, answered: NDArray[np.bool_], right: NDArray[Any], groups: Groups | None = None
+) -> Abstention:
+    """Counts the test images that get a prediction, and those that get a correct one.
+
+    Args:
+        chosen: Wanted precision, threshold, and numbers of validation images.
+        answered: Whether each test image gets a prediction, (n,).
+        right: Whether its likeliest class is the right one, (n,).
+        groups: Number of its group, (n,); None: images are independent.
+    """
+    images, correct = int(answered.sum()), int(right[answered].sum())
     if groups is None:
         lower = float(clopper_pearson_lower_bounds(np.array([correct]), np.array([images]))[0])
     else:
-        lower = korn_graubard_interval(test_right[answered] > 0, groups[answered], 2 * CONFIDENCE_LEVEL - 1)[0]
+        lower = korn_graubard_interval(right[answered] > 0, groups[answered], 2 * CONFIDENCE_LEVEL - 1)[0]
     return dataclasses.replace(
         chosen,
         answered=images,

@@ -34,6 +34,7 @@ from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, load_recipe
 from headstart.components.core.reports import page
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
 from headstart.components.core.reports.charts import Chart
+from headstart.components.core.reports.cross_validation_words import describe_cross_validation
 from headstart.components.core.reports.group_words import describe_grouped_test
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_curves import draw_training_curves
@@ -113,6 +114,7 @@ def render_report(evaluation: Path) -> str:
         of_groups=describe_groups(final.get("groups"), metrics.get("grouping") or ""),
         group_words=describe_grouped_test(metrics),
         units=pluralize(metrics["grouping"], 2) if metrics.get("grouping") else "",
+        cross_validation_words=describe_cross_validation(metrics),
         final=final,
         champion=champion,
         comparison=metrics["comparison"],
@@ -216,8 +218,9 @@ def describe_verdict(metrics: dict[str, Any]) -> str:
     """
     final, comparison = metrics["test"], metrics["comparison"]
     unit = metrics.get("grouping") or ""
+    kind = "cross-validated" if metrics.get("cross_validation") else "test"
     accuracy = (
-        f"test accuracy {100 * final['accuracy']:.1f} % on {final['images']:,} images"
+        f"{kind} accuracy {100 * final['accuracy']:.1f} % on {final['images']:,} images"
         f"{describe_groups(final.get('groups'), unit)}"
     )
     if comparison is None:
@@ -231,7 +234,7 @@ def describe_verdict(metrics: dict[str, Any]) -> str:
     if comparison["accuracy"] is None:
         return f"{_capitalise(accuracy)}; it cannot be told whether that is better than the champion"
     both = (
-        f"test accuracy {100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % "
+        f"{kind} accuracy {100 * comparison['accuracy']:.1f} % against {100 * comparison['champion_accuracy']:.1f} % "
         f"on {comparison['images']:,} images{describe_groups(comparison.get('groups'), unit)}"
     )
     return {
@@ -427,15 +430,21 @@ def _model_card(model: dict[str, Any], command: str, metrics: dict[str, Any]) ->
         "for images of another kind than the test images.",
         "Weakest class": f"{shown(weakest[0])}: recall {100 * weakest[1]['recall']:.1f} % "
         f"({low:.1f} to {high:.1f}) on {weakest[1]['images']:,} test images.",
-        "Evaluation": f"Once, on {final['images']:,} test images{of_groups} that were used neither in training nor "
-        f"to choose anything. Intervals are at the 95 % level; those without a formula are from "
-        f"{final['resamples']:,} bootstrap resamples with seed {metrics['bootstrap_seed']}.",
+        "Evaluation": f"{_describe_evaluation(metrics, of_groups)} Intervals are at the 95 % level; those without a "
+        f"formula are from {final['resamples']:,} bootstrap resamples with seed {metrics['bootstrap_seed']}.",
         "Calibration": describe_temperature(calibration)
         if calibration
         else "Not calibrated, as there were no validation images.",
         **({"Left out": _capitalise(left_out)} if left_out else {}),
         **({"Command": command} if command else {}),
     }
+
+
+def _describe_evaluation(metrics: dict[str, Any], of_groups: str) -> str:
+    if words := describe_cross_validation(metrics):
+        return " ".join(words)
+    images = f"{metrics['test']['images']:,} test images{of_groups}"
+    return f"Once, on {images} that were used neither in training nor to choose anything."
 
 
 def _recipe_rows(model: dict[str, Any], metrics: dict[str, Any]) -> dict[str, Any]:

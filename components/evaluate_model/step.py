@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headstart.components.core.artifacts.dataset import read_dataset_info
+from headstart.components.core.artifacts.cross_validation import CROSS_VALIDATION, OutOfFold, read_out_of_fold
+from headstart.components.core.artifacts.dataset import read_columns, read_dataset_info
 from headstart.components.core.artifacts.evaluation import CHAMPION, FINAL, EvaluationRun, read_metrics
 from headstart.components.core.artifacts.history import Epoch, read_history
 from headstart.components.core.artifacts.hygiene import HYGIENE
@@ -97,22 +98,26 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
     final = _LoadedModel.load(inputs.model, test.classes)
     final = loaded[FINAL] = dataclasses.replace(final, reference=read_reference(inputs.model, final.info))
     rows = sample_rows(test.images)
+    ids = read_columns(inputs.test, ["id"])["id"].to_pylist()
+    out_of_fold = final.order_out_of_fold(ids, test.classes)
+    if out_of_fold:
+        # Of a model that was trained on the test images only predictions out of fold say anything.
+        loaded = {
+            name: each
+            for name, each in loaded.items()
+            if name == CHAMPION or each.order_out_of_fold(ids, test.classes)
+        }
     predicted = _predict(loaded, inputs.test, test.classes, "predictions", rows)
-    models = {
-        name: EvaluatedModel(
-            each.info,
-            each.epochs,
-            build_predictions(
-                inputs.test,
-                predicted.probabilities[name],
-                each.seen,
-                predicted.unfamiliarity if name == FINAL else None,
-            ),
-        )
-        for name, each in loaded.items()
-    }
+    models = {}
+    for name, each in loaded.items():
+        unfamiliarity = predicted.unfamiliarity if name == FINAL else None
+        own = build_predictions(inputs.test, predicted.probabilities[name], each.seen, unfamiliarity)
+        models[name] = EvaluatedModel(each.info, each.epochs, each.replace_by_out_of_fold(own))
+    final_model = build_predictions(
+        inputs.test, predicted.probabilities[FINAL], unfamiliarity=predicted.unfamiliarity
+    )
     predictions = models[FINAL].predictions
-    validation = inputs.validation
+    validation = None if out_of_fold else inputs.validation
     calibration = read_model_calibration(inputs.calibration) if inputs.calibration else None
     known = calibration.validation_data if calibration else None
     data = EvaluationData(
@@ -129,6 +134,8 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
         run=EvaluationRun(now(), describe_run(inputs.command, report)),
         feature_map=compute_feature_map([predictions.ids[row] for row in rows], predicted.features),
         false_alarm=inputs.false_alarm,
+        out_of_fold=out_of_fold,
+        final_model=final_model if out_of_fold else None,
     )
     log_phase("computing metrics")
     result = write_evaluation(data, evaluation)
@@ -202,6 +209,7 @@ class _LoadedModel:
         network: Classifier, a Keras model.
         seen: Ids and groups of the images that a champion was trained or tuned on; empty for other models.
         reference: Reference features; None: an earlier version trained the model, or it is not the final one.
+        out_of_fold: Predictions of its cross-validation; None: there was none.
     """
 
     info: ModelInfo
@@ -209,6 +217,7 @@ class _LoadedModel:
     network: Any
     seen: frozenset[str] = frozenset()
     reference: ReferenceFeatures | None = None
+    out_of_fold: OutOfFold | None = None
 
     @classmethod
     def load(cls, folder: Path, classes: list[str], seen: frozenset[str] = frozenset()) -> "_LoadedModel":
@@ -218,7 +227,50 @@ class _LoadedModel:
 
         from headstart.components.core.networks.saving import load_model
 
-        return cls(info, read_history(folder), load_model(folder), seen)
+        record = folder / CROSS_VALIDATION
+        out_of_fold = read_out_of_fold(record, info.classes) if info.cross_validation_sha256 else None
+        return cls(info, read_history(folder), load_model(folder), seen, out_of_fold=out_of_fold)
+
+    def order_out_of_fold(self, ids: list[str], classes: list[str]) -> OutOfFold | None:
+        """Predictions out of fold for these images, if its cross-validation predicted all of them.
+
+        Args:
+            ids: Ids of the images.
+            classes: Class names in the order of the wanted probabilities.
+        """
+        row_of = self._rows_out_of_fold()
+        if self.out_of_fold is None or not set(ids) <= set(row_of):
+            return None
+        found = self.out_of_fold.select(np.array([row_of[image] for image in ids], np.int64))
+        return dataclasses.replace(found, probabilities=self._order_classes(found.probabilities, classes))
+
+    def replace_by_out_of_fold(self, predictions: Predictions) -> Predictions:
+        """Predictions in which those out of fold replace its own for the images that it was trained on.
+
+        These images then count as unseen.
+
+        Args:
+            predictions: Predictions of the model itself.
+        """
+        row_of = self._rows_out_of_fold()
+        rows = [row for row, image in enumerate(predictions.ids) if image in row_of]
+        if self.out_of_fold is None or not rows:
+            return predictions
+        found = self.out_of_fold.select(np.array([row_of[predictions.ids[row]] for row in rows], np.int64))
+        probabilities, seen = predictions.probabilities.copy(), predictions.seen.copy()
+        probabilities[rows] = self._order_classes(found.probabilities, predictions.classes)
+        seen[rows] = False
+        unfamiliarity = predictions.unfamiliarity
+        if unfamiliarity is not None:
+            unfamiliarity = unfamiliarity.copy()
+            unfamiliarity[rows] = found.unfamiliarity
+        return dataclasses.replace(predictions, probabilities=probabilities, seen=seen, unfamiliarity=unfamiliarity)
+
+    def _rows_out_of_fold(self) -> dict[str, int]:
+        return {image: row for row, image in enumerate(self.out_of_fold.ids)} if self.out_of_fold else {}
+
+    def _order_classes(self, probabilities: NDArray[np.float64], classes: list[str]) -> NDArray[np.float64]:
+        return probabilities[:, [self.info.classes.index(of) for of in classes]]
 
 
 def _download_champion(address: str, classes: list[str]) -> _LoadedModel:

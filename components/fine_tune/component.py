@@ -22,6 +22,7 @@ def fine_tune(
     deterministic: bool = False,
     checkpoint_uri: str = "",
     accelerators: str = "0",
+    folds: Input[Artifact] = None,
 ) -> None:
     """Trains the head and the backbone's top layers together; the validation loss never exceeds the head's.
 
@@ -41,6 +42,8 @@ def fine_tune(
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints, from which interrupted training resumes;
             empty: none.
         accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
+        folds: Folder that `combine_folds` made, whose results choose in place of validation images; without it, or
+            without cross-validation, validation images choose.
     """
     from pathlib import Path
 
@@ -57,6 +60,7 @@ def fine_tune(
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
+        fold_results=Path(folds.path) if folds else None,
     )
     info = step.fine_tune(Path(head.path), inputs, Path(model.path))
     model.metadata.update(info.metrics)

@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.components.core.artifacts.dataset import read_training_infos
+import numpy as np
+
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_training_infos
 from headstart.components.core.artifacts.model import FINE_TUNED_SHARE, RIDGE_HEAD, ModelInfo, read_model_info
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.class_weights import compute_class_weights
+from headstart.components.core.training.fold_choice import FoldChoice, read_fold_choice
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging
 
 if TYPE_CHECKING:
     from headstart.components.core.training.training_job import TrainingJob
+    from headstart.components.core.training.variables import Arrays
+    from headstart.components.core.training.weight_interpolation import Interpolation
 
 INTERPOLATION_FACTORS = (0.25, 0.5, 0.75, 1.0)
 """Shares of the fine-tuned weights that are tried; 0 is the head-trained model itself."""
@@ -34,7 +39,7 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
     linear interpolation of the weights before and after, the one with the lowest validation loss (WiSE-FT: M.
     Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022, arXiv:2109.01903). The weights before are a
     candidate, so the validation loss never exceeds the head's. They are also the result if no epoch ends with a
-    finite loss.
+    finite loss. After a cross-validation there are no validation images: epochs and share are the folds' choice.
 
     Args:
         head: Model artifact of the trained head.
@@ -60,12 +65,15 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
         training, initial = job.plan.training, get_values(job.tail.trainable_variables)
         reason = "no interpolation has a lower validation loss"
         try:
-            epochs = job.fit()
+            epochs = job.fit() if job.choice is None or job.choice.share else []
         except NoFiniteEpoch as error:
             epochs, reason = [], str(error)
-        weights = compute_class_weights(training, job.train_features.labels)
-        factors = INTERPOLATION_FACTORS if epochs else ()
-        chosen = interpolate_weights(job.tail, initial, factors, job.validation_features, weights)
+        if job.choice:
+            chosen = _take_share(job, initial, job.choice if epochs else dataclasses.replace(job.choice, share=0.0))
+        else:
+            weights = compute_class_weights(training, job.train_features.labels)
+            factors = INTERPOLATION_FACTORS if epochs else ()
+            chosen = interpolate_weights(job.tail, initial, factors, job.validation_features, weights)
         if chosen.factor == 0:
             event("fine_tuning_kept_the_head", reason=reason, loss=chosen.loss)
         metrics = {
@@ -84,6 +92,16 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
         return save_trained_model(model, job, TrainingResult(info, epochs, chosen.predictions, parent=head))
 
 
+def _take_share(job: "TrainingJob", initial: "Arrays", choice: FoldChoice) -> "Interpolation":
+    """Sets the weights to the interpolation that a cross-validation chose."""
+    from headstart.components.core.training.variables import get_values
+    from headstart.components.core.training.weight_interpolation import Interpolation, set_interpolated
+
+    set_interpolated(job.tail, initial, get_values(job.tail.trainable_variables), choice.share)
+    none = np.empty((0, len(job.train_info.classes)))
+    return Interpolation(choice.share, choice.validation_loss, choice.validation_accuracy, none)
+
+
 @contextlib.contextmanager
 def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     """The training job of the top layers.
@@ -95,26 +113,29 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
     recipe, folders = inputs.recipe, (inputs.train, inputs.validation)
     plan, tuning = Plan.of(recipe, "fine_tuning", inputs.seed), recipe.fine_tuning
     classes = read_model_info(head).classes
-    train_info, validation_info = read_training_infos(*folders)
+    choice = read_fold_choice(inputs.fold_results, plan.phase)
+    train_info, validation_info = read_training_infos(*folders, validates=choice is None)
     if train_info.classes != classes:
         raise HeadstartError(
             f"{inputs.train} has classes {train_info.classes}, the model {classes}; pass the data it was trained on"
         )
 
     start_tensorflow()
-    from headstart.components.core.features.cache import compute_or_load_features, limit_views_to_room
+    from headstart.components.core.features.cache import limit_views_to_room
     from headstart.components.core.networks.classifier import unfreeze
     from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.networks.saving import load_model
     from headstart.components.core.training.end_to_end import cut_at_pixels
+    from headstart.components.core.training.job_features import open_job_features
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
     seed_and_select_devices(plan, inputs.accelerators)
     network = load_model(head)
     parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)
-    plan = limit_views_to_room(parts.front, *folders, plan)
-    checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, [train_info.digest, validation_info.digest])
+    plan = limit_views_to_room(parts.front, inputs.featured, inputs.validation, plan)
+    digests = [train_info.digest, validation_info.digest]
+    checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, digests, choice)
     event(
         "network",
         backbone=recipe.backbone,
@@ -122,9 +143,9 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
         trainable_tensors=len(parts.tail.trainable_variables),
         trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
     )
-    if not plan.training.count_views(train_info.images):
+    if not plan.training.count_views(read_dataset_info(inputs.featured).images):
         parts = cut_at_pixels(parts, plan)
-    with compute_or_load_features(parts.front, *folders, plan, inputs.record_uri) as features:
+    with open_job_features(parts.front, inputs, plan, inputs.record_uri) as features:
         yield TrainingJob(
             inputs,
             train_info,
@@ -133,6 +154,9 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
             network,
             recipe.backbone,
             parts.tail,
-            *features,
+            features.train,
+            features.validation,
             checkpoint=checkpoint,
+            held_out_features=features.held_out,
+            choice=choice,
         )

@@ -31,6 +31,8 @@ def list_data(
     label_column: str = "",
     group_column: str = "",
     false_alarm: float = 0.01,
+    folds: str = "0",
+    has_folds: bool = True,
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -61,6 +63,8 @@ def list_data(
         label_column: Column of manifests that has the class; empty: one with a usual name.
         group_column: Column of manifests that names the group of an image; empty: none that must be there.
         false_alarm: As `evaluate_model` takes it.
+        folds: As `split_dataset` takes `cross_validation`.
+        has_folds: Whether the pipeline has the tasks of a cross-validation.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
@@ -88,5 +92,7 @@ def list_data(
         exports=exports,
         written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri},
         publishes=publishes,
+        folds=folds,
+        has_folds=has_folds,
     )
     return step.list_data(data, corrections, image_column, label_column, requirements, group_column)

@@ -47,6 +47,8 @@ class RunRequirements:
         exports: Formats that are published.
         written: Other folders or addresses that the run writes to, by parameter name; empty ones are ignored.
         publishes: When the compiled pipeline publishes: `PUBLISH_WHERE_ASKED`, `PUBLISH_ALWAYS` or `PUBLISH_NEVER`.
+        folds: Number of cross-validation folds, in text; ``0``: none.
+        has_folds: Whether the compiled pipeline has the tasks of a cross-validation.
     """
 
     trainings: Sequence[Recipe] = ()
@@ -55,6 +57,8 @@ class RunRequirements:
     exports: Sequence[str] = ()
     written: Mapping[str, str] = dataclasses.field(default_factory=dict)
     publishes: str = PUBLISH_WHERE_ASKED
+    folds: str = "0"
+    has_folds: bool = True
 
 
 def check_requirements(requirements: RunRequirements) -> None:
@@ -91,6 +95,11 @@ def _check_tasks(requirements: RunRequirements) -> None:
         raise HeadstartError(
             f"publish_uri {uri!r}: this pipeline was made for runs that publish nothing and lacks the tasks for it; "
             f"start a new run with headstart submit --publish {uri}"
+        )
+    if requirements.folds != "0" and not requirements.has_folds:
+        raise HeadstartError(
+            f"folds {requirements.folds!r}: this pipeline lacks the tasks of a cross-validation; compile it with "
+            f"headstart compile --folds, or start a new run with headstart submit --folds {requirements.folds}"
         )
     if requirements.publishes == PUBLISH_ALWAYS and not uri:
         raise HeadstartError(

@@ -14,6 +14,7 @@ from headstart.components.core.metrics.clusters import read_sample
 from headstart.components.core.metrics.comparison import compare_with_chance
 from headstart.components.core.registry.export_formats import CARD, CARD_JSON
 from headstart.components.core.reports.calibration_words import describe_change, describe_temperature, is_scaled
+from headstart.components.core.reports.cross_validation_words import describe_cross_validation
 from headstart.components.core.reports.group_words import describe_grouped_test
 from headstart.components.core.reports.page import shown
 from headstart.components.core.reports.training_words import describe_training
@@ -86,6 +87,7 @@ def write_card(version: Path, content: CardContent) -> None:
         if calibration
         else "",
         unfamiliarity_words=describe_threshold(found) if (found := values["unfamiliarity"]) else [],
+        cross_validation_words=describe_cross_validation(content.metrics),
         calibration_scaled=calibration and is_scaled(calibration),
         training_words=_text(describe_training(values["model"])),
         of_groups=describe_groups(content.metrics["test"].get("groups"), content.metrics.get("grouping") or ""),

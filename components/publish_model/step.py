@@ -21,7 +21,12 @@ from headstart.components.core.artifacts.evaluation import (
 from headstart.components.core.artifacts.hygiene import HYGIENE, read_hygiene
 from headstart.components.core.artifacts.model import ModelInfo, list_model_files, read_model_info
 from headstart.components.core.artifacts.model_calibration import unfamiliarity_of
-from headstart.components.core.artifacts.predictions import PREDICTIONS, Predictions, read_predictions
+from headstart.components.core.artifacts.predictions import (
+    FINAL_MODEL_PREDICTIONS,
+    PREDICTIONS,
+    Predictions,
+    read_predictions,
+)
 from headstart.components.core.artifacts.reference import read_reference
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
@@ -148,7 +153,7 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
     info = read_model_info(inputs.model)
     metrics = read_metrics(inputs.evaluation)
     check_card_metrics(inputs.evaluation)
-    evaluated = read_predictions(inputs.evaluation / PREDICTIONS)
+    evaluated = read_predictions(_find_own_predictions(inputs.evaluation))
     test = read_dataset_info(inputs.test)
     _check_one_run(inputs, info, metrics, evaluated, test)
     make_empty_folder(version)
@@ -183,6 +188,12 @@ def build_version(inputs: PublicationInputs, version: Path) -> None:
         ),
     )
     write_card(version, content)
+
+
+def _find_own_predictions(evaluation: Path) -> Path:
+    """Predictions of the model itself: where it was cross-validated, the evaluation's are of other models."""
+    own = evaluation / FINAL_MODEL_PREDICTIONS
+    return own if own.exists() else evaluation / PREDICTIONS
 
 
 def _check_one_run(

@@ -170,11 +170,11 @@ def _assign_by_fractions(data: GroupedImages, settings: SplitSettings) -> Assign
             assignment.update((image.row, "train") for group in groups for image in group)
         else:
             others += groups
-    assignment |= _apportion(others, proportions, settings)
+    assignment |= apportion(others, proportions, settings)
     return assignment
 
 
-def _apportion(groups: Sequence[Group], proportions: Mapping[str, float], settings: SplitSettings) -> Assignment:
+def apportion(groups: Sequence[Group], proportions: Mapping[str, float], settings: SplitSettings) -> Assignment:
     """Assigns groups class by class, in exact proportions.
 
     Args:
@@ -232,5 +232,5 @@ def _assign_as_given(data: GroupedImages, settings: SplitSettings) -> Assignment
             # Too few groups to take a validation or test set from.
             assignment.update((image.row, "train") for group in groups for image in group)
         else:
-            assignment |= _apportion(groups, {split: sizes[split] for split in splits}, settings)
+            assignment |= apportion(groups, {split: sizes[split] for split in splits}, settings)
     return assignment

@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from headstart.components.core.artifacts.cross_validation import find_fold_rows, read_fold_parts
 from headstart.components.core.artifacts.dataset import NEAR_DUPLICATES, SPLITS, read_columns
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
@@ -101,3 +104,22 @@ def check_no_leak(folders: Mapping[str, Path], torn: bool = False) -> None:
             for key in set(read_columns(folder, [column])[column].to_pylist()):
                 if split_of.setdefault(key, split) != split:
                     raise AssertionError(f"{column} {key} is both in {split_of[key]} and in {split}")
+
+
+def check_no_leak_between_folds(train: Path) -> None:
+    """Reads a training set back that is cross-validated: no group may be on two sides of a fold.
+
+    Args:
+        train: Dataset artifact.
+
+    Raises:
+        AssertionError: If one is.
+    """
+    parts = read_fold_parts(train)
+    assert parts is not None  # noqa: S101 - for the type checker
+    groups = np.array(read_columns(train, ["group"])["group"].to_pylist(), object)
+    for fold in range(parts.folds):
+        rows = find_fold_rows(train, parts, fold)
+        sides = [set(groups[each]) for each in (rows.train, rows.validation, rows.held_out)]
+        if sum(map(len, sides)) > len(set.union(*sides)):
+            raise AssertionError(f"fold {fold} has a group on two sides")

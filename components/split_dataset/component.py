@@ -22,7 +22,9 @@ def split_dataset(
     class_counts: Dict[str, Any] = {},  # noqa: B006
     tiny_classes: str = "keep",
     strict_groups: bool = False,
-) -> None:
+    cross_validation: str = "0",
+    folds_in_task: int = 1,
+) -> List[str]:
     """Splits a dataset into train, validation and test, each class alike; groups stay in one split.
 
     Args:
@@ -41,6 +43,13 @@ def split_dataset(
         tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates: 'keep' puts it
             into train alone, 'leave_out' leaves it out.
         strict_groups: Whether a ready-made split that tears groups of the user's, such as patients, is refused.
+        cross_validation: Number of cross-validation folds over all images, or 'auto', which cross-validates where the
+            test set would have fewer than 200 images or 20 of a class. Then train and test both have all images, and
+            validation has none. '0': none.
+        folds_in_task: Number of folds that one task trains; 0: all.
+
+    Returns:
+        Folds for each task of `train_folds`, such as '0,1'; a single empty text without cross-validation.
     """
     from pathlib import Path
 
@@ -54,7 +63,8 @@ def split_dataset(
         Path(train.path),
         Path(validation.path),
         Path(test.path),
-        step.SplitSettings(sizes, order, seed, folds, tiny_classes, strict_groups),
+        step.SplitSettings(sizes, order, seed, folds, tiny_classes, strict_groups, cross_validation),
     )
     for artifact, info in zip((train, validation, test), written.values(), strict=True):
         artifact.metadata.update(images=info.images, digest=info.digest)
+    return step.list_fold_tasks(Path(train.path), folds_in_task)

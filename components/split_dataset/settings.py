@@ -14,6 +14,9 @@ KEEP, LEAVE_OUT = "keep", "leave_out"
 TINY_CLASSES = (KEEP, LEAVE_OUT)
 """Treatments of a class that has fewer than three images, or groups of near-duplicates."""
 
+AUTO, NO_CROSS_VALIDATION = "auto", "0"
+"""Numbers of cross-validation folds: chosen by the size of the test set, and none."""
+
 _NAMES_SHOWN = 3
 
 
@@ -136,9 +139,12 @@ class SplitSettings:
         tiny_classes: Treatment of a class of fewer than three images, or groups of near-duplicates. ``keep`` puts it
             into train alone, where nothing evaluates it; ``leave_out`` removes it from the datasets.
         strict_groups: Whether a ready-made split that tears groups of the user's is refused.
+        cross_validation: Number of cross-validation folds over all images, in place of validation and test sets;
+            `AUTO`: where the test set would be small. ``0``: none.
 
     Raises:
-        HeadstartError: If `order` or `tiny_classes` is unknown, or `folds` is 1.
+        HeadstartError: If `order` or `tiny_classes` is unknown, `folds` is 1, or `cross_validation` is no number of
+            folds or is given together with sizes of a test set.
     """
 
     sizes: SplitSizes
@@ -147,6 +153,7 @@ class SplitSettings:
     folds: int = 0
     tiny_classes: str = KEEP
     strict_groups: bool = False
+    cross_validation: str = NO_CROSS_VALIDATION
 
     def __post_init__(self) -> None:
         if self.tiny_classes not in TINY_CLASSES:
@@ -155,3 +162,24 @@ class SplitSettings:
             raise_unknown_name("order", self.order, list(ORDERS))
         if self.folds and self.folds < 2:
             raise HeadstartError(f"folds {self.folds}: give at least 2, or 0 for none")
+        if self.cross_validation != NO_CROSS_VALIDATION:
+            self._check_cross_validation()
+
+    def _check_cross_validation(self) -> None:
+        folds, sizes = self.cross_validation, self.sizes
+        if folds != AUTO and not (folds.isdecimal() and int(folds) >= 2):
+            raise HeadstartError(f"folds {folds!r}: give a whole number of at least 2, {AUTO!r}, or 0 for none")
+        if self.order == "given":
+            raise HeadstartError(
+                f"folds {folds} and order 'given' exclude one another: a ready-made split has a test set of its own; "
+                "leave one of them out"
+            )
+        if sizes.counts or sizes.class_counts:
+            raise HeadstartError(
+                f"folds {folds} and counts exclude one another: with folds every image is trained on and predicted; "
+                "leave one of them out"
+            )
+        if sum(sizes.fractions) < 1 - 1e-9:
+            raise HeadstartError(
+                f"folds {folds} use all images, and fractions {sizes.fractions} leave some out; let them add up to 1"
+            )

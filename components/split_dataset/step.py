@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from headstart.components.core.artifacts.cross_validation import read_fold_parts, write_fold_parts
 from headstart.components.core.artifacts.dataset import (
     NEAR_DUPLICATES,
     NO_FOLD,
@@ -21,11 +22,28 @@ from headstart.components.core.artifacts.originals import ORIGINALS
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.logs import event, log_phase, start_logging, track_progress
 from headstart.components.split_dataset.assignment import assign_folds, assign_splits
-from headstart.components.split_dataset.checks import check_classes_evaluated, check_no_leak
-from headstart.components.split_dataset.groups import Assignment, GroupedImages, SplitImage, group_images
-from headstart.components.split_dataset.settings import SplitSettings, SplitSizes, parse_class_counts
+from headstart.components.split_dataset.checks import (
+    check_classes_evaluated,
+    check_no_leak,
+    check_no_leak_between_folds,
+)
+from headstart.components.split_dataset.cross_validation import assign_cross_validation
+from headstart.components.split_dataset.groups import GroupedImages, SplitImage, group_images
+from headstart.components.split_dataset.settings import (
+    NO_CROSS_VALIDATION,
+    SplitSettings,
+    SplitSizes,
+    parse_class_counts,
+)
 
-__all__ = ["SplitSettings", "SplitSizes", "parse_class_counts", "split_dataset"]
+__all__ = [
+    "NO_CROSS_VALIDATION",
+    "SplitSettings",
+    "SplitSizes",
+    "list_fold_tasks",
+    "parse_class_counts",
+    "split_dataset",
+]
 
 
 @explain_full_disk()
@@ -52,6 +70,9 @@ def split_dataset(
     Where the user names groups, such as patients, each lies whole in one split, with all near-duplicates of its
     images. Then fractions and counts are met as nearly as whole groups allow, see `whole_groups`; with counts, images
     beyond them are left out.
+
+    With cross-validation every image is in train and in test, with its fold in the column `fold`, and validation is
+    empty. `folds.json` in train has the validation images of each fold, see `assign_cross_validation`.
 
     Order ``given`` keeps the ready-made split of the source. A near-duplicate of a test or validation image is
     removed from the splits before it. Without a ready-made validation set, part of the training images become one, by
@@ -80,26 +101,58 @@ def split_dataset(
     values = zip(*(table[name].to_pylist() for name in columns), strict=True)
     images = [SplitImage(row, *each) for row, each in enumerate(values)]
     data = group_images(images, info.classes, settings, info.grouping)
-    assignment = assign_splits(data, settings)
-    check_classes_evaluated(data, assignment, settings)
-
     folders = {"train": train, "validation": validation, "test": test}
-    _write_splits(dataset, info, data, assignment, settings, folders)
-    check_no_leak(folders, torn=bool(info.grouping) and settings.order == "given")
+    cross_validation = assign_cross_validation(data, settings)
+    if cross_validation.folds:
+        splits_of: dict[int, tuple[str, ...]] = dict.fromkeys(cross_validation.fold_of, ("train", "test"))
+        _write_splits(dataset, info, data, _Division(splits_of, cross_validation.fold_of), folders)
+        write_fold_parts(train, cross_validation.to_parts({image.row: image.id for image in images}))
+        check_no_leak_between_folds(train)
+    else:
+        assignment = assign_splits(data, settings)
+        check_classes_evaluated(data, assignment, settings)
+        splits_of = {row: (split,) for row, split in assignment.items()}
+        division = _Division(splits_of, assign_folds(data, assignment, settings))
+        _write_splits(dataset, info, data, division, folders)
+        check_no_leak(folders, torn=bool(info.grouping) and settings.order == "given")
     written = {split: read_dataset_info(folder) for split, folder in folders.items()}
-    event("split", left_out=len(images) - len(assignment), **{name: each.images for name, each in written.items()})
+    left_out = len(images) - len(splits_of)
+    event("split", left_out=left_out, **{name: each.images for name, each in written.items()})
     return written
 
 
+def list_fold_tasks(train: Path, at_once: int = 1) -> list[str]:
+    """Folds of a cross-validation by the task that trains them, each a list of numbers in text.
+
+    Args:
+        train: Training set that `split_dataset` wrote.
+        at_once: Number of folds in a task; 0: all.
+
+    Returns:
+        Lists of folds such as ``0,1``; an empty one where nothing is cross-validated, as KFP needs at least one.
+    """
+    parts = read_fold_parts(train)
+    folds = range(parts.folds if parts else 0)
+    size = at_once or max(1, len(folds))
+    return [",".join(map(str, folds[at : at + size])) for at in range(0, max(1, len(folds)), size)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Division:
+    """Use of each image by its row.
+
+    Attributes:
+        splits_of: Splits that the image is in; an image in no split is absent.
+        fold_of: Cross-validation fold of the image, if it has one.
+    """
+
+    splits_of: Mapping[int, tuple[str, ...]]
+    fold_of: Mapping[int, int]
+
+
 def _write_splits(
-    dataset: Path,
-    info: DatasetInfo,
-    data: GroupedImages,
-    assignment: Assignment,
-    settings: SplitSettings,
-    folders: Mapping[str, Path],
+    dataset: Path, info: DatasetInfo, data: GroupedImages, division: _Division, folders: Mapping[str, Path]
 ) -> None:
-    fold_of = assign_folds(data, assignment, settings)
     # Labels in the new datasets are indices of the classes that stay.
     classes = [name for label, name in enumerate(info.classes) if label not in data.left_out]
     new_labels = {label: classes.index(name) for label, name in enumerate(info.classes) if label not in data.left_out}
@@ -113,23 +166,27 @@ def _write_splits(
             for split, folder in folders.items()
         }
         for number, row in enumerate(track_progress(read_rows(dataset), "writing", info.images)):
-            if number in assignment:
-                row = dataclasses.replace(row, label=new_labels[row.label], fold=fold_of.get(number, NO_FOLD))
-                writers[assignment[number]].add(row)
+            splits = division.splits_of.get(number, ())
+            if splits:
+                row = dataclasses.replace(
+                    row, label=new_labels[row.label], fold=division.fold_of.get(number, NO_FOLD)
+                )
+            for split in splits:
+                writers[split].add(row)
         # Evaluation and publication alone read these files, and see only the test images.
         test = folders["test"]
-        write_left_out(test, _find_left_out_relatives(data, assignment, "test"))
+        write_left_out(test, _find_left_out_relatives(data, division, "test"))
         for file in (HYGIENE, ORIGINALS):
             if (dataset / file).exists():
                 shutil.copyfile(dataset / file, test / file)
 
 
-def _find_left_out_relatives(data: GroupedImages, assignment: Assignment, split: str) -> dict[str, str]:
+def _find_left_out_relatives(data: GroupedImages, division: _Division, split: str) -> dict[str, str]:
     """Group of each image that is in no split while a near-duplicate of it is in this one, by the image's id."""
     return {
         image.id: image.group
         for group in data.groups
-        if any(assignment.get(image.row) == split for image in group)
+        if any(split in division.splits_of.get(image.row, ()) for image in group)
         for image in group
-        if image.row not in assignment
+        if image.row not in division.splits_of
     }

@@ -35,7 +35,7 @@ def assign_user_groups(data: GroupedImages, settings: SplitSettings, splits: Seq
         settings: Sizes of the splits, and seed.
         splits: Splits to assign to, ``train`` first.
     """
-    sizes = _sizes(data.groups, len(data.classes))
+    sizes = count_images(data.groups, len(data.classes))
     wanted = [SPLITS.index(split) for split in splits]
     counts = settings.sizes.counts_of_classes(data.classes)
     images = sizes.sum(axis=0).astype(np.float64)
@@ -86,7 +86,7 @@ def assign_user_group_folds(data: GroupedImages, assignment: Assignment, setting
             f"folds {settings.folds} need as many {pluralize(data.unit, 2)} for train and validation, and there "
             f"{'is' if number == 1 else 'are'} {number}; ask for fewer folds, or add {pluralize(data.unit, 2)}"
         )
-    sizes = _sizes(kept.groups, len(data.classes))
+    sizes = count_images(kept.groups, len(data.classes))
     targets = np.tile(sizes.sum(axis=0) / settings.folds, (settings.folds, 1))
     # Positions of their own, as those of the split leave out the part of the test set.
     positions = [hash_position(group, settings.seed + 1) for group in kept.groups]
@@ -105,7 +105,7 @@ def take_in_order(data: GroupedImages, counts: Sequence[Sequence[int]], settings
     """
     missing = np.array(counts).T
     assignment: Assignment = {}
-    for group, sizes in zip(data.groups, _sizes(data.groups, len(data.classes)), strict=True):
+    for group, sizes in zip(data.groups, count_images(data.groups, len(data.classes)), strict=True):
         lacking = np.flatnonzero((np.minimum(missing, sizes) > 0).any(axis=1))
         if len(lacking):
             assignment.update((image.row, SPLITS[lacking[0]]) for image in group)
@@ -176,7 +176,7 @@ def report_torn(
     )
 
 
-def _sizes(groups: Sequence[Group], classes: int) -> NDArray[np.int64]:
+def count_images(groups: Sequence[Group], classes: int) -> NDArray[np.int64]:
     """Images of each class in each group, (groups, classes)."""
     sizes = np.zeros((len(groups), classes), np.int64)
     places = [(number, image.label) for number, group in enumerate(groups) for image in group]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headstart.components.core.artifacts.dataset import read_training_infos
+from headstart.components.core.artifacts.dataset import read_dataset_info, read_training_infos
 from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.backbones.table import Head
@@ -15,6 +15,7 @@ from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.storage.files import explain_full_disk
+from headstart.components.core.training.fold_choice import read_fold_choice
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.logs import event, start_logging
 
@@ -44,7 +45,7 @@ def train_from_scratch(inputs: TrainingInputs, model: Path) -> ModelInfo:
     with prepare_from_scratch_job(inputs) as job:
         epochs = job.fit()
         predictions = predict_proba(job.tail, job.validation_features)
-        kept = best_epoch(epochs)
+        kept = job.choice or best_epoch(epochs)
         metrics = {"validation_loss": kept.validation_loss, "validation_accuracy": kept.validation_accuracy}
         info = job.describe(metrics, time.monotonic() - started)
         return save_trained_model(model, job, TrainingResult(info, epochs, predictions))
@@ -60,14 +61,15 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     recipe, folders = inputs.recipe, (inputs.train, inputs.validation)
     plan = Plan.of(recipe, "from_scratch", inputs.seed)
     size, shape = recipe.image_size, recipe.from_scratch
-    train_info, validation_info = read_training_infos(*folders)
+    choice = read_fold_choice(inputs.fold_results, plan.phase)
+    train_info, validation_info = read_training_infos(*folders, validates=choice is None)
 
     start_tensorflow()
-    from headstart.components.core.features.cache import compute_or_load_features
     from headstart.components.core.networks.classifier import ALL, build_classifier, cut_classifier
     from headstart.components.core.networks.convnet import CONVNET, build_convnet
     from headstart.components.core.networks.devices import seed_and_select_devices
     from headstart.components.core.training.end_to_end import cut_at_pixels
+    from headstart.components.core.training.job_features import open_job_features
     from headstart.components.core.training.resume import open_checkpoint
     from headstart.components.core.training.training_job import TrainingJob
 
@@ -76,11 +78,23 @@ def prepare_from_scratch_job(inputs: TrainingInputs) -> Iterator["TrainingJob"]:
     convnet = build_convnet(size, shape.padding)
     network = build_classifier(convnet, shape.scaling, head, len(train_info.classes), size)
     event("network", backbone=CONVNET, image_size=size, parameters=network.count_params())
-    checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, [train_info.digest, validation_info.digest])
+    digests = [train_info.digest, validation_info.digest]
+    checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, digests, choice)
     parts = cut_classifier(network, CONVNET, ALL)
-    if not plan.training.count_views(train_info.images):
+    if not plan.training.count_views(read_dataset_info(inputs.featured).images):
         parts = cut_at_pixels(parts, plan)
-    with compute_or_load_features(parts.front, *folders, plan) as features:
+    with open_job_features(parts.front, inputs, plan) as features:
         yield TrainingJob(
-            inputs, train_info, validation_info, plan, network, CONVNET, parts.tail, *features, checkpoint=checkpoint
+            inputs,
+            train_info,
+            validation_info,
+            plan,
+            network,
+            CONVNET,
+            parts.tail,
+            features.train,
+            features.validation,
+            checkpoint=checkpoint,
+            held_out_features=features.held_out,
+            choice=choice,
         )

@@ -25,6 +25,7 @@ def train_head(
     checkpoint_uri: str = "",
     accelerators: str = "0",
     to_be_tuned: bool = True,
+    folds: Input[Artifact] = None,
 ) -> None:
     """Trains a new head on a frozen, pretrained backbone, whose features are computed once.
 
@@ -48,6 +49,8 @@ def train_head(
             empty: none.
         accelerators: Number of GPUs required, as text; the task fails if TensorFlow finds fewer.
         to_be_tuned: Whether fine_tune follows; its features are computed in the same pass.
+        folds: Folder that `combine_folds` made, whose results choose in place of validation images; without it, or
+            without cross-validation, validation images choose.
     """
     from pathlib import Path
 
@@ -67,6 +70,7 @@ def train_head(
         checkpoint_uri=checkpoint_uri,
         accelerators=int(accelerators or 0),
         tensorboard=Path(tensorboard.path),
+        fold_results=Path(folds.path) if folds else None,
     )
     info = step.train_head(inputs, Path(model.path), to_be_tuned)
     model.metadata.update(info.metrics)

@@ -6,6 +6,7 @@ is left out without another pass over the others.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -219,8 +220,8 @@ class LinearHead:
     Attributes:
         kernel: Weights, (channels, units): one sigmoid unit for two classes, or a softmax unit for each class.
         bias: Biases, (units,).
-        loss: Mean cross-entropy on the validation images, weighted as in training.
-        accuracy: Share of the validation images that are classified correctly.
+        loss: Mean cross-entropy on the validation images, weighted as in training; infinite if there are none.
+        accuracy: Share of the validation images that are classified correctly; 0 if there are none.
     """
 
     kernel: NDArray[np.float64]
@@ -248,10 +249,11 @@ def fit_linear_head(
         weights: Class weights of the loss.
     """
     ridge = fit_ridge(Sums.of(data.features[:train_images], labels[:train_images], classes), settings.penalty)
-    probabilities = softmax(ridge.scores(data.features[train_images:]) / settings.temperature)
-    errors = cross_entropies(labels[train_images:], probabilities)
-    loss = float(np.mean(errors * get_image_weights(weights, labels[train_images:])))
-    accuracy = float((probabilities.argmax(axis=1) == labels[train_images:]).mean())
+    loss, accuracy, tested = math.inf, 0.0, labels[train_images:]
+    if len(tested):
+        probabilities = softmax(ridge.scores(data.features[train_images:]) / settings.temperature)
+        loss = float(np.mean(cross_entropies(tested, probabilities) * get_image_weights(weights, tested)))
+        accuracy = float((probabilities.argmax(axis=1) == tested).mean())
     kernel = data.axes @ ridge.weights / settings.temperature
     bias = (ridge.class_shares - ridge.mean @ ridge.weights) / settings.temperature - data.mean @ kernel
     if classes == 2:

@@ -47,7 +47,7 @@ _TITLES = (
 @functools.partial(
     takes_parameters,
     names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"}
-    - {"checkpoint_uri", "false_alarm", "backbone", "weights"},
+    - {"checkpoint_uri", "false_alarm", "folds", "backbone", "weights"},
 )
 def choose_backbone(
     *,

@@ -10,6 +10,7 @@ import typer
 from headstart.components.container_image import describe_missing_registry
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.pipelines.cli.options import (
+    TRAINING_PANEL,
     FromScratch,
     MethodOption,
     PipelineOption,
@@ -32,13 +33,25 @@ def compile_pipeline(
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     pipeline: PipelineOption = TRANSFER_LEARNING,
+    folds: Annotated[
+        bool,
+        typer.Option(
+            "--folds",
+            help="Add the tasks of a cross-validation, for runs whose parameter folds asks for it.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = False,
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
         raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch, method)
+    if folds and pipeline != TRANSFER_LEARNING:
+        raise UsageError(f"--folds is for {TRANSFER_LEARNING}; {pipeline} takes the parameter folds as it is")
+    if folds and from_scratch:
+        raise UsageError("--folds cross-validates one model; leave --from-scratch out")
     with check_options():
-        uses = dataclasses.replace(ANY_USE, method=check_method(method))
+        uses = dataclasses.replace(ANY_USE, method=check_method(method), folds=folds)
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
 
     from headstart.pipelines.definitions.compilation import write_package

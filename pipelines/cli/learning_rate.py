@@ -39,7 +39,7 @@ _PHASES = (HEAD, FINE_TUNING, FROM_SCRATCH)
 
 @functools.partial(
     takes_parameters,
-    names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"} - {"checkpoint_uri", "false_alarm"},
+    names={*SHARED_PARAMETERS, *VARIANT_PARAMETERS, "record_uri"} - {"checkpoint_uri", "false_alarm", "folds"},
 )
 def learning_rate(
     *,

@@ -79,6 +79,7 @@ _METAVARS = {
     "fractions": "A,B,C",
     "order": "ORDER",
     "tiny_classes": "RULE",
+    "folds": "K",
     "record_uri": "PLACE",
     "checkpoint_uri": "PLACE",
     "champion": "MODEL",

@@ -36,7 +36,7 @@ def run(
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
     with check_options():
-        trained = check_method(method, parameters)
+        trained = check_method(method, parameters, from_scratch)
         parameters = parameters.resolve_local_paths()
 
     from headstart.pipelines.local.interruption import exit_on_interruption

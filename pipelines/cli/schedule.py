@@ -92,7 +92,7 @@ def schedule(
     if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
     with check_options():
-        trained = check_method(method, parameters)
+        trained = check_method(method, parameters, from_scratch)
         when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules

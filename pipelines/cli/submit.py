@@ -106,7 +106,7 @@ def submit(
         )
     check_pipeline(pipeline, from_scratch, method)
     with check_options():
-        trained = check_method(method, parameters)
+        trained = check_method(method, parameters, from_scratch)
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [

@@ -56,6 +56,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         order: str = _DEFAULTS.order,
         class_counts: Dict[str, Any] = _DEFAULTS.class_counts,
         tiny_classes: str = _DEFAULTS.tiny_classes,
+        folds: str = _DEFAULTS.folds,
         seed: int = _DEFAULTS.seed,
         checkpoint_uri: str = _DEFAULTS.checkpoint_uri,
         false_alarm: float = _DEFAULTS.false_alarm,
@@ -108,6 +109,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
             class_counts=class_counts,
             tiny_classes=tiny_classes,
             strict_groups=strict_groups,
+            cross_validation=folds,
         )
         train, validation = splits.outputs["train"], splits.outputs["validation"]
         with dsl.ParallelFor(variants, name="variants", parallelism=parallelism) as variant:

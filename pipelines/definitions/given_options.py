@@ -44,16 +44,23 @@ def make_parameters(given: Mapping[str, Any]) -> Parameters:
     return parameters
 
 
-def check_method(method: str, parameters: Parameters | None = None) -> Method:
+def check_method(method: str, parameters: Parameters | None = None, from_scratch: bool = False) -> Method:
     """Checks the method by which a run trains its model.
 
     Args:
         method: Value of `--method`.
         parameters: Parameters of the run; None: they are not known yet.
+        from_scratch: Whether to train without transfer as well.
 
     Raises:
-        HeadstartError: If there is no such method, or the head alone is trained with settings of fine-tuning.
+        HeadstartError: If there is no such method, the head alone is trained with settings of fine-tuning, or a
+            cross-validated run trains without transfer as well.
     """
+    if from_scratch and parameters and parameters.folds != Parameters().folds:
+        raise HeadstartError(
+            f"--folds {parameters.folds} cross-validates one model; leave --from-scratch out, or use headstart "
+            f"compare --folds {parameters.folds}"
+        )
     if method not in (HEAD, FINE_TUNED) and method in METHODS:
         raise HeadstartError(
             f"--method {method}: a run trains a head on a backbone; train that as well with --from-scratch, or use "

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone, is_own_network
 from headstart.components.core.metrics.gate import Floors, Gate
@@ -267,6 +267,16 @@ class Parameters(BaseModel):
             "where nothing evaluates it) or 'leave_out'.",
         ),
     ] = SplitSettings.tiny_classes
+    folds: Annotated[
+        str,
+        ParameterDoc(
+            DATA,
+            "Number of cross-validation folds over all images, in place of a test set: each image is predicted once, "
+            "by a model that has seen neither it nor its group, and the final model is trained on all. 'auto': 5 "
+            "where the test set would have fewer than 200 images, or 20 of a class. 0: none.",
+        ),
+        BeforeValidator(lambda given: str(given) if type(given) is int else given),
+    ] = SplitSettings.cross_validation
     seed: Annotated[int, ParameterDoc(TRAINING, "Random seed for splitting, augmentation and initialisation.")] = 0
     record_uri: Annotated[
         str,
@@ -374,7 +384,7 @@ class Parameters(BaseModel):
         if not 0 <= self.seed < _SEEDS:
             raise HeadstartError(f"seed {self.seed}: give a whole number from 0 to {_SEEDS - 1}")
         sizes = SplitSizes(self.counts, self.fractions, self.class_counts)
-        SplitSettings(sizes, self.order, tiny_classes=self.tiny_classes)
+        SplitSettings(sizes, self.order, tiny_classes=self.tiny_classes, cross_validation=self.folds)
         check_false_alarm(self.false_alarm)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_formats(self.exports)

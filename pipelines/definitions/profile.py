@@ -177,6 +177,7 @@ class Profile(_Strict):
         stages: Requests of single tasks that differ from their group, by name.
         retries: Retries of failed tasks.
         deadline_hours: Time limit of one attempt of a task, in hours; 0: none.
+        parallel_folds: Largest number of cross-validation folds that are trained at the same time; 0: all.
         secrets: Secrets for tasks; workload identity needs none.
         volumes: Claims that the tasks which read data mount.
         env: Environment variables of every task.
@@ -193,6 +194,7 @@ class Profile(_Strict):
     stages: dict[str, TaskResources] = {}
     retries: Retries = Retries()
     deadline_hours: Annotated[float, Field(ge=0)] = 24
+    parallel_folds: Annotated[int, Field(ge=0)] = 0
     secrets: list[Secret] = []
     volumes: list[Volume] = []
     env: Annotated[dict[str, str], AfterValidator(_no_secret)] = {}

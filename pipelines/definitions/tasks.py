@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, Method
+from headstart.components.split_dataset.step import NO_CROSS_VALIDATION
 
 TRANSFER_LEARNING = "transfer-learning"
 COMPARE_METHODS = "compare-methods"
@@ -24,6 +25,8 @@ GROUPS = {
     "download_dataset": "data",
     "split_dataset": "data",
     "find_champion": "data",
+    "train_folds": "network",
+    "combine_folds": "data",
     "train_head": "network",
     "fine_tune": "network",
     "train_from_scratch": "network",
@@ -48,6 +51,7 @@ READING_TASKS = (
     "list_data",
     "download_dataset",
     "find_champion",
+    "train_folds",
     "train_head",
     "fine_tune",
     "train_from_scratch",
@@ -66,21 +70,24 @@ class Uses:
         champion: Whether runs look up a champion before they train.
         publication: Whether runs decide and publish; None: if a run names an address, which costs a condition.
         method: Method that trains the model: ``fine_tuned``, or ``head``, which needs no fine-tuning.
+        folds: Whether runs may be cross-validated.
     """
 
     champion: bool = True
     publication: bool | None = None
     method: Method = FINE_TUNED
+    folds: bool = False
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any], method: Method = FINE_TUNED) -> "Uses":
         """Purposes of a run with these parameters of the pipeline, and this method."""
         publishes = bool(parameters.get("publish_uri"))
-        return cls(publishes or bool(parameters.get("champion")), publishes, method)
+        folds = parameters.get("folds", NO_CROSS_VALIDATION) != NO_CROSS_VALIDATION
+        return cls(publishes or bool(parameters.get("champion")), publishes, method, folds)
 
 
 ANY_USE = Uses()
-"""All purposes; the parameters of a run choose among them."""
+"""All purposes but cross-validation, which is compiled in; the parameters of a run choose among them."""
 
 _OF_COMPARISONS = ("train_variant", "compare_variants")
 _OF_BOTH = ("list_data", "download_dataset", "split_dataset", "evaluate_model")
@@ -100,6 +107,8 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
         others |= {"compare_models", "publish_model"}
     if uses.method == HEAD:
         others.add("fine_tune")
+    if not uses.folds:
+        others |= {"train_folds", "combine_folds"}
     return [name.replace("_", "-") for name in GROUPS if name not in others]
 
 

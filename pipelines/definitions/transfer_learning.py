@@ -5,6 +5,7 @@ from typing import Any, Dict, List
 from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
+from headstart.components.combine_folds.component import combine_folds
 from headstart.components.compare_models.component import compare_models
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.recipes.variants import HEAD
@@ -16,6 +17,7 @@ from headstart.components.list_data.component import list_data
 from headstart.components.list_data.step import PUBLISH_ALWAYS, PUBLISH_NEVER, PUBLISH_WHERE_ASKED
 from headstart.components.publish_model.component import publish_model
 from headstart.components.split_dataset.component import split_dataset
+from headstart.components.train_folds.component import train_folds
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
 from headstart.pipelines.definitions.argument_docs import document_arguments
@@ -28,13 +30,16 @@ _DEFAULTS = Parameters()
 _PUBLISHES = {None: PUBLISH_WHERE_ASKED, True: PUBLISH_ALWAYS, False: PUBLISH_NEVER}
 
 
-def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = ANY_USE) -> BaseComponent:
+def build_pipeline(
+    profile: Profile, from_scratch: bool = False, uses: Uses = ANY_USE, folds_in_task: int = 1
+) -> BaseComponent:
     """Builds the pipeline; choices that KFP cannot take as parameters at run time are made here.
 
     Args:
         profile: Cluster profile; kfp's local runner reads only its retries.
         from_scratch: Whether to train a small convnet without transfer as well, and show it in the report.
         uses: Purposes of its runs; tasks that they do not need are left out, since each costs two pods.
+        folds_in_task: Number of cross-validation folds that one task trains; 0: all.
     """
     on_data, on_network = profile.data, profile.network
 
@@ -68,6 +73,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         order: str = _DEFAULTS.order,
         class_counts: Dict[str, Any] = _DEFAULTS.class_counts,
         tiny_classes: str = _DEFAULTS.tiny_classes,
+        folds: str = _DEFAULTS.folds,
         seed: int = _DEFAULTS.seed,
         record_uri: str = _DEFAULTS.record_uri,
         deterministic: bool = _DEFAULTS.deterministic,
@@ -117,6 +123,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             label_column=label_column,
             group_column=group_column,
             false_alarm=false_alarm,
+            folds=folds,
+            has_folds=uses.folds,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -142,6 +150,8 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             class_counts=class_counts,
             tiny_classes=tiny_classes,
             strict_groups=strict_groups,
+            cross_validation=folds,
+            folds_in_task=folds_in_task,
         )
         train, validation, test = (splits.outputs[name] for name in ("train", "validation", "test"))
         tasks = {"list_data": listing, "download_dataset": dataset, "split_dataset": splits}
@@ -149,6 +159,30 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
         if uses.champion:
             found = tasks["find_champion"] = find_champion(test=test, publish_uri=publish_uri, champion=champion)
             in_use = found.set_caching_options(False).output
+        chosen = {}
+        if uses.folds:
+            with dsl.ParallelFor(
+                splits.outputs["Output"], name="folds", parallelism=profile.parallel_folds
+            ) as numbers:
+                of_folds = tasks["train_folds"] = train_folds(
+                    train=train,
+                    folds=numbers,
+                    method=uses.method,
+                    recipe=recipe,
+                    settings=settings,
+                    backbone=backbone,
+                    weights=weights,
+                    image_size=image_size,
+                    seed=seed,
+                    record_uri=record_uri,
+                    deterministic=deterministic,
+                    checkpoint_uri=checkpoint_uri,
+                    accelerators=accelerator_limit_of("train_folds", profile, accelerator_limit),
+                )
+            combined = tasks["combine_folds"] = combine_folds(
+                train=train, results=dsl.Collected(of_folds.outputs["results"])
+            )
+            chosen = {"folds": combined.outputs["combined"]}
         head = train_head(
             train=train,
             validation=validation,
@@ -163,6 +197,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
             checkpoint_uri=checkpoint_uri,
             accelerators=accelerator_limit_of("train_head", profile, accelerator_limit),
             to_be_tuned=uses.method != HEAD,
+            **chosen,
         )
         tasks["train_head"] = head
         models = {"model": head.outputs["model"]}
@@ -178,6 +213,7 @@ def build_pipeline(profile: Profile, from_scratch: bool = False, uses: Uses = AN
                 deterministic=deterministic,
                 checkpoint_uri=checkpoint_uri,
                 accelerators=accelerator_limit_of("fine_tune", profile, accelerator_limit),
+                **chosen,
             )
             models = {"model": tuned.outputs["model"], "head": head.outputs["model"]}
         first_trainings = [head]

@@ -32,6 +32,7 @@ SHARED_PARAMETERS = (
     "order",
     "class_counts",
     "tiny_classes",
+    "folds",
     "seed",
     "checkpoint_uri",
     "false_alarm",

@@ -172,7 +172,8 @@ def _describe_evaluated(output: Path, model: str) -> str:
 def _dump_model_recipe(output: Path) -> str:
     info = read_model_info(output / "model")
     method = f" --method {HEAD}" if info.stage == HEAD else ""
-    lines = [f"# headstart run{method} --recipe {RECIPE} --seed {info.seed} ..."]
+    folds = f" --folds {info.folds}" if info.folds else ""
+    lines = [f"# headstart run{method}{folds} --recipe {RECIPE} --seed {info.seed} ..."]
     if not info.recipe["weights"] and not info.recipe["weights_sha256"] and info.backbone_sha256:
         lines += [
             "# weights_sha256 is empty, as weights names no file or address that it could be checked against.",

@@ -43,7 +43,9 @@ def main() -> None:
     elif request["pipeline"] == CHECK_DATA:
         pipeline = check_data
     else:
-        pipeline = build_pipeline(once, request["from_scratch"], Uses.of(request["parameters"], request["method"]))
+        uses = Uses.of(request["parameters"], request["method"])
+        # One process for all folds: there is one line of progress.
+        pipeline = build_pipeline(once, request["from_scratch"], uses, folds_in_task=0)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=request["root"])
     with _open_step_runner() as subprocess_task_handler.run_local_subprocess:
         pipeline(**request["parameters"])

@@ -23,6 +23,7 @@ from headstart.pipelines.progress.events import (
     ClassNoted,
     Decided,
     Event,
+    FoldStarted,
     Published,
     TaskEnded,
     TaskProgress,
@@ -187,7 +188,10 @@ class RunDisplay:
             case TaskProgress():
                 self._show_progress(event)
             case VariantStarted(variant):
+                self._variant = variant
                 self._name_variant(variant)
+            case FoldStarted(fold):
+                self._name_variant(f"{self._variant} {fold}".strip())
             case ClassesFound(line):
                 self._say(line)
             case AttemptFailed(task, attempt, attempts, reason):
@@ -228,7 +232,6 @@ class RunDisplay:
             self._outcome.append(describe_outcome(event))
 
     def _name_variant(self, variant: str) -> None:
-        self._variant = variant
         task = dataclasses.replace(self._running[self._latest], variant=escape_unprintable(variant))
         self._running[self._latest] = task
         self._shown[self._latest] = self._plain_title(task)
@@ -433,7 +436,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
     """
     of_groups = describe_groups(comparison.get("groups"), comparison.get("grouping", ""))
     table = _make_table(
-        f"{comparison['images']:,} test images{of_groups}",
+        f"{_name_images(comparison['images'], comparison.get('folds'))}{of_groups}",
         *("variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training"),
     )
     for row in comparison["rows"]:
@@ -449,7 +452,7 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         )
     console.print(table)
     lines = [
-        f"chosen  {comparison['chosen']}, by {comparison['validation_images']:,} validation images",
+        f"chosen  {comparison['chosen']}, by {_name_choosing_images(comparison)}",
         *_note_disagreement(comparison),
         f"model   {output / 'models' / comparison['chosen']}",
         f"report  {output / 'comparison.html'}",
@@ -458,6 +461,12 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         *_suggest_next(output / "comparison.html", output / "models" / comparison["chosen"]),
     ]
     say(*lines, console=console)
+
+
+def _name_choosing_images(comparison: dict[str, Any]) -> str:
+    if folds := comparison.get("folds"):
+        return f"the validation images of {folds} folds"
+    return f"{comparison['validation_images']:,} validation images"
 
 
 def _note_disagreement(comparison: dict[str, Any]) -> list[str]:
@@ -500,7 +509,8 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
         titles = {phase: title for phase, title in PHASE_TITLES.items() if phase in metrics}
         titles[_FINAL] = PHASE_TITLES.get(metrics.get("stage", ""), PHASE_TITLES["fine_tuning"])
     first = next(metrics[name] for name in titles if name in metrics)
-    images = f"{first['images']:,} test images{describe_groups(first.get('groups'), metrics.get('grouping', ''))}"
+    of_groups = describe_groups(first.get("groups"), metrics.get("grouping", ""))
+    images = f"{_name_images(first['images'], metrics.get('cross_validation'))}{of_groups}"
     table = _make_table(images, "model", "accuracy", "95 % interval", "log loss")
     for key, title in titles.items():
         if key in metrics:
@@ -513,6 +523,11 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
                 f"{figures['log_loss']:.3f}",
             )
     console.print(table)
+
+
+def _name_images(images: int, folds: Any) -> str:
+    """Images of the figures: test images, or all of them if there are folds."""
+    return f"{images:,} images, each predicted out of fold" if folds else f"{images:,} test images"
 
 
 def _make_table(images: str, name: str, *figures: str) -> Table:

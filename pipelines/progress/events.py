@@ -92,6 +92,17 @@ class VariantStarted:
 
 
 @dataclasses.dataclass(frozen=True)
+class FoldStarted:
+    """The present task, which trains several cross-validation folds, began with one, or is done with them.
+
+    Attributes:
+        fold: The fold in words, such as ``fold 2/5``; empty: all are done.
+    """
+
+    fold: str
+
+
+@dataclasses.dataclass(frozen=True)
 class TaskProgress:
     """Progress of a task's present phase.
 
@@ -214,6 +225,7 @@ Event = (
     | AttemptFailed
     | TaskSkipped
     | VariantStarted
+    | FoldStarted
     | TaskProgress
     | ClassesFound
     | Measured
@@ -274,6 +286,8 @@ def _read_metrics(fields: dict[str, str]) -> Measured:
 _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
     "progress": _read_progress,
     "variant": lambda fields: VariantStarted(fields["variant"]),
+    "fold": lambda fields: FoldStarted(f"fold {fields['number']}/{fields['folds']}"),
+    "folds_trained": lambda _: FoldStarted(""),
     "classes": lambda fields: ClassesFound(f"{fields['classes']}; from {fields['told']}"),
     "metrics": _read_metrics,
     "decision": lambda fields: Decided(fields["verdict"], fields["why"]),

@@ -82,6 +82,7 @@ class TrainingOptions(DataCheckOptions, total=False):
         order: Order in which images are dealt to the splits: 'hash', 'name' or 'given'.
         strict_groups: Whether a ready-made split that divides groups is refused.
         tiny_classes: Treatment of classes of fewer than three images: 'keep' or 'leave_out'.
+        folds: Number of cross-validation folds in place of a test set, or 'auto'.
         seed: Random seed for splitting, augmentation and initialisation.
         record_uri: Feature cache that runs share.
         deterministic: Whether weights are identical to the last bit each time.
@@ -106,6 +107,7 @@ class TrainingOptions(DataCheckOptions, total=False):
     order: str
     strict_groups: bool
     tiny_classes: str
+    folds: int | str
     seed: int
     record_uri: PathLike
     deterministic: bool

@@ -56,7 +56,7 @@ def train(
     """
     with python_words():
         parameters = read_options("train", data, dict(options))
-        trained = check_method(method, parameters)
+        trained = check_method(method, parameters, from_scratch)
         own = {"method": method} if method != FINE_TUNED else {}
         given = {"data": data, **own, **({"from_scratch": True} if from_scratch else {}), **options}
         describe = functools.partial(describe_call, "train", given)

@@ -329,11 +329,16 @@ def read_dataset_info(folder: Path) -> DatasetInfo:
     return info
 
 
-def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, DatasetInfo]:
+def read_training_infos(train: Path, validation: Path, validates: bool = True) -> tuple[DatasetInfo, DatasetInfo]:
     """Reads `dataset.json` of a training and a validation set, and checks that they belong together.
 
+    Args:
+        train: Dataset artifact of the training images.
+        validation: Dataset artifact of the validation images.
+        validates: Whether there must be validation images.
+
     Raises:
-        HeadstartError: If their classes differ, a class has no training image, or there is no validation image.
+        HeadstartError: If their classes differ, a class has no training image, or a validation image is missing.
     """
     train_info, validation_info = read_dataset_info(train), read_dataset_info(validation)
     if train_info.classes != validation_info.classes:
@@ -342,7 +347,7 @@ def read_training_infos(train: Path, validation: Path) -> tuple[DatasetInfo, Dat
             "pass two parts of one split"
         )
     missing = [name for name, count in zip(train_info.classes, train_info.counts, strict=True) if not count]
-    if missing or not validation_info.images:
+    if missing or (validates and not validation_info.images):
         raise HeadstartError(
             f"{train} has no image of class {', '.join(missing)}" if missing else f"{validation} has no images"
         )
@@ -380,7 +385,11 @@ def read_columns(folder: Path, columns: list[str]) -> pa.Table:
         folder: Dataset artifact.
         columns: Names from the schema; ``image.path``: the path inside the struct `image`.
     """
-    tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in read_dataset_info(folder).shards]
+    info = read_dataset_info(folder)
+    tables = [pq.ParquetFile(folder / shard).read(columns=columns) for shard in info.shards]
+    if not tables:
+        group_columns = GROUP_COLUMNS if info.grouping else ()
+        return dataset_schema(info.classes, [*group_columns, *info.extra]).empty_table().flatten().select(columns)
     return pa.concat_tables(tables).flatten()
 
 

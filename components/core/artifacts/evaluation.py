@@ -72,6 +72,16 @@ class _Unfamiliarity(BaseModel):
     validation_needed: Count
 
 
+class _Fold(BaseModel):
+    images: Annotated[int, Field(ge=1)]
+    correct: Count
+
+
+class _CrossValidation(BaseModel):
+    folds: Annotated[int, Field(ge=2)]
+    by_fold: Annotated[list[_Fold], Field(min_length=1)]
+
+
 class _Metrics(BaseModel):
     """The part of `metrics.json` on which predictions and publication depend."""
 
@@ -83,6 +93,7 @@ class _Metrics(BaseModel):
     abstention: list[_Abstention]
     unfamiliarity: _Unfamiliarity | None = None
     grouping: GroupUnit = ""
+    cross_validation: _CrossValidation | None = None
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:

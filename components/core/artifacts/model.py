@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field
 
+from headstart.components.core.artifacts.cross_validation import CROSS_VALIDATION
 from headstart.components.core.artifacts.dataset import (
     hash_user_group,
     read_columns,
@@ -42,6 +43,9 @@ REFERENCE = "reference.parquet"
 VALIDATION_PREDICTIONS = "answers.parquet"
 """Predictions of the model for its validation images: `id`, `probability_NAME` (float64) for each class, and
 `unfamiliarity` (float64)."""
+
+HELD_OUT_PREDICTIONS = "held_out.parquet"
+"""The same of the images that the model of a cross-validation's fold predicts, in no other model."""
 
 MODEL_FORMAT = "headstart-model/2"
 
@@ -84,6 +88,9 @@ class ModelInfo:
         reference_sha256: SHA-256 of its `reference.parquet`; empty: an earlier version trained the model.
         reference_images: Number of images in `reference.parquet`.
         neighbours: Rank of the nearest reference image that the unfamiliarity is the distance to.
+        folds: Number of cross-validation folds that chose its epochs and predicted its training images; 0: there was
+            no cross-validation.
+        cross_validation_sha256: SHA-256 of its `cross_validation.parquet`; empty: there was no cross-validation.
     """
 
     stage: str
@@ -107,6 +114,8 @@ class ModelInfo:
     reference_sha256: str = ""
     reference_images: Count = 0
     neighbours: Count = 0
+    folds: Count = 0
+    cross_validation_sha256: str = ""
 
     @property
     def output_classes(self) -> list[str]:
@@ -120,7 +129,13 @@ class ModelInfo:
 
 def list_model_files(info: ModelInfo) -> list[str]:
     """Names of the files that using a model takes, the manifest last."""
-    return [MODEL, HISTORY, SEEN, *([REFERENCE] if info.reference_sha256 else []), MODEL_JSON]
+    return [MODEL, HISTORY, SEEN, *_list_optional_files(info), MODEL_JSON]
+
+
+def _list_optional_files(info: ModelInfo) -> dict[str, str]:
+    """SHA-256 of each file that only some models have."""
+    digests = {REFERENCE: info.reference_sha256, CROSS_VALIDATION: info.cross_validation_sha256}
+    return {name: sha256 for name, sha256 in digests.items() if sha256}
 
 
 def write_seen(folder: Path, datasets: list[Path], parent: Path | None = None) -> None:
@@ -165,28 +180,32 @@ class ValidationPredictions:
     unfamiliarity: NDArray[np.float64] | None = None
 
 
-def write_validation_predictions(folder: Path, validation: Path, predictions: ValidationPredictions) -> None:
+def write_validation_predictions(
+    folder: Path, validation: Path, predictions: ValidationPredictions, name: str = VALIDATION_PREDICTIONS
+) -> None:
     """Writes `answers.parquet`, so that the validation images need not be predicted again.
 
     Args:
         folder: Folder of the model.
         validation: Validation set, a dataset artifact.
         predictions: Predictions for its images.
+        name: Name of the file.
     """
     columns = probability_columns(read_dataset_info(validation).classes, predictions.probabilities)
     if predictions.unfamiliarity is not None:
         columns[UNFAMILIARITY] = predictions.unfamiliarity
-    pq.write_table(
-        pa.table({"id": read_columns(validation, ["id"])["id"], **columns}), folder / VALIDATION_PREDICTIONS
-    )
+    pq.write_table(pa.table({"id": read_columns(validation, ["id"])["id"], **columns}), folder / name)
 
 
-def read_validation_predictions(folder: Path, dataset: Path) -> ValidationPredictions | None:
+def read_validation_predictions(
+    folder: Path, dataset: Path, name: str = VALIDATION_PREDICTIONS
+) -> ValidationPredictions | None:
     """Reads the predictions of a model for its validation images.
 
     Args:
         folder: Folder of the model.
         dataset: Dataset artifact.
+        name: Name of the file.
 
     Returns:
         The predictions; None if the images of the dataset are not the model's validation images, or there are none.
@@ -194,30 +213,32 @@ def read_validation_predictions(folder: Path, dataset: Path) -> ValidationPredic
     Raises:
         HeadstartError: If the file is damaged.
     """
-    if not (folder / VALIDATION_PREDICTIONS).is_file():
+    if not (folder / name).is_file():
         return None
     try:
-        table = pq.read_table(folder / VALIDATION_PREDICTIONS)
+        table = pq.read_table(folder / name)
         if table["id"].to_pylist() != read_columns(dataset, ["id"])["id"].to_pylist():
             return None
         return ValidationPredictions(
             read_probabilities(table, read_dataset_info(dataset).classes), read_unfamiliarity(table)
         )
     except (KeyError, OSError, TypeError, ValueError, pa.ArrowException) as error:
-        raise HeadstartError(
-            f"{folder / VALIDATION_PREDICTIONS} is damaged ({error}); train the model again"
-        ) from None
+        raise HeadstartError(f"{folder / name} is damaged ({error}); train the model again") from None
 
 
 def write_model_info(folder: Path, info: ModelInfo) -> None:
     """Writes `model.json`, which completes the artifact and so comes last."""
-    reference = folder / REFERENCE
     sealed = dataclasses.replace(
         info,
         sha256=sha256_of_file(folder / MODEL),
-        reference_sha256=sha256_of_file(reference) if reference.is_file() else "",
+        reference_sha256=_sha256_if_there(folder / REFERENCE),
+        cross_validation_sha256=_sha256_if_there(folder / CROSS_VALIDATION),
     )
     complete_folder(folder, MODEL_JSON, {"format": MODEL_FORMAT, **sealed.as_json()})
+
+
+def _sha256_if_there(path: Path) -> str:
+    return sha256_of_file(path) if path.is_file() else ""
 
 
 def read_model_info(folder: Path) -> ModelInfo:
@@ -230,7 +251,7 @@ def read_model_info(folder: Path) -> ModelInfo:
     for name in list_model_files(info):
         if not (folder / name).is_file():
             raise HeadstartError(f"model {folder} lacks {name}; train the model again; {WAY_OUT_OF_CACHE}")
-    digests = {MODEL: info.sha256, **({REFERENCE: info.reference_sha256} if info.reference_sha256 else {})}
+    digests = {MODEL: info.sha256, **_list_optional_files(info)}
     for name, sha256 in digests.items():
         if sha256_of_file(folder / name) == sha256:
             continue

@@ -15,6 +15,8 @@ from headstart.components.core.util.errors import HeadstartError
 PREDICTIONS = "predictions.parquet"
 VALIDATION = "validation.parquet"
 CHAMPION_PREDICTIONS = "champion.parquet"
+FINAL_MODEL_PREDICTIONS = "final_model.parquet"
+"""Predictions of a cross-validated model itself, which was trained on these images; `PREDICTIONS` are out of fold."""
 
 PROBABILITY = "probability_"
 """Prefix of the columns of probabilities, before the name of the class."""

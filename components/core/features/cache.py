@@ -12,7 +12,7 @@ import math
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,9 @@ def compute_or_load_features(
 ) -> Iterator[tuple[Features, Features]]:
     """Loads the features of a training and a validation set from the cache, or computes and caches them.
 
-    The training set has the plan's number of views, the validation set one. A plan without views, which trains end
-    to end, gets the plain view. If the cache cannot be used or is full, the features are deleted at the block's end.
+    The training set has the plan's number of views, the validation set one; it may have no images. A plan without
+    views, which trains end to end, gets the plain view. If the cache cannot be used or is full, the features are
+    deleted at the block's end.
 
     Args:
         front: Frozen part of the network: resized pixels (n, size, size, 3), 0-255, to activations.
@@ -98,6 +99,42 @@ def compute_or_load_features(
     Raises:
         HeadstartError: If there is no room for the features anywhere, or `uri` is not an address.
     """
+    with _open_features(front, train, plan, uri, intermediate) as (train_features, load):
+        yield train_features, load(validation)
+
+
+@contextlib.contextmanager
+def compute_or_load_whole(
+    front: keras.Model,
+    dataset: Path,
+    plan: Plan,
+    uri: str = "",
+    intermediate: IntermediateFeatures | None = None,
+) -> Iterator[Features]:
+    """Loads the features of a dataset, or computes and caches them, as those of a training set that is all of it.
+
+    Args:
+        front: See `compute_or_load_features`, likewise the others.
+        dataset: Dataset artifact.
+        plan: See `front`.
+        uri: See `front`.
+        intermediate: See `front`.
+
+    Yields:
+        Features with the plan's number of views.
+
+    Raises:
+        HeadstartError: If there is no room for the features anywhere, or `uri` is not an address.
+    """
+    with _open_features(front, dataset, plan, uri, intermediate) as (features, _):
+        yield features
+
+
+@contextlib.contextmanager
+def _open_features(
+    front: keras.Model, train: Path, plan: Plan, uri: str, intermediate: IntermediateFeatures | None
+) -> Iterator[tuple[Features, Callable[[Path], Features]]]:
+    """Yields the features of a training set, and a function that gives those of a validation set."""
     tree = open_tree(uri) if uri else None
     views = max(1, plan.training.count_views(read_dataset_info(train).images))
     wanted = _Extraction([front], [model_digest(front)], plan)
@@ -106,10 +143,14 @@ def compute_or_load_features(
         digests = [model_digest(intermediate.front), *wanted.digests]
         with_intermediate = _Extraction([intermediate.front, intermediate.rest], digests, plan)
     with contextlib.ExitStack() as stack:
-        yield (
-            _load_or_compute(wanted, with_intermediate, ImageSet.of("train", train, views), tree, stack),
-            _load_or_compute(wanted, with_intermediate, ImageSet.of("validation", validation, 1), tree, stack),
-        )
+
+        def load(validation: Path) -> Features:
+            if not read_dataset_info(validation).images:
+                return Features(np.empty((1, 0, *front.output.shape[1:]), np.float16), np.empty(0, np.int64))
+            images = ImageSet.of("validation", validation, 1)
+            return _load_or_compute(wanted, with_intermediate, images, tree, stack)
+
+        yield _load_or_compute(wanted, with_intermediate, ImageSet.of("train", train, views), tree, stack), load
 
 
 def limit_views_to_room(front: keras.Model, train: Path, validation: Path, plan: Plan) -> Plan:

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import keras
 import numpy as np
@@ -23,6 +23,30 @@ from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.util.logs import track_progress
 
 
+class SelectedImages:
+    """Activations of some of the images of an array, which is not copied.
+
+    Args:
+        activations: float16 (views, images, …).
+        rows: Rows of the images, (n,).
+
+    Attributes:
+        shape: Shape of the selection, (views, n, …).
+        nbytes: Bytes of the selection.
+    """
+
+    def __init__(self, activations: NDArray[np.float16], rows: NDArray[np.int64]) -> None:
+        self._activations = activations
+        self._rows = rows
+        self.shape = (activations.shape[0], len(rows), *activations.shape[2:])
+        self.nbytes = math.prod(self.shape) * activations.itemsize
+
+    def __getitem__(self, index: Any) -> NDArray[np.float16]:
+        """Activations by a view, or by views and images of the selection."""
+        views, images = index if isinstance(index, tuple) else (index, slice(None))
+        return np.asarray(self._activations[views, self._rows[images]])
+
+
 @dataclasses.dataclass(frozen=True)
 class Features:
     """Activations of the frozen part of a network for every image of a dataset.
@@ -32,7 +56,7 @@ class Features:
         labels: int64 (n,), index of each image's class.
     """
 
-    activations: NDArray[np.float16]
+    activations: NDArray[np.float16] | SelectedImages
     labels: NDArray[np.int64]
 
     @property
@@ -44,6 +68,15 @@ class Features:
     def images(self) -> int:
         """Number of images."""
         return int(self.activations.shape[1])
+
+    def select(self, rows: NDArray[np.int64]) -> "Features":
+        """Features of some of the images, without a copy.
+
+        Args:
+            rows: Rows of the images, (n,).
+        """
+        assert isinstance(self.activations, np.ndarray)  # noqa: S101 - for the type checker
+        return Features(SelectedImages(self.activations, rows), self.labels[rows])
 
 
 class FeatureExtractor:

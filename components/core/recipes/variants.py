@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from headstart.components.core.recipes.recipe import DEFAULT_RECIPE, Recipe, load_recipe
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import validate
 
 Method = Literal["from_scratch", "head", "fine_tuned"]
@@ -18,6 +18,21 @@ HEAD: Method = "head"
 FINE_TUNED: Method = "fine_tuned"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Args:
+        name: One of `METHODS`.
+
+    Raises:
+        HeadstartError: If there is no such method.
+    """
+    found = next((method for method in METHODS if method == name), None)
+    if found is None:
+        raise_unknown_name("method", name, list(METHODS))
+    return found
 
 
 class Variant(BaseModel):

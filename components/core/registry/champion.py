@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from headstart.components.core.artifacts.cross_validation import CROSS_VALIDATION
 from headstart.components.core.artifacts.history import HISTORY
 from headstart.components.core.artifacts.keras_file import inspect_network
 from headstart.components.core.artifacts.model import (
@@ -79,7 +80,7 @@ def download_published_model(address: str) -> Iterator[Path]:
 def _list_files(address: str) -> list[str]:
     """Names of a model's files; those of a folder on this machine need not all be there."""
     if not is_remote(address):
-        return [MODEL, HISTORY, SEEN, REFERENCE, MODEL_JSON]
+        return [MODEL, HISTORY, SEEN, REFERENCE, CROSS_VALIDATION, MODEL_JSON]
     with download_published_files(address, [MODEL_JSON]) as folder:
         return list_model_files(read_model_manifest(folder))
 

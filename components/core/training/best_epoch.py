@@ -8,6 +8,7 @@ import numpy as np
 from headstart.components.core.artifacts.history import Epoch, best_epoch
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.checkpoint import TrainingState
+from headstart.components.core.training.fold_choice import FoldChoice
 from headstart.components.core.training.step_history import StepHistory
 from headstart.components.core.training.variables import Arrays, get_values
 from headstart.components.core.util.logs import event, log_progress
@@ -22,6 +23,8 @@ class BestEpoch(keras.callbacks.Callback):
         plan: Hyperparameters and seed of this training phase.
         steps: History of the present epoch's steps.
         state: Training state to resume from; None: training starts from the beginning.
+        choice: Choice of a cross-validation in place of validation images: the last of its epochs counts as the best,
+            and the figures are those of its folds. None: validation images choose.
 
     Attributes:
         epochs: Epochs so far.
@@ -29,12 +32,15 @@ class BestEpoch(keras.callbacks.Callback):
         failure: Message that the loss was not finite, with the way out; empty: the loss was finite so far.
     """
 
-    def __init__(self, plan: Plan, steps: StepHistory, state: TrainingState | None = None) -> None:
+    def __init__(
+        self, plan: Plan, steps: StepHistory, state: TrainingState | None = None, choice: FoldChoice | None = None
+    ) -> None:
         super().__init__()
         self.epochs: list[Epoch] = list(state.epochs) if state else []
         self.weights: Arrays = state.best if state else []
         self._plan = plan
         self._steps = steps
+        self._choice = choice
         self.failure = ""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -58,7 +64,11 @@ class BestEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Logs the epoch, keeps its weights if it is the best, and stops on a plateau."""
         logs = logs or {}
-        loss, validation_loss = logs["loss"], logs["val_loss"]
+        loss = logs["loss"]
+        if self._choice:
+            validation_loss, validation_accuracy = self._choice.losses[epoch], self._choice.accuracies[epoch]
+        else:
+            validation_loss, validation_accuracy = logs["val_loss"], logs["val_accuracy"]
         if not self.failure and not np.isfinite([loss, validation_loss]).all():
             self._stop(f"on validation images is not finite after epoch {epoch + 1}")
         if self.failure:
@@ -71,11 +81,11 @@ class BestEpoch(keras.callbacks.Callback):
             loss=float(loss),
             accuracy=float(logs["accuracy"]),
             validation_loss=float(validation_loss),
-            validation_accuracy=float(logs["val_accuracy"]),
+            validation_accuracy=float(validation_accuracy),
             steps=tuple(self._steps.steps),
         )
         self.epochs.append(done)
-        epochs_since_best = done.epoch - best_epoch(self.epochs).epoch
+        epochs_since_best = 0 if self._choice else done.epoch - best_epoch(self.epochs).epoch
         if epochs_since_best == 0:
             self.weights = get_values(self.model.trainable_variables)
         elif epochs_since_best == self._plan.training.patience:
@@ -90,7 +100,8 @@ class BestEpoch(keras.callbacks.Callback):
                 "validation_loss": last.validation_loss,
                 "validation_accuracy": last.validation_accuracy,
             }
-        log_progress(self._plan.phase, len(self.epochs), self._plan.training.epochs, unit="epochs", **fields)
+        total = self._choice.epochs if self._choice else self._plan.training.epochs
+        log_progress(self._plan.phase, len(self.epochs), total, unit="epochs", **fields)
 
     def _stop(self, problem: str) -> None:
         """Stops training; the best epoch so far is the result."""

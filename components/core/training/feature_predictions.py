@@ -14,8 +14,11 @@ def predict_proba(tail: keras.Model, features: Features) -> NDArray[np.float64]:
 
     Args:
         tail: A compiled model from the features to the classifier's output.
-        features: Cached features of the images.
+        features: Cached features of the images, of which there may be none.
     """
-    outputs = tail.predict(to_tf_dataset(PlainBatches(features, tail.output.shape[-1])), verbose=0)
+    units = tail.output.shape[-1]
+    if not features.images:
+        return np.empty((0, max(2, units)))
+    outputs = tail.predict(to_tf_dataset(PlainBatches(features, units)), verbose=0)
     # With several replicas, some images may come twice.
     return to_probabilities(outputs[: features.images])

@@ -11,6 +11,7 @@ from headstart.components.core.training.batches import PlainBatches, TrainingBat
 from headstart.components.core.training.best_epoch import BestEpoch
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.class_weights import compute_class_weights
+from headstart.components.core.training.fold_choice import FoldChoice
 from headstart.components.core.training.input_wait_logger import InputWaitLogger
 from headstart.components.core.training.optimizers import build_optimizer, build_schedule
 from headstart.components.core.training.precision import find_training_precision
@@ -26,7 +27,12 @@ class NoFiniteEpoch(HeadstartError):
 
 
 def fit(
-    tail: keras.Model, train: Features, validation: Features, plan: Plan, checkpoint: Checkpoint | None = None
+    tail: keras.Model,
+    train: Features,
+    validation: Features,
+    plan: Plan,
+    checkpoint: Checkpoint | None = None,
+    choice: FoldChoice | None = None,
 ) -> list[Epoch]:
     """Trains a model and leaves the weights of the epoch with the lowest validation loss.
 
@@ -39,6 +45,8 @@ def fit(
         validation: Cached features of the validation set, which chooses the epoch.
         plan: Hyperparameters and seed of this training phase.
         checkpoint: Checkpoint of this job; None: there is none.
+        choice: Choice of a cross-validation, whose number of epochs is trained, at least one, with the learning rates
+            that the plan's number gives; the validation set is not used. None: validation images choose.
 
     Returns:
         The epochs, up to the last one with a finite loss.
@@ -56,7 +64,7 @@ def fit(
     batches = TrainingBatches(train, training, units, plan.seed, weights)
     total = len(batches) * training.epochs
     steps = StepHistory(build_schedule(training, total), total, batches)
-    best_epoch = BestEpoch(plan, steps, state)
+    best_epoch = BestEpoch(plan, steps, state, choice)
     writers = [CheckpointWriter(checkpoint, best_epoch)] if checkpoint else []
     precision = find_training_precision(tail, plan, batches)
     with use_precision(tail, precision):
@@ -66,9 +74,9 @@ def fit(
                 restore_state(tail, state)
             tail.fit(
                 to_tf_dataset(batches),
-                epochs=training.epochs,
+                epochs=choice.epochs if choice else training.epochs,
                 initial_epoch=len(best_epoch.epochs),
-                validation_data=to_tf_dataset(PlainBatches(validation, units, weights)),
+                validation_data=None if choice else to_tf_dataset(PlainBatches(validation, units, weights)),
                 callbacks=[steps, best_epoch, *writers, InputWaitLogger(plan.phase, batches)],
                 shuffle=False,
                 verbose=0,

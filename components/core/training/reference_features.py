@@ -26,17 +26,19 @@ class Familiarity:
     Attributes:
         reference: Features of some training images.
         validation: Unfamiliarities of the validation images, (images,).
+        held_out: Unfamiliarities of the images that the model predicts for a cross-validation, (images,).
     """
 
     reference: ReferenceFeatures
     validation: NDArray[np.float64]
+    held_out: NDArray[np.float64]
 
 
 def compute_familiarity(job: TrainingJob) -> Familiarity:
     """Computes the reference features of a trained job, and how unfamiliar its validation images are.
 
-    Only the drawn training images and the validation images pass the trained part of the network, in their plain
-    views.
+    Only the drawn training images, the validation images and those held out pass the trained part of the network, in
+    their plain views.
 
     Args:
         job: The job, its network as it is saved.
@@ -48,9 +50,13 @@ def compute_familiarity(job: TrainingJob) -> Familiarity:
     # As they are read again.
     rounded = scale_to_unit_length(features).astype(np.float16).astype(np.float32)
     reference = ReferenceFeatures(rounded, min(NEIGHBOURS, len(rows)))
-    validation = _compute_features(network, job.validation_features, np.arange(job.validation_features.images))
-    scores = [compute_unfamiliarity(each, reference) for each in validation]
-    return Familiarity(reference, np.concatenate(scores).astype(np.float64))
+
+    def score(images: Features | None) -> NDArray[np.float64]:
+        parts = _compute_features(network, images, np.arange(images.images)) if images else ()
+        scores = [compute_unfamiliarity(each, reference) for each in parts]
+        return np.concatenate([np.empty(0), *scores]).astype(np.float64)
+
+    return Familiarity(reference, score(job.validation_features), score(job.held_out_features))
 
 
 def draw_reference_images(labels: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:

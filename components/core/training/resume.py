@@ -1,5 +1,6 @@
 """Saving and restoring the training state, so that interrupted training resumes exactly."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -9,10 +10,13 @@ from headstart.components.core.networks.saving import library_versions
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.best_epoch import BestEpoch
 from headstart.components.core.training.checkpoint import Checkpoint, TrainingState
+from headstart.components.core.training.fold_choice import FoldChoice
 from headstart.components.core.training.variables import get_changing_variables, get_values, set_values
 
 
-def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequence[str]) -> Checkpoint | None:
+def open_checkpoint(
+    uri: str, plan: Plan, network: keras.Model, datasets: Sequence[str], choice: FoldChoice | None = None
+) -> Checkpoint | None:
     """Opens the checkpoint of a training job.
 
     Args:
@@ -20,6 +24,7 @@ def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequen
         plan: Hyperparameters and seed of this training phase.
         network: The network before training.
         datasets: Digests of the training and the validation set.
+        choice: Choice of a cross-validation in place of validation images; None: validation images choose.
 
     Returns:
         The checkpoint; None for an empty address.
@@ -37,6 +42,7 @@ def open_checkpoint(uri: str, plan: Plan, network: keras.Model, datasets: Sequen
         "network_sha256": model_digest(network),
         "datasets": list(datasets),
         "versions": library_versions(),
+        **({"choice": dataclasses.asdict(choice)} if choice else {}),
     }
     return Checkpoint(uri, plan.phase, job)
 

@@ -1,14 +1,17 @@
 """Writes the model artifact of a finished training job."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.artifacts.cross_validation import CROSS_VALIDATION, read_fold_results
 from headstart.components.core.artifacts.history import Epoch, best_epoch, read_history
 from headstart.components.core.artifacts.model import (
+    HELD_OUT_PREDICTIONS,
     ModelInfo,
     ValidationPredictions,
     write_seen,
@@ -17,6 +20,7 @@ from headstart.components.core.artifacts.model import (
 from headstart.components.core.artifacts.reference import write_reference
 from headstart.components.core.networks.saving import save_model
 from headstart.components.core.storage.atomic import make_empty_folder
+from headstart.components.core.training.feature_predictions import predict_proba
 from headstart.components.core.training.reference_features import compute_familiarity
 from headstart.components.core.training.tensorboard import write_event_files
 from headstart.components.core.training.training_job import TrainingJob
@@ -66,6 +70,12 @@ def save_trained_model(
     info = dataclasses.replace(info, reference_images=len(reference.features), neighbours=reference.neighbours)
     predictions = ValidationPredictions(result.predictions, familiarity.validation)
     write_validation_predictions(folder, inputs.validation, predictions)
+    if inputs.held_out and job.held_out_features:
+        held_out = ValidationPredictions(predict_proba(job.tail, job.held_out_features), familiarity.held_out)
+        write_validation_predictions(folder, inputs.held_out, held_out, HELD_OUT_PREDICTIONS)
+    if inputs.fold_results and job.choice:
+        shutil.copyfile(inputs.fold_results / f"{info.stage}.parquet", folder / CROSS_VALIDATION)
+        info = dataclasses.replace(info, folds=len(read_fold_results(inputs.fold_results)))
     log_phase("saving the model")
     if write_more:
         write_more(folder)

@@ -19,6 +19,11 @@ class TrainingInputs:
         checkpoint_uri: Folder, or gs:// or s3:// address, of checkpoints to write and to resume from; empty: none.
         accelerators: Number of GPUs required; 0: none.
         tensorboard: Folder that receives TensorBoard event files; None: none are written.
+        whole: Folder of a dataset artifact of which all others are parts; features are computed once for all of it.
+            None: there is none.
+        held_out: Folder of a dataset artifact whose images the trained model predicts; None: there is none.
+        fold_results: Folder of the results of a cross-validation, which choose in place of validation images; None:
+            validation images choose.
     """
 
     train: Path
@@ -29,3 +34,11 @@ class TrainingInputs:
     checkpoint_uri: str = ""
     accelerators: int = 0
     tensorboard: Path | None = None
+    whole: Path | None = None
+    held_out: Path | None = None
+    fold_results: Path | None = None
+
+    @property
+    def featured(self) -> Path:
+        """Dataset artifact whose features are computed in all views."""
+        return self.whole or self.train

@@ -12,6 +12,7 @@ from headstart.components.core.networks.saving import library_versions
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.checkpoint import Checkpoint
 from headstart.components.core.training.fit import fit
+from headstart.components.core.training.fold_choice import FoldChoice
 from headstart.components.core.training.training_inputs import TrainingInputs
 
 
@@ -30,6 +31,8 @@ class TrainingJob:
         train_features: Cached features of the training set.
         validation_features: Cached features of the validation set.
         checkpoint: Checkpoint of this job; None: there is none.
+        held_out_features: Cached features of the images that the trained model predicts; None: there are none.
+        choice: Choice of a cross-validation in place of validation images; None: validation images choose.
     """
 
     inputs: TrainingInputs
@@ -42,6 +45,8 @@ class TrainingJob:
     train_features: Features
     validation_features: Features
     checkpoint: Checkpoint | None = None
+    held_out_features: Features | None = None
+    choice: FoldChoice | None = None
 
     def fit(self) -> list[Epoch]:
         """Trains the tail and leaves the weights of the best epoch; see `fit`.
@@ -49,7 +54,8 @@ class TrainingJob:
         Raises:
             NoFiniteEpoch: If the loss is not finite in the first epoch.
         """
-        return fit(self.tail, self.train_features, self.validation_features, self.plan, self.checkpoint)
+        sets = (self.train_features, self.validation_features)
+        return fit(self.tail, *sets, self.plan, self.checkpoint, self.choice)
 
     def describe(self, metrics: dict[str, float], seconds: float) -> ModelInfo:
         """The trained model's description, without what is known only once it is saved.

@@ -54,16 +54,24 @@ def interpolate_weights(
     labels, candidates = validation.labels, []
     image_weights = get_image_weights(class_weights, labels)
     for factor in (0.0, *factors):
-        _set_interpolated(model, initial, trained, factor)
+        set_interpolated(model, initial, trained, factor)
         predictions = predict_proba(model, validation)
         loss = float((image_weights * cross_entropies(labels, predictions)).mean())
         accuracy = float((predictions.argmax(axis=1) == labels).mean())
         candidates.append(Interpolation(factor, loss, accuracy, predictions))
     chosen = min(candidates, key=lambda candidate: candidate.loss)
-    _set_interpolated(model, initial, trained, chosen.factor)
+    set_interpolated(model, initial, trained, chosen.factor)
     return chosen
 
 
-def _set_interpolated(model: keras.Model, initial: Arrays, trained: Arrays, factor: float) -> None:
+def set_interpolated(model: keras.Model, initial: Arrays, trained: Arrays, factor: float) -> None:
+    """Sets a model's trainable variables to a mixture.
+
+    Args:
+        model: The model.
+        initial: Values before training.
+        trained: Values after training.
+        factor: Share of the trained values, 0 to 1.
+    """
     pairs = zip(initial, trained, strict=True)
     set_values(model.trainable_variables, [(1 - factor) * first + factor * last for first, last in pairs])

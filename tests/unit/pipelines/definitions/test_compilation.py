@@ -1,5 +1,6 @@
 """The compiled pipelines: what must hold of every one, and that none changes unseen."""
 
+import dataclasses
 import difflib
 import json
 import re
@@ -21,6 +22,7 @@ from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile, profile_names
 from headstart.pipelines.definitions.tasks import (
+    ANY_USE,
     COMPARE_METHODS,
     GROUPS,
     READING_TASKS,
@@ -442,3 +444,21 @@ def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) 
 def test_network_steps_never_import_kfp(module: str) -> None:
     code = f"import sys, headstart.components.{module}.step; assert 'kfp' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("parallel", [0, 3])
+def test_folds_are_a_loop_over_what_the_split_says(tmp_path: Path, parallel: int) -> None:
+    profile = tmp_path / "profile.yaml"
+    profile.write_text(f"parallel_folds: {parallel}\n")
+    made = compiled(tmp_path, "--profile", str(profile), "--folds")
+    uses = dataclasses.replace(ANY_USE, folds=True)
+    assert {name for name, *_ in made} == {name.replace("-", "_") for name in task_names(False, uses)}
+    (loop,) = [task for task in made.tasks.values() if "parameterIterator" in task]
+    assert set(made.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]) == {"train-folds"}
+    assert loop["inputs"]["parameters"][loop["parameterIterator"]["items"]["inputParameter"]] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "split-dataset"}
+    }
+    assert loop.get("iteratorPolicy", {}).get("parallelismLimit", 0) == parallel
+    for task in ("train-head", "fine-tune"):
+        given = made.tasks[task]["inputs"]["artifacts"]["folds"]["taskOutputArtifact"]
+        assert given == {"outputArtifactKey": "combined", "producerTask": "combine-folds"}

@@ -1,0 +1,1 @@
+"""Step: combines the results of cross-validation folds."""

@@ -1,0 +1,1 @@
+"""Step: trains a model for each of some cross-validation folds."""
