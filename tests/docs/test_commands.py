@@ -93,6 +93,26 @@ def run_block(block: Block, folder: Path, variables: Mapping[str, str]) -> None:
     assert done.returncode == 0, f"{block.text}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
 
 
+_WRITE_WEIGHTS = """
+import inspect
+import sys
+import keras
+
+keras.utils.set_random_seed(0)
+images = keras.ops.image.resize(keras.random.uniform((8, 4, 4, 3), -1, 1, seed=0), (64, 64))
+for function, file in zip(sys.argv[1::2], sys.argv[2::2]):
+    build = getattr(keras.applications, function)
+    wanted = {"include_top": False, "weights": None, "include_preprocessing": False}
+    network = build(**{key: wanted[key] for key in wanted if key in inspect.signature(build).parameters})
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(images, training=True)
+    network.save_weights(file)
+"""
+"""Random weights with the statistics of one batch: without them BatchNorm leaves features that are all alike."""
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained weights under the names of the backbones on the pages; no one downloads ImageNet's for a test."""
@@ -102,11 +122,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "efficientnet_v2_b0": "EfficientNetV2B0",
         "convnext_tiny": "ConvNeXtTiny",
     }
-    text = "import keras\n"
-    for name, network in networks.items():
-        path = str(folder / f"{name}.weights.h5")
-        text += f"keras.applications.{network}(include_top=False, weights=None).save_weights({path!r})\n"
-    subprocess.run([sys.executable, "-c", text], check=True, capture_output=True)
+    words = [word for name, network in networks.items() for word in (network, str(folder / f"{name}.weights.h5"))]
+    subprocess.run([sys.executable, "-c", _WRITE_WEIGHTS, *words], check=True, capture_output=True)
     return folder
 
 
