@@ -59,6 +59,7 @@ def compare_variants(
             log_loss=row.log_loss,
             images=table.images,
             **({} if table.groups is None else {"groups": table.groups, "unit": table.grouping}),
+            **({"folds": table.folds} if table.folds else {}),
         )
     event("chosen", variant=table.chosen)
     return table.chosen

@@ -154,6 +154,7 @@ def evaluate_model(inputs: EvaluationInputs, evaluation: Path, report: Path) -> 
             log_loss=metrics.log_loss,
             images=metrics.images,
             **({} if metrics.groups is None else {"groups": metrics.groups, "unit": predictions.grouping}),
+            **({"folds": result.cross_validation.folds} if result.cross_validation else {}),
         )
     if few := warn_of_few_groups(read_metrics(evaluation)):
         event("warning", text=few)

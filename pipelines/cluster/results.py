@@ -28,8 +28,8 @@ class RunResults:
     """Results of a run.
 
     Attributes:
-        metrics: Metrics by model, and `stage` of the final one, as in `metrics.json`; empty where no log has them any
-            more.
+        metrics: Metrics by model, `stage` of the final one, `grouping` and `cross_validation`, as in `metrics.json`;
+            empty where no log has them any more.
         run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
             run cannot be found.
         outcome: Verdict of the gate, and publication.
@@ -79,8 +79,9 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         outcome += [event for event in _events(cluster, by, name) if isinstance(event, Decided | Published)]
     metrics: dict[str, Any] = {event.model: event.figures for event in measured}
     for event in measured:
+        metrics |= {"grouping": event.unit, "cross_validation": {"folds": event.folds} if event.folds else None}
         if event.model == FINAL and event.stage:
-            metrics |= {"stage": event.stage, "grouping": event.unit}
+            metrics["stage"] = event.stage
     return RunResults(metrics, source, outcome, decided, undecided)
 
 

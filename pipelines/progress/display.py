@@ -435,10 +435,8 @@ def show_comparison(console: Console, comparison: dict[str, Any], output: Path, 
         quarantined: Number of files that were left out.
     """
     of_groups = describe_groups(comparison.get("groups"), comparison.get("grouping", ""))
-    table = _make_table(
-        f"{_name_images(comparison['images'], comparison.get('folds'))}{of_groups}",
-        *("variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training"),
-    )
+    _print_images(console, comparison["images"], of_groups, comparison.get("folds"))
+    table = _make_table("variant", "accuracy", "95 % interval", "log loss", "to the chosen", "training")
     for row in comparison["rows"]:
         low, high = row["accuracy_interval"]
         difference = row["difference"]
@@ -502,16 +500,17 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
         metrics: Figures by model, as in `metrics.json`: `images`, `accuracy`, `accuracy_interval` and `log_loss`; of
             a comparison by variant. `stage` is the training phase of the final model; without it: fine-tuning.
             `grouping` is what a group is that the user names, and then models have their number in `groups`.
+            `cross_validation` is given where the images are predicted out of fold.
     """
-    titles = {name: name for name in metrics}
+    titles = {name: name for name, figures in metrics.items() if isinstance(figures, dict) and "accuracy" in figures}
     if _FINAL in metrics:
         # The phases but that of the final model, which comes last.
         titles = {phase: title for phase, title in PHASE_TITLES.items() if phase in metrics}
         titles[_FINAL] = PHASE_TITLES.get(metrics.get("stage", ""), PHASE_TITLES["fine_tuning"])
     first = next(metrics[name] for name in titles if name in metrics)
     of_groups = describe_groups(first.get("groups"), metrics.get("grouping", ""))
-    images = f"{_name_images(first['images'], metrics.get('cross_validation'))}{of_groups}"
-    table = _make_table(images, "model", "accuracy", "95 % interval", "log loss")
+    _print_images(console, first["images"], of_groups, metrics.get("cross_validation"))
+    table = _make_table("model", "accuracy", "95 % interval", "log loss")
     for key, title in titles.items():
         if key in metrics:
             figures = metrics[key]
@@ -525,14 +524,18 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
     console.print(table)
 
 
-def _name_images(images: int, folds: Any) -> str:
-    """Images of the figures: test images, or all of them if there are folds."""
-    return f"{images:,} images, each predicted out of fold" if folds else f"{images:,} test images"
+def _print_images(console: Console, images: int, of_groups: str, folds: Any) -> None:
+    """Prints the images of the figures: test images, or all of them if there are folds.
+
+    As the title of the table it would be broken where the table is narrower.
+    """
+    text = f"images{of_groups}, each predicted out of fold" if folds else f"test images{of_groups}"
+    console.print(Text(f"On {images:,} {text}", "table.title"))
 
 
-def _make_table(images: str, name: str, *figures: str) -> Table:
+def _make_table(name: str, *figures: str) -> Table:
     """A table of figures without a frame, whose room the columns of a comparison need at 80 columns."""
-    table = Table(title=f"On {images}", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     table.add_column(name)
     for each in figures:
         table.add_column(each, justify="right")

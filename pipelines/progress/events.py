@@ -144,12 +144,14 @@ class Measured:
             groups.
         stage: Training phase of the model, as in `model.json`; empty: not known.
         unit: What a group is that the user names; empty: none are named.
+        folds: Number of cross-validation folds that the images are predicted out of; 0: they are test images.
     """
 
     model: str
     figures: dict[str, Any]
     stage: str = ""
     unit: str = ""
+    folds: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +282,8 @@ def _read_metrics(fields: dict[str, str]) -> Measured:
     }
     if "groups" in fields:
         figures["groups"] = int(fields["groups"])
-    return Measured(fields["model"], figures, fields.get("stage", ""), fields.get("unit", ""))
+    folds = int(fields.get("folds", 0))
+    return Measured(fields["model"], figures, fields.get("stage", ""), fields.get("unit", ""), folds)
 
 
 _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {

@@ -82,8 +82,8 @@ def test_loop_is_followed_and_the_table_is_shown(on_cluster: Command, api: KfpAp
     assert on_cluster("submit", *COMPARISON, "--methods", "head,fine_tuned")[0] == 0
     (run_id,) = api.runs
     api.logs[node_id(api.runs[run_id], "root.compare-variants.executor(0)")] = (
-        "event=metrics model=head accuracy=0.9 low=0.84 high=0.94 log_loss=0.21 images=168\n"
-        "event=metrics model=fine_tuned accuracy=0.95 low=0.9 high=0.98 log_loss=0.12 images=168\n"
+        "event=metrics model=head accuracy=0.9 low=0.84 high=0.94 log_loss=0.21 images=168 folds=5\n"
+        "event=metrics model=fine_tuned accuracy=0.95 low=0.9 high=0.98 log_loss=0.12 images=168 folds=5\n"
     )
     running, over = ("for-loop-1", "running"), ("for-loop-1", "done")
     api.see(
@@ -99,6 +99,8 @@ def test_loop_is_followed_and_the_table_is_shown(on_cluster: Command, api: KfpAp
     assert re.findall(r"\[(\d)/6\] ([a-z-]+) done in", shown)[-3:] == [
         ("4", "train-variant"), ("5", "evaluate-model"), ("6", "compare-variants"),
     ]  # fmt: skip
+    assert "On 168 images, each predicted out of fold\n" in shown
+    assert "cross_validation" not in shown and "grouping" not in shown
     assert re.search(r"head +0.900 +0.840 to 0.940 +0.210", shown)
     assert re.search(r"fine_tuned +0.950", shown)
     assert f"report  s3://bucket/runs/compare-methods/{run_id}/compare-variants/*/report" in shown

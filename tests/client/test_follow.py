@@ -88,6 +88,15 @@ def test_figures_of_the_head_alone_are_titled_so(on_cluster: Command, api: KfpAp
     assert "fine-tune" not in shown
 
 
+def test_figures_say_what_images_they_are_of(on_cluster: Command, api: KfpApi, submitted: str) -> None:
+    log(api, submitted, "evaluate-model", METRICS.replace("=168", "=168 groups=12 unit=patient folds=5"))
+    api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
+    status, shown = on_cluster("follow", submitted)
+    assert status == 0, shown
+    assert "On 168 images of 12 patients, each predicted out of fold\n" in shown
+    assert len(re.findall(r" to 0\.\d+ ", shown)) == 2
+
+
 def write_metrics(api: KfpApi) -> None:
     while not api.runs:
         time.sleep(0.005)
