@@ -5,6 +5,8 @@ What they achieve is measured fold by fold with others, which the images of the 
 """
 
 import dataclasses
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,9 @@ from headstart.components.core.artifacts.cross_validation import OutOfFold
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.metrics.calibration import estimate_temperature, softmax, to_logits
 from headstart.components.core.metrics.clusters import share_interval
-from headstart.components.core.metrics.statistics import Groups
+from headstart.components.core.metrics.statistics import Groups, widen_for_folds
 from headstart.components.core.metrics.unfamiliarity import choose_threshold, flag_unfamiliar
+from headstart.components.evaluate_model.classification_metrics import ModelMetrics
 from headstart.components.evaluate_model.reliability import (
     WANTED_PRECISIONS,
     Abstention,
@@ -66,6 +69,34 @@ def describe_cross_validation(labels: NDArray[np.int64], predicted: OutOfFold) -
     rows = [predicted.folds == number for number in numbers]
     by_fold = [FoldMetrics(int(each.sum()), int(right[each].sum()), predicted.temperatures[each][0]) for each in rows]
     return CrossValidation(len(numbers), by_fold)
+
+
+def widen_intervals(metrics: ModelMetrics, folds: int) -> ModelMetrics:
+    """Metrics of predictions out of fold, with intervals that allow for the folds, see `widen_for_folds`.
+
+    Args:
+        metrics: Metrics with intervals as of a test set.
+        folds: Number of folds.
+    """
+
+    def widen(record: Any) -> Any:
+        """A record whose fields `NAME_interval` are widened around its fields `NAME`, and those of records in it."""
+        changes: dict[str, Any] = {}
+        for name, value in vars(record).items():
+            if dataclasses.is_dataclass(value):
+                changes[name] = widen(value)
+            elif name.endswith("_interval") and value:
+                of = name.removesuffix("_interval")
+                most = math.inf if of == "log_loss" else 1.0
+                changes[name] = widen_for_folds(getattr(record, of), value, folds, most)
+        return dataclasses.replace(record, **changes)
+
+    widened: ModelMetrics = widen(metrics)
+    return dataclasses.replace(
+        widened,
+        per_class={name: widen(each) for name, each in metrics.per_class.items()},
+        confusions=[widen(each) for each in metrics.confusions],
+    )
 
 
 def calibrate_out_of_fold(

@@ -47,7 +47,7 @@ from headstart.components.core.metrics.calibration import TemperatureEstimate, a
 from headstart.components.core.metrics.clusters import share_interval
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
 from headstart.components.core.metrics.slices import Slice, find_slices
-from headstart.components.core.metrics.statistics import Groups, Interval
+from headstart.components.core.metrics.statistics import Groups, Interval, widen_for_folds
 from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, choose_threshold
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
@@ -58,6 +58,7 @@ from headstart.components.evaluate_model.cross_validation import (
     compute_abstentions_out_of_fold,
     describe_cross_validation,
     find_unfamiliar_out_of_fold,
+    widen_intervals,
 )
 from headstart.components.evaluate_model.feature_map import FeatureMap, write_feature_map
 from headstart.components.evaluate_model.reliability import (
@@ -244,13 +245,14 @@ def _evaluate(data: EvaluationData) -> Evaluation:
             data.out_of_fold, data.false_alarm, models[FINAL].info, groups, final.grouping
         )
         folds = describe_cross_validation(final.labels, data.out_of_fold)
+        metrics = {name: widen_intervals(each, folds.folds) for name, each in metrics.items()}
     champion = models.get(CHAMPION)
     return Evaluation(
         metrics,
         calibration,
         abstention,
         unfamiliarity,
-        [_slice_metrics(part, final.right, groups) for part in find_slices(final)],
+        [_slice_metrics(part, final.right, groups, folds.folds if folds else 0) for part in find_slices(final)],
         compare_predictions(final, champion.predictions) if champion else None,
         final,
         folds,
@@ -282,10 +284,13 @@ def _apply(chosen: ModelCalibration, final: Predictions) -> tuple[Calibration, l
     return calibration, [measure_abstention(row, (final.labels, scaled), final.clusters) for row in rows]
 
 
-def _slice_metrics(part: Slice, right: NDArray[np.bool_], groups: Groups | None) -> SliceMetrics:
+def _slice_metrics(part: Slice, right: NDArray[np.bool_], groups: Groups | None, folds: int) -> SliceMetrics:
     inside = right[part.rows]
+    accuracy = float(inside.mean())
     interval = share_interval(inside, None if groups is None else groups[part.rows])
-    return SliceMetrics(part.column, part.value, len(inside), float(inside.mean()), interval)
+    if folds:
+        interval = widen_for_folds(accuracy, interval, folds)
+    return SliceMetrics(part.column, part.value, len(inside), accuracy, interval)
 
 
 def _model_json(model: EvaluatedModel) -> dict[str, Any]:

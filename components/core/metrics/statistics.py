@@ -202,3 +202,23 @@ def percentile_interval(values: NDArray[np.float64], level: float = CONFIDENCE_L
     defined = values[~np.isnan(values)]
     low, high = np.quantile(defined[1:] if len(defined) > 1 else defined, [(1 - level) / 2, (1 + level) / 2])
     return min(float(low), float(values[0])), max(float(high), float(values[0]))
+
+
+def widen_for_folds(value: float, interval: Interval, folds: int, most: float = 1.0) -> Interval:
+    """Interval of a statistic of predictions out of fold, from one that takes them for those of a test set.
+
+    The models of the folds share training images. The variance of the mean over K folds is therefore not that of one
+    fold over K, but 1 / K + 1 / (K - 1) times it; the square root of the ratio widens both sides of the interval.
+
+    Source: C. Nadeau and Y. Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003), whose
+    correction is applied to the variance that the interval already has, in place of that between the folds.
+
+    Args:
+        value: The statistic, at least 0.
+        interval: Its interval as of independent predictions.
+        folds: Number of folds, at least 2.
+        most: Largest value of the statistic.
+    """
+    factor = math.sqrt(1 + folds / (folds - 1))
+    low, high = interval
+    return max(0.0, value - factor * (value - low)), min(most, value + factor * (high - value))

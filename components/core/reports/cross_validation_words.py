@@ -2,7 +2,7 @@
 
 from typing import Any
 
-SOURCE = 'S. Bates, T. Hastie and R. Tibshirani, "Cross-validation: what does it estimate?", JASA 119, 2024'
+CORRECTION = "C. Nadeau and Y. Bengio (Machine Learning 52, 2003)"
 
 
 def describe_cross_validation(metrics: dict[str, Any]) -> list[str]:
@@ -22,8 +22,9 @@ def describe_cross_validation(metrics: dict[str, Any]) -> list[str]:
         f"images. Accuracy by fold: {100 * min(shares):.1f} % to {100 * max(shares):.1f} %.",
         "The final model is trained on all images with what the folds chose. The figures are of the folds' models, "
         "which had fewer images, and so rather too low than too high.",
-        "The intervals take images, or groups that are named, for independent. Predictions of one fold are of one "
-        f"model, and the folds share training images ({SOURCE}); so the intervals are approximate.",
+        "The intervals of metrics are those of a test set of as many images, wider by the correction of "
+        f"{CORRECTION}, since predictions of one fold are of one model, and the folds share training images. "
+        "They remain approximate. Comparisons of models, abstention and unfamiliarity are not corrected.",
         "Where test images are named, all images are meant, predicted out of fold. The same predictions stand for "
         "validation images where the final model's temperature and thresholds are chosen; what these achieve is "
         "measured fold by fold, with others that the images of the fold had no part in.",

@@ -5,10 +5,12 @@ import pytest
 
 from headstart.components.core.artifacts.cross_validation import OutOfFold
 from headstart.components.core.metrics.calibration import softmax
+from headstart.components.evaluate_model.classification_metrics import compute_metrics
 from headstart.components.evaluate_model.cross_validation import (
     calibrate_out_of_fold,
     compute_abstentions_out_of_fold,
     describe_cross_validation,
+    widen_intervals,
 )
 from headstart.components.evaluate_model.reliability import choose_abstention
 
@@ -32,6 +34,35 @@ def test_folds_are_counted() -> None:
     assert [each.temperature for each in found.by_fold] == [1.0, 2.0, 3.0]
     right = predicted.probabilities.argmax(axis=1) == labels
     assert sum(each.correct for each in found.by_fold) == right.sum()
+
+
+def test_every_interval_allows_for_the_folds_and_nothing_else_changes() -> None:
+    labels, predicted = predict(120, 5, [1.0] * 5)
+    plain = compute_metrics(labels, predicted.probabilities, ["cat", "dog"])
+    wide = widen_intervals(plain, 5)
+    low, high = plain.accuracy_interval
+    assert wide.accuracy_interval == pytest.approx(
+        (plain.accuracy - 1.5 * (plain.accuracy - low), plain.accuracy + 1.5 * (high - plain.accuracy))
+    )
+    assert wide.weighted.recall_interval == wide.accuracy_interval
+    assert wide.macro.recall_interval == wide.balanced_accuracy_interval
+    before, after = flatten(plain.as_json()), flatten(wide.as_json())
+    changed = {name for name, value in before.items() if after[name] != value}
+    assert changed == {name for name in before if "_interval" in name}
+    assert {name for name in changed if name.startswith("per_class.dog.")} and any(
+        "confusions" in each for each in changed
+    )
+    assert wide.log_loss_interval[1] > plain.log_loss_interval[1]
+
+
+def flatten(value: object, name: str = "") -> dict[str, object]:
+    """All values of nested records by their names, which points join."""
+    if isinstance(value, dict | list | tuple):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {
+            key: each for part, inner in items for key, each in flatten(inner, f"{name}.{part}".strip(".")).items()
+        }
+    return {name: value}
 
 
 def test_calibration_is_measured_with_the_temperatures_of_the_folds() -> None:
