@@ -24,13 +24,18 @@ def serve(
         ),
     ],
     host: Annotated[
-        str, typer.Option(help="Address of this machine to listen at; 0.0.0.0: all, for others to reach it.")
+        str,
+        typer.Option(
+            help="Address of this machine to listen at; 0.0.0.0: all, for others to reach it.", metavar="HOST"
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0: any that is free.", min=0, max=65535)] = 8080,
     name: Annotated[
         str,
         typer.Option(
-            help="Name of the model in addresses; if left out, the last part of its own address.", show_default=False
+            help="Name of the model in addresses; if left out, the last part of its own address.",
+            show_default=False,
+            metavar="NAME",
         ),
     ] = "",
     precision: Annotated[

@@ -17,8 +17,10 @@ from support.containers import RESTRICTED
 from support.published import version_folder
 
 import headstart.components
+from headstart.components.combine_folds.component import combine_folds
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
+from headstart.components.core.artifacts.cross_validation import read_fold_results
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info, write_seen
 from headstart.components.core.registry.export_formats import EXPORT_FORMATS
@@ -33,6 +35,7 @@ from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
 from headstart.components.select_test_images.component import select_test_images
 from headstart.components.split_dataset.component import split_dataset
+from headstart.components.train_folds.component import train_folds
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
 from headstart.components.train_variant.component import train_variant
@@ -86,6 +89,11 @@ def every_step(data: Path) -> None:
     find_champion(test=splits["test"], publish_uri=str(published), champion=str(before))
     select_test_images(dataset=splits["test"], model_uri=str(before))
     compared(**both, test=splits["test"], variants=VARIANTS)
+    folds = split_dataset(dataset=splits["train"], cross_validation="2").outputs
+    with dsl.ParallelFor(folds["Output"], parallelism=1) as fold:
+        options = {"method": "head", "backbone": "sketchnet", "settings": {"head.epochs": 1}}
+        results = train_folds(train=folds["train"], folds=fold, **options).outputs["results"]
+    combine_folds(train=folds["train"], results=dsl.Collected(results))
 
 
 @dsl.pipeline
@@ -156,6 +164,15 @@ def is_comparison(outputs: Path) -> None:
     assert (outputs / "report").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def are_folds(name: str, folds: list[int]) -> Callable[[Path], None]:
+    def check(outputs: Path) -> None:
+        found = read_fold_results(outputs / name)
+        assert [each.fold for each in found] == folds
+        assert sum(each.images for each in found) == 40 * len(folds)
+
+    return check
+
+
 def is_published(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
     assert made["parameterValues"] == {"Output": PUBLISHED}
@@ -175,6 +192,8 @@ CHECKS = {
     "train_from_scratch": is_model("from_scratch"),
     "evaluate_model": is_evaluation,
     "compare_models": is_decision,
+    "train_folds": are_folds("results", [0]),
+    "combine_folds": are_folds("combined", [0, 1]),
     "train_variant": is_model("head"),
     "compare_variants": is_comparison,
     "predict_images": are_predictions,

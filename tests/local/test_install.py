@@ -74,7 +74,7 @@ def test_source_distribution_holds_the_package_and_nothing_else(distribution: Pa
 
 def test_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
-    kept = (".py", ".j2", ".h5", ".typed", ".yaml")
+    kept = (".py", ".html", ".j2", ".h5", ".typed", ".yaml")
     sources = {
         f"headstart/{path.relative_to(above).as_posix()}"
         for folder, above in (

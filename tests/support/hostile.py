@@ -177,7 +177,10 @@ def _zip_zeros(archive: zipfile.ZipFile) -> None:
 
 def _flip(content: bytes) -> bytes:
     """One byte of the first member is another."""
-    at = content.index(b"\xff\xd8") if b"\xff\xd8" in content else len(content) // 3
+    at = content.find(b"\xff\xd8")
+    if not 0 <= at < len(content) - 300:
+        # A compressed archive has these bytes by chance alone, if at all.
+        at = len(content) // 3
     return content[: at + 300] + bytes([content[at + 300] ^ 255]) + content[at + 301 :]
 
 

@@ -30,7 +30,8 @@ from headstart.pipelines.python_api.options import (
 
 FIELDS = Parameters.model_fields
 AS_IN_PYTHON: dict[Any, tuple[Any, ...]] = {
-    str: (str, PathLike),
+    # Numbers that are given as text, too, such as folds.
+    str: (str, PathLike, int | str),
     dict[str, Any]: (Mapping[str, Any],),
     list[str]: (Sequence[str],),
     list[float]: (Sequence[float],),

@@ -64,7 +64,7 @@ def test_steps_are_what_each_batch_is_by_itself(schedule: str) -> None:
 def test_history_is_a_table_of_steps_in_which_each_epoch_ends_with_its_figures(tmp_path: Path) -> None:
     write_history(tmp_path, EPOCHS)
     assert read_history(tmp_path) == EPOCHS
-    table = pd.read_csv(tmp_path / "history.csv")
+    table = pd.read_csv(tmp_path / "history.csv", float_precision="round_trip")
     assert list(table.groupby("stage", sort=False).step.max().items()) == [("head", 60), ("fine_tuning", 40)]
     assert table.loss.tolist() == [step.loss for epoch in EPOCHS for step in epoch.steps]
     ends = table.dropna()

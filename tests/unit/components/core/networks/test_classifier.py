@@ -89,7 +89,7 @@ def test_unknown_point_lists_the_blocks() -> None:
     _, model = classifier("mobilenet_v2")
     with pytest.raises(
         HeadstartError,
-        match=r"no layer or block 'block_99'; unfreeze from all, top_third, top, block_1, .*16,",
+        match=r"no layer or block 'block_99'; unfreeze from all, coarsest, top_third, top, block_1, .*16,",
     ):
         cut_classifier(model, "mobilenet_v2", "block_99")
     with pytest.raises(HeadstartError, match="backbone mobilenet_v2 has no weights to train from 'out_relu' on"):
