@@ -34,9 +34,8 @@ def combine_folds(train: Path, results: Sequence[Path], combined: Path) -> None:
     """
     start_logging()
     parts, classes = read_fold_parts(train), read_dataset_info(train).classes
-    found = sorted(
-        (result for folder in results for result in read_fold_results(folder)), key=lambda result: result.fold
-    )
+    read = [(folder, read_fold_results(folder)) for folder in results]
+    found = sorted((result for _, each in read for result in each), key=lambda result: result.fold)
     wanted = list(range(parts.folds if parts else 0))
     if [each.fold for each in found] != wanted:
         raise HeadstartError(f"there are results of the folds {[each.fold for each in found]}, not once of {wanted}")
@@ -44,7 +43,7 @@ def combine_folds(train: Path, results: Sequence[Path], combined: Path) -> None:
     ids = read_columns(train, ["id"])["id"].to_pylist()
     make_empty_folder(combined)
     # Some tasks may have had no fold.
-    trained = [folder for folder in results if read_fold_results(folder)]
+    trained = [folder for folder, each in read if each]
     predictions = {
         phase: _order([read_out_of_fold(folder / f"{phase}.parquet", classes) for folder in trained], ids, train)
         for phase in phases
