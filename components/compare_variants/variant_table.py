@@ -155,7 +155,7 @@ class VariantTable:
         test_disagreement: Variant with a lower test log loss than the chosen one; None if the chosen one has the
             lowest.
         groups: Number of groups of the test images, where the user names groups; None: images count as independent.
-        grouping: What a group is, in a word such as ``patient``; empty: likewise.
+        grouping: Word for a group, such as ``patient``; empty: likewise.
         folds: Number of cross-validation folds, whose own validation images choose; 0: there are none.
     """
 

@@ -50,7 +50,7 @@ class Grouping:
     """Groups of all files, as the user names them.
 
     Attributes:
-        unit: What a group is, in a word such as ``patient``; empty: the user names none.
+        unit: Word for a group, such as ``patient``; empty: the user names none.
         told: Source of the groups in words, such as ``the column patient``.
         groups: Group of each file of each source; empty: none.
         notes: Remarks on how groups were found, a sentence each.

@@ -48,7 +48,7 @@ class HygieneData:
         notes: Remarks on how classes were found, a sentence each.
         ranges: Black and white of each form of images of more than 8 bits, where the data set decides.
         identities: Columns that look like an identity, and are not named as groups.
-        unit: What a group is that the user names, in a word such as ``patient``; empty: none are named.
+        unit: Word for a group that the user names, such as ``patient``; empty: none are named.
         predicted: Balanced accuracy with which the user's group predicts the class; None if it does not.
     """
 

@@ -134,7 +134,7 @@ def compute_abstentions_out_of_fold(
         scaled: Scaled probabilities out of fold, (n, classes).
         folds: Fold of each image, (n,).
         groups: Number of the group of each image, (n,); None: images are independent.
-        unit: What a group is, in a word; empty without groups.
+        unit: Word for a group; empty without groups.
     """
     found, right = [], scaled.argmax(axis=1) == labels
     for wanted in WANTED_PRECISIONS:
@@ -160,7 +160,7 @@ def find_unfamiliar_out_of_fold(
         false_alarm: Wanted share of images like these that are flagged.
         info: Description of the final model.
         groups: Number of the group of each image, (n,); None: images are independent.
-        unit: What a group is, in a word; empty without groups.
+        unit: Word for a group; empty without groups.
     """
     scores, folds = predicted.unfamiliarity, predicted.folds
     flags = np.zeros(len(scores), bool)

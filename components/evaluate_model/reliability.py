@@ -160,7 +160,7 @@ class Abstention:
         share_interval: Wilson interval at the 95 % level, or with groups that of Korn and Graubard.
         precision: Share of correct predictions among them; None without predictions.
         precision_lower: One-sided bound of `precision` at the 95 % level, as for `threshold`.
-        unit: What a group of validation images is, in a word; empty: none are named.
+        unit: Word for a group of validation images; empty: none are named.
     """
 
     wanted: float
@@ -353,7 +353,7 @@ def compute_abstentions(
         test: Labels and scaled probabilities of the test images.
         groups: Number of the group of each test image, (n,); None: images are independent.
         validation_groups: Number of the group of each validation image; None: likewise.
-        unit: What a group of validation images is, in a word; empty without groups.
+        unit: Word for a group of validation images; empty without groups.
     """
     chosen = [choose_abstention(wanted, validation, validation_groups) for wanted in WANTED_PRECISIONS]
     return [measure_abstention(dataclasses.replace(each, unit=unit), test, groups) for each in chosen]

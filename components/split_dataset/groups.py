@@ -48,7 +48,7 @@ class TinyClass:
     Attributes:
         images: Number of its images.
         groups: Number of its groups, fewer than three.
-        unit: What a group is that the user names, such as ``patient``; empty: groups are near-duplicates.
+        unit: Word for a group that the user names, such as ``patient``; empty: groups are near-duplicates.
     """
 
     images: int
@@ -86,7 +86,7 @@ class GroupedImages:
         groups: Groups in order of assignment, without classes that are left out.
         tiny: Classes that cannot be in all three splits, by label.
         left_out: Labels of the tiny classes that are left out of the datasets, ascending.
-        unit: What a group is that the user names, such as ``patient``; empty: groups are near-duplicates.
+        unit: Word for a group that the user names, such as ``patient``; empty: groups are near-duplicates.
     """
 
     classes: list[str]
@@ -105,7 +105,7 @@ def group_images(
         images: All images of the dataset.
         classes: Class names.
         settings: Order of assignment, seed, and treatment of tiny classes.
-        unit: What a group is that the user names; empty: none is named.
+        unit: Word for a group that the user names; empty: none is named.
     """
     tiny = _find_tiny_classes(images, len(classes), unit)
     left_out = sorted(tiny) if settings.tiny_classes == LEAVE_OUT else []

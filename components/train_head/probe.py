@@ -74,7 +74,7 @@ class LabelledFeatures:
         labels: Labels, (n,).
         groups: Group of each image, (n,); near-duplicates share one, and images of a group that the user names.
         classes: Number of classes.
-        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none.
+        grouping: Word for a group that the user names, such as ``patient``; empty: the user names none.
     """
 
     features: NDArray[np.float32]

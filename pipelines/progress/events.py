@@ -143,7 +143,7 @@ class Measured:
         figures: Its `images`, `accuracy`, `accuracy_interval` and `log_loss` there; `groups` where the user names
             groups.
         stage: Training phase of the model, as in `model.json`; empty: not known.
-        unit: What a group is that the user names; empty: none are named.
+        unit: Word for a group that the user names; empty: none are named.
         folds: Number of cross-validation folds that the images are predicted out of; 0: they are test images.
     """
 

@@ -113,7 +113,7 @@ class DatasetInfo:
         max_side: Longest side in pixels to which larger images were reduced; 0: none were.
         ranges: Black and white of each form of deep images among the files, see `core.images.sample_ranges`; None: an
             earlier version made the dataset.
-        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none, and
+        grouping: Word for a group that the user names, such as ``patient``; empty: the user names none, and
             the rows have no `GROUP_COLUMNS`.
     """
 
@@ -190,7 +190,7 @@ class DatasetWriter:
         ranges: Black and white of each form of deep images; None: unknown.
         split: Name of the split under which `datasets` opens the folder; of a dataset that is not split, its own
             default, ``train``.
-        grouping: What a group is that the user names, see `DatasetInfo`; empty: none is named.
+        grouping: Word for a group that the user names, see `DatasetInfo`; empty: none is named.
     """
 
     def __init__(

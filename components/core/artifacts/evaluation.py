@@ -29,7 +29,7 @@ CHAMPION = "champion"
 """Key of the champion's metrics."""
 
 GroupUnit = Annotated[str, Field(pattern=r"^[a-z]{0,30}$")]
-"""What a group is that the user names, in a word such as `patient`; empty: none are named."""
+"""Word for a group that the user names, such as `patient`; empty: none are named."""
 
 
 @dataclasses.dataclass(frozen=True)

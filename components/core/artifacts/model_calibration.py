@@ -35,7 +35,7 @@ class AbstentionThreshold:
         validation_images: Number of validation images.
         validation_needed: Fewest validation images, all predicted correctly, for which there is a threshold; with
             `unit`, fewest groups.
-        unit: What a group of validation images is, in a word such as ``patient``; empty: none are named.
+        unit: Word for a group of validation images, such as ``patient``; empty: none are named.
     """
 
     wanted: Fraction
@@ -58,7 +58,7 @@ class UnfamiliarityThreshold:
         validation_needed: Fewest validation images for `wanted`, or groups where `validation_groups` is given.
         validation_groups: Number of groups of the validation images, where the user names groups: then `wanted` and
             `bound` are the share of new groups any image of which is flagged. None: images are independent.
-        unit: What a group is, in a word such as ``patient``; empty: likewise.
+        unit: Word for a group, such as ``patient``; empty: likewise.
     """
 
     wanted: Fraction

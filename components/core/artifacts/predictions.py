@@ -48,7 +48,7 @@ class Predictions:
         slices: Extra columns of the dataset, (n,) each, as text.
         seen: Whether the model was trained or tuned on the image or a near-duplicate of it, (n,).
         unfamiliarity: Unfamiliarities, (n,); None: they were not computed.
-        grouping: What a group is that the user names, in a word such as ``patient``; empty: the user names none, or
+        grouping: Word for a group that the user names, such as ``patient``; empty: the user names none, or
             an earlier version wrote the predictions.
     """
 

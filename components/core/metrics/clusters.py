@@ -21,7 +21,7 @@ class GroupedSample:
     """Sample of images that come in groups.
 
     Attributes:
-        unit: What a group is, in a word such as ``patient``.
+        unit: Word for a group, such as ``patient``.
         groups: Number of groups.
         effective_images: Number of independent images whose share of successes would vary as much.
     """
@@ -47,7 +47,7 @@ def measure_sample(right: NDArray[np.bool_], groups: Groups | None, unit: str) -
     Args:
         right: Whether each image is a success, (n,).
         groups: Number of the group of each image, (n,); None: no groups are named.
-        unit: What a group is, in a word.
+        unit: Word for a group.
     """
     if groups is None or not len(right):
         return None

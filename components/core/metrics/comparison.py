@@ -93,7 +93,7 @@ class ChanceComparison:
         level: Largest share of models no better than chance for which `excluded` is true.
         images: Number of test images.
         groups: Number of their groups, where the user names groups; None: images count as independent.
-        unit: What a group is, in a word; empty: likewise.
+        unit: Word for a group; empty: likewise.
     """
 
     excluded: bool

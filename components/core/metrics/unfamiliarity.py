@@ -100,7 +100,7 @@ def choose_threshold(
         scores: Unfamiliarities of validation images, (n,), n at least 1.
         false_alarm: Wanted share of new images like these that are flagged, above 0 and below 0.5.
         groups: Number of the group of each image, (n,); None: images are independent.
-        unit: What a group is, in a word; empty without groups.
+        unit: Word for a group; empty without groups.
     """
     images = len(scores)
     if groups is not None:

@@ -48,7 +48,7 @@ def describe_groups(groups: int | None, unit: str) -> str:
 
     Args:
         groups: Number of groups; None: the user names no groups, and the clause is empty.
-        unit: What a group is, in a word.
+        unit: Word for a group.
 
     Example:
         >>> describe_groups(12, "patient"), describe_groups(None, "")
