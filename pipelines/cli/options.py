@@ -33,6 +33,16 @@ FromScratch = Annotated[
     ),
 ]
 
+PrecisionOption = Annotated[
+    float,
+    typer.Option(
+        help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and unfamiliar "
+        "ones, get no label. 0: a label for every image.",
+        min=0,
+        max=1,
+    ),
+]
+
 MethodOption = Annotated[
     str,
     typer.Option(

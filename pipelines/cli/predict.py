@@ -14,6 +14,7 @@ import typer
 
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.printable import escape_unprintable
+from headstart.pipelines.cli.options import PrecisionOption
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.local.output import open_output
 from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
@@ -49,15 +50,7 @@ def predict(
             show_default=False,
         ),
     ],
-    precision: Annotated[
-        float,
-        typer.Option(
-            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and unfamiliar "
-            "ones, get no label. 0: a label for every image.",
-            min=0,
-            max=1,
-        ),
-    ] = 0.0,
+    precision: PrecisionOption = 0.0,
     output: Annotated[
         Path | None,
         typer.Option(help="File to write, whole or not at all: .jsonl, .csv or .parquet.", show_default=False),

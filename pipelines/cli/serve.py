@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.cli.options import PrecisionOption
 from headstart.pipelines.progress.console import say
 
 EXIT_STATUSES = (
@@ -38,15 +39,7 @@ def serve(
             metavar="NAME",
         ),
     ] = "",
-    precision: Annotated[
-        float,
-        typer.Option(
-            help="Wanted share of right labels: 0.95 or 0.99; images of which the model is less sure, and unfamiliar "
-            "ones, get no label. 0: a label for every image.",
-            min=0,
-            max=1,
-        ),
-    ] = 0.0,
+    precision: PrecisionOption = 0.0,
     page: Annotated[
         bool, typer.Option(help="Show a page at / on which people try the model with images of their own.")
     ] = True,
