@@ -1,11 +1,8 @@
 """`headstart choose-backbone`."""
 
 import functools
-import re
-import shlex
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,11 +11,11 @@ from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import TRAINING_PANEL, takes_parameters
-from headstart.pipelines.cli.usage import check_options
+from headstart.pipelines.cli.run import run_command
+from headstart.pipelines.cli.usage import check_options, parse_duration
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
 from headstart.pipelines.local.interruption import Interrupted, raise_on_signals
-from headstart.pipelines.local.masking import find_secrets, mask_secrets
 from headstart.pipelines.local.temporary_folder import temporary_folder
 from headstart.pipelines.local.tensorflow_import import hold_back_library_output
 from headstart.pipelines.progress.command_progress import show_logged_progress
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from headstart.components.core.metrics.backbone_ranking import RankedBackbone
     from headstart.pipelines.local.backbone_choice import Choice
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
-_BUDGET = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 _OWN_OPTIONS = ("--backbones", "--budget")
 _TITLES = (
     "backbone",
@@ -78,7 +73,7 @@ def choose_backbone(
     whole, gives each its log loss and accuracy on training and validation images. Test images are not used.
     """
     with check_options():
-        seconds = _parse_budget(budget)
+        seconds = parse_duration("--budget", budget) if budget else 0.0
         names = _split_names(backbones)
         wanted = [parameters.model_copy(update={"backbone": name}) for name in names]
         for each in wanted:
@@ -110,7 +105,8 @@ def choose_backbone(
     ranked = rank_backbones(choice.assessments)
     print_table(_TITLES, map(_describe, ranked), console)
     say(*_conclude(ranked, choice), console=console)
-    say(f"to train it    {_run_command(_chosen_name(ranked), parameters)}", console=console)
+    chosen = ["--backbone", without_secrets(_chosen_name(ranked))]
+    say(f"to train it    {run_command('choose-backbone', _OWN_OPTIONS, chosen, parameters)}", console=console)
 
 
 def _split_names(text: str) -> list[str]:
@@ -118,16 +114,6 @@ def _split_names(text: str) -> list[str]:
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise HeadstartError(f"--backbones {text!r}: name two or more, each once, such as mobilenet_v2,resnet50")
     return names
-
-
-def _parse_budget(text: str) -> float:
-    """Seconds of a budget; 0 for none."""
-    if not text:
-        return 0.0
-    found = _BUDGET.fullmatch(text.strip())
-    if not found or not float(found[1]):
-        raise HeadstartError(f"--budget {text!r}: give a time such as 90s, 10m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
 
 
 def _describe(backbone: "RankedBackbone") -> Sequence[str]:
@@ -180,16 +166,3 @@ def _conclude(ranked: Sequence["RankedBackbone"], choice: "Choice") -> list[str]
     if choice.kept:
         lines.append("the features of a run with these options are in the cache now")
     return lines
-
-
-def _run_command(backbone: str, parameters: Parameters) -> str:
-    """Command that trains with a backbone and otherwise the same options, without secrets."""
-    options = sys.argv[sys.argv.index("choose-backbone") + 1 :] if "choose-backbone" in sys.argv else []
-    kept: list[Any] = []
-    skip = False
-    for each in options:
-        if not skip and each.partition("=")[0] not in _OWN_OPTIONS:
-            kept.append(each)
-        skip = not skip and each in _OWN_OPTIONS
-    words = ["headstart", "run", *kept, "--backbone", without_secrets(backbone)]
-    return shlex.join(mask_secrets(words, find_secrets(parameters.model_dump())))

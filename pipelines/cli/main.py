@@ -32,6 +32,7 @@ from headstart.pipelines.cli.report import report
 from headstart.pipelines.cli.run import run
 from headstart.pipelines.cli.sample import sample
 from headstart.pipelines.cli.schedule import schedule
+from headstart.pipelines.cli.search import search
 from headstart.pipelines.cli.serve import EXIT_STATUSES as SERVE_STATUSES
 from headstart.pipelines.cli.serve import serve
 from headstart.pipelines.cli.submit import EXIT_STATUSES, cancel, follow, submit
@@ -53,6 +54,7 @@ _add(learning_rate, TRAINING_PANEL)
 _add(recipes, TRAINING_PANEL)
 _add(backbones, TRAINING_PANEL)
 _add(choose_backbone, TRAINING_PANEL)
+_add(search, TRAINING_PANEL)
 _add(report, EVALUATION_PANEL)
 _add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)

@@ -3,7 +3,7 @@
 import csv
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +63,26 @@ def command_line(values: Mapping[str, Any]) -> str:
     """
     command = shlex.join(["headstart", *mask_secrets(sys.argv[1:], find_secrets(values))])
     return "" if "{{" in command or "$(" in command else command
+
+
+def run_command(command: str, left_out: Collection[str], added: Sequence[str], parameters: Parameters) -> str:
+    """The command of a run with the options that another command was given, without secrets.
+
+    Args:
+        command: Name of the other command.
+        left_out: Options of the other command that are left out, each of which takes a value.
+        added: Options that are added.
+        parameters: Parameters that were made from the options.
+    """
+    options = sys.argv[sys.argv.index(command) + 1 :] if command in sys.argv else []
+    kept: list[str] = []
+    skip = False
+    for each in options:
+        if not skip and each.partition("=")[0] not in left_out:
+            kept.append(each)
+        skip = not skip and each in left_out
+    words = ["headstart", "run", *kept, *added]
+    return shlex.join(mask_secrets(words, find_secrets(parameters.model_dump())))
 
 
 def count_rows(path: Path) -> int:

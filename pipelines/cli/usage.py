@@ -1,11 +1,15 @@
-"""Errors in the options of a command: one line, and exit status 2."""
+"""Errors in the options of a command, one line and exit status 2, and values that several commands read."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from headstart.components.core.util.errors import HeadstartError
 
 EXIT_STATUS = 2
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 
 
 class UsageError(HeadstartError):
@@ -23,3 +27,15 @@ def check_options() -> Iterator[None]:
         yield
     except HeadstartError as error:
         raise UsageError(str(error)) from None
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Reads a duration such as ``90s``, ``10m`` or ``1h``; returns seconds.
+
+    Raises:
+        HeadstartError: If it is none, or 0.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    if not found or not float(found[1]):
+        raise HeadstartError(f"{option} {text!r}: give a time such as 90s, 10m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]

@@ -281,10 +281,21 @@ def load_recipe(recipe: str = DEFAULT_RECIPE, settings: Mapping[str, Any] | None
         HeadstartError: If there is no such recipe, or a key is unknown or has a wrong value. The message names the
             key, and for an unknown one the nearest known key.
     """
-    values = _overlay(_defaults(), read_recipe_values(recipe))
-    for key, value in (settings or {}).items():
-        values = _overlay(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
+    values = _overlay_settings(_overlay(_defaults(), read_recipe_values(recipe)), settings or {})
     return validate(Recipe, _without_dropped_keys(values, _named(recipe)), _named(recipe), list_recipe_keys())
+
+
+def apply_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """Replaces values of single keys of a recipe.
+
+    Args:
+        recipe: The recipe.
+        settings: Values by the dotted names of their keys, such as ``head.epochs``.
+
+    Raises:
+        HeadstartError: If a key is unknown or has a wrong value.
+    """
+    return validate(Recipe, _overlay_settings(recipe.model_dump(), settings), "the recipe", list_recipe_keys())
 
 
 def dump_recipe(recipe: Recipe | Mapping[str, Any]) -> str:
@@ -322,6 +333,13 @@ def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = _overlay(merged[name], value) if both else value
     return merged
+
+
+def _overlay_settings(values: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with those of single keys, given by their dotted names, in their place."""
+    for key, value in settings.items():
+        values = _overlay(values, functools.reduce(lambda inner, name: {name: inner}, key.split(".")[::-1], value))
+    return dict(values)
 
 
 def _without_dropped_keys(values: Mapping[str, Any], recipe: str) -> dict[str, Any]:

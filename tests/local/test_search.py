@@ -1,0 +1,79 @@
+"""`headstart search` on drawn pictures: stopped, continued, and the run that it leads to."""
+
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+from support.commands import Started, headstart, headstart_here
+
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.storage.cache import CACHE
+
+pytest.importorskip("optuna", reason="a search needs optuna: pip install 'headstart[search]'")
+
+OPTIONS = ("--backbone", "sketchnet", "--counts", "40,10,10", "--image-size", "32", "--set", "head.epochs=1")
+SPACE = ("--vary", "fine_tuning.epochs=1,2", "--vary", "fine_tuning.label_smoothing=0,0.1")
+
+
+def test_a_search_that_is_stopped_goes_on_and_ends_with_a_run_of_what_it_found(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "200")
+    output = tmp_path / "search"
+    command = ("search", "--data", pictures, *OPTIONS, "--set", "fine_tuning.epochs=1", *SPACE, "--output", output)
+    started = Started(*command, "--budget", "1h")
+    started.wait_for_line("trial 1: ")
+    started.process.send_signal(signal.SIGINT)
+    printed, _ = started.process.communicate(timeout=60)
+    assert started.process.returncode == 128 + signal.SIGINT, printed
+    assert "interrupted by SIGINT; the trials that have ended are in" in printed
+    assert not (output / "recipe.yaml").exists()
+    before = {path.name: path.read_bytes() for path in (output / "trials").iterdir()}
+    assert len(before) >= 2
+
+    done = headstart(*command, "--budget", "1h")
+    assert done.returncode == 0, done.stdout + done.stderr
+    files = sorted((output / "trials").iterdir())
+    assert {path.name: path.read_bytes() for path in files if path.name in before} == before
+    trials = [json.loads(path.read_text()) for path in files]
+    assert "4 trials" in done.stdout, "each combination once, the recipe as it is among them"
+    assert trials[0]["settings"] == {}
+    assert len({json.dumps(each["settings"]) for each in trials}) == 4
+    best = min(trials, key=lambda each: each["loss"])
+    recipe = load_recipe(str(output / "recipe.yaml"))
+    assert recipe.fine_tuning.epochs == best["settings"].get("fine_tuning.epochs", 1)
+    assert recipe.fine_tuning.label_smoothing == best["settings"].get("fine_tuning.label_smoothing", 0)
+
+    _, _, again = done.stdout.splitlines()[-1].partition("headstart run ")
+    run = headstart("run", *shlex.split(again), "--output", tmp_path / "out")
+    assert run.returncode == 0, run.stdout + run.stderr
+    metrics = json.loads((tmp_path / "out" / "evaluation" / "metrics.json").read_text())
+    model = json.loads((tmp_path / "out" / "model" / "model.json").read_text())
+    assert metrics["test"]["images"] == 20
+    assert model["metrics"]["validation_loss"] == pytest.approx(best["loss"], abs=1e-3)
+
+    other = headstart(*command, "--budget", "1h", "--seed", "1")
+    assert (other.returncode, "holds a search with other" in other.stderr) == (1, True), other.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--budget", "10"), "--budget '10': give a time such as 90s, 10m or 1h"),
+        (("--vary", "epochs=1,2"), "--vary 'epochs=1,2': no such key"),
+        (("--output", "{data}/search"), "lies in the data"),
+        (("--trials", "ftp://host/search"), "ftp"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(options: tuple[str, ...], message: str, pictures: Path) -> None:
+    options = tuple(each.format(data=pictures) for each in options)
+    done = headstart_here("search", "--data", pictures, *options)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_a_value_that_the_recipe_does_not_take_is_refused_before_any_image_is_read(pictures: Path) -> None:
+    done = headstart_here("search", "--data", pictures, *OPTIONS, "--vary", "fine_tuning.epochs=0,2")
+    assert (done.returncode, "fine_tuning.epochs" in done.stderr) == (2, True), done.stderr
