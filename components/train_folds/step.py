@@ -38,7 +38,7 @@ from headstart.components.core.artifacts.model import (
 )
 from headstart.components.core.artifacts.predictions import build_predictions
 from headstart.components.core.metrics.calibration import estimate_temperature, to_logits
-from headstart.components.core.networks.start import start_tensorflow
+from headstart.components.core.networks.start import free_networks, start_tensorflow
 from headstart.components.core.recipes.variants import Method
 from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import explain_full_disk
@@ -116,8 +116,6 @@ def _train_fold(
 ) -> tuple[FoldResult, dict[str, OutOfFold]]:
     """The result of a fold, and predictions for its images by the phase after which they were made."""
     start_tensorflow()
-    import keras
-
     started = time.monotonic()
     rows = find_fold_rows(inputs.train, parts, fold)
     with _write_parts(inputs.train, rows) as (train, validation, held_out):
@@ -132,7 +130,7 @@ def _train_fold(
                 phase, phases_result, predicted = _read_phase(folder, own, fold)
                 phases[phase], predictions[phase] = phases_result, predicted
     # Networks of the folds would add up.
-    keras.utils.clear_session(free_memory=True)
+    free_networks()
     sizes = (len(rows.train), len(rows.validation), len(rows.held_out))
     return FoldResult(fold, *sizes, time.monotonic() - started, phases), predictions
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import ModelInfo, read_model_info
+from headstart.components.core.networks.start import free_networks
 from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.recipe import Recipe, apply_settings
 from headstart.components.core.recipes.search_space import Dimension, default_space, read_setting
@@ -263,7 +264,8 @@ def _run_trial(
     except HeadstartError as error:
         return end(state="failed", error=str(error))
     finally:
-        _forget_networks()
+        # Those of all trials would add up.
+        free_networks()
 
 
 def _takes_other_sizes(recipe: Recipe) -> bool:
@@ -273,10 +275,3 @@ def _takes_other_sizes(recipe: Recipe) -> bool:
     except HeadstartError:
         return False
     return True
-
-
-def _forget_networks() -> None:
-    """Frees the networks of a trial, which would add up."""
-    import keras
-
-    keras.utils.clear_session(free_memory=True)
