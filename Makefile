@@ -6,7 +6,7 @@ SAMPLE := build/sample
 TYPES := build/types/headstart
 
 .PHONY: help run test test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
-	image-gpu lock dist release-assets clean
+	image-gpu image-serve lock dist release-assets clean
 
 # Nobody who types `make` to see what there is wants to train something.
 help: ## Lists the targets
@@ -81,6 +81,9 @@ image: ## Builds the container image headstart:VERSION
 image-gpu: ## Builds the container image headstart-gpu:VERSION, with CUDA
 	$(BUILD) --target gpu --tag headstart-gpu:$(VERSION) .
 
+image-serve: ## Builds the container image headstart-serve:VERSION, of `headstart serve`
+	$(BUILD) --target serve --tag headstart-serve:$(VERSION) .
+
 # Builds the image of the present source, as far as it is not there, and runs every component in it.
 test-containers: $(VENV)/.installed ## Builds the image, and runs every component in it
 	$(BIN)/pytest tests/containers
@@ -90,14 +93,18 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --annotation
 
 # What the steps can be asked for, the images can do.
 EXTRAS := --extra s3 --extra export --extra heic
+SERVE_EXTRAS := --extra s3 --extra heic --extra serve
 
-# Pins what the images are made of to the newest versions that go together, the same in both.
+# Pins what the images are made of to the newest versions that go together, the same in all.
 lock: $(VENV)/.installed ## Pins the packages of the images to their newest versions
 	$(LOCK) docker/build.in --upgrade --output-file docker/build.lock
 	$(LOCK) pyproject.toml docker/cpu.in $(EXTRAS) --excludes docker/left-out.txt --upgrade \
 		--no-emit-package tensorflow --output-file docker/cpu.lock
 	$(LOCK) pyproject.toml docker/gpu.in $(EXTRAS) --excludes docker/left-out.txt --upgrade \
 		--constraints docker/cpu.lock --output-file docker/gpu.lock
+	$(LOCK) pyproject.toml docker/cpu.in $(SERVE_EXTRAS) --excludes docker/serve-left-out.txt --upgrade \
+		--constraints docker/cpu.lock --no-emit-package tensorflow --no-emit-package tensorflow-cpu \
+		--output-file docker/serve.lock
 
 # What is uploaded to an index: a wheel and a source distribution.
 dist: $(VENV)/.installed ## Builds the wheel and the source distribution in build/dist

@@ -41,7 +41,9 @@ find "$environment/bin" -mindepth 1 ! -name 'python*' -exec rm -rf {} +
 rm -rf "$environment/share" "$environment/include"
 
 # Symbols that only a debugger reads; those the loader needs are kept apart from them.
-find tensorflow pyarrow onnx onnxruntime ai_edge_litert -name '*.so*' -type f -exec strip --strip-unneeded {} +
+for package in tensorflow pyarrow onnx onnxruntime ai_edge_litert; do
+  [ ! -d $package ] || find $package -name '*.so*' -type f -exec strip --strip-unneeded {} +
+done
 
 # Every module is compiled, once, and never looked at again to see whether its source has changed.
 find . -type d -name __pycache__ -prune -exec rm -rf {} +

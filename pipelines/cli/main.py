@@ -14,6 +14,8 @@ from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.cli.compare import compare
 from headstart.pipelines.cli.compile import compile_pipeline, profiles
 from headstart.pipelines.cli.config import config
+from headstart.pipelines.cli.deploy import EXIT_STATUSES as DEPLOY_STATUSES
+from headstart.pipelines.cli.deploy import deploy
 from headstart.pipelines.cli.evaluate import evaluate
 from headstart.pipelines.cli.learning_rate import learning_rate
 from headstart.pipelines.cli.models import app as models
@@ -60,6 +62,7 @@ _add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)
 _add(publish, PUBLISHING_PANEL)
 _add(serve, PUBLISHING_PANEL, epilog=SERVE_STATUSES)
+_add(deploy, PUBLISHING_PANEL, epilog=DEPLOY_STATUSES)
 app.add_typer(models, name="models", rich_help_panel=PUBLISHING_PANEL)
 _add(submit, CLUSTER_PANEL, epilog=EXIT_STATUSES)
 _add(follow, CLUSTER_PANEL, epilog=EXIT_STATUSES)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.versions import Version, VersionFacts
-from headstart.components.core.storage.stores import without_secrets
+from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.progress.command_progress import show_command
@@ -96,6 +96,8 @@ def rollback(
     with show_command("models rollback"):
         in_use = registry.roll_back(uri, version)
     say(f"{in_use.version.version} is in use in the place of {in_use.history[-1].replaced}: {in_use.address}")
+    if is_remote(uri):
+        say(f"an endpoint of headstart deploy follows by: headstart deploy {without_secrets(uri)}")
 
 
 _FACTS = ("accuracy", "95 % interval", "images", "data", "run")

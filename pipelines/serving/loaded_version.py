@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.images.decoding import RejectedImage
+from headstart.components.core.networks.saved_model_parity import predict_drawn_images
 from headstart.components.core.registry.model_files import download_model, find_model
 from headstart.components.core.registry.registry import read_champion
 from headstart.components.core.registry.versions import VERSION_JSON, Version, parse_version
 from headstart.components.core.storage.stores import NotFound, is_remote, is_web, open_store
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.predict_images.step import NamedImage, OpenedModel, Predictor, load_network, open_model
-from headstart.pipelines.serving.saved_model_parity import predict_drawn_images
 
 if TYPE_CHECKING:
     from headstart.components.core.networks.inference import Predict

@@ -9,6 +9,7 @@
 | `AWS_…`, `GOOGLE_…` | how this machine reaches the store, as any client of its kind reads them |
 | `HEADSTART_TEST_STORE_SECRET` | a Secret with `accesskey` and `secretkey`, for pods; KFP's own if unset |
 | `HEADSTART_TEST_STORE_ENDPOINT` | the S3 endpoint as pods see it; as this machine does if unset |
+| `HEADSTART_TEST_SERVE_IMAGE` | an image of the server (`make image-serve`), likewise; none is deployed if unset |
 | `HEADSTART_TEST_ACCELERATOR` | what a node has, such as nvidia.com/gpu, for evaluate_model; none if unset |
 | `KUBECONFIG` | with kubectl on the PATH, for the tests that look at pods or kill one; those skip without |
 

@@ -9,6 +9,7 @@ from typing import Any, Dict, List
 
 import pyarrow.parquet as pq
 import pytest
+from docker.errors import ContainerError
 from docker.models.images import Image
 from kfp import dsl, local
 from kfp.dsl import Dataset, Input
@@ -253,7 +254,16 @@ def owners(outputs: Path) -> set[int]:
 def test_every_component_of_the_package_is_among_them() -> None:
     folders = [module.name for module in pkgutil.iter_modules(headstart.components.__path__) if module.ispkg]
     (home,) = headstart.components.__path__
-    assert set(CHECKS) == {name for name in folders if (Path(home) / name / "component.py").is_file()}
+    # deploy_model takes a cluster: the next test looks for one in vain, and tests/cluster has one.
+    every = set(CHECKS) | {"deploy_model"}
+    assert every == {name for name in folders if (Path(home) / name / "component.py").is_file()}
+
+
+def test_image_has_what_deploying_takes_except_a_cluster(inside: Callable[..., str]) -> None:
+    code = "from headstart.components.deploy_model.cluster import Cluster; Cluster()"
+    with pytest.raises(ContainerError) as caught:
+        inside("python3", "-c", code, **RESTRICTED)
+    assert b"HeadstartError: no cluster is known" in caught.value.stderr.splitlines()[-1]
 
 
 def test_data_steps_run_where_tensorflow_and_keras_cannot_be_imported(

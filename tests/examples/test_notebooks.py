@@ -52,5 +52,5 @@ def test_committed_outputs_are_small_and_say_nothing_of_this_machine(path: Path)
 
 def test_readme_of_the_examples_names_them_all() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    for name in [*(path.name for path in NOTEBOOKS), "minimal.py", "gitops/"]:
+    for name in [*(path.name for path in NOTEBOOKS), "minimal.py", "gitops/", "serving/"]:
         assert f"]({name})" in text

@@ -31,8 +31,8 @@ def pins(lock: str) -> dict[str, str]:
     return found
 
 
-def left_out() -> set[str]:
-    lines = (DOCKER / "left-out.txt").read_text().splitlines()
+def left_out(image: str = "") -> set[str]:
+    lines = (DOCKER / f"{image}left-out.txt").read_text().splitlines()
     return {line for line in lines if line and not line.startswith("#")}
 
 
@@ -60,6 +60,21 @@ def test_both_images_have_the_same_versions() -> None:
     cpu["tensorflow"] = cpu.pop("tensorflow-cpu")
     assert cpu == {name: version for name, version in gpu.items() if not name.startswith("nvidia-")}
     assert "nvidia-cudnn-cu12" in gpu
+
+
+def test_server_s_lock_has_what_it_serves_with_and_no_more() -> None:
+    locked, cpu = pins("serve"), pins("cpu")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [line for extra in ("s3", "heic", "serve") for line in project["optional-dependencies"][extra]]
+    for requirement in map(Requirement, project["dependencies"] + extras):
+        name = canonicalize_name(requirement.name)
+        # TensorFlow's layer is that of the other image.
+        if name != "tensorflow" and name not in left_out("serve-"):
+            assert locked[name] in requirement.specifier, f"{name}: run make lock"
+    assert not (left_out("serve-") | {"tensorflow", "tensorflow-cpu"}) & set(locked)
+    assert {name: cpu[name] for name in set(cpu) & set(locked)} == {
+        name: locked[name] for name in set(cpu) & set(locked)
+    }
 
 
 def check_weights(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

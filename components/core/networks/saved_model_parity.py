@@ -1,4 +1,4 @@
-"""Comparison of a version in memory with its own SavedModel, which passed the parity gate when it was published."""
+"""Comparison of a version that is served with its own SavedModel, which passed the parity gate of publication."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ from headstart.components.core.registry.versions import Version
 from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.core.util.errors import HeadstartError
 
-_TOLERANCE = 0.01
+TOLERANCE = 0.01
 """Largest allowed difference of a probability, that of the parity gate of publication."""
 
 _IMAGES = 8
@@ -42,18 +42,28 @@ class DrawnPredictions:
     files: list[bytes]
     probabilities: list[list[float]]
 
+    def largest_difference(self, predictions: list[dict[str, Any]]) -> float:
+        """Largest difference of a probability; infinite if predictions are missing.
+
+        Args:
+            predictions: Predictions with `probabilities`, in the order of the images.
+        """
+        own = [each["probabilities"] for each in predictions]
+        if not own or list(map(len, own)) != list(map(len, self.probabilities)):
+            return np.inf
+        return float(np.abs(np.array(own, np.float64) - np.array(self.probabilities)).max())
+
     def compare(self, predictions: list[dict[str, Any]]) -> None:
         """Compares predictions for the same images.
 
         Raises:
             HeadstartError: If a probability differs by more than the tolerance of publication.
         """
-        own = np.array([each["probabilities"] for each in predictions], np.float64)
-        largest = float(np.abs(own - np.array(self.probabilities)).max()) if own.size else np.inf
-        if not largest <= _TOLERANCE:
+        largest = self.largest_difference(predictions)
+        if not largest <= TOLERANCE:
             raise HeadstartError(
                 f"the model's probabilities differ from those of its SavedModel by up to {largest:.3g}, more than "
-                f"{_TOLERANCE:g}; publish the model again"
+                f"{TOLERANCE:g}; publish the model again"
             )
 
 

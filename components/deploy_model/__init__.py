@@ -1,0 +1,1 @@
+"""Step: puts the champion behind an endpoint of a Kubernetes cluster."""

@@ -1,0 +1,389 @@
+"""Puts the champion behind an endpoint of a cluster: checked beside the present version, then promoted."""
+
+import dataclasses
+import json
+import math
+import re
+import time
+from collections.abc import Callable
+
+import yaml
+
+from headstart.components.container_image import name_image, refuse_latest
+from headstart.components.core.registry.model_files import find_model
+from headstart.components.core.registry.registry import Champion, read_champion
+from headstart.components.core.registry.service_name import name_service
+from headstart.components.core.storage.stores import is_remote, without_secrets
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.logs import event, log_phase, start_logging
+from headstart.components.deploy_model.cluster import Cluster
+from headstart.components.deploy_model.manifests import (
+    APPLIED,
+    CANARY,
+    INSTANCE,
+    PORT_NAME,
+    STABLE,
+    TRACK,
+    VERSION,
+    EndpointSpec,
+    Manifest,
+    annotate,
+    make_deployment,
+    make_inference_service,
+    make_plain_objects,
+    make_service,
+    name_track,
+)
+
+DEPLOYED, UNCHANGED = "deployed", "unchanged"
+
+SERVE_IMAGE = "headstart-serve"
+"""Image of the server; name_image adds the version."""
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+_MOST_CANARY = 50
+_POLL_SECONDS = 2.0
+_NO_WAY_ON = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName",
+              "CreateContainerConfigError", "CreateContainerError")  # fmt: skip
+"""Reasons for which a container waits that time alone does not mend."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DeployOptions:
+    """Options of a deployment; see `EndpointSpec` for those that are not explained here.
+
+    Attributes:
+        name: Name of the endpoint; empty: that of the folder of the models.
+        namespace: Namespace; empty: the present one.
+        image: Image of `headstart serve`; without a tag, that of this version.
+        registry: Registry before an image without a slash; empty: none.
+        canary: Share in percent of the requests that the new version gets while it is checked; 0: none.
+        watch_seconds: Time for which the new version is checked again and again before it is promoted.
+        kserve: Whether to use KServe where the cluster has it.
+        timeout: Longest time in seconds until pods are ready, and until the endpoint answers by them.
+    """
+
+    name: str = ""
+    namespace: str = ""
+    image: str = SERVE_IMAGE
+    registry: str = ""
+    replicas: int = 2
+    max_replicas: int = 0
+    precision: float = 0.0
+    cpu: str = "1"
+    memory: str = "2Gi"
+    service_account: str = ""
+    secret: str = ""
+    canary: int = 0
+    watch_seconds: float = 0.0
+    kserve: bool = True
+    timeout: float = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployed:
+    """Result of a deployment.
+
+    Attributes:
+        status: `DEPLOYED`, or `UNCHANGED`: the endpoint was as wanted already.
+        version: Name of the version that answers.
+        replaced: Name of the version that answered before; empty: none.
+        namespace: Namespace of the endpoint.
+        service: Name of the Kubernetes Service that requests go to.
+        name: Name of the model in addresses.
+    """
+
+    status: str
+    version: str
+    replaced: str
+    namespace: str
+    service: str
+    name: str
+
+
+def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
+    """Puts the champion behind an endpoint.
+
+    A new version is started beside the one that answers. Its endpoint gets images that are drawn at random, and must
+    predict what the SavedModel of the published version predicts. Only then it takes the place of the other one, pod
+    by pod, and the endpoint is checked again. If anything fails, the former version is put back.
+
+    Args:
+        publish_uri: `gs://` or `s3://` address where models are published.
+        options: Options.
+
+    Raises:
+        HeadstartError: If nothing is published, the cluster refuses, or the new version was taken back; the message
+            says why.
+    """
+    start_logging()
+    spec, champion = plan_endpoint(publish_uri, options)
+    cluster = Cluster(options.namespace)
+    kserve = options.kserve and cluster.has_kserve()
+    endpoint = _KServeEndpoint(cluster, spec, options) if kserve else _PlainEndpoint(cluster, spec, options)
+    former = endpoint.read_applied()
+    if former == endpoint.objects and endpoint.is_settled():
+        event("deployment", status=UNCHANGED, version=spec.version, endpoint=spec.name)
+        return Deployed(UNCHANGED, spec.version, spec.version, cluster.namespace, endpoint.service, spec.name)
+    replaced = former[0]["metadata"]["labels"][VERSION] if former else ""
+    check = _prepare_check(cluster, spec, champion, options.timeout)
+    try:
+        endpoint.roll_out(bool(former), check)
+    except HeadstartError as error:
+        why = f"version {spec.version} was taken back: {error}"
+        try:
+            endpoint.roll_back(former)
+        except HeadstartError as other:
+            raise HeadstartError(f"{why}; that failed too, look at {spec.name}: {other}") from None
+        event("deployment", status="rolled_back", version=spec.version, serving=replaced or "none", reason=error)
+        raise HeadstartError(f"{why}; {f'{replaced} goes on' if replaced else 'nothing is deployed'}") from None
+    event("deployment", status=DEPLOYED, version=spec.version, replaced=replaced, endpoint=spec.name)
+    return Deployed(DEPLOYED, spec.version, replaced, cluster.namespace, endpoint.service, spec.name)
+
+
+def plan_endpoint(publish_uri: str, options: DeployOptions) -> tuple[EndpointSpec, Champion]:
+    """Looks up the champion, and checks the options.
+
+    Raises:
+        HeadstartError: If nothing is published, pods cannot reach the address, or an option is not valid.
+    """
+    champion = read_champion(publish_uri)
+    shown = without_secrets(publish_uri)
+    if champion is None:
+        raise HeadstartError(f"nothing is published at {shown}; publish a model first: headstart publish out {shown}")
+    name = options.name or name_service(publish_uri)
+    if not _NAME.fullmatch(name):
+        raise HeadstartError(
+            f"{name!r} is no name for an endpoint: a letter, then letters, digits or '-', 40 at most"
+        )
+    if not 0 <= options.canary <= _MOST_CANARY:
+        raise HeadstartError(f"canary {options.canary} is not a share from 0 to {_MOST_CANARY} percent")
+    if options.replicas < 1 or (options.max_replicas and options.max_replicas < options.replicas):
+        raise HeadstartError(f"{options.replicas} to {options.max_replicas} replicas make no sense; give 1 or more")
+    try:
+        image = name_image(refuse_latest(options.image), options.registry)
+    except ValueError as error:
+        raise HeadstartError(f"image: {error}") from None
+    spec = EndpointSpec(
+        name, champion.version.version, champion.address, image, options.replicas, options.max_replicas,
+        options.precision, options.cpu, options.memory, options.service_account, options.secret,
+    )  # fmt: skip
+    return spec, champion
+
+
+class NoAliases(yaml.SafeDumper):
+    """Writes equal values twice, where YAML could refer to the first."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Whether a value is never referred to: always."""
+        return True
+
+
+def describe_objects(spec: EndpointSpec, kserve: bool) -> str:
+    """The objects of an endpoint as YAML, for review or for another tool to apply."""
+    objects = [make_inference_service(spec)] if kserve else make_plain_objects(spec)
+    return yaml.dump_all(objects, Dumper=NoAliases, sort_keys=False)
+
+
+Check = Callable[[str, bool], None]
+"""Checks a service, by its name; and whether no other version may answer there in the end."""
+
+
+def _prepare_check(cluster: Cluster, spec: EndpointSpec, champion: Champion, timeout: float) -> Check:
+    from headstart.components.core.networks.saved_model_parity import predict_drawn_images
+    from headstart.components.deploy_model.live_check import check_endpoint
+
+    log_phase("predicting drawn images")
+    _, info = find_model(champion.address)
+    drawn = predict_drawn_images(champion.address, champion.version, info)
+
+    def check(service: str, alone: bool) -> None:
+        check_endpoint(
+            lambda request: cluster.post(f"{service}:{PORT_NAME}", f"v1/models/{spec.name}:predict", request),
+            drawn,
+            info.classes,
+            spec.version,
+            timeout,
+            alone,
+        )
+
+    return check
+
+
+class _Endpoint:
+    """An endpoint in a cluster, and the objects that it is to be made of; the first keeps all of them."""
+
+    objects: list[Manifest]
+    service: str
+
+    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+        self._cluster = cluster
+        self._spec = spec
+        self._options = options
+
+    def read_applied(self) -> list[Manifest]:
+        """The objects that the endpoint is made of now; none if there is none."""
+        kind, name = self.objects[0]["kind"], self._spec.name
+        found = self._cluster.get(kind, name)
+        if found is None:
+            return []
+        try:
+            return list(json.loads(found["metadata"]["annotations"][APPLIED]))
+        except (KeyError, ValueError):
+            raise HeadstartError(
+                f"the {kind} {name!r} in namespace {self._cluster.namespace!r} was not made by headstart deploy; "
+                "choose another name for the endpoint with --name, or delete it"
+            ) from None
+
+    def roll_back(self, former: list[Manifest]) -> None:
+        """Puts the former objects back, or deletes the new ones if there were none."""
+        log_phase("rolling back")
+        self._apply(former)
+        kept = {(each["kind"], each["metadata"]["name"]) for each in former}
+        for each in self.objects:
+            if (each["kind"], each["metadata"]["name"]) not in kept:
+                self._cluster.delete(each["kind"], each["metadata"]["name"])
+
+    def _apply(self, objects: list[Manifest]) -> None:
+        # The others first: the one that keeps the record tells of them.
+        for each in objects[1:]:
+            self._cluster.apply(each)
+        for each in objects[:1]:
+            self._cluster.apply(annotate(each, objects))
+
+    def _watch(self, service: str, check: Check, alone: bool) -> None:
+        end = time.monotonic() + self._options.watch_seconds
+        check(service, alone)
+        while time.monotonic() < end:
+            time.sleep(_POLL_SECONDS)
+            check(service, alone)
+
+    def _wait(self, what: str, reached: Callable[[], bool], pods: dict[str, str] | None) -> None:
+        """Waits for something, and stops if one of the pods with some labels cannot start."""
+        log_phase(f"waiting for {what}")
+        end = time.monotonic() + self._options.timeout
+        while not reached():
+            reason = _find_failure(self._cluster.list_pods(pods)) if pods else ""
+            if reason or time.monotonic() > end:
+                late = f"{what} were not ready after {self._options.timeout:.0f} s"
+                raise HeadstartError(f"its pods do not start: {reason}" if reason else late)
+            time.sleep(_POLL_SECONDS)
+
+
+class _PlainEndpoint(_Endpoint):
+    """A Deployment with a Service, and an autoscaler where it scales."""
+
+    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+        super().__init__(cluster, spec, options)
+        self.objects = make_plain_objects(spec)
+        self.service = spec.name
+
+    def is_settled(self) -> bool:
+        return self._is_rolled_out(STABLE)
+
+    def roll_out(self, replaces: bool, check: Check) -> None:
+        spec = self._spec
+        if replaces:
+            self._apply([make_service(spec)])
+            self._check_canary(check)
+        self._apply(self.objects)
+        self._wait("pods", lambda: self._is_rolled_out(STABLE), {INSTANCE: spec.name, VERSION: spec.version})
+        self._delete_canary()
+        if not spec.scales:
+            self._cluster.delete("HorizontalPodAutoscaler", spec.name)
+        check(spec.name, True)
+
+    def roll_back(self, former: list[Manifest]) -> None:
+        self._delete_canary()
+        super().roll_back(former)
+        if former:
+            self._wait("pods of the former version", lambda: self._is_rolled_out(STABLE), None)
+
+    def _check_canary(self, check: Check) -> None:
+        """Starts the new version beside the present one, and checks it."""
+        spec, share = self._spec, self._options.canary
+        present = (self._cluster.get("Deployment", spec.name) or {}).get("status", {}).get("replicas", spec.replicas)
+        pods = max(1, math.ceil(present * share / (100 - share)))
+        event("canary", pods=pods, of=present + pods, share=share)
+        self._cluster.apply(make_service(spec, CANARY))
+        self._cluster.apply(make_deployment(spec, CANARY, pods, traffic=share > 0))
+        labels = {INSTANCE: spec.name, TRACK: CANARY, VERSION: spec.version}
+        self._wait("canary pods", lambda: self._is_rolled_out(CANARY), labels)
+        self._watch(name_track(spec.name, CANARY), check, True)
+
+    def _delete_canary(self) -> None:
+        for kind in ("Deployment", "Service"):
+            self._cluster.delete(kind, name_track(self._spec.name, CANARY))
+
+    def _is_rolled_out(self, track: str) -> bool:
+        found = self._cluster.get("Deployment", name_track(self._spec.name, track))
+        if found is None:
+            return False
+        wanted, status = found["spec"]["replicas"], found.get("status", {})
+        counts = [status.get(each, 0) for each in ("replicas", "updatedReplicas", "availableReplicas")]
+        return status.get("observedGeneration") == found["metadata"]["generation"] and counts == [wanted] * 3
+
+
+class _KServeEndpoint(_Endpoint):
+    """A KServe `InferenceService`."""
+
+    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+        super().__init__(cluster, spec, options)
+        self.objects = [make_inference_service(spec)]
+        self.service = f"{spec.name}-predictor"
+
+    def is_settled(self) -> bool:
+        return self._is_ready()
+
+    def roll_out(self, replaces: bool, check: Check) -> None:
+        if replaces and self._options.canary:
+            first = make_inference_service(self._spec, self._options.canary)
+            self._cluster.apply(annotate(first, self.read_applied()))
+            self._wait("canary pods", self._has_started, self._pods())
+            self._watch(self.service, check, False)
+        self._apply(self.objects)
+        self._wait("pods", self._has_started, self._pods())
+        check(self.service, True)
+
+    def _pods(self) -> dict[str, str]:
+        return {INSTANCE: self._spec.name, VERSION: self._spec.version}
+
+    def _has_started(self) -> bool:
+        """Whether the new version has ready pods; KServe calls an object ready while former pods still answer."""
+        return self._is_ready() and any(map(_is_pod_ready, self._cluster.list_pods(self._pods())))
+
+    def _is_ready(self) -> bool:
+        found = self._cluster.get("InferenceService", self._spec.name) or {}
+        status = found.get("status", {})
+        conditions = {each["type"]: each["status"] for each in status.get("conditions", [])}
+        observed = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
+        return observed and conditions.get("Ready") == "True"
+
+
+def _is_pod_ready(pod: Manifest) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _find_failure(pods: list[Manifest]) -> str:
+    """Why pods cannot start; empty: they can, or nothing is known yet."""
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses", []):
+            waiting = container.get("state", {}).get("waiting", {})
+            if waiting.get("reason") in _NO_WAY_ON:
+                ended = container.get("lastState", {}).get("terminated", {})
+                lines = (ended.get("message") or waiting.get("message") or "").strip().splitlines()
+                return f"{waiting['reason']}: {lines[-1]}" if lines else str(waiting["reason"])
+    return ""
+
+
+def check_reachable(publish_uri: str) -> None:
+    """Refuses an address that pods cannot read.
+
+    Raises:
+        HeadstartError: If it is a path of this machine.
+    """
+    if not is_remote(publish_uri):
+        raise HeadstartError(
+            f"{publish_uri!r} is a folder of this machine, which pods cannot read; publish to gs:// or s3://"
+        )

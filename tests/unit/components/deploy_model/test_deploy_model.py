@@ -1,0 +1,113 @@
+"""Objects of an endpoint, and the check of one that answers; tests/cluster deploys them."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.kubernetes_objects import EXAMPLE, find_faults, write_example
+from support.serving import publish
+
+from headstart.components.core.networks.saved_model_parity import DrawnPredictions
+from headstart.components.core.util.errors import HeadstartError
+from headstart.components.deploy_model.cluster import ServiceError
+from headstart.components.deploy_model.live_check import check_endpoint
+from headstart.components.deploy_model.manifests import (
+    CANARY,
+    EndpointSpec,
+    make_deployment,
+    make_inference_service,
+    make_plain_objects,
+    make_service,
+)
+from headstart.components.deploy_model.step import DeployOptions, check_reachable, plan_endpoint
+
+SPEC = EndpointSpec("pets", "a1", "gs://b/pets/a1", "headstart-serve:1", max_replicas=4, secret="s3")
+
+
+def test_objects_have_the_fields_that_kubernetes_knows() -> None:
+    for each in [*make_plain_objects(SPEC), make_deployment(SPEC, CANARY, 1, False), make_service(SPEC, CANARY)]:
+        assert find_faults(each) == []
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pets"}}
+    predictor = make_inference_service(SPEC)["spec"]["predictor"]
+    pod["spec"] = {key: each for key, each in predictor.items() if not key.endswith("Replicas")}
+    assert find_faults(pod) == []
+    deployment = make_deployment(SPEC)
+    deployment["spec"]["template"]["spec"]["containers"][0]["arg"] = ["wrong"]
+    assert find_faults(deployment) == ["Deployment.spec.template.spec.containers[0] has no field 'arg'"]
+
+
+def test_only_a_canary_with_a_share_gets_requests_of_the_endpoint() -> None:
+    wanted = make_service(SPEC)["spec"]["selector"].items()
+    for traffic in (True, False):
+        canary = make_deployment(SPEC, CANARY, 2, traffic)
+        assert (wanted <= canary["spec"]["template"]["metadata"]["labels"].items()) is traffic
+        assert canary["spec"]["replicas"] == 2
+    assert "replicas" not in make_deployment(SPEC)["spec"], "the autoscaler has the number"
+
+
+def test_examples_are_what_the_command_makes_and_kubernetes_knows() -> None:
+    assert EXAMPLE.read_text(encoding="utf-8") == write_example()
+    for name in ("deployment.yaml", "rbac.yaml"):
+        for each in yaml.safe_load_all((EXAMPLE.parent / name).read_text(encoding="utf-8")):
+            assert find_faults(each) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DeployOptions(name="Pets"), "'Pets' is no name for an endpoint"),
+        (DeployOptions(canary=60), "canary 60 is not a share from 0 to 50 percent"),
+        (DeployOptions(replicas=3, max_replicas=2), "3 to 2 replicas"),
+        (DeployOptions(image="serve:latest"), "name a version"),
+    ],
+)
+def test_options_that_make_no_endpoint_are_refused(tmp_path: Path, options: DeployOptions, message: str) -> None:
+    publish(tmp_path, tmp_path / "models", 1)
+    with pytest.raises(HeadstartError, match=message):
+        plan_endpoint(str(tmp_path / "models"), options)
+
+
+def test_addresses_without_a_model_or_out_of_reach_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(HeadstartError, match="nothing is published at"):
+        plan_endpoint(str(tmp_path), DeployOptions())
+    with pytest.raises(HeadstartError, match="a folder of this machine, which pods cannot read"):
+        check_reachable("models/pets")
+
+
+DRAWN = DrawnPredictions([b"one", b"two"], [[0.9, 0.1], [0.2, 0.8]])
+RIGHT = {b"one": ("cat", [0.9, 0.1]), b"two": ("dog", [0.201, 0.799])}
+
+
+def make_endpoint(rows: dict[bytes, Any], versions: list[str]) -> Any:
+    """An endpoint that answers by one version after the other, and stays at the last; None: it fails."""
+
+    def ask(request: dict[str, Any]) -> Any:
+        version = versions.pop(0) if len(versions) > 1 else versions[0]
+        if not version:
+            raise ServiceError("503")
+        label, probabilities = rows[base64.b64decode(request["instances"][0]["image_bytes"]["b64"])]
+        row = {"label": label, "probabilities": probabilities}
+        return {"predictions": [row], "classes": ["cat", "dog"], "model_version": version}
+
+    return ask
+
+
+def test_endpoint_is_waited_for_until_the_version_answers() -> None:
+    for alone in (True, False):
+        check_endpoint(make_endpoint(RIGHT, ["old", "new", "", "old", "new"]), DRAWN, ["cat", "dog"], "new", 9, alone)
+
+
+@pytest.mark.parametrize(
+    ("rows", "versions", "message"),
+    [
+        (RIGHT, ["old"], "answers by old, and not by new, after 0 s"),
+        (RIGHT | {b"two": ("dog", [0.3, 0.7])}, ["new"], "by up to 0.1, more than 0.01"),
+        (RIGHT | {b"two": ("cat", [0.2, 0.8])}, ["new"], "calls drawn image 1 'cat', its SavedModel 'dog'"),
+        (RIGHT | {b"two": ("dog", [0.2])}, ["new"], "more than 0.01"),
+    ],
+)
+def test_endpoint_that_predicts_otherwise_is_refused(rows: Any, versions: list[str], message: str) -> None:
+    with pytest.raises(HeadstartError, match=message):
+        check_endpoint(make_endpoint(rows, versions), DRAWN, ["cat", "dog"], "new", 0.0, True)
