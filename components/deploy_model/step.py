@@ -137,6 +137,10 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
             raise HeadstartError(f"{why}; that failed too, look at {spec.name}: {other}") from None
         event("deployment", status="rolled_back", version=spec.version, serving=replaced or "none", reason=error)
         raise HeadstartError(f"{why}; {f'{replaced} goes on' if replaced else 'nothing is deployed'}") from None
+    except BaseException:
+        # Whoever stops it, leaves nothing half done.
+        endpoint.roll_back(former)
+        raise
     event("deployment", status=DEPLOYED, version=spec.version, replaced=replaced, endpoint=spec.name)
     return Deployed(DEPLOYED, spec.version, replaced, cluster.namespace, endpoint.service, spec.name)
 
@@ -284,7 +288,6 @@ class _PlainEndpoint(_Endpoint):
     def roll_out(self, replaces: bool, check: Check) -> None:
         spec = self._spec
         if replaces:
-            self._apply([make_service(spec)])
             self._check_canary(check)
         self._apply(self.objects)
         self._wait("pods", lambda: self._is_rolled_out(STABLE), {INSTANCE: spec.name, VERSION: spec.version})
