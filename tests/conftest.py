@@ -1,5 +1,6 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
+import gc
 import logging
 import os
 import shutil
@@ -23,6 +24,25 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write the compiled pipelines anew; see the diff")
+
+
+# Both need the image, which takes minutes to build: a process that has nothing else to do would wait for it.
+_AFTER_OTHERS = ("tests/containers/test_image.py", "tests/containers/test_weights.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves files that would wait for another process behind all but the unit tests, which end a run evenly."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.partition("::")[0]
+        return 1 if file in _AFTER_OTHERS else 2 * file.startswith("tests/unit/")
+
+    items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Takes all that was imported out of garbage collection, which would scan it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The engine, and the image of the present source; without an engine these tests skip."""
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -49,9 +50,17 @@ def base(engine: docker.DockerClient) -> str:
 
 
 @pytest.fixture(scope="session")
-def image(engine: docker.DockerClient, base: str) -> Image:
-    """The cpu image. It is built each time: the builder's cache knows best what is unchanged."""
-    built = subprocess.run(["make", "image", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
+def image(engine: docker.DockerClient, base: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The cpu image. It is built each time: the builder's cache knows best what is unchanged.
+
+    Of several processes of one run each waits for the one before, and finds what that has built.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = subprocess.run(["make", "image", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
     return engine.images.get(component_image())
 
