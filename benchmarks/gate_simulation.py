@@ -41,10 +41,10 @@ import numpy as np
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.metrics.comparison import (
     BETTER,
-    SIGNIFICANCE_LEVEL,
     compare_predictions,
     compare_with_chance,
 )
+from headstart.components.core.metrics.gate import SIGNIFICANCE_LEVEL
 from headstart.components.core.metrics.statistics import mcnemar
 
 _ACCURACY = 0.95

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headstart.components.core.metrics.clusters import korn_graubard_interval, sign_flip_test
-from headstart.components.core.metrics.comparison import SIGNIFICANCE_LEVEL
+from headstart.components.core.metrics.gate import SIGNIFICANCE_LEVEL
 from headstart.components.core.metrics.statistics import mcnemar, wilson_interval
 
 _PATIENTS = (6, 12, 25, 100)

@@ -46,9 +46,10 @@ from headstart.components.core.artifacts.thumbnails import Thumbnail, read_thumb
 from headstart.components.core.metrics.calibration import TemperatureEstimate, apply_temperature
 from headstart.components.core.metrics.clusters import share_interval
 from headstart.components.core.metrics.comparison import Comparison, compare_predictions
+from headstart.components.core.metrics.false_alarms import FALSE_ALARM
 from headstart.components.core.metrics.slices import Slice, find_slices
 from headstart.components.core.metrics.statistics import Groups, Interval, widen_for_folds
-from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, choose_threshold
+from headstart.components.core.metrics.unfamiliarity import choose_threshold
 from headstart.components.core.reports.training_words import describe_training
 from headstart.components.core.storage.atomic import complete_folder, make_empty_folder, write_json
 from headstart.components.evaluate_model.classification_metrics import BOOTSTRAP_SEED, ModelMetrics, compute_metrics

@@ -26,7 +26,7 @@ from headstart.components.core.artifacts.predictions import Predictions, build_p
 from headstart.components.core.artifacts.probe import PROBE
 from headstart.components.core.artifacts.reference import ReferenceFeatures, read_reference
 from headstart.components.core.artifacts.selection import read_selection
-from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
+from headstart.components.core.metrics.false_alarms import FALSE_ALARM, check_false_alarm
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.champion import download_published_model
 from headstart.components.core.reports.group_words import warn_of_few_groups

@@ -69,7 +69,7 @@ def list_data(
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
     """
-    from headstart.components.core.metrics.unfamiliarity import check_false_alarm
+    from headstart.components.core.metrics.false_alarms import check_false_alarm
     from headstart.components.core.recipes.recipe import load_recipe
     from headstart.components.core.recipes.variants import read_variants
     from headstart.components.list_data import step

@@ -35,10 +35,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, start_logging, track_progress
 from headstart.components.core.util.printable import quote_name
 from headstart.components.select_test_images.class_matching import match_classes
-
-LEAVE_OUT, REFUSE = "leave_out", "refuse"
-UNKNOWN_CLASSES = (REFUSE, LEAVE_OUT)
-"""Treatments of images of classes that the model does not know."""
+from headstart.components.select_test_images.settings import LEAVE_OUT, REFUSE, UNKNOWN_CLASSES
 
 _SEEN_REASON, _UNKNOWN_REASON = "seen", "unknown class"
 _FEW_IMAGES = 30

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.select_test_images.step import REFUSE
+from headstart.components.select_test_images.settings import REFUSE
 from headstart.pipelines.cli.options import EVALUATION_PANEL, MACHINE_PANEL, takes_parameters
 from headstart.pipelines.cli.run import command_line, count_rows
 from headstart.pipelines.cli.usage import check_options

@@ -11,7 +11,7 @@ import typer
 from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
-from headstart.components.split_dataset.step import parse_class_counts
+from headstart.components.split_dataset.settings import parse_class_counts
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_settings
 from headstart.pipelines.cluster.timeouts import Timeouts

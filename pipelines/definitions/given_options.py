@@ -5,7 +5,7 @@ from typing import Any
 
 from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS, Method
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
-from headstart.components.select_test_images.step import UNKNOWN_CLASSES
+from headstart.components.select_test_images.settings import UNKNOWN_CLASSES
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone, is_own_network
+from headstart.components.core.metrics.false_alarms import FALSE_ALARM, check_false_alarm
 from headstart.components.core.metrics.gate import Floors, Gate
-from headstart.components.core.metrics.unfamiliarity import FALSE_ALARM, check_false_alarm
 from headstart.components.core.recipes.recipe import (
     DEFAULT_RECIPE,
     Recipe,
@@ -28,7 +28,6 @@ from headstart.components.core.registry.export_formats import (
     check_formats,
     check_packages,
 )
-from headstart.components.core.registry.model_files import download_model
 from headstart.components.core.storage.stores import (
     WRITABLE_SCHEMES,
     check_address,
@@ -39,8 +38,8 @@ from headstart.components.core.storage.stores import (
 )
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
-from headstart.components.download_dataset.step import DownloadSettings
-from headstart.components.split_dataset.step import SplitSettings, SplitSizes
+from headstart.components.download_dataset.settings import DownloadSettings
+from headstart.components.split_dataset.settings import SplitSettings, SplitSizes
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
 _PLACES = ("corrections", "champion", *_WRITTEN)
@@ -452,6 +451,8 @@ class Parameters(BaseModel):
         if is_own_network(training.backbone) and not is_remote(training.backbone):
             here["backbone"] = str(expand_home(training.backbone).absolute())
         if self.champion and not is_remote(self.champion):
+            from headstart.components.core.registry.model_files import download_model
+
             with download_model(self.champion, "champion") as files:
                 here["champion"] = str(files.model.absolute())
         for name in _WRITTEN:

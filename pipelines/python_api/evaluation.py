@@ -4,7 +4,7 @@ import functools
 import os
 from typing import Unpack
 
-from headstart.components.select_test_images.step import REFUSE
+from headstart.components.select_test_images.settings import REFUSE
 from headstart.pipelines.definitions.given_options import check_unknown_classes
 from headstart.pipelines.local.preparation import prepare_evaluation
 from headstart.pipelines.python_api.options import (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from headstart.components.core.backbones.table import BACKBONES
 from headstart.components.core.recipes.variants import METHODS
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.split_dataset.step import parse_class_counts
+from headstart.components.split_dataset.settings import parse_class_counts
 from headstart.pipelines.definitions.given_options import (
     CLASS_COUNTS,
     DATA_CHECK_PARAMETERS,

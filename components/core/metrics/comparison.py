@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from headstart.components.core.artifacts.predictions import Predictions
 from headstart.components.core.metrics.clusters import GroupedSample, sign_flip_test
+from headstart.components.core.metrics.gate import MIN_COMPARED_IMAGES, SIGNIFICANCE_LEVEL
 from headstart.components.core.metrics.statistics import (
     Groups,
     Interval,
@@ -25,12 +26,6 @@ from headstart.components.core.util.printable import describe_groups, pluralize,
 BETTER = "better"
 WORSE = "worse"
 CANNOT_TELL = "cannot tell"
-
-SIGNIFICANCE_LEVEL = 0.05
-"""Largest share of equally good models that may be taken for better; likewise for worse."""
-
-MIN_COMPARED_IMAGES = 50
-"""Fewest test images that a comparison needs, without those that the champion has seen."""
 
 _SEED = 0
 

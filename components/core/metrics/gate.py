@@ -2,8 +2,13 @@
 
 import dataclasses
 
-from headstart.components.core.metrics.comparison import MIN_COMPARED_IMAGES, SIGNIFICANCE_LEVEL
 from headstart.components.core.util.errors import HeadstartError
+
+SIGNIFICANCE_LEVEL = 0.05
+"""Largest share of equally good models that may be taken for better; likewise for worse."""
+
+MIN_COMPARED_IMAGES = 50
+"""Fewest test images that a comparison needs, without those that the champion has seen."""
 
 ABOVE_CHANCE = -1.0
 """Default of `min_accuracy`: the user gave none, and a first publication must be better than chance, by a test."""

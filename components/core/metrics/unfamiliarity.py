@@ -15,21 +15,8 @@ from headstart.components.core.util.errors import HeadstartError
 NEIGHBOURS = 5
 """Rank of the nearest reference image that the distance is to; among 1, 5 and 10 the differences are small."""
 
-FALSE_ALARM = 0.01
-"""Default of the wanted share of familiar images that are flagged."""
-
 SHORTEST = 1e-12
 """Least length that features are divided by, so that features of zeros stay zeros."""
-
-
-def check_false_alarm(false_alarm: float) -> None:
-    """Refuses a rate of false alarms that is none.
-
-    Raises:
-        HeadstartError: If it is outside (0, 0.5).
-    """
-    if not 0 < false_alarm < 0.5:
-        raise HeadstartError(f"false_alarm {false_alarm}: give a share above 0 and below 0.5, such as 0.01")
 
 
 def scale_to_unit_length(features: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.artifacts.keras_file import read_network_config
 from headstart.components.core.artifacts.model import LARGEST_IMAGE
 from headstart.components.core.backbones.table import Backbone, get_backbone
 from headstart.components.core.recipes.recipe import Recipe
@@ -112,6 +111,9 @@ def check_own_network(file: Path, backbone: Backbone, recipe: Recipe) -> int:
 
 
 def _read_own_network(file: Path, what: str) -> OwnNetwork:
+    # Few commands have such a network, and all would import h5py.
+    from headstart.components.core.artifacts.keras_file import read_network_config
+
     config = read_network_config(file, what, OWN_WAY_OUT)
     layers = list(_list_layers(config))
     inputs = [each for each in layers if each.get("class_name") == "InputLayer"]

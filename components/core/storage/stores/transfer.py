@@ -8,12 +8,13 @@ import io
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
-
-import tenacity
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_progress
+
+if TYPE_CHECKING:
+    import tenacity
 
 T = TypeVar("T")
 
@@ -163,6 +164,9 @@ def call_with_retries(name: str, call: Callable[[], T], doing: str = "read") -> 
     Raises:
         HeadstartError: If the last attempt was interrupted, too.
     """
+    # With asyncio it takes a tenth of the start of a command that transfers nothing.
+    import tenacity
+
     seconds = _patience_seconds.get()
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransferInterrupted),
@@ -182,13 +186,15 @@ def call_with_retries(name: str, call: Callable[[], T], doing: str = "read") -> 
         ) from None
 
 
-def _outcome(state: tenacity.RetryCallState) -> TransferInterrupted:
+def _outcome(state: "tenacity.RetryCallState") -> TransferInterrupted:
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, TransferInterrupted)  # noqa: S101
     return error
 
 
-def _pause(state: tenacity.RetryCallState) -> float:
+def _pause(state: "tenacity.RetryCallState") -> float:
+    import tenacity
+
     growing = tenacity.wait_random_exponential(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)(state)
     return max(growing, min(_outcome(state).pause, LONGEST_PAUSE_SECONDS))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from headstart.components.core.artifacts.reference import ReferenceFeatures
+from headstart.components.core.metrics.false_alarms import check_false_alarm
 from headstart.components.core.metrics.unfamiliarity import (
-    check_false_alarm,
     choose_threshold,
     compute_unfamiliarity,
     count_images_needed,
