@@ -8,6 +8,7 @@ from support.stores import Stored
 from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry.model_files import ModelFiles, download_model
 from headstart.components.core.registry.registry import publish_folder
+from headstart.components.core.storage.stores.folder import download_folder
 from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
@@ -33,6 +34,12 @@ def test_the_champion_predicts_objects_and_prefixes(listed: Stored, run_output: 
     ]
     assert rows[0] | {"file": ""} == rows[3] | {"file": ""}
     assert rows[-1]["reason"] == "unreadable"
+
+
+def test_folders_of_a_downloaded_folder_are_made(listed: Stored) -> None:
+    listed.upload("version/saved_model/1/variables/index", b"content")
+    with download_folder(listed.uri("version/saved_model/1"), ["variables/index"]) as folder:
+        assert (folder / "variables" / "index").read_bytes() == b"content"
 
 
 def test_a_web_address_that_is_refused_does_not_stop_the_others(head: Path, pictures: Path, tmp_path: Path) -> None:

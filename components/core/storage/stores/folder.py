@@ -15,7 +15,7 @@ def download_folder(address: str, files: list[str]) -> Iterator[Path]:
 
     Args:
         address: Path, or `http(s)://`, `gs://` or `s3://` address, of the folder.
-        files: Names of the files to download.
+        files: Names of the files to download; those in folders of it have a `/`.
 
     Yields:
         The folder itself, or the folder of the copies.
@@ -29,5 +29,7 @@ def download_folder(address: str, files: list[str]) -> Iterator[Path]:
     store = open_store(address)
     with tempfile.TemporaryDirectory(prefix="headstart-") as copy:
         for name in files:
-            store.download(f"{address.rstrip('/')}/{name}", Path(copy) / name)
+            target = Path(copy) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            store.download(f"{address.rstrip('/')}/{name}", target)
         yield Path(copy)
