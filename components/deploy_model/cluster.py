@@ -59,7 +59,7 @@ class Cluster:
         self._request(
             "PATCH",
             path,
-            json.dumps(manifest),
+            manifest,
             {"Content-Type": "application/apply-patch+yaml"},
             query=[("fieldManager", _MANAGER), ("force", "true")],
         )
