@@ -1,9 +1,13 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
+import functools
 import gc
+import inspect
 import logging
 import os
 import shutil
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,8 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Takes all that was imported out of garbage collection, which would scan it again and again."""
+    """Takes all that was imported out of garbage collection, which would scan it again and again.
+
+    Each resource that a task of a pipeline asks for makes kfp look at the stack for the name of a method. It does so
+    without the lines of source, for which Python searches thousands of modules: seconds of each compilation.
+    """
     gc.freeze()
+    if task := sys.modules.get("kfp.dsl.pipeline_task"):
+        vars(task)["inspect"] = types.SimpleNamespace(stack=functools.partial(inspect.stack, 0))
 
 
 @pytest.fixture(scope="session", autouse=True)
