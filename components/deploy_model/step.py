@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -16,7 +17,6 @@ from headstart.components.core.registry.service_name import name_service
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, start_logging
-from headstart.components.deploy_model.cluster import Cluster
 from headstart.components.deploy_model.manifests import (
     APPLIED,
     CANARY,
@@ -34,6 +34,9 @@ from headstart.components.deploy_model.manifests import (
     make_service,
     name_track,
 )
+
+if TYPE_CHECKING:
+    from headstart.components.deploy_model.cluster import Cluster
 
 DEPLOYED, UNCHANGED = "deployed", "unchanged"
 
@@ -118,6 +121,9 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
     """
     start_logging()
     spec, champion = plan_endpoint(publish_uri, options)
+    # Here, since the client of Kubernetes would take a second of the start of every command.
+    from headstart.components.deploy_model.cluster import Cluster
+
     cluster = Cluster(options.namespace)
     kserve = options.kserve and cluster.has_kserve()
     endpoint = _KServeEndpoint(cluster, spec, options) if kserve else _PlainEndpoint(cluster, spec, options)
@@ -193,7 +199,7 @@ Check = Callable[[str, bool], None]
 """Checks a service, by its name; and whether no other version may answer there in the end."""
 
 
-def _prepare_check(cluster: Cluster, spec: EndpointSpec, champion: Champion, timeout: float) -> Check:
+def _prepare_check(cluster: "Cluster", spec: EndpointSpec, champion: Champion, timeout: float) -> Check:
     from headstart.components.core.networks.saved_model_parity import predict_drawn_images
     from headstart.components.deploy_model.live_check import check_endpoint
 
@@ -220,7 +226,7 @@ class _Endpoint:
     objects: list[Manifest]
     service: str
 
-    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+    def __init__(self, cluster: "Cluster", spec: EndpointSpec, options: DeployOptions) -> None:
         self._cluster = cluster
         self._spec = spec
         self._options = options
@@ -277,7 +283,7 @@ class _Endpoint:
 class _PlainEndpoint(_Endpoint):
     """A Deployment with a Service, and an autoscaler where it scales."""
 
-    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+    def __init__(self, cluster: "Cluster", spec: EndpointSpec, options: DeployOptions) -> None:
         super().__init__(cluster, spec, options)
         self.objects = make_plain_objects(spec)
         self.service = spec.name
@@ -330,7 +336,7 @@ class _PlainEndpoint(_Endpoint):
 class _KServeEndpoint(_Endpoint):
     """A KServe `InferenceService`."""
 
-    def __init__(self, cluster: Cluster, spec: EndpointSpec, options: DeployOptions) -> None:
+    def __init__(self, cluster: "Cluster", spec: EndpointSpec, options: DeployOptions) -> None:
         super().__init__(cluster, spec, options)
         self.objects = [make_inference_service(spec)]
         self.service = f"{spec.name}-predictor"
