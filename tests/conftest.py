@@ -1,13 +1,11 @@
 """Fixtures: drawn pictures and the artifacts made of them, once a session; photographs where they are at hand."""
 
-import functools
 import gc
 import inspect
 import logging
 import os
 import shutil
 import sys
-import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,14 +43,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Takes all that was imported out of garbage collection, which would scan it again and again.
-
-    Each resource that a task of a pipeline asks for makes kfp look at the stack for the name of a method. It does so
-    without the lines of source, for which Python searches thousands of modules: seconds of each compilation.
-    """
+    """Takes all that was imported out of garbage collection, which would scan it again and again."""
     gc.freeze()
-    if task := sys.modules.get("kfp.dsl.pipeline_task"):
-        vars(task)["inspect"] = types.SimpleNamespace(stack=functools.partial(inspect.stack, 0))
+
+
+def _stack_without_source(context: int = 1) -> list[inspect.FrameInfo]:
+    """The callers, as `inspect.stack` has them, but for the lines of their source."""
+    frames, frame = [], sys._getframe(1)
+    while frame:
+        code = frame.f_code
+        frames.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+        frame = frame.f_back  # type: ignore[assignment]
+    return frames
+
+
+# At each setting of a task's resources kfp takes the name of a method from the whole stack. For the lines of source,
+# which it does not use, Python searches the thousands of modules of a test process: seconds of each compilation.
+inspect.stack = _stack_without_source  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="session", autouse=True)
