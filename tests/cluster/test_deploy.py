@@ -112,6 +112,7 @@ def start_load(endpoint: Endpoint, service: str, image: str, picture: Path) -> N
     pod["metadata"] = {"name": f"{endpoint.name}-load", "labels": labels}
     pod["spec"] |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
     kubectl("apply", "-f", "-", content=json.dumps(pod))
+    kubectl("wait", "--for=condition=Ready", f"pod/{endpoint.name}-load", "--timeout=120s")
 
 
 def read_load(endpoint: Endpoint) -> list[str]:
@@ -135,7 +136,7 @@ def test_champion_is_deployed_replaced_under_load_and_put_back(endpoint: Endpoin
     replaced = endpoint.deploy("--canary", "50")
     assert replaced.returncode == 0, replaced.stdout + replaced.stderr
     assert f"version {second} answers in the place of {first}" in replaced.stdout
-    assert eventually(lambda: read_load(endpoint)[-1] == second, 60)
+    assert eventually(lambda: read_load(endpoint)[-1] == second, 60), read_load(endpoint)[-5:]
 
     endpoint.change_champion()
     broken = endpoint.deploy("--image", "headstart-serve:nowhere")
