@@ -2,8 +2,6 @@
 
 from typing import Any
 
-CORRECTION = "C. Nadeau and Y. Bengio (Machine Learning 52, 2003)"
-
 
 def describe_cross_validation(metrics: dict[str, Any]) -> list[str]:
     """Sentences on how images were predicted, and on the intervals; none if there was no cross-validation.
@@ -22,8 +20,8 @@ def describe_cross_validation(metrics: dict[str, Any]) -> list[str]:
         f"images. Accuracy by fold: {100 * min(shares):.1f} % to {100 * max(shares):.1f} %.",
         "The final model is trained on all images with what the folds chose. The figures are of the folds' models, "
         "which had fewer images, and so rather too low than too high.",
-        "The intervals of metrics are those of a test set of as many images, wider by the correction of "
-        f"{CORRECTION}, since predictions of one fold are of one model, and the folds share training images. "
+        "The intervals of metrics are those of a test set of as many images, widened because the models of the folds "
+        "differ by chance. "
         "They remain approximate. Comparisons of models, abstention and unfamiliarity are not corrected.",
         "Where test images are named, all images are meant, predicted out of fold. The same predictions stand for "
         "validation images where the final model's temperature and thresholds are chosen; what these achieve is "

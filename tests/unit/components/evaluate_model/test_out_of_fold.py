@@ -40,9 +40,9 @@ def test_every_interval_allows_for_the_folds_and_nothing_else_changes() -> None:
     labels, predicted = predict(120, 5, [1.0] * 5)
     plain = compute_metrics(labels, predicted.probabilities, ["cat", "dog"])
     wide = widen_intervals(plain, 5)
-    low, high = plain.accuracy_interval
+    (low, high), factor = plain.accuracy_interval, 1.5**0.5
     assert wide.accuracy_interval == pytest.approx(
-        (plain.accuracy - 1.5 * (plain.accuracy - low), plain.accuracy + 1.5 * (high - plain.accuracy))
+        (plain.accuracy - factor * (plain.accuracy - low), plain.accuracy + factor * (high - plain.accuracy))
     )
     assert wide.weighted.recall_interval == wide.accuracy_interval
     assert wide.macro.recall_interval == wide.balanced_accuracy_interval

@@ -121,9 +121,10 @@ def test_mean_of_proportions_of_one_is_wilson_and_of_several_covers_as_it_says()
     assert 0.925 <= covered / 600 <= 0.985
 
 
-def test_folds_widen_an_interval_by_the_correction_of_nadeau_and_bengio() -> None:
-    # 1 + 5 / 4 = 2.25 and 1 + 2 / 1 = 3 times the variance.
-    assert widen_for_folds(0.8, (0.7, 0.86), 5) == pytest.approx((0.65, 0.89))
+def test_folds_widen_an_interval() -> None:
+    # 1 + 2 / 4 = 1.5, 1 + 2 / 9 and 1 + 2 / 1 = 3 times the variance, the last as by Nadeau and Bengio.
+    assert widen_for_folds(0.8, (0.7, 0.86), 5) == pytest.approx((0.8 - 0.1 * 1.5**0.5, 0.8 + 0.06 * 1.5**0.5))
+    assert widen_for_folds(0.8, (0.7, 0.86), 10) == pytest.approx((0.8 - 0.1 * 11**0.5 / 3, 0.8 + 0.06 * 11**0.5 / 3))
     assert widen_for_folds(0.8, (0.7, 0.86), 2) == pytest.approx((0.8 - 0.1 * 3**0.5, 0.8 + 0.06 * 3**0.5))
     assert widen_for_folds(0.98, (0.9, 0.999), 2)[1] == 1.0
     low, high = widen_for_folds(0.1, (0.01, 2.0), 2, np.inf)
