@@ -13,6 +13,7 @@ from headstart.pipelines.cli.options import (
     TRAINING_PANEL,
     FromScratch,
     MethodOption,
+    NotifyOption,
     PipelineOption,
     check_pipeline,
     takes_settings,
@@ -41,6 +42,7 @@ def compile_pipeline(
             rich_help_panel=TRAINING_PANEL,
         ),
     ] = False,
+    notify: NotifyOption = "",
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
     if output.suffix not in (".yaml", ".yml"):
@@ -53,6 +55,7 @@ def compile_pipeline(
     with check_options():
         uses = dataclasses.replace(ANY_USE, method=check_method(method), folds=folds)
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
+        profile = profile.with_notification(notify)
 
     from headstart.pipelines.definitions.compilation import write_package
 

@@ -17,6 +17,7 @@ from headstart.pipelines.cluster.settings import FILE, SETTINGS, Setting, load_s
 from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.given_options import CLASS_COUNTS, make_parameters
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters, parameter_docs
+from headstart.pipelines.definitions.profile import NOTIFICATION_KEY
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC, VariantChoices
 
@@ -65,6 +66,18 @@ PipelineOption = Annotated[
 ]
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every task, and take no result of an earlier run.")]
+
+NotifyOption = Annotated[
+    str,
+    typer.Option(
+        "--notify",
+        metavar="SECRET",
+        help="Notify a webhook of the end of each run, as Slack's are: name of the Kubernetes Secret that has its "
+        f"address, and after a slash the key if that is not {NOTIFICATION_KEY!r}. It takes three more pods a run.",
+        show_default=False,
+        rich_help_panel=CLUSTER_PANEL,
+    ),
+]
 
 _FIELDS = Parameters.model_fields
 _PANELS = {"data": DATA_PANEL, "training": TRAINING_PANEL, "publishing": PUBLISHING_PANEL}

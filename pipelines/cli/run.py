@@ -5,16 +5,21 @@ import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from headstart.components.core.notifications.notification import SUCCEEDED, Notification
+from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE, find_webhook, show_host
 from headstart.components.core.recipes.variants import FINE_TUNED
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.options import MACHINE_PANEL, FromScratch, MethodOption, takes_parameters
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
 from headstart.pipelines.progress.console import say
 
@@ -33,35 +38,56 @@ def run(
     ] = Path("out"),
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
+    notify: Annotated[
+        str,
+        typer.Option(
+            "--notify",
+            metavar="URL",
+            help="Webhook that is told of the end of the run, as Slack's are; the address is better given as "
+            f"{NOTIFY_VARIABLE}, which no list of processes shows.",
+            show_default=False,
+            rich_help_panel=MACHINE_PANEL,
+        ),
+    ] = "",
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
     with check_options():
         trained = check_method(method, parameters, from_scratch)
         parameters = parameters.resolve_local_paths()
+        webhook = find_webhook(notify)
 
     from headstart.pipelines.local.interruption import exit_on_interruption
+    from headstart.pipelines.local.notification import notified
     from headstart.pipelines.local.preparation import prepare_training
     from headstart.pipelines.local.run import run as run_pipeline
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
+    def describe(values: Mapping[str, Any]) -> str:
+        return command_line(values, {notify: show_host(webhook)} if notify else {})
+
     console = Console()
-    prepared = prepare_training(parameters, output, trained, from_scratch, command_line)
-    if prepared.replaced:
-        say(f"replacing {prepared.replaced}", console=console)
-    output = prepared.request.output
-    with exit_on_interruption(console, output), RunDisplay(console, prepared.tasks) as display:
-        metrics = run_pipeline(prepared.request, display)
-        display.skip(prepared.tasks)
-    show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
+    place = expand_home(output).absolute()
+    ended = Notification(SUCCEEDED, TRANSFER_LEARNING, str(place), see=str(place / "report.html"))
+    with exit_on_interruption(console, output), notified(webhook, ended, parameters.model_dump(), console) as notice:
+        prepared = prepare_training(parameters, output, trained, from_scratch, describe)
+        if prepared.replaced:
+            say(f"replacing {prepared.replaced}", console=console)
+        output = prepared.request.output
+        with RunDisplay(console, prepared.tasks) as display:
+            metrics = run_pipeline(prepared.request, notice.forward_to(display))
+            display.skip(prepared.tasks)
+        notice.add_metrics(metrics)
+        show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
 
 
-def command_line(values: Mapping[str, Any]) -> str:
+def command_line(values: Mapping[str, Any], hidden: Mapping[str, str] = MappingProxyType({})) -> str:
     """The command line of this process, without secrets; empty where KFP would substitute something in it.
 
     Args:
         values: Parameters that were made from it.
+        hidden: Text to show in the place of other secrets among the options, by secret.
     """
-    command = shlex.join(["headstart", *mask_secrets(sys.argv[1:], find_secrets(values))])
+    command = shlex.join(["headstart", *mask_secrets(sys.argv[1:], {**hidden, **find_secrets(values)})])
     return "" if "{{" in command or "$(" in command else command
 
 

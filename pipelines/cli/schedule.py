@@ -12,6 +12,7 @@ from headstart.pipelines.cli.options import (
     FromScratch,
     MethodOption,
     NoCache,
+    NotifyOption,
     takes_parameters,
     takes_settings,
     takes_timeouts,
@@ -64,6 +65,7 @@ def schedule(
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
+    notify: NotifyOption = "",
     pause: Annotated[bool, _action("--pause", "Start no more runs; a run in progress continues.")] = False,
     resume: Annotated[
         bool, _action("--resume", "Start runs again; one starts at once if a time was missed.")
@@ -89,7 +91,7 @@ def schedule(
         raise UsageError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
     if (actions or cron) and not name:
         raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
-    if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache):
+    if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache or notify):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
     with check_options():
         trained = check_method(method, parameters, from_scratch)
@@ -99,7 +101,7 @@ def schedule(
     from headstart.pipelines.cluster.submit import PipelineShape, prepare_submission
 
     if when:
-        shape = PipelineShape(from_scratch, trained, not no_cache)
+        shape = PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
             submission = prepare_submission(settings, parameters, shape)
         _show_change(name, when, schedules.upsert(connect(settings), name, submission, when))

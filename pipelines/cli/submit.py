@@ -14,6 +14,7 @@ from headstart.pipelines.cli.options import (
     FromScratch,
     MethodOption,
     NoCache,
+    NotifyOption,
     PipelineOption,
     check_pipeline,
     takes_choices,
@@ -66,6 +67,7 @@ def submit(
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
+    notify: NotifyOption = "",
     name: Annotated[
         str,
         typer.Option(
@@ -103,6 +105,7 @@ def submit(
             from_scratch=from_scratch,
             no_cache=no_cache,
             name=name,
+            notify=notify,
         )
     check_pipeline(pipeline, from_scratch, method)
     with check_options():
@@ -122,7 +125,7 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
-        shape = submission.PipelineShape(from_scratch, trained, not no_cache)
+        shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
             variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
             prepared = submission.prepare_submission(settings, parameters, shape, variants)

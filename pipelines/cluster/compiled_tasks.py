@@ -24,7 +24,8 @@ class CompiledTask:
     @property
     def path(self) -> str:
         """Path of the task's node below the root of the workflow."""
-        return ".".join((*self.parents, self.name))
+        exit_of = [f"{self.spec['dependentTasks'][0]}.onExit"] if _is_exit_task(self.spec) else []
+        return ".".join((*self.parents, *exit_of, self.name))
 
     @property
     def loop(self) -> str:
@@ -58,6 +59,11 @@ def get_nested(tree: Json, *keys: str) -> Json:
     for key in keys:
         tree = tree.get(key) or {}
     return tree
+
+
+def _is_exit_task(spec: Json) -> bool:
+    """Whether a task runs at the end of others, whatever that is; its node lies in a hook of theirs."""
+    return get_nested(spec, "triggerPolicy").get("strategy") == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
 def _order_by_dependencies(tasks: Json) -> list[str]:

@@ -26,11 +26,13 @@ class PipelineShape:
         from_scratch: Whether to train without transfer as well.
         method: Method that trains the model.
         cache: Whether tasks may take the results of earlier runs.
+        notify: Secret with the address of a webhook, see `Profile.with_notification`; empty: the profile's.
     """
 
     from_scratch: bool = False
     method: Method = FINE_TUNED
     cache: bool = True
+    notify: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ def prepare_submission(
     Args:
         settings: Settings in force.
         parameters: Parameters of the pipeline, checked.
-        shape: Choices that are made when the pipeline is compiled; of a comparison only `cache`.
+        shape: Choices that are made when the pipeline is compiled; of a comparison only `cache` and `notify`.
         variants: Variants of a comparison; None: one model is trained.
 
     Raises:
@@ -84,7 +86,7 @@ def prepare_submission(
     settings.check_pipeline_root()
     profile = load_profile(settings.profile)
     parameters.check_for_pods(profile.mounted())
-    placed = profile.with_images(settings.registry, settings.image)
+    placed = profile.with_images(settings.registry, settings.image).with_notification(shape.notify)
     if variants is None:
         values = parameters.model_dump()
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, uses=Uses.of(values, shape.method))

@@ -13,6 +13,7 @@ from headstart.components.list_data.component import list_data
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_variant.component import train_variant
 from headstart.pipelines.definitions.argument_docs import document_arguments
+from headstart.pipelines.definitions.notification import notifies_at_end
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.placement import accelerator_limit_of, place_tasks
 from headstart.pipelines.definitions.profile import Profile
@@ -36,6 +37,7 @@ def build_comparison(profile: Profile, parallelism: int = 0) -> BaseComponent:
         "validation images choose the best, test images compare.",
     )
     @document_arguments
+    @notifies_at_end(profile, COMPARE_METHODS)
     def compare_methods(
         data: List[str],
         labels: str = _DEFAULTS.labels,

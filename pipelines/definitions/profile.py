@@ -23,6 +23,9 @@ _CPU = r"^([0-9]*\.)?[0-9]+m?$"
 _MEMORY = r"^[0-9]+(\.[0-9]+)?(k|Ki|[MGTPE]i?)?$"
 _TASK_MEMORY = r"^[0-9]+(Ki|[MGTPE]i?)?$"
 _DAY_SECONDS = 86_400
+_NAME_AND_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._a-zA-Z0-9]+)?)?$"
+NOTIFICATION_KEY = "url"
+"""Key of the Secret with the webhook's address, where none is named."""
 
 
 def _no_secret(variables: dict[str, str]) -> dict[str, str]:
@@ -34,10 +37,24 @@ def _no_secret(variables: dict[str, str]) -> dict[str, str]:
     return variables
 
 
+def _name_and_key(text: str) -> str:
+    if not re.fullmatch(_NAME_AND_KEY, text):
+        given = (
+            "an address, which everybody could read in the run" if "://" in text else f"{text!r}, no Secret's name"
+        )
+        raise ValueError(
+            f"this is {given}; on a cluster, name the Secret with the webhook's address; kubectl create secret "
+            f"generic headstart-notify --from-literal={NOTIFICATION_KEY}=https://… makes one for --notify "
+            "headstart-notify"
+        )
+    return text
+
+
 Cpu = Annotated[str, Field(pattern=_CPU, coerce_numbers_to_str=True)]
 Memory = Annotated[str, Field(pattern=_MEMORY, coerce_numbers_to_str=True)]
 TaskMemory = Annotated[str, Field(pattern=_TASK_MEMORY, coerce_numbers_to_str=True)]
 Image = Annotated[str, Field(min_length=1), AfterValidator(refuse_latest)]
+SecretKey = Annotated[str, AfterValidator(_name_and_key)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s]+$")]
 
 
@@ -184,6 +201,8 @@ class Profile(_Strict):
         pod_labels: Labels of every pod.
         image_pull_policy: Image pull policy of Kubernetes.
         image_pull_secrets: Names of Secrets for the registry.
+        notify: Secret with the address of a webhook, to which the end of each run is notified, and after a slash its
+            key if that is not `url`; empty: none.
         run_as_user: Number of the pods' user, never 0; none: the choice of the image or the cluster.
     """
 
@@ -201,6 +220,7 @@ class Profile(_Strict):
     pod_labels: dict[str, str] = {"app.kubernetes.io/part-of": "headstart"}
     image_pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""
     image_pull_secrets: list[str] = []
+    notify: SecretKey = ""
     run_as_user: Annotated[int, Field(gt=0)] | None = 1000
 
     @model_validator(mode="after")
@@ -256,6 +276,23 @@ class Profile(_Strict):
         stages = {name: task.model_copy(update={"image": None}) for name, task in self.stages.items()}
         data, network = (group.model_copy(update={"image": image}) for group in (self.data, self.network))
         return copy.model_copy(update={"data": data, "network": network, "stages": stages})
+
+    def with_notification(self, secret: str) -> "Profile":
+        """A copy that notifies a webhook of the end of each run.
+
+        Args:
+            secret: Secret with its address, and after a slash the key if that is not `url`; empty: unchanged.
+
+        Raises:
+            HeadstartError: If it is no name of a Secret. An address is not shown.
+        """
+        if not secret:
+            return self
+        try:
+            _name_and_key(secret)
+        except ValueError as error:
+            raise HeadstartError(f"notify: {error}") from None
+        return self.model_copy(update={"notify": secret})
 
     def images(self) -> list[str]:
         """Full names of all images, each once, in order."""

@@ -35,6 +35,7 @@ GROUPS = {
     "compare_models": "data",
     "publish_model": "data",
     "compare_variants": "data",
+    "notify_result": "data",
 }
 """Group of each task, in the order in which they run; only those that train or evaluate get an accelerator."""
 
@@ -43,6 +44,9 @@ MAY_HAVE_ACCELERATOR = ("publish_model",)
 
 NETWORK_TASKS = frozenset(name for name, group in GROUPS.items() if group == "network").union(MAY_HAVE_ACCELERATOR)
 """Tasks that compute with a network, and so import TensorFlow."""
+
+NOTIFYING_TASK = "notify_result"
+"""Exit task of runs that notify somebody of their end."""
 
 OPTIONAL_TASKS = ("find_champion", "compare_models", "publish_model")
 """Tasks that only a run with a champion or a publication has."""
@@ -58,6 +62,7 @@ READING_TASKS = (
     "train_variant",
     "evaluate_model",
     "publish_model",
+    "notify_result",
 )
 """Tasks that read or write addresses of the user, and so need credentials."""
 
@@ -94,13 +99,13 @@ _OF_BOTH = ("list_data", "download_dataset", "split_dataset", "evaluate_model")
 
 
 def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
-    """Names of the tasks of `transfer_learning`, as KFP writes them.
+    """Names of the tasks of `transfer_learning`, as KFP writes them, without that of a notification.
 
     Args:
         from_scratch: Whether it trains without transfer as well.
         uses: Purposes of its runs; without tasks that they do not need.
     """
-    others = {*_OF_COMPARISONS, *(() if from_scratch else ("train_from_scratch",))}
+    others = {*_OF_COMPARISONS, NOTIFYING_TASK, *(() if from_scratch else ("train_from_scratch",))}
     if not uses.champion:
         others.add("find_champion")
     if uses.publication is False:

@@ -21,6 +21,7 @@ from headstart.components.train_folds.component import train_folds
 from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
 from headstart.pipelines.definitions.argument_docs import document_arguments
+from headstart.pipelines.definitions.notification import notifies_at_end
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.placement import accelerator_limit_of, place_tasks
 from headstart.pipelines.definitions.profile import Profile
@@ -49,6 +50,7 @@ def build_pipeline(
         "then fine-tuning of the backbone's top layers.",
     )
     @document_arguments
+    @notifies_at_end(profile, TRANSFER_LEARNING)
     def transfer_learning(
         data: List[str],
         labels: str = _DEFAULTS.labels,

@@ -103,6 +103,24 @@ def write_metrics(api: KfpApi) -> None:
     log(api, next(iter(api.runs)), "evaluate-model", METRICS)
 
 
+def test_a_run_in_an_exit_handler_is_followed_like_any_other(on_cluster: Command, api: KfpApi) -> None:
+    assert on_cluster("submit", *DATA, *ROOT, "--notify", "hook")[0] == 0
+    (run,) = api.runs
+    inside = [f"exit-handler-1.{name}" for name in TASKS]
+    end = "exit-handler-1.onExit.notify-result"
+    api.see(run, ("RUNNING", *done(*inside[:3])), ("SUCCEEDED", *done(*inside, end)))
+    log(api, run, inside[-1], METRICS)
+    status, shown = on_cluster("follow", run)
+    assert status == 0, shown
+    assert "notify-result done" in shown
+    assert re.search(r"fine-tuned +0\.950", shown), shown
+    api.see(run, ("FAILED", *done(*inside[:3]), (inside[3], "failed"), (end, "done")))
+    log(api, run, inside[3], RAISED)
+    status, shown = on_cluster("follow", run)
+    assert status == 1, shown
+    assert "train-head failed: class 'cat' has no image; add some" in shown
+
+
 def test_times_are_the_servers(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     _, shown = on_cluster("follow", submitted)

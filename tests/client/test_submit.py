@@ -85,6 +85,43 @@ def test_only_a_run_that_publishes_has_the_tasks_for_it(on_cluster: Command, api
     assert publishing["root"]["inputDefinitions"] == without["root"]["inputDefinitions"]
 
 
+@pytest.mark.parametrize("pipeline", ["transfer-learning", "compare-methods"])
+@pytest.mark.parametrize(
+    ("secret", "name", "key"), [("hook", "hook", "url"), ("ops.hooks/slack", "ops.hooks", "slack")]
+)
+def test_who_is_notified_is_the_name_of_a_secret(
+    on_cluster: Command,
+    api: KfpApi,
+    monkeypatch: pytest.MonkeyPatch,
+    pipeline: str,
+    secret: str,
+    name: str,
+    key: str,
+) -> None:
+    # The address of runs on this machine is not sent.
+    monkeypatch.setenv("HEADSTART_NOTIFY_URL", "https://host/s3cr3t")
+    status, shown = on_cluster("submit", *DATA, "--pipeline", pipeline, "--notify", secret, "--profile", "cpu")
+    assert status == 0, shown
+    assert on_cluster("submit", *DATA, "--pipeline", pipeline, "--profile", "cpu")[0] == 0
+    notifying, quiet = (run.pipeline_spec for run in api.runs.values())
+    spec = notifying["pipeline_spec"]
+    assert set(spec["root"]["dag"]["tasks"]) == {"exit-handler-1", "notify-result"}
+    inside = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    # Loops and conditions have the numbers of groups, of which the handler is the first.
+    tasks = set(quiet["pipeline_spec"]["root"]["dag"]["tasks"])
+    assert {name.replace("-2", "-1") for name in inside} == tasks
+    assert spec["root"]["inputDefinitions"] == quiet["pipeline_spec"]["root"]["inputDefinitions"]
+    end = spec["root"]["dag"]["tasks"]["notify-result"]
+    assert end["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert end["cachingOptions"] == {}
+    asked = notifying["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-notify-result"]
+    (given,) = asked["secretAsEnv"]
+    # A pod that waits for a Secret would keep the run from ending.
+    assert (given["secretName"], given["optional"]) == (name, True)
+    assert given["keyToEnv"] == [{"secretKey": key, "envVar": "HEADSTART_NOTIFY_URL"}]
+    assert not any("s3cr3t" in str(request) for request in api.requests)
+
+
 def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADSTART_TOKEN", "s3cret")
     status, shown = on_cluster("submit", *DATA)
@@ -114,6 +151,9 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         (("--resume", "x", "--seed", "3"), "--resume runs with the run's own parameters; leave --seed out"),
         (("--resume", "x", "--backbones", "vgg16", "--variants", "v.yaml"), "leave --backbones, --variants out, or"),
         (("--resume", "x", "--pipeline", "compare-methods"), "leave --pipeline out, or submit a new run"),
+        (("--resume", "x", "--notify", "hook"), "leave --notify out, or submit a new run"),
+        ((*DATA, "--notify", "https://h/x"), "notify: this is an address, which everybody could read in the run;"),
+        ((*DATA, "--notify", "My_Hook"), "notify: this is 'My_Hook', no Secret's name; on a cluster, name"),
         (("--resume", "x", "--method", "head"), "leave --method out, or submit a new run"),
         ((*DATA, "--method", "haed"), "unknown method 'haed'; known: head, fine_tuned"),
         ((*DATA, "--method", "head", "--set", "fine_tuning.epochs=2"), "no use for --set fine_tuning.epochs"),

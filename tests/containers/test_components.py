@@ -32,6 +32,8 @@ from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
+from headstart.components.notify_result.component import notify_result
+from headstart.components.notify_result.step import NO_ADDRESS
 from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
 from headstart.components.select_test_images.component import select_test_images
@@ -87,7 +89,9 @@ def every_step(data: Path) -> None:
     )
     predict_images(model=tuned, evaluation=evaluation.outputs["evaluation"], images=splits["test"])
     published, before = data.parent / "published", data.parent / "before" / "model"
-    find_champion(test=splits["test"], publish_uri=str(published), champion=str(before))
+    end = notify_result(pipeline="contained", run=dsl.PIPELINE_JOB_ID_PLACEHOLDER, publish_uri=str(published))
+    with dsl.ExitHandler(end):
+        find_champion(test=splits["test"], publish_uri=str(published), champion=str(before))
     select_test_images(dataset=splits["test"], model_uri=str(before))
     compared(**both, test=splits["test"], variants=VARIANTS)
     folds = split_dataset(dataset=splits["train"], cross_validation="2").outputs
@@ -154,6 +158,11 @@ def is_champion(outputs: Path) -> None:
     assert made["parameterValues"] == {"Output": str(outputs.parents[1] / "before" / "model")}
 
 
+def is_not_notified(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())
+    assert made["parameterValues"] == {"Output": NO_ADDRESS}
+
+
 def are_test_images(outputs: Path) -> None:
     assert read_dataset_info(outputs / "test").classes == read_model_info(outputs / "model").classes
     assert json.loads((outputs / "calibration").read_text())["calibration"] is None
@@ -201,6 +210,7 @@ CHECKS = {
     "find_champion": is_champion,
     "select_test_images": are_test_images,
     "publish_model": is_published,
+    "notify_result": is_not_notified,
 }
 
 

@@ -1,0 +1,1 @@
+"""Notifications of the end of a run: what they say, and how they are sent to a webhook."""

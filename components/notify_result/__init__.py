@@ -1,0 +1,1 @@
+"""Step: notifies a webhook of the end of a run."""
