@@ -79,6 +79,17 @@ NotifyOption = Annotated[
     ),
 ]
 
+PluginInputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin-input",
+        metavar="PLUGIN.KEY=VALUE",
+        help="Input for a plugin of KFP's server, such as mlflow.experiment_name=pets; repeat it for several.",
+        show_default=False,
+        rich_help_panel=CLUSTER_PANEL,
+    ),
+]
+
 _FIELDS = Parameters.model_fields
 _PANELS = {"data": DATA_PANEL, "training": TRAINING_PANEL, "publishing": PUBLISHING_PANEL}
 _PANEL_ORDER = (DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL, MACHINE_PANEL)

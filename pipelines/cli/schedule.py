@@ -13,6 +13,7 @@ from headstart.pipelines.cli.options import (
     MethodOption,
     NoCache,
     NotifyOption,
+    PluginInputOption,
     takes_parameters,
     takes_settings,
     takes_timeouts,
@@ -20,6 +21,7 @@ from headstart.pipelines.cli.options import (
 from headstart.pipelines.cli.submit import connect
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.cron import CronSchedule, parse_cron
+from headstart.pipelines.cluster.plugin_inputs import parse_plugin_inputs
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.given_options import check_method
@@ -66,6 +68,7 @@ def schedule(
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     notify: NotifyOption = "",
+    plugin_input: PluginInputOption = None,
     pause: Annotated[bool, _action("--pause", "Start no more runs; a run in progress continues.")] = False,
     resume: Annotated[
         bool, _action("--resume", "Start runs again; one starts at once if a time was missed.")
@@ -91,10 +94,13 @@ def schedule(
         raise UsageError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
     if (actions or cron) and not name:
         raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
-    if not cron and (parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache or notify):
+    if not cron and (
+        parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache or notify or plugin_input
+    ):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
     with check_options():
         trained = check_method(method, parameters, from_scratch)
+        plugins = parse_plugin_inputs(plugin_input or ())
         when = parse_cron(cron) if cron else None
 
     from headstart.pipelines.cluster import schedules
@@ -103,7 +109,7 @@ def schedule(
     if when:
         shape = PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
-            submission = prepare_submission(settings, parameters, shape)
+            submission = prepare_submission(settings, parameters, shape, plugins=plugins)
         _show_change(name, when, schedules.upsert(connect(settings), name, submission, when))
         return
     cluster = connect(settings)

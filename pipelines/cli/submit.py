@@ -16,6 +16,7 @@ from headstart.pipelines.cli.options import (
     NoCache,
     NotifyOption,
     PipelineOption,
+    PluginInputOption,
     check_pipeline,
     takes_choices,
     takes_parameters,
@@ -23,6 +24,7 @@ from headstart.pipelines.cli.options import (
     takes_timeouts,
 )
 from headstart.pipelines.cli.usage import UsageError, check_options
+from headstart.pipelines.cluster.plugin_inputs import parse_plugin_inputs
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.given_options import check_method
@@ -68,6 +70,7 @@ def submit(
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
     notify: NotifyOption = "",
+    plugin_input: PluginInputOption = None,
     name: Annotated[
         str,
         typer.Option(
@@ -106,10 +109,12 @@ def submit(
             no_cache=no_cache,
             name=name,
             notify=notify,
+            plugin_input=bool(plugin_input),
         )
     check_pipeline(pipeline, from_scratch, method)
     with check_options():
         trained = check_method(method, parameters, from_scratch)
+        plugins = parse_plugin_inputs(plugin_input or ())
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [
@@ -128,7 +133,7 @@ def submit(
         shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
             variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
-            prepared = submission.prepare_submission(settings, parameters, shape, variants)
+            prepared = submission.prepare_submission(settings, parameters, shape, variants, plugins)
         cluster = connect(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, prepared, title)

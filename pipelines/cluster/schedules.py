@@ -148,6 +148,7 @@ def run_now(cluster: Cluster, name: str) -> tuple[str, str]:
         pipeline_version_reference=schedule.pipeline_version_reference,
         runtime_config=schedule.runtime_config,
         service_account=schedule.service_account,
+        plugins_input=schedule.plugins_input or None,
     )
     return cluster.create_run(run), run_name
 
@@ -269,5 +270,6 @@ def _is_same(existing: Any, wanted: Any) -> bool:
         and existing.pipeline_spec == wanted.pipeline_spec
         and existing.runtime_config.parameters == wanted.runtime_config.parameters
         and (existing.runtime_config.pipeline_root or None) == wanted.runtime_config.pipeline_root
+        and (existing.plugins_input or {}) == (wanted.plugins_input or {})
         and (existing.service_account == wanted.service_account or (not wanted.service_account and is_default))
     )

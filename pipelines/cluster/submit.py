@@ -1,6 +1,7 @@
 """Submitting runs: the pipeline compiled with its parameters, paths that pods cannot see refused."""
 
 import dataclasses
+from types import MappingProxyType
 from typing import Any
 
 import kfp_server_api
@@ -9,6 +10,7 @@ from headstart import __version__
 from headstart.components.core.recipes.variants import FINE_TUNED, Method, Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.plugin_inputs import PluginInputs
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.compilation import pipeline_spec
@@ -44,12 +46,14 @@ class Submission:
         parameters: Parameters of the pipeline.
         pipeline_root: Address for artifacts; empty: the cluster's own.
         service_account: Service account of the pods; empty: the cluster's own.
+        plugins: Inputs for plugins of KFP's API server.
     """
 
     pipeline: dict[str, Any]
     parameters: dict[str, Any]
     pipeline_root: str
     service_account: str
+    plugins: PluginInputs = dataclasses.field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """Fields that runs and schedules have in common in KFP's API."""
@@ -60,6 +64,7 @@ class Submission:
                 parameters=self.parameters, pipeline_root=self.pipeline_root or None
             ),
             "service_account": self.service_account or None,
+            "plugins_input": self.plugins or None,
         }
 
 
@@ -68,6 +73,7 @@ def prepare_submission(
     parameters: Parameters,
     shape: PipelineShape,
     variants: list[Variant] | None = None,
+    plugins: PluginInputs = MappingProxyType({}),
 ) -> Submission:
     """Compiles the pipeline for a cluster.
 
@@ -76,6 +82,7 @@ def prepare_submission(
         parameters: Parameters of the pipeline, checked.
         shape: Choices that are made when the pipeline is compiled; of a comparison only `cache` and `notify`.
         variants: Variants of a comparison; None: one model is trained.
+        plugins: Inputs for plugins of KFP's API server.
 
     Raises:
         HeadstartError: If there is no source of data, a path is of this machine, or KFP cannot write to the pipeline
@@ -94,7 +101,7 @@ def prepare_submission(
         check_variants_for_pods(variants, parameters, profile.mounted())
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, COMPARE_METHODS)
         values = comparison_parameters(variants, parameters)
-    return Submission(pipeline, values, settings.pipeline_root, settings.service_account)
+    return Submission(pipeline, values, settings.pipeline_root, settings.service_account, dict(plugins))
 
 
 def submit(cluster: Cluster, submission: Submission, name: str) -> str:

@@ -111,6 +111,16 @@ def test_another_replaces_the_one_of_that_name(
     assert sorted(each.display_name for each in api.schedules.values()) == ["daily", "weekly"]
 
 
+def test_inputs_of_plugins_belong_to_the_schedule(on_cluster: Command, api: KfpApi, weekly: str) -> None:
+    options = ("--cron", "0 3 * * mon", *DATA, "--plugin-input", "mlflow.experiment_name=pets")
+    assert "is replaced" in on_cluster("schedule", "weekly", *options)[1]
+    assert "is unchanged" in on_cluster("schedule", "weekly", *options)[1]
+    assert only(api).plugins_input == {"mlflow": {"experiment_name": "pets"}}
+    assert on_cluster("schedule", "weekly", "--run-now")[0] == 0
+    (run,) = api.runs.values()
+    assert run.plugins_input == {"mlflow": {"experiment_name": "pets"}}
+
+
 def test_a_run_under_way_ends_in_peace_and_what_was_replaced_goes_later(
     on_cluster: Command, api: KfpApi, weekly: str
 ) -> None:

@@ -85,6 +85,16 @@ def test_only_a_run_that_publishes_has_the_tasks_for_it(on_cluster: Command, api
     assert publishing["root"]["inputDefinitions"] == without["root"]["inputDefinitions"]
 
 
+def test_inputs_of_plugins_reach_the_server(on_cluster: Command, api: KfpApi) -> None:
+    given = ("mlflow.experiment_name=pets: new", "mlflow.experiment_id=7", "mlflow.disabled=false", "own.depth=3")
+    options = [word for each in given for word in ("--plugin-input", each)]
+    status, shown = on_cluster("submit", *DATA, *options)
+    assert status == 0, shown
+    (run,) = api.runs.values()
+    mlflow = {"experiment_name": "pets: new", "experiment_id": "7", "disabled": False}
+    assert run.plugins_input == {"mlflow": mlflow, "own": {"depth": 3}}
+
+
 @pytest.mark.parametrize("pipeline", ["transfer-learning", "compare-methods"])
 @pytest.mark.parametrize(
     ("secret", "name", "key"), [("hook", "hook", "url"), ("ops.hooks/slack", "ops.hooks", "slack")]
@@ -151,6 +161,10 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         (("--resume", "x", "--seed", "3"), "--resume runs with the run's own parameters; leave --seed out"),
         (("--resume", "x", "--backbones", "vgg16", "--variants", "v.yaml"), "leave --backbones, --variants out, or"),
         (("--resume", "x", "--pipeline", "compare-methods"), "leave --pipeline out, or submit a new run"),
+        ((*DATA, "--plugin-input", "mlflow"), "give PLUGIN.KEY=VALUE, such as mlflow.experiment_name=pets"),
+        ((*DATA, "--plugin-input", "mlflow.experiment=a"), "unknown key 'experiment'; did you mean 'experiment_"),
+        ((*DATA, "--plugin-input", "mlflow.disabled=soon"), "disabled must be true or false"),
+        (("--resume", "x", "--plugin-input", "mlflow.disabled=true"), "leave --plugin-input out, or submit a new"),
         (("--resume", "x", "--notify", "hook"), "leave --notify out, or submit a new run"),
         ((*DATA, "--notify", "https://h/x"), "notify: this is an address, which everybody could read in the run;"),
         ((*DATA, "--notify", "My_Hook"), "notify: this is 'My_Hook', no Secret's name; on a cluster, name"),
