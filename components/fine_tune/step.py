@@ -87,6 +87,7 @@ def fine_tune(head: Path, inputs: TrainingInputs, model: Path) -> ModelInfo:
             job.describe(metrics, before.seconds + time.monotonic() - started),
             recipe=before.recipe | augmentation | {job.plan.phase: training.model_dump()},
             backbone_sha256=before.backbone_sha256,
+            weights_licence=before.weights_licence,
             parent=before.sha256,
         )
         return save_trained_model(model, job, TrainingResult(info, epochs, chosen.predictions, parent=head))

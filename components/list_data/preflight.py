@@ -12,6 +12,7 @@ from headstart.components.core.backbones.weights_files import (
     find_downloaded_weights,
     find_in_weights_folder,
 )
+from headstart.components.core.recipes.hub_preset import check_hub_preset, open_hub_preset
 from headstart.components.core.recipes.own_network import (
     check_own_network,
     describe_own_network,
@@ -118,7 +119,8 @@ def _check_writable(name: str, uri: str) -> None:
 def check_weights(recipe: Recipe) -> None:
     """Refuses pretrained weights that are not on this machine and cannot be downloaded to it, or are no weights file.
 
-    A network of the user's own is checked, too, as far as its configuration tells, if it is on this machine.
+    A network of the user's own is checked, too, as far as its configuration tells, if it is on this machine, and of a
+    preset the configuration, wherever it is.
 
     Args:
         recipe: Recipe that names the backbone and its weights.
@@ -128,7 +130,10 @@ def check_weights(recipe: Recipe) -> None:
     """
     backbone, weights = get_backbone(recipe.backbone), recipe.weights
     backbone.check_weights(weights)
-    if backbone.file:
+    if backbone.preset:
+        with open_hub_preset(backbone, with_weights=False) as folder:
+            check_hub_preset(folder, backbone, recipe)
+    elif backbone.file:
         _check_own_network(backbone, recipe)
     elif _are_own(recipe):
         if backbone.pretrained == "imagenet" and not (weights == "" and find_in_weights_folder(backbone)):
@@ -156,7 +161,7 @@ def _check_own_network(backbone: Backbone, recipe: Recipe) -> None:
 def _are_own(recipe: Recipe) -> bool:
     """Whether the weights are the backbone's own, which the image of a task may hold."""
     backbone = get_backbone(recipe.backbone)
-    return not backbone.file and recipe.weights in ("", backbone.pretrained)
+    return not backbone.is_own and recipe.weights in ("", backbone.pretrained)
 
 
 def _read_beginning(weights: str) -> bytes:

@@ -12,8 +12,8 @@ from headstart.components.core.artifacts.history import best_epoch
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.start import start_tensorflow
-from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.plan import Plan
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.fold_choice import read_fold_choice
 from headstart.components.core.training.training_inputs import TrainingInputs

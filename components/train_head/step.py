@@ -13,9 +13,10 @@ from headstart.components.core.artifacts.history import Epoch, best_epoch
 from headstart.components.core.artifacts.model import RIDGE_HEAD, ModelInfo
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.start import start_tensorflow
-from headstart.components.core.recipes.own_network import resolve_recipe
+from headstart.components.core.recipes.licence import find_licence
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.fold_choice import read_fold_choice
 from headstart.components.core.training.training_inputs import TrainingInputs
@@ -62,6 +63,7 @@ def train_head(inputs: TrainingInputs, model: Path, to_be_tuned: bool = True) ->
         info = dataclasses.replace(
             job.describe(metrics, time.monotonic() - started),
             backbone_sha256=weights_digest(job.network.get_layer(job.backbone)),
+            weights_licence=find_licence(recipe),
         )
         result = TrainingResult(info, epochs, predictions)
         return save_trained_model(model, job, result, functools.partial(write_probe, result=probe))

@@ -4,13 +4,30 @@ from typing import Annotated
 
 import typer
 
-from headstart.components.core.backbones.table import BACKBONES, Backbone, get_backbone, is_own_network
+from headstart.components.core.backbones.hub_families import check_hub_installed, list_named_presets
+from headstart.components.core.backbones.table import (
+    BACKBONES,
+    HUB_PREFIX,
+    Backbone,
+    get_backbone,
+    is_own_network,
+)
 from headstart.components.core.backbones.weights_files import (
     WEIGHTS_FOLDER,
     find_downloaded_weights,
     find_in_weights_folder,
     find_packaged_weights,
 )
+from headstart.components.core.recipes.hub_preset import (
+    describe_hub_preset,
+    find_hub_folder,
+    open_hub_preset,
+    read_hub_preset,
+)
+from headstart.components.core.recipes.licence import find_licence
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
+from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.console import print_table
@@ -20,7 +37,8 @@ _TITLES = ("backbone", "pixels", "parameters", "features", "licence", "weights")
 
 def backbones(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Backbones to list; if left out, all.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Backbones, also presets of KerasHub; if left out, all others.", show_default=False),
     ] = None,
     measure: Annotated[
         bool,
@@ -39,7 +57,7 @@ def backbones(
         if own := [name for name in names or () if is_own_network(name)]:
             raise HeadstartError(f"{own[0]!r} is a network of your own; this command lists those of the table")
         chosen = [get_backbone(name) for name in names or BACKBONES]
-    rows = [_describe(backbone) for backbone in chosen]
+        rows = [_describe_preset(each) if each.preset else _describe(each) for each in chosen]
     if not measure:
         print_table(_TITLES, rows)
         return
@@ -58,6 +76,22 @@ def _describe(backbone: Backbone) -> list[str]:
     ]
 
 
+def _describe_preset(backbone: Backbone) -> list[str]:
+    """Row of a preset of KerasHub: what its files say, or of one that would be downloaded, what KerasHub says."""
+    named = list_named_presets().get(backbone.preset)
+    place = find_hub_folder(backbone)
+    if named and named.family and not place:
+        check_hub_installed()
+        size, features = "", ""
+        parameters, licence = f"{named.parameters / 1e6:.1f} M", named.family.licence
+        return [HUB_PREFIX + backbone.preset, size, parameters, features, licence, "to download"]
+    with open_hub_preset(backbone, with_weights=False) as folder:
+        preset = read_hub_preset(folder, describe_hub_preset(backbone))
+    licence = find_licence(load_recipe(settings={"backbone": HUB_PREFIX + backbone.preset})) or "unknown"
+    shown = HUB_PREFIX + without_secrets(backbone.preset)
+    return [shown, str(preset.image_size), "", "", licence, "in a folder" if place else "to download"]
+
+
 def _locate_weights(backbone: Backbone) -> str:
     if find_in_weights_folder(backbone):
         return WEIGHTS_FOLDER
@@ -67,14 +101,22 @@ def _locate_weights(backbone: Backbone) -> str:
 
 
 def _measure(chosen: list[Backbone]) -> list[float]:
-    """Images per second of each backbone, at its own image size and with random weights."""
+    """Images per second of each backbone, at its own image size; those of the table have random weights."""
     from headstart.components.core.util.logs import track_progress
     from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
     from headstart.pipelines.progress.command_progress import show_command
 
     with hold_back_library_output() as console, show_command("backbones", console):
         import_tensorflow()
-        from headstart.components.core.networks.throughput import measure_backbone
-
         tracked = track_progress(chosen, "measuring", len(chosen), unit="backbones")
-        return [measure_backbone(each.name, each.image_size).images_per_second for each in tracked]
+        return [_measure_one(each) for each in tracked]
+
+
+def _measure_one(backbone: Backbone) -> float:
+    from headstart.components.core.networks.throughput import measure_backbone
+
+    if not backbone.preset:
+        return measure_backbone(backbone.name, backbone.image_size).images_per_second
+    name = HUB_PREFIX + backbone.preset
+    size = resolve_recipe(load_recipe(settings={"backbone": name})).image_size
+    return measure_backbone(name, size).images_per_second

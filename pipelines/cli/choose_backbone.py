@@ -50,7 +50,7 @@ def choose_backbone(
     backbones: Annotated[
         str,
         typer.Option(
-            help="Backbones to choose from, separated by commas: names, .keras files, or addresses of these.",
+            help="Backbones to choose from, separated by commas: names, hub: presets, .keras files, or addresses.",
             metavar="A,B,…",
             show_default=False,
             rich_help_panel=TRAINING_PANEL,

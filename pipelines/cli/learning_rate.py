@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.recipes.own_network import resolve_recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name

@@ -135,7 +135,7 @@ FOLLOWING = ("interval", "start_notice", "start_timeout", "connection_timeout")
 _COMPARING_PANEL = "What is compared"
 _COMPARED = {
     "methods": f"Methods, separated by commas: {', '.join(METHODS)}.",
-    "backbones": "Names of backbones, or .keras files, separated by commas.",
+    "backbones": "Names of backbones, hub: and a preset, or .keras files, separated by commas.",
     "recipes": "Names or files of recipes, separated by commas.",
 }
 _VARIANTS = (

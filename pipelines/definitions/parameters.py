@@ -11,7 +11,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-from headstart.components.core.backbones.table import BACKBONES, NO_WEIGHTS, get_backbone, is_own_network
+from headstart.components.core.backbones.table import (
+    BACKBONES,
+    HUB_HANDLES,
+    HUB_PREFIX,
+    NO_WEIGHTS,
+    get_backbone,
+    is_own_network,
+)
 from headstart.components.core.metrics.false_alarms import FALSE_ALARM, check_false_alarm
 from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.recipes.recipe import (
@@ -208,9 +215,10 @@ class Parameters(BaseModel):
         ParameterDoc(
             TRAINING,
             "Pretrained backbone; if left out, the recipe's.",
-            f"One of {', '.join(BACKBONES)}; or a network of your own: a .keras file, or the http(s)://, gs:// or "
-            "s3:// address of one.",
-            "Also a network of the user's own, by the address of a .keras file.",
+            f"One of {', '.join(BACKBONES)}; a preset of KerasHub: hub:NAME, or hub: and a folder or the address of "
+            "one; or a network of your own: a .keras file, or the http(s)://, gs:// or s3:// address of one.",
+            "Also a preset of KerasHub, hub: and its name or address, or a network of the user's own, by the address "
+            "of a .keras file.",
         ),
     ] = ""
     weights: Annotated[
@@ -450,6 +458,9 @@ class Parameters(BaseModel):
         here: dict[str, Any] = {"weights": weights}
         if is_own_network(training.backbone) and not is_remote(training.backbone):
             here["backbone"] = str(expand_home(training.backbone).absolute())
+        elif preset := get_backbone(training.backbone).preset:
+            folder = expand_home(preset)
+            here["backbone"] = f"{HUB_PREFIX}{folder.absolute()}" if folder.is_dir() else training.backbone
         if self.champion and not is_remote(self.champion):
             from headstart.components.core.registry.model_files import download_model
 
@@ -488,7 +499,10 @@ class Parameters(BaseModel):
         backbone = get_backbone(training.backbone)
         named = ("", NO_WEIGHTS, backbone.pretrained)
         paths = [("weights", training.weights)] if training.weights not in named else []
-        paths += [("backbone", backbone.file)] if backbone.file else []
+        # Pods download a preset by its name, as this machine does.
+        named_preset = backbone.preset.startswith(HUB_HANDLES) or "/" not in backbone.preset
+        place = backbone.file or ("" if named_preset else backbone.preset)
+        paths += [("backbone", place)] if place else []
         paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
             if is_remote(value) and has_credentials(value):

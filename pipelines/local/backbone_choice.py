@@ -7,8 +7,8 @@ from pathlib import Path
 
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.metrics.backbone_ranking import Assessment
-from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.recipe import Recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError

@@ -13,8 +13,8 @@ import numpy as np
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.start import free_networks
-from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.recipe import Recipe, apply_settings
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.recipes.search_space import Dimension, default_space, read_setting
 from headstart.components.core.storage.stores import Tree
 from headstart.components.core.training.training_inputs import TrainingInputs

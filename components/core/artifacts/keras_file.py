@@ -151,7 +151,7 @@ def count_values(path: Path, what: str, way_out: str) -> int:
         HeadstartError: If its weights are damaged, too large, refer to another file, or one is NaN or infinite.
     """
     with open_weights(path, what, way_out) as store:
-        return _checked_values(store, what)
+        return check_values(store, what)
 
 
 def _config(content: bytes) -> dict[str, Any]:
@@ -162,6 +162,16 @@ def _config(content: bytes) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise HeadstartError(f"its {CONFIG} does not describe a network")
     config["compile_config"] = None
+    check_keras_only(config)
+    return config
+
+
+def check_keras_only(config: Any) -> None:
+    """Checks that a configuration names nothing but Keras' own layers, initializers and operations.
+
+    Raises:
+        HeadstartError: If it names something else.
+    """
     waiting: list[Any] = [config]
     while waiting:
         each = waiting.pop()
@@ -170,7 +180,6 @@ def _config(content: bytes) -> dict[str, Any]:
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
-    return config
 
 
 def _check_named(item: dict[str, Any]) -> None:
@@ -200,8 +209,12 @@ def _wrong_ends(config: dict[str, Any], classes: int, image_size: int) -> str:
     return ""
 
 
-def _checked_values(store: h5py.File, what: str) -> int:
-    """Checks that all floats are finite, and returns the number of all values."""
+def check_values(store: h5py.File, what: str) -> int:
+    """Checks that all floats in a file of weights are finite, and counts its values.
+
+    Raises:
+        HeadstartError: If a weight is NaN or infinite.
+    """
     count = 0
 
     def look(name: str, item: object) -> None:

@@ -91,6 +91,8 @@ class ModelInfo:
         folds: Number of cross-validation folds that chose its epochs and predicted its training images; 0: there was
             no cross-validation.
         cross_validation_sha256: SHA-256 of its `cross_validation.parquet`; empty: there was no cross-validation.
+        weights_licence: Licence of the pretrained weights as their publishers state it, an SPDX identifier; empty:
+            there were none, it is not known, or an earlier version trained the model.
     """
 
     stage: str
@@ -116,6 +118,7 @@ class ModelInfo:
     neighbours: Count = 0
     folds: Count = 0
     cross_validation_sha256: str = ""
+    weights_licence: str = ""
 
     @property
     def output_classes(self) -> list[str]:

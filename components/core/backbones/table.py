@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -13,6 +13,12 @@ NO_WEIGHTS = "none"
 
 OWN_SUFFIX = ".keras"
 """End of the name of a backbone that is a network of the user's own."""
+
+HUB_PREFIX, HUB_SUFFIX = "hub:", ".hub"
+"""Start of the name of a backbone that is a preset of KerasHub, and end of the name that a trained model knows."""
+
+HUB_HANDLES = ("kaggle://", "hf://")
+"""Schemes of presets that KerasHub downloads; `hub:` before them is optional."""
 
 Preprocessing = Literal["none", "tf", "tf128", "caffe", "torch", "unit"]
 """Scaling of RGB pixels 0-255, with Keras' names ``tf``, ``caffe`` and ``torch``.
@@ -64,6 +70,8 @@ class Backbone:
         head: Default head.
         file: Path or address of the `.keras` file that a network of the user's own is loaded from, which then has no
             constructor; empty: none.
+        preset: Folder, address or name of a preset of KerasHub that it is built from, which then has no constructor;
+            empty: none.
     """
 
     name: str
@@ -80,11 +88,17 @@ class Backbone:
     min_image_size: int = 32
     head: Head = Head("average", dropout=0.2)
     file: str = ""
+    preset: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it comes with its weights from a file or a preset that the user names."""
+        return bool(self.file or self.preset)
 
     def resolve_image_size(self, image_size: int) -> int:
         """Returns the image size to train with: the given one, or the backbone's own for 0.
 
-        That of a network of the user's own is known once its file is read, and 0 until then.
+        That of a network of the user's own, or of a preset, is known once its file is read, and 0 until then.
 
         Raises:
             HeadstartError: If the size is below the least size of the backbone.
@@ -104,7 +118,7 @@ class Backbone:
         Raises:
             HeadstartError: If they are none of these.
         """
-        if self.file:
+        if self.is_own:
             if weights:
                 raise HeadstartError(
                     f"weights {without_secrets(weights)!r}: backbone {self.name} has its own weights; leave "
@@ -284,41 +298,55 @@ _NUMBERED = r"[A-Za-z][A-Za-z_]*\d+[a-z]?"
 _OWN_BLOCKS = rf"(?![a-z_]*[123]d(?:_\d+)?$){_NUMBERED}(?:_{_NUMBERED})*(?=_)"
 
 
+_OWN: dict[str, Any] = {
+    "constructor": "",
+    "preprocessing": "none",
+    "blocks": _OWN_BLOCKS,
+    "unfreeze_from": "coarsest",
+    "parameters": 0,
+    "width": 0,
+    "licence": "",
+    "pretrained": "own",
+    "image_size": 0,
+    "min_image_size": 1,
+}
+
+
 def is_own_network(name: str) -> bool:
     """Whether the name of a backbone is a network of the user's own: a `.keras` file, or the address of one."""
     return without_secrets(name).endswith(OWN_SUFFIX)
 
 
+def is_hub_preset(name: str) -> bool:
+    """Whether the name of a backbone is a preset of KerasHub."""
+    return name.startswith((HUB_PREFIX, *HUB_HANDLES)) or name.endswith(HUB_SUFFIX)
+
+
 def get_backbone(name: str) -> Backbone:
-    """Returns a row of the table, or one for a network of the user's own, whose file is not read.
+    """Returns a row of the table, or one for a network of the user's own or a preset, whose files are not read.
 
     Args:
-        name: Name of a row; path or address of a `.keras` file; or the name of the file, as a model that was trained
-            with it knows it.
+        name: Name of a row; path or address of a `.keras` file; ``hub:`` and a preset of KerasHub; or the name of the
+            file or preset, as a model that was trained with it knows it.
 
     Raises:
         HeadstartError: If no backbone has this name; the message lists the names.
     """
     if is_own_network(name):
         stem = PurePosixPath(without_secrets(name)).name.removesuffix(OWN_SUFFIX)
-        return Backbone(
-            # Also the name of a layer.
-            name=(re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_") or "network") + OWN_SUFFIX,
-            constructor="",
-            preprocessing="none",
-            blocks=_OWN_BLOCKS,
-            unfreeze_from="coarsest",
-            parameters=0,
-            width=0,
-            licence="",
-            pretrained="own",
-            image_size=0,
-            min_image_size=1,
-            file=name,
-        )
+        return Backbone(name=_as_layer_name(stem) + OWN_SUFFIX, file=name, **_OWN)
+    if is_hub_preset(name):
+        place = name.removeprefix(HUB_PREFIX)
+        # Kaggle's handles may end in the number of a version.
+        stem = re.sub(r"(?<=.)/\d+/?$", "", without_secrets(place)).removesuffix(HUB_SUFFIX)
+        return Backbone(name=_as_layer_name(PurePosixPath(stem).name) + HUB_SUFFIX, preset=place, **_OWN)
     if name not in BACKBONES:
         raise HeadstartError(
-            f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}, and networks of your own, which are "
-            f"{OWN_SUFFIX} files"
+            f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}, networks of your own, which are "
+            f"{OWN_SUFFIX} files, and presets of KerasHub, such as {HUB_PREFIX}dinov2_small"
         )
     return BACKBONES[name]
+
+
+def _as_layer_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "network"

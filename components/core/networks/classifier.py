@@ -349,7 +349,12 @@ def _position(base: keras.Model, point: str) -> int:
 
 
 def _coarsest_block(base: keras.Model) -> str:
-    """The block in which the feature map becomes as coarse as the last one; empty if it is the stem, or none does."""
+    """The block in which the feature map becomes as coarse as the last one; empty if it is the stem, or none does.
+
+    The maps of a transformer are all alike: after the patches there are only tokens.
+    """
+    if any(len(getattr(operation.output, "shape", ())) == 3 for operation in base.operations):
+        return ""
     sides = {
         operation.name: operation.output.shape[1]
         for operation in base.operations

@@ -2,12 +2,12 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from headstart.components.core.artifacts.keras_file import NetworkFile, count_values, read_network_config
 from headstart.components.core.backbones.table import OWN_SUFFIX, Backbone
+from headstart.components.core.networks.graph_copy import GraphCopy
 from headstart.components.core.networks.saving import load_network
 from headstart.components.core.recipes.own_network import OWN_WAY_OUT, describe_own_network
 from headstart.components.core.util.errors import HeadstartError, first_line
@@ -51,7 +51,7 @@ def build_own_network(file: Path, backbone: Backbone, image_size: int) -> keras.
         network = load_network(link, what, facts, OWN_WAY_OUT)
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
     try:
-        outputs = keras.tree.flatten(_Copy().apply(network, pixels))
+        outputs = keras.tree.flatten(GraphCopy().apply(network, pixels))
     except Exception as error:
         # Each layer raises errors of its own for a map that is too small.
         raise HeadstartError(
@@ -66,32 +66,6 @@ def build_own_network(file: Path, backbone: Backbone, image_size: int) -> keras.
     if len(features.shape) == 2:
         features = keras.layers.Reshape((1, 1, features.shape[1]), name=AS_MAP)(features)
     return keras.Model(pixels, features, name=backbone.name)
-
-
-class _Copy:
-    """Copies the layers of a network, with their weights, into a graph without nested networks."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, int] = {}
-
-    def apply(self, network: keras.Model, *inputs: Any) -> Any:
-        """Applies copies of a network's layers to its inputs, and returns its output."""
-        # A sequential model holds a functional one.
-        graph = getattr(network, "_functional", None) or network
-        return graph._run_through_graph(inputs, call_fn=self._call)
-
-    def _call(self, operation: keras.Operation, *inputs: Any, **options: Any) -> Any:
-        if isinstance(operation, keras.Model):
-            return self.apply(operation, *inputs)
-        config = operation.get_config()
-        times = self._names[operation.name] = self._names.get(operation.name, 0) + 1
-        if times > 1:
-            config["name"] = f"{operation.name}_copy{times}"
-        copied = type(operation).from_config(config)
-        outputs = copied(*inputs, **options)
-        if isinstance(operation, keras.Layer):
-            copied.set_weights(operation.get_weights())
-        return outputs
 
 
 def _find_features(output: keras.KerasTensor) -> keras.KerasTensor:

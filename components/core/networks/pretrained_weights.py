@@ -21,7 +21,9 @@ from headstart.components.core.backbones.weights_files import (
 )
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
+from headstart.components.core.networks.hub_network import build_hub_network
 from headstart.components.core.networks.own_network import build_own_network
+from headstart.components.core.recipes.hub_preset import WEIGHTS, open_hub_preset
 from headstart.components.core.recipes.own_network import open_own_network
 from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.files import sha256_of_file
@@ -63,8 +65,8 @@ def build_with_weights_file(
             without a request to the address.
 
     Returns:
-        The backbone, and the SHA-256 of the file at `weights`, or of the file that a network of the user's own comes
-        from; empty if there is neither.
+        The backbone, and the SHA-256 of the file at `weights`, or of the file that a network of the user's own or a
+        preset comes from; empty if there is neither.
 
     Raises:
         HeadstartError: If the weights cannot be found, downloaded or read, or do not fit.
@@ -72,6 +74,10 @@ def build_with_weights_file(
     log_phase("reading weights")
     backbone.check_weights(weights)
     sha256, named = sha256.lower(), bool(weights)
+    if backbone.preset:
+        with open_hub_preset(backbone, sha256) as folder:
+            base = use_depthwise_convolutions(build_hub_network(folder, backbone, image_size))
+            return base, sha256_of_file(folder / WEIGHTS)
     if backbone.file:
         with open_own_network(backbone, sha256) as file:
             return use_depthwise_convolutions(build_own_network(file, backbone, image_size)), sha256_of_file(file)

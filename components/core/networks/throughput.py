@@ -60,7 +60,7 @@ def measure_backbone(name: str, image_size: int) -> Throughput:
         HeadstartError: If there is no such backbone, or a network of the user's own cannot be used.
     """
     backbone = get_backbone(name)
-    base = build_pretrained_backbone(backbone, image_size, "" if backbone.file else NO_WEIGHTS)
+    base = build_pretrained_backbone(backbone, image_size, "" if backbone.is_own else NO_WEIGHTS)
     network = build_classifier(base, backbone.preprocessing, backbone.head, 2, image_size)
     front = cut_classifier(network, base.name, BACKBONE_END).front
     return Throughput(base.count_params(), measure_throughput(front))

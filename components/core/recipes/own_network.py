@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.components.core.artifacts.model import LARGEST_IMAGE
-from headstart.components.core.backbones.table import Backbone, get_backbone
+from headstart.components.core.backbones.table import Backbone
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.stores import is_remote, without_secrets
@@ -60,20 +60,6 @@ def open_own_network(backbone: Backbone, sha256: str = "") -> Iterator[Path]:
 def describe_own_network(backbone: Backbone) -> str:
     """Name of a network of the user's own in messages."""
     return f"backbone {without_secrets(backbone.file)!r}"
-
-
-def resolve_recipe(recipe: Recipe) -> Recipe:
-    """Resolves a recipe as `Recipe.resolve` does, and reads the image size of a network of the user's own.
-
-    Raises:
-        HeadstartError: If there is no such backbone, the image size does not suit it, or a network of the user's own
-            cannot be used; see `check_own_network`.
-    """
-    resolved, backbone = recipe.resolve(), get_backbone(recipe.backbone)
-    if not backbone.file:
-        return resolved
-    with open_own_network(backbone, recipe.weights_sha256) as file:
-        return resolved.model_copy(update={"image_size": check_own_network(file, backbone, recipe)})
 
 
 def check_own_network(file: Path, backbone: Backbone, recipe: Recipe) -> int:

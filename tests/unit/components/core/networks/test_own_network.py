@@ -18,8 +18,8 @@ from headstart.components.core.networks.classifier import COARSEST, STEM, TOP, b
 from headstart.components.core.networks.own_network import build_own_network
 from headstart.components.core.networks.pretrained_weights import build_with_weights_file
 from headstart.components.core.networks.saving import load_model
-from headstart.components.core.recipes.own_network import resolve_recipe
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
 from headstart.components.core.storage.cache import CACHE
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.training.training_inputs import TrainingInputs

@@ -1,0 +1,110 @@
+"""Families of networks in KerasHub, and the names of its presets, found without importing it.
+
+Importing KerasHub imports TensorFlow. Its lists of presets are modules of literals alone, and are read as text.
+"""
+
+import ast
+import dataclasses
+import functools
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from headstart.components.core.util.errors import HeadstartError
+
+
+@dataclasses.dataclass(frozen=True)
+class HubFamily:
+    """A family of networks that a preset can be of.
+
+    Attributes:
+        folder: Name of its folder in KerasHub.
+        features: Features of an image: ``map``, the last feature map, which is pooled; ``class``, the class token, or
+            the mean of the patches where there is none; ``class and patches``, the class token and the mean of the
+            patches; ``pooled``, what the network's own attention pooling gives.
+        sizes: Image sizes that it takes: ``any``; ``patches``, every multiple of the patch size; or ``one``, the size
+            that it was trained with.
+        licence: Licence that the authors of its pretrained weights state, as an SPDX identifier.
+    """
+
+    folder: str
+    features: Literal["map", "class", "class and patches", "pooled"]
+    sizes: Literal["any", "patches", "one"]
+    licence: str = "Apache-2.0"
+
+
+FAMILIES = {
+    "DINOV2Backbone": HubFamily("dinov2", "class and patches", "patches"),
+    "DeiTBackbone": HubFamily("deit", "class", "one"),
+    "DenseNetBackbone": HubFamily("densenet", "map", "any"),
+    "EfficientNetBackbone": HubFamily("efficientnet", "map", "any"),
+    "MobileNetBackbone": HubFamily("mobilenet", "map", "any"),
+    "ResNetBackbone": HubFamily("resnet", "map", "any"),
+    "SigLIPBackbone": HubFamily("siglip", "pooled", "one"),
+    "SigLIPVisionEncoder": HubFamily("siglip", "pooled", "one"),
+    "ViTBackbone": HubFamily("vit", "class", "one"),
+}
+"""Families by the name of their class in KerasHub."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedPreset:
+    """A preset that KerasHub knows by name.
+
+    Attributes:
+        handle: Its handle at Kaggle.
+        folder: Folder of its family in KerasHub.
+        parameters: Number of its weights, with those that a backbone does not use.
+    """
+
+    handle: str
+    folder: str
+    parameters: int
+
+    @property
+    def family(self) -> HubFamily | None:
+        """Its family; None: it is none of `FAMILIES`."""
+        return next((each for each in FAMILIES.values() if each.folder == self.folder), None)
+
+
+def check_hub_installed() -> None:
+    """Checks that KerasHub is installed.
+
+    Raises:
+        HeadstartError: If it is not.
+    """
+    try:
+        version("keras-hub")
+    except PackageNotFoundError:
+        raise HeadstartError(
+            "presets need KerasHub, which is not installed; pip install 'headstart[hub]', or use another backbone"
+        ) from None
+
+
+@functools.cache
+def list_named_presets() -> dict[str, NamedPreset]:
+    """Presets that the installed KerasHub knows by name, of images, text and sound; empty if it is not installed."""
+    spec = find_spec("keras_hub")
+    places = spec.submodule_search_locations if spec else None
+    found: dict[str, NamedPreset] = {}
+    for place in places or ():
+        for file in sorted(Path(place).glob("src/models/*/*_presets.py")):
+            found |= _read_presets(file)
+    return found
+
+
+def _read_presets(file: Path) -> dict[str, NamedPreset]:
+    presets: dict[str, NamedPreset] = {}
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        if not isinstance(statement, ast.Assign):
+            continue
+        try:
+            values = ast.literal_eval(statement.value)
+        except ValueError:
+            continue
+        for name, value in values.items() if isinstance(values, dict) else ():
+            match value:
+                case {"kaggle_handle": str(handle), "metadata": dict(metadata)}:
+                    presets[name] = NamedPreset(handle, file.parent.name, int(metadata.get("params") or 0))
+    return presets

@@ -1,0 +1,144 @@
+"""Small presets of KerasHub with random weights, saved as a preset's folder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import keras_hub
+import numpy as np
+
+SIZE = 32
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+_VIT = {"image_shape": (SIZE, SIZE, 3), "patch_size": 8, "num_layers": 3, "num_heads": 2, "hidden_dim": 16}
+_EFFICIENTNET = {
+    "stackwise_width_coefficients": [1.0] * 2,
+    "stackwise_depth_coefficients": [1.0] * 2,
+    "stackwise_kernel_sizes": [3, 3],
+    "stackwise_num_repeats": [2, 2],
+    "stackwise_input_filters": [8, 8],
+    "stackwise_output_filters": [8, 16],
+    "stackwise_expansion_ratios": [1, 4],
+    "stackwise_strides": [2, 2],
+}
+
+
+def _dinov2(**more: Any) -> keras.Model:
+    settings = _VIT | {"patch_size": 4, "intermediate_dim": 32, "position_embedding_shape": (48, 48, 3)}
+    return keras_hub.models.DINOV2Backbone(**settings | {"layer_scale_init_value": 0.5} | more)
+
+
+def _efficientnet(kind: str) -> keras.Model:
+    ratio = 0.25 if kind != "fused" else 0.0
+    return keras_hub.models.EfficientNetBackbone(
+        stackwise_block_types=[kind] * 2, stackwise_squeeze_and_excite_ratios=[ratio] * 2, **_EFFICIENTNET
+    )
+
+
+def _siglip() -> keras.Model:
+    shared = {"hidden_dim": 16, "num_layers": 2, "num_heads": 2, "intermediate_dim": 32}
+    vision = keras_hub.models.SigLIPVisionEncoder(
+        patch_size=8, image_shape=(SIZE, SIZE, 3), name="vision_encoder", **shared
+    )
+    text = keras_hub.models.SigLIPTextEncoder(
+        vocabulary_size=20, embedding_dim=16, max_sequence_length=4, name="text_encoder", **shared
+    )
+    return keras_hub.models.SigLIPBackbone(vision_encoder=vision, text_encoder=text)
+
+
+def _mobilenet() -> keras.Model:
+    return keras_hub.models.MobileNetBackbone(
+        stackwise_expansion=[[16, 24], [24, 32]],
+        stackwise_num_blocks=[2, 2],
+        stackwise_num_filters=[[8, 8], [16, 16]],
+        stackwise_kernel_size=[[3, 3], [5, 5]],
+        stackwise_num_strides=[[2, 1], [2, 1]],
+        stackwise_se_ratio=[[0.25, None], [0.25, 0.25]],
+        stackwise_activation=[["relu6", "relu6"], ["hard_swish", "hard_swish"]],
+        stackwise_padding=[[1, 1], [2, 2]],
+        output_num_filters=24,
+        input_activation="hard_swish",
+        output_activation="hard_swish",
+        input_num_filters=8,
+        depthwise_filters=8,
+        depthwise_stride=2,
+        depthwise_residual=False,
+        squeeze_and_excite=0.25,
+        last_layer_filter=24,
+    )
+
+
+def _resnet() -> keras.Model:
+    return keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 16],
+        stackwise_num_blocks=[2, 2],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+    )
+
+
+BUILDERS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
+    {
+        "vit": lambda: keras_hub.models.ViTBackbone(mlp_dim=32, **_VIT),
+        "vit_without_class_token": lambda: keras_hub.models.ViTBackbone(mlp_dim=32, use_class_token=False, **_VIT),
+        "deit": lambda: keras_hub.models.DeiTBackbone(intermediate_dim=32, **_VIT),
+        "dinov2": _dinov2,
+        "dinov2_with_registers": lambda: _dinov2(num_register_tokens=2, use_swiglu_ffn=True),
+        "siglip": _siglip,
+        "efficientnet": lambda: _efficientnet("v1"),
+        "efficientnet_v2": lambda: _efficientnet("unfused"),
+        "efficientnet_v2_fused": lambda: _efficientnet("fused"),
+        "efficientnet_cba": lambda: _efficientnet("cba"),
+        "mobilenet": _mobilenet,
+        "resnet": _resnet,
+        "resnet_v2": lambda: keras_hub.models.ResNetBackbone(
+            input_conv_filters=[64],
+            input_conv_kernel_sizes=[7],
+            stackwise_num_filters=[64, 16],
+            stackwise_num_blocks=[2, 2],
+            stackwise_num_strides=[1, 2],
+            block_type="bottleneck_block",
+            use_pre_activation=True,
+        ),
+        "densenet": lambda: keras_hub.models.DenseNetBackbone(stackwise_num_repeats=[2, 2], growth_rate=4),
+    }
+)
+
+
+def build(name: str, seed: int = 0) -> keras.Model:
+    """Builds a small network with random weights, none of which is 0 or 1 throughout."""
+    keras.utils.set_random_seed(seed)
+    model = BUILDERS[name]()
+    generator = np.random.default_rng(seed)
+    for weight in model.weights:
+        if "float" in str(weight.dtype) and "position_embeddings" not in weight.name:
+            noise = generator.normal(0, 0.1, weight.shape)
+            weight.assign(weight + (np.abs(noise) if weight.name == "moving_variance" else noise))
+    return model
+
+
+def save_preset(name: str, folder: Path, seed: int = 0, **converter: Any) -> Path:
+    """Saves a small preset with an image converter."""
+    model = build(name, seed)
+    model.save_to_preset(str(folder))
+    scale = [1 / (255 * each) for each in DEVIATION]
+    offset = [-mean / each for mean, each in zip(MEAN, DEVIATION, strict=True)]
+    settings = {"image_size": (SIZE, SIZE), "scale": scale, "offset": offset} | converter
+    image_converter_of(model)(**settings).save_to_preset(str(folder))
+    return folder
+
+
+def image_converter_of(model: keras.Model) -> Any:
+    """The class of image converters of a network."""
+    found = [
+        each
+        for each in vars(keras_hub.layers).values()
+        if isinstance(each, type)
+        and issubclass(each, keras_hub.layers.ImageConverter)
+        and each.backbone_cls is type(model)
+    ]
+    return found[0]
