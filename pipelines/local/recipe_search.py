@@ -15,7 +15,7 @@ from headstart.components.core.artifacts.model import ModelInfo, read_model_info
 from headstart.components.core.networks.start import free_networks
 from headstart.components.core.recipes.recipe import Recipe, apply_settings
 from headstart.components.core.recipes.resolve import resolve_recipe
-from headstart.components.core.recipes.search_space import Dimension, default_space, read_setting
+from headstart.components.core.recipes.search_space import Dimension, default_space, larger_image_size, read_setting
 from headstart.components.core.storage.stores import Tree
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import HeadstartError
@@ -103,7 +103,7 @@ def search_recipe(
     started = time.monotonic()
     parameters = request.parameters
     recipe = resolve_recipe(parameters.read_recipe())
-    space = request.space if request.space is not None else default_space(recipe, _takes_other_sizes(recipe))
+    space = request.space if request.space is not None else default_space(recipe, _takes_larger_images(recipe))
     train, validation = make_splits(parameters, folder, display)
     infos = [read_dataset_info(each) for each in (train, validation)]
     search = Search(
@@ -268,10 +268,10 @@ def _run_trial(
         free_networks()
 
 
-def _takes_other_sizes(recipe: Recipe) -> bool:
-    """Whether the backbone takes images of another size than the recipe's; some networks of the user's own do not."""
+def _takes_larger_images(recipe: Recipe) -> bool:
+    """Whether the backbone takes images of `larger_image_size`; some take those of one size or of some sizes only."""
     try:
-        resolve_recipe(recipe.override(image_size=2 * recipe.image_size))
+        resolve_recipe(recipe.override(image_size=larger_image_size(recipe)))
     except HeadstartError:
         return False
     return True

@@ -85,19 +85,23 @@ def parse_dimension(text: str) -> Dimension:
     return Dimension(key, tuple(choices))
 
 
+def larger_image_size(recipe: Recipe) -> int:
+    """A side of images, in pixels, that is about a quarter larger than that of a recipe, which is resolved."""
+    return _MULTIPLE * math.ceil(_LARGER_IMAGES * recipe.image_size / _MULTIPLE)
+
+
 def default_space(recipe: Recipe, image_sizes: bool) -> list[Dimension]:
     """The keys that matter most in fine-tuning, around the values of a recipe.
 
     Args:
         recipe: The recipe, resolved.
-        image_sizes: Whether the backbone takes images of another size.
+        image_sizes: Whether the backbone takes images of `larger_image_size`, too.
     """
     tuning = recipe.fine_tuning
     cuts = dict.fromkeys((tuning.unfreeze_from, "top", "top_third"))
     smoothings = dict.fromkeys((tuning.label_smoothing, 0.05, 0.1))
     augmentations = dict.fromkeys((recipe.augmentation.rand_augment, 0.3))
-    larger = _MULTIPLE * math.ceil(_LARGER_IMAGES * recipe.image_size / _MULTIPLE)
-    sizes = [Dimension("image_size", (recipe.image_size, larger))] if image_sizes else []
+    sizes = [Dimension("image_size", (recipe.image_size, larger_image_size(recipe)))] if image_sizes else []
     return [
         Dimension("fine_tuning.unfreeze_from", tuple(cuts)),
         Dimension("fine_tuning.learning_rate", low=tuning.learning_rate / 5, high=tuning.learning_rate * 5),
