@@ -24,10 +24,14 @@ class KerasOnly(GraphCopy):
     A layer of KerasHub is called on symbolic tensors, which shows the layers of Keras and the operations in it; these
     are copied in its place. Those that hold weights of their own, or whose call depends on the size of a batch, have
     a translation in `_TRANSLATIONS`. The layers of a block have its name in front of theirs.
+
+    Args:
+        network: Name of the network, which KerasHub puts in front of the names of some of its layers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: str = "") -> None:
         super().__init__()
+        self._prefix = f"{network}_"
         self._within: list[str] = []
 
     def call(self, operation: keras.Operation, *inputs: Any, **options: Any) -> Any:
@@ -57,7 +61,7 @@ class KerasOnly(GraphCopy):
         for outer in reversed(self._within):
             if not wanted.startswith(outer):
                 wanted = f"{outer.rstrip('_')}_{wanted}"
-        return super().name(wanted)
+        return super().name(wanted.removeprefix(self._prefix))
 
     def new(self, layer: type[keras.Layer], *arguments: Any, name: str, **settings: Any) -> keras.Layer:
         """A new layer within the present block."""
@@ -121,7 +125,7 @@ def _embed_siglip(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
 
 
 def _scale(copy: KerasOnly, layer: Any, x: Any) -> Any:
-    scale = copy.new(keras.layers.EinsumDense, "bnd,d->bnd", x.shape[1:], name="scale")
+    scale = copy.new(keras.layers.EinsumDense, "bnd,d->bnd", x.shape[1:], name=layer.name)
     scaled = scale(x)
     scale.set_weights([_values(layer.lambda1)])
     return scaled

@@ -54,7 +54,7 @@ def build_hub_network(folder: Path, backbone: Backbone, image_size: int) -> kera
     try:
         network = _load(folder, preset, image_size)
         inputs = {"images": scaled} if isinstance(network.input, dict) else scaled
-        (output,) = keras.tree.flatten(KerasOnly().apply(network, inputs))
+        (output,) = keras.tree.flatten(KerasOnly(network.name).apply(network, inputs))
         features = _end(output, network, preset)
     except Exception as error:
         # Keras and KerasHub raise errors of many kinds for a configuration that does not fit the weights.
