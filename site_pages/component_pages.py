@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kfp import compiler
+from kfp import compiler, dsl
 
 from headstart.pipelines.definitions.argument_docs import OTHER_ARGUMENTS
 from headstart.pipelines.definitions.compilation import write_package
@@ -194,6 +194,8 @@ def _page(name: str, component: Any) -> str:
 def example(name: str) -> str:
     """A pipeline of one component, with what it needs as arguments; it is compiled before it is shown.
 
+    KFP sets the final status for an exit task, which comes after another one.
+
     Args:
         name: Name of the component.
     """
@@ -203,21 +205,30 @@ def example(name: str) -> str:
     needed = {
         key: each
         for key, each in signature.parameters.items()
-        if key not in outputs and each.default is inspect.Parameter.empty
+        if key not in outputs
+        and each.default is inspect.Parameter.empty
+        and each.annotation is not dsl.PipelineTaskFinalStatus
     }
+    is_exit_task = any(each.annotation is dsl.PipelineTaskFinalStatus for each in signature.parameters.values())
+    call = f"{name}({', '.join(f'{key}={key}' for key in needed)})"
     names: set[str] = set()
     arguments = []
     for key, each in needed.items():
         text = _annotation(each.annotation)
         names |= {word for word in ("Any", "Dict", "List") if word in text}
         arguments.append(f"{key}: {text}")
+    others = ""
+    if is_exit_task:
+        names, arguments = names | {"List"}, ["data: List[str]", *arguments]
+        others = "from headstart.components.list_data.component import list_data\n"
+        call = f"ended = {call}\n    with dsl.ExitHandler(ended):\n        list_data(data=data)"
     text = (
         (f"from typing import {', '.join(sorted(names))}\n\n" if names else "")
         + "from kfp import compiler, dsl\n\n"
-        + f"from headstart.components.{name}.component import {name}\n\n\n"
+        + f"{others}from headstart.components.{name}.component import {name}\n\n\n"
         + f'@dsl.pipeline(name="{name.replace("_", "-")}-alone")\n'
         + f"def pipeline({', '.join(arguments)}) -> None:\n"
-        + f"    {name}({', '.join(f'{key}={key}' for key in needed)})\n\n\n"
+        + f"    {call}\n\n\n"
         + 'compiler.Compiler().compile(pipeline, "pipeline.yaml")\n'
     )
     with tempfile.TemporaryDirectory() as folder:

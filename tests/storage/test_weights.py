@@ -1,11 +1,14 @@
 from importlib import resources
 from pathlib import Path
 
+from support.hub_presets import save_preset
 from support.own_networks import save_usual
 from support.stores import Stored
 
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone, weights_digest
+from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.recipes.resolve import resolve_recipe
 
 
 def test_weights_come_from_a_store(listed: Stored) -> None:
@@ -21,3 +24,13 @@ def test_a_network_of_the_users_own_comes_from_a_store(listed: Stored, tmp_path:
     uri = listed.upload("own.keras", file.read_bytes())
     there, here = (build_pretrained_backbone(get_backbone(place), 32, "") for place in (uri, str(file)))
     assert weights_digest(there) == weights_digest(here)
+
+
+def test_a_preset_of_kerashub_comes_from_a_store(listed: Stored, tmp_path: Path) -> None:
+    folder = save_preset("mobilenet", tmp_path / "tiny")
+    for file in folder.iterdir():
+        listed.upload(f"presets/tiny/{file.name}", file.read_bytes())
+    uri = f"hub:{listed.uri('presets/tiny')}"
+    assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == 32
+    there, here = (build_pretrained_backbone(get_backbone(place), 32, "") for place in (uri, f"hub:{folder}"))
+    assert (there.name, weights_digest(there)) == ("tiny.hub", weights_digest(here))
