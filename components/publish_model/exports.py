@@ -99,15 +99,17 @@ def export_formats(
         file = version / _FILES[name]
         file.parent.mkdir(exist_ok=True)
         log_phase(f"exporting {name}")
+        batches = track_progress(
+            _read_pixels(sample, network.input.shape[1]), f"checking {name}", len(sample.rows), len
+        )
+        # Some networks are converted, and fail when they run.
         try:
             predict = _WRITERS[name](network, file, train)
+            probabilities = np.concatenate([predict(pixels) for pixels in batches])
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
             raise HeadstartError(f"export {name!r} fails on this network ({reason}); leave it out") from error
         (file.parent / LABELS).write_text("".join(f"{each}\n" for each in sample.classes), encoding="utf-8")
-        batches = _read_pixels(sample, network.input.shape[1])
-        batches = track_progress(batches, f"checking {name}", len(sample.rows), len)
-        probabilities = np.concatenate([predict(pixels) for pixels in batches])
         agreement = measure_agreement(sample, probabilities.argmax(axis=1), probabilities)
         event("parity", form=name, **dataclasses.asdict(agreement))
         allowed = np.inf if name == LITERT_INT8 else tolerance

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.backbones.table import get_backbone, is_hub_preset, is_own_network
 from headstart.components.core.recipes.variants import METHODS, Variant, check_variant_names, read_variants
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
@@ -164,11 +164,12 @@ def _combine(choices: VariantChoices, parameters: Parameters) -> list[Variant]:
             if backbone != backbones[0]:
                 continue
         elif len(backbones) > 1:
-            parts.append(get_backbone(backbone).name)
+            own = is_own_network(backbone) or is_hub_preset(backbone)
+            parts.append(get_backbone(backbone).name if own else backbone)
         if len(methods) > 1 or not parts:
             parts.append(method)
         shared = {name: getattr(parameters, name) for name in VARIANT_PARAMETERS}
-        own = {"name": "-".join(parts), "method": method, "recipe": recipe, "backbone": backbone}
-        variants.append(Variant.model_validate(shared | own))
+        varied = {"name": "-".join(parts), "method": method, "recipe": recipe, "backbone": backbone}
+        variants.append(Variant.model_validate(shared | varied))
     check_variant_names([each.name for each in variants])
     return variants
