@@ -67,7 +67,7 @@ def make_deployment(spec: EndpointSpec, track: str = STABLE, replicas: int = 0, 
     """Makes the Deployment of a track.
 
     Args:
-        spec: What is to answer.
+        spec: Name, version, image and resources of the endpoint.
         track: `STABLE` or `CANARY`.
         replicas: Number of pods; 0: that of the endpoint.
         traffic: Whether the endpoint sends requests to the pods.
@@ -135,7 +135,7 @@ def make_inference_service(spec: EndpointSpec, canary: int = 0) -> Manifest:
     """Makes the KServe `InferenceService`.
 
     Args:
-        spec: What is to answer.
+        spec: Name, version, image and resources of the endpoint.
         canary: Share in percent of the requests that the new revision gets at first; 0: all.
     """
     predictor: Manifest = _make_pod(spec) | {

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import yaml
 
 from headstart.components.container_image import name_image, refuse_latest
-from headstart.components.core.registry.model_files import find_model
 from headstart.components.core.registry.registry import Champion, read_champion
 from headstart.components.core.registry.service_name import name_service
 from headstart.components.core.storage.stores import is_remote, without_secrets
@@ -201,6 +200,7 @@ Check = Callable[[str, bool], None]
 
 def _prepare_check(cluster: "Cluster", spec: EndpointSpec, champion: Champion, timeout: float) -> Check:
     from headstart.components.core.networks.saved_model_parity import predict_drawn_images
+    from headstart.components.core.registry.model_files import find_model
     from headstart.components.deploy_model.live_check import check_endpoint
 
     log_phase("predicting drawn images")

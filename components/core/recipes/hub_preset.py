@@ -53,7 +53,6 @@ class HubPreset:
         family: Family that it is of.
         image_size: Side in pixels of the images that it was trained with.
         patch_size: Side in pixels of a patch; 0: it has none.
-        image_sizes: Sides that it takes, as `HubFamily.sizes` says; None: any.
         scaling: Factor and offset of each channel that its image converter scales pixels by; None: it has none.
     """
 
