@@ -34,7 +34,8 @@ def deploy_model(
 
     Args:
         publish_uri: gs:// or s3:// address where models are published.
-        publication: Output of `publish_model`, so that the step comes after it; not used otherwise.
+        publication: Output of `publish_model`, so that the step comes after it; 'overtaken': nothing is deployed,
+            since the run that published the champion sees to it.
         name: Name of the endpoint, and of the model in addresses; empty: that of the folder of the models.
         namespace: Namespace of the endpoint; empty: that of the step.
         image: Container image of `headstart serve`; without a tag, that of this version.
@@ -53,13 +54,18 @@ def deploy_model(
         timeout: Longest time in seconds until pods are ready, and until the endpoint answers by them.
 
     Returns:
-        'deployed', or 'unchanged' if the endpoint was as wanted already.
+        'deployed'; 'unchanged' if the endpoint was as wanted already; 'overtaken' if the publication was.
     """
-    from headstart.components.deploy_model import step
+    from headstart.components.core.registry.registry import OVERTAKEN
+    from headstart.components.deploy_model.settings import DeployOptions, EndpointSpec, check_reachable
+    from headstart.components.deploy_model.step import deploy_model
 
-    step.check_reachable(publish_uri)
-    options = step.DeployOptions(
-        name, namespace, image, registry, replicas, max_replicas, precision, cpu, memory, service_account, secret,
-        canary, watch_seconds, kserve, timeout,
+    if publication == OVERTAKEN:
+        return publication
+    check_reachable(publish_uri)
+    endpoint = EndpointSpec(
+        name=name, image=image, replicas=replicas, max_replicas=max_replicas, precision=precision, cpu=cpu,
+        memory=memory, service_account=service_account, secret=secret,
     )  # fmt: skip
-    return step.deploy_model(publish_uri, options).status
+    options = DeployOptions(endpoint, namespace, registry, canary, watch_seconds, kserve, timeout)
+    return deploy_model(publish_uri, options).status

@@ -1,8 +1,9 @@
 """Kubernetes objects of an endpoint: Deployment, Service and autoscaler, or a KServe `InferenceService`."""
 
-import dataclasses
 import json
 from typing import Any
+
+from headstart.components.deploy_model.settings import EndpointSpec
 
 Manifest = dict[str, Any]
 
@@ -25,42 +26,6 @@ _DRAIN_SECONDS = 5
 
 _GRACE_SECONDS = 60
 _START_SECONDS = 600
-
-
-@dataclasses.dataclass(frozen=True)
-class EndpointSpec:
-    """What is to answer at an endpoint.
-
-    Attributes:
-        name: Name of the endpoint, and of the model in addresses of requests.
-        version: Name of the published version.
-        address: Address of the version.
-        image: Container image of `headstart serve`.
-        replicas: Number of pods; with `max_replicas`, the least number.
-        max_replicas: Most pods; 0: always `replicas`.
-        precision: Wanted share of right labels, see `headstart serve`; 0: a label for every image.
-        cpu: Requested processors of a pod.
-        memory: Requested memory of a pod, and its limit.
-        service_account: Service account of the pods; empty: the namespace's own.
-        secret: Secret whose keys become environment variables of the server; empty: none.
-    """
-
-    name: str
-    version: str
-    address: str
-    image: str
-    replicas: int = 2
-    max_replicas: int = 0
-    precision: float = 0.0
-    cpu: str = "1"
-    memory: str = "2Gi"
-    service_account: str = ""
-    secret: str = ""
-
-    @property
-    def scales(self) -> bool:
-        """Whether the number of pods changes with the load."""
-        return self.max_replicas > self.replicas
 
 
 def make_deployment(spec: EndpointSpec, track: str = STABLE, replicas: int = 0, traffic: bool = True) -> Manifest:

@@ -3,17 +3,14 @@
 import dataclasses
 import json
 import math
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import yaml
 
-from headstart.components.container_image import name_image, refuse_latest
 from headstart.components.core.registry.registry import Champion, read_champion
-from headstart.components.core.registry.service_name import name_service
-from headstart.components.core.storage.stores import is_remote, without_secrets
+from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event, log_phase, start_logging
 from headstart.components.deploy_model.manifests import (
@@ -24,7 +21,6 @@ from headstart.components.deploy_model.manifests import (
     STABLE,
     TRACK,
     VERSION,
-    EndpointSpec,
     Manifest,
     annotate,
     make_deployment,
@@ -33,53 +29,17 @@ from headstart.components.deploy_model.manifests import (
     make_service,
     name_track,
 )
+from headstart.components.deploy_model.settings import DeployOptions, EndpointSpec, resolve_endpoint
 
 if TYPE_CHECKING:
     from headstart.components.deploy_model.cluster import Cluster
 
 DEPLOYED, UNCHANGED = "deployed", "unchanged"
 
-SERVE_IMAGE = "headstart-serve"
-"""Image of the server; name_image adds the version."""
-
-_NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
-_MOST_CANARY = 50
 _POLL_SECONDS = 2.0
 _NO_WAY_ON = ("CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName",
               "CreateContainerConfigError", "CreateContainerError")  # fmt: skip
 """Reasons for which a container waits that time alone does not mend."""
-
-
-@dataclasses.dataclass(frozen=True)
-class DeployOptions:
-    """Options of a deployment; see `EndpointSpec` for those that are not explained here.
-
-    Attributes:
-        name: Name of the endpoint; empty: that of the folder of the models.
-        namespace: Namespace; empty: the present one.
-        image: Image of `headstart serve`; without a tag, that of this version.
-        registry: Registry before an image without a slash; empty: none.
-        canary: Share in percent of the requests that the new version gets while it is checked; 0: none.
-        watch_seconds: Time for which the new version is checked again and again before it is promoted.
-        kserve: Whether to use KServe where the cluster has it.
-        timeout: Longest time in seconds until pods are ready, and until the endpoint answers by them.
-    """
-
-    name: str = ""
-    namespace: str = ""
-    image: str = SERVE_IMAGE
-    registry: str = ""
-    replicas: int = 2
-    max_replicas: int = 0
-    precision: float = 0.0
-    cpu: str = "1"
-    memory: str = "2Gi"
-    service_account: str = ""
-    secret: str = ""
-    canary: int = 0
-    watch_seconds: float = 0.0
-    kserve: bool = True
-    timeout: float = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +62,11 @@ class Deployed:
     service: str
     name: str
 
+    @property
+    def address(self) -> str:
+        """Address for requests, as pods of the cluster see it."""
+        return f"http://{self.service}.{self.namespace}.svc/v1/models/{self.name}:predict"
+
 
 def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
     """Puts the champion behind an endpoint.
@@ -120,18 +85,12 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
     """
     start_logging()
     spec, champion = plan_endpoint(publish_uri, options)
-    # Here, since the client of Kubernetes would take a second of the start of every command.
-    from headstart.components.deploy_model.cluster import Cluster
-
-    cluster = Cluster(options.namespace)
-    kserve = options.kserve and cluster.has_kserve()
-    endpoint = _KServeEndpoint(cluster, spec, options) if kserve else _PlainEndpoint(cluster, spec, options)
+    endpoint = _open_endpoint(spec, options)
     former = endpoint.read_applied()
     if former == endpoint.objects and endpoint.is_settled():
-        event("deployment", status=UNCHANGED, version=spec.version, endpoint=spec.name)
-        return Deployed(UNCHANGED, spec.version, spec.version, cluster.namespace, endpoint.service, spec.name)
+        return _report(UNCHANGED, endpoint, spec, spec.version)
     replaced = former[0]["metadata"]["labels"][VERSION] if former else ""
-    check = _prepare_check(cluster, spec, champion, options.timeout)
+    check = _prepare_check(endpoint.cluster, spec, champion, options.timeout)
     try:
         endpoint.roll_out(bool(former), check)
     except HeadstartError as error:
@@ -140,44 +99,47 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
             endpoint.roll_back(former)
         except HeadstartError as other:
             raise HeadstartError(f"{why}; that failed too, look at {spec.name}: {other}") from None
-        event("deployment", status="rolled_back", version=spec.version, serving=replaced or "none", reason=error)
+        event("deployment_taken_back", version=spec.version, serving=replaced or "none", reason=error)
         raise HeadstartError(f"{why}; {f'{replaced} goes on' if replaced else 'nothing is deployed'}") from None
     except BaseException:
         # Whoever stops it, leaves nothing half done.
         endpoint.roll_back(former)
         raise
-    event("deployment", status=DEPLOYED, version=spec.version, replaced=replaced, endpoint=spec.name)
-    return Deployed(DEPLOYED, spec.version, replaced, cluster.namespace, endpoint.service, spec.name)
+    return _report(DEPLOYED, endpoint, spec, replaced)
+
+
+def _report(status: str, endpoint: "_Endpoint", spec: EndpointSpec, replaced: str) -> Deployed:
+    found = Deployed(status, spec.version, replaced, endpoint.cluster.namespace, endpoint.service, spec.name)
+    event("deployment", status=status, version=found.version, replaced=replaced, address=found.address)
+    return found
+
+
+def check_deployment(publish_uri: str, options: DeployOptions) -> None:
+    """Finds out before a long run what would keep a deployment after it from succeeding.
+
+    Args:
+        publish_uri: Address where models will be published.
+        options: Options.
+
+    Raises:
+        HeadstartError: If an option is not valid, no cluster is known or answers, or the endpoint is not one that
+            was made by a deployment.
+    """
+    _open_endpoint(resolve_endpoint(publish_uri, options), options).read_applied()
 
 
 def plan_endpoint(publish_uri: str, options: DeployOptions) -> tuple[EndpointSpec, Champion]:
     """Looks up the champion, and checks the options.
 
     Raises:
-        HeadstartError: If nothing is published, pods cannot reach the address, or an option is not valid.
+        HeadstartError: If nothing is published, or an option is not valid.
     """
     champion = read_champion(publish_uri)
     shown = without_secrets(publish_uri)
     if champion is None:
         raise HeadstartError(f"nothing is published at {shown}; publish a model first: headstart publish out {shown}")
-    name = options.name or name_service(publish_uri)
-    if not _NAME.fullmatch(name):
-        raise HeadstartError(
-            f"{name!r} is no name for an endpoint: a letter, then letters, digits or '-', 40 at most"
-        )
-    if not 0 <= options.canary <= _MOST_CANARY:
-        raise HeadstartError(f"canary {options.canary} is not a share from 0 to {_MOST_CANARY} percent")
-    if options.replicas < 1 or (options.max_replicas and options.max_replicas < options.replicas):
-        raise HeadstartError(f"{options.replicas} to {options.max_replicas} replicas make no sense; give 1 or more")
-    try:
-        image = name_image(refuse_latest(options.image), options.registry)
-    except ValueError as error:
-        raise HeadstartError(f"image: {error}") from None
-    spec = EndpointSpec(
-        name, champion.version.version, champion.address, image, options.replicas, options.max_replicas,
-        options.precision, options.cpu, options.memory, options.service_account, options.secret,
-    )  # fmt: skip
-    return spec, champion
+    spec = resolve_endpoint(publish_uri, options)
+    return dataclasses.replace(spec, version=champion.version.version, address=champion.address), champion
 
 
 class NoAliases(yaml.SafeDumper):
@@ -227,21 +189,21 @@ class _Endpoint:
     service: str
 
     def __init__(self, cluster: "Cluster", spec: EndpointSpec, options: DeployOptions) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._spec = spec
         self._options = options
 
     def read_applied(self) -> list[Manifest]:
         """The objects that the endpoint is made of now; none if there is none."""
         kind, name = self.objects[0]["kind"], self._spec.name
-        found = self._cluster.get(kind, name)
+        found = self.cluster.get(kind, name)
         if found is None:
             return []
         try:
             return list(json.loads(found["metadata"]["annotations"][APPLIED]))
         except (KeyError, ValueError):
             raise HeadstartError(
-                f"the {kind} {name!r} in namespace {self._cluster.namespace!r} was not made by headstart deploy; "
+                f"the {kind} {name!r} in namespace {self.cluster.namespace!r} was not made by headstart deploy; "
                 "choose another name for the endpoint with --name, or delete it"
             ) from None
 
@@ -252,14 +214,14 @@ class _Endpoint:
         kept = {(each["kind"], each["metadata"]["name"]) for each in former}
         for each in self.objects:
             if (each["kind"], each["metadata"]["name"]) not in kept:
-                self._cluster.delete(each["kind"], each["metadata"]["name"])
+                self.cluster.delete(each["kind"], each["metadata"]["name"])
 
     def _apply(self, objects: list[Manifest]) -> None:
         # The others first: the one that keeps the record tells of them.
         for each in objects[1:]:
-            self._cluster.apply(each)
+            self.cluster.apply(each)
         for each in objects[:1]:
-            self._cluster.apply(annotate(each, objects))
+            self.cluster.apply(annotate(each, objects))
 
     def _watch(self, service: str, check: Check, alone: bool) -> None:
         end = time.monotonic() + self._options.watch_seconds
@@ -273,7 +235,7 @@ class _Endpoint:
         log_phase(f"waiting for {what}")
         end = time.monotonic() + self._options.timeout
         while not reached():
-            reason = _find_failure(self._cluster.list_pods(pods)) if pods else ""
+            reason = _find_failure(self.cluster.list_pods(pods)) if pods else ""
             if reason or time.monotonic() > end:
                 late = f"{what} were not ready after {self._options.timeout:.0f} s"
                 raise HeadstartError(f"its pods do not start: {reason}" if reason else late)
@@ -299,7 +261,7 @@ class _PlainEndpoint(_Endpoint):
         self._wait("pods", lambda: self._is_rolled_out(STABLE), {INSTANCE: spec.name, VERSION: spec.version})
         self._delete_canary()
         if not spec.scales:
-            self._cluster.delete("HorizontalPodAutoscaler", spec.name)
+            self.cluster.delete("HorizontalPodAutoscaler", spec.name)
         check(spec.name, True)
 
     def roll_back(self, former: list[Manifest]) -> None:
@@ -311,21 +273,21 @@ class _PlainEndpoint(_Endpoint):
     def _check_canary(self, check: Check) -> None:
         """Starts the new version beside the present one, and checks it."""
         spec, share = self._spec, self._options.canary
-        present = (self._cluster.get("Deployment", spec.name) or {}).get("status", {}).get("replicas", spec.replicas)
+        present = (self.cluster.get("Deployment", spec.name) or {}).get("status", {}).get("replicas", spec.replicas)
         pods = max(1, math.ceil(present * share / (100 - share)))
         event("canary", pods=pods, of=present + pods, share=share)
-        self._cluster.apply(make_service(spec, CANARY))
-        self._cluster.apply(make_deployment(spec, CANARY, pods, traffic=share > 0))
+        self.cluster.apply(make_service(spec, CANARY))
+        self.cluster.apply(make_deployment(spec, CANARY, pods, traffic=share > 0))
         labels = {INSTANCE: spec.name, TRACK: CANARY, VERSION: spec.version}
         self._wait("canary pods", lambda: self._is_rolled_out(CANARY), labels)
         self._watch(name_track(spec.name, CANARY), check, True)
 
     def _delete_canary(self) -> None:
         for kind in ("Deployment", "Service"):
-            self._cluster.delete(kind, name_track(self._spec.name, CANARY))
+            self.cluster.delete(kind, name_track(self._spec.name, CANARY))
 
     def _is_rolled_out(self, track: str) -> bool:
-        found = self._cluster.get("Deployment", name_track(self._spec.name, track))
+        found = self.cluster.get("Deployment", name_track(self._spec.name, track))
         if found is None:
             return False
         wanted, status = found["spec"]["replicas"], found.get("status", {})
@@ -347,7 +309,7 @@ class _KServeEndpoint(_Endpoint):
     def roll_out(self, replaces: bool, check: Check) -> None:
         if replaces and self._options.canary:
             first = make_inference_service(self._spec, self._options.canary)
-            self._cluster.apply(annotate(first, self.read_applied()))
+            self.cluster.apply(annotate(first, self.read_applied()))
             self._wait("canary pods", self._has_started, self._pods())
             self._watch(self.service, check, False)
         self._apply(self.objects)
@@ -359,14 +321,24 @@ class _KServeEndpoint(_Endpoint):
 
     def _has_started(self) -> bool:
         """Whether the new version has ready pods; KServe calls an object ready while former pods still answer."""
-        return self._is_ready() and any(map(_is_pod_ready, self._cluster.list_pods(self._pods())))
+        return self._is_ready() and any(map(_is_pod_ready, self.cluster.list_pods(self._pods())))
 
     def _is_ready(self) -> bool:
-        found = self._cluster.get("InferenceService", self._spec.name) or {}
+        found = self.cluster.get("InferenceService", self._spec.name) or {}
         status = found.get("status", {})
         conditions = {each["type"]: each["status"] for each in status.get("conditions", [])}
         observed = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
         return observed and conditions.get("Ready") == "True"
+
+
+def _open_endpoint(spec: EndpointSpec, options: DeployOptions) -> _PlainEndpoint | _KServeEndpoint:
+    """The endpoint in the cluster, of the kind that the cluster has."""
+    # Here, since the client of Kubernetes would take a second of the start of every command.
+    from headstart.components.deploy_model.cluster import Cluster
+
+    cluster = Cluster(options.namespace)
+    kserve = options.kserve and cluster.has_kserve()
+    return _KServeEndpoint(cluster, spec, options) if kserve else _PlainEndpoint(cluster, spec, options)
 
 
 def _is_pod_ready(pod: Manifest) -> bool:
@@ -384,15 +356,3 @@ def _find_failure(pods: list[Manifest]) -> str:
                 lines = (ended.get("message") or waiting.get("message") or "").strip().splitlines()
                 return f"{waiting['reason']}: {lines[-1]}" if lines else str(waiting["reason"])
     return ""
-
-
-def check_reachable(publish_uri: str) -> None:
-    """Refuses an address that pods cannot read.
-
-    Raises:
-        HeadstartError: If it is a path of this machine.
-    """
-    if not is_remote(publish_uri):
-        raise HeadstartError(
-            f"{publish_uri!r} is a folder of this machine, which pods cannot read; publish to gs:// or s3://"
-        )

@@ -1,20 +1,22 @@
 """`headstart deploy`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from headstart.components.deploy_model.settings import SERVE_IMAGE, DeployOptions, EndpointSpec, check_reachable
 from headstart.components.deploy_model.step import (
     DEPLOYED,
-    SERVE_IMAGE,
-    DeployOptions,
-    check_reachable,
+    check_deployment,
     deploy_model,
     describe_objects,
     plan_endpoint,
 )
 from headstart.pipelines.cli.options import PrecisionOption
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.cluster.settings import load_settings
+from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.progress.console import say, write_text
 
 EXIT_STATUSES = (
@@ -115,15 +117,52 @@ def deploy(
     only then takes its place. If anything fails, the former version is put back.
     """
     registry = registry or load_settings({}).registry
-    options = DeployOptions(
-        name, namespace, image, registry, replicas, max_replicas, precision, cpu, memory, service_account, secret,
-        canary, watch, kserve, timeout,
+    endpoint = EndpointSpec(
+        name=name, image=image, replicas=replicas, max_replicas=max_replicas, precision=precision, cpu=cpu,
+        memory=memory, service_account=service_account, secret=secret,
     )  # fmt: skip
+    options = DeployOptions(endpoint, namespace, registry, canary, watch, kserve, timeout)
     if dry_run:
         spec, _ = plan_endpoint(uri, options)
         write_text(describe_objects(spec, kserve))
         return
     check_reachable(uri)
+    deploy_champion(uri, options)
+
+
+def prepare_deployment(deploy: bool, endpoint: Sequence[str] | None, publish_uri: str) -> DeployOptions | None:
+    """Reads the values of `--deploy` and `--endpoint` of a command that deploys from this machine at its end.
+
+    Args:
+        deploy: Whether the champion is deployed.
+        endpoint: Texts `KEY=VALUE`; None: none.
+        publish_uri: Address where models are published; empty: nowhere.
+
+    Returns:
+        Options of the deployment; None: none is wanted.
+
+    Raises:
+        UsageError: If an option is wrong.
+        HeadstartError: If no cluster is known or answers, or the endpoint was not made by a deployment.
+    """
+    with check_options():
+        registry = load_settings({}).registry if deploy else ""
+        options = parse_deployment(deploy, endpoint or (), publish_uri, registry)
+    if options:
+        check_deployment(publish_uri, options)
+    return options
+
+
+def deploy_champion(uri: str, options: DeployOptions) -> None:
+    """Puts the champion behind an endpoint, and prints its address.
+
+    Args:
+        uri: Address where models are published.
+        options: Options.
+
+    Raises:
+        HeadstartError: If it does not answer; see `deploy_model`.
+    """
     from headstart.pipelines.progress.command_progress import show_command
 
     with show_command("deploy"):
@@ -131,4 +170,4 @@ def deploy(
     what = "answers" if deployed.status == DEPLOYED else "answers already"
     instead = f" in the place of {deployed.replaced}" if deployed.replaced not in ("", deployed.version) else ""
     say(f"version {deployed.version} {what}{instead}")
-    say(f"http://{deployed.service}.{deployed.namespace}.svc/v1/models/{deployed.name}:predict")
+    say(deployed.address)

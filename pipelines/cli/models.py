@@ -12,6 +12,8 @@ from headstart.components.core.registry.versions import Version, VersionFacts
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.command_classes import Command, make_app
+from headstart.pipelines.cli.deploy import deploy_champion, prepare_deployment
+from headstart.pipelines.cli.options import DeployOption, EndpointOption
 from headstart.pipelines.progress.command_progress import show_command
 from headstart.pipelines.progress.console import print_table, say, write_text
 
@@ -91,12 +93,17 @@ def rollback(
         str,
         typer.Argument(help="Name of the version; if left out, the one before the present one.", show_default=False),
     ] = "",
+    deploy: DeployOption = False,
+    endpoint: EndpointOption = None,
 ) -> None:
     """Puts an earlier version back in use."""
+    deployment = prepare_deployment(deploy, endpoint, uri)
     with show_command("models rollback"):
         in_use = registry.roll_back(uri, version)
     say(f"{in_use.version.version} is in use in the place of {in_use.history[-1].replaced}: {in_use.address}")
-    if is_remote(uri):
+    if deployment:
+        deploy_champion(uri, deployment)
+    elif is_remote(uri):
         say(f"an endpoint of headstart deploy follows by: headstart deploy {without_secrets(uri)}")
 
 

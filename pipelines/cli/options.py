@@ -79,6 +79,27 @@ NotifyOption = Annotated[
     ),
 ]
 
+DeployOption = Annotated[
+    bool,
+    typer.Option(
+        "--deploy",
+        help="Put the new champion behind an endpoint of the cluster, as headstart deploy does.",
+        rich_help_panel=PUBLISHING_PANEL,
+    ),
+]
+
+EndpointOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        metavar="KEY=VALUE",
+        help="Option of headstart deploy for the endpoint, such as name=pets, namespace=serving, replicas=3 or "
+        "kserve=false; repeat it for several.",
+        show_default=False,
+        rich_help_panel=PUBLISHING_PANEL,
+    ),
+]
+
 PluginInputOption = Annotated[
     list[str] | None,
     typer.Option(

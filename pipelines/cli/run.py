@@ -11,11 +11,19 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from headstart.components.core.notifications.notification import SUCCEEDED, Notification
+from headstart.components.core.notifications.notification import PUBLISHED, SUCCEEDED, Notification
 from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE, find_webhook, show_host
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import MACHINE_PANEL, FromScratch, MethodOption, takes_parameters
+from headstart.pipelines.cli.deploy import deploy_champion, prepare_deployment
+from headstart.pipelines.cli.options import (
+    MACHINE_PANEL,
+    DeployOption,
+    EndpointOption,
+    FromScratch,
+    MethodOption,
+    takes_parameters,
+)
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
@@ -38,6 +46,8 @@ def run(
     ] = Path("out"),
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
+    deploy: DeployOption = False,
+    endpoint: EndpointOption = None,
     notify: Annotated[
         str,
         typer.Option(
@@ -55,6 +65,7 @@ def run(
         trained = check_method(method, parameters, from_scratch)
         parameters = parameters.resolve_local_paths()
         webhook = find_webhook(notify)
+    deployment = prepare_deployment(deploy, endpoint, parameters.publish_uri)
 
     from headstart.pipelines.local.interruption import exit_on_interruption
     from headstart.pipelines.local.notification import notified
@@ -78,6 +89,8 @@ def run(
             display.skip(prepared.tasks)
         notice.add_metrics(metrics)
         show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
+        if deployment and notice.notification.result == PUBLISHED:
+            deploy_champion(parameters.publish_uri, deployment)
 
 
 def command_line(values: Mapping[str, Any], hidden: Mapping[str, str] = MappingProxyType({})) -> str:

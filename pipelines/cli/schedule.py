@@ -9,6 +9,8 @@ import typer
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
+    DeployOption,
+    EndpointOption,
     FromScratch,
     MethodOption,
     NoCache,
@@ -24,6 +26,7 @@ from headstart.pipelines.cluster.cron import CronSchedule, parse_cron
 from headstart.pipelines.cluster.plugin_inputs import parse_plugin_inputs
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.progress.console import print_table, say
@@ -67,6 +70,8 @@ def schedule(
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
+    deploy: DeployOption = False,
+    endpoint: EndpointOption = None,
     notify: NotifyOption = "",
     plugin_input: PluginInputOption = None,
     pause: Annotated[bool, _action("--pause", "Start no more runs; a run in progress continues.")] = False,
@@ -94,9 +99,8 @@ def schedule(
         raise UsageError(f"one thing at a time: {' '.join(actions + ['--cron'] * bool(cron))}")
     if (actions or cron) and not name:
         raise UsageError(f"{(actions or ['--cron'])[0]} of which schedule? name it: headstart schedule NAME …")
-    if not cron and (
-        parameters != Parameters() or method != FINE_TUNED or from_scratch or no_cache or notify or plugin_input
-    ):
+    others = (from_scratch, no_cache, deploy, endpoint, notify, plugin_input)
+    if not cron and (parameters != Parameters() or method != FINE_TUNED or any(others)):
         raise UsageError("a schedule with these parameters needs a time: add --cron '0 3 * * mon'")
     with check_options():
         trained = check_method(method, parameters, from_scratch)
@@ -107,8 +111,9 @@ def schedule(
     from headstart.pipelines.cluster.submit import PipelineShape, prepare_submission
 
     if when:
-        shape = PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
+            deployment = parse_deployment(deploy, endpoint or (), parameters.publish_uri)
+            shape = PipelineShape(from_scratch, trained, not no_cache, notify, deployment)
             submission = prepare_submission(settings, parameters, shape, plugins=plugins)
         _show_change(name, when, schedules.upsert(connect(settings), name, submission, when))
         return

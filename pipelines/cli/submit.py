@@ -11,6 +11,8 @@ from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
     FOLLOWING,
+    DeployOption,
+    EndpointOption,
     FromScratch,
     MethodOption,
     NoCache,
@@ -27,6 +29,7 @@ from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.plugin_inputs import parse_plugin_inputs
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
 from headstart.pipelines.definitions.tasks import COMPARE_METHODS, TRANSFER_LEARNING
@@ -69,6 +72,8 @@ def submit(
     method: MethodOption = FINE_TUNED,
     from_scratch: FromScratch = False,
     no_cache: NoCache = False,
+    deploy: DeployOption = False,
+    endpoint: EndpointOption = None,
     notify: NotifyOption = "",
     plugin_input: PluginInputOption = None,
     name: Annotated[
@@ -108,6 +113,8 @@ def submit(
             from_scratch=from_scratch,
             no_cache=no_cache,
             name=name,
+            deploy=deploy,
+            endpoint=bool(endpoint),
             notify=notify,
             plugin_input=bool(plugin_input),
         )
@@ -115,6 +122,8 @@ def submit(
     with check_options():
         trained = check_method(method, parameters, from_scratch)
         plugins = parse_plugin_inputs(plugin_input or ())
+    if pipeline == COMPARE_METHODS and (deploy or endpoint):
+        raise UsageError(f"--deploy is for {TRANSFER_LEARNING}; a comparison publishes no model")
     if pipeline != COMPARE_METHODS and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     others = [
@@ -130,8 +139,9 @@ def submit(
         before = submission.resume(cluster, resume)
         run_id = resume
     else:
-        shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify)
         with check_options():
+            deployment = parse_deployment(deploy, endpoint or (), parameters.publish_uri)
+            shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify, deployment)
             variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
             prepared = submission.prepare_submission(settings, parameters, shape, variants, plugins)
         cluster = connect(settings)

@@ -12,11 +12,12 @@ from headstart.pipelines.cluster.logs import read_data_digest, read_events
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.task_runs import TaskRun, TaskState
 from headstart.pipelines.cluster.transport import NotFound
-from headstart.pipelines.progress.events import Decided, Event, Measured, Published
+from headstart.pipelines.progress.events import Decided, EndpointDeployed, Event, Measured, Published
 
 # Tasks that measure; of a comparison the one that compares all variants.
 _MEASURING = ("compare-variants", "evaluate-model")
-_LAST = ("compare-models", "publish-model")
+_LAST = ("compare-models", "publish-model", "deploy-model")
+_Outcome = Decided | Published | EndpointDeployed
 _EARLIER_RUNS = 200
 # The driver writes the execution that it makes in MLMD, as protobuf's text, in one line.
 _FINGERPRINT = re.compile(r'"cache_fingerprint"\W+value:\W+string_value:\s*"([^"]+)"')
@@ -32,14 +33,14 @@ class RunResults:
             empty where no log has them any more.
         run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
             run cannot be found.
-        outcome: Verdict of the gate, and publication.
+        outcome: Verdict of the gate, publication, and deployment.
         decided_by: Run that decided, if the verdict came from the cache; None if it did not, or cannot be found.
         undecided: Whether the verdict came from the cache and cannot be found.
     """
 
     metrics: dict[str, Any]
     run: ClusterRun | None
-    outcome: Sequence[Decided | Published] = ()
+    outcome: Sequence[_Outcome] = ()
     decided_by: ClusterRun | None = None
     undecided: bool = False
 
@@ -68,7 +69,7 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
     source = _find_source(cluster, run, measuring)
     measured = [event for event in _events(cluster, source, measuring) if isinstance(event, Measured)]
     decided, undecided = None, False
-    outcome: list[Decided | Published] = []
+    outcome: list[_Outcome] = []
     for name in _LAST:
         task = run.tasks.get(name)
         if not task:
@@ -76,7 +77,7 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         by = _find_source(cluster, run, name)
         if task.state is TaskState.CACHED:
             decided, undecided = by, not by
-        outcome += [event for event in _events(cluster, by, name) if isinstance(event, Decided | Published)]
+        outcome += [event for event in _events(cluster, by, name) if isinstance(event, _Outcome)]
     metrics: dict[str, Any] = {event.model: event.figures for event in measured}
     for event in measured:
         metrics |= {"grouping": event.unit, "cross_validation": {"folds": event.folds} if event.folds else None}

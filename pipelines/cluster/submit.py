@@ -9,6 +9,7 @@ import kfp_server_api
 from headstart import __version__
 from headstart.components.core.recipes.variants import FINE_TUNED, Method, Variant
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.deploy_model.settings import DeployOptions
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.plugin_inputs import PluginInputs
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
@@ -29,12 +30,14 @@ class PipelineShape:
         method: Method that trains the model.
         cache: Whether tasks may take the results of earlier runs.
         notify: Secret with the address of a webhook, see `Profile.with_notification`; empty: the profile's.
+        deployment: Options of the endpoint that a published model is deployed to; None: it is not deployed.
     """
 
     from_scratch: bool = False
     method: Method = FINE_TUNED
     cache: bool = True
     notify: str = ""
+    deployment: DeployOptions | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,8 @@ def prepare_submission(
     placed = profile.with_images(settings.registry, settings.image).with_notification(shape.notify)
     if variants is None:
         values = parameters.model_dump()
-        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, uses=Uses.of(values, shape.method))
+        uses = Uses.of(values, shape.method, shape.deployment)
+        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, uses=uses)
     else:
         check_variants_for_pods(variants, parameters, profile.mounted())
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, COMPARE_METHODS)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, Method
+from headstart.components.deploy_model.settings import DeployOptions
 from headstart.components.split_dataset.step import NO_CROSS_VALIDATION
 
 TRANSFER_LEARNING = "transfer-learning"
@@ -34,6 +35,7 @@ GROUPS = {
     "evaluate_model": "network",
     "compare_models": "data",
     "publish_model": "data",
+    "deploy_model": "data",
     "compare_variants": "data",
     "notify_result": "data",
 }
@@ -62,6 +64,7 @@ READING_TASKS = (
     "train_variant",
     "evaluate_model",
     "publish_model",
+    "deploy_model",
     "notify_result",
 )
 """Tasks that read or write addresses of the user, and so need credentials."""
@@ -76,19 +79,23 @@ class Uses:
         publication: Whether runs decide and publish; None: if a run names an address, which costs a condition.
         method: Method that trains the model: ``fine_tuned``, or ``head``, which needs no fine-tuning.
         folds: Whether runs may be cross-validated.
+        deployment: Options of the endpoint that a published model is deployed to; None: it is not deployed.
     """
 
     champion: bool = True
     publication: bool | None = None
     method: Method = FINE_TUNED
     folds: bool = False
+    deployment: DeployOptions | None = None
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any], method: Method = FINE_TUNED) -> "Uses":
-        """Purposes of a run with these parameters of the pipeline, and this method."""
+    def of(
+        cls, parameters: Mapping[str, Any], method: Method = FINE_TUNED, deployment: DeployOptions | None = None
+    ) -> "Uses":
+        """Purposes of a run with these parameters of the pipeline, this method, and this deployment."""
         publishes = bool(parameters.get("publish_uri"))
         folds = parameters.get("folds", NO_CROSS_VALIDATION) != NO_CROSS_VALIDATION
-        return cls(publishes or bool(parameters.get("champion")), publishes, method, folds)
+        return cls(publishes or bool(parameters.get("champion")), publishes, method, folds, deployment)
 
 
 ANY_USE = Uses()
@@ -110,6 +117,8 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
         others.add("find_champion")
     if uses.publication is False:
         others |= {"compare_models", "publish_model"}
+    if not uses.deployment:
+        others.add("deploy_model")
     if uses.method == HEAD:
         others.add("fine_tune")
     if not uses.folds:

@@ -9,6 +9,7 @@ from headstart.components.combine_folds.component import combine_folds
 from headstart.components.compare_models.component import compare_models
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.recipes.variants import HEAD
+from headstart.components.deploy_model.component import deploy_model
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -252,7 +253,7 @@ def build_pipeline(
                 max_slice_drop=max_slice_drop,
             )
             with dsl.If(decided.outputs["Output"] == BETTER, name="if-it-is-better"):
-                tasks["publish_model"] = publish_model(
+                published = tasks["publish_model"] = publish_model(
                     model=models["model"],
                     evaluation=evaluation.outputs["evaluation"],
                     test=test,
@@ -262,6 +263,13 @@ def build_pipeline(
                     exports=exports,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
                 ).set_caching_options(False)
+                if uses.deployment:
+                    asked = uses.deployment.inputs()
+                    tasks["deploy_model"] = deploy_model(
+                        publish_uri=publish_uri,
+                        publication=published.outputs["Output"],
+                        **asked | {"registry": asked["registry"] or profile.registry},
+                    ).set_caching_options(False)
 
         if uses.publication:
             publish()

@@ -22,6 +22,7 @@ from headstart.pipelines.progress.events import (
     ClassesFound,
     ClassNoted,
     Decided,
+    EndpointDeployed,
     Event,
     FoldStarted,
     Published,
@@ -198,7 +199,7 @@ class RunDisplay:
                 self._say(f"{self._shown[task]} attempt {attempt} of {attempts} failed: {reason}")
             case Warned(text):
                 self._say(f"note: {text}")
-            case Decided() | Published() | ClassNoted():
+            case Decided() | Published() | EndpointDeployed() | ClassNoted():
                 self._note(event)
 
     def skip(self, tasks: Sequence[str]) -> None:
@@ -224,7 +225,7 @@ class RunDisplay:
             elapsed = format_seconds(now - self._beginning)
             yield self._render(TaskLine(" " if running else mark, "", "", name, elapsed=elapsed), width)
 
-    def _note(self, event: Decided | Published | ClassNoted) -> None:
+    def _note(self, event: Decided | Published | EndpointDeployed | ClassNoted) -> None:
         """Keeps an event for `outcome`."""
         if isinstance(event, ClassNoted):
             self._noted[event.left_out].append(event)
@@ -372,8 +373,8 @@ def _escaped(title: str) -> str:
     return escape_unprintable(title).replace("[", r"\[")
 
 
-def describe_outcome(event: Decided | Published) -> str:
-    """A line on the gate's verdict, or on the publication."""
+def describe_outcome(event: Decided | Published | EndpointDeployed) -> str:
+    """A line on the gate's verdict, the publication, or the deployment."""
     match event:
         case Decided(verdict, why):
             return f"verdict {verdict}: {why}"
@@ -383,6 +384,8 @@ def describe_outcome(event: Decided | Published) -> str:
             return f"in use  {in_use}, which was published in the meantime; the new model is kept at {address}"
         case Published(_, address):
             return f"in use  {address}, as before: the model is the same"
+        case EndpointDeployed(version, address):
+            return f"answers {address} by version {version}"
 
 
 def show_results(

@@ -183,6 +183,19 @@ class Published:
 
 
 @dataclasses.dataclass(frozen=True)
+class EndpointDeployed:
+    """An endpoint answers by the champion.
+
+    Attributes:
+        version: Name of the champion.
+        address: Address for requests, as pods of the cluster see it.
+    """
+
+    version: str
+    address: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassNoted:
     """A class that is not evaluated.
 
@@ -233,6 +246,7 @@ Event = (
     | Measured
     | Decided
     | Published
+    | EndpointDeployed
     | ClassNoted
     | Raised
     | Warned
@@ -295,6 +309,7 @@ _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
     "metrics": _read_metrics,
     "decision": lambda fields: Decided(fields["verdict"], fields["why"]),
     "publication": lambda fields: Published(fields["status"], fields["address"], fields["in_use"]),
+    "deployment": lambda fields: EndpointDeployed(fields["version"], fields["address"]),
     "class_not_evaluated": lambda fields: ClassNoted(fields["label"], False, fields["why"]),
     "class_left_out": lambda fields: ClassNoted(fields["label"], True, fields["why"]),
     "warning": lambda fields: Warned(fields["text"]),

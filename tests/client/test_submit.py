@@ -13,6 +13,8 @@ from support.kfp_api import KfpApi
 
 Command = Callable[..., tuple[int, str]]
 DATA = ("--data", "gs://bucket/pictures")
+PUBLISH = ("--publish", "gs://bucket/models/pets")
+DEPLOY = (*PUBLISH, "--deploy")
 CREATE = r"POST /apis/v2beta1/runs$"
 
 
@@ -83,6 +85,33 @@ def test_only_a_run_that_publishes_has_the_tasks_for_it(on_cluster: Command, api
     more = {"find-champion", "compare-models", "condition-1"}
     assert set(publishing["root"]["dag"]["tasks"]) == set(without["root"]["dag"]["tasks"]) | more
     assert publishing["root"]["inputDefinitions"] == without["root"]["inputDefinitions"]
+
+
+def test_a_new_champion_is_deployed_by_the_run_that_published_it(on_cluster: Command, api: KfpApi) -> None:
+    given = ("name=pets", "replicas=3", "kserve=false", "watch=60", "service-account=pets-reader", "cpu=500m")
+    endpoint = [word for each in given for word in ("--endpoint", each)]
+    asked = (*DATA, *PUBLISH, "--registry", "r.io/t", "--profile", "cpu")
+    for options in ((), ("--deploy", *endpoint)):
+        status, shown = on_cluster("submit", *asked, *options)
+        assert status == 0, shown
+    publishing, deploying = (run.pipeline_spec for run in api.runs.values())
+    before, spec = publishing["pipeline_spec"], deploying["pipeline_spec"]
+    assert spec["root"]["dag"]["tasks"].keys() == before["root"]["dag"]["tasks"].keys()
+    inside = spec["components"]["comp-condition-1"]["dag"]["tasks"]
+    assert set(inside) == {"publish-model", "deploy-model"}
+    task = inside["deploy-model"]
+    assert task["cachingOptions"] == {}
+    inputs = task["inputs"]["parameters"]
+    assert inputs["publication"]["taskOutputParameter"]["producerTask"] == "publish-model"
+    assert inputs["publish_uri"] == {"componentInputParameter": "pipelinechannel--publish_uri"}
+    constants = {name: each["runtimeValue"]["constant"] for name, each in inputs.items() if "runtimeValue" in each}
+    wanted = {"name": "pets", "replicas": 3, "kserve": False, "watch_seconds": 60, "cpu": "500m"}
+    wanted |= {"service_account": "pets-reader", "registry": "r.io/t", "image": "headstart-serve", "namespace": ""}
+    assert {name: constants[name] for name in wanted} == wanted
+    # It has the place on the cluster, the retries and the Secrets of the task that publishes.
+    assert task["retryPolicy"] == inside["publish-model"]["retryPolicy"]
+    executors = deploying["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-deploy-model"] == executors["exec-publish-model"]
 
 
 def test_inputs_of_plugins_reach_the_server(on_cluster: Command, api: KfpApi) -> None:
@@ -165,6 +194,17 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         ((*DATA, "--plugin-input", "mlflow.experiment=a"), "unknown key 'experiment'; did you mean 'experiment_"),
         ((*DATA, "--plugin-input", "mlflow.disabled=soon"), "disabled must be true or false"),
         (("--resume", "x", "--plugin-input", "mlflow.disabled=true"), "leave --plugin-input out, or submit a new"),
+        (("--resume", "x", "--deploy", "--endpoint", "a=b"), "leave --deploy, --endpoint out, or submit a new run"),
+        ((*DATA, "--deploy"), "--deploy takes a published model; say where with --publish gs://bucket/models/pets"),
+        ((*DATA, *PUBLISH, "--endpoint", "name=a"), "--endpoint 'name=a' has no use without --deploy; add it"),
+        ((*DATA, *DEPLOY, "--endpoint", "pets"), "--endpoint 'pets': give KEY=VALUE, such as replicas=3"),
+        ((*DATA, *DEPLOY, "--endpoint", "replica=2"), "unknown key 'replica'; did you mean 'replicas'?"),
+        ((*DATA, *DEPLOY, "--endpoint", "replicas=many"), "'replicas=many': it is 'many': input should be a valid"),
+        ((*DATA, *DEPLOY, "--endpoint", "replicas=0"), "0 to 0 replicas make no sense; give 1 or more"),
+        ((*DATA, *DEPLOY, "--endpoint", "memory=2 GB"), "memory '2 GB' is not a quantity of Kubernetes; give 500m"),
+        ((*DATA, *DEPLOY, "--endpoint", "image=serve:latest"), "image: serve:latest may be another image tomorrow"),
+        ((*DATA, *DEPLOY, "--endpoint", "secret={{x}}"), "KFP substitutes '{{' and '$(' in parameters; rename it"),
+        (("--pipeline", "compare-methods", *DATA, "--deploy"), "--deploy is for transfer-learning; a comparison"),
         (("--resume", "x", "--notify", "hook"), "leave --notify out, or submit a new run"),
         ((*DATA, "--notify", "https://h/x"), "notify: this is an address, which everybody could read in the run;"),
         ((*DATA, "--notify", "My_Hook"), "notify: this is 'My_Hook', no Secret's name; on a cluster, name"),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from support import ROOT
-from support.cluster import needed
+from support.cluster import Cluster, needed
 from support.commands import eventually
 from support.objects import Objects
 
@@ -70,6 +70,21 @@ class Endpoint:
         return roll_back(self.uri, other).version.version
 
 
+def make_secret(name: str) -> str:
+    """A Secret with this machine's credentials for the store, and its address as pods see it."""
+    store = os.environ.get("HEADSTART_TEST_STORE_ENDPOINT") or os.environ.get("AWS_ENDPOINT_URL", "")
+    keys = {each: os.environ.get(each, "") for each in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
+    secret["stringData"] = keys | {"AWS_ENDPOINT_URL": store, "AWS_DEFAULT_REGION": "us-east-1"}
+    return str(yaml.safe_dump(secret))
+
+
+def delete_endpoint(name: str, more: str = "") -> None:
+    kinds = f"deployment,service,hpa,pod{more}"
+    kubectl("delete", kinds, "-l", f"app.kubernetes.io/instance={name}", "--ignore-not-found", "--wait=false")
+    kubectl("delete", "secret", name, "--ignore-not-found")
+
+
 @pytest.fixture(params=["deployment", "kserve"])
 def endpoint(objects: Objects, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Endpoint]:
     image = needed("HEADSTART_TEST_SERVE_IMAGE")
@@ -80,12 +95,8 @@ def endpoint(objects: Objects, request: pytest.FixtureRequest, tmp_path: Path) -
     for file in filter(Path.is_file, REGISTRY.rglob("*")):
         uri = objects.put(f"{name}/{file.relative_to(REGISTRY)}", file.read_bytes())
     uri = uri[: uri.index(f"/{name}/")] + f"/{name}"
-    store = os.environ.get("HEADSTART_TEST_STORE_ENDPOINT") or os.environ.get("AWS_ENDPOINT_URL", "")
-    keys = {each: os.environ.get(each, "") for each in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}}
-    secret["stringData"] = keys | {"AWS_ENDPOINT_URL": store, "AWS_DEFAULT_REGION": "us-east-1"}
     rights = RIGHTS.read_text(encoding="utf-8").replace("pets", name)
-    kubectl("apply", "-f", "-", content=rights + "\n---\n" + yaml.safe_dump(secret))
+    kubectl("apply", "-f", "-", content=rights + "\n---\n" + make_secret(name))
     kubeconfig = tmp_path / "kubeconfig"
     settings = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
     settings["users"][0]["user"] = {"token": kubectl("create", "token", f"{name}-deployer").strip()}
@@ -95,9 +106,7 @@ def endpoint(objects: Objects, request: pytest.FixtureRequest, tmp_path: Path) -
     try:
         yield Endpoint(name, uri, kubeconfig, options if kserve else [*options, "--no-kserve"])
     finally:
-        kinds = "deployment,service,hpa,pod" + (",inferenceservice" if kserve else "")
-        kubectl("delete", kinds, "-l", f"app.kubernetes.io/instance={name}", "--ignore-not-found", "--wait=false")
-        kubectl("delete", "secret", name, "--ignore-not-found")
+        delete_endpoint(name, ",inferenceservice" if kserve else "")
         kubectl("delete", "-f", "-", "--ignore-not-found", content=rights)
 
 
@@ -148,3 +157,29 @@ def test_champion_is_deployed_replaced_under_load_and_put_back(endpoint: Endpoin
     print(answers)
     assert set(answers) == {first, second}
     assert eventually(lambda: read_load(endpoint)[-1] == second, 60)
+
+
+def test_first_champion_is_deployed_by_the_run_that_publishes_it(cluster: Cluster, data: str) -> None:
+    image, name = needed("HEADSTART_TEST_SERVE_IMAGE"), f"pets-{uuid.uuid4().hex[:6]}"
+    kubectl("apply", "-f", "-", content=make_secret(name))
+    models = f"{data.rpartition('/')[0]}/{name}"
+    asked = ("image=" + image, f"secret={name}", "replicas=1", "cpu=100m", "kserve=false")
+    options = [word for each in asked for word in ("--endpoint", each)]
+    try:
+        # KFP's own account may do anything in a cluster for tests; elsewhere the run has one of its own.
+        run = cluster.submit("--publish", models, "--min-accuracy", "0", "--deploy", *options, "--wait", data=data)
+        assert run.status == 0, run.shown
+        assert "deploy-model done" in run.shown
+        champion = read_champion(models)
+        assert champion
+        version = champion.version.version
+        answers = f"answers http://{name}.{NAMESPACE}.svc/v1/models/{name}:predict by version {version}"
+        assert answers in " ".join(run.shown.split()), run.shown
+        service = f"/api/v1/namespaces/{NAMESPACE}/services/{name}:http/proxy"
+        assert json.loads(kubectl("get", "--raw", f"{service}/v1/models/{name}"))["name"] == name
+        deployment = json.loads(kubectl("get", "deployment", name, "-o", "json"))
+        assert deployment["metadata"]["labels"]["app.kubernetes.io/version"] == version
+        assert deployment["status"]["availableReplicas"] == 1
+        assert kubectl("get", "deployment", "-o", "name").count(name) == 1, "the canary is gone"
+    finally:
+        delete_endpoint(name)

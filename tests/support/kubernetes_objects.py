@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from headstart.components.deploy_model.manifests import VERSION, EndpointSpec, Manifest, make_plain_objects
-from headstart.components.deploy_model.step import SERVE_IMAGE, NoAliases
+from headstart.components.deploy_model.manifests import VERSION, Manifest, make_plain_objects
+from headstart.components.deploy_model.settings import SERVE_IMAGE, EndpointSpec
+from headstart.components.deploy_model.step import NoAliases
 from support import ROOT
 
 EXAMPLE = ROOT / "examples" / "serving" / "deployment.yaml"

@@ -1,27 +1,29 @@
 """Objects of an endpoint, and the check of one that answers; tests/cluster deploys them."""
 
 import base64
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.kubernetes_objects import EXAMPLE, find_faults, write_example
-from support.serving import publish
 
 from headstart.components.core.networks.saved_model_parity import DrawnPredictions
+from headstart.components.core.registry.registry import OVERTAKEN
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.deploy_model.cluster import ServiceError
+from headstart.components.deploy_model.component import deploy_model
 from headstart.components.deploy_model.live_check import check_endpoint
 from headstart.components.deploy_model.manifests import (
     CANARY,
-    EndpointSpec,
     make_deployment,
     make_inference_service,
     make_plain_objects,
     make_service,
 )
-from headstart.components.deploy_model.step import DeployOptions, check_reachable, plan_endpoint
+from headstart.components.deploy_model.settings import DeployOptions, EndpointSpec, check_reachable, resolve_endpoint
+from headstart.components.deploy_model.step import plan_endpoint
 
 SPEC = EndpointSpec("pets", "a1", "gs://b/pets/a1", "headstart-serve:1", max_replicas=4, secret="s3")
 
@@ -49,24 +51,37 @@ def test_only_a_canary_with_a_share_gets_requests_of_the_endpoint() -> None:
 
 def test_examples_are_what_the_command_makes_and_kubernetes_knows() -> None:
     assert EXAMPLE.read_text(encoding="utf-8") == write_example()
-    for name in ("deployment.yaml", "rbac.yaml"):
+    for name in ("deployment.yaml", "rbac.yaml", "rbac-runs.yaml"):
         for each in yaml.safe_load_all((EXAMPLE.parent / name).read_text(encoding="utf-8")):
             assert find_faults(each) == []
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("inputs", "message"),
     [
-        (DeployOptions(name="Pets"), "'Pets' is no name for an endpoint"),
-        (DeployOptions(canary=60), "canary 60 is not a share from 0 to 50 percent"),
-        (DeployOptions(replicas=3, max_replicas=2), "3 to 2 replicas"),
-        (DeployOptions(image="serve:latest"), "name a version"),
+        ({"name": "Pets"}, "'Pets' is no name for an endpoint"),
+        ({"canary": 60}, "canary 60 is not a share from 0 to 50 percent"),
+        ({"replicas": 3, "max_replicas": 2}, "3 to 2 replicas"),
+        ({"image": "serve:latest"}, "name a version"),
+        ({"precision": 95}, "precision 95 is not a share"),
+        ({"timeout": math.nan}, "wait for nan s makes no sense"),
+        ({"cpu": "two"}, "cpu 'two' is not a quantity"),
     ],
 )
-def test_options_that_make_no_endpoint_are_refused(tmp_path: Path, options: DeployOptions, message: str) -> None:
-    publish(tmp_path, tmp_path / "models", 1)
+def test_options_that_make_no_endpoint_are_refused(inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(HeadstartError, match=message):
-        plan_endpoint(str(tmp_path / "models"), options)
+        resolve_endpoint("gs://b/pets", DeployOptions.of(inputs))
+
+
+def test_options_are_the_inputs_of_the_component() -> None:
+    known = deploy_model.component_spec.inputs
+    defaults = {name: known[name].default for name in known if name not in ("publish_uri", "publication")}
+    assert DeployOptions().inputs() == defaults
+    assert DeployOptions.of(defaults) == DeployOptions()
+
+
+def test_a_model_that_was_overtaken_is_not_deployed() -> None:
+    assert deploy_model.python_func("gs://bucket/pets", publication=OVERTAKEN) == OVERTAKEN
 
 
 def test_addresses_without_a_model_or_out_of_reach_are_refused(tmp_path: Path) -> None:
