@@ -33,6 +33,7 @@ def list_data(
     false_alarm: float = 0.01,
     folds: str = "0",
     has_folds: bool = True,
+    backbones: List[str] = [],  # noqa: B006
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -65,10 +66,12 @@ def list_data(
         false_alarm: As `evaluate_model` takes it.
         folds: As `split_dataset` takes `cross_validation`.
         has_folds: Whether the pipeline has the tasks of a cross-validation.
+        backbones: Backbones to choose from, each of which takes the place of `backbone`; empty: that one alone.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
     """
+    from headstart.components.core.artifacts.backbone_ranking import check_backbone_names
     from headstart.components.core.metrics.false_alarms import check_false_alarm
     from headstart.components.core.recipes.recipe import load_recipe
     from headstart.components.core.recipes.variants import read_variants
@@ -81,10 +84,11 @@ def list_data(
         Gate(level, floors=Floors(min_accuracy, min_recall, max_slice_drop))
     compared = read_variants(variants) if variants else []
     trainings = [each.load_recipe() for each in compared if each.method != "from_scratch"]
+    if backbones:
+        check_backbone_names(backbones)
     if recipe:
-        trainings.append(
-            load_recipe(recipe, settings).override(backbone=backbone, weights=weights, image_size=int(image_size))
-        )
+        common = load_recipe(recipe, settings).override(weights=weights, image_size=int(image_size))
+        trainings += [common.override(backbone=each) for each in backbones or [backbone]]
     requirements = step.RunRequirements(
         trainings=trainings,
         publish_uri=publish_uri,

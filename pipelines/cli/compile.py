@@ -22,7 +22,7 @@ from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
-from headstart.pipelines.definitions.tasks import ANY_USE, TRANSFER_LEARNING
+from headstart.pipelines.definitions.tasks import ANY_USE, COMPARE_METHODS, TRANSFER_LEARNING
 from headstart.pipelines.progress.console import print_table, say, say_error, write_text
 
 
@@ -49,7 +49,8 @@ def compile_pipeline(
         raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch, method)
     if folds and pipeline != TRANSFER_LEARNING:
-        raise UsageError(f"--folds is for {TRANSFER_LEARNING}; {pipeline} takes the parameter folds as it is")
+        instead = "takes the parameter folds as it is" if pipeline == COMPARE_METHODS else "cross-validates always"
+        raise UsageError(f"--folds is for {TRANSFER_LEARNING}; {pipeline} {instead}")
     if folds and from_scratch:
         raise UsageError("--folds cross-validates one model; leave --from-scratch out")
     with check_options():

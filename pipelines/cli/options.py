@@ -18,7 +18,7 @@ from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.given_options import CLASS_COUNTS, make_parameters
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters, parameter_docs
 from headstart.pipelines.definitions.profile import NOTIFICATION_KEY
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
+from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC, VariantChoices
 
 DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL = "Data", "Training", "Evaluation", "Publishing"
@@ -60,7 +60,19 @@ PipelineOption = Annotated[
     typer.Option(
         "--pipeline",
         metavar="NAME",
-        help=f"'{TRANSFER_LEARNING}' trains one model, '{COMPARE_METHODS}' trains several and compares them.",
+        help=f"'{TRANSFER_LEARNING}' trains one model, '{COMPARE_METHODS}' trains several and compares them, "
+        f"'{CHOOSE_BACKBONE}' ranks backbones without training.",
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
+
+BudgetOption = Annotated[
+    str,
+    typer.Option(
+        help="Time for the features of all backbones, such as 90s, 10m or 1h. If it is short, a part of the images "
+        "is used; if left out, all are.",
+        metavar="TIME",
+        show_default=False,
         rich_help_panel=TRAINING_PANEL,
     ),
 ]
@@ -211,7 +223,7 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(*, variants: str, **given: Any) -> None:
-        lists = {name: _split_at_commas(given.pop(name)) for name in _COMPARED}
+        lists = {name: split_at_commas(given.pop(name)) for name in _COMPARED}
         command(choices=VariantChoices(**lists, file=variants), **given)
 
     options = [
@@ -234,12 +246,13 @@ def takes_choices(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def _split_at_commas(text: str) -> tuple[str, ...]:
+def split_at_commas(text: str) -> tuple[str, ...]:
+    """Words between commas, without blanks around them."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> None:
-    """Refuses an unknown pipeline, and `--from-scratch` or `--method` for a comparison.
+    """Refuses an unknown pipeline, and `--from-scratch` or `--method` for one that does not train one model.
 
     Raises:
         UsageError: If it is one of these.
@@ -251,6 +264,9 @@ def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> N
         raise UsageError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
     if name == COMPARE_METHODS and method != FINE_TUNED:
         raise UsageError(f"--method is for {TRANSFER_LEARNING}; a comparison takes several with --methods")
+    if name == CHOOSE_BACKBONE and (from_scratch or method != FINE_TUNED):
+        flag = "--from-scratch" if from_scratch else "--method"
+        raise UsageError(f"{flag} is for {TRANSFER_LEARNING}; {CHOOSE_BACKBONE} trains no network")
 
 
 def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:

@@ -104,14 +104,17 @@ def command_line(values: Mapping[str, Any], hidden: Mapping[str, str] = MappingP
     return "" if "{{" in command or "$(" in command else command
 
 
-def run_command(command: str, left_out: Collection[str], added: Sequence[str], parameters: Parameters) -> str:
-    """The command of a run with the options that another command was given, without secrets.
+def run_command(
+    command: str, left_out: Collection[str], added: Sequence[str], parameters: Parameters, to: str = "run"
+) -> str:
+    """A command that trains with the options that a command was given, without secrets.
 
     Args:
-        command: Name of the other command.
-        left_out: Options of the other command that are left out, each of which takes a value.
+        command: Name of the command that was given.
+        left_out: Options of that command that are left out, each of which takes a value.
         added: Options that are added.
         parameters: Parameters that were made from the options.
+        to: Name of the command that trains: ``run`` or ``submit``.
     """
     options = sys.argv[sys.argv.index(command) + 1 :] if command in sys.argv else []
     kept: list[str] = []
@@ -120,7 +123,7 @@ def run_command(command: str, left_out: Collection[str], added: Sequence[str], p
         if not skip and each.partition("=")[0] not in left_out:
             kept.append(each)
         skip = not skip and each in left_out
-    words = ["headstart", "run", *kept, *added]
+    words = ["headstart", to, *kept, *added]
     return shlex.join(mask_secrets(words, find_secrets(parameters.model_dump())))
 
 

@@ -2,15 +2,17 @@
 
 import datetime
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from headstart.components.core.recipes.variants import FINE_TUNED
+from headstart.components.core.recipes.variants import FINE_TUNED, Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
     FOLLOWING,
+    BudgetOption,
     DeployOption,
     EndpointOption,
     FromScratch,
@@ -25,14 +27,20 @@ from headstart.pipelines.cli.options import (
     takes_settings,
     takes_timeouts,
 )
-from headstart.pipelines.cli.usage import UsageError, check_options
+from headstart.pipelines.cli.run import run_command
+from headstart.pipelines.cli.usage import UsageError, check_options, parse_duration
 from headstart.pipelines.cluster.plugin_inputs import parse_plugin_inputs
 from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.cluster.timeouts import Timeouts
+from headstart.pipelines.definitions.backbone_options import (
+    CHOICE_PARAMETERS,
+    BackboneChoice,
+    candidate_parameters,
+)
 from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, TRANSFER_LEARNING
+from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, TRANSFER_LEARNING
 from headstart.pipelines.definitions.variant_options import (
     DETERMINISTIC,
     SHARED_PARAMETERS,
@@ -48,6 +56,9 @@ if TYPE_CHECKING:
 
 # Settings that a submitted run keeps.
 _RUN_SETTINGS = ("experiment", "pipeline_root", "service_account", "profile", "registry", "image")
+
+_CHOOSING = ("--pipeline", "--backbones", "--budget", "--name")
+"""Options of a choice of a backbone that a training does not have, or should not repeat."""
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)]
 
@@ -76,6 +87,7 @@ def submit(
     endpoint: EndpointOption = None,
     notify: NotifyOption = "",
     plugin_input: PluginInputOption = None,
+    budget: BudgetOption = "",
     name: Annotated[
         str,
         typer.Option(
@@ -112,6 +124,7 @@ def submit(
             method=method != FINE_TUNED,
             from_scratch=from_scratch,
             no_cache=no_cache,
+            budget=budget,
             name=name,
             deploy=deploy,
             endpoint=bool(endpoint),
@@ -122,15 +135,11 @@ def submit(
     with check_options():
         trained = check_method(method, parameters, from_scratch)
         plugins = parse_plugin_inputs(plugin_input or ())
-    if pipeline == COMPARE_METHODS and (deploy or endpoint):
-        raise UsageError(f"--deploy is for {TRANSFER_LEARNING}; a comparison publishes no model")
-    if pipeline != COMPARE_METHODS and choices != VariantChoices():
-        raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
-    others = [
-        name for name in _given(parameters) if name not in (*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC)
-    ]
-    if pipeline == COMPARE_METHODS and others:
-        raise UsageError(f"--pipeline {COMPARE_METHODS} does not use {_options(others)}; leave it out")
+    if pipeline != TRANSFER_LEARNING and (deploy or endpoint):
+        raise UsageError(f"--deploy is for {TRANSFER_LEARNING}; {pipeline} publishes no model")
+    _check_choices(pipeline, choices, parameters)
+    if budget and pipeline != CHOOSE_BACKBONE:
+        raise UsageError(f"--budget is for --pipeline {CHOOSE_BACKBONE}")
     from headstart.pipelines.cluster import submit as submission
 
     before = None
@@ -142,8 +151,12 @@ def submit(
         with check_options():
             deployment = parse_deployment(deploy, endpoint or (), parameters.publish_uri)
             shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify, deployment)
-            variants = make_variants(choices, parameters) if pipeline == COMPARE_METHODS else None
-            prepared = submission.prepare_submission(settings, parameters, shape, variants, plugins)
+            compared: list[Variant] | BackboneChoice | None = None
+            if pipeline == COMPARE_METHODS:
+                compared = make_variants(choices, parameters)
+            elif pipeline == CHOOSE_BACKBONE:
+                compared = _make_backbone_choice(choices.backbones, budget, parameters)
+            prepared = submission.prepare_submission(settings, parameters, shape, compared, plugins)
         cluster = connect(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
         run_id = submission.submit(cluster, prepared, title)
@@ -152,6 +165,29 @@ def submit(
         _follow(cluster, run_id, settings, timeouts, before, may_terminate=True)
     else:
         say(f"follow  headstart follow {run_id}")
+
+
+def _check_choices(pipeline: str, choices: VariantChoices, parameters: Parameters) -> None:
+    """Refuses choices and parameters that a pipeline does not use."""
+    if pipeline == TRANSFER_LEARNING and choices != VariantChoices():
+        raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
+    if pipeline == CHOOSE_BACKBONE and choices != VariantChoices(backbones=choices.backbones):
+        raise UsageError(f"--methods, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
+    used = {
+        COMPARE_METHODS: (*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC),
+        CHOOSE_BACKBONE: (*CHOICE_PARAMETERS, DETERMINISTIC),
+    }
+    others = [name for name in _given(parameters) if name not in used.get(pipeline, OPTION_NAMES)]
+    if others:
+        raise UsageError(f"--pipeline {pipeline} does not use {_options(others)}; leave it out")
+
+
+def _make_backbone_choice(backbones: Sequence[str], budget: str, parameters: Parameters) -> BackboneChoice:
+    candidate_parameters(backbones, parameters)
+    command = run_command("submit", _CHOOSING, [], parameters, to="submit")
+    # KFP would substitute something in it.
+    shown = "" if "{{" in command or "$(" in command else command
+    return BackboneChoice(backbones, parse_duration("--budget", budget) if budget else 0.0, shown)
 
 
 @takes_settings

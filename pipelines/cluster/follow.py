@@ -7,11 +7,11 @@ from rich.console import Console
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.failures import Failure, find_failure
-from headstart.pipelines.cluster.results import RunResults, find_results
+from headstart.pipelines.cluster.results import RANKING_TASK, RunResults, find_results
 from headstart.pipelines.cluster.runs import ClusterRun
 from headstart.pipelines.cluster.watch import ConnectionLost, FollowOptions, RunWatch, TaskNotStarted, look_at_run
 from headstart.pipelines.progress.console import say
-from headstart.pipelines.progress.display import RunDisplay, describe_outcome, show_metrics
+from headstart.pipelines.progress.display import RunDisplay, describe_outcome, show_metrics, show_ranking
 
 
 class End(enum.IntEnum):
@@ -84,25 +84,29 @@ def _show_results(cluster: Cluster, run: ClusterRun, console: Console) -> None:
     say(*_describe_evaluation(found, run), console=console)
     if found.metrics:
         show_metrics(console, found.metrics)
+    if found.ranking:
+        show_ranking(console, found.ranking, found.command)
     say(*_describe_report(found), *_describe_decision(found, run), console=console)
     say(*map(describe_outcome, found.outcome), console=console)
 
 
 def _describe_evaluation(found: RunResults, run: ClusterRun) -> list[str]:
+    what = "ranking" if RANKING_TASK in run.tasks else "evaluation"
     if not found.run:
         return [
-            "the evaluation came from the cache, and the run that made it cannot be found: it was deleted, or KFP's "
-            "driver left no log; its figures and report are unknown here. --no-cache evaluates anew"
+            f"the {what} came from the cache, and the run that made it cannot be found: it was deleted, or KFP's "
+            "driver left no log; its figures and report are unknown here. --no-cache computes them anew"
         ]
     if found.run.run_id != run.run_id:
-        return [f"the evaluation came from the cache; it was made by run {found.run.run_id} ({found.run.name})"]
+        return [f"the {what} came from the cache; it was made by run {found.run.run_id} ({found.run.name})"]
     return []
 
 
 def _describe_report(found: RunResults) -> list[str]:
     lines = []
-    if found.run and not found.metrics:
-        lines.append("no log has the figures any more; they are in the evaluation's metrics.json")
+    if found.run and not found.metrics and not found.ranking:
+        file = "the artifact ranking" if RANKING_TASK in found.run.tasks else "the evaluation's metrics.json"
+        lines.append(f"no log has the figures any more; they are in {file}")
     if found.report:
         lines.append(f"report  {found.report}")
     return lines

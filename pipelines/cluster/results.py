@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from headstart.components.core.artifacts.backbone_ranking import Ranking
 from headstart.components.core.artifacts.evaluation import FINAL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
@@ -12,10 +13,21 @@ from headstart.pipelines.cluster.logs import read_data_digest, read_events
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.task_runs import TaskRun, TaskState
 from headstart.pipelines.cluster.transport import NotFound
-from headstart.pipelines.progress.events import Decided, EndpointDeployed, Event, Measured, Published
+from headstart.pipelines.progress.events import (
+    BackboneRanked,
+    Decided,
+    EndpointDeployed,
+    Event,
+    Measured,
+    Published,
+    RankingEnded,
+)
+
+RANKING_TASK = "rank-backbones"
+"""Task that ranks backbones."""
 
 # Tasks that measure; of a comparison the one that compares all variants.
-_MEASURING = ("compare-variants", "evaluate-model")
+_MEASURING = (RANKING_TASK, "compare-variants", "evaluate-model")
 _LAST = ("compare-models", "publish-model", "deploy-model")
 _Outcome = Decided | Published | EndpointDeployed
 _EARLIER_RUNS = 200
@@ -36,6 +48,8 @@ class RunResults:
         outcome: Verdict of the gate, publication, and deployment.
         decided_by: Run that decided, if the verdict came from the cache; None if it did not, or cannot be found.
         undecided: Whether the verdict came from the cache and cannot be found.
+        ranking: Ranking of backbones; None where the run made none, or no log has it any more.
+        command: Command that trains with the chosen backbone; empty: none.
     """
 
     metrics: dict[str, Any]
@@ -43,6 +57,8 @@ class RunResults:
     outcome: Sequence[_Outcome] = ()
     decided_by: ClusterRun | None = None
     undecided: bool = False
+    ranking: Ranking | None = None
+    command: str = ""
 
     @property
     def report(self) -> str:
@@ -67,7 +83,11 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
     """
     measuring = _measuring_task(run)
     source = _find_source(cluster, run, measuring)
-    measured = [event for event in _events(cluster, source, measuring) if isinstance(event, Measured)]
+    events = _events(cluster, source, measuring)
+    if measuring == RANKING_TASK:
+        ranking, command = _read_ranking(events)
+        return RunResults({}, source, ranking=ranking, command=command)
+    measured = [event for event in events if isinstance(event, Measured)]
     decided, undecided = None, False
     outcome: list[_Outcome] = []
     for name in _LAST:
@@ -84,6 +104,15 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         if event.model == FINAL and event.stage:
             metrics["stage"] = event.stage
     return RunResults(metrics, source, outcome, decided, undecided)
+
+
+def _read_ranking(events: Sequence[Event]) -> tuple[Ranking | None, str]:
+    """The ranking of backbones in a log, and the command that trains with the chosen one."""
+    backbones = [event.backbone for event in events if isinstance(event, BackboneRanked)]
+    end = next((event for event in events if isinstance(event, RankingEnded)), None)
+    if not backbones or not end:
+        return None, ""
+    return Ranking(backbones, end.images, end.available, end.kept), end.command
 
 
 def _events(cluster: Cluster, run: ClusterRun | None, name: str) -> list[Event]:

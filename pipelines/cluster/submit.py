@@ -14,10 +14,11 @@ from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.plugin_inputs import PluginInputs
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.settings import ClusterSettings
+from headstart.pipelines.definitions.backbone_options import BackboneChoice, choice_parameters
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile
-from headstart.pipelines.definitions.tasks import COMPARE_METHODS, Uses
+from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, Uses
 from headstart.pipelines.definitions.variant_options import check_variants_for_pods, comparison_parameters
 
 
@@ -75,7 +76,7 @@ def prepare_submission(
     settings: ClusterSettings,
     parameters: Parameters,
     shape: PipelineShape,
-    variants: list[Variant] | None = None,
+    compared: list[Variant] | BackboneChoice | None = None,
     plugins: PluginInputs = MappingProxyType({}),
 ) -> Submission:
     """Compiles the pipeline for a cluster.
@@ -83,8 +84,9 @@ def prepare_submission(
     Args:
         settings: Settings in force.
         parameters: Parameters of the pipeline, checked.
-        shape: Choices that are made when the pipeline is compiled; of a comparison only `cache` and `notify`.
-        variants: Variants of a comparison; None: one model is trained.
+        shape: Choices that are made when the pipeline is compiled; where something is compared, only `cache` and
+            `notify` count.
+        compared: Variants of a comparison, or backbones to choose from; None: one model is trained.
         plugins: Inputs for plugins of KFP's API server.
 
     Raises:
@@ -97,14 +99,19 @@ def prepare_submission(
     profile = load_profile(settings.profile)
     parameters.check_for_pods(profile.mounted())
     placed = profile.with_images(settings.registry, settings.image).with_notification(shape.notify)
-    if variants is None:
+    if compared is None:
         values = parameters.model_dump()
         uses = Uses.of(values, shape.method, shape.deployment)
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, uses=uses)
+    elif isinstance(compared, BackboneChoice):
+        for name in compared.backbones:
+            parameters.model_copy(update={"backbone": name}).check_for_pods(profile.mounted())
+        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, CHOOSE_BACKBONE)
+        values = choice_parameters(compared, parameters)
     else:
-        check_variants_for_pods(variants, parameters, profile.mounted())
+        check_variants_for_pods(compared, parameters, profile.mounted())
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, COMPARE_METHODS)
-        values = comparison_parameters(variants, parameters)
+        values = comparison_parameters(compared, parameters)
     return Submission(pipeline, values, settings.pipeline_root, settings.service_account, dict(plugins))
 
 

@@ -10,7 +10,11 @@ OTHER_ARGUMENTS = {
     "variants": "Variants to train and compare, at least two, as a JSON list of objects with a name and a method, "
     "which is 'from_scratch', 'head' or 'fine_tuned'. Recipe, settings, backbone, weights and image_size may differ "
     "from the default.",
-    "command": "Command that started the run, for the report.",
+    "backbones": "Backbones to choose from, two or more, as a JSON list: names, hub: presets, or addresses of .keras "
+    "files.",
+    "budget": "Seconds that the features of a backbone may take in a pod of its own; 0: as long as they take.",
+    "command": "Command that started the run, for the report; of 'choose-backbone' one that trains, to which the "
+    "chosen backbone is added.",
     "data_image": "Container image of the tasks that compute no network.",
     "data_cpu": "CPU limit of each of these pods, as Kubernetes writes it; '0': no limit.",
     "data_memory": "Memory limit of each of these pods, as Kubernetes writes it; '0': no limit.",

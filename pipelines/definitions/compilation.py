@@ -13,9 +13,16 @@ from kfp.dsl.base_component import BaseComponent
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
+from headstart.pipelines.definitions.choose_backbone import build_choice
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.profile import Profile
-from headstart.pipelines.definitions.tasks import ANY_USE, COMPARE_METHODS, TRANSFER_LEARNING, Uses
+from headstart.pipelines.definitions.tasks import (
+    ANY_USE,
+    CHOOSE_BACKBONE,
+    COMPARE_METHODS,
+    TRANSFER_LEARNING,
+    Uses,
+)
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 
 
@@ -66,8 +73,9 @@ def pipeline_spec(
 
 
 def _build(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> BaseComponent:
-    comparison = name == COMPARE_METHODS
-    return build_comparison(profile) if comparison else build_pipeline(profile, from_scratch, uses)
+    if name == COMPARE_METHODS:
+        return build_comparison(profile)
+    return build_choice(profile) if name == CHOOSE_BACKBONE else build_pipeline(profile, from_scratch, uses)
 
 
 def _compile(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:

@@ -10,7 +10,8 @@ from headstart.components.split_dataset.step import NO_CROSS_VALIDATION
 
 TRANSFER_LEARNING = "transfer-learning"
 COMPARE_METHODS = "compare-methods"
-PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS)
+CHOOSE_BACKBONE = "choose-backbone"
+PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS, CHOOSE_BACKBONE)
 """Pipelines that run on a cluster."""
 
 EVALUATE_IMAGES = "evaluate-images"
@@ -37,6 +38,9 @@ GROUPS = {
     "publish_model": "data",
     "deploy_model": "data",
     "compare_variants": "data",
+    "measure_backbones": "network",
+    "assess_backbone": "network",
+    "rank_backbones": "data",
     "notify_result": "data",
 }
 """Group of each task, in the order in which they run; only those that train or evaluate get an accelerator."""
@@ -65,6 +69,8 @@ READING_TASKS = (
     "evaluate_model",
     "publish_model",
     "deploy_model",
+    "measure_backbones",
+    "assess_backbone",
     "notify_result",
 )
 """Tasks that read or write addresses of the user, and so need credentials."""
@@ -101,8 +107,9 @@ class Uses:
 ANY_USE = Uses()
 """All purposes but cross-validation, which is compiled in; the parameters of a run choose among them."""
 
+_ON_DATA = ("list_data", "download_dataset", "split_dataset")
 _OF_COMPARISONS = ("train_variant", "compare_variants")
-_OF_BOTH = ("list_data", "download_dataset", "split_dataset", "evaluate_model")
+_OF_CHOICES = ("measure_backbones", "assess_backbone", "rank_backbones")
 
 
 def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
@@ -112,7 +119,7 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
         from_scratch: Whether it trains without transfer as well.
         uses: Purposes of its runs; without tasks that they do not need.
     """
-    others = {*_OF_COMPARISONS, NOTIFYING_TASK, *(() if from_scratch else ("train_from_scratch",))}
+    others = {*_OF_COMPARISONS, *_OF_CHOICES, NOTIFYING_TASK, *(() if from_scratch else ("train_from_scratch",))}
     if not uses.champion:
         others.add("find_champion")
     if uses.publication is False:
@@ -128,4 +135,9 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
 
 def comparison_task_names() -> list[str]:
     """Names of the tasks of a comparison, of which `train-variant` and `evaluate-model` run once for each variant."""
-    return [name.replace("_", "-") for name in GROUPS if name in (*_OF_BOTH, *_OF_COMPARISONS)]
+    return [name.replace("_", "-") for name in GROUPS if name in (*_ON_DATA, "evaluate_model", *_OF_COMPARISONS)]
+
+
+def choice_task_names() -> list[str]:
+    """Names of the tasks of a choice of a backbone, of which `assess-backbone` runs once for each backbone."""
+    return [name.replace("_", "-") for name in (*_ON_DATA, *_OF_CHOICES)]

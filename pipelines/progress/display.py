@@ -13,10 +13,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from headstart.components.core.artifacts.backbone_ranking import Ranking
 from headstart.components.core.registry.registry import OVERTAKEN, PUBLISHED
+from headstart.components.core.reports.backbone_words import conclude, describe_backbone, ranking_titles
 from headstart.components.core.reports.unfamiliarity_words import describe_promise
 from headstart.components.core.util.printable import describe_groups, escape_unprintable
-from headstart.pipelines.progress.console import say
+from headstart.pipelines.progress.console import print_table, say
 from headstart.pipelines.progress.events import (
     AttemptFailed,
     ClassesFound,
@@ -525,6 +527,18 @@ def show_metrics(console: Console, metrics: dict[str, Any]) -> None:
                 f"{figures['log_loss']:.3f}",
             )
     console.print(table)
+
+
+def show_ranking(console: Console, ranking: Ranking, command: str) -> None:
+    """Prints a ranking of backbones, what it says, and the command that trains with the chosen one.
+
+    Args:
+        console: Console to print to.
+        ranking: The ranking.
+        command: Command that trains; empty: none.
+    """
+    print_table(ranking_titles(), map(describe_backbone, ranking.backbones), console)
+    say(*conclude(ranking), *([f"to train it    {command}"] if command else []), console=console)
 
 
 def _print_images(console: Console, images: int, of_groups: str, folds: Any) -> None:

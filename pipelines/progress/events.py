@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
+from headstart.components.core.artifacts.backbone_ranking import RankedBackbone
+
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _STARTED = re.compile(r"Executing task '(?P<task>[^']+)'")
 _ENDED = re.compile(r"Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
@@ -155,6 +157,34 @@ class Measured:
 
 
 @dataclasses.dataclass(frozen=True)
+class BackboneRanked:
+    """A backbone in a ranking; they come one after the other, the best first.
+
+    Attributes:
+        backbone: Its figures.
+    """
+
+    backbone: RankedBackbone
+
+
+@dataclasses.dataclass(frozen=True)
+class RankingEnded:
+    """The end of a ranking of backbones.
+
+    Attributes:
+        images: Number of images that they were assessed on.
+        available: Number of training and validation images.
+        kept: Whether the features that a run needs are in the cache now.
+        command: Command that trains with the chosen backbone; empty: none.
+    """
+
+    images: int
+    available: int
+    kept: bool
+    command: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Decided:
     """Verdict of the gate.
 
@@ -244,6 +274,8 @@ Event = (
     | TaskProgress
     | ClassesFound
     | Measured
+    | BackboneRanked
+    | RankingEnded
     | Decided
     | Published
     | EndpointDeployed
@@ -300,6 +332,32 @@ def _read_metrics(fields: dict[str, str]) -> Measured:
     return Measured(fields["model"], figures, fields.get("stage", ""), fields.get("unit", ""), folds)
 
 
+def _read_ranked(fields: dict[str, str]) -> BackboneRanked:
+    def difference(name: str) -> dict[str, Any]:
+        if f"{name}_difference" not in fields:
+            return {}
+        low, high = (float(fields[f"{name}_{end}"]) for end in ("low", "high"))
+        return {f"{name}_difference": float(fields[f"{name}_difference"]), f"{name}_interval": (low, high)}
+
+    return BackboneRanked(
+        RankedBackbone(
+            name=fields["backbone"],
+            log_loss=float(fields["log_loss"]),
+            accuracy=float(fields["accuracy"]),
+            parameters=int(fields["parameters"]),
+            images_per_second=float(fields["images_per_second"]),
+            seconds=float(fields["seconds"]),
+            **difference("log_loss"),
+            **difference("accuracy"),
+        )
+    )
+
+
+def _read_ranking_end(fields: dict[str, str]) -> RankingEnded:
+    kept = fields["kept"] == "True"
+    return RankingEnded(int(fields["images"]), int(fields["available"]), kept, fields["command"])
+
+
 _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
     "progress": _read_progress,
     "variant": lambda fields: VariantStarted(fields["variant"]),
@@ -307,6 +365,8 @@ _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
     "folds_trained": lambda _: FoldStarted(""),
     "classes": lambda fields: ClassesFound(f"{fields['classes']}; from {fields['told']}"),
     "metrics": _read_metrics,
+    "ranked": _read_ranked,
+    "ranking": _read_ranking_end,
     "decision": lambda fields: Decided(fields["verdict"], fields["why"]),
     "publication": lambda fields: Published(fields["status"], fields["address"], fields["in_use"]),
     "deployment": lambda fields: EndpointDeployed(fields["version"], fields["address"]),

@@ -18,9 +18,11 @@ from support.containers import RESTRICTED
 from support.published import version_folder
 
 import headstart.components
+from headstart.components.assess_backbone.component import assess_backbone
 from headstart.components.combine_folds.component import combine_folds
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
+from headstart.components.core.artifacts.backbone_assessment import read_assessment, read_measurement
 from headstart.components.core.artifacts.cross_validation import read_fold_results
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info, write_seen
@@ -32,10 +34,12 @@ from headstart.components.find_champion.component import find_champion
 from headstart.components.fine_tune.component import fine_tune
 from headstart.components.list_data import step
 from headstart.components.list_data.component import list_data
+from headstart.components.measure_backbones.component import measure_backbones
 from headstart.components.notify_result.component import notify_result
 from headstart.components.notify_result.step import NO_ADDRESS
 from headstart.components.predict_images.component import predict_images
 from headstart.components.publish_model.component import publish_model
+from headstart.components.rank_backbones.component import rank_backbones
 from headstart.components.select_test_images.component import select_test_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_folds.component import train_folds
@@ -101,6 +105,7 @@ def every_step(data: Path) -> None:
         options = {"method": "head", "backbone": "sketchnet", "settings": {"head.epochs": 1}}
         results = train_folds(train=folds["train"], folds=fold, **options).outputs["results"]
     combine_folds(train=folds["train"], results=dsl.Collected(results))
+    chosen(train=splits["train"], validation=splits["validation"], backbones=["sketchnet", "mobilenet_v2"])
 
 
 @dsl.pipeline
@@ -111,6 +116,15 @@ def compared(
         model = train_variant(train=train, validation=validation, variant=variant).outputs["model"]
         evaluation = evaluate_model(model=model, test=test, validation=validation)
     compare_variants(evaluations=dsl.Collected(evaluation.outputs["evaluation"]), variants=variants)
+
+
+@dsl.pipeline
+def chosen(train: Input[Dataset], validation: Input[Dataset], backbones: List[str]) -> None:
+    both = {"train": train, "validation": validation, "image_size": 32, "settings": {"weights": "none"}}
+    measured = measure_backbones(**both, backbones=backbones).outputs["measurement"]
+    with dsl.ParallelFor(backbones, parallelism=1) as backbone:
+        assessed = assess_backbone(**both, measurement=measured, backbone=backbone).outputs["assessment"]
+    rank_backbones(assessments=dsl.Collected(assessed), measurement=measured)
 
 
 def is_listing(outputs: Path) -> None:
@@ -185,6 +199,23 @@ def are_folds(name: str, folds: list[int]) -> Callable[[Path], None]:
     return check
 
 
+def is_measurement(outputs: Path) -> None:
+    found = read_measurement(outputs / "measurement")
+    assert [each.name for each in found.backbones] == ["sketchnet", "mobilenet_v2"]
+    assert (found.images, found.share, found.as_run) == (100, 1.0, False)
+
+
+def is_assessment(outputs: Path) -> None:
+    found = read_assessment(outputs / "assessment")
+    assert found.name in ("sketchnet", "mobilenet_v2") and len(found.predictions.ids) == 100
+
+
+def is_ranking(outputs: Path) -> None:
+    found = json.loads((outputs / "ranking").read_text())
+    assert {each["name"] for each in found["backbones"]} == {"sketchnet", "mobilenet_v2"}
+    assert (outputs / "report").read_text(encoding="utf-8").startswith(f"# Backbone {found['chosen']}\n")
+
+
 def is_published(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
     assert made["parameterValues"] == {"Output": PUBLISHED}
@@ -208,6 +239,9 @@ CHECKS = {
     "combine_folds": are_folds("combined", [0, 1]),
     "train_variant": is_model("head"),
     "compare_variants": is_comparison,
+    "measure_backbones": is_measurement,
+    "assess_backbone": is_assessment,
+    "rank_backbones": is_ranking,
     "predict_images": are_predictions,
     "find_champion": is_champion,
     "select_test_images": are_test_images,

@@ -13,8 +13,9 @@ import typer
 
 import headstart.components
 from headstart.pipelines.cli.main import app
-from headstart.pipelines.definitions.compilation import COMPARE_METHODS, TRANSFER_LEARNING, pipeline_spec
+from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.profile import load_profile
+from headstart.pipelines.definitions.tasks import PIPELINES
 
 
 def contracts() -> dict[str, Any]:
@@ -59,7 +60,7 @@ def _parameter(parameter: Any) -> dict[str, Any]:
 def pipelines() -> dict[str, Any]:
     """Each pipeline's parameters with their types and defaults."""
     found = {}
-    for name in (TRANSFER_LEARNING, COMPARE_METHODS):
+    for name in PIPELINES:
         spec = pipeline_spec(load_profile("cpu"), from_scratch=True, name=name)["pipeline_spec"]
         parameters = spec["root"]["inputDefinitions"]["parameters"]
         found[spec["pipelineInfo"]["name"]] = {

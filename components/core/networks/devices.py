@@ -21,12 +21,7 @@ def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
     Raises:
         HeadstartError: If there are fewer GPUs.
     """
-    found = len(tf.config.list_physical_devices("GPU"))
-    if found < accelerators:
-        raise HeadstartError(
-            f"{plan.phase} asks for {accelerators} GPU(s), and TensorFlow finds {found or 'none'}; on a CPU it would "
-            "train for days: use the image headstart-gpu, check the node's driver, or set accelerator_limit to 0"
-        )
+    check_accelerators(plan.phase, accelerators)
     keras.utils.set_random_seed(plan.seed)
     if plan.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -34,6 +29,24 @@ def seed_and_select_devices(plan: Plan, accelerators: int = 0) -> None:
     event("devices", kind=devices[0].device_type, count=len(devices), deterministic=plan.deterministic)
     if len(devices) > 1:
         tf.distribute.experimental_set_strategy(tf.distribute.MirroredStrategy([each.name for each in devices]))
+
+
+def check_accelerators(phase: str, accelerators: int) -> None:
+    """Refuses to compute with fewer GPUs than were requested.
+
+    Args:
+        phase: Name of the phase that needs them, for the message.
+        accelerators: Least number of GPUs.
+
+    Raises:
+        HeadstartError: If there are fewer GPUs.
+    """
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < accelerators:
+        raise HeadstartError(
+            f"{phase} asks for {accelerators} GPU(s), and TensorFlow finds {found or 'none'}; on a CPU it would "
+            "train for days: use the image headstart-gpu, check the node's driver, or set accelerator_limit to 0"
+        )
 
 
 def inference_batch_size() -> int:

@@ -175,7 +175,9 @@ def test_every_pipeline_is_there_for_every_profile_and_names_the_released_images
     names = {path.stem for path in assets.glob("pipeline-*.yaml")}
     profiles = ("cpu", "gke-gpu", "gke-spot", "onprem-nvidia")
     assert names == {
-        f"pipeline-{name}-{profile}" for name in ("transfer-learning", "compare-methods") for profile in profiles
+        f"pipeline-{name}-{profile}"
+        for name in ("transfer-learning", "compare-methods", "choose-backbone")
+        for profile in profiles
     }
     for name in names:
         parameters = next(yaml.safe_load_all((assets / f"{name}.yaml").read_text()))["root"]["inputDefinitions"][

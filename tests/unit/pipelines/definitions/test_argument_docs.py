@@ -7,6 +7,8 @@ import pytest
 
 from headstart.components.core.recipes.variants import DEFAULT_VARIANTS
 from headstart.pipelines.definitions.argument_docs import OTHER_ARGUMENTS
+from headstart.pipelines.definitions.backbone_options import CHOICE_PARAMETERS
+from headstart.pipelines.definitions.choose_backbone import build_choice
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.parameters import PARAMETER_GROUPS, Parameters, parameter_docs
 from headstart.pipelines.definitions.profile import Profile
@@ -23,20 +25,22 @@ def arguments(pipeline: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def pipelines() -> dict[str, dict[str, Any]]:
-    """Arguments of both pipelines, as KFP reads them."""
+    """Arguments of the pipelines, as KFP reads them."""
     return {
         "transfer learning": arguments(build_pipeline(Profile())),
         "comparison": arguments(build_comparison(Profile())),
+        "choice": arguments(build_choice(Profile())),
     }
 
 
 def test_pipelines_have_the_parameters(pipelines: dict[str, dict[str, Any]]) -> None:
-    placement = set(OTHER_ARGUMENTS) - {"variants"}
+    placement = set(OTHER_ARGUMENTS) - {"variants", "backbones", "budget"}
     assert set(pipelines["transfer learning"]) == set(Parameters.model_fields) | placement
     assert set(pipelines["comparison"]) == {*SHARED_PARAMETERS, "variants"} | placement
+    assert set(pipelines["choice"]) == {*CHOICE_PARAMETERS, "backbones", "budget"} | placement
 
 
-@pytest.mark.parametrize("pipeline", ["transfer learning", "comparison"])
+@pytest.mark.parametrize("pipeline", ["transfer learning", "comparison", "choice"])
 def test_types_defaults_and_documentation_are_those_of_the_parameters(
     pipelines: dict[str, dict[str, Any]], pipeline: str
 ) -> None:

@@ -18,15 +18,18 @@ from typer.testing import CliRunner
 
 from headstart.components.core.recipes.variants import DEFAULT_VARIANTS, HEAD
 from headstart.pipelines.cli.main import app
+from headstart.pipelines.definitions.backbone_options import BackboneChoice, choice_parameters
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile, profile_names
 from headstart.pipelines.definitions.tasks import (
     ANY_USE,
+    CHOOSE_BACKBONE,
     COMPARE_METHODS,
     GROUPS,
     READING_TASKS,
     Uses,
+    choice_task_names,
     comparison_task_names,
     task_names,
 )
@@ -106,8 +109,12 @@ PIPELINES: dict[str, tuple[list[str], list[str]]] = {
     "with from scratch": (["--from-scratch"], task_names(from_scratch=True)),
     "head": (["--method", "head"], task_names(False, Uses(method=HEAD))),
     "comparison": (COMPARISON, comparison_task_names()),
+    "choice": (["--pipeline", CHOOSE_BACKBONE], choice_task_names()),
 }
 """Options and tasks of each pipeline."""
+
+WHOLE = ("transfer", "comparison", "choice")
+"""Pipelines that are on file as a whole."""
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -306,21 +313,40 @@ def test_comparison_has_the_defaults_of_the_command_line(pipeline: Compiled) -> 
     }
 
 
+@pytest.mark.parametrize("pipeline", ["choice"], indirect=True)
+def test_choice_has_one_loop_over_the_backbones(pipeline: Compiled) -> None:
+    uncached = [name for name, task, _, _ in pipeline if not task["cachingOptions"].get("enableCache", False)]
+    assert uncached == ["list_data"]
+    (loop,) = [task for task in pipeline.tasks.values() if "parameterIterator" in task]
+    inside = pipeline.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
+    assert set(inside) == {"assess-backbone"}
+    assert len(pipeline.tasks) == len(choice_task_names()) + 1
+    # The component's defaults must not stand for what the pipeline was asked.
+    given = set(inside["assess-backbone"]["inputs"]["parameters"])
+    assert given >= {"backbone", "recipe", "settings", "image_size", "seed", "record_uri"}
+
+
+@pytest.mark.parametrize("pipeline", ["choice"], indirect=True)
+def test_choice_has_the_defaults_of_the_command_line(pipeline: Compiled) -> None:
+    defaults = choice_parameters(BackboneChoice(()), Parameters())
+    required = ("data", "backbones")
+    assert {name: pipeline.default(name) for name in defaults if name not in required} == {
+        name: value for name, value in defaults.items() if name not in required
+    }
+
+
 @pytest.fixture(scope="module")
 def of_cpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("cpu")
-    return {
-        kind: comparable(compiled(folder, "--profile", "cpu", *PIPELINES[kind][0]).bytes)
-        for kind in ("transfer", "comparison")
-    }
+    return {kind: comparable(compiled(folder, "--profile", "cpu", *PIPELINES[kind][0]).bytes) for kind in WHOLE}
 
 
 def test_compiled_pipeline_is_the_one_on_file(
     pipeline: Compiled, of_cpu: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
-    """Two pipelines are on file for the profile `cpu`; of the others, how they differ from the one of their kind."""
+    """These pipelines are on file for the profile `cpu`; of others, how they differ from the one of their kind."""
     profile, kind = request.node.callspec.params["profile"], request.node.callspec.params["pipeline"]
-    whole = "comparison" if kind == "comparison" else "transfer"
+    whole = kind if kind in WHOLE else "transfer"
     made = comparable(pipeline.bytes)
     golden = GOLDEN / f"{kind.replace(' ', '-')}-{profile}.yaml"
     if (profile, kind) != ("cpu", whole):

@@ -1,0 +1,1 @@
+"""Step: assesses a backbone on labelled images without training it."""

@@ -1,0 +1,1 @@
+"""Step: ranks backbones by their assessments."""
