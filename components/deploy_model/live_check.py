@@ -1,6 +1,7 @@
 """Parity gate of an endpoint: it must predict what the SavedModel of the published version predicts."""
 
 import base64
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +14,29 @@ from headstart.components.deploy_model.cluster import ServiceError
 Ask = Callable[[dict[str, Any]], Any]
 """Sends a request of protocol v1 to the endpoint, and returns the answer."""
 
+
+@dataclasses.dataclass(frozen=True)
+class LiveAgreement:
+    """Agreement of an endpoint with the SavedModel of the version that answers.
+
+    Attributes:
+        images: Number of drawn images compared.
+        same_label: Number of images with the same label; an endpoint that abstains gives some images none.
+        largest_difference: Largest difference of a probability.
+    """
+
+    images: int
+    same_label: int
+    largest_difference: float
+
+
 _PAUSE_SECONDS = 0.5
 _ATTEMPTS = 5
 
 
 def check_endpoint(
     ask: Ask, drawn: DrawnPredictions, classes: list[str], version: str, wait_seconds: float, alone: bool
-) -> None:
+) -> LiveAgreement:
     """Sends images to an endpoint, and compares the predictions of one version.
 
     Args:
@@ -29,6 +46,9 @@ def check_endpoint(
         version: The version.
         wait_seconds: Longest time until it has answered every image.
         alone: Whether no other version may answer in the end, until when is waited too.
+
+    Returns:
+        The agreement of the endpoint with the SavedModel.
 
     Raises:
         HeadstartError: If a label or a probability differs, the version does not answer in time, or the endpoint
@@ -59,7 +79,11 @@ def check_endpoint(
     drawn.compare(rows)
     for number, (row, expected) in enumerate(zip(rows, drawn.probabilities, strict=True)):
         _check_label(number, row, expected, classes)
-    event("live_parity", version=version, images=len(rows), largest_difference=drawn.largest_difference(rows))
+    likeliest = [classes[each.index(max(each))] for each in drawn.probabilities]
+    same = sum(row["label"] == name for row, name in zip(rows, likeliest, strict=True))
+    agreement = LiveAgreement(len(rows), same, drawn.largest_difference(rows))
+    event("live_parity", version=version, **dataclasses.asdict(agreement))
+    return agreement
 
 
 def _check_label(number: int, row: dict[str, Any], expected: list[float], classes: list[str]) -> None:

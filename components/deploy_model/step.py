@@ -1,6 +1,7 @@
 """Puts the champion behind an endpoint of a cluster: checked beside the present version, then promoted."""
 
 import dataclasses
+import datetime
 import json
 import math
 import time
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from headstart.components.core.registry.deployments import EndpointCheck, record_deployment
 from headstart.components.core.registry.registry import Champion, read_champion
 from headstart.components.core.storage.stores import without_secrets
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event, log_phase, start_logging
 from headstart.components.deploy_model.manifests import (
     APPLIED,
@@ -33,6 +35,7 @@ from headstart.components.deploy_model.settings import DeployOptions, EndpointSp
 
 if TYPE_CHECKING:
     from headstart.components.deploy_model.cluster import Cluster
+    from headstart.components.deploy_model.live_check import LiveAgreement
 
 DEPLOYED, UNCHANGED = "deployed", "unchanged"
 
@@ -92,7 +95,7 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
     replaced = former[0]["metadata"]["labels"][VERSION] if former else ""
     check = _prepare_check(endpoint.cluster, spec, champion, options.timeout)
     try:
-        endpoint.roll_out(bool(former), check)
+        agreement = endpoint.roll_out(bool(former), check)
     except HeadstartError as error:
         why = f"version {spec.version} was taken back: {error}"
         try:
@@ -105,13 +108,27 @@ def deploy_model(publish_uri: str, options: DeployOptions) -> Deployed:
         # Whoever stops it, leaves nothing half done.
         endpoint.roll_back(former)
         raise
-    return _report(DEPLOYED, endpoint, spec, replaced)
+    deployed = _report(DEPLOYED, endpoint, spec, replaced)
+    _record(publish_uri, deployed, agreement)
+    return deployed
 
 
 def _report(status: str, endpoint: "_Endpoint", spec: EndpointSpec, replaced: str) -> Deployed:
     found = Deployed(status, spec.version, replaced, endpoint.cluster.namespace, endpoint.service, spec.name)
     event("deployment", status=status, version=found.version, replaced=replaced, address=found.address)
     return found
+
+
+def _record(publish_uri: str, deployed: Deployed, agreement: "LiveAgreement") -> None:
+    """Records the check of the endpoint with the version; a deployment does not need the right to write there."""
+    from headstart.components.core.networks.saved_model_parity import TOLERANCE
+
+    when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    check = EndpointCheck(when, deployed.address, **vars(agreement), tolerance=TOLERANCE)
+    try:
+        record_deployment(publish_uri, deployed.version, check)
+    except HeadstartError as error:
+        event("warning", text=f"the check of the endpoint is not recorded with the version: {first_line(error)}")
 
 
 def check_deployment(publish_uri: str, options: DeployOptions) -> None:
@@ -156,7 +173,7 @@ def describe_objects(spec: EndpointSpec, kserve: bool) -> str:
     return yaml.dump_all(objects, Dumper=NoAliases, sort_keys=False)
 
 
-Check = Callable[[str, bool], None]
+Check = Callable[[str, bool], "LiveAgreement"]
 """Checks a service, by its name; and whether no other version may answer there in the end."""
 
 
@@ -169,8 +186,8 @@ def _prepare_check(cluster: "Cluster", spec: EndpointSpec, champion: Champion, t
     _, info = find_model(champion.address)
     drawn = predict_drawn_images(champion.address, champion.version, info)
 
-    def check(service: str, alone: bool) -> None:
-        check_endpoint(
+    def check(service: str, alone: bool) -> "LiveAgreement":
+        return check_endpoint(
             lambda request: cluster.post(f"{service}:{PORT_NAME}", f"v1/models/{spec.name}:predict", request),
             drawn,
             info.classes,
@@ -253,7 +270,7 @@ class _PlainEndpoint(_Endpoint):
     def is_settled(self) -> bool:
         return self._is_rolled_out(STABLE)
 
-    def roll_out(self, replaces: bool, check: Check) -> None:
+    def roll_out(self, replaces: bool, check: Check) -> "LiveAgreement":
         spec = self._spec
         if replaces:
             self._check_canary(check)
@@ -262,7 +279,7 @@ class _PlainEndpoint(_Endpoint):
         self._delete_canary()
         if not spec.scales:
             self.cluster.delete("HorizontalPodAutoscaler", spec.name)
-        check(spec.name, True)
+        return check(spec.name, True)
 
     def roll_back(self, former: list[Manifest]) -> None:
         self._delete_canary()
@@ -306,7 +323,7 @@ class _KServeEndpoint(_Endpoint):
     def is_settled(self) -> bool:
         return self._is_ready()
 
-    def roll_out(self, replaces: bool, check: Check) -> None:
+    def roll_out(self, replaces: bool, check: Check) -> "LiveAgreement":
         if replaces and self._options.canary:
             first = make_inference_service(self._spec, self._options.canary)
             self.cluster.apply(annotate(first, self.read_applied()))
@@ -314,7 +331,7 @@ class _KServeEndpoint(_Endpoint):
             self._watch(self.service, check, False)
         self._apply(self.objects)
         self._wait("pods", self._has_started, self._pods())
-        check(self.service, True)
+        return check(self.service, True)
 
     def _pods(self) -> dict[str, str]:
         return {INSTANCE: self._spec.name, VERSION: self._spec.version}

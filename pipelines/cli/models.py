@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.deployments import EndpointCheck, read_deployments
 from headstart.components.core.registry.versions import Version, VersionFacts
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -36,13 +38,14 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
     """Lists every published version, and marks the one in use."""
     with show_command("models list"):
         found = registry.list_versions(uri)
+        checks, unread = _read_checks(uri, [each.version for each in found.versions])
     if not found.versions and not found.damaged:
         raise HeadstartError(
             f"no model is published at {without_secrets(uri)}; check the address, or publish the model of a run: "
             f"headstart publish out {without_secrets(uri)}"
         )
     if as_json or not Console().is_terminal:
-        rows = [_without_files(each) for each in found.versions]
+        rows = [_without_files(each) | _describe_checks(checks, each.version) for each in found.versions]
         rows += [{"version": name, "damaged": why} for name, why in found.damaged.items()]
         _show_json([{"in_use": row["version"] == found.in_use, **row} for row in rows])
         return
@@ -58,7 +61,10 @@ def list_models(uri: Uri, as_json: AsJson = False) -> None:
         ("version", "in use", "published (UTC)", *_FACTS),
         [*table, *((name, mark(name), "damaged") for name in found.damaged)],
     )
-    say(*found.damaged.values())
+    say(*found.damaged.values(), *unread)
+    for version, of_version in reversed(checks.items()):
+        if of_version:
+            say(f"{version} was deployed: {_describe_check(of_version[-1])}")
 
 
 @app.command(cls=Command)
@@ -66,8 +72,10 @@ def show(uri: Uri, as_json: AsJson = False) -> None:
     """Shows the version in use, and every earlier one."""
     with show_command("models show"):
         in_use = registry.read_champion(uri)
+        checks, unread = _read_checks(uri, [in_use.version.version] if in_use else [])
     if as_json or not Console().is_terminal:
-        _show_json(dataclasses.asdict(in_use) if in_use else None)
+        shown = in_use and dataclasses.asdict(in_use) | _describe_checks(checks, in_use.version.version)
+        _show_json(shown)
         return
     if in_use is None:
         say(f"nothing is published at {uri}")
@@ -84,6 +92,9 @@ def show(uri: Uri, as_json: AsJson = False) -> None:
             for each in reversed(in_use.history)
         ),
     )
+    say(*unread)
+    for check in reversed(checks.get(in_use.version.version, [])):
+        say(f"deployed {_describe_check(check)}")
 
 
 @app.command(cls=Command)
@@ -105,6 +116,29 @@ def rollback(
         deploy_champion(uri, deployment)
     elif is_remote(uri):
         say(f"an endpoint of headstart deploy follows by: headstart deploy {without_secrets(uri)}")
+
+
+def _read_checks(uri: str, versions: Sequence[str]) -> tuple[dict[str, list[EndpointCheck]], list[str]]:
+    """Checks of the endpoints of versions by version, and what is wrong with those that cannot be read."""
+    checks: dict[str, list[EndpointCheck]] = {}
+    unread = []
+    for version in versions:
+        try:
+            checks[version] = read_deployments(uri, version)
+        except HeadstartError as error:
+            unread.append(str(error))
+    return checks, unread
+
+
+def _describe_checks(checks: Mapping[str, Sequence[EndpointCheck]], version: str) -> dict[str, Any]:
+    return {"deployments": [dataclasses.asdict(each) for each in checks.get(version, ())]}
+
+
+def _describe_check(check: EndpointCheck) -> str:
+    return (
+        f"{_to_seconds(check.when)} {check.endpoint}: {check.same_label} of {check.images} drawn images labelled "
+        f"alike, probabilities within {check.largest_difference:.1e} of the SavedModel's"
+    )
 
 
 _FACTS = ("accuracy", "95 % interval", "images", "data", "run")

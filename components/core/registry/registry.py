@@ -4,6 +4,8 @@
     URI/VERSION/…             files of a version, each written once
     URI/VERSION/version.json  checksums of the files; written last: without it there is no version
 
+What deployments of a version have shown lies beside its files, see `deployments`.
+
 A version is named for the bytes of its files. Two writers of one name therefore write the same, and the next writer
 finishes what a killed one has left. `champion.json` is replaced only if it is still the one that was read. A reader
 sees the old version or the new one, and of two publications at once one wins.

@@ -111,7 +111,10 @@ def make_endpoint(rows: dict[bytes, Any], versions: list[str]) -> Any:
 
 def test_endpoint_is_waited_for_until_the_version_answers() -> None:
     for alone in (True, False):
-        check_endpoint(make_endpoint(RIGHT, ["old", "new", "", "old", "new"]), DRAWN, ["cat", "dog"], "new", 9, alone)
+        ask = make_endpoint(RIGHT, ["old", "new", "", "old", "new"])
+        found = check_endpoint(ask, DRAWN, ["cat", "dog"], "new", 9, alone)
+        assert (found.images, found.same_label) == (2, 2)
+        assert found.largest_difference == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`headstart models`: what is published, for eyes and for programs."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,13 @@ from support.published import version_folder
 from typer.testing import CliRunner, Result
 
 from headstart.components.core.registry import registry
+from headstart.components.core.registry.deployments import EndpointCheck, record_deployment
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.main import app
+
+
+def plain(shown: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", shown)
 
 
 def models(*arguments: str) -> Result:
@@ -47,6 +53,33 @@ def test_a_terminal_gets_a_table(uri: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert shown.index("run 1") < shown.index("run 0")
 
 
+def test_checks_of_endpoints_are_shown(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = registry.read_champion(uri).version.version
+    for day in (1, 2):
+        check = EndpointCheck(f"2026-03-0{day}T10:00:00+00:00", "http://pets.serving.svc/", 8, 8, 2e-7, 0.01)
+        record_deployment(uri, second, check)
+    assert [len(each["deployments"]) for each in json.loads(models("list", uri).output)] == [0, 2]
+    shown = json.loads(models("show", uri).output)["deployments"]
+    assert [each["when"] for each in shown] == ["2026-03-01T10:00:00+00:00", "2026-03-02T10:00:00+00:00"]
+    assert shown[-1] == dataclasses.asdict(check)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    line = "2026-03-02 10:00:00 http://pets.serving.svc/: 8 of 8 drawn images labelled alike, probabilities within 2"
+    assert f"{second} was deployed: {line}" in plain(models("list", uri).output)
+    assert f"deployed {line}" in plain(models("show", uri).output)
+    Path(uri, second, "deployments.json").write_text("{}")
+    for command in ("list", "show"):
+        shown = plain(models(command, uri).output)
+        assert f"{second}/deployments.json is not in the format headstart-deployments/1" in shown
+        assert second in shown
+
+
+def test_rollback_that_cannot_be_deployed_is_not_made(uri: str) -> None:
+    with pytest.raises(HeadstartError, match="is a folder of this machine, which pods cannot read"):
+        models("rollback", uri, "--deploy")
+    assert registry.read_champion(uri).history[-1].how == registry.PUBLISHED
+
+
 def test_a_damaged_version_is_one_row_among_the_others(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (each.version for each in registry.list_versions(uri).versions)
     Path(uri, second, "version.json").unlink()
@@ -58,7 +91,7 @@ def test_a_damaged_version_is_one_row_among_the_others(uri: str, monkeypatch: py
     )
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    assert re.search(rf"{second} +yes +damaged", re.sub(r"\x1b\[[\d;]*m", "", models("list", uri).output))
+    assert re.search(rf"{second} +yes +damaged", plain(models("list", uri).output))
 
 
 def test_rollback_says_what_it_did(uri: str) -> None:
