@@ -125,6 +125,7 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
     from headstart.components.core.features.cache import limit_views_to_room
     from headstart.components.core.networks.classifier import unfreeze
     from headstart.components.core.networks.devices import seed_and_select_devices
+    from headstart.components.core.networks.lora import LowRankCopy, freeze_all_but_projections
     from headstart.components.core.networks.saving import load_model
     from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.job_features import open_job_features
@@ -134,18 +135,22 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
     seed_and_select_devices(plan, inputs.accelerators)
     network = load_model(head)
     parts = unfreeze(network, recipe.backbone, tuning.unfreeze_from)
+    if tuning.method == "lora":
+        freeze_all_but_projections(network.get_layer(recipe.backbone), tuning.unfreeze_from)
     plan = limit_views_to_room(parts.front, inputs.featured, inputs.validation, plan)
     digests = [train_info.digest, validation_info.digest]
     checkpoint = open_checkpoint(inputs.checkpoint_uri, plan, network, digests, choice)
+    if not plan.training.count_views(read_dataset_info(inputs.featured).images):
+        parts = cut_at_pixels(parts, plan)
+    low_rank = LowRankCopy.of(parts.tail, tuning.lora_rank) if tuning.method == "lora" else None
+    trained = (low_rank.model if low_rank else parts.tail).trainable_variables
     event(
         "network",
         backbone=recipe.backbone,
         unfrozen_from=tuning.unfreeze_from,
-        trainable_tensors=len(parts.tail.trainable_variables),
-        trainable_parameters=sum(math.prod(weight.shape) for weight in parts.tail.trainable_variables),
+        trainable_tensors=len(trained),
+        trainable_parameters=sum(math.prod(weight.shape) for weight in trained),
     )
-    if not plan.training.count_views(read_dataset_info(inputs.featured).images):
-        parts = cut_at_pixels(parts, plan)
     with open_job_features(parts.front, inputs, plan, inputs.record_uri) as features:
         yield TrainingJob(
             inputs,
@@ -160,4 +165,5 @@ def prepare_fine_tuning_job(head: Path, inputs: TrainingInputs) -> Iterator["Tra
             checkpoint=checkpoint,
             held_out_features=features.held_out,
             choice=choice,
+            low_rank=low_rank,
         )

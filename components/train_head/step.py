@@ -128,6 +128,7 @@ def prepare_head_job(
         cut_classifier,
     )
     from headstart.components.core.networks.devices import seed_and_select_devices
+    from headstart.components.core.networks.lora import raise_if_without_attention
     from headstart.components.core.networks.pretrained_weights import build_with_weights_file
     from headstart.components.core.training.end_to_end import cut_at_pixels
     from headstart.components.core.training.job_features import open_job_features
@@ -143,6 +144,8 @@ def prepare_head_job(
     tensors = len(network.trainable_variables)
     base.trainable = False
     front, rest = cut_backbone(network, base.name, recipe.fine_tuning.unfreeze_from)
+    if to_be_tuned and recipe.fine_tuning.method == "lora":
+        raise_if_without_attention(base, recipe.fine_tuning.unfreeze_from)
     event(
         "network",
         backbone=backbone.name,

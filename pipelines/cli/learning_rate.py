@@ -126,7 +126,7 @@ def _run_range_test(
         with show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
             from headstart.components.core.training.range_test import run_range_test
 
-            history = run_range_test(job.tail, job.train_features, job.plan, steps)
+            history = run_range_test(job.trained, job.train_features, job.plan, steps)
     return analyse_range_test(history), RangeTestSettings(
         phase, job.train_info.images, job.plan.training.batch_size, inputs.seed
     )

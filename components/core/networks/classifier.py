@@ -195,6 +195,15 @@ def get_blocks(base: keras.Model) -> dict[str, list[keras.Layer]]:
     return blocks
 
 
+def get_layers_from(base: keras.Model, point: str) -> list[keras.Layer]:
+    """Layers of a backbone from one on, in their order; see `cut_classifier`.
+
+    Raises:
+        HeadstartError: If there is no such layer.
+    """
+    return [each for each in base.operations[_position(base, point) :] if isinstance(each, keras.Layer)]
+
+
 def remove_resizing(model: keras.Model) -> keras.Model:
     """Returns the classifier without its resizing, for images that are resized already.
 

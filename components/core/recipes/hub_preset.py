@@ -163,8 +163,8 @@ def check_hub_preset(folder: Path, backbone: Backbone, recipe: Recipe) -> int:
         Side of its images in pixels.
 
     Raises:
-        HeadstartError: If it cannot be used, takes no images of this size, or the scaling of its pixels is unknown or
-            stated twice.
+        HeadstartError: If it cannot be used, takes no images of this size, the scaling of its pixels is unknown or
+            stated twice, or LoRA is asked of a convolutional network.
     """
     what = describe_hub_preset(backbone)
     preset = read_hub_preset(folder, what)
@@ -189,6 +189,7 @@ def check_hub_preset(folder: Path, backbone: Backbone, recipe: Recipe) -> int:
         )
     if recipe.scaling != "backbone" and preset.scaling is not None:
         raise HeadstartError(f"scaling {recipe.scaling!r}: {what} brings its own image converter; leave scaling out")
+    recipe.check_method(what, preset.family.features != "map")
     return wanted
 
 

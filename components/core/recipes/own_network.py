@@ -34,10 +34,12 @@ class OwnNetwork:
     Attributes:
         image_size: Side in pixels of the images that it takes; 0: any.
         scales: Whether it scales pixels itself: by a layer before the first with weights.
+        has_attention: Whether a layer of it is a `MultiHeadAttention`.
     """
 
     image_size: int
     scales: bool
+    has_attention: bool
 
 
 @contextlib.contextmanager
@@ -75,7 +77,8 @@ def check_own_network(file: Path, backbone: Backbone, recipe: Recipe) -> int:
 
     Raises:
         HeadstartError: If it is not a `.keras` file or is damaged, has layers that are not Keras' own, does not take
-            square RGB images, takes those of another size only, or neither it nor the recipe scales pixels.
+            square RGB images, takes those of another size only, neither it nor the recipe scales pixels, or LoRA is
+            asked of one without attention.
     """
     what = describe_own_network(backbone)
     network = _read_own_network(file, what)
@@ -93,6 +96,7 @@ def check_own_network(file: Path, backbone: Backbone, recipe: Recipe) -> int:
             "unknown; state the one it was trained with: --set scaling=none (0 to 255), tf (-1 to 1), unit (0 to 1), "
             "torch, caffe or tf128"
         )
+    recipe.check_method(what, network.has_attention)
     return wanted
 
 
@@ -110,7 +114,8 @@ def _read_own_network(file: Path, what: str) -> OwnNetwork:
     ]
     match shapes:
         case [[None, int() | None as height, int() | None as width, 3]] if height == width and height != 0:
-            return OwnNetwork(height or 0, _scales(layers))
+            attention = any(each.get("class_name") == "MultiHeadAttention" for each in layers)
+            return OwnNetwork(height or 0, _scales(layers), attention)
     taken = " and ".join(_describe_shape(each) for each in shapes)
     raise HeadstartError(f"{what} takes {taken}, not one square RGB image (height, width, 3); {OWN_WAY_OUT}")
 

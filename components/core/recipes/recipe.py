@@ -22,6 +22,8 @@ DEFAULT_RECIPE = "fast"
 AUTO_VIEWS = -1
 END_TO_END = 0
 
+LORA_WAY_OUT = "set fine_tuning.method=full, or use a transformer, such as --backbone hub:dinov2_small"
+
 _FOLDER = files("headstart.components.core.recipes")
 
 # Each view costs a pass of every image through the frozen layers. On 2,000 photographs, further views gained nothing
@@ -148,9 +150,15 @@ class FineTuning(TrainingSettings):
     """Training of the backbone's top layers.
 
     Attributes:
+        method: ``full``: all weights are trained, those of BatchNormalization aside. ``lora``: low-rank updates of
+            the attention's queries and values, merged into the weights afterwards (E. Hu et al., arXiv:2106.09685),
+            for transformers.
+        lora_rank: Rank of these updates. The default is the authors' for RoBERTa.
         unfreeze_from: First layer or block that is trained; empty: the backbone's own choice.
     """
 
+    method: Literal["full", "lora"]
+    lora_rank: Annotated[int, Field(ge=1)]
     unfreeze_from: str
 
 
@@ -209,9 +217,12 @@ class Recipe(_Strict):
         No file is read: the image size of a network of the user's own stays 0, see `core.recipes.own_network`.
 
         Raises:
-            HeadstartError: If there is no such backbone, or the image size is too small for it.
+            HeadstartError: If there is no such backbone, the image size is too small for it, or LoRA is asked of one
+                of the table, which are convolutional networks.
         """
         backbone = get_backbone(self.backbone)
+        if not backbone.is_own:
+            self.check_method(f"backbone {backbone.name}", has_attention=False)
         own: dict[str, Any] = {
             "image_size": backbone.resolve_image_size(self.image_size),
             "head": self.head.model_copy(update=_backbone_head(self.head, backbone)),
@@ -219,6 +230,22 @@ class Recipe(_Strict):
         if not self.fine_tuning.unfreeze_from:
             own["fine_tuning"] = self.fine_tuning.model_copy(update={"unfreeze_from": backbone.unfreeze_from})
         return self.model_copy(update=own)
+
+    def check_method(self, backbone: str, has_attention: bool) -> None:
+        """Refuses LoRA for a backbone without attention.
+
+        Args:
+            backbone: The backbone in messages.
+            has_attention: Whether it is a transformer.
+
+        Raises:
+            HeadstartError: If the method is ``lora``, and it is none.
+        """
+        if self.fine_tuning.method == "lora" and not has_attention:
+            raise HeadstartError(
+                f"fine_tuning.method lora: {backbone} has no attention layers, whose projections LoRA adapts; "
+                f"{LORA_WAY_OUT}"
+            )
 
     def head_shape(self) -> Head:
         """Shape of the classifier; the recipe has to be resolved."""

@@ -8,10 +8,11 @@ from headstart.components.core.artifacts.dataset import DatasetInfo
 from headstart.components.core.artifacts.history import Epoch
 from headstart.components.core.artifacts.model import ModelInfo
 from headstart.components.core.features.compute import Features
+from headstart.components.core.networks.lora import LowRankCopy
 from headstart.components.core.networks.saving import library_versions
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.training.checkpoint import Checkpoint
-from headstart.components.core.training.fit import fit
+from headstart.components.core.training.fit import compile_classifier, fit
 from headstart.components.core.training.fold_choice import FoldChoice
 from headstart.components.core.training.training_inputs import TrainingInputs
 
@@ -33,6 +34,8 @@ class TrainingJob:
         checkpoint: Checkpoint of this job; None: there is none.
         held_out_features: Cached features of the images that the trained model predicts; None: there are none.
         choice: Choice of a cross-validation in place of validation images; None: validation images choose.
+        low_rank: Copy of the tail with low-rank updates, which is trained in its place and merged into it; None: the
+            tail itself is trained.
     """
 
     inputs: TrainingInputs
@@ -47,6 +50,12 @@ class TrainingJob:
     checkpoint: Checkpoint | None = None
     held_out_features: Features | None = None
     choice: FoldChoice | None = None
+    low_rank: LowRankCopy | None = None
+
+    @property
+    def trained(self) -> keras.Model:
+        """The model whose variables training changes: the tail, or its copy with low-rank updates."""
+        return self.low_rank.model if self.low_rank else self.tail
 
     def fit(self) -> list[Epoch]:
         """Trains the tail and leaves the weights of the best epoch; see `fit`.
@@ -55,7 +64,11 @@ class TrainingJob:
             NoFiniteEpoch: If the loss is not finite in the first epoch.
         """
         sets = (self.train_features, self.validation_features)
-        return fit(self.tail, *sets, self.plan, self.checkpoint, self.choice)
+        compile_classifier(self.tail)
+        epochs = fit(self.trained, *sets, self.plan, self.checkpoint, self.choice)
+        if self.low_rank:
+            self.low_rank.merge()
+        return epochs
 
     def describe(self, metrics: dict[str, float], seconds: float) -> ModelInfo:
         """The trained model's description, without what is known only once it is saved.
