@@ -4,8 +4,10 @@ import contextlib
 import dataclasses
 import threading
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +24,10 @@ from headstart.components.predict_images.step import NamedImage, OpenedModel, Pr
 
 if TYPE_CHECKING:
     from headstart.components.core.networks.inference import Predict
+
+REPORT = "report.html"
+RUN_PAGES = (REPORT, "data.html")
+"""Pages of an output folder that a server shows; they refer to each other by these names."""
 
 _WARM_UP = (1, 8, 32)
 _NAME_LETTERS = 16
@@ -85,6 +91,7 @@ class LoadedVersion:
         network: The network, see `load_network`.
         card: Text of its model card; empty: there is none.
         files: Stack that removes copies of its files.
+        pages: HTML of the pages of its run by name.
     """
 
     def __init__(
@@ -94,10 +101,12 @@ class LoadedVersion:
         network: "Predict",
         card: str = "",
         files: contextlib.ExitStack | None = None,
+        pages: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self.model = model
         self.card = card
+        self.pages = pages
         self._predictor = Predictor(model, network)
         if files:
             weakref.finalize(self, files.close)
@@ -163,7 +172,7 @@ def load_version(found: FoundVersion, precision: float, network_thread: ThreadPo
         files = stack.enter_context(download_model(found.address))
         model = open_model(files, precision)
         card, network = _read_card(found), load_network(model.folder, True)
-        loaded = LoadedVersion(found.name, model, network, card, stack.pop_all())
+        loaded = LoadedVersion(found.name, model, network, card, stack.pop_all(), read_pages(found))
     blank = np.zeros((model.info.image_size, model.info.image_size, 3), np.float32)
     for images in _WARM_UP:
         network_thread.submit(loaded.predict, [blank] * images).result()
@@ -180,6 +189,18 @@ def _read_card(found: FoundVersion) -> str:
     name = "model_card.md"
     if not found.published or name not in found.published.files:
         return ""
-    file = f"{found.address}/{name}"
+    return _read_text(f"{found.address}/{name}")
+
+
+def read_pages(found: FoundVersion) -> dict[str, str]:
+    """HTML of the pages of the run in whose output folder the model lies, by name; a published version has none."""
+    pages = {}
+    for name in () if found.published else RUN_PAGES:
+        with contextlib.suppress(NotFound, FileNotFoundError, NotADirectoryError):
+            pages[name] = _read_text(f"{found.address}/{name}")
+    return pages
+
+
+def _read_text(file: str) -> str:
     content = open_store(file).read(file) if is_remote(file) else Path(file).read_bytes()
     return content.decode("utf-8", "replace")

@@ -27,6 +27,7 @@ from starlette.exceptions import HTTPException
 from headstart.pipelines.serving.current_version import CurrentVersion
 from headstart.pipelines.serving.guard import RETRY_AFTER, Guard, bounded_protocol
 from headstart.pipelines.serving.limits import Limits, Refused
+from headstart.pipelines.serving.loaded_version import REPORT, RUN_PAGES
 from headstart.pipelines.serving.protocol import ImageClassifier, ImageDataPlane
 
 _KEEP_ALIVE_SECONDS = 65
@@ -34,17 +35,26 @@ _KEEP_ALIVE_SECONDS = 65
 _PAGE = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 
 
-def _hash(tag: str) -> str:
-    """Digest of the page's only element of a kind, by which browsers run it and no other."""
-    _, _, rest = _PAGE.partition(f"<{tag}>")
-    digest = hashlib.sha256(rest.partition(f"</{tag}>")[0].encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
+def _hash(page: str, tag: str) -> str:
+    """Digests of a page's elements of a kind, by which browsers run them and no other."""
+    texts = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in digests) or "'none'"
 
 
 _POLICY = (
-    f"default-src 'none'; script-src {_hash('script')}; style-src {_hash('style')}; connect-src 'self'; "
-    "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; script-src {_hash(_PAGE, 'script')}; style-src {_hash(_PAGE, 'style')}; "
+    "connect-src 'self'; img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+def _make_page_policy(page: str) -> str:
+    """Policy of a page of a run: its own scripts alone, no requests, and none of the rights of the server's page."""
+    return (
+        f"default-src 'none'; script-src {_hash(page, 'script')}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+    )
+
 
 _LOGGER = logging.getLogger("headstart.serving")
 
@@ -77,13 +87,21 @@ def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = Tr
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     async def ready() -> dict[str, Any]:
-        return {"ready": True, "model_version": current.served.version.name, "problem": current.failure}
+        version = current.served.version
+        shown = page and REPORT in version.pages
+        return {"ready": True, "model_version": version.name, "problem": current.failure, "report": shown}
 
     async def refuse() -> None:
         raise HTTPException(404)
 
     async def show_page() -> Response:
-        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"})
+        return _respond_with_page(_PAGE, _POLICY)
+
+    async def show_run_page(request: Request) -> Response:
+        content = current.served.version.pages.get(request.url.path.strip("/"))
+        if content is None:
+            raise HTTPException(404)
+        return _respond_with_page(content, _make_page_policy(content))
 
     async def show_card() -> Response:
         if not current.served.version.card:
@@ -93,6 +111,8 @@ def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = Tr
     if page:
         app.add_api_route("/", show_page)
         app.add_api_route("/model_card", show_card)
+        for each in RUN_PAGES:
+            app.add_api_route(f"/{each}", show_run_page)
     # Clients do not decide what is loaded.
     app.add_api_route("/v2/repository/{rest:path}", refuse, methods=["GET", "POST"])
     app.add_api_route("/metrics", metrics)
@@ -104,6 +124,10 @@ def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = Tr
     register_v2_endpoints(app, plane, None)
     _add_error_handlers(app)
     return app
+
+
+def _respond_with_page(content: str, policy: str) -> Response:
+    return HTMLResponse(content, headers={"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"})
 
 
 def _add_error_handlers(app: FastAPI) -> None:

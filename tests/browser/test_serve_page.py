@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from support.browsing import Watched
 
 pytest.importorskip("kserve", reason="the extra `serve` is not installed")
 
+from support.published import version_folder
 from support.serving import load, picture, publish, serving
 
 from headstart.pipelines.serving.loaded_version import LoadedVersion
@@ -93,6 +95,28 @@ def test_images_can_be_dropped_and_pasted(watched: Watched, url: str, kind: str)
     page.get_by_text("2 of 2 images answered").wait_for(state="attached")
     assert page.locator("#results > li").count() == 2
     assert watched.complaints == []
+
+
+def test_report_of_the_run_is_shown_and_reaches_nothing(watched: Watched, pages: Path, tmp_path: Path) -> None:
+    version_folder(tmp_path / "out")
+    for name in ("report.html", "data.html"):
+        shutil.copy(pages / name, tmp_path / "out")
+    page = watched.page
+    with serving(tmp_path / "out") as (url, _):
+        page.goto(url)
+        page.get_by_role("link", name="Report of the evaluation").click()
+        page.locator("main h2").first.wait_for()
+        assert watched.complaints == [each for each in watched.complaints if "404" in each], (
+            "the card that is missing"
+        )
+        assert page.evaluate("[...document.images].every(each => each.src.startsWith('data:'))")
+        assert page.evaluate("getComputedStyle(document.querySelector('.scale i')).left") != "auto"
+        assert page.evaluate("fetch('/v1/models').then(() => 'reached', () => 'refused')") == "refused"
+        page.get_by_role("navigation", name="Pages of this run").get_by_role("link", name="Data").click()
+        page.wait_for_url("**/data.html")
+        page.locator("main h2").first.wait_for()
+        policy = requests.get(f"{url}/report.html").headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "sandbox allow-scripts" in policy and "script-src 'sha256-" in policy
 
 
 def test_page_runs_no_script_but_its_own_and_can_be_turned_off(url: str, tmp_path: Path) -> None:

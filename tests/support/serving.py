@@ -19,7 +19,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.predict_images.step import open_model
 from headstart.pipelines.serving.current_version import CurrentVersion, LoadVersion
 from headstart.pipelines.serving.limits import Limits
-from headstart.pipelines.serving.loaded_version import FoundVersion, LoadedVersion
+from headstart.pipelines.serving.loaded_version import FoundVersion, LoadedVersion, read_pages
 from headstart.pipelines.serving.server import open_server
 from support.published import version_folder
 
@@ -44,7 +44,7 @@ def load(
         red = pixels[..., 0].mean(axis=(1, 2), dtype=np.float64) / 512 + seed / 1000
         return np.stack([1 - red, red], axis=1), np.zeros((len(pixels), 1), np.float32)
 
-    return kind(found.name, open_model(ModelFiles(folder), precision), network, card)
+    return kind(found.name, open_model(ModelFiles(folder), precision), network, card, pages=read_pages(found))
 
 
 def publish(folder: Path, uri: Path, seed: int) -> str:

@@ -4,6 +4,7 @@ The network is a function of two lines, so that nothing waits for TensorFlow; ev
 """
 
 import base64
+import hashlib
 import io
 import json
 import shutil
@@ -63,6 +64,23 @@ def test_answers_come_in_the_order_of_the_images_and_name_their_version(url: str
     assert [each["label"] for each in answer["predictions"]] == ["cat"] * 3
     assert answer["classes"] == ["cat", "dog"]
     assert answer["model_version"] == requests.get(f"{url}/v2/health/ready").json()["model_version"]
+
+
+def test_pages_of_a_run_are_served_where_they_are_at_hand(url: str, tmp_path: Path) -> None:
+    assert requests.get(f"{url}/v2/health/ready").json()["report"] is False
+    assert requests.get(f"{url}/report.html").status_code == 404
+    (version_folder(tmp_path / "out") / "report.html").write_text("<script>one</script><script>two</script>")
+    with serving(tmp_path / "out") as (of_run, _):
+        assert requests.get(f"{of_run}/v2/health/ready").json()["report"] is True
+        shown = requests.get(f"{of_run}/report.html")
+        assert requests.get(f"{of_run}/data.html").status_code == 404
+    assert shown.text == "<script>one</script><script>two</script>"
+    digests = [base64.b64encode(hashlib.sha256(each).digest()).decode() for each in (b"one", b"two")]
+    allowed = " ".join(f"'sha256-{each}'" for each in digests)
+    assert f"default-src 'none'; script-src {allowed}; " in shown.headers["Content-Security-Policy"]
+    with serving(tmp_path / "out", page=False) as (bare, _):
+        assert requests.get(f"{bare}/report.html").status_code == 404
+        assert requests.get(f"{bare}/v2/health/ready").json()["report"] is False
 
 
 def test_protocol_v2_takes_binary_tensors_and_base64(url: str) -> None:
