@@ -18,6 +18,7 @@ from headstart.pipelines.cli.deploy import EXIT_STATUSES as DEPLOY_STATUSES
 from headstart.pipelines.cli.deploy import deploy
 from headstart.pipelines.cli.evaluate import evaluate
 from headstart.pipelines.cli.learning_rate import learning_rate
+from headstart.pipelines.cli.mlflow_log import mlflow_log
 from headstart.pipelines.cli.models import app as models
 from headstart.pipelines.cli.options import (
     CLUSTER_PANEL,
@@ -60,6 +61,7 @@ _add(search, TRAINING_PANEL)
 _add(report, EVALUATION_PANEL)
 _add(evaluate, EVALUATION_PANEL)
 _add(predict, EVALUATION_PANEL, epilog=PREDICT_STATUSES)
+_add(mlflow_log, EVALUATION_PANEL)
 _add(publish, PUBLISHING_PANEL)
 _add(serve, PUBLISHING_PANEL, epilog=SERVE_STATUSES)
 _add(deploy, PUBLISHING_PANEL, epilog=DEPLOY_STATUSES)

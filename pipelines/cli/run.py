@@ -14,6 +14,8 @@ from rich.console import Console
 from headstart.components.core.notifications.notification import PUBLISHED, SUCCEEDED, Notification
 from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE, find_webhook, show_host
 from headstart.components.core.recipes.variants import FINE_TUNED
+from headstart.components.core.storage.stores import without_secrets
+from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.cli.deploy import deploy_champion, prepare_deployment
 from headstart.pipelines.cli.options import (
@@ -29,6 +31,7 @@ from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.masking import find_secrets, mask_secrets
+from headstart.pipelines.local.mlflow_log import check_mlflow, log_run
 from headstart.pipelines.progress.console import say
 
 
@@ -59,12 +62,31 @@ def run(
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = "",
+    mlflow_tracking_uri: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="MLflow server to which the results are logged, such as http://localhost:5000.",
+            show_default=False,
+            rich_help_panel=MACHINE_PANEL,
+        ),
+    ] = "",
+    mlflow_experiment: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Experiment in MLflow; if left out, the one of MLflow's own variables, or Default.",
+            show_default=False,
+            rich_help_panel=MACHINE_PANEL,
+        ),
+    ] = "",
 ) -> None:
     """Trains and evaluates a classifier on this machine, with the same pipeline as on a cluster."""
     with check_options():
         trained = check_method(method, parameters, from_scratch)
         parameters = parameters.resolve_local_paths()
         webhook = find_webhook(notify)
+        check_mlflow(mlflow_experiment, mlflow_tracking_uri)
     deployment = prepare_deployment(deploy, endpoint, parameters.publish_uri)
 
     from headstart.pipelines.local.interruption import exit_on_interruption
@@ -74,7 +96,8 @@ def run(
     from headstart.pipelines.progress.display import RunDisplay, show_results
 
     def describe(values: Mapping[str, Any]) -> str:
-        return command_line(values, {notify: show_host(webhook)} if notify else {})
+        hidden = {notify: show_host(webhook), mlflow_tracking_uri: without_secrets(mlflow_tracking_uri)}
+        return command_line(values, {secret: shown for secret, shown in hidden.items() if secret})
 
     console = Console()
     place = expand_home(output).absolute()
@@ -89,6 +112,12 @@ def run(
             display.skip(prepared.tasks)
         notice.add_metrics(metrics)
         show_results(console, metrics, output, count_rows(output / "quarantine.csv"), display.outcome)
+        if mlflow_tracking_uri:
+            try:
+                page = log_run(output, mlflow_tracking_uri, mlflow_experiment, notice.notification.model)
+                say(f"mlflow  {page}", console=console)
+            except HeadstartError as error:
+                say(f"warning: {error}", console=console)
         if deployment and notice.notification.result == PUBLISHED:
             deploy_champion(parameters.publish_uri, deployment)
 

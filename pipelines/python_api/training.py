@@ -1,11 +1,16 @@
 """`headstart.train`."""
 
 import functools
+import warnings
 from typing import Unpack
 
 from headstart.components.core.recipes.variants import FINE_TUNED
+from headstart.components.core.storage.stores import without_secrets
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.given_options import check_method
+from headstart.pipelines.local.mlflow_log import check_mlflow, log_run
 from headstart.pipelines.local.preparation import prepare_training
+from headstart.pipelines.progress.console import say
 from headstart.pipelines.python_api.options import (
     DataSources,
     PathLike,
@@ -16,7 +21,7 @@ from headstart.pipelines.python_api.options import (
     to_path,
 )
 from headstart.pipelines.python_api.results import TrainingResult
-from headstart.pipelines.python_api.running import run_prepared
+from headstart.pipelines.python_api.running import make_console, run_prepared
 
 
 def train(
@@ -26,6 +31,8 @@ def train(
     method: str = FINE_TUNED,
     from_scratch: bool = False,
     progress: bool = True,
+    mlflow_tracking_uri: str = "",
+    mlflow_experiment: str = "",
     **options: Unpack[TrainingOptions],
 ) -> TrainingResult:
     """Trains and evaluates a classifier on this machine, as `headstart run` does.
@@ -40,6 +47,9 @@ def train(
         method: ``fine_tuned`` trains a new head and fine-tunes the backbone's top layers, ``head`` the head alone.
         from_scratch: Whether to train a small convnet without transfer learning as well, for comparison.
         progress: Whether to show the progress.
+        mlflow_tracking_uri: MLflow server to which the results are logged; empty: they are not. A server that does
+            not take them is a warning.
+        mlflow_experiment: Experiment in MLflow; empty: that of `MLFLOW_EXPERIMENT_NAME`, or ``Default``.
         options: Further options of `headstart run`, see `TrainingOptions`.
 
     Returns:
@@ -55,12 +65,32 @@ def train(
         0.987 (0.953 to 0.996)
     """
     with python_words():
+        check_mlflow(mlflow_experiment, mlflow_tracking_uri)
         parameters = read_options("train", data, dict(options))
         trained = check_method(method, parameters, from_scratch)
-        own = {"method": method} if method != FINE_TUNED else {}
-        given = {"data": data, **own, **({"from_scratch": True} if from_scratch else {}), **options}
+        own = {
+            "method": method if method != FINE_TUNED else "",
+            "from_scratch": from_scratch,
+            "mlflow_tracking_uri": without_secrets(mlflow_tracking_uri),
+            "mlflow_experiment": mlflow_experiment,
+        }
+        given = {"data": data, **{name: value for name, value in own.items() if value}, **options}
         describe = functools.partial(describe_call, "train", given)
         prepared = prepare_training(
             parameters.resolve_local_paths(), to_path(output), trained, from_scratch, describe
         )
-        return TrainingResult(prepared.request.output, run_prepared(prepared, progress))
+        result = TrainingResult(prepared.request.output, run_prepared(prepared, progress))
+        if mlflow_tracking_uri:
+            _log_to_mlflow(result, mlflow_tracking_uri, mlflow_experiment, progress)
+        return result
+
+
+def _log_to_mlflow(result: TrainingResult, uri: str, experiment: str, progress: bool) -> None:
+    published = result.published.address if result.published else ""
+    try:
+        page = log_run(result.output, uri, experiment, published)
+    except HeadstartError as error:
+        warnings.warn(str(error), stacklevel=3)
+        return
+    if progress:
+        say(f"mlflow  {page}", console=make_console())

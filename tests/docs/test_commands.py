@@ -29,6 +29,7 @@ NEEDS = {
     "cluster": "Kubeflow Pipelines",
     "docker": "a container engine and an image registry",
     "images": "more images than a test can spare",
+    "mlflow": "an MLflow server",
     "network": "the internet",
     "photographs": "HEADSTART_TEST_PHOTOS and HEADSTART_TEST_MOBILENET_V2",
     "terminal": "a terminal beside that of a server",

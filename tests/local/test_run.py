@@ -48,7 +48,8 @@ def output(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     # kfp replaces "python3" in every argument; a folder may be called so all the same.
     folder = tmp_path_factory.mktemp("python3-pets") / "out"
     scratch = ("--from-scratch", "--set", "from_scratch.epochs=2")
-    done = headstart("run", "--data", pictures, *QUICK, *scratch, "--output", folder)
+    refused = ("--mlflow-tracking-uri", f"http://ann:{SECRET}@127.0.0.1:9")
+    done = headstart("run", "--data", pictures, *QUICK, *scratch, *refused, "--output", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder.parent / "stdout").write_text(done.stdout)
     return folder
@@ -143,6 +144,14 @@ def test_command_says_what_it_does_and_where_the_results_are(output: Path) -> No
     assert f"headstart predict {output} IMAGES …" in shown
     assert str(output / "model") in shown and str(output / "report.html") in shown
     assert re.search(r"fine-tuned.*0?\.\d+ to", shown)
+
+
+def test_a_server_of_mlflow_that_cannot_be_reached_loses_nothing_and_no_secret(output: Path) -> None:
+    shown = (output.parent / "stdout").read_text()
+    assert f"warning: {output} was not logged to MLflow at http://127.0.0.1:9: it cannot be reached" in shown
+    assert f"headstart mlflow-log {output} http://127.0.0.1:9" in shown
+    texts = [path for path in output.rglob("*") if path.suffix in (".json", ".html", ".log", ".yaml")]
+    assert not [path for path in texts if SECRET in path.read_text()] and SECRET not in shown
 
 
 def run_on_a_terminal(*arguments: str | Path, cache: Path) -> str:

@@ -47,7 +47,7 @@ def test_lock_has_what_the_package_needs_and_no_more(lock: str, tensorflow: str)
     extras = [
         line
         for extra, lines in optional.items()
-        if extra not in ("dev", "docs", "hub", "search", "serve")
+        if extra not in ("dev", "docs", "hub", "mlflow", "search", "serve")
         for line in lines
     ]
     assert any("onnxruntime" in line for line in extras)
