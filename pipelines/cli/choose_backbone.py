@@ -6,18 +6,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headstart.components.core.storage.files import explain_full_disk
 from headstart.pipelines.cli.options import TRAINING_PANEL, BudgetOption, split_at_commas, takes_parameters
 from headstart.pipelines.cli.run import run_command
 from headstart.pipelines.cli.usage import check_options, parse_duration
 from headstart.pipelines.definitions.backbone_options import CHOICE_PARAMETERS, candidate_parameters
 from headstart.pipelines.definitions.parameters import Parameters
-from headstart.pipelines.local.interruption import Interrupted, raise_on_signals
-from headstart.pipelines.local.temporary_folder import temporary_folder
-from headstart.pipelines.local.tensorflow_import import hold_back_library_output
-from headstart.pipelines.progress.command_progress import show_logged_progress
+from headstart.pipelines.local.interruption import Interrupted
+from headstart.pipelines.local.own_process import compute_in_own_process
 from headstart.pipelines.progress.console import say
-from headstart.pipelines.progress.display import RunDisplay, show_ranking
+from headstart.pipelines.progress.display import show_ranking
 
 _OWN_OPTIONS = ("--backbones", "--budget")
 
@@ -56,14 +53,7 @@ def choose_backbone(
         check_before_reading(each, [each.read_recipe()])
     console = Console()
     try:
-        with (
-            raise_on_signals(),
-            temporary_folder() as folder,
-            hold_back_library_output(),
-            explain_full_disk(),
-            RunDisplay(console, list_tasks(wanted)) as display,
-            show_logged_progress(display),
-        ):
+        with compute_in_own_process(console, list_tasks(wanted)) as (folder, display):
             ranking = assess_backbones(wanted, seconds, folder, display)
     except Interrupted as interrupted:
         say(f"interrupted by {interrupted}", console=console)

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.recipes.resolve import resolve_recipe
-from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
 from headstart.components.core.util.errors import raise_unknown_name
 from headstart.components.core.util.paths import expand_home
@@ -20,11 +19,11 @@ from headstart.pipelines.cli.run import command_line
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
-from headstart.pipelines.local.interruption import exit_on_interruption, raise_on_signals
+from headstart.pipelines.local.interruption import exit_on_interruption
 from headstart.pipelines.local.output import check_outside, explain_write_errors
-from headstart.pipelines.local.temporary_folder import temporary_folder
-from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
-from headstart.pipelines.progress.command_progress import show_logged_progress, show_task
+from headstart.pipelines.local.own_process import compute_in_own_process
+from headstart.pipelines.local.tensorflow_import import import_tensorflow
+from headstart.pipelines.progress.command_progress import show_task
 from headstart.pipelines.progress.console import say
 from headstart.pipelines.progress.display import RunDisplay
 
@@ -93,11 +92,9 @@ def learning_rate(
     console = Console()
     with (
         exit_on_interruption(console, output),
-        raise_on_signals(),
-        temporary_folder() as folder,
-        hold_back_library_output(),
+        compute_in_own_process(console, _list_tasks(stage)) as (folder, display),
     ):
-        test, settings = _run_range_test(parameters, stage, steps, folder, console)
+        test, settings = _run_range_test(parameters, stage, steps, folder, display)
         header = _page_header(parameters, stage, folder)
 
     with explain_write_errors(output, "folder"):
@@ -105,28 +102,31 @@ def learning_rate(
     say(test.in_words(), f"plot    {output / PAGE}", f"to use it    --set {settings.recipe_option(test)}")
 
 
-@explain_full_disk()
+def _list_tasks(phase: str) -> list[str]:
+    """Names of the tasks that `_run_range_test` shows, in order."""
+    from headstart.pipelines.local.split_data import SPLITTING_TASKS
+
+    return [*SPLITTING_TASKS, *(["train-head"] if phase == FINE_TUNING else []), "learning-rate"]
+
+
 def _run_range_test(
-    parameters: Parameters, phase: str, steps: int, folder: Path, console: Console
+    parameters: Parameters, phase: str, steps: int, folder: Path, display: RunDisplay
 ) -> tuple["RangeTest", "RangeTestSettings"]:
     from headstart.components.core.reports.learning_rate import RangeTestSettings, analyse_range_test
     from headstart.components.train_head.step import train_head
-    from headstart.pipelines.local.split_data import SPLITTING_TASKS, make_splits
+    from headstart.pipelines.local.split_data import make_splits
 
     recipe = resolve_recipe(parameters.read_recipe())
-    training = ["train-head"] if phase == FINE_TUNING else []
-    tasks = [*SPLITTING_TASKS, *training, "learning-rate"]
-    with RunDisplay(console, tasks) as display, show_logged_progress(display):
-        train, validation = make_splits(parameters, folder, display)
-        inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
-        import_tensorflow()
-        if phase == FINE_TUNING:
-            with show_task(display, "train-head"):
-                train_head(inputs, folder / HEAD)
-        with show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
-            from headstart.components.core.training.range_test import run_range_test
+    train, validation = make_splits(parameters, folder, display)
+    inputs = TrainingInputs(train, validation, recipe, parameters.seed, parameters.record_uri)
+    import_tensorflow()
+    if phase == FINE_TUNING:
+        with show_task(display, "train-head"):
+            train_head(inputs, folder / HEAD)
+    with show_task(display, "learning-rate"), _prepare_job(phase, folder / HEAD, inputs) as job:
+        from headstart.components.core.training.range_test import run_range_test
 
-            history = run_range_test(job.trained, job.train_features, job.plan, steps)
+        history = run_range_test(job.trained, job.train_features, job.plan, steps)
     return analyse_range_test(history), RangeTestSettings(
         phase, job.train_info.images, job.plan.training.batch_size, inputs.seed
     )

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from headstart.components.core.recipes.recipe import dump_recipe
 from headstart.components.core.recipes.search_space import check_space, parse_dimension, read_setting
-from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import is_local, open_tree
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
@@ -19,13 +18,10 @@ from headstart.pipelines.cli.run import run_command
 from headstart.pipelines.cli.usage import check_options, parse_duration
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS, VARIANT_PARAMETERS
-from headstart.pipelines.local.interruption import Interrupted, raise_on_signals
+from headstart.pipelines.local.interruption import Interrupted
 from headstart.pipelines.local.output import check_outside, open_output
-from headstart.pipelines.local.temporary_folder import temporary_folder
-from headstart.pipelines.local.tensorflow_import import hold_back_library_output
-from headstart.pipelines.progress.command_progress import show_logged_progress
+from headstart.pipelines.local.own_process import compute_in_own_process
 from headstart.pipelines.progress.console import print_table, say
-from headstart.pipelines.progress.display import RunDisplay
 
 if TYPE_CHECKING:
     from headstart.pipelines.local.recipe_search import SearchResult
@@ -111,14 +107,7 @@ def search(
     console = Console()
     request = SearchRequest(parameters, space, seconds, tree)
     try:
-        with (
-            raise_on_signals(),
-            temporary_folder() as folder,
-            hold_back_library_output(),
-            explain_full_disk(),
-            RunDisplay(console, TASKS) as display,
-            show_logged_progress(display),
-        ):
+        with compute_in_own_process(console, TASKS) as (folder, display):
             result = search_recipe(request, folder, display, lambda each: say(_describe(each), console=console))
     except Interrupted as interrupted:
         say(

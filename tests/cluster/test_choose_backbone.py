@@ -3,17 +3,20 @@
 import json
 import re
 import shlex
+from pathlib import Path
 
 from support.cluster import Cluster
+from support.own_networks import SIZE, save_usual
 
-# Random weights need no download; what they are worth is not the question here.
-BACKBONES = ("--backbones", "sketchnet,mobilenet_v2", "--set", "weights=none", "--image-size", "64")
-BRIEFLY = ("--counts", "40,10,10", "--set", "head.epochs=1", "--set", "head.augmented_views=1")
+BRIEFLY = ("--counts", "40,10,10", "--image-size", str(SIZE), "--set", "head.epochs=1")
 
 
-def test_the_ranking_ends_with_a_training_that_finds_its_features(cluster: Cluster, data: str) -> None:
+def test_the_ranking_ends_with_a_training_that_finds_its_features(
+    cluster: Cluster, data: str, tmp_path: Path
+) -> None:
     records = f"{data.rpartition('/')[0]}/records"
-    chosen = ("--pipeline", "choose-backbone", *BACKBONES, "--budget", "1h")
+    own = cluster.objects.put("own.keras", save_usual(tmp_path / "own.keras").read_bytes())
+    chosen = ("--pipeline", "choose-backbone", "--backbones", f"sketchnet,{own}", "--budget", "1h")
     run = cluster.run("submit", *chosen, "--data", data, *BRIEFLY, "--record-uri", records, "--wait")
     assert run.status == 0, run.shown
     assert "on all 100 training and validation images, predicted out of fold" in run.shown
@@ -25,7 +28,7 @@ def test_the_ranking_ends_with_a_training_that_finds_its_features(cluster: Clust
         for artifact in ("ranking", "report")
     )
     found = json.loads(ranking)
-    assert {each["name"] for each in found["backbones"]} == {"sketchnet", "mobilenet_v2"}
+    assert {each["name"] for each in found["backbones"]} == {"sketchnet", own}
     assert all(each["seconds"] > 0 and each["images_per_second"] > 0 for each in found["backbones"])
     assert (found["images"], found["kept"]) == (100, True)
     suggested = re.search(r"^to train it +headstart (submit .*)$", run.shown, re.MULTILINE)

@@ -15,6 +15,7 @@ from kfp import dsl, local
 from kfp.dsl import Dataset, Input
 from kfp.dsl.pipeline_task import PipelineTask
 from support.containers import RESTRICTED
+from support.own_networks import SIZE, save_usual
 from support.published import version_folder
 
 import headstart.components
@@ -53,6 +54,9 @@ VARIANTS = [
     {"name": name, "method": "head", "backbone": "sketchnet", "settings": {"head.epochs": epochs}}
     for name, epochs in (("short", 1), ("long", 2))
 ]
+OWN = "own.keras"
+"""Network of the user's own, beside the pictures."""
+
 SITE = "/opt/headstart/lib/python3.11/site-packages"
 IMAGE_USER, ANYONE = 1000, 1000650000
 """Users of containers: the image's own, and the one of the restrictions."""
@@ -105,7 +109,7 @@ def every_step(data: Path) -> None:
         options = {"method": "head", "backbone": "sketchnet", "settings": {"head.epochs": 1}}
         results = train_folds(train=folds["train"], folds=fold, **options).outputs["results"]
     combine_folds(train=folds["train"], results=dsl.Collected(results))
-    chosen(train=splits["train"], validation=splits["validation"], backbones=["sketchnet", "mobilenet_v2"])
+    chosen(train=splits["train"], validation=splits["validation"], backbones=["sketchnet", str(data.parent / OWN)])
 
 
 @dsl.pipeline
@@ -120,7 +124,7 @@ def compared(
 
 @dsl.pipeline
 def chosen(train: Input[Dataset], validation: Input[Dataset], backbones: List[str]) -> None:
-    both = {"train": train, "validation": validation, "image_size": 32, "settings": {"weights": "none"}}
+    both = {"train": train, "validation": validation, "image_size": SIZE}
     measured = measure_backbones(**both, backbones=backbones).outputs["measurement"]
     with dsl.ParallelFor(backbones, parallelism=1) as backbone:
         assessed = assess_backbone(**both, measurement=measured, backbone=backbone).outputs["assessment"]
@@ -201,18 +205,18 @@ def are_folds(name: str, folds: list[int]) -> Callable[[Path], None]:
 
 def is_measurement(outputs: Path) -> None:
     found = read_measurement(outputs / "measurement")
-    assert [each.name for each in found.backbones] == ["sketchnet", "mobilenet_v2"]
+    assert [Path(each.name).name for each in found.backbones] == ["sketchnet", OWN]
     assert (found.images, found.share, found.as_run) == (100, 1.0, False)
 
 
 def is_assessment(outputs: Path) -> None:
     found = read_assessment(outputs / "assessment")
-    assert found.name in ("sketchnet", "mobilenet_v2") and len(found.predictions.ids) == 100
+    assert Path(found.name).name in ("sketchnet", OWN) and len(found.predictions.ids) == 100
 
 
 def is_ranking(outputs: Path) -> None:
     found = json.loads((outputs / "ranking").read_text())
-    assert {each["name"] for each in found["backbones"]} == {"sketchnet", "mobilenet_v2"}
+    assert {Path(each["name"]).name for each in found["backbones"]} == {"sketchnet", OWN}
     assert (outputs / "report").read_text(encoding="utf-8").startswith(f"# Backbone {found['chosen']}\n")
 
 
@@ -272,6 +276,7 @@ def every(image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
     root = tmp_path_factory.mktemp("root")
     version_folder(root / "before")
     write_seen(root / "before" / "model", [])
+    save_usual(root / OWN)
     return run(every_step, pictures, root, **RESTRICTED)
 
 
