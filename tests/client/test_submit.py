@@ -204,7 +204,7 @@ def test_the_token_is_sent_and_not_shown(on_cluster: Command, api: KfpApi, monke
         ((*DATA, *DEPLOY, "--endpoint", "memory=2 GB"), "memory '2 GB' is not a quantity of Kubernetes; give 500m"),
         ((*DATA, *DEPLOY, "--endpoint", "image=serve:latest"), "image: serve:latest may be another image tomorrow"),
         ((*DATA, *DEPLOY, "--endpoint", "secret={{x}}"), "KFP substitutes '{{' and '$(' in parameters; rename it"),
-        (("--pipeline", "compare-methods", *DATA, "--deploy"), "--deploy is for transfer-learning; a comparison"),
+        (("--pipeline", "compare-methods", *DATA, "--deploy"), "learning; compare-methods publishes no model"),
         (("--resume", "x", "--notify", "hook"), "leave --notify out, or submit a new run"),
         ((*DATA, "--notify", "https://h/x"), "notify: this is an address, which everybody could read in the run;"),
         ((*DATA, "--notify", "My_Hook"), "notify: this is 'My_Hook', no Secret's name; on a cluster, name"),
