@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from headstart.components.core.artifacts.dataset import SPLITS, read_columns, read_dataset_info
 from headstart.components.core.artifacts.predictions import (
@@ -105,6 +106,9 @@ class ProbeResult:
     head: LinearHead
 
 
+# The matrices are small. Threads of OpenBLAS gain nothing there, and where other processes have the cores, they wait
+# for one another: on a busy machine the probe takes several times as long.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def probe_data(
     folders: Sequence[Path],
     activations: list[NDArray[np.float16]],
