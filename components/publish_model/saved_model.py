@@ -71,6 +71,8 @@ def export_saved_model(
         check_reference_width(network.output[1].shape[-1], familiarity.reference)
         served.reference = tf.Variable(familiarity.reference.features.astype(np.float16), trainable=False)
 
+    # The signatures share one graph of the network: each trace of it takes seconds.
+    @tf.function(input_signature=[tf.TensorSpec((None, size, size, 3), tf.float32)], autograph=False)
     def predict(resized: tf.Tensor) -> dict[str, tf.Tensor]:
         output, features = network(resized, training=False)
         probabilities = _to_probabilities(output)
@@ -93,7 +95,8 @@ def export_saved_model(
         }
 
     def predict_pixels(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return predict(resize(pixels, size))
+        predictions: dict[str, tf.Tensor] = predict(resize(pixels, size))
+        return predictions
 
     arrays = (None, None, None, 3)
     # Keras' own export would write every weight twice: as Keras' variable and as the TensorFlow variable inside it.
