@@ -28,6 +28,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-golden", action="store_true", help="write the compiled pipelines anew; see the diff")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives each process of several, and what it starts, one thread: there is one process for each core.
+
+    Threads that wait for one another keep a core busy, those of OpenBLAS most of all. The variables are set in the
+    process that starts the others, before these import NumPy.
+    """
+    if config.getoption("numprocesses", None):
+        for name in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            os.environ.setdefault(name, "1")
+
+
 # Both need the image, which takes minutes to build: a process that has nothing else to do would wait for it.
 _AFTER_OTHERS = ("tests/containers/test_image.py", "tests/containers/test_weights.py")
 

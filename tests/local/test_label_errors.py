@@ -17,7 +17,7 @@ from headstart.components.download_dataset.step import DownloadSettings, downloa
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 
-EACH = 1_150
+EACH = 620
 """Photographs of a class: those of its splits and some to spare. More would be read four times for nothing."""
 
 FLIPPED = 0.05
@@ -61,7 +61,7 @@ def flipped(some_photos: Path, mobilenet_v2_weights: Path, tmp_path_factory: pyt
         rows.writerows([each, "dog" if truth[each] == "cat" else "cat"] for each in sorted(wrong))
     downloaded(some_photos, root / "wrong", str(root / "flips.csv"))
     folders = {name: root / name for name in ("train", "validation", "test")}
-    split_dataset(root / "wrong", **folders, settings=SplitSettings(SplitSizes([900, 100, 100], [])))
+    split_dataset(root / "wrong", **folders, settings=SplitSettings(SplitSizes([480, 60, 60], [])))
     briefly = {"weights": str(mobilenet_v2_weights), "image_size": 128, "head.epochs": 1, "head.augmented_views": 1}
     train_head(
         TrainingInputs(folders["train"], folders["validation"], load_recipe(settings=briefly), seed=0), root / "head"
