@@ -121,6 +121,28 @@ def test_a_run_in_an_exit_handler_is_followed_like_any_other(on_cluster: Command
     assert "train-head failed: class 'cat' has no image; add some" in shown
 
 
+def test_a_deployment_is_shown_with_its_address_or_what_failed(on_cluster: Command, api: KfpApi) -> None:
+    publish = ("--publish", "gs://bucket/models/pets", "--deploy")
+    assert on_cluster("submit", *DATA, *ROOT, *publish)[0] == 0
+    (run,) = api.runs
+    before = ("find-champion", *TASKS, "compare-models", "condition-1.publish-model")
+    last = "condition-1.deploy-model"
+    address = "http://pets.kubeflow.svc/v1/models/pets:predict"
+    log(api, run, "evaluate-model", METRICS)
+    log(api, run, last, f"event=deployment status=deployed version=a1 replaced=b2 address={address}\n")
+    api.see(run, ("SUCCEEDED", *done(*before, last)))
+    status, shown = on_cluster("follow", run)
+    assert status == 0, shown
+    assert "deploy-model done" in shown
+    assert f"answers {address} by version a1\n" in shown
+    why = "version a1 was taken back: its pods do not start: ImagePullBackOff; b2 goes on"
+    log(api, run, last, f"headstart.components.core.util.errors.HeadstartError: {why}\n")
+    api.see(run, ("FAILED", *done(*before), (last, "failed")))
+    status, shown = on_cluster("follow", run)
+    assert status == 1, shown
+    assert f"deploy-model failed: {why}" in shown
+
+
 def test_times_are_the_servers(on_cluster: Command, api: KfpApi, submitted: str) -> None:
     api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     _, shown = on_cluster("follow", submitted)
