@@ -1,4 +1,4 @@
-"""Thumbnails of test images for the report, some with Grad-CAM heat maps."""
+"""Thumbnails of test images for the report, some with heat maps."""
 
 import io
 from collections.abc import Callable, Iterator

@@ -334,12 +334,12 @@ def _predict(
 
 def _heat_maps(final: _LoadedModel) -> HeatMaps:
     def compute(encoded: list[bytes], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-        from headstart.components.core.networks.grad_cam import grad_cam
+        from headstart.components.core.networks.heat_maps import compute_heat_maps
         from headstart.components.core.networks.image_batches import decode_and_resize
 
         log_phase("heat maps")
         pixels = np.stack([decode_and_resize(each, final.info.image_size).numpy() for each in encoded])
-        return grad_cam(final.network, final.info.backbone, pixels, labels)
+        return compute_heat_maps(final.network, final.info.backbone, pixels, labels)
 
     return compute
 

@@ -137,7 +137,7 @@ class LoadedVersion:
         ]
 
     def explain(self, pixels: list[Pixels], labels: list[int]) -> list[list[list[float]]]:
-        """Computes Grad-CAM heatmaps; on the network's thread. The first call loads the network once more.
+        """Computes heat maps, on the network's thread. The first call loads the network once more.
 
         Args:
             pixels: Decoded images.
@@ -146,14 +146,14 @@ class LoadedVersion:
         Returns:
             Rows of each heatmap, 0 to 1.
         """
-        from headstart.components.core.networks.grad_cam import grad_cam
+        from headstart.components.core.networks.heat_maps import compute_heat_maps
         from headstart.components.core.networks.saving import load_model
 
         with self._explaining:
             if self._explainer is None:
                 self._explainer = load_model(self.model.folder)
             info = self.model.info
-            heat = grad_cam(self._explainer, info.backbone, np.stack(pixels), np.array(labels, np.int64))
+            heat = compute_heat_maps(self._explainer, info.backbone, np.stack(pixels), np.array(labels, np.int64))
         return [np.round(each, 3).tolist() for each in heat]
 
 

@@ -152,7 +152,7 @@ class ImageClassifier(Model):
         }
 
     async def explain(self, payload: _Decoded, headers: Any = None) -> dict[str, Any]:
-        """Grad-CAM heatmaps of the likeliest class of each image."""
+        """Heat maps of the likeliest class of each image."""
         if payload.request is not None:
             raise Refused(400, "explanations are given by protocol v1 alone")
         rows = await payload.served.batcher.predict(payload.pixels)

@@ -40,7 +40,7 @@ class Thumbnail:
         probability: Probability of the most probable class.
         probability_label: Probability of its own class.
         picture: Thumbnail as JPEG or WebP.
-        heat: Thumbnail with a heat map of Grad-CAM, as JPEG or WebP; empty for none.
+        heat: Thumbnail with a heat map, as JPEG or WebP; empty for none.
     """
 
     gallery: str

@@ -23,6 +23,9 @@ from headstart.components.core.recipes.hub_preset import (
 from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import event
 
+CLASS_TOKEN, MEAN_OF_PATCHES = "class_token", "mean_of_patches"
+"""Layers at the end of a transformer that give its features, or a part of them."""
+
 
 def build_hub_network(folder: Path, backbone: Backbone, image_size: int) -> keras.Model:
     """Builds a backbone from a preset of KerasHub.
@@ -90,10 +93,10 @@ def _end(output: keras.KerasTensor, network: Any, preset: HubPreset) -> keras.Ke
     first = tokens - _count_patches(network)
     parts = []
     if first:
-        parts.append(layers.Cropping1D((0, tokens - 1), name="class_token")(output))
+        parts.append(layers.Cropping1D((0, tokens - 1), name=CLASS_TOKEN)(output))
     if not first or preset.family.features == "class and patches":
         patches = layers.Cropping1D((first, 0), name="patch_tokens")(output)
-        parts.append(layers.GlobalAveragePooling1D(keepdims=True, name="mean_of_patches")(patches))
+        parts.append(layers.GlobalAveragePooling1D(keepdims=True, name=MEAN_OF_PATCHES)(patches))
     vector = layers.Concatenate(name="features")(parts) if len(parts) > 1 else parts[0]
     return layers.Reshape((1, 1, vector.shape[-1]), name=AS_MAP)(vector)
 

@@ -19,7 +19,7 @@ from headstart.components.core.artifacts.model import VALIDATION_PREDICTIONS, wr
 from headstart.components.core.artifacts.predictions import build_predictions, read_predictions
 from headstart.components.core.backbones.table import Head
 from headstart.components.core.networks.classifier import build_classifier
-from headstart.components.core.networks.grad_cam import grad_cam
+from headstart.components.core.networks.heat_maps import compute_heat_maps
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.evaluate_model.evaluation_folder import Evaluation
@@ -204,7 +204,7 @@ def test_grad_cam_looks_where_the_evidence_is() -> None:
     model.get_layer("output").set_weights([np.array([[5.0]], np.float32), np.zeros(1, np.float32)])
     pixels = np.zeros((2, 32, 32, 3), np.float32)
     pixels[0, 8:16, 16:24, 0] = 255
-    heat = grad_cam(model, "base", pixels, np.array([1, 1]))
+    heat = compute_heat_maps(model, "base", pixels, np.array([1, 1]))
     assert heat.shape == (2, 4, 4)
     assert heat[0].argmax() == 1 * 4 + 2 and heat[0].max() == 1
     assert not heat[1].any(), "nothing red, nothing found"
