@@ -34,6 +34,7 @@ def list_data(
     folds: str = "0",
     has_folds: bool = True,
     backbones: List[str] = [],  # noqa: B006
+    registry_url: str = "",
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -67,6 +68,7 @@ def list_data(
         folds: As `split_dataset` takes `cross_validation`.
         has_folds: Whether the pipeline has the tasks of a cross-validation.
         backbones: Backbones to choose from, each of which takes the place of `backbone`; empty: that one alone.
+        registry_url: As `publish_model` takes it.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
@@ -78,6 +80,10 @@ def list_data(
     from headstart.components.list_data import step
 
     check_false_alarm(false_alarm)
+    if registry_url:
+        from headstart.components.core.registry.model_registry import check_registry_url
+
+        check_registry_url(registry_url)
     if publish_uri:
         from headstart.components.core.metrics.gate import Floors, Gate
 

@@ -20,6 +20,7 @@ def publish_model(
     exports: List[str] = ["saved_model"],  # noqa: B006 - KFP reads the default and never changes it
     tolerance: float = 0.01,
     run: str = "",
+    registry_url: str = "",
 ) -> str:
     """Publishes a model in the formats that servers take, after checking that it predicts as it was evaluated.
 
@@ -39,6 +40,9 @@ def publish_model(
             need the packages of headstart[export] in the image.
         tolerance: Largest allowed difference of a served probability from the evaluated one.
         run: Origin of the model, for the history; empty: the command that started the run, if known.
+        registry_url: Kubeflow Model Registry in which the version is registered: its http(s):// address, empty: none.
+            Its token comes from the environment variable HEADSTART_MODEL_REGISTRY_TOKEN. Where it fails, the version
+            is published, and the log has a warning.
 
     Returns:
         'published'; 'unchanged' if the model is the champion already; 'overtaken' if another model became the
@@ -57,6 +61,8 @@ def publish_model(
         exports=exports,
         tolerance=tolerance,
     )
-    outcome = step.publish_model(inputs, publish_uri, Path(card.path), run)
+    outcome = step.publish_model(inputs, publish_uri, Path(card.path), run, registry_url)
     card.metadata.update(version=outcome.version, address=outcome.address, replaced=outcome.replaced)
+    if registry_url:
+        card.metadata["registered"] = bool(outcome.registered)
     return outcome.status

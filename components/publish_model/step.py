@@ -31,6 +31,7 @@ from headstart.components.core.artifacts.reference import read_reference
 from headstart.components.core.metrics.comparison import BETTER
 from headstart.components.core.networks.start import start_tensorflow
 from headstart.components.core.registry.export_formats import CARD, SAVED_MODEL
+from headstart.components.core.registry.model_registry import check_registry_url, register
 from headstart.components.core.registry.registry import (
     Outcome,
     check_classes,
@@ -42,7 +43,7 @@ from headstart.components.core.storage.atomic import make_empty_folder
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
-from headstart.components.core.util.logs import log_phase, start_logging
+from headstart.components.core.util.logs import event, log_phase, start_logging
 from headstart.components.publish_model.card_metrics import check_card_metrics
 from headstart.components.publish_model.kserve import write_inference_service
 
@@ -78,7 +79,9 @@ class PublicationInputs:
 
 
 @explain_full_disk()
-def publish_model(inputs: PublicationInputs, uri: str, card: Path | None = None, run: str = "") -> Outcome:
+def publish_model(
+    inputs: PublicationInputs, uri: str, card: Path | None = None, run: str = "", registry_url: str = ""
+) -> Outcome:
     """Builds a version, checks it, and makes it the champion.
 
     With a decision, it replaces only the champion that the decision compared it with.
@@ -88,12 +91,15 @@ def publish_model(inputs: PublicationInputs, uri: str, card: Path | None = None,
         uri: Folder, or `gs://` or `s3://` address, of the published models.
         card: File to copy the model card to; None: no copy.
         run: Origin of the model, for the history; empty: the command that the evaluation names.
+        registry_url: Kubeflow Model Registry in which the version is registered; empty: none. Where it fails, the
+            version is published, and a warning is logged.
 
     Raises:
         HeadstartError: If the artifacts are not of one run, the champion has other classes, the decision is not
             ``better``, an export fails or predicts differently, or the address cannot be written.
     """
     start_logging()
+    check_registry_url(registry_url)
     tree = open_tree(uri)
     # What follows takes minutes.
     tree.check_writable()
@@ -108,7 +114,17 @@ def publish_model(inputs: PublicationInputs, uri: str, card: Path | None = None,
             card.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(version / CARD, card)
         command = read_models(inputs.evaluation)["command"]
-        return publish_folder(version, uri, run or command, instead_of)
+        outcome = publish_folder(version, uri, run or command, instead_of)
+    return _register(outcome, uri, registry_url) if registry_url else outcome
+
+
+def _register(outcome: Outcome, uri: str, registry_url: str) -> Outcome:
+    try:
+        return dataclasses.replace(outcome, registered=register(registry_url, uri, outcome.version))
+    except HeadstartError as error:
+        # The model is in use already: failing now would make nobody try again, and look as if it were not.
+        event("warning", text=error)
+        return outcome
 
 
 def _version_to_replace(decision: Path, evaluation: Path, uri: str) -> str:

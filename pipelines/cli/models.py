@@ -10,12 +10,14 @@ from rich.console import Console
 
 from headstart.components.core.registry import registry
 from headstart.components.core.registry.deployments import EndpointCheck, read_deployments
+from headstart.components.core.registry.model_registry import check_registry_url, register
 from headstart.components.core.registry.versions import Version, VersionFacts
 from headstart.components.core.storage.stores import is_remote, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.command_classes import Command, make_app
 from headstart.pipelines.cli.deploy import deploy_champion, prepare_deployment
-from headstart.pipelines.cli.options import DeployOption, EndpointOption
+from headstart.pipelines.cli.options import DeployOption, EndpointOption, RegistryUrlOption
+from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.command_progress import show_command
 from headstart.pipelines.progress.console import print_table, say, write_text
 
@@ -106,12 +108,20 @@ def rollback(
     ] = "",
     deploy: DeployOption = False,
     endpoint: EndpointOption = None,
+    registry_url: RegistryUrlOption = "",
 ) -> None:
     """Puts an earlier version back in use."""
+    with check_options():
+        check_registry_url(registry_url)
     deployment = prepare_deployment(deploy, endpoint, uri)
     with show_command("models rollback"):
         in_use = registry.roll_back(uri, version)
     say(f"{in_use.version.version} is in use in the place of {in_use.history[-1].replaced}: {in_use.address}")
+    if registry_url:
+        try:
+            _register(uri, registry_url)
+        except HeadstartError as error:
+            say(f"warning: {error}")
     if deployment:
         deploy_champion(uri, deployment)
     elif is_remote(uri):
@@ -139,6 +149,26 @@ def _describe_check(check: EndpointCheck) -> str:
         f"{_to_seconds(check.when)} {check.endpoint}: {check.same_label} of {check.images} drawn images labelled "
         f"alike, probabilities within {check.largest_difference:.1e} of the SavedModel's"
     )
+
+
+@app.command(name="register", cls=Command)
+def register_model(
+    uri: Uri,
+    url: Annotated[
+        str,
+        typer.Argument(help="Kubeflow Model Registry: its http(s):// address, without a token.", show_default=False),
+    ],
+) -> None:
+    """Registers the version in use in Kubeflow's Model Registry, or brings it up to date there."""
+    with check_options():
+        check_registry_url(url)
+    _register(uri, url)
+
+
+def _register(uri: str, url: str) -> None:
+    with show_command("models register"):
+        model = register(url, uri)
+    say(f"registered as {model} at {without_secrets(url)}")
 
 
 _FACTS = ("accuracy", "95 % interval", "images", "data", "run")

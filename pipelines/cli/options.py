@@ -79,6 +79,17 @@ BudgetOption = Annotated[
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every task, and take no result of an earlier run.")]
 
+RegistryUrlOption = Annotated[
+    str,
+    typer.Option(
+        "--registry-url",
+        metavar="URL",
+        help="Kubeflow Model Registry in which the version in use is registered: its http(s):// address, without a "
+        "token.",
+        show_default=False,
+    ),
+]
+
 NotifyOption = Annotated[
     str,
     typer.Option(
@@ -152,6 +163,7 @@ _METAVARS = {
     "champion": "MODEL",
     "publish_uri": "PLACE",
     "exports": "FORM",
+    "registry_url": "URL",
 }
 _SETTING_METAVARS = {"host": "ADDRESS", "pipeline_root": "ADDRESS", "registry": "ADDRESS", "timeout": "SECONDS"}
 _WAITING_PANEL = "Waiting"

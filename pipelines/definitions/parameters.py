@@ -35,6 +35,7 @@ from headstart.components.core.registry.export_formats import (
     check_formats,
     check_packages,
 )
+from headstart.components.core.registry.model_registry import check_registry_url
 from headstart.components.core.storage.stores import (
     WRITABLE_SCHEMES,
     check_address,
@@ -50,7 +51,7 @@ from headstart.components.split_dataset.settings import SplitSettings, SplitSize
 
 _WRITTEN = ("publish_uri", "record_uri", "checkpoint_uri")
 _PLACES = ("corrections", "champion", *_WRITTEN)
-_OF_PUBLICATION = ("level", "min_accuracy", "min_recall", "max_slice_drop", "exports")
+_OF_PUBLICATION = ("level", "min_accuracy", "min_recall", "max_slice_drop", "exports", "registry_url")
 _SEEDS = 2**32
 
 
@@ -372,6 +373,15 @@ class Parameters(BaseModel):
             option="export",
         ),
     ] = [SAVED_MODEL_ALONE]
+    registry_url: Annotated[
+        str,
+        ParameterDoc(
+            PUBLISHING,
+            "Kubeflow Model Registry in which published versions are registered: its http(s):// address, without a "
+            "token.",
+            in_pipeline="Empty: none.",
+        ),
+    ] = ""
 
     def check(self) -> None:
         """Refuses at once, by the steps' own checks, values that a step would refuse after some work.
@@ -395,6 +405,7 @@ class Parameters(BaseModel):
         check_false_alarm(self.false_alarm)
         Gate(self.level, floors=Floors(self.min_accuracy, self.min_recall, self.max_slice_drop))
         check_formats(self.exports)
+        check_registry_url(self.registry_url)
         defaults = Parameters()
         unread = [name for name in _OF_PUBLICATION if getattr(self, name) != getattr(defaults, name)]
         if unread and not self.publish_uri:

@@ -89,6 +89,7 @@ def build_pipeline(
         min_recall: float = _DEFAULTS.min_recall,
         max_slice_drop: float = _DEFAULTS.max_slice_drop,
         exports: List[str] = _DEFAULTS.exports,
+        registry_url: str = _DEFAULTS.registry_url,
         command: str = "",
         data_image: str = profile.image_of(on_data.image),
         data_cpu: str = on_data.cpu,
@@ -128,6 +129,7 @@ def build_pipeline(
             false_alarm=false_alarm,
             folds=folds,
             has_folds=uses.folds,
+            registry_url=registry_url,
         ).set_caching_options(False)
         dataset = download_dataset(
             data=data,
@@ -262,6 +264,7 @@ def build_pipeline(
                     publish_uri=publish_uri,
                     exports=exports,
                     run=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                    registry_url=registry_url,
                 ).set_caching_options(False)
                 if uses.deployment:
                     asked = uses.deployment.inputs()

@@ -95,6 +95,7 @@ class TrainingOptions(DataCheckOptions, total=False):
         min_recall: Least recall of each class on test images for a publication.
         max_slice_drop: Largest loss of accuracy against the champion on any slice.
         export: Forms in which the model is published.
+        registry_url: Kubeflow Model Registry in which published versions are registered.
     """
 
     recipe: PathLike
@@ -120,6 +121,7 @@ class TrainingOptions(DataCheckOptions, total=False):
     min_recall: float
     max_slice_drop: float
     export: Sequence[str]
+    registry_url: str
 
 
 def name_option(parameter: str) -> str:

@@ -111,12 +111,14 @@ class Outcome:
         version: Name of the version.
         address: Address of its folder.
         replaced: Name of the champion before; if overtaken, of the present one.
+        registered: Name of the model in Kubeflow's Model Registry; empty: the version was not registered there.
     """
 
     status: str
     version: str
     address: str
     replaced: str
+    registered: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +141,19 @@ def read_champion(uri: str) -> Champion | None:
     if state is None:
         return None
     return Champion(f"{tree.address}/{state.version}", _read_version(tree, state.version), state.history)
+
+
+def read_version(uri: str, name: str) -> Version:
+    """Reads a version.
+
+    Args:
+        uri: Folder, or `gs://` or `s3://` address.
+        name: Name of the version.
+
+    Raises:
+        HeadstartError: If it cannot be read, is missing or damaged.
+    """
+    return _read_version(open_tree(uri), name)
 
 
 def list_versions(uri: str) -> Listing:
