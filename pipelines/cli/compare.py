@@ -8,9 +8,11 @@ import typer
 import yaml
 from rich.console import Console
 
+from headstart.components.core.notifications.notification import SUCCEEDED, Notification
+from headstart.components.core.notifications.webhook import find_webhook, show_host
 from headstart.components.core.recipes.variants import Variant
 from headstart.components.core.util.paths import expand_home
-from headstart.pipelines.cli.options import MACHINE_PANEL, takes_choices, takes_parameters
+from headstart.pipelines.cli.options import MACHINE_PANEL, WebhookOption, takes_choices, takes_parameters
 from headstart.pipelines.cli.run import command_line, count_rows
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.definitions.parameters import Parameters
@@ -46,6 +48,7 @@ def compare(
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = Path("comparison"),
+    notify: WebhookOption = "",
 ) -> None:
     """Trains several models on one split of the data, on this machine, and compares them.
 
@@ -57,8 +60,10 @@ def compare(
     with check_options():
         parameters = parameters.resolve_local_paths()
         variants = resolve_variant_paths(make_variants(choices, parameters), parameters)
+        webhook = find_webhook(notify)
 
     from headstart.pipelines.local.interruption import exit_on_interruption
+    from headstart.pipelines.local.notification import notified
     from headstart.pipelines.local.output_folder import COMPARISON, Products, check_output
     from headstart.pipelines.local.requirements import check_before_reading
     from headstart.pipelines.local.run import RunRequest
@@ -71,17 +76,20 @@ def compare(
     products = Products(
         artifacts, VARIANTS, lambda folder: _variants_file(variants, parameters.seed), _pages(variants)
     )
-    previous = check_output(output, products, parameters.data)
-    trainings = [variant.load_recipe() for variant in variants if variant.method != "from_scratch"]
-    check_before_reading(parameters, trainings)
-    if previous:
-        say(f"replacing {previous}", console=console)
     values = comparison_parameters(variants, parameters)
-    values["command"] = command_line(parameters.model_dump() | values)
-    with exit_on_interruption(console, output), RunDisplay(console, _list_tasks(variants)) as display:
-        request = RunRequest(values, False, output, products, COMPARE_METHODS)
-        comparison = run_pipeline(request, display)
-    show_comparison(console, comparison, output, count_rows(output / "quarantine.csv"))
+    secrets = parameters.model_dump() | values
+    ended = Notification(SUCCEEDED, COMPARE_METHODS, str(output), see=str(output / "comparison.html"))
+    with exit_on_interruption(console, output), notified(webhook, ended, secrets, console) as notice:
+        previous = check_output(output, products, parameters.data)
+        trainings = [variant.load_recipe() for variant in variants if variant.method != "from_scratch"]
+        check_before_reading(parameters, trainings)
+        if previous:
+            say(f"replacing {previous}", console=console)
+        values["command"] = command_line(secrets, {notify: show_host(webhook)} if notify else {})
+        with RunDisplay(console, _list_tasks(variants)) as display:
+            request = RunRequest(values, False, output, products, COMPARE_METHODS)
+            comparison = run_pipeline(request, notice.forward_to(display))
+        show_comparison(console, comparison, output, count_rows(output / "quarantine.csv"))
 
 
 def _list_tasks(variants: list[Variant]) -> list[str]:

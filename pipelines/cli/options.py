@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE
 from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, METHODS
 from headstart.components.core.util.errors import HeadstartError, raise_unknown_name
 from headstart.components.core.util.user_files import parse_yaml, read_user_text
@@ -120,6 +121,18 @@ EndpointOption = Annotated[
         "kserve=false; repeat it for several.",
         show_default=False,
         rich_help_panel=PUBLISHING_PANEL,
+    ),
+]
+
+WebhookOption = Annotated[
+    str,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Webhook that is told of the end of the run, as Slack's are; the address is better given as "
+        f"{NOTIFY_VARIABLE}, which no list of processes shows.",
+        show_default=False,
+        rich_help_panel=MACHINE_PANEL,
     ),
 ]
 

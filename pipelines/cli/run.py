@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from headstart.components.core.notifications.notification import PUBLISHED, SUCCEEDED, Notification
-from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE, find_webhook, show_host
+from headstart.components.core.notifications.webhook import find_webhook, show_host
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
@@ -24,6 +24,7 @@ from headstart.pipelines.cli.options import (
     EndpointOption,
     FromScratch,
     MethodOption,
+    WebhookOption,
     takes_parameters,
 )
 from headstart.pipelines.cli.usage import check_options
@@ -51,17 +52,7 @@ def run(
     from_scratch: FromScratch = False,
     deploy: DeployOption = False,
     endpoint: EndpointOption = None,
-    notify: Annotated[
-        str,
-        typer.Option(
-            "--notify",
-            metavar="URL",
-            help="Webhook that is told of the end of the run, as Slack's are; the address is better given as "
-            f"{NOTIFY_VARIABLE}, which no list of processes shows.",
-            show_default=False,
-            rich_help_panel=MACHINE_PANEL,
-        ),
-    ] = "",
+    notify: WebhookOption = "",
     mlflow_tracking_uri: Annotated[
         str,
         typer.Option(
