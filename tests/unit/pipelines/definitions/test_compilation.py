@@ -143,7 +143,7 @@ def test_one_accelerator_for_each_task_that_computes_a_network_and_for_no_other(
 
 def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
     # A number would compile, and the pod would get no accelerator.
-    asked = set(pipeline.parameters) - set(Parameters.model_fields) - {"variants"}
+    asked = set(pipeline.parameters) - set(Parameters.model_fields) - {"variants", "backbones", "budget"}
     assert {"accelerator_type", "accelerator_limit", "data_cpu", "network_memory", "network_image"} <= asked
     # As text, these two would fail in the driver.
     kinds = {"node_selector": "STRUCT", "tolerations": "LIST"}
@@ -251,7 +251,8 @@ def test_the_first_task_is_told_of_all_that_the_last_ones_take(pipeline: Compile
     taken = {name for task in last for name in pipeline.tasks[task]["inputs"]["parameters"]} - {"run"}
     taken |= {name for name in pipeline.parameters if name.endswith("_uri")}
     assert taken <= first
-    assert {"variants"} <= first or {"recipe", "settings", "backbone", "weights", "image_size"} <= first
+    by_recipe = {"recipe", "settings", "image_size"}
+    assert {"variants"} <= first or by_recipe | {"backbone", "weights"} <= first or by_recipe | {"backbones"} <= first
 
 
 def test_what_tasks_in_a_condition_take_is_passed_on_to_it(pipeline: Compiled) -> None:
@@ -268,7 +269,8 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
     for name, definition in pipeline.parameters.items():
         assert definition["description"], name
         assert definition["parameterType"], name
-    assert [name for name in pipeline.parameters if "defaultValue" not in pipeline.parameters[name]] == ["data"]
+    required = {name for name, definition in pipeline.parameters.items() if "defaultValue" not in definition}
+    assert required == {"data"} | ({"backbones"} & set(pipeline.parameters))
     for name, component in pipeline.spec["components"].items():
         for kind in component.get("inputDefinitions", {}).values():
             for item, definition in kind.items():
