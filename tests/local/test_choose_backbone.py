@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from kfp import local
 from support.commands import headstart, headstart_here
+from support.hub_presets import save_preset
 from support.own_networks import save_usual
 
 from headstart.components.core.artifacts.backbone_ranking import RANKING_FORMAT
@@ -25,13 +26,13 @@ def test_the_ranking_ends_with_a_run_that_has_the_features(
 ) -> None:
     monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    own = save_usual(tmp_path / "own.keras")
+    own, preset = save_usual(tmp_path / "own.keras"), f"hub:{save_preset('vit', tmp_path / 'vit')}"
     options = ("--data", pictures, *BRIEFLY)
-    done = headstart("choose-backbone", *options, "--backbones", f"sketchnet,{own}", "--budget", "1h")
+    done = headstart("choose-backbone", *options, "--backbones", f"sketchnet,{own},{preset}", "--budget", "1h")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     titles = next(at for at, line in enumerate(lines) if line.startswith("backbone"))
-    assert {line.split()[0] for line in lines[titles + 1 : titles + 3]} == {"sketchnet", str(own)}
+    assert {line.split()[0] for line in lines[titles + 1 : titles + 4]} == {"sketchnet", str(own), preset}
     assert "on all 100 training and validation images, predicted out of fold" in done.stdout
     _, _, command = lines[-1].partition("headstart run ")
     again = headstart("run", *shlex.split(command), "--method", "head", "--output", tmp_path / "out")

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import headstart_here
+from support.hub_presets import save_preset
 
 from headstart.components.core.backbones.table import BACKBONES
 
@@ -12,7 +13,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "models").mkdir()
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("HEADSTART_WEIGHTS", raising=False)
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", "200")
     return tmp_path
 
 
@@ -41,9 +42,11 @@ def test_weights_are_looked_for_where_a_run_finds_them(weights: Path, monkeypatc
     }
 
 
-def test_a_rate_is_measured() -> None:
-    *_, rate = rows("sketchnet", "--measure")["sketchnet"]
-    assert float(rate.replace(",", "")) > 1
+def test_a_rate_is_measured_of_a_preset_too(tmp_path: Path) -> None:
+    preset = f"hub:{save_preset('vit', tmp_path / 'vit')}"
+    found = rows("sketchnet", preset, "--measure")
+    for name in ("sketchnet", preset):
+        assert float(found[name][-1].replace(",", "")) > 1
 
 
 def test_an_unknown_name_is_an_error_in_the_options() -> None:
