@@ -8,6 +8,8 @@ PHOTOS.zip holds cat.1.jpg, dog.1.jpg and so on. Each part runs in a process of 
   the share of the time that the network waited; VGG16 at 150 px, MobileNetV2 at 160 px.
 - recording: images/s of feature extraction with VGG16 at 150 px, and of a plain `predict` on arrays in memory in both
   precisions.
+- transformer: the same two, alternating, with a transformer of KerasHub in the shape of ViT-Ti/16 (12 blocks, 192
+  wide) at 224 px in float32, and the median of their ratios.
 - epochs: seconds of an epoch of the head on cached features, and end to end (extrapolated from some of its steps).
 - reuse: seconds until features are there, the first time, and the second time with another head.
 - memory: peak memory of feature extraction and training with 4,000 and 40,000 images, the latter made by rotating
@@ -52,6 +54,7 @@ from headstart.components.core.networks.classifier import (
     build_classifier,
     cut_classifier,
 )
+from headstart.components.core.networks.hub_network import build_hub_network
 from headstart.components.core.networks.image_batches import build_augmentation, read_image_batches
 from headstart.components.core.networks.precision import BFLOAT16, FLOAT32, use_precision
 from headstart.components.core.networks.start import start_tensorflow
@@ -169,6 +172,40 @@ def recording(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     return found | {"share": found["recording"] / max(found["predict_float32"], found["predict_bfloat16"])}
 
 
+def transformer(data: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Ratios of feature extraction to a plain `predict`, each of a pair of measurements, with a transformer."""
+    import keras_hub
+
+    size, rounds = 224, 3
+    shape = {"num_layers": 12, "num_heads": 3, "hidden_dim": 192, "mlp_dim": 768}
+    with tempfile.TemporaryDirectory() as folder:
+        preset = Path(folder, "vit")
+        keras_hub.models.ViTBackbone(image_shape=(size, size, 3), patch_size=16, **shape).save_to_preset(str(preset))
+        keras_hub.layers.ViTImageConverter(image_size=(size, size), scale=1 / 127.5, offset=-1).save_to_preset(
+            str(preset)
+        )
+        base = build_hub_network(preset, backbone := get_backbone(f"hub:{preset}"), size)
+        front = cut_classifier(build_classifier(base, "none", backbone.head, 2, size), base.name, BACKBONE_END).front
+        ready = np.concatenate([batch.numpy() for batch in read_image_batches(data, size, _BATCH).take(args.batches)])
+        small = write_dataset(args.photos, len(ready), Path(folder, "small"))
+        # A deterministic plan stays in float32, as `predict` does.
+        extractor = FeatureExtractor([front], dataclasses.replace(make_plan(), deterministic=True))
+        seconds: dict[str, list[float]] = {"recording": [], "predict": []}
+        for number in range(rounds + 1):
+            for name, taken in seconds.items():
+                started = time.perf_counter()
+                if name == "predict":
+                    front.predict(ready, batch_size=_BATCH, verbose=0)
+                else:
+                    extractor.extract(small, 1, [Path(folder, f"{number}.npy")])
+                taken.append(time.perf_counter() - started)
+    # The first of each includes tracing.
+    pairs = zip(seconds["predict"][1:], seconds["recording"][1:], strict=True)
+    rates = {name: len(ready) / float(np.median(taken[1:])) for name, taken in seconds.items()}
+    ratios = [predicted / recorded for predicted, recorded in pairs]
+    return rates | {"ratios": ratios, "share": float(np.median(ratios))}
+
+
 def epochs(data: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Seconds of an epoch on cached features and end to end, MobileNetV2 at 160 px."""
     images, size = args.images, 160
@@ -230,7 +267,7 @@ def _read_memory() -> dict[str, int]:
     return {"peak_mib": peak, "mapped_mib": mapped}
 
 
-PARTS = {part.__name__: part for part in (inputs, recording, epochs, reuse, memory, step)}
+PARTS = {part.__name__: part for part in (inputs, recording, transformer, epochs, reuse, memory, step)}
 _PARTS_OF_TWO_SIZES = (memory.__name__, step.__name__)
 
 
