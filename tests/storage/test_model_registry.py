@@ -178,6 +178,9 @@ def test_a_registry_that_cannot_be_reached_says_what_to_do_later(uri: str) -> No
     )
     done = CliRunner().invoke(app, ["models", "register", uri, "http://127.0.0.1:9"])
     assert done.exit_code == 1
+    publish(uri, 1)
+    done = CliRunner().invoke(app, ["models", "rollback", uri, "--registry-url", "http://127.0.0.1:9"])
+    assert done.exit_code == 0 and f"warning: {published.version} at {uri} was not registered" in done.stdout
 
 
 @pytest.mark.parametrize(
