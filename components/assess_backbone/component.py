@@ -29,7 +29,7 @@ def assess_backbone(
     Args:
         train: Dataset artifact of the training set.
         validation: Dataset artifact of the validation set.
-        measurement: What `measure_backbones` made, with this backbone among the measured.
+        measurement: Artifact of `measure_backbones`, which has measured this backbone among others.
         assessment: Folder of assessment.json and the predictions of each image out of fold, as Parquet.
         backbone: Backbone to assess: a name, a hub: preset, or the address of a .keras file.
         recipe: Name or YAML of a recipe, as `train_head` takes it, likewise settings and image_size.

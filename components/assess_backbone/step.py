@@ -25,7 +25,7 @@ def draw_images(inputs: TrainingInputs, measurement: Measurement, folder: Path) 
 
     Args:
         inputs: Training and validation set, and the seed.
-        measurement: What each backbone is assessed on.
+        measurement: Measurement of all backbones, with the share of the images to draw.
         folder: Folder that receives the datasets.
 
     Returns:

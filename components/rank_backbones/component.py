@@ -20,7 +20,7 @@ def rank_backbones(
 
     Args:
         assessments: Folders that `assess_backbone` made, one a backbone.
-        measurement: What `measure_backbones` made.
+        measurement: Artifact of `measure_backbones`.
         ranking: The backbones from best to worst, with paired 95 % intervals of their differences, as JSON.
         report: The same in words, as Markdown.
         command: Command that trains, to which the chosen backbone is added; empty: none is shown.

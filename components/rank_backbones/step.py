@@ -66,7 +66,7 @@ def build_ranking(assessments: Sequence[Assessment], measurement: Measurement) -
 
     Args:
         assessments: Findings on each backbone.
-        measurement: What they were assessed on.
+        measurement: Measurement that they were assessed by.
 
     Raises:
         HeadstartError: If there are none, or they are of different images.
