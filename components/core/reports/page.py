@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import datetime
+import functools
 import html
 import re
 from collections.abc import Sequence
@@ -52,6 +53,12 @@ def render(package: str, template: str, header: PageHeader, **values: object) ->
         **values: Variables of the template. They are escaped; names from outside also need the filter `shown`,
             inside `<bdi>`.
     """
+    return _environment(package).get_template(template).render(values, header=header)
+
+
+@functools.cache
+def _environment(package: str) -> jinja2.Environment:
+    """The templates of a package and of pages in general; each is compiled once in a process."""
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, ".") for name in (package, __package__)]),
         autoescape=True,
@@ -65,7 +72,7 @@ def render(package: str, template: str, header: PageHeader, **values: object) ->
     environment.filters["data_url"] = data_url
     environment.filters["sections"] = list_sections
     environment.filters["moment"] = _describe_moment
-    return environment.get_template(template).render(values, header=header)
+    return environment
 
 
 def list_sections(content: str) -> list[tuple[str, str]]:
