@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: help run test test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
+.PHONY: help run test test-all test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
 	image-gpu image-serve lock dist release-assets clean
 
 # Nobody who types `make` to see what there is wants to train something.
@@ -19,8 +19,13 @@ run: $(VENV)/.installed ## Draws a sample of cats and dogs and runs the whole pi
 
 # Files of tests are dealt to as many processes as there are cores; each stays whole, for what its tests share. They
 # keep their order, in which the long ones do not come last.
-test: check ## Lints, checks types and runs every test
-	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test: check ## Lints, checks types and runs every test but the slow ones
+	$(TESTS) -m 'not slow'
+
+test-all: check ## Lints, checks types and runs every test, as continuous integration does
+	$(TESTS)
 
 check: lint types ## Lints and checks types
 

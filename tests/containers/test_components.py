@@ -48,7 +48,7 @@ from headstart.components.train_from_scratch.component import train_from_scratch
 from headstart.components.train_head.component import train_head
 from headstart.components.train_variant.component import train_variant
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 
 VARIANTS = [
     {"name": name, "method": "head", "backbone": "sketchnet", "settings": {"head.epochs": epochs}}

@@ -14,6 +14,8 @@ from headstart import __version__
 from headstart.components.container_image import component_image
 from headstart.components.split_dataset.component import split_dataset
 
+pytestmark = pytest.mark.slow
+
 
 def test_tag_label_and_package_have_the_version(image: Image, inside: Callable[..., str]) -> None:
     assert image.tags == [component_image()] == [f"headstart:{__version__}"]

@@ -18,6 +18,8 @@ from headstart.components.core.networks.saved_model_parity import predict_drawn_
 from headstart.components.core.registry.model_files import find_model
 from headstart.components.core.registry.registry import read_champion
 
+pytestmark = pytest.mark.slow
+
 REGISTRY = ROOT / "tests" / "compatibility" / "artifacts" / "registry"
 IMAGE = f"headstart-serve:{__version__}"
 ASK = """

@@ -16,6 +16,8 @@ from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.pretrained_weights import weights_digest
 
+pytestmark = pytest.mark.slow
+
 TAG = "headstart:with-weights"
 SIZE = 64
 

@@ -28,6 +28,7 @@ def test_there_are_notebooks() -> None:
     assert len(NOTEBOOKS) == 3
 
 
+@pytest.mark.slow
 @every_notebook
 def test_notebook_runs_and_shows_what_is_committed(path: Path, tmp_path: Path) -> None:
     committed = nbformat.read(path, as_version=4)

@@ -21,6 +21,7 @@ from headstart.pipelines.definitions.profile import NetworkResources, Profile, R
 BRIEFLY = ("--counts", "40,10,10", "--image-size", "32", "--set", "head.epochs=1")
 
 
+@pytest.mark.slow
 def test_the_ranking_ends_with_a_run_that_has_the_features(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info, read_seen
 from headstart.components.core.registry.registry import read_champion
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--backbone", "sketchnet", "--method", "head", "--set", "head.epochs=2", "--folds", "3")
 
 

@@ -13,6 +13,8 @@ from headstart.components.core.artifacts.predictions import read_predictions
 from headstart.components.core.registry.registry import read_champion
 from headstart.components.download_dataset.step import download_dataset
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def manifest(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from headstart.components.core.artifacts.model import read_model_info
 from headstart.components.core.registry.registry import read_champion
 from headstart.pipelines.sample.folder import draw_sample
 
+pytestmark = pytest.mark.slow
+
 EVALUATED = {
     "metrics.json", "predictions.parquet", "evaluation", "quarantine.csv", "report.html", "data.html",
     "evaluated.yaml", "run.log",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.commands import QUICK, QUICK_HEAD, Started, eventually, headstart
 
+pytestmark = pytest.mark.slow
+
 TASKS = ("download-dataset", "split-dataset", "train-head", "fine-tune", "evaluate-model")
 HEAD_ALONE = (*QUICK_HEAD, "--method", "head")
 """For what happens without fine-tuning too: that would only come before it."""

@@ -17,6 +17,8 @@ from headstart.components.download_dataset.step import DownloadSettings, downloa
 from headstart.components.split_dataset.step import SplitSettings, SplitSizes, split_dataset
 from headstart.components.train_head.step import train_head
 
+pytestmark = pytest.mark.slow
+
 EACH = 620
 """Photographs of a class: those of its splits and some to spare. More would be read four times for nothing."""
 

@@ -32,6 +32,7 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_killed_run_leaves_the_results_before_and_the_next_one_tidies_up(
     pictures: Path, tmp_path: Path, temporary: Path
 ) -> None:

@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 from support.commands import headstart
+
+pytestmark = pytest.mark.slow
 
 # 0.969 was measured; another processor's rounding moves a few images of the 1,000.
 LEAST_ACCURACY = 0.96

@@ -9,6 +9,8 @@ from support.retraining import FEW, MORE, QUICK, QUICK_HEAD, Drawn, deal, draw
 
 from headstart.components.core.registry.registry import Champion, list_versions, publish_folder, read_champion
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:

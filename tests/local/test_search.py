@@ -17,6 +17,7 @@ OPTIONS = ("--backbone", "sketchnet", "--counts", "40,10,10", "--image-size", "3
 SPACE = ("--vary", "fine_tuning.epochs=1,2", "--vary", "fine_tuning.label_smoothing=0,0.1")
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_goes_on_and_ends_with_a_run_of_what_it_found(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from support.commands import Started, eventually, headstart
 from headstart.components.core.registry.registry import read_champion, roll_back
 from headstart.pipelines.sample.folder import draw_sample
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("kserve", reason="the extra `serve` is not installed")
 
 REGISTRY = Path(__file__).parents[1] / "compatibility" / "artifacts" / "registry"

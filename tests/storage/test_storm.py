@@ -7,6 +7,8 @@ from support.published import version_folder
 from support.stores import Stored
 from support.storm import publish_in_a_storm
 
+pytestmark = pytest.mark.slow
+
 KILLS = 4
 
 

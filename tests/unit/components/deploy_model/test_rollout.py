@@ -21,6 +21,7 @@ from headstart.components.deploy_model.step import DEPLOYED, UNCHANGED, check_de
 REGISTRY = ROOT / "tests" / "compatibility" / "artifacts" / "registry"
 
 
+@pytest.mark.slow
 def test_champion_is_deployed_recorded_and_kept_when_another_rollout_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
