@@ -6,11 +6,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 
+from headstart.components.core.backbones.hub_families import list_named_presets
 from headstart.components.core.backbones.table import NO_WEIGHTS, Backbone, get_backbone
 from headstart.components.core.backbones.weights_files import (
     WEIGHTS_FOLDER,
     find_downloaded_weights,
     find_in_weights_folder,
+    find_preset_in_weights_folder,
 )
 from headstart.components.core.recipes.hub_preset import check_hub_preset, open_hub_preset
 from headstart.components.core.recipes.own_network import (
@@ -159,9 +161,11 @@ def _check_own_network(backbone: Backbone, recipe: Recipe) -> None:
 
 
 def _are_own(recipe: Recipe) -> bool:
-    """Whether the weights are the backbone's own, which the image of a task may hold."""
+    """Whether the weights are those of a backbone or a preset by its name, which the image of a task may hold."""
     backbone = get_backbone(recipe.backbone)
-    return not backbone.is_own and recipe.weights in ("", backbone.pretrained)
+    if backbone.preset:
+        return backbone.preset in list_named_presets() and not find_preset_in_weights_folder(backbone.preset)
+    return not backbone.file and recipe.weights in ("", backbone.pretrained)
 
 
 def _read_beginning(weights: str) -> bytes:

@@ -17,6 +17,8 @@ from headstart.components.core.backbones.weights_files import (
     find_downloaded_weights,
     find_in_weights_folder,
     find_packaged_weights,
+    find_preset_in_weights_folder,
+    list_presets_in_weights_folder,
 )
 from headstart.components.core.recipes.hub_preset import (
     describe_hub_preset,
@@ -32,13 +34,17 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.console import print_table
 
+_UNUSABLE = "cannot be used"
 _TITLES = ("backbone", "pixels", "parameters", "features", "licence", "weights")
 
 
 def backbones(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Backbones, also presets of KerasHub; if left out, all others.", show_default=False),
+        typer.Argument(
+            help="Backbones, also presets of KerasHub; if left out, all others, and presets in HEADSTART_WEIGHTS.",
+            show_default=False,
+        ),
     ] = None,
     measure: Annotated[
         bool,
@@ -58,11 +64,16 @@ def backbones(
             raise HeadstartError(f"{own[0]!r} is a network of your own; this command lists those of the table")
         chosen = [get_backbone(name) for name in names or BACKBONES]
         rows = [_describe_preset(each) if each.preset else _describe(each) for each in chosen]
+        for each in () if names else list_presets_in_weights_folder():
+            here = get_backbone(HUB_PREFIX + each)
+            rows.append(_describe_found(here))
+            chosen += [here] if rows[-1][-1] != _UNUSABLE else []
     if not measure:
         print_table(_TITLES, rows)
         return
-    rates = _measure(chosen)
-    print_table((*_TITLES, "images/s"), ([*row, f"{rate:,.1f}"] for row, rate in zip(rows, rates, strict=True)))
+    rates = iter(_measure(chosen))
+    shown = ([*row, "" if row[-1] == _UNUSABLE else f"{next(rates):,.1f}"] for row in rows)
+    print_table((*_TITLES, "images/s"), shown)
 
 
 def _describe(backbone: Backbone) -> list[str]:
@@ -87,9 +98,21 @@ def _describe_preset(backbone: Backbone) -> list[str]:
         return [HUB_PREFIX + backbone.preset, size, parameters, features, licence, "to download"]
     with open_hub_preset(backbone, with_weights=False) as folder:
         preset = read_hub_preset(folder, describe_hub_preset(backbone))
-    licence = find_licence(load_recipe(settings={"backbone": HUB_PREFIX + backbone.preset})) or "unknown"
+    licence = find_licence(load_recipe(settings={"backbone": HUB_PREFIX + backbone.preset})) or "not stated"
     shown = HUB_PREFIX + without_secrets(backbone.preset)
-    return [shown, str(preset.image_size), "", "", licence, "in a folder" if place else "to download"]
+    if find_preset_in_weights_folder(backbone.preset):
+        where = WEIGHTS_FOLDER
+    else:
+        where = "in a folder" if place else "to download"
+    return [shown, str(preset.image_size), "", "", licence, where]
+
+
+def _describe_found(backbone: Backbone) -> list[str]:
+    """Row of a preset that nobody has asked for by its name; asked so, it says why it cannot be used."""
+    try:
+        return _describe_preset(backbone)
+    except HeadstartError:
+        return [HUB_PREFIX + backbone.preset, "", "", "", "", _UNUSABLE]
 
 
 def _locate_weights(backbone: Backbone) -> str:

@@ -19,6 +19,7 @@ from headstart.components.core.backbones.table import (
     get_backbone,
     is_own_network,
 )
+from headstart.components.core.backbones.weights_files import find_preset_in_weights_folder
 from headstart.components.core.metrics.false_alarms import FALSE_ALARM, check_false_alarm
 from headstart.components.core.metrics.gate import Floors, Gate
 from headstart.components.core.recipes.recipe import (
@@ -469,7 +470,7 @@ class Parameters(BaseModel):
         here: dict[str, Any] = {"weights": weights}
         if is_own_network(training.backbone) and not is_remote(training.backbone):
             here["backbone"] = str(expand_home(training.backbone).absolute())
-        elif preset := get_backbone(training.backbone).preset:
+        elif (preset := get_backbone(training.backbone).preset) and not find_preset_in_weights_folder(preset):
             folder = expand_home(preset)
             here["backbone"] = f"{HUB_PREFIX}{folder.absolute()}" if folder.is_dir() else training.backbone
         if self.champion and not is_remote(self.champion):

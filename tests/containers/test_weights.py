@@ -11,14 +11,16 @@ import pytest
 from docker.models.images import Image
 from support import ROOT
 from support.containers import RESTRICTED
+from support.hub_presets import save_preset
 
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.classifier import build_backbone
-from headstart.components.core.networks.pretrained_weights import weights_digest
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone, weights_digest
 
 pytestmark = pytest.mark.slow
 
 TAG = "headstart:with-weights"
+PRESET = "dinov2_small"
 SIZE = 64
 
 
@@ -43,6 +45,8 @@ def baked(
         shutil.copytree(ROOT / name, context / name)
     (context / "weights").mkdir()
     backbone.save_weights(context / "weights" / "mobilenet_v2.weights.h5")
+    # By the name of one that KerasHub would download.
+    save_preset("dinov2", context / "weights" / PRESET).chmod(0o700)
     arguments = ["--file", "docker/Dockerfile", "--target", "cpu", "--tag", TAG]
     arguments += ["--build-arg", "WEIGHTS=weights", "--build-arg", f"BASE={base}"]
     built = subprocess.run(["docker", "build", *arguments, "."], cwd=context, capture_output=True, text=True)
@@ -59,6 +63,22 @@ def test_baked_weights_are_the_backbone_s_own(baked: str, backbone: keras.Model,
         "print(weights.weights_digest(backbone))\n"
     )
     assert inside("python3", "-c", code, image=baked, **RESTRICTED) == weights_digest(backbone)
+
+
+def test_a_baked_preset_is_found_by_its_name(baked: str, tmp_path: Path, inside: Callable[..., str]) -> None:
+    code = (
+        "from headstart.components.core.backbones.table import get_backbone\n"
+        "from headstart.components.core.networks import pretrained_weights as weights\n"
+        "from headstart.components.core.recipes.recipe import load_recipe\n"
+        "from headstart.components.list_data.preflight import check_weights\n"
+        f"recipe = load_recipe().override(backbone='hub:{PRESET}')\n"
+        "check_weights(recipe)\n"
+        f"network = weights.build_pretrained_backbone(get_backbone(recipe.backbone), {SIZE}, '')\n"
+        "print(weights.weights_digest(network))\n"
+    )
+    folder = save_preset("dinov2", tmp_path / PRESET)
+    network = build_pretrained_backbone(get_backbone(f"hub:{folder}"), SIZE, "")
+    assert inside("python3", "-c", code, image=baked, **RESTRICTED) == weights_digest(network)
 
 
 def test_image_without_weights_has_an_empty_folder_for_them(image: Image, inside: Callable[..., str]) -> None:

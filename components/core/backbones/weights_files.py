@@ -9,7 +9,10 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.paths import expand_home
 
 WEIGHTS_FOLDER = "HEADSTART_WEIGHTS"
-"""Environment variable that names a folder of `BACKBONE.weights.h5` files; empty: none."""
+"""Environment variable that names a folder of `BACKBONE.weights.h5` files and of presets' folders; empty: none."""
+
+PRESET_CONFIG = "config.json"
+"""File in the folder of every preset of KerasHub."""
 
 _PACKAGED = Path(str(files("headstart.components.core.backbones"))) / "pretrained"
 
@@ -20,17 +23,33 @@ def find_in_weights_folder(backbone: Backbone) -> Path | None:
     Raises:
         HeadstartError: If the environment names something else than a folder.
     """
-    named = os.environ.get(WEIGHTS_FOLDER, "")
-    if not named:
-        return None
-    folder = expand_home(named)
-    if not folder.is_dir():
-        raise HeadstartError(
-            f"{WEIGHTS_FOLDER} is {named!r}, which is not a folder; name a folder of BACKBONE.weights.h5 files, or "
-            "unset it"
-        )
-    file = folder / f"{backbone.name}.weights.h5"
-    return file if file.is_file() else None
+    folder = _find_weights_folder()
+    file = folder / f"{backbone.name}.weights.h5" if folder else None
+    return file if file and file.is_file() else None
+
+
+def find_preset_in_weights_folder(name: str) -> Path | None:
+    """Finds the folder of a preset in the folder that the environment names; None if there is none.
+
+    Args:
+        name: Name of a preset; one with a slash is a path or an address, and not looked for.
+
+    Raises:
+        HeadstartError: If the environment names something else than a folder.
+    """
+    folder = None if "/" in name else _find_weights_folder()
+    preset = folder / name if folder else None
+    return preset if preset and (preset / PRESET_CONFIG).is_file() else None
+
+
+def list_presets_in_weights_folder() -> list[str]:
+    """Names of the presets in the folder that the environment names, in order.
+
+    Raises:
+        HeadstartError: If the environment names something else than a folder.
+    """
+    folder = _find_weights_folder()
+    return sorted(file.parent.name for file in folder.glob(f"*/{PRESET_CONFIG}")) if folder else []
 
 
 def find_packaged_weights(backbone: Backbone) -> Path | None:
@@ -46,3 +65,16 @@ def find_downloaded_weights(backbone: Backbone) -> Path | None:
     home = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser())
     file = home / "models" / PurePosixPath(backbone.keras_file).name
     return file if file.is_file() else None
+
+
+def _find_weights_folder() -> Path | None:
+    named = os.environ.get(WEIGHTS_FOLDER, "")
+    if not named:
+        return None
+    folder = expand_home(named)
+    if not folder.is_dir():
+        raise HeadstartError(
+            f"{WEIGHTS_FOLDER} is {named!r}, which is not a folder; name a folder of BACKBONE.weights.h5 files and "
+            "presets, or unset it"
+        )
+    return folder

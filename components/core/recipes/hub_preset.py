@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import difflib
 import logging
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,11 @@ from headstart.components.core.backbones.hub_families import (
     list_named_presets,
 )
 from headstart.components.core.backbones.table import HUB_HANDLES, HUB_PREFIX, Backbone
-from headstart.components.core.backbones.weights_files import WEIGHTS_FOLDER
+from headstart.components.core.backbones.weights_files import (
+    PRESET_CONFIG,
+    WEIGHTS_FOLDER,
+    find_preset_in_weights_folder,
+)
 from headstart.components.core.recipes.recipe import Recipe
 from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.files import sha256_of_file
@@ -28,8 +31,8 @@ from headstart.components.core.util.errors import HeadstartError, first_line
 from headstart.components.core.util.logs import log_phase
 from headstart.components.core.util.paths import expand_home
 
-CONFIG, CONVERTER, WEIGHTS, README = "config.json", "image_converter.json", "model.weights.h5", "README.md"
-"""Files of a preset."""
+CONVERTER, WEIGHTS, README = "image_converter.json", "model.weights.h5", "README.md"
+"""Files of a preset, besides `PRESET_CONFIG`."""
 
 HUB_WAY_OUT = (
     f"pass the folder of a preset, {HUB_PREFIX}path, {HUB_PREFIX}gs://… or {HUB_PREFIX}s3://…, which KerasHub's "
@@ -83,7 +86,7 @@ def open_hub_preset(backbone: Backbone, sha256: str = "", with_weights: bool = T
     """
     check_hub_installed()
     what, place = describe_hub_preset(backbone), backbone.preset
-    names = [CONFIG, CONVERTER, README, *([WEIGHTS] if with_weights else [])]
+    names = [PRESET_CONFIG, CONVERTER, README, *([WEIGHTS] if with_weights else [])]
     with contextlib.ExitStack() as stack:
         if is_remote(place):
             files = _open_remote(place.rstrip("/"), names, sha256.lower(), what, stack)
@@ -91,7 +94,7 @@ def open_hub_preset(backbone: Backbone, sha256: str = "", with_weights: bool = T
             files = {name: folder / name for name in names if (folder / name).is_file()}
         else:
             files = _download(place, names, what)
-        for name in (CONFIG, *([WEIGHTS] if with_weights else [])):
+        for name in (PRESET_CONFIG, *([WEIGHTS] if with_weights else [])):
             if name not in files:
                 raise HeadstartError(f"{what} has no {name}; {HUB_WAY_OUT}")
         if with_weights and sha256 and (there := sha256_of_file(files[WEIGHTS])) != sha256.lower():
@@ -121,7 +124,7 @@ def read_hub_preset(folder: Path, what: str) -> HubPreset:
         HeadstartError: If it is not a preset of KerasHub, is of a family that sees no images or is not known here, or
             its configuration is damaged.
     """
-    config = _read_json(folder / CONFIG, what)
+    config = _read_json(folder / PRESET_CONFIG, what)
     name = config.get("class_name")
     if not isinstance(name, str) or "registered_name" not in config:
         raise HeadstartError(
@@ -209,9 +212,8 @@ def _find_folder(place: str) -> Path | None:
     """Folder on this machine: the one that is named, or one with the preset's name in the folder of weights."""
     if place.startswith(HUB_HANDLES):
         return None
-    weights = os.environ.get(WEIGHTS_FOLDER, "")
-    if "/" not in place and weights and (expand_home(weights) / place / CONFIG).is_file():
-        return expand_home(weights) / place
+    if found := find_preset_in_weights_folder(place):
+        return found
     folder = expand_home(place)
     return folder if folder.is_dir() else None
 
@@ -239,8 +241,9 @@ def _download(place: str, names: Sequence[str], what: str) -> dict[str, Path]:
             files[name] = Path(fetch(name))
         except Exception as error:
             # Clients of both hubs raise errors of many kinds, also for a file that a preset need not have.
-            if name in (CONFIG, WEIGHTS):
-                raise HeadstartError(f"cannot download {what} ({_shorten(error)}); {HUB_WAY_OUT}") from None
+            if name in (PRESET_CONFIG, WEIGHTS):
+                at_hand = "" if "/" in place else f"; or name in {WEIGHTS_FOLDER} a folder with {place}/"
+                raise HeadstartError(f"cannot download {what} ({_shorten(error)}); {HUB_WAY_OUT}{at_hand}") from None
     return files
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -41,13 +42,12 @@ def test_lock_has_what_the_package_needs_and_no_more(lock: str, tensorflow: str)
     locked = pins(lock)
     locked["tensorflow"] = locked.pop(tensorflow)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    # Whatever a command lets one ask for, a step has to be able to do; no step serves or searches. The
-    # images do not have KerasHub.
+    # Whatever a command lets one ask for, a step has to be able to do; no step serves or searches.
     optional = project["optional-dependencies"]
     extras = [
         line
         for extra, lines in optional.items()
-        if extra not in ("dev", "docs", "hub", "mlflow", "search", "serve")
+        if extra not in ("dev", "docs", "mlflow", "search", "serve")
         for line in lines
     ]
     assert any("onnxruntime" in line for line in extras)
@@ -98,7 +98,8 @@ def test_no_weights_are_wanted_and_none_are_there(tmp_path: Path) -> None:
 def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     refused = check_weights(tmp_path, WEIGHTS="weights")
     assert refused.stderr == (
-        "cannot bake the weights in: weights has no BACKBONE.weights.h5, such as mobilenet_v2.weights.h5\n"
+        "cannot bake the weights in: weights has no BACKBONE.weights.h5, such as mobilenet_v2.weights.h5, and no "
+        "preset's folder\n"
     )
     network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 3)])
     network.save_weights(tmp_path / "mobilenet_v9.weights.h5")
@@ -110,6 +111,22 @@ def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path
     refused = check_weights(tmp_path)
     assert refused.returncode == 1
     assert "weights 'sketchnet.weights.h5' do not fit backbone sketchnet: layer" in refused.stderr.splitlines()[-1]
+
+
+def test_presets_that_no_step_could_build_are_refused(tmp_path: Path) -> None:
+    # Imported here, with KerasHub, so that the tests of the repository alone start without.
+    from support.hub_presets import save_preset
+
+    save_preset("vit", tmp_path / "a_vit")
+    damaged = shutil.copytree(tmp_path / "a_vit", tmp_path / "b_vit")
+    (damaged / "model.weights.h5").write_bytes(b"no weights")
+    refused = check_weights(tmp_path, WEIGHTS="weights")
+    assert "cannot bake the weights in: backbone 'hub:./b_vit': model.weights.h5" in refused.stderr.splitlines()[-1]
+    (tmp_path / "a_vit" / "config.json").unlink()
+    assert check_weights(tmp_path).stderr == (
+        "cannot bake the weights in: a_vit/ is no preset: it has no config.json; put in what KerasHub's "
+        "save_to_preset writes, with the preset's name as the folder's\n"
+    )
 
 
 def test_base_image_is_pinned() -> None:

@@ -179,6 +179,19 @@ def test_on_this_machine_the_folder_of_weights_must_have_them(
     check_weights(trained_with("", "vgg16"))
 
 
+def test_the_image_of_the_training_tasks_may_have_a_preset_that_this_one_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(tmp_path))
+    check_requirements(RunRequirements(trainings=[trained_with("", "hub:dinov2_small")]))
+    with pytest.raises(HeadstartError, match="knows no preset of this name"):
+        check_requirements(RunRequirements(trainings=[trained_with("", "hub:dinov2_smal")]))
+    (tmp_path / "dinov2_small").mkdir()
+    (tmp_path / "dinov2_small" / "config.json").write_text("{}")
+    with pytest.raises(HeadstartError, match="is not in KerasHub's format"):
+        check_requirements(RunRequirements(trainings=[trained_with("", "hub:dinov2_small")]))
+
+
 def test_a_network_of_the_users_own_is_looked_at_whatever_weights_the_image_holds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

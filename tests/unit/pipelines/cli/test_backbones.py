@@ -42,6 +42,19 @@ def test_weights_are_looked_for_where_a_run_finds_them(weights: Path, monkeypatc
     }
 
 
+def test_presets_in_the_folder_of_weights_are_listed(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADSTART_WEIGHTS", str(weights))
+    save_preset("vit", weights / "tiny_vit")
+    (weights / "text").mkdir()
+    (weights / "text" / "config.json").write_text('{"model_type": "bert"}')
+    found = rows()
+    assert list(found) == [*BACKBONES, "hub:text", "hub:tiny_vit"]
+    assert found["hub:tiny_vit"] == ["32", "not", "stated", "HEADSTART_WEIGHTS"]
+    assert found["hub:text"] == ["cannot", "be", "used"]
+    assert "hub:text" in headstart_here("backbones", "hub:text").stderr
+    assert rows("hub:tiny_vit")["hub:tiny_vit"] == found["hub:tiny_vit"]
+
+
 def test_a_rate_is_measured_of_a_preset_too(tmp_path: Path) -> None:
     preset = f"hub:{save_preset('vit', tmp_path / 'vit')}"
     found = rows("sketchnet", preset, "--measure")

@@ -183,7 +183,7 @@ def test_names_of_presets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     for name, says in {
         "hub:dinov2_smal": r"knows no preset of this name; the nearest are dinov2_small",
         "hub:bert_base_en": r"is a preset of bert, which is no backbone for images",
-        "hub:dinov2_small": r"cannot download .*hub:path",
+        "hub:dinov2_small": r"cannot download .*hub:path.* or name in HEADSTART_WEIGHTS a folder with dinov2_small/$",
         "kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/2": r"cannot download .*hub:path",
     }.items():
         with pytest.raises(HeadstartError, match=says) as caught:
