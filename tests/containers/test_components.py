@@ -15,6 +15,7 @@ from kfp import dsl, local
 from kfp.dsl import Dataset, Input
 from kfp.dsl.pipeline_task import PipelineTask
 from support.containers import RESTRICTED
+from support.hub_presets import save_preset
 from support.own_networks import SIZE, save_usual
 from support.published import version_folder
 
@@ -56,6 +57,9 @@ VARIANTS = [
 ]
 OWN = "own.keras"
 """Network of the user's own, beside the pictures."""
+
+PRESET = "vit"
+"""Folder of a preset of KerasHub, beside the pictures."""
 
 SITE = "/opt/headstart/lib/python3.11/site-packages"
 IMAGE_USER, ANYONE = 1000, 1000650000
@@ -109,7 +113,8 @@ def every_step(data: Path) -> None:
         options = {"method": "head", "backbone": "sketchnet", "settings": {"head.epochs": 1}}
         results = train_folds(train=folds["train"], folds=fold, **options).outputs["results"]
     combine_folds(train=folds["train"], results=dsl.Collected(results))
-    chosen(train=splits["train"], validation=splits["validation"], backbones=["sketchnet", str(data.parent / OWN)])
+    backbones = ["sketchnet", str(data.parent / OWN), f"hub:{data.parent / PRESET}"]
+    chosen(train=splits["train"], validation=splits["validation"], backbones=backbones)
 
 
 @dsl.pipeline
@@ -205,18 +210,18 @@ def are_folds(name: str, folds: list[int]) -> Callable[[Path], None]:
 
 def is_measurement(outputs: Path) -> None:
     found = read_measurement(outputs / "measurement")
-    assert [Path(each.name).name for each in found.backbones] == ["sketchnet", OWN]
+    assert [Path(each.name).name for each in found.backbones] == ["sketchnet", OWN, PRESET]
     assert (found.images, found.share, found.as_run) == (100, 1.0, False)
 
 
 def is_assessment(outputs: Path) -> None:
     found = read_assessment(outputs / "assessment")
-    assert Path(found.name).name in ("sketchnet", OWN) and len(found.predictions.ids) == 100
+    assert Path(found.name).name in ("sketchnet", OWN, PRESET) and len(found.predictions.ids) == 100
 
 
 def is_ranking(outputs: Path) -> None:
     found = json.loads((outputs / "ranking").read_text())
-    assert {Path(each["name"]).name for each in found["backbones"]} == {"sketchnet", OWN}
+    assert {Path(each["name"]).name for each in found["backbones"]} == {"sketchnet", OWN, PRESET}
     assert (outputs / "report").read_text(encoding="utf-8").startswith(f"# Backbone {found['chosen']}\n")
 
 
@@ -277,6 +282,7 @@ def every(image: Image, pictures: Path, tmp_path_factory: pytest.TempPathFactory
     version_folder(root / "before")
     write_seen(root / "before" / "model", [])
     save_usual(root / OWN)
+    save_preset("vit", root / PRESET)
     return run(every_step, pictures, root, **RESTRICTED)
 
 
