@@ -31,6 +31,15 @@ def serve(
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0: any that is free.", min=0, max=65535)] = 8080,
+    grpc_port: Annotated[
+        int,
+        typer.Option(
+            help="Port for the Open Inference Protocol over gRPC; 0: none, HTTP alone.",
+            min=0,
+            max=65535,
+            metavar="PORT",
+        ),
+    ] = 0,
     name: Annotated[
         str,
         typer.Option(
@@ -55,10 +64,15 @@ def serve(
     current = CurrentVersion(model, precision)
     name = name or name_model(model)
     try:
-        with open_server(current, name, host, port, page=page) as (url, run, _):
+        with open_server(current, name, host, port, page=page, grpc_port=grpc_port) as (url, run, _):
             say(f"version {current.served.version.name} answers at {url}/v1/models/{name}:predict")
+            if grpc_port:
+                say(f"gRPC: port {grpc_port}, model {name}")
             if page:
                 say(f"page to try it: {url}")
             run()
     except OSError as error:
-        raise HeadstartError(f"{host}:{port} cannot be used ({error.strerror}); choose another with --port") from None
+        ports, options = (f"{port} or {grpc_port}", "--port or --grpc-port") if grpc_port else (port, "--port")
+        raise HeadstartError(
+            f"{host}:{ports} cannot be used ({error.strerror}); choose another with {options}"
+        ) from None

@@ -12,6 +12,7 @@ class Limits:
         held_bytes: Most bytes of all bodies that are being read or answered.
         images: Most images of a request.
         waiting_images: Most images that are being decoded or predicted; a request beyond is told to come later.
+        grpc_calls: Most calls over gRPC at once; each may have a message of an equal part of `held_bytes`.
         read_seconds: Longest time for the head of a request, and for its body.
         answer_seconds: Longest time for decoding and predicting.
         drain_seconds: Longest time for requests that are under way when the server is told to stop.
@@ -21,6 +22,7 @@ class Limits:
     held_bytes: int = 256 * 2**20
     images: int = 64
     waiting_images: int = 512
+    grpc_calls: int = 64
     read_seconds: float = 20.0
     answer_seconds: float = 60.0
     drain_seconds: float = 30.0

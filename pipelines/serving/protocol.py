@@ -244,7 +244,8 @@ def _to_v2(name: str, version: str, classes: list[str], result: _Decoded) -> Any
         outputs,
         model_version=version,
         parameters={"classes": json.dumps(classes, ensure_ascii=False)},
-        requested_outputs=result.request.request_outputs,
+        # Over gRPC tensors are always binary.
+        requested_outputs=None if result.request.from_grpc else result.request.request_outputs,
     )
 
 
@@ -281,7 +282,7 @@ class ImageDataPlane(DataPlane):
                 size = (each.get("parameters") or {}).get("binary_data_size")
                 data = each.get("data")
                 if size is not None:
-                    data = list(_split(body[at : at + int(size)], int(size)))
+                    data = list(split_tensor(body[at : at + int(size)], int(size)))
                     at += int(size)
                 inputs.append(InferInput(each["name"], each["shape"], each["datatype"], data))
             outputs = [RequestedOutput(each["name"], each.get("parameters")) for each in head.get("outputs") or []]
@@ -292,8 +293,17 @@ class ImageDataPlane(DataPlane):
         return InferRequest(model_name, inputs, head.get("id"), request_outputs=outputs or None)
 
 
-def _split(tensor: bytes, size: int) -> Iterable[bytes]:
-    """Elements of a binary tensor of bytes: each after its length in four bytes, the lowest first."""
+def split_tensor(tensor: bytes, size: int | None = None) -> Iterable[bytes]:
+    """Elements of a binary tensor of bytes: each after its length in four bytes, the lowest first.
+
+    Args:
+        tensor: The tensor.
+        size: Number of its bytes, as the request has it; None: all that there are.
+
+    Raises:
+        Refused: If it does not have that many bytes, or ends within an element.
+    """
+    size = len(tensor) if size is None else size
     if size < 0 or len(tensor) != size:
         raise Refused(400, f"the tensor should have {size:,} bytes; the body holds {len(tensor):,} of them")
     at = 0

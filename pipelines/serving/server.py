@@ -1,4 +1,4 @@
-"""The server: KServe's endpoints, metrics and the page, on one port."""
+"""The server: KServe's endpoints, metrics and the page on one port, and gRPC on another where it is wanted."""
 
 import base64
 import contextlib
@@ -25,6 +25,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from headstart.pipelines.serving.current_version import CurrentVersion
+from headstart.pipelines.serving.grpc_port import open_grpc_port
 from headstart.pipelines.serving.guard import RETRY_AFTER, Guard, bounded_protocol
 from headstart.pipelines.serving.limits import Limits, Refused
 from headstart.pipelines.serving.loaded_version import REPORT, RUN_PAGES
@@ -65,7 +66,9 @@ def name_model(address: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "-", PurePosixPath(path).name) or "model"
 
 
-def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = True) -> FastAPI:
+def make_app(
+    name: str, current: CurrentVersion, limits: Limits, page: bool = True, grpc_address: str = ""
+) -> FastAPI:
     """Builds the application.
 
     Args:
@@ -73,12 +76,17 @@ def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = Tr
         current: The version that answers.
         limits: Limits of the server.
         page: Whether there is a page for people at `/`.
+        grpc_address: Host and port for gRPC, which is open while the application runs; empty: none.
     """
+    models = ModelRepository()
+    models.update(ImageClassifier(name, current, limits))
+    plane = ImageDataPlane(model_registry=models)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = current.start_following()
-        yield
+        async with open_grpc_port(grpc_address, plane, limits) if grpc_address else contextlib.nullcontext():
+            yield
         stop()
 
     app = FastAPI(title="headstart serve", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
@@ -117,9 +125,6 @@ def make_app(name: str, current: CurrentVersion, limits: Limits, page: bool = Tr
     app.add_api_route("/v2/repository/{rest:path}", refuse, methods=["GET", "POST"])
     app.add_api_route("/metrics", metrics)
     app.add_api_route("/v2/health/ready", ready)
-    models = ModelRepository()
-    models.update(ImageClassifier(name, current, limits))
-    plane = ImageDataPlane(model_registry=models)
     register_v1_endpoints(app, plane, None)
     register_v2_endpoints(app, plane, None)
     _add_error_handlers(app)
@@ -174,7 +179,13 @@ def _describe(error: Any) -> str:
 
 @contextlib.contextmanager
 def open_server(
-    current: CurrentVersion, name: str, host: str, port: int, limits: Limits | None = None, page: bool = True
+    current: CurrentVersion,
+    name: str,
+    host: str,
+    port: int,
+    limits: Limits | None = None,
+    page: bool = True,
+    grpc_port: int = 0,
 ) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
     """Opens the port of a server.
 
@@ -185,17 +196,24 @@ def open_server(
         port: Port to listen at; 0: any that is free.
         limits: Limits of the server; None: the usual ones.
         page: Whether there is a page for people at `/`.
+        grpc_port: Port for gRPC at the same address; 0: none.
 
     Yields:
         The server's URL; the function that answers requests until the process gets SIGTERM or SIGINT, and then
         those that are under way; and one that ends it as such a signal does.
 
     Raises:
-        OSError: If the port cannot be used.
+        OSError: If a port cannot be used.
     """
     limits = limits or Limits()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    shown = f"[{host}]" if ":" in host else host
+    if grpc_port:
+        # Opened with the event loop, too late for an error.
+        socket.create_server((host, grpc_port), family=family).close()
+    grpc_address = f"{shown}:{grpc_port}" if grpc_port else ""
     config = uvicorn.Config(
-        Guard(make_app(name, current, limits, page), limits),
+        Guard(make_app(name, current, limits, page, grpc_address), limits),
         host,
         port,
         http=bounded_protocol(limits.read_seconds),
@@ -218,7 +236,5 @@ def open_server(
     def stop() -> None:
         server.should_exit = True
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=config.backlog) as listening:
-        shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{listening.getsockname()[1]}", run, stop

@@ -54,11 +54,11 @@ def publish(folder: Path, uri: Path, seed: int) -> str:
 
 @contextlib.contextmanager
 def serving(
-    uri: Path, limits: Limits = LIMITS, load_version: LoadVersion = load, page: bool = True
+    uri: Path, limits: Limits = LIMITS, load_version: LoadVersion = load, page: bool = True, grpc_port: int = 0
 ) -> Iterator[tuple[str, CurrentVersion]]:
     """A server on a free port, which looks for another champion when `CurrentVersion.update` is called."""
     current = CurrentVersion(str(uri), 0.0, 3600, load_version)
-    with open_server(current, "pets", "127.0.0.1", 0, limits, page) as (url, run, stop):
+    with open_server(current, "pets", "127.0.0.1", 0, limits, page, grpc_port) as (url, run, stop):
         thread = threading.Thread(target=run)
         thread.start()
         try:
