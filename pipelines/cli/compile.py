@@ -11,6 +11,8 @@ from headstart.components.container_image import describe_missing_registry
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.pipelines.cli.options import (
     TRAINING_PANEL,
+    DeployOption,
+    EndpointOption,
     FromScratch,
     MethodOption,
     NotifyOption,
@@ -20,6 +22,7 @@ from headstart.pipelines.cli.options import (
 )
 from headstart.pipelines.cli.usage import UsageError, check_options
 from headstart.pipelines.cluster.settings import ClusterSettings
+from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
 from headstart.pipelines.definitions.tasks import ANY_USE, COMPARE_METHODS, TRANSFER_LEARNING
@@ -42,6 +45,8 @@ def compile_pipeline(
             rich_help_panel=TRAINING_PANEL,
         ),
     ] = False,
+    deploy: DeployOption = False,
+    endpoint: EndpointOption = None,
     notify: NotifyOption = "",
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
@@ -53,8 +58,11 @@ def compile_pipeline(
         raise UsageError(f"--folds is for {TRANSFER_LEARNING}; {pipeline} {instead}")
     if folds and from_scratch:
         raise UsageError("--folds cross-validates one model; leave --from-scratch out")
+    if pipeline != TRANSFER_LEARNING and (deploy or endpoint):
+        raise UsageError(f"--deploy is for {TRANSFER_LEARNING}; {pipeline} publishes no model")
     with check_options():
-        uses = dataclasses.replace(ANY_USE, method=check_method(method), folds=folds)
+        deployment = parse_deployment(deploy, endpoint or (), None)
+        uses = dataclasses.replace(ANY_USE, method=check_method(method), folds=folds, deployment=deployment)
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
         profile = profile.with_notification(notify)
 

@@ -16,14 +16,14 @@ _INPUTS = {"watch" if name == "watch_seconds" else name.replace("_", "-"): name 
 
 
 def parse_deployment(
-    deploy: bool, given: Sequence[str], publish_uri: str, registry: str = ""
+    deploy: bool, given: Sequence[str], publish_uri: str | None, registry: str = ""
 ) -> DeployOptions | None:
     """Reads the values of `--deploy` and `--endpoint`.
 
     Args:
         deploy: Whether the champion is deployed.
         given: Texts `KEY=VALUE`; a later one of the same key wins.
-        publish_uri: Address where the run publishes; empty: it does not.
+        publish_uri: Address where the run publishes; empty: it does not; None: each run of a compiled pipeline says.
         registry: Registry before the image of the server, where none is given.
 
     Returns:
@@ -36,9 +36,10 @@ def parse_deployment(
         if given:
             raise HeadstartError(f"--endpoint {given[0]!r} has no use without --deploy; add it, or leave this out")
         return None
-    if not publish_uri:
-        raise HeadstartError("--deploy takes a published model; say where with --publish gs://bucket/models/pets")
-    check_reachable(publish_uri)
+    if publish_uri is not None:
+        if not publish_uri:
+            raise HeadstartError("--deploy takes a published model; say where with --publish gs://bucket/models/pets")
+        check_reachable(publish_uri)
     inputs: dict[str, Any] = {"registry": registry}
     for each in given:
         key, equals, text = each.partition("=")
@@ -53,5 +54,6 @@ def parse_deployment(
         except ValidationError as error:
             raise HeadstartError(f"--endpoint {each!r}: {describe_first_error(error)}") from None
     options = DeployOptions.of(inputs)
-    resolve_endpoint(publish_uri, options)
+    # Where a run says the address, it gives the name that is left out; any other stands for it here.
+    resolve_endpoint(publish_uri or "gs://bucket/models", options)
     return options

@@ -372,6 +372,31 @@ def difference(base: str, made: str) -> str:
     return "".join(f"{'@@' if line.startswith('@@') else line}\n" for line in list(lines)[2:])
 
 
+def test_a_deployment_is_compiled_in_for_runs_that_publish(tmp_path: Path) -> None:
+    plain = compiled(tmp_path)
+    deploying = compiled(tmp_path, "--deploy", "--endpoint", "replicas=3", "--endpoint", "namespace=pets")
+    assert set(deploying.tasks) - set(plain.tasks) == {"deploy-model"}
+    assert deploying.parameters == plain.parameters
+    given = deploying.tasks["deploy-model"]["inputs"]["parameters"]
+    assert given["replicas"]["runtimeValue"]["constant"] == 3
+    assert given["namespace"]["runtimeValue"]["constant"] == "pets"
+    assert given["name"]["runtimeValue"]["constant"] == ""
+    assert "componentInputParameter" in given["publish_uri"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--deploy", "--endpoint", "replicas=0"), "0 to 0 replicas make no sense"),
+        (("--endpoint", "replicas=2"), "has no use without --deploy"),
+        ((*COMPARISON, "--deploy"), "compare-methods publishes no model"),
+    ],
+)
+def test_a_deployment_that_cannot_be_is_refused(tmp_path: Path, options: tuple[str, ...], reason: str) -> None:
+    result = CliRunner().invoke(app, ["compile", "--output", str(tmp_path / "pipeline.yaml"), *options])
+    assert result.exit_code and reason in str(result.exception)
+
+
 def test_images_without_a_registry_are_warned_of(tmp_path: Path) -> None:
     def warnings(*options: str) -> list[str]:
         path = tmp_path / "pipeline.yaml"
