@@ -134,7 +134,7 @@ PARAMETERS = {name_option(name): name for name in OPTION_NAMES if name != CLASS_
 """Parameter of each option, by the option's name in Python."""
 
 _OWN = {
-    "train": ("output", "method", "from_scratch", "progress", "mlflow_tracking_uri", "mlflow_experiment"),
+    "train": ("output", "method", "from_scratch", "progress", "notify", "mlflow_tracking_uri", "mlflow_experiment"),
     "evaluate": ("output", "unknown_classes", "progress"),
     "check_data": ("output", "progress"),
 }

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.local.interruption import Interrupted
+from headstart.pipelines.local.notification import RunNotice
 from headstart.pipelines.local.output_folder import LOG
 from headstart.pipelines.local.preparation import PreparedRun
 from headstart.pipelines.local.run import run
@@ -45,12 +46,13 @@ def make_console() -> Console:
     return NotebookConsole() if in_notebook() else Console(stderr=True)
 
 
-def run_prepared(prepared: PreparedRun, progress: bool) -> list[Decided | Published]:
+def run_prepared(prepared: PreparedRun, progress: bool, notice: RunNotice | None = None) -> list[Decided | Published]:
     """Runs a prepared pipeline to its end.
 
     Args:
         prepared: The run.
         progress: Whether to show its progress.
+        notice: Notification of its end, which gets its events and figures; None: nobody is notified.
 
     Returns:
         The gate's verdict and the publication, where there were any.
@@ -66,7 +68,7 @@ def run_prepared(prepared: PreparedRun, progress: bool) -> list[Decided | Publis
             display.show(Warned(f"replacing {show_paths(prepared.replaced)}"))
         listener = _Listener(display)
         try:
-            run(prepared.request, listener)
+            metrics = run(prepared.request, notice.forward_to(listener) if notice else listener)
         except Interrupted as interrupted:
             _pass_on(interrupted, f"interrupted; nothing was added to {show_path(output)}")
         except HeadstartError as error:
@@ -75,6 +77,8 @@ def run_prepared(prepared: PreparedRun, progress: bool) -> list[Decided | Publis
             raise
         if display:
             display.skip(prepared.tasks)
+    if notice:
+        notice.add_metrics(metrics)
     return listener.outcome
 
 

@@ -4,11 +4,16 @@ import functools
 import warnings
 from typing import Unpack
 
+from headstart.components.core.notifications.notification import SUCCEEDED, Notification
+from headstart.components.core.notifications.webhook import find_webhook, show_host
 from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.storage.stores import without_secrets
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.paths import expand_home
 from headstart.pipelines.definitions.given_options import check_method
+from headstart.pipelines.definitions.tasks import TRANSFER_LEARNING
 from headstart.pipelines.local.mlflow_log import check_mlflow, log_run
+from headstart.pipelines.local.notification import notified
 from headstart.pipelines.local.preparation import prepare_training
 from headstart.pipelines.progress.console import say
 from headstart.pipelines.python_api.options import (
@@ -31,6 +36,7 @@ def train(
     method: str = FINE_TUNED,
     from_scratch: bool = False,
     progress: bool = True,
+    notify: str = "",
     mlflow_tracking_uri: str = "",
     mlflow_experiment: str = "",
     **options: Unpack[TrainingOptions],
@@ -47,6 +53,8 @@ def train(
         method: ``fine_tuned`` trains a new head and fine-tunes the backbone's top layers, ``head`` the head alone.
         from_scratch: Whether to train a small convnet without transfer learning as well, for comparison.
         progress: Whether to show the progress.
+        notify: Webhook that is told of the end, as Slack's are; empty: that of the environment variable
+            HEADSTART_NOTIFY_URL, or none. A webhook that does not take the message is a warning.
         mlflow_tracking_uri: MLflow server to which the results are logged; empty: they are not. A server that does
             not take them is a warning.
         mlflow_experiment: Experiment in MLflow; empty: that of `MLFLOW_EXPERIMENT_NAME`, or ``Default``.
@@ -65,21 +73,25 @@ def train(
         0.987 (0.953 to 0.996)
     """
     with python_words():
+        webhook = find_webhook(notify)
         check_mlflow(mlflow_experiment, mlflow_tracking_uri)
         parameters = read_options("train", data, dict(options))
         trained = check_method(method, parameters, from_scratch)
         own = {
             "method": method if method != FINE_TUNED else "",
             "from_scratch": from_scratch,
+            "notify": notify and show_host(webhook),
             "mlflow_tracking_uri": without_secrets(mlflow_tracking_uri),
             "mlflow_experiment": mlflow_experiment,
         }
         given = {"data": data, **{name: value for name, value in own.items() if value}, **options}
         describe = functools.partial(describe_call, "train", given)
-        prepared = prepare_training(
-            parameters.resolve_local_paths(), to_path(output), trained, from_scratch, describe
-        )
-        result = TrainingResult(prepared.request.output, run_prepared(prepared, progress))
+        parameters = parameters.resolve_local_paths()
+    place = expand_home(to_path(output)).absolute()
+    ended = Notification(SUCCEEDED, TRANSFER_LEARNING, str(place), see=str(place / "report.html"))
+    with notified(webhook, ended, parameters.model_dump(), make_console()) as notice, python_words():
+        prepared = prepare_training(parameters, to_path(output), trained, from_scratch, describe)
+        result = TrainingResult(prepared.request.output, run_prepared(prepared, progress, notice))
         if mlflow_tracking_uri:
             _log_to_mlflow(result, mlflow_tracking_uri, mlflow_experiment, progress)
         return result

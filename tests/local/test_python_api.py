@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from support.commands import eventually, headstart
+from support.webhooks import SECRET, Webhook, listening
 
 import headstart as api
 from headstart.components.core.artifacts.dataset import read_columns
 from headstart.components.core.artifacts.evaluation import read_metrics
+from headstart.components.core.notifications.webhook import show_host
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.local.output_folder import list_products
 from headstart.pipelines.sample.folder import draw_sample
@@ -26,7 +29,7 @@ import os, sys
 environment = dict(os.environ)
 import headstart
 result = headstart.train(
-    "pictures", backbone="sketchnet", counts=[24, 8, 8], method="head", settings={"head.epochs": 2}
+    "pictures", backbone="sketchnet", counts=[24, 8, 8], method="head", settings={"head.epochs": 2}, notify=HOOK
 )
 assert "tensorflow" not in sys.modules and environment == dict(os.environ)
 print(repr(result))
@@ -64,8 +67,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path) -> subprocess.CompletedProcess[str]:
-    return python(TRAIN, folder)
+def hook() -> Iterator[Webhook]:
+    with listening() as hook:
+        yield hook
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, hook: Webhook) -> subprocess.CompletedProcess[str]:
+    return python(TRAIN.replace("HOOK", repr(hook.address)), folder)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +82,23 @@ def result(folder: Path, trained: subprocess.CompletedProcess[str]) -> api.Train
     return api.TrainingResult(folder / "out")
 
 
-def test_training_leaves_what_the_command_leaves(result: api.TrainingResult) -> None:
+def test_training_leaves_what_the_command_leaves(result: api.TrainingResult, hook: Webhook) -> None:
     left = {path.name for path in result.output.iterdir()}
     assert left == {*list_products(from_scratch=False, method="head").names, "run.log"}
     models = json.loads((result.output / "evaluation" / "models.json").read_text())
     assert models["command"] == (
-        "headstart.train(data='pictures', method='head', backbone='sketchnet', counts=[24, 8, 8], "
-        "settings={'head.epochs': 2})"
+        f"headstart.train(data='pictures', method='head', notify={show_host(hook.address)!r}, backbone='sketchnet', "
+        "counts=[24, 8, 8], settings={'head.epochs': 2})"
     )
+
+
+def test_a_webhook_is_told_the_figures(result: api.TrainingResult, hook: Webhook) -> None:
+    (body,) = hook.received
+    told = body["headstart"]
+    assert (told["result"], told["run"], told["images"]) == ("succeeded", str(result.output), 16)
+    assert told["accuracy"] == result.accuracy.value
+    written = [path.read_bytes() for path in result.output.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content for content in written)
 
 
 def test_a_script_is_told_the_figures(trained: subprocess.CompletedProcess[str], result: api.TrainingResult) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from support.webhooks import SECRET, listening
 from typer.testing import CliRunner
 
+import headstart
 from headstart.components.core.notifications.notification import SUCCEEDED, Notification
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.main import app
@@ -85,6 +86,20 @@ def test_an_interruption_is_told_to_nobody() -> None:
         with pytest.raises(Interrupted), notified(hook.address, ENDED, {}, Console()):
             raise Interrupted(signal.SIGINT)
         assert hook.received == []
+
+
+def test_a_training_from_python_notifies_in_the_words_of_python(tmp_path: Path) -> None:
+    photos, output = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    output.mkdir()
+    (output / "comparison.json").write_text("{}")
+    with listening() as hook:
+        with pytest.raises(HeadstartError) as failed:
+            headstart.train(photos, backbone="sketchnet", output=output, progress=False, notify=hook.address)
+        (body,) = hook.received
+    told = body["headstart"]
+    assert (told["result"], told["pipeline"], told["run"]) == ("failed", "transfer-learning", str(output))
+    assert told["reason"] == str(failed.value) and "output=" in told["reason"] and "--" not in told["reason"]
 
 
 def test_a_comparison_notifies_as_well(tmp_path: Path) -> None:

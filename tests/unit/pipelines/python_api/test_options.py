@@ -97,6 +97,7 @@ def test_values_are_those_of_the_command_line(tmp_path: Path) -> None:
         (lambda: headstart.check_data("p", seed=1), "check_data has no option 'seed'."),
         (lambda: headstart.train("p", settings={"head.epocs": 3}), "did you mean 'head.epochs'?"),
         (lambda: headstart.train("p", backbone="resnet"), "unknown backbone 'resnet'; known: mobilenet_v2, "),
+        (lambda: headstart.train("p", notify="hooks.example.com"), "notify= is not the address of a webhook"),
         (lambda: headstart.train("p", method="none"), "unknown method 'none'; known: head, fine_tuned"),
         (lambda: headstart.train("p", method="from_scratch"), "method='from_scratch': a run trains a head"),
         (lambda: headstart.train("p", image_size="big"), "image_size 'big': input should be a valid integer"),
