@@ -34,7 +34,7 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.usage import check_options
 from headstart.pipelines.progress.console import print_table
 
-_UNUSABLE = "cannot be used"
+_UNUSABLE, _NOT_STATED = "cannot be used", "not stated"
 _TITLES = ("backbone", "pixels", "parameters", "features", "licence", "weights")
 
 
@@ -94,11 +94,11 @@ def _describe_preset(backbone: Backbone) -> list[str]:
     if named and named.family and not place:
         check_hub_installed()
         size, features = "", ""
-        parameters, licence = f"{named.parameters / 1e6:.1f} M", named.family.licence
+        parameters, licence = f"{named.parameters / 1e6:.1f} M", named.licence or _NOT_STATED
         return [HUB_PREFIX + backbone.preset, size, parameters, features, licence, "to download"]
     with open_hub_preset(backbone, with_weights=False) as folder:
         preset = read_hub_preset(folder, describe_hub_preset(backbone))
-    licence = find_licence(load_recipe(settings={"backbone": HUB_PREFIX + backbone.preset})) or "not stated"
+    licence = find_licence(load_recipe(settings={"backbone": HUB_PREFIX + backbone.preset})) or _NOT_STATED
     shown = HUB_PREFIX + without_secrets(backbone.preset)
     if find_preset_in_weights_folder(backbone.preset):
         where = WEIGHTS_FOLDER

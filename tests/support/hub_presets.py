@@ -81,6 +81,50 @@ def _resnet() -> keras.Model:
     )
 
 
+def _clip(activation: str) -> keras.Model:
+    shared = {"hidden_dim": 16, "num_layers": 2, "num_heads": 2, "intermediate_dim": 32}
+    vision = keras_hub.models.CLIPVisionEncoder(
+        patch_size=8,
+        image_shape=(SIZE, SIZE, 3),
+        intermediate_activation=activation,
+        name="vision_encoder",
+        **shared,
+    )
+    text = keras_hub.models.CLIPTextEncoder(
+        vocabulary_size=20, embedding_dim=16, max_sequence_length=4, name="text_encoder", **shared
+    )
+    vision.embedding.position_ids.assign([range(1 + (SIZE // 8) ** 2)])
+    return keras_hub.models.CLIPBackbone(vision_encoder=vision, text_encoder=text, projection_dim=8)
+
+
+def _cspnet(stage: str, block: str, **more: Any) -> keras.Model:
+    return keras_hub.models.CSPNetBackbone(
+        stem_filters=8,
+        stem_kernel_size=3,
+        stem_strides=1,
+        stackwise_depth=[1, 2],
+        stackwise_strides=[2, 2],
+        stackwise_num_filters=[8, 16],
+        stage_type=stage,
+        block_type=block,
+        **more,
+    )
+
+
+def _hgnetv2(affine: bool) -> keras.Model:
+    return keras_hub.models.HGNetV2Backbone(
+        depths=[1, 2],
+        embedding_size=8,
+        hidden_sizes=[8, 16],
+        stem_channels=[3, 8, 8],
+        hidden_act="relu",
+        use_learnable_affine_block=affine,
+        stackwise_stage_filters=[(8, 8, 16, 1, 2, 3), (16, 8, 24, 2, 2, 5)],
+        apply_downsample=[False, True],
+        use_lightweight_conv_block=[False, True],
+    )
+
+
 BUILDERS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
     {
         "vit": lambda: keras_hub.models.ViTBackbone(mlp_dim=32, **_VIT),
@@ -89,6 +133,8 @@ BUILDERS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
         "dinov2": _dinov2,
         "dinov2_with_registers": lambda: _dinov2(num_register_tokens=2, use_swiglu_ffn=True),
         "siglip": _siglip,
+        "clip": lambda: _clip("quick_gelu"),
+        "clip_with_gelu": lambda: _clip("gelu"),
         "efficientnet": lambda: _efficientnet("v1"),
         "efficientnet_v2": lambda: _efficientnet("unfused"),
         "efficientnet_v2_fused": lambda: _efficientnet("fused"),
@@ -105,6 +151,19 @@ BUILDERS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
             use_pre_activation=True,
         ),
         "densenet": lambda: keras_hub.models.DenseNetBackbone(stackwise_num_repeats=[2, 2], growth_rate=4),
+        "darknet": lambda: _cspnet("dark", "dark_block"),
+        "csp_darknet": lambda: _cspnet(
+            "csp", "dark_block", bottle_ratio=[0.5], block_ratio=[1.0], expand_ratio=[2.0]
+        ),
+        "csp_resnext": lambda: _cspnet(
+            "csp", "bottleneck_block", bottle_ratio=[0.5], block_ratio=[1.0], expand_ratio=[2.0], groups=4
+        ),
+        "hgnetv2": lambda: _hgnetv2(affine=False),
+        "hgnetv2_with_affine_blocks": lambda: _hgnetv2(affine=True),
+        "vgg": lambda: keras_hub.models.VGGBackbone(stackwise_num_repeats=[1, 2], stackwise_num_filters=[8, 16]),
+        "xception": lambda: keras_hub.models.XceptionBackbone(
+            stackwise_conv_filters=[[8, 8], [16, 16], [24, 24]], stackwise_pooling=[False, True, False]
+        ),
     }
 )
 

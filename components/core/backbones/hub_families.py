@@ -25,7 +25,8 @@ class HubFamily:
             patches; ``pooled``, what the network's own attention pooling gives.
         sizes: Image sizes that it takes: ``any``; ``patches``, every multiple of the patch size; or ``one``, the size
             that it was trained with.
-        licence: Licence that the authors of its pretrained weights state, as an SPDX identifier.
+        licence: Licence that the authors of its pretrained weights state, as an SPDX identifier; empty: none that is
+            known.
     """
 
     folder: str
@@ -34,18 +35,36 @@ class HubFamily:
     licence: str = "Apache-2.0"
 
 
+# KerasHub's tools/checkpoint_conversion says where it converted the weights from: DINOv2, SigLIP and ViT from their
+# authors, Xception from Keras, the other convolutional networks and DeiT from repositories that state these licences.
+# OpenAI states none for the weights of CLIP.
 FAMILIES = {
+    "CLIPBackbone": HubFamily("clip", "class", "one", licence=""),
+    "CLIPVisionEncoder": HubFamily("clip", "class", "one", licence=""),
+    "CSPNetBackbone": HubFamily("cspnet", "map", "any"),
     "DINOV2Backbone": HubFamily("dinov2", "class and patches", "patches"),
     "DeiTBackbone": HubFamily("deit", "class", "one"),
     "DenseNetBackbone": HubFamily("densenet", "map", "any"),
     "EfficientNetBackbone": HubFamily("efficientnet", "map", "any"),
+    "HGNetV2Backbone": HubFamily("hgnetv2", "map", "any"),
     "MobileNetBackbone": HubFamily("mobilenet", "map", "any"),
     "ResNetBackbone": HubFamily("resnet", "map", "any"),
     "SigLIPBackbone": HubFamily("siglip", "pooled", "one"),
     "SigLIPVisionEncoder": HubFamily("siglip", "pooled", "one"),
+    "VGGBackbone": HubFamily("vgg", "map", "any", licence="BSD-3-Clause"),
     "ViTBackbone": HubFamily("vit", "class", "one"),
+    "XceptionBackbone": HubFamily("xception", "map", "any", licence="MIT"),
 }
 """Families by the name of their class in KerasHub."""
+
+_LICENCES = {
+    "medsiglip_900m_448": "LicenseRef-Health-AI-Developer-Foundations",
+    "clip_vit_b_32_laion2b_s34b_b79k": "MIT",
+    "clip_vit_h_14_laion2b_s32b_b79k": "MIT",
+    "clip_vit_g_14_laion2b_s12b_b42k": "MIT",
+    "clip_vit_bigg_14_laion2b_39b_b160k": "MIT",
+}
+"""Licences of presets by their name, where they are not that of the family."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +72,13 @@ class NamedPreset:
     """A preset that KerasHub knows by name.
 
     Attributes:
+        name: Its name.
         handle: Its handle at Kaggle.
         folder: Folder of its family in KerasHub.
         parameters: Number of its weights, with those that a backbone does not use.
     """
 
+    name: str
     handle: str
     folder: str
     parameters: int
@@ -66,6 +87,11 @@ class NamedPreset:
     def family(self) -> HubFamily | None:
         """Its family; None: it is none of `FAMILIES`."""
         return next((each for each in FAMILIES.values() if each.folder == self.folder), None)
+
+    @property
+    def licence(self) -> str:
+        """Licence that its authors state for its weights, an SPDX identifier; empty: none that is known."""
+        return _LICENCES.get(self.name, self.family.licence if self.family else "")
 
 
 def check_hub_installed() -> None:
@@ -106,5 +132,5 @@ def _read_presets(file: Path) -> dict[str, NamedPreset]:
         for name, value in values.items() if isinstance(values, dict) else ():
             match value:
                 case {"kaggle_handle": str(handle), "metadata": dict(metadata)}:
-                    presets[name] = NamedPreset(handle, file.parent.name, int(metadata.get("params") or 0))
+                    presets[name] = NamedPreset(name, handle, file.parent.name, int(metadata.get("params") or 0))
     return presets

@@ -124,6 +124,36 @@ def _embed_siglip(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
     return _embed(copy, layer.patch_embedding, pixels, [], _values(layer.position_embedding.embeddings))
 
 
+def _embed_clip(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
+    # Which row of the table belongs to a token is a weight, too.
+    rows = keras.ops.convert_to_numpy(layer.position_ids)[0]
+    positions = _values(layer.position_embedding.embeddings)[rows]
+    return _embed(
+        copy, layer.patch_embedding, pixels, [_values(layer.class_embedding) + positions[:1]], positions[1:]
+    )
+
+
+def _block_of_clip(copy: KerasOnly, layer: Any, x: Any) -> Any:
+    y = copy.call(layer.layer_norm_1, x)
+    x = keras.ops.add(copy.call(layer.attention, y, y, y), x)
+    y = copy.call(layer.dense_1, copy.call(layer.layer_norm_2, x))
+    if layer.intermediate_activation == "quick_gelu":
+        # Its activation is a function of KerasHub.
+        y = keras.ops.multiply(y, keras.ops.sigmoid(keras.ops.multiply(y, 1.702)))
+    else:
+        y = copy.call(layer.activation, y)
+    return keras.ops.add(copy.call(layer.dense_2, y), x)
+
+
+def _scale_and_shift(copy: KerasOnly, layer: Any, x: Any) -> Any:
+    # One factor and one offset for all channels.
+    scale = copy.new(keras.layers.DepthwiseConv2D, 1, name=layer.name)
+    scaled = scale(x)
+    kernel = np.full((1, 1, x.shape[-1], 1), _values(layer.scale).item(), np.float32)
+    scale.set_weights([kernel, np.full(x.shape[-1], _values(layer.bias).item(), np.float32)])
+    return scaled
+
+
 def _scale(copy: KerasOnly, layer: Any, x: Any) -> Any:
     scale = copy.new(keras.layers.EinsumDense, "bnd,d->bnd", x.shape[1:], name=layer.name)
     scaled = scale(x)
@@ -167,11 +197,14 @@ def _mlp_of_siglip(copy: KerasOnly, layer: Any, x: Any) -> Any:
 
 
 _TRANSLATIONS: dict[str, Callable[..., Any]] = {
+    "CLIPEncoderLayer": _block_of_clip,
+    "CLIPVisionEmbedding": _embed_clip,
     "DINOV2Embedding": _embed_dinov2,
     "DINOV2LayerScale": _scale,
     "DeiTEmbeddings": _embed_deit,
     "DeiTEncoder": _encode_deit,
     "DeiTEncoderBlock": _block_of_deit,
+    "HGNetV2LearnableAffineBlock": _scale_and_shift,
     "SigLIPMLP": _mlp_of_siglip,
     "SigLIPMultiHeadAttentionPooling": _pool_by_attention,
     "SigLIPVisionEmbedding": _embed_siglip,

@@ -15,6 +15,7 @@ from headstart.components.core.networks.hub_layers import KerasOnly
 from headstart.components.core.networks.own_network import AS_MAP
 from headstart.components.core.recipes.hub_preset import (
     HUB_WAY_OUT,
+    TOWERS,
     WEIGHTS,
     HubPreset,
     describe_hub_preset,
@@ -79,7 +80,12 @@ def _load(folder: Path, preset: HubPreset, image_size: int) -> Any:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "Skipping nested container at '_operations_by_depth")
         network = keras_hub.models.Backbone.from_preset(str(folder), dtype="float32", **settings)
-    return network.vision_encoder if preset.class_name == "SigLIPBackbone" else network
+    if tower := TOWERS.get(preset.class_name):
+        return getattr(network, tower)
+    if isinstance(network.output, dict):
+        # The maps of all stages; the last one is the coarsest.
+        return keras.Model(network.input, network.output[network.out_features[-1]], name=network.name)
+    return network
 
 
 def _end(output: keras.KerasTensor, network: Any, preset: HubPreset) -> keras.KerasTensor:

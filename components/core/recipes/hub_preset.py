@@ -43,8 +43,10 @@ _MOST_JSON_BYTES = 2**20
 _DEFAULT_SIZE = 224
 """Image size of a preset that takes any and names none, in pixels."""
 
-_TOWER = {"SigLIPBackbone": "vision_encoder"}
+TOWERS = {"CLIPBackbone": "vision_encoder", "SigLIPBackbone": "vision_encoder"}
 """Part of a preset with several networks that sees images, by the class of the preset."""
+
+_TOWER_MODULES = ("keras_hub.src.models.clip.", "keras_hub.src.models.siglip.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ def read_hub_preset(folder: Path, what: str) -> HubPreset:
         )
     settings = _settings(config, what)
     _check_nested(settings, what)
-    if tower := _TOWER.get(name):
+    if tower := TOWERS.get(name):
         settings = _settings(settings.get(tower), what)
     shape = settings.get("image_shape") or settings.get("input_shape") or [None, None, 3]
     patch = settings.get("patch_size") or 0
@@ -310,7 +312,7 @@ def _check_nested(settings: dict[str, Any], what: str) -> None:
     from headstart.components.core.artifacts.keras_file import check_keras_only
 
     for each in settings.values():
-        tower = isinstance(each, dict) and str(each.get("module")).startswith("keras_hub.src.models.siglip.")
+        tower = isinstance(each, dict) and str(each.get("module")).startswith(_TOWER_MODULES)
         if tower:
             _check_nested(_settings(each, what), what)
         else:

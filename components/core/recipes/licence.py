@@ -21,5 +21,5 @@ def find_licence(recipe: Recipe) -> str:
             if stated := read_hub_licence(folder):
                 return stated
         named = list_named_presets().get(backbone.preset)
-        return named.family.licence if named and named.family else ""
+        return named.licence if named else ""
     return backbone.licence if recipe.weights in ("", backbone.pretrained) else ""

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -111,22 +110,6 @@ def test_weights_that_no_step_would_find_or_that_do_not_fit_are_refused(tmp_path
     refused = check_weights(tmp_path)
     assert refused.returncode == 1
     assert "weights 'sketchnet.weights.h5' do not fit backbone sketchnet: layer" in refused.stderr.splitlines()[-1]
-
-
-def test_presets_that_no_step_could_build_are_refused(tmp_path: Path) -> None:
-    # Imported here, with KerasHub, so that the tests of the repository alone start without.
-    from support.hub_presets import save_preset
-
-    save_preset("vit", tmp_path / "a_vit")
-    damaged = shutil.copytree(tmp_path / "a_vit", tmp_path / "b_vit")
-    (damaged / "model.weights.h5").write_bytes(b"no weights")
-    refused = check_weights(tmp_path, WEIGHTS="weights")
-    assert "cannot bake the weights in: backbone 'hub:./b_vit': model.weights.h5" in refused.stderr.splitlines()[-1]
-    (tmp_path / "a_vit" / "config.json").unlink()
-    assert check_weights(tmp_path).stderr == (
-        "cannot bake the weights in: a_vit/ is no preset: it has no config.json; put in what KerasHub's "
-        "save_to_preset writes, with the preset's name as the folder's\n"
-    )
 
 
 def test_base_image_is_pinned() -> None:

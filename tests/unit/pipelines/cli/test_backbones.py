@@ -55,6 +55,20 @@ def test_presets_in_the_folder_of_weights_are_listed(weights: Path, monkeypatch:
     assert rows("hub:tiny_vit")["hub:tiny_vit"] == found["hub:tiny_vit"]
 
 
+def test_licences_of_presets_are_those_of_their_weights() -> None:
+    wanted = {
+        "hub:dinov2_small": "Apache-2.0",
+        "hub:vgg_16_imagenet": "BSD-3-Clause",
+        "hub:xception_41_imagenet": "MIT",
+        "hub:siglip_base_patch16_224": "Apache-2.0",
+        "hub:medsiglip_900m_448": "LicenseRef-Health-AI-Developer-Foundations",
+        "hub:clip_vit_h_14_laion2b_s32b_b79k": "MIT",
+        "hub:clip_vit_base_patch16": "not stated",
+    }
+    found = rows(*wanted)
+    assert {name: " ".join(facts[2:-2]) for name, facts in found.items()} == wanted
+
+
 def test_a_rate_is_measured_of_a_preset_too(tmp_path: Path) -> None:
     preset = f"hub:{save_preset('vit', tmp_path / 'vit')}"
     found = rows("sketchnet", preset, "--measure")

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
 import keras_hub
 import numpy as np
 import pytest
+from support import ROOT
 from support.hub_presets import BUILDERS, SIZE, build, image_converter_of, save_preset
 
 from headstart.components.core.backbones.hub_families import FAMILIES
@@ -34,10 +37,11 @@ def built(folder: Path, size: int = SIZE) -> keras.Model:
 def expected(name: str, folder: Path, scaled: np.ndarray) -> np.ndarray:
     """Features by KerasHub itself."""
     network = keras_hub.models.Backbone.from_preset(str(folder))
-    network = network.vision_encoder if name == "siglip" else network
+    network = network.vision_encoder if name.startswith(("clip", "siglip")) else network
     inputs = {"images": scaled} if isinstance(network.input, dict) else scaled
-    output = np.asarray(network(inputs))
-    if name in ("vit", "deit"):
+    output = network(inputs)
+    output = np.asarray(output["stage2"] if name.startswith("hgnetv2") else output)
+    if name in ("vit", "deit") or name.startswith("clip"):
         return output[:, 0]
     if name == "vit_without_class_token":
         return output.mean(axis=1)
@@ -64,7 +68,7 @@ def test_features_are_those_of_kerashub(name: str, tmp_path: Path) -> None:
 
 def test_every_family_has_a_test() -> None:
     kinds = {type(build(name)).__name__ for name in BUILDERS}
-    assert kinds | {"SigLIPVisionEncoder"} == set(FAMILIES)
+    assert kinds | {"CLIPVisionEncoder", "SigLIPVisionEncoder"} == set(FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -178,10 +182,27 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
         assert place.name in str(caught.value), says
 
 
+def test_the_build_of_an_image_refuses_presets_that_no_step_could_build(tmp_path: Path) -> None:
+    def refusal() -> str:
+        command = [sys.executable, ROOT / "docker" / "check_weights.py"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stderr.splitlines()[-1]
+
+    save_preset("vit", tmp_path / "a_vit")
+    damaged = shutil.copytree(tmp_path / "a_vit", tmp_path / "b_vit")
+    (damaged / "model.weights.h5").write_bytes(b"no weights")
+    assert refusal().startswith("cannot bake the weights in: backbone 'hub:./b_vit': model.weights.h5")
+    (tmp_path / "a_vit" / "config.json").unlink()
+    assert refusal() == (
+        "cannot bake the weights in: a_vit/ is no preset: it has no config.json; put in what KerasHub's "
+        "save_to_preset writes, with the preset's name as the folder's"
+    )
+
+
 def test_names_of_presets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     for name, says in {
         "hub:dinov2_smal": r"knows no preset of this name; the nearest are dinov2_small",
+        "hub:swin_tiny_patch4_window7_224": r"is a preset of swin_transformer, which is no backbone for images",
         "hub:bert_base_en": r"is a preset of bert, which is no backbone for images",
         "hub:dinov2_small": r"cannot download .*hub:path.* or name in HEADSTART_WEIGHTS a folder with dinov2_small/$",
         "kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/2": r"cannot download .*hub:path",
