@@ -35,6 +35,7 @@ def list_data(
     has_folds: bool = True,
     backbones: List[str] = [],  # noqa: B006
     registry_url: str = "",
+    trials_uri: str = "",
 ) -> str:
     """Lists the files of the data without reading an image; its result changes when the files do.
 
@@ -69,6 +70,7 @@ def list_data(
         has_folds: Whether the pipeline has the tasks of a cross-validation.
         backbones: Backbones to choose from, each of which takes the place of `backbone`; empty: that one alone.
         registry_url: As `publish_model` takes it.
+        trials_uri: Address of the trials of a search for a recipe; it must be writable. Empty: none.
 
     Returns:
         SHA-256 in hexadecimal over names, sizes and versions of all files, and over the corrections.
@@ -100,7 +102,7 @@ def list_data(
         publish_uri=publish_uri,
         champion=champion,
         exports=exports,
-        written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri},
+        written={"record_uri": record_uri, "checkpoint_uri": checkpoint_uri, "trials_uri": trials_uri},
         publishes=publishes,
         folds=folds,
         has_folds=has_folds,

@@ -13,6 +13,7 @@ from headstart.components.core.artifacts.backbone_assessment import (
 from headstart.components.core.artifacts.backbone_ranking import RankedBackbone, Ranking, write_ranking
 from headstart.components.core.metrics.backbone_ranking import rank_backbones
 from headstart.components.core.reports.backbone_words import conclude, describe_backbone, ranking_titles
+from headstart.components.core.reports.markdown import markdown_list, markdown_table
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.util.errors import HeadstartError
@@ -84,9 +85,8 @@ def build_ranking(assessments: Sequence[Assessment], measurement: Measurement) -
 
 
 def _write_report(ranking: Ranking, command: str) -> str:
-    rows = [ranking_titles(), ["---"] * len(ranking_titles()), *map(describe_backbone, ranking.backbones)]
-    table = "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
-    lines = "".join(f"- {line}\n" for line in conclude(ranking))
+    table = markdown_table(ranking_titles(), map(describe_backbone, ranking.backbones))
+    lines = markdown_list(conclude(ranking))
     last = f"\nTo train it:\n\n```bash\n{command}\n```\n" if command else ""
     return f"# Backbone {ranking.chosen}\n\n{table}\n{lines}{last}"
 

@@ -17,6 +17,7 @@ from headstart.pipelines.cli.options import (
     MethodOption,
     NotifyOption,
     PipelineOption,
+    RoundsOption,
     check_pipeline,
     takes_settings,
 )
@@ -25,8 +26,23 @@ from headstart.pipelines.cluster.settings import ClusterSettings
 from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.profile import load_profile, profile_names, profile_text
-from headstart.pipelines.definitions.tasks import ANY_USE, COMPARE_METHODS, TRANSFER_LEARNING
+from headstart.pipelines.definitions.search_options import check_rounds
+from headstart.pipelines.definitions.tasks import (
+    ANY_USE,
+    CHOOSE_BACKBONE,
+    COMPARE_METHODS,
+    DEFAULT_ROUNDS,
+    SEARCH_RECIPE,
+    TRANSFER_LEARNING,
+)
 from headstart.pipelines.progress.console import print_table, say, say_error, write_text
+
+_FOLDS_ELSEWHERE = {
+    COMPARE_METHODS: "takes the parameter folds as it is",
+    CHOOSE_BACKBONE: "cross-validates always",
+    SEARCH_RECIPE: "chooses by validation images",
+}
+"""What other pipelines do in the place of a cross-validation that is compiled in."""
 
 
 @functools.partial(takes_settings, names=("profile", "registry", "image"))
@@ -47,6 +63,7 @@ def compile_pipeline(
     ] = False,
     deploy: DeployOption = False,
     endpoint: EndpointOption = None,
+    rounds: RoundsOption = DEFAULT_ROUNDS,
     notify: NotifyOption = "",
 ) -> None:
     """Compiles the pipeline to YAML for Kubeflow Pipelines; upload it with `kfp pipeline create`."""
@@ -54,15 +71,19 @@ def compile_pipeline(
         raise UsageError(f"output {str(output)!r} must end in .yaml, as KFP requires")
     check_pipeline(pipeline, from_scratch, method)
     if folds and pipeline != TRANSFER_LEARNING:
-        instead = "takes the parameter folds as it is" if pipeline == COMPARE_METHODS else "cross-validates always"
+        instead = _FOLDS_ELSEWHERE[pipeline]
         raise UsageError(f"--folds is for {TRANSFER_LEARNING}; {pipeline} {instead}")
+    if rounds != DEFAULT_ROUNDS and pipeline != SEARCH_RECIPE:
+        raise UsageError(f"--rounds is for --pipeline {SEARCH_RECIPE}")
     if folds and from_scratch:
         raise UsageError("--folds cross-validates one model; leave --from-scratch out")
     if pipeline != TRANSFER_LEARNING and (deploy or endpoint):
         raise UsageError(f"--deploy is for {TRANSFER_LEARNING}; {pipeline} publishes no model")
     with check_options():
         deployment = parse_deployment(deploy, endpoint or (), None)
-        uses = dataclasses.replace(ANY_USE, method=check_method(method), folds=folds, deployment=deployment)
+        trained = check_method(method)
+        uses = dataclasses.replace(ANY_USE, method=trained, folds=folds, deployment=deployment, rounds=rounds)
+        check_rounds(rounds)
         profile = load_profile(settings.profile).with_images(settings.registry, settings.image)
         profile = profile.with_notification(notify)
 

@@ -19,7 +19,13 @@ from headstart.pipelines.cluster.timeouts import Timeouts
 from headstart.pipelines.definitions.given_options import CLASS_COUNTS, make_parameters
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters, parameter_docs
 from headstart.pipelines.definitions.profile import NOTIFICATION_KEY
-from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, PIPELINES, TRANSFER_LEARNING
+from headstart.pipelines.definitions.tasks import (
+    CHOOSE_BACKBONE,
+    COMPARE_METHODS,
+    PIPELINES,
+    SEARCH_RECIPE,
+    TRANSFER_LEARNING,
+)
 from headstart.pipelines.definitions.variant_options import DETERMINISTIC, VariantChoices
 
 DATA_PANEL, TRAINING_PANEL, EVALUATION_PANEL, PUBLISHING_PANEL = "Data", "Training", "Evaluation", "Publishing"
@@ -62,7 +68,8 @@ PipelineOption = Annotated[
         "--pipeline",
         metavar="NAME",
         help=f"'{TRANSFER_LEARNING}' trains one model, '{COMPARE_METHODS}' trains several and compares them, "
-        f"'{CHOOSE_BACKBONE}' ranks backbones without training.",
+        f"'{CHOOSE_BACKBONE}' ranks backbones without training, '{SEARCH_RECIPE}' searches for a better recipe and "
+        "trains with it.",
         rich_help_panel=TRAINING_PANEL,
     ),
 ]
@@ -74,6 +81,26 @@ BudgetOption = Annotated[
         "is used; if left out, all are.",
         metavar="TIME",
         show_default=False,
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
+
+VaryOption = Annotated[
+    list[str],
+    typer.Option(
+        help="Key of the recipe, with its values: KEY=LOW..HIGH or KEY=VALUE,VALUE. Can be given more than once. "
+        "If left out, the keys that matter most in fine-tuning vary.",
+        metavar="KEY=VALUES",
+        show_default=False,
+        rich_help_panel=TRAINING_PANEL,
+    ),
+]
+
+RoundsOption = Annotated[
+    int,
+    typer.Option(
+        help=f"Rounds of trials of {SEARCH_RECIPE}, each of which learns from those before.",
+        metavar="N",
         rich_help_panel=TRAINING_PANEL,
     ),
 ]
@@ -292,6 +319,11 @@ def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> N
     if name == CHOOSE_BACKBONE and (from_scratch or method != FINE_TUNED):
         flag = "--from-scratch" if from_scratch else "--method"
         raise UsageError(f"{flag} is for {TRANSFER_LEARNING}; {CHOOSE_BACKBONE} trains no network")
+    if name == SEARCH_RECIPE and (from_scratch or method != FINE_TUNED):
+        flag = "--from-scratch" if from_scratch else "--method"
+        raise UsageError(
+            f"{flag} is for {TRANSFER_LEARNING}; {SEARCH_RECIPE} trains one model, a head and fine-tuning"
+        )
 
 
 def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:

@@ -12,6 +12,7 @@ from headstart.components.core.recipes.variants import FINE_TUNED, Variant
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cli.options import (
     FOLLOWING,
+    TRAINING_PANEL,
     BudgetOption,
     DeployOption,
     EndpointOption,
@@ -21,6 +22,8 @@ from headstart.pipelines.cli.options import (
     NotifyOption,
     PipelineOption,
     PluginInputOption,
+    RoundsOption,
+    VaryOption,
     check_pipeline,
     takes_choices,
     takes_parameters,
@@ -40,7 +43,15 @@ from headstart.pipelines.definitions.backbone_options import (
 from headstart.pipelines.definitions.endpoint_options import parse_deployment
 from headstart.pipelines.definitions.given_options import check_method
 from headstart.pipelines.definitions.parameters import OPTION_NAMES, Parameters
-from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, TRANSFER_LEARNING
+from headstart.pipelines.definitions.search_options import SEARCH_PARAMETERS, RecipeSearch
+from headstart.pipelines.definitions.tasks import (
+    CHOOSE_BACKBONE,
+    COMPARE_METHODS,
+    DEFAULT_ROUNDS,
+    SEARCH_RECIPE,
+    TRANSFER_LEARNING,
+    TRIALS_PER_ROUND,
+)
 from headstart.pipelines.definitions.variant_options import (
     DETERMINISTIC,
     SHARED_PARAMETERS,
@@ -88,6 +99,26 @@ def submit(
     notify: NotifyOption = "",
     plugin_input: PluginInputOption = None,
     budget: BudgetOption = "",
+    vary: VaryOption = [],  # noqa: B006 - typer reads it
+    trials: Annotated[
+        str,
+        typer.Option(
+            help=f"Folder, or gs:// or s3:// address, of trials of {SEARCH_RECIPE}. A search with the same options "
+            "goes on from there.",
+            metavar="PLACE",
+            show_default=False,
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = "",
+    rounds: RoundsOption = DEFAULT_ROUNDS,
+    trials_per_round: Annotated[
+        int,
+        typer.Option(
+            help="Trials of a round, each in a pod of its own at the same time.",
+            metavar="N",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = TRIALS_PER_ROUND,
     name: Annotated[
         str,
         typer.Option(
@@ -115,6 +146,7 @@ def submit(
 
     The profile (--profile) has the requests of the tasks. To list or delete runs, use kfp: see `kfp run`.
     """
+    search = RecipeSearch(tuple(vary), trials, rounds, trials_per_round)
     if resume:
         _refuse_parameters(
             parameters,
@@ -125,6 +157,7 @@ def submit(
             from_scratch=from_scratch,
             no_cache=no_cache,
             budget=budget,
+            **dict.fromkeys(_list_given(search), True),
             name=name,
             deploy=deploy,
             endpoint=bool(endpoint),
@@ -140,6 +173,8 @@ def submit(
     _check_choices(pipeline, choices, parameters)
     if budget and pipeline != CHOOSE_BACKBONE:
         raise UsageError(f"--budget is for --pipeline {CHOOSE_BACKBONE}")
+    if (given := _list_given(search)) and pipeline != SEARCH_RECIPE:
+        raise UsageError(f"{_options(given)}: for --pipeline {SEARCH_RECIPE} alone")
     from headstart.pipelines.cluster import submit as submission
 
     before = None
@@ -151,11 +186,14 @@ def submit(
         with check_options():
             deployment = parse_deployment(deploy, endpoint or (), parameters.publish_uri)
             shape = submission.PipelineShape(from_scratch, trained, not no_cache, notify, deployment)
-            compared: list[Variant] | BackboneChoice | None = None
+            compared: list[Variant] | BackboneChoice | RecipeSearch | None = None
             if pipeline == COMPARE_METHODS:
                 compared = make_variants(choices, parameters)
             elif pipeline == CHOOSE_BACKBONE:
                 compared = _make_backbone_choice(choices.backbones, budget, parameters)
+            elif pipeline == SEARCH_RECIPE:
+                search.check(parameters)
+                compared = search
             prepared = submission.prepare_submission(settings, parameters, shape, compared, plugins)
         cluster = connect(settings)
         title = name or f"{pipeline} {datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}"
@@ -169,13 +207,14 @@ def submit(
 
 def _check_choices(pipeline: str, choices: VariantChoices, parameters: Parameters) -> None:
     """Refuses choices and parameters that a pipeline does not use."""
-    if pipeline == TRANSFER_LEARNING and choices != VariantChoices():
+    if pipeline in (TRANSFER_LEARNING, SEARCH_RECIPE) and choices != VariantChoices():
         raise UsageError(f"--methods, --backbones, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     if pipeline == CHOOSE_BACKBONE and choices != VariantChoices(backbones=choices.backbones):
         raise UsageError(f"--methods, --recipes and --variants are for --pipeline {COMPARE_METHODS}")
     used = {
         COMPARE_METHODS: (*SHARED_PARAMETERS, *VARIANT_PARAMETERS, DETERMINISTIC),
         CHOOSE_BACKBONE: (*CHOICE_PARAMETERS, DETERMINISTIC),
+        SEARCH_RECIPE: (*SEARCH_PARAMETERS, DETERMINISTIC),
     }
     others = [name for name in _given(parameters) if name not in used.get(pipeline, OPTION_NAMES)]
     if others:
@@ -251,6 +290,13 @@ def _refuse_parameters(
         raise UsageError(
             f"--resume runs with the run's own parameters; leave {_options(given)} out, or submit a new run"
         )
+
+
+def _list_given(search: RecipeSearch) -> list[str]:
+    """Names of the options of a search that differ from their defaults."""
+    names = {"trials_uri": "trials"}
+    changed = [name for name, value in vars(search).items() if value != getattr(RecipeSearch(), name)]
+    return [names.get(name, name) for name in changed]
 
 
 def _given(parameters: Parameters) -> list[str]:

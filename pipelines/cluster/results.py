@@ -21,6 +21,7 @@ from headstart.pipelines.progress.events import (
     Measured,
     Published,
     RankingEnded,
+    SearchEnded,
 )
 
 RANKING_TASK = "rank-backbones"
@@ -28,8 +29,8 @@ RANKING_TASK = "rank-backbones"
 
 # Tasks that measure; of a comparison the one that compares all variants.
 _MEASURING = (RANKING_TASK, "compare-variants", "evaluate-model")
-_LAST = ("compare-models", "publish-model", "deploy-model")
-_Outcome = Decided | Published | EndpointDeployed
+_LAST = ("choose-trial", "compare-models", "publish-model", "deploy-model")
+_Outcome = SearchEnded | Decided | Published | EndpointDeployed
 _EARLIER_RUNS = 200
 # The driver writes the execution that it makes in MLMD, as protobuf's text, in one line.
 _FINGERPRINT = re.compile(r'"cache_fingerprint"\W+value:\W+string_value:\s*"([^"]+)"')
@@ -45,7 +46,7 @@ class RunResults:
             empty where no log has them any more.
         run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
             run cannot be found.
-        outcome: Verdict of the gate, publication, and deployment.
+        outcome: End of a search for a recipe, verdict of the gate, publication, and deployment.
         decided_by: Run that decided, if the verdict came from the cache; None if it did not, or cannot be found.
         undecided: Whether the verdict came from the cache and cannot be found.
         ranking: Ranking of backbones; None where the run made none, or no log has it any more.

@@ -18,7 +18,8 @@ from headstart.pipelines.definitions.backbone_options import BackboneChoice, cho
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile
-from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, Uses
+from headstart.pipelines.definitions.search_options import RecipeSearch, search_parameters
+from headstart.pipelines.definitions.tasks import CHOOSE_BACKBONE, COMPARE_METHODS, SEARCH_RECIPE, Uses
 from headstart.pipelines.definitions.variant_options import check_variants_for_pods, comparison_parameters
 
 
@@ -76,7 +77,7 @@ def prepare_submission(
     settings: ClusterSettings,
     parameters: Parameters,
     shape: PipelineShape,
-    compared: list[Variant] | BackboneChoice | None = None,
+    compared: list[Variant] | BackboneChoice | RecipeSearch | None = None,
     plugins: PluginInputs = MappingProxyType({}),
 ) -> Submission:
     """Compiles the pipeline for a cluster.
@@ -86,7 +87,8 @@ def prepare_submission(
         parameters: Parameters of the pipeline, checked.
         shape: Choices that are made when the pipeline is compiled; where something is compared, only `cache` and
             `notify` count.
-        compared: Variants of a comparison, or backbones to choose from; None: one model is trained.
+        compared: Variants of a comparison, backbones to choose from, or a search for a recipe; None: one model is
+            trained.
         plugins: Inputs for plugins of KFP's API server.
 
     Raises:
@@ -108,6 +110,11 @@ def prepare_submission(
             parameters.model_copy(update={"backbone": name}).check_for_pods(profile.mounted())
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, CHOOSE_BACKBONE)
         values = choice_parameters(compared, parameters)
+    elif isinstance(compared, RecipeSearch):
+        compared.check_for_pods(profile.mounted())
+        uses = Uses(rounds=compared.rounds)
+        pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, SEARCH_RECIPE, uses)
+        values = search_parameters(compared, parameters)
     else:
         check_variants_for_pods(compared, parameters, profile.mounted())
         pipeline = pipeline_spec(placed, shape.from_scratch, shape.cache, COMPARE_METHODS)

@@ -13,6 +13,11 @@ OTHER_ARGUMENTS = {
     "backbones": "Backbones to choose from, two or more, as a JSON list: names, hub: presets, or addresses of .keras "
     "files.",
     "budget": "Seconds that the features of a backbone may take in a pod of its own; 0: as long as they take.",
+    "vary": "Keys of the recipe that a search varies, with their values, as a JSON list of texts such as "
+    "fine_tuning.learning_rate=1e-5..1e-3 or image_size=160,224; empty: those that matter most in fine-tuning.",
+    "trials_per_round": "Number of trials of a search that run at the same time, each in a pod of its own.",
+    "trials_uri": "Folder, or gs:// or s3:// address, that keeps the trials of a search, from which a later run goes "
+    "on; empty: the run's artifacts alone keep them.",
     "command": "Command that started the run, for the report; of 'choose-backbone' one that trains, to which the "
     "chosen backbone is added.",
     "data_image": "Container image of the tasks that compute no network.",

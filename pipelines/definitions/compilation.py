@@ -16,10 +16,12 @@ from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.definitions.choose_backbone import build_choice
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.profile import Profile
+from headstart.pipelines.definitions.search_recipe import build_search
 from headstart.pipelines.definitions.tasks import (
     ANY_USE,
     CHOOSE_BACKBONE,
     COMPARE_METHODS,
+    SEARCH_RECIPE,
     TRANSFER_LEARNING,
     Uses,
 )
@@ -35,7 +37,8 @@ def write_package(
         profile: Cluster profile.
         from_scratch: Whether to train without transfer as well.
         path: Path of the YAML file to write.
-        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first.
+        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first,
+            but for the rounds of a search.
         uses: Purposes of its runs.
 
     Raises:
@@ -58,7 +61,8 @@ def pipeline_spec(
         profile: Cluster profile.
         from_scratch: Whether to train without transfer as well.
         cache: Whether tasks may take the results of earlier runs; those that never may are unchanged.
-        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first.
+        name: Name of the pipeline, of `PIPELINES`; `from_scratch` and `uses` concern only the first,
+            but for the rounds of a search.
         uses: Purposes of its runs.
     """
     # What the compiler writes to YAML, without writing and parsing YAML in Python, which takes ten times as long.
@@ -75,6 +79,8 @@ def pipeline_spec(
 def _build(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> BaseComponent:
     if name == COMPARE_METHODS:
         return build_comparison(profile)
+    if name == SEARCH_RECIPE:
+        return build_search(profile, uses.rounds)
     return build_choice(profile) if name == CHOOSE_BACKBONE else build_pipeline(profile, from_scratch, uses)
 
 

@@ -5,7 +5,7 @@ are made from it.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -417,10 +417,7 @@ class Parameters(BaseModel):
         texts = [(name, value) for name, value in self.model_dump().items() if isinstance(value, str)]
         texts += [("data", each) for each in self.data]
         texts += [(key, value) for key, value in self.settings.items() if isinstance(value, str)]
-        for name, value in texts:
-            if "{{" in value or "$(" in value:
-                value = without_secrets(value)
-                raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
+        refuse_substitutions(texts)
 
     def _check_places(self, recipe: Recipe) -> None:
         if "" in self.data:
@@ -517,19 +514,48 @@ class Parameters(BaseModel):
         paths += [("backbone", place)] if place else []
         paths += [(name, value) for name in _PLACES if (value := getattr(self, name))]
         for name, value in [*(("data", each) for each in self.data), *paths]:
-            if is_remote(value) and has_credentials(value):
-                raise HeadstartError(
-                    f"{name} {without_secrets(value)!r} comes with a password or a signature, which everybody "
-                    "could read in the run's parameters; name a Secret in the profile, or pass an address that "
-                    "needs none"
-                )
-            if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
-                continue
-            where = f"below {' or '.join(mounted)}" if mounted else "on a volume that the profile mounts"
-            raise HeadstartError(
-                f"{name} {value!r} is a path of this machine, which pods do not see; pass a gs://, s3:// or "
-                f"http(s):// address, or a path {where}"
-            )
+            check_place_for_pods(name, value, mounted)
+
+
+def refuse_substitutions(texts: Iterable[tuple[str, str]]) -> None:
+    """Refuses texts that KFP would change on their way into a pod.
+
+    Args:
+        texts: Names and values of parameters.
+
+    Raises:
+        HeadstartError: If there is such a text.
+    """
+    for name, value in texts:
+        if "{{" in value or "$(" in value:
+            value = without_secrets(value)
+            raise HeadstartError(f"{name} {value!r}: KFP substitutes '{{{{' and '$(' in parameters; rename it")
+
+
+def check_place_for_pods(name: str, value: str, mounted: Sequence[str]) -> None:
+    """Refuses a path of this machine, which pods cannot read.
+
+    Args:
+        name: Name of the parameter.
+        value: Path or address.
+        mounted: Folders on volumes that the pods mount, as absolute paths.
+
+    Raises:
+        HeadstartError: If it is a path elsewhere, or an address with a password or a signature.
+    """
+    if is_remote(value) and has_credentials(value):
+        raise HeadstartError(
+            f"{name} {without_secrets(value)!r} comes with a password or a signature, which everybody "
+            "could read in the run's parameters; name a Secret in the profile, or pass an address that "
+            "needs none"
+        )
+    if is_remote(value) or any(PurePosixPath(value).is_relative_to(folder) for folder in mounted):
+        return
+    where = f"below {' or '.join(mounted)}" if mounted else "on a volume that the profile mounts"
+    raise HeadstartError(
+        f"{name} {value!r} is a path of this machine, which pods do not see; pass a gs://, s3:// or "
+        f"http(s):// address, or a path {where}"
+    )
 
 
 def parameter_docs() -> dict[str, ParameterDoc]:

@@ -8,10 +8,14 @@ from headstart.components.core.recipes.variants import FINE_TUNED, HEAD, Method
 from headstart.components.deploy_model.settings import DeployOptions
 from headstart.components.split_dataset.step import NO_CROSS_VALIDATION
 
+DEFAULT_ROUNDS, TRIALS_PER_ROUND = 4, 4
+"""Rounds of a search for a recipe, and trials in each, where nothing else is said."""
+
 TRANSFER_LEARNING = "transfer-learning"
 COMPARE_METHODS = "compare-methods"
 CHOOSE_BACKBONE = "choose-backbone"
-PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS, CHOOSE_BACKBONE)
+SEARCH_RECIPE = "search-recipe"
+PIPELINES = (TRANSFER_LEARNING, COMPARE_METHODS, CHOOSE_BACKBONE, SEARCH_RECIPE)
 """Pipelines that run on a cluster."""
 
 EVALUATE_IMAGES = "evaluate-images"
@@ -29,6 +33,9 @@ GROUPS = {
     "find_champion": "data",
     "train_folds": "network",
     "combine_folds": "data",
+    "propose_trials": "data",
+    "run_trial": "network",
+    "choose_trial": "data",
     "train_head": "network",
     "fine_tune": "network",
     "train_from_scratch": "network",
@@ -71,6 +78,9 @@ READING_TASKS = (
     "deploy_model",
     "measure_backbones",
     "assess_backbone",
+    "propose_trials",
+    "run_trial",
+    "choose_trial",
     "notify_result",
 )
 """Tasks that read or write addresses of the user, and so need credentials."""
@@ -86,6 +96,7 @@ class Uses:
         method: Method that trains the model: ``fine_tuned``, or ``head``, which needs no fine-tuning.
         folds: Whether runs may be cross-validated.
         deployment: Options of the endpoint that a published model is deployed to; None: it is not deployed.
+        rounds: Number of rounds of a search for a recipe; other pipelines have none.
     """
 
     champion: bool = True
@@ -93,6 +104,7 @@ class Uses:
     method: Method = FINE_TUNED
     folds: bool = False
     deployment: DeployOptions | None = None
+    rounds: int = DEFAULT_ROUNDS
 
     @classmethod
     def of(
@@ -110,6 +122,8 @@ ANY_USE = Uses()
 _ON_DATA = ("list_data", "download_dataset", "split_dataset")
 _OF_COMPARISONS = ("train_variant", "compare_variants")
 _OF_CHOICES = ("measure_backbones", "assess_backbone", "rank_backbones")
+_OF_SEARCHES = ("propose_trials", "run_trial", "choose_trial")
+_OF_TRAININGS = ("train_head", "fine_tune", "evaluate_model")
 
 
 def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
@@ -119,7 +133,9 @@ def task_names(from_scratch: bool, uses: Uses = ANY_USE) -> list[str]:
         from_scratch: Whether it trains without transfer as well.
         uses: Purposes of its runs; without tasks that they do not need.
     """
-    others = {*_OF_COMPARISONS, *_OF_CHOICES, NOTIFYING_TASK, *(() if from_scratch else ("train_from_scratch",))}
+    others = {*_OF_COMPARISONS, *_OF_CHOICES, *_OF_SEARCHES, NOTIFYING_TASK}
+    if not from_scratch:
+        others.add("train_from_scratch")
     if not uses.champion:
         others.add("find_champion")
     if uses.publication is False:
@@ -141,3 +157,12 @@ def comparison_task_names() -> list[str]:
 def choice_task_names() -> list[str]:
     """Names of the tasks of a choice of a backbone, of which `assess-backbone` runs once for each backbone."""
     return [name.replace("_", "-") for name in (*_ON_DATA, *_OF_CHOICES)]
+
+
+def search_task_names(rounds: int) -> list[str]:
+    """Names of the tasks of a search for a recipe; from the second round on, KFP adds its number."""
+    of_rounds = [
+        f"{name}-{number}" if number > 1 else name for number in range(1, rounds + 1) for name in _OF_SEARCHES[:2]
+    ]
+    names = (*_ON_DATA, *of_rounds, _OF_SEARCHES[-1], *_OF_TRAININGS)
+    return [name.replace("_", "-") for name in names]

@@ -28,6 +28,7 @@ from headstart.pipelines.progress.events import (
     Event,
     FoldStarted,
     Published,
+    SearchEnded,
     TaskEnded,
     TaskProgress,
     TaskSkipped,
@@ -375,9 +376,11 @@ def _escaped(title: str) -> str:
     return escape_unprintable(title).replace("[", r"\[")
 
 
-def describe_outcome(event: Decided | Published | EndpointDeployed) -> str:
-    """A line on the gate's verdict, the publication, or the deployment."""
+def describe_outcome(event: SearchEnded | Decided | Published | EndpointDeployed) -> str:
+    """A line on the end of a search, the gate's verdict, the publication, or the deployment."""
     match event:
+        case SearchEnded(best, conclusion):
+            return f"search  trial {best} is the best: {conclusion}"
         case Decided(verdict, why):
             return f"verdict {verdict}: {why}"
         case Published(status, address) if status == PUBLISHED:

@@ -185,6 +185,19 @@ class RankingEnded:
 
 
 @dataclasses.dataclass(frozen=True)
+class SearchEnded:
+    """The end of a search for a recipe.
+
+    Attributes:
+        best: Number of the trial with the lowest validation loss.
+        conclusion: Sentences on the search.
+    """
+
+    best: int
+    conclusion: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Decided:
     """Verdict of the gate.
 
@@ -276,6 +289,7 @@ Event = (
     | Measured
     | BackboneRanked
     | RankingEnded
+    | SearchEnded
     | Decided
     | Published
     | EndpointDeployed
@@ -367,6 +381,7 @@ _OUR_EVENTS: dict[str, Callable[[dict[str, str]], Event]] = {
     "metrics": _read_metrics,
     "ranked": _read_ranked,
     "ranking": _read_ranking_end,
+    "search": lambda fields: SearchEnded(int(fields["best"]), fields["conclusion"]),
     "decision": lambda fields: Decided(fields["verdict"], fields["why"]),
     "publication": lambda fields: Published(fields["status"], fields["address"], fields["in_use"]),
     "deployment": lambda fields: EndpointDeployed(fields["version"], fields["address"]),

@@ -21,6 +21,7 @@ from support.published import version_folder
 
 import headstart.components
 from headstart.components.assess_backbone.component import assess_backbone
+from headstart.components.choose_trial.component import choose_trial
 from headstart.components.combine_folds.component import combine_folds
 from headstart.components.compare_models.component import compare_models
 from headstart.components.compare_variants.component import compare_variants
@@ -28,8 +29,11 @@ from headstart.components.core.artifacts.backbone_assessment import read_assessm
 from headstart.components.core.artifacts.cross_validation import read_fold_results
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info, write_seen
+from headstart.components.core.artifacts.search_trials import read_search
+from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.registry.export_formats import EXPORT_FORMATS
 from headstart.components.core.registry.registry import PUBLISHED, read_champion
+from headstart.components.core.storage.stores import open_tree
 from headstart.components.download_dataset.component import download_dataset
 from headstart.components.evaluate_model.component import evaluate_model
 from headstart.components.find_champion.component import find_champion
@@ -40,8 +44,10 @@ from headstart.components.measure_backbones.component import measure_backbones
 from headstart.components.notify_result.component import notify_result
 from headstart.components.notify_result.step import NO_ADDRESS
 from headstart.components.predict_images.component import predict_images
+from headstart.components.propose_trials.component import propose_trials
 from headstart.components.publish_model.component import publish_model
 from headstart.components.rank_backbones.component import rank_backbones
+from headstart.components.run_trial.component import run_trial
 from headstart.components.select_test_images.component import select_test_images
 from headstart.components.split_dataset.component import split_dataset
 from headstart.components.train_folds.component import train_folds
@@ -115,6 +121,7 @@ def every_step(data: Path) -> None:
     combine_folds(train=folds["train"], results=dsl.Collected(results))
     backbones = ["sketchnet", str(data.parent / OWN), f"hub:{data.parent / PRESET}"]
     chosen(train=splits["train"], validation=splits["validation"], backbones=backbones)
+    searched(train=splits["train"], validation=splits["validation"])
 
 
 @dsl.pipeline
@@ -134,6 +141,16 @@ def chosen(train: Input[Dataset], validation: Input[Dataset], backbones: List[st
     with dsl.ParallelFor(backbones, parallelism=1) as backbone:
         assessed = assess_backbone(**both, measurement=measured, backbone=backbone).outputs["assessment"]
     rank_backbones(assessments=dsl.Collected(assessed), measurement=measured)
+
+
+@dsl.pipeline
+def searched(train: Input[Dataset], validation: Input[Dataset]) -> None:
+    settings = {"backbone": "sketchnet", "image_size": SIZE, "head.epochs": 1, "fine_tuning.epochs": 1}
+    both = {"train": train, "validation": validation, "settings": settings}
+    proposed = propose_trials(**both, vary=["fine_tuning.label_smoothing=0,0.1"], trials_per_round=2).outputs
+    with dsl.ParallelFor(proposed["Output"], parallelism=1) as trial:
+        results = run_trial(**both, trial=trial).output
+    choose_trial(validation=validation, before=proposed["trials"], results=dsl.Collected(results), settings=settings)
 
 
 def is_listing(outputs: Path) -> None:
@@ -225,6 +242,27 @@ def is_ranking(outputs: Path) -> None:
     assert (outputs / "report").read_text(encoding="utf-8").startswith(f"# Backbone {found['chosen']}\n")
 
 
+def are_proposals(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())["parameterValues"]["Output"]
+    assert made == [
+        {"number": 0, "settings": {}},
+        {"number": 1, "settings": {"fine_tuning.label_smoothing": 0.1}},
+    ]
+    assert read_search(open_tree(str(outputs / "trials")))[1] == []
+
+
+def is_trial(outputs: Path) -> None:
+    made = json.loads((outputs / "executor_output.json").read_text())["parameterValues"]["Output"]
+    assert made["state"] == "complete" and made["loss"] <= made["head_loss"], made
+
+
+def is_chosen(outputs: Path) -> None:
+    assert [trial.state for trial in read_search(open_tree(str(outputs / "trials")))[1]] == ["complete"] * 2
+    made = json.loads((outputs / "executor_output.json").read_text())["parameterValues"]["Output"]
+    assert load_recipe(made) == load_recipe((outputs / "found").read_text())
+    assert (outputs / "report").read_text().startswith("# Trial ")
+
+
 def is_published(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
     assert made["parameterValues"] == {"Output": PUBLISHED}
@@ -251,6 +289,9 @@ CHECKS = {
     "measure_backbones": is_measurement,
     "assess_backbone": is_assessment,
     "rank_backbones": is_ranking,
+    "propose_trials": are_proposals,
+    "run_trial": is_trial,
+    "choose_trial": is_chosen,
     "predict_images": are_predictions,
     "find_champion": is_champion,
     "select_test_images": are_test_images,

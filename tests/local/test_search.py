@@ -6,14 +6,23 @@ import signal
 from pathlib import Path
 
 import pytest
+from kfp import local
 from support.commands import Started, headstart, headstart_here
 
+from headstart.components.core.artifacts.search_trials import read_search
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.recipes.search_space import parse_dimension
 from headstart.components.core.storage.cache import CACHE
+from headstart.components.core.storage.stores import open_tree
+from headstart.components.propose_trials.step import plan_search
+from headstart.pipelines.definitions.parameters import Parameters
+from headstart.pipelines.definitions.profile import NetworkResources, Profile, Retries
+from headstart.pipelines.definitions.search_recipe import build_search
 
 pytest.importorskip("optuna", reason="a search needs optuna: pip install 'headstart[search]'")
 
 OPTIONS = ("--backbone", "sketchnet", "--counts", "40,10,10", "--image-size", "32", "--set", "head.epochs=1")
+VARIED = "fine_tuning.unfreeze_from"
 SPACE = ("--vary", "fine_tuning.epochs=1,2", "--vary", "fine_tuning.label_smoothing=0,0.1")
 
 
@@ -58,6 +67,46 @@ def test_a_search_that_is_stopped_goes_on_and_ends_with_a_run_of_what_it_found(
 
     other = headstart(*command, "--budget", "1h", "--seed", "1")
     assert (other.returncode, "holds a search with other" in other.stderr) == (1, True), other.stderr
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_pipeline_learns_from_round_to_round_and_evaluates_the_best_recipe(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that fails is a result, and the place of the trials is one that the command goes on from."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    kept, root = tmp_path / "kept", tmp_path / "root"
+    once = Profile(retries=Retries(count=0), network=NetworkResources(accelerator_limit=0))
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root), raise_on_error=True)
+    settings = {"head.epochs": 1, "fine_tuning.epochs": 1}
+    build_search(once, rounds=2, parallelism=1)(
+        data=[str(pictures)],
+        vary=[f"{VARIED}=top,no_such_layer"],
+        trials_per_round=1,
+        trials_uri=str(kept),
+        backbone="sketchnet",
+        counts=[40, 10, 10],
+        image_size=32,
+        settings=settings | {VARIED: "top"},
+        record_uri=str(tmp_path / "records"),
+    )
+    (tasks,) = root.glob("search-recipe-*")
+    trials = [json.loads(path.read_text()) for path in sorted((kept / "trials").iterdir())]
+    assert [each["state"] for each in trials] == ["complete", "failed"]
+    assert trials[1]["settings"] == {VARIED: "no_such_layer"}
+    for path in (tasks / "choose-trial" / "trials" / "trials").iterdir():
+        assert path.read_bytes() == (kept / "trials" / path.name).read_bytes()
+    assert (tasks / "choose-trial" / "report").read_text().startswith("# Trial 0\n")
+    model = json.loads((tasks / "fine-tune" / "model" / "model.json").read_text())
+    assert model["metrics"]["validation_loss"] == pytest.approx(trials[0]["loss"], abs=1e-3)
+    metrics = json.loads((tasks / "evaluate-model" / "evaluation" / "metrics.json").read_text())
+    assert metrics["test"]["images"] == 20
+
+    # The command takes the same trials for its own.
+    parameters = Parameters(backbone="sketchnet", image_size=32, settings=settings | {VARIED: "top"})
+    search, _ = read_search(open_tree(str(kept)))
+    plan = plan_search(parameters.read_recipe(), [parse_dimension(f"{VARIED}=top,no_such_layer")], seed=0)
+    assert plan.identify(tasks / "split-dataset" / "train", tasks / "split-dataset" / "validation") == search
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib.util
 import math
 import re
 import types
@@ -58,6 +59,16 @@ class Dimension:
         if self.values:
             return f"{self.key}={','.join(map(_format, self.values))}"
         return f"{self.key}={_format(self.low)}..{_format(self.high)}"
+
+
+def check_optuna() -> None:
+    """Refuses to search without Optuna.
+
+    Raises:
+        HeadstartError: If it is not installed.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise HeadstartError("search needs optuna, not installed here: pip install 'headstart[search]'")
 
 
 def parse_dimension(text: str) -> Dimension:

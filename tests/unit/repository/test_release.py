@@ -176,7 +176,7 @@ def test_every_pipeline_is_there_for_every_profile_and_names_the_released_images
     profiles = ("cpu", "gke-gpu", "gke-spot", "onprem-nvidia")
     assert names == {
         f"pipeline-{name}-{profile}"
-        for name in ("transfer-learning", "compare-methods", "choose-backbone")
+        for name in ("transfer-learning", "compare-methods", "choose-backbone", "search-recipe")
         for profile in profiles
     }
     for name in names:

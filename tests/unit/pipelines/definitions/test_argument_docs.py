@@ -12,11 +12,14 @@ from headstart.pipelines.definitions.choose_backbone import build_choice
 from headstart.pipelines.definitions.compare_methods import build_comparison
 from headstart.pipelines.definitions.parameters import PARAMETER_GROUPS, Parameters, parameter_docs
 from headstart.pipelines.definitions.profile import Profile
+from headstart.pipelines.definitions.search_options import SEARCH_PARAMETERS
+from headstart.pipelines.definitions.search_recipe import build_search
 from headstart.pipelines.definitions.transfer_learning import build_pipeline
 from headstart.pipelines.definitions.variant_options import SHARED_PARAMETERS
 
 # kfp keeps the parameters of lists and dictionaries.
 KFP_TYPES = {str: "String", int: "Integer", float: "Float", bool: "Boolean", list: "List", dict: "Dict"}
+OF_SEARCHES = {"vary", "trials_per_round", "trials_uri"}
 
 
 def arguments(pipeline: Any) -> dict[str, Any]:
@@ -30,17 +33,19 @@ def pipelines() -> dict[str, dict[str, Any]]:
         "transfer learning": arguments(build_pipeline(Profile())),
         "comparison": arguments(build_comparison(Profile())),
         "choice": arguments(build_choice(Profile())),
+        "search": arguments(build_search(Profile())),
     }
 
 
 def test_pipelines_have_the_parameters(pipelines: dict[str, dict[str, Any]]) -> None:
-    placement = set(OTHER_ARGUMENTS) - {"variants", "backbones", "budget"}
+    placement = set(OTHER_ARGUMENTS) - {"variants", "backbones", "budget", *OF_SEARCHES}
     assert set(pipelines["transfer learning"]) == set(Parameters.model_fields) | placement
     assert set(pipelines["comparison"]) == {*SHARED_PARAMETERS, "variants"} | placement
     assert set(pipelines["choice"]) == {*CHOICE_PARAMETERS, "backbones", "budget"} | placement
+    assert set(pipelines["search"]) == {*SEARCH_PARAMETERS, *OF_SEARCHES} | placement
 
 
-@pytest.mark.parametrize("pipeline", ["transfer learning", "comparison", "choice"])
+@pytest.mark.parametrize("pipeline", ["transfer learning", "comparison", "choice", "search"])
 def test_types_defaults_and_documentation_are_those_of_the_parameters(
     pipelines: dict[str, dict[str, Any]], pipeline: str
 ) -> None:

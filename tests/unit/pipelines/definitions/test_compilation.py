@@ -22,18 +22,21 @@ from headstart.pipelines.definitions.backbone_options import BackboneChoice, cho
 from headstart.pipelines.definitions.compilation import pipeline_spec
 from headstart.pipelines.definitions.parameters import Parameters
 from headstart.pipelines.definitions.profile import load_profile, profile_names
+from headstart.pipelines.definitions.search_options import MOST_ROUNDS, RecipeSearch, search_parameters
 from headstart.pipelines.definitions.tasks import (
     ANY_USE,
     CHOOSE_BACKBONE,
     COMPARE_METHODS,
     GROUPS,
     READING_TASKS,
+    SEARCH_RECIPE,
     Uses,
     choice_task_names,
     comparison_task_names,
+    search_task_names,
     task_names,
 )
-from headstart.pipelines.definitions.variant_options import comparison_parameters
+from headstart.pipelines.definitions.variant_options import VARIANT_PARAMETERS, comparison_parameters
 
 GOLDEN = ROOT / "tests" / "golden"
 COMPARISON = ["--pipeline", COMPARE_METHODS]
@@ -110,10 +113,11 @@ PIPELINES: dict[str, tuple[list[str], list[str]]] = {
     "head": (["--method", "head"], task_names(False, Uses(method=HEAD))),
     "comparison": (COMPARISON, comparison_task_names()),
     "choice": (["--pipeline", CHOOSE_BACKBONE], choice_task_names()),
+    "search": (["--pipeline", SEARCH_RECIPE, "--rounds", "2"], search_task_names(rounds=2)),
 }
 """Options and tasks of each pipeline."""
 
-WHOLE = ("transfer", "comparison", "choice")
+WHOLE = ("transfer", "comparison", "choice", "search")
 """Pipelines that are on file as a whole."""
 
 
@@ -127,6 +131,11 @@ def pipeline(request: pytest.FixtureRequest, profile: str, tmp_path_factory: pyt
     return made
 
 
+def unnumbered(task: str) -> str:
+    """Name of a task in profiles: without the number that KFP adds in later rounds of a search."""
+    return re.sub(r"_\d+$", "", task)
+
+
 of_one_model = pytest.mark.parametrize("pipeline", ["transfer", "with from scratch", "head"], indirect=True)
 
 
@@ -134,7 +143,7 @@ def test_one_accelerator_for_each_task_that_computes_a_network_and_for_no_other(
     for task, _, container, wishes in pipeline:
         accelerator = container["resources"].get("accelerator")
         memory = [mount for mount in wishes.get("emptyDirMounts", []) if mount["mountPath"] == "/dev/shm"]
-        if GROUPS[task] == "network":
+        if GROUPS[unnumbered(task)] == "network":
             assert all(isinstance(accelerator[key], str) for key in ("resourceType", "resourceCount"))
             assert [mount["medium"] for mount in memory] == ["Memory"]
         else:
@@ -144,6 +153,7 @@ def test_one_accelerator_for_each_task_that_computes_a_network_and_for_no_other(
 def test_what_may_change_at_run_time_is_text(pipeline: Compiled) -> None:
     # A number would compile, and the pod would get no accelerator.
     asked = set(pipeline.parameters) - set(Parameters.model_fields) - {"variants", "backbones", "budget"}
+    asked -= {"vary", "trials_per_round"}
     assert {"accelerator_type", "accelerator_limit", "data_cpu", "network_memory", "network_image"} <= asked
     # As text, these two would fail in the driver.
     kinds = {"node_selector": "STRUCT", "tolerations": "LIST"}
@@ -207,7 +217,7 @@ def test_nothing_is_trained_before_the_model_in_use_is_known_to_fit(pipeline: Co
 def test_credentials_are_names_of_secrets_and_only_tasks_that_read_see_them(pipeline: Compiled) -> None:
     for task, _, _, wishes in pipeline:
         secrets = wishes.get("secretAsEnv", []) + wishes.get("secretAsVolume", [])
-        assert not secrets or task in READING_TASKS
+        assert not secrets or unnumbered(task) in READING_TASKS
         assert all(secret["secretName"] for secret in secrets)
 
 
@@ -335,6 +345,53 @@ def test_choice_has_the_defaults_of_the_command_line(pipeline: Compiled) -> None
     assert {name: pipeline.default(name) for name in defaults if name not in required} == {
         name: value for name, value in defaults.items() if name not in required
     }
+
+
+@pytest.mark.parametrize("pipeline", ["search"], indirect=True)
+def test_a_search_has_a_loop_for_each_round_that_knows_the_round_before(pipeline: Compiled) -> None:
+    uncached = {name for name, task, _, _ in pipeline if not task["cachingOptions"].get("enableCache", False)}
+    assert uncached == {"list_data", "propose_trials", "propose_trials_2", "choose_trial"}
+    loops = {name: task for name, task in pipeline.tasks.items() if "parameterIterator" in task}
+    assert len(pipeline.tasks) == len(search_task_names(2)) + 2
+    for number, (name, loop) in enumerate(sorted(loops.items()), start=1):
+        proposing, running = (task if number == 1 else f"{task}-2" for task in ("propose-trials", "run-trial"))
+        inside = pipeline.spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"]
+        assert set(inside) == {running}
+        assert loop["dependentTasks"] == [proposing, "split-dataset"]
+        # The component's defaults must not stand for what the pipeline was asked.
+        assert set(inside[running]["inputs"]["parameters"]) >= {"trial", *VARIANT_PARAMETERS, "seed", "record_uri"}
+        after = "propose-trials-2" if number == 1 else "choose-trial"
+        assert {name, proposing} <= set(pipeline.tasks[after]["dependentTasks"])
+        before = pipeline.tasks[after]["inputs"]["artifacts"]["before"]["taskOutputArtifact"]
+        assert before == {"outputArtifactKey": "trials", "producerTask": proposing}
+    # The test set is for the last task alone.
+    for task in pipeline.tasks.values():
+        given = [each["taskOutputArtifact"] for each in task["inputs"].get("artifacts", {}).values()]
+        used = {"outputArtifactKey": "test", "producerTask": "split-dataset"} in given
+        assert used == (task["taskInfo"]["name"] == "evaluate-model")
+    for task in ("train-head", "fine-tune"):
+        given = pipeline.tasks[task]["inputs"]["parameters"]
+        assert given["recipe"] == {
+            "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "choose-trial"}
+        }
+        assert not {"settings", "backbone", "weights", "image_size"} & set(given)
+
+
+@pytest.mark.parametrize("pipeline", ["search"], indirect=True)
+def test_a_search_has_the_defaults_of_the_command_line(pipeline: Compiled) -> None:
+    defaults = search_parameters(RecipeSearch(), Parameters())
+    assert {name: pipeline.default(name) for name in defaults if name != "data"} == {
+        name: value for name, value in defaults.items() if name != "data"
+    }
+
+
+def test_the_longest_search_is_a_pipeline_that_kfp_takes(tmp_path: Path) -> None:
+    made = compiled(tmp_path, "--pipeline", SEARCH_RECIPE, "--rounds", str(MOST_ROUNDS))
+    assert len(made.bytes) < 500_000
+    command = ["compile", "--output", str(tmp_path / "more.yaml"), "--pipeline", SEARCH_RECIPE, "--rounds"]
+    for rounds in (0, MOST_ROUNDS + 1):
+        result = CliRunner().invoke(app, [*command, str(rounds)])
+        assert f"--rounds {rounds}: give 1 to {MOST_ROUNDS}" in str(result.exception)
 
 
 @pytest.fixture(scope="module")
@@ -483,7 +540,16 @@ def test_a_file_that_kfp_would_refuse_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["list_data", "find_champion", "download_dataset", "split_dataset", "compare_models"]
+    "module",
+    [
+        "list_data",
+        "find_champion",
+        "download_dataset",
+        "split_dataset",
+        "compare_models",
+        "propose_trials",
+        "choose_trial",
+    ],
 )
 def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) -> None:
     unwanted = "{'tensorflow', 'keras', 'kfp'}"
@@ -492,7 +558,7 @@ def test_data_steps_start_without_tensorflow_and_steps_without_kfp(module: str) 
 
 
 @pytest.mark.parametrize(
-    "module", ["train_head", "fine_tune", "train_from_scratch", "train_variant", "evaluate_model"]
+    "module", ["train_head", "fine_tune", "train_from_scratch", "train_variant", "evaluate_model", "run_trial"]
 )
 def test_network_steps_never_import_kfp(module: str) -> None:
     code = f"import sys, headstart.components.{module}.step; assert 'kfp' not in sys.modules"

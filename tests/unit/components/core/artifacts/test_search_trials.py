@@ -1,13 +1,23 @@
 """Trials of a search: written once, read again, and never taken for those of another search."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
+from headstart.components.core.artifacts.search_trials import (
+    ProposedTrial,
+    Search,
+    Trial,
+    choose_best,
+    from_fields,
+    open_search,
+    to_fields,
+    write_trial,
+)
 from headstart.components.core.storage.stores import open_tree
 from headstart.components.core.util.errors import HeadstartError
-from headstart.pipelines.local.search_trials import Search, Trial, open_search, write_trial
 
 SEARCH = Search(["aa", "bb"], {"image_size": 96, "augmentation": {"zoom": [-0.1, 0.1]}}, ["image_size=96,160"], 0)
 TRIALS = [
@@ -61,3 +71,23 @@ def test_a_damaged_search_is_named(tmp_path: Path) -> None:
     tree.write("search.json", b"{")
     with pytest.raises(HeadstartError, match=r"search\.json in .* is damaged .*; name another folder"):
         open_search(tree, SEARCH)
+
+
+def test_the_best_is_the_first_with_the_lowest_loss() -> None:
+    trials = [
+        Trial(0, {}, "complete", 1.0, 0.5, 0.5, 0.8),
+        Trial(1, {"image_size": 96}, "pruned", 1.0, 0.1),
+        Trial(2, {"image_size": 128}, "complete", 1.0, 0.5, 0.4, 0.7),
+        Trial(3, {"image_size": 160}, "complete", 1.0, 0.5, 0.4, 0.9),
+    ]
+    assert choose_best(trials).number == 2
+
+
+def test_records_pass_through_kfp_which_knows_no_null_and_no_whole_numbers() -> None:
+    for record in (*TRIALS, ProposedTrial(3, {"image_size": 160}), ProposedTrial(0, {}, 0.25)):
+        fields = to_fields(record)
+        assert None not in fields.values()
+        passed = json.loads(json.dumps(fields), parse_int=float)
+        again = from_fields(type(record), passed)
+        assert again == record
+        assert all(type(again.settings[key]) is int for key in record.settings)

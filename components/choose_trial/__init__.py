@@ -1,0 +1,1 @@
+"""Step: chooses the best trial of a search for a recipe."""

@@ -1,0 +1,1 @@
+"""Step: proposes the next trials of a search for a recipe."""

@@ -1,0 +1,1 @@
+"""Step: trains one trial of a search for a recipe."""
