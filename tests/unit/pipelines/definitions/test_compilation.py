@@ -366,7 +366,7 @@ def test_a_search_has_a_loop_for_each_round_that_knows_the_round_before(pipeline
         assert before == {"outputArtifactKey": "trials", "producerTask": proposing}
     # The test set is for the last task alone.
     for task in pipeline.tasks.values():
-        given = [each["taskOutputArtifact"] for each in task["inputs"].get("artifacts", {}).values()]
+        given = [each.get("taskOutputArtifact") for each in task["inputs"].get("artifacts", {}).values()]
         used = {"outputArtifactKey": "test", "producerTask": "split-dataset"} in given
         assert used == (task["taskInfo"]["name"] == "evaluate-model")
     for task in ("train-head", "fine-tune"):
