@@ -97,7 +97,7 @@ LOCK := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --annotation
 	--python-platform x86_64-manylinux_2_28
 
 # What the steps can be asked for, the images can do.
-EXTRAS := --extra s3 --extra export --extra heic --extra hub
+EXTRAS := --extra s3 --extra export --extra heic --extra hub --extra search
 SERVE_EXTRAS := --extra s3 --extra heic --extra serve
 
 # Pins what the images are made of to the newest versions that go together, the same in all.

@@ -69,6 +69,7 @@ def test_a_search_that_is_stopped_goes_on_and_ends_with_a_run_of_what_it_found(
     assert (other.returncode, "holds a search with other" in other.stderr) == (1, True), other.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_pipeline_learns_from_round_to_round_and_evaluates_the_best_recipe(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

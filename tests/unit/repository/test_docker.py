@@ -41,13 +41,10 @@ def test_lock_has_what_the_package_needs_and_no_more(lock: str, tensorflow: str)
     locked = pins(lock)
     locked["tensorflow"] = locked.pop(tensorflow)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    # Whatever a command lets one ask for, a step has to be able to do; no step serves or searches.
+    # Whatever a command lets one ask for, a step has to be able to do; no step serves.
     optional = project["optional-dependencies"]
     extras = [
-        line
-        for extra, lines in optional.items()
-        if extra not in ("dev", "docs", "mlflow", "search", "serve")
-        for line in lines
+        line for extra, lines in optional.items() if extra not in ("dev", "docs", "mlflow", "serve") for line in lines
     ]
     assert any("onnxruntime" in line for line in extras)
     needed = [Requirement(line) for line in project["dependencies"] + extras]
