@@ -121,7 +121,9 @@ def every_step(data: Path) -> None:
     combine_folds(train=folds["train"], results=dsl.Collected(results))
     backbones = ["sketchnet", str(data.parent / OWN), f"hub:{data.parent / PRESET}"]
     chosen(train=splits["train"], validation=splits["validation"], backbones=backbones)
-    searched(train=splits["train"], validation=splits["validation"])
+    # kfp's local runner hands a pipeline no artifacts unless it has a parameter, too.
+    vary = ["fine_tuning.label_smoothing=0,0.1"]
+    searched(train=splits["train"], validation=splits["validation"], vary=vary)
 
 
 @dsl.pipeline
@@ -144,10 +146,10 @@ def chosen(train: Input[Dataset], validation: Input[Dataset], backbones: List[st
 
 
 @dsl.pipeline
-def searched(train: Input[Dataset], validation: Input[Dataset]) -> None:
+def searched(train: Input[Dataset], validation: Input[Dataset], vary: List[str]) -> None:
     settings = {"backbone": "sketchnet", "image_size": SIZE, "head.epochs": 1, "fine_tuning.epochs": 1}
     both = {"train": train, "validation": validation, "settings": settings}
-    proposed = propose_trials(**both, vary=["fine_tuning.label_smoothing=0,0.1"], trials_per_round=2).outputs
+    proposed = propose_trials(**both, vary=vary, trials_per_round=2).outputs
     with dsl.ParallelFor(proposed["Output"], parallelism=1) as trial:
         results = run_trial(**both, trial=trial).output
     choose_trial(validation=validation, before=proposed["trials"], results=dsl.Collected(results), settings=settings)
