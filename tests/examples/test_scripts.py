@@ -20,6 +20,7 @@ EXAMPLES = ROOT / "examples"
 GITOPS = EXAMPLES / "gitops"
 
 
+@pytest.mark.slow
 def test_minimal_script_trains_and_predicts(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, EXAMPLES / "minimal.py"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

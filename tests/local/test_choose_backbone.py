@@ -43,6 +43,7 @@ def test_the_ranking_ends_with_a_run_that_has_the_features(
     assert "event=recorded" not in log
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_pipeline_ranks_and_leaves_features_where_runs_on_other_machines_find_them(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture

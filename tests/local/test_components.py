@@ -128,6 +128,7 @@ def test_evaluate_model_with_and_without_the_optional_models(root: Path, splits:
     assert output(root, "evaluate-model/report").read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_evaluate_model_with_validation_and_champion_and_what_comes_after_it(
     root: Path, splits: dict[str, Path], head: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -88,6 +88,7 @@ def test_wheel_holds_the_package_whole_and_nothing_else(wheel: Path) -> None:
     assert set(names) == sources
 
 
+@pytest.mark.slow
 def test_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """Compiles the pipeline, and trains a small classifier with the weights that come with the package."""
     site = tmp_path / "site"

@@ -197,6 +197,7 @@ def test_files_that_cannot_be_read_stop_no_others(folder: Path, result: api.Trai
     assert broken.label is None and broken.probability is None and not broken.probabilities
 
 
+@pytest.mark.slow
 def test_evaluation_is_that_of_the_command(
     folder: Path, result: api.TrainingResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

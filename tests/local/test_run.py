@@ -288,6 +288,7 @@ def retrained(output: Path, pictures: Path, tmp_path_factory: pytest.TempPathFac
     return folder / "out", seen
 
 
+@pytest.mark.slow
 def test_next_run_takes_corrections_and_compares_with_the_model_in_use(retrained: tuple[Path, set[bytes]]) -> None:
     metrics = json.loads((retrained[0] / "metrics.json").read_text())
     assert metrics["champion"]["images"] == 10
@@ -296,6 +297,7 @@ def test_next_run_takes_corrections_and_compares_with_the_model_in_use(retrained
     assert comparison["seen"] > 0, "another split of the same pictures: the model in use learned from some"
 
 
+@pytest.mark.slow
 def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(retrained: tuple[Path, set[bytes]]) -> None:
     output, seen = retrained
     assert any(b"step_server" in each for each in seen), "the process of which those of the steps are forks"
@@ -304,6 +306,7 @@ def test_secret_of_a_recipe_file_is_in_no_arguments_of_a_process(retrained: tupl
     assert [path for path in left if SECRET.encode() in path.read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_run_that_exists_is_published(output: Path, tmp_path: Path) -> None:
     done = headstart("publish", output, tmp_path / "models")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from headstart.components.core.registry.registry import list_versions, read_cham
 REGISTRY = ROOT / "tests" / "compatibility" / "artifacts" / "registry"
 
 
+@pytest.mark.slow
 def test_a_rollback_deploys_the_version_it_puts_back_and_a_run_finds_out_beforehand_what_it_may_not_deploy(
     minio: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 import numpy as np
+import pytest
 from support.faults import Fault, Request
 from support.interrupted import start_training
 from support.stores import Stored
@@ -74,6 +75,7 @@ def losses(model: Path) -> list[str]:
         return [row["loss"] + row["validation_loss"] for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_ten_kills_change_no_bit(splits: dict[str, Path], tmp_path: Path, minio: Stored) -> None:
     """At random moments of both stages, and every other time while a checkpoint is written or uploaded.
 

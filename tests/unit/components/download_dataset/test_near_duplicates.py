@@ -98,6 +98,7 @@ def test_time_grows_almost_linearly_even_when_many_are_alike() -> None:
     assert large < 20 * small
 
 
+@pytest.mark.slow
 def test_precision_and_recall_on_photographs(photos: Path) -> None:
     with zipfile.ZipFile(photos) as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpg")][::8]

@@ -314,6 +314,7 @@ def test_images_are_taken_as_they_are_needed(run_output: Path, pictures: Path) -
     assert taken < 1000
 
 
+@pytest.mark.slow
 def test_ends_quietly_when_nobody_reads_on_and_with_ctrl_c(run_output: Path, pictures: Path, tmp_path: Path) -> None:
     command = [Path(sys.executable).parent / "headstart", "predict", run_output, "-"]
     with subprocess.Popen(

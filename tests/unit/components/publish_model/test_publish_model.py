@@ -150,6 +150,7 @@ def server(version: Path) -> Iterator[ServedModel]:
         yield server
 
 
+@pytest.mark.slow
 def test_damaged_files_neither_end_the_process_nor_fill_its_memory(server: ServedModel) -> None:
     files = [content for _, content in mutate_files(draw_image(), DAMAGED_FILES, seed=1)]
     labels, held = [], []
@@ -441,6 +442,7 @@ def test_published_version_is_whole_and_in_use(published: tuple[Path, Outcome]) 
     assert Path(url2pathname(urlsplit(address).path)) == version / "saved_model"
 
 
+@pytest.mark.slow
 def test_publishing_the_same_model_again_changes_nothing(
     published: tuple[Path, Outcome], inputs: PublicationInputs
 ) -> None:

@@ -85,6 +85,7 @@ def relabel(train: Path, folder: Path, fold: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_labels_of_a_fold_change_nothing_in_its_training(folded: Path, results: Path, tmp_path: Path) -> None:
     changed = relabel(folded, tmp_path / "changed", fold=0)
     train_folds(inputs_of(changed), [0], "fine_tuned", tmp_path / "again")
@@ -99,6 +100,7 @@ def test_labels_of_a_fold_change_nothing_in_its_training(folded: Path, results: 
         assert np.array_equal(before.probabilities[rows], [by_id[before.ids[row]] for row in rows])
 
 
+@pytest.mark.slow
 def test_every_image_is_predicted_once_in_the_order_of_the_dataset(folded: Path, results: Path) -> None:
     found = read_out_of_fold(results / "fine_tuning.parquet", ["cat", "dog"])
     columns = read_columns(folded, ["id", "fold", "label"])
@@ -111,6 +113,7 @@ def test_every_image_is_predicted_once_in_the_order_of_the_dataset(folded: Path,
     assert all(each.train_images + each.validation_images + each.images == len(found.ids) for each in both)
 
 
+@pytest.mark.slow
 def test_the_final_model_is_trained_on_all_images_as_the_folds_choose(
     folded: Path, results: Path, final: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_the_final_model_is_trained_on_all_images_as_the_folds_choose(
     assert min(epochs, key=lambda each: each.validation_loss) == epochs[-1]
 
 
+@pytest.mark.slow
 def test_a_file_of_predictions_that_was_changed_is_noticed(final: Path, tmp_path: Path) -> None:
     for path in final.iterdir():
         if path.is_file():

@@ -94,6 +94,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_two_files_of_each_form_go_along_with_the_test_set(run: Path) -> None:
     kept: dict[str, list[int]] = {}
     for each in read_originals(run / "test"):
@@ -103,6 +104,7 @@ def test_two_files_of_each_form_go_along_with_the_test_set(run: Path) -> None:
     assert not (run / "train" / ORIGINALS).exists()
 
 
+@pytest.mark.slow
 def test_card_says_which_forms_the_saved_model_does_not_read(run: Path) -> None:
     card = json.loads((run / "version" / "model_card.json").read_text())
     found = card["parity"]["forms"]
@@ -114,6 +116,7 @@ def test_card_says_which_forms_the_saved_model_does_not_read(run: Path) -> None:
     assert not list((run / "version").rglob(ORIGINALS)), "no images of the user"
 
 
+@pytest.mark.slow
 def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
     info = read_model_info(run / "model")
     assert info.ranges is not None and info.ranges["PNG gray uint16"] == (0, 4095)
@@ -126,6 +129,7 @@ def test_model_that_reads_a_form_otherwise_is_not_published(run: Path) -> None:
         check_file_forms(originals, served, load_model(run / "model"), info.classes, temperature, 0.0005)
 
 
+@pytest.mark.slow
 def test_dataset_without_originals_is_compared_by_its_stored_images_alone(run: Path, tmp_path: Path) -> None:
     info = read_model_info(run / "model")
     originals = read_original_pixels(tmp_path, info)

@@ -154,6 +154,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, NDArray[np.f
     return predictions
 
 
+@pytest.mark.slow
 def test_each_family_loads_without_our_code_and_answers_as_front_and_tail_do(
     trained: dict[Path, NDArray[np.float32]], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from support.devices import IMAGES, trained
 from support.forked import FORKED
 
 
+@pytest.mark.slow
 def test_two_devices_have_the_losses_of_one() -> None:
     """Also with validation images that they cannot share out evenly."""
     found, steps = {}, {}

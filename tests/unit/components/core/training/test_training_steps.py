@@ -243,6 +243,7 @@ def test_required_gpus_must_be_there(splits: dict[str, Path], tmp_path: Path) ->
     assert not (tmp_path / "head").exists()
 
 
+@pytest.mark.slow
 def test_end_to_end_without_cached_features(splits: dict[str, Path], tmp_path: Path) -> None:
     """Way 2b of the source: augmented anew in every epoch; the frozen layers and BatchNorm stay as they are."""
     briefly = {"epochs": 1, "steps_per_epoch": 3, "batch_size": 8, "augmented_views": 0, "learning_rate": 1e-2}
