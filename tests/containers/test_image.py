@@ -53,7 +53,7 @@ def test_every_module_is_compiled_and_once(inside: Callable[..., str]) -> None:
         "site = pathlib.Path('/opt/headstart/lib/python3.11/site-packages')\n"
         "sources = {path.with_suffix('') for path in site.rglob('*.py')}\n"
         "compiled = [path for path in site.rglob('*.pyc')]\n"
-        "modules = {path.parent.parent / path.name.split('.')[0] for path in compiled}\n"
+        "modules = {path.parent.parent / path.name.rsplit('.', 2)[0] for path in compiled}\n"
         "print(len(compiled) - len(modules), *sorted(sources - modules))\n"
     )
     assert inside("python3", "-c", code) == "0"
