@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := build/sample
 TYPES := build/types/headstart
 
-.PHONY: help run test test-all test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
+.PHONY: help run test test-slow test-cluster test-containers test-docs check lint types golden notebooks format docs docs-serve image \
 	image-gpu image-serve lock dist release-assets clean
 
 # Nobody who types `make` to see what there is wants to train something.
@@ -24,8 +24,8 @@ TESTS := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorde
 test: check ## Lints, checks types and runs every test but the slow ones
 	$(TESTS) -m 'not slow'
 
-test-all: check ## Lints, checks types and runs every test, as continuous integration does
-	$(TESTS)
+test-slow: $(VENV)/.installed ## Runs the slow tests, which take as long again
+	$(TESTS) -m slow
 
 check: lint types ## Lints and checks types
 
