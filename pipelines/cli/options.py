@@ -316,14 +316,10 @@ def check_pipeline(name: str, from_scratch: bool, method: str = FINE_TUNED) -> N
         raise UsageError(f"--from-scratch is for {TRANSFER_LEARNING}; a comparison has it among its --methods")
     if name == COMPARE_METHODS and method != FINE_TUNED:
         raise UsageError(f"--method is for {TRANSFER_LEARNING}; a comparison takes several with --methods")
-    if name == CHOOSE_BACKBONE and (from_scratch or method != FINE_TUNED):
+    reasons = {CHOOSE_BACKBONE: "trains no network", SEARCH_RECIPE: "trains one model, a head and fine-tuning"}
+    if name in reasons and (from_scratch or method != FINE_TUNED):
         flag = "--from-scratch" if from_scratch else "--method"
-        raise UsageError(f"{flag} is for {TRANSFER_LEARNING}; {CHOOSE_BACKBONE} trains no network")
-    if name == SEARCH_RECIPE and (from_scratch or method != FINE_TUNED):
-        flag = "--from-scratch" if from_scratch else "--method"
-        raise UsageError(
-            f"{flag} is for {TRANSFER_LEARNING}; {SEARCH_RECIPE} trains one model, a head and fine-tuning"
-        )
+        raise UsageError(f"{flag} is for {TRANSFER_LEARNING}; {name} {reasons[name]}")
 
 
 def takes_settings(command: Callable[..., None], names: Collection[str] = tuple(SETTINGS)) -> Callable[..., None]:

@@ -103,7 +103,7 @@ async def open_grpc_port(address: str, plane: DataPlane, limits: Limits) -> Asyn
 
     Args:
         address: Host and port, such as ``127.0.0.1:8081``.
-        plane: What answers.
+        plane: KServe's hand-over of requests to the model, the one of the HTTP port.
         limits: Limits of the server. All messages that calls under way may have are within `held_bytes`.
 
     Raises:
