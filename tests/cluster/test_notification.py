@@ -51,6 +51,13 @@ def hook(cluster: Cluster) -> Iterator[Hook]:
         cluster.kubectl("delete", "--ignore-not-found", "--wait=false", f"pod/{name}", f"secret/{name}")
 
 
+def reason(cluster: Cluster, objects: Objects, run: str) -> str:
+    """Reasons of the gate, as they lie in the store."""
+    below = objects.below(f"{cluster.root.rstrip('/')}/transfer-learning/{run}/compare-models")
+    (decision,) = [json.loads(content) for name, content in below.items() if name.endswith("/decision")]
+    return "; ".join(decision["reasons"])
+
+
 def test_each_end_is_told_and_the_address_is_nowhere(
     cluster: Cluster, objects: Objects, data: str, hook: Hook, tmp_path: Path
 ) -> None:
@@ -63,14 +70,19 @@ def test_each_end_is_told_and_the_address_is_nowhere(
     assert (said["result"], said["pipeline"]) == ("published", "transfer-learning")
     assert said["model"].startswith(models)
     assert 0 < said["accuracy"] <= 1
+    assert (said["verdict"], said["reason"]) == ("better", reason(cluster, objects, first.run_id))
     # The same again cannot be better than itself.
     again = cluster.submit("--seed", "31", *options, data=data)
     assert again.status == 0, again.shown
     (said,) = hook.received(again.run_id)
-    assert said["result"] == "refused"
+    assert (said["result"], said["verdict"]) == ("refused", "cannot tell")
+    in_use = json.loads(objects.below(models)["champion.json"])["version"]
+    assert said["reason"] == f"the gate refused it: {reason(cluster, objects, again.run_id)}; {in_use} stays in use"
+    assert said["images"] > 0 and said["accuracy_interval"][0] <= said["accuracy"] <= said["accuracy_interval"][1]
     for run in (first.run_id, again.run_id):
         below = objects.below(f"{cluster.root.rstrip('/')}/transfer-learning/{run}")
-        assert below
+        (written,) = [json.loads(content) for name, content in below.items() if name.endswith("/notification")]
+        assert [written["headstart"]] == hook.received(run)
         assert not any(SECRET.encode() in content for content in below.values())
         assert SECRET not in cluster.kubectl("get", "workflows", "-l", f"pipeline/runid={run}", "-o", "json")
 

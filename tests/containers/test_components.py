@@ -30,6 +30,7 @@ from headstart.components.core.artifacts.cross_validation import read_fold_resul
 from headstart.components.core.artifacts.dataset import read_dataset_info
 from headstart.components.core.artifacts.model import read_model_info, write_seen
 from headstart.components.core.artifacts.search_trials import read_search
+from headstart.components.core.notifications.notification import NOTIFICATION_FORMAT
 from headstart.components.core.recipes.recipe import load_recipe
 from headstart.components.core.registry.export_formats import EXPORT_FORMATS
 from headstart.components.core.registry.registry import PUBLISHED, read_champion
@@ -205,6 +206,8 @@ def is_champion(outputs: Path) -> None:
 def is_not_notified(outputs: Path) -> None:
     made = json.loads((outputs / "executor_output.json").read_text())
     assert made["parameterValues"] == {"Output": NO_ADDRESS}
+    said = json.loads((outputs / "notification").read_text())["headstart"]
+    assert (said["format"], said["pipeline"]) == (NOTIFICATION_FORMAT, "contained")
 
 
 def are_test_images(outputs: Path) -> None:

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from kfp import dsl, local
+from kfp.dsl import Artifact
+from support.gate import predictions
 from support.published import version_folder
 from support.webhooks import SECRET, Webhook, listening
 
+from headstart.components.compare_models.component import compare_models
+from headstart.components.core.artifacts.predictions import write_predictions
 from headstart.components.core.notifications import webhook
 from headstart.components.core.notifications.webhook import NOTIFY_VARIABLE
 from headstart.components.core.registry import registry
@@ -119,3 +123,29 @@ def test_as_the_exit_task_of_a_pipeline(
         json.loads(text).get("parameterValues") == {"Output": step.SENT} for text in written if text[:1] == "{"
     )
     assert not any(SECRET in text for text in written)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_exit_task_of_a_pipeline_with_a_gate_gives_its_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    evaluation = tmp_path / "evaluation"
+    evaluation.mkdir()
+    write_predictions(evaluation / "predictions.parquet", predictions(60))
+
+    @dsl.pipeline
+    def gated() -> None:
+        end = notify_result(pipeline="gated", run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        with dsl.ExitHandler(end):
+            found = dsl.importer(artifact_uri=str(evaluation), artifact_class=Artifact)
+            compare_models(evaluation=found.output, min_accuracy=0.9)
+
+    with listening() as hook:
+        monkeypatch.setenv(NOTIFY_VARIABLE, hook.address)
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "runs"))
+        gated()
+    (body,) = hook.received
+    assert body["headstart"]["reason"] == "the gate refused it: accuracy 0.8000 is below min_accuracy 0.9"
+    assert (body["headstart"]["result"], body["headstart"]["verdict"]) == ("refused", "worse")
+    (artifact,) = tmp_path.glob("runs/*/notify-result/notification")
+    assert json.loads(artifact.read_text()) == body
