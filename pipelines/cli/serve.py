@@ -1,6 +1,7 @@
 """`headstart serve`."""
 
 import importlib.util
+import warnings
 from typing import Annotated
 
 import typer
@@ -61,6 +62,8 @@ def serve(
     from headstart.pipelines.serving.server import name_model, open_server
 
     start_logging()
+    # Of KServe's own code, at the first request; users cannot change it.
+    warnings.filterwarnings("ignore", "ORJSONResponse is deprecated")
     current = CurrentVersion(model, precision)
     name = name or name_model(model)
     try:

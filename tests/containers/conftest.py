@@ -14,6 +14,7 @@ import pytest
 from docker.models.images import Image
 from support import ROOT
 
+from headstart import __version__
 from headstart.components.container_image import component_image
 
 
@@ -51,7 +52,20 @@ def base(engine: docker.DockerClient) -> str:
 
 @pytest.fixture(scope="session")
 def image(engine: docker.DockerClient, base: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The cpu image. It is built each time: the builder's cache knows best what is unchanged.
+    """The cpu image."""
+    make_image("image", base, tmp_path_factory)
+    return engine.images.get(component_image())
+
+
+@pytest.fixture(scope="session")
+def serve_image(engine: docker.DockerClient, base: str, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image of the server."""
+    make_image("image-serve", base, tmp_path_factory)
+    return engine.images.get(f"headstart-serve:{__version__}")
+
+
+def make_image(target: str, base: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Builds an image, each time: the builder's cache knows best what is unchanged.
 
     Of several processes of one run each waits for the one before, and finds what that has built.
     """
@@ -60,9 +74,8 @@ def image(engine: docker.DockerClient, base: str, tmp_path_factory: pytest.TempP
         shared = shared.parent
     with (shared / "image.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        built = subprocess.run(["make", "image", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
+        built = subprocess.run(["make", target, f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
-    return engine.images.get(component_image())
 
 
 @pytest.fixture(scope="session")

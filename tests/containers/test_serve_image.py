@@ -9,6 +9,7 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
+from docker.models.images import Image
 from support import ROOT
 from support.commands import eventually
 from support.containers import RESTRICTED
@@ -21,7 +22,6 @@ from headstart.components.core.registry.registry import read_champion
 pytestmark = pytest.mark.slow
 
 REGISTRY = ROOT / "tests" / "compatibility" / "artifacts" / "registry"
-IMAGE = f"headstart-serve:{__version__}"
 ASK = """
 import json, sys, urllib.request
 path, body = json.load(sys.stdin)
@@ -32,12 +32,10 @@ print(urllib.request.urlopen(request, timeout=60).read().decode())
 
 
 @pytest.fixture(scope="module")
-def server(engine: docker.DockerClient, base: str) -> Iterator[Container]:
-    built = subprocess.run(["make", "image-serve", f"BASE={base}"], cwd=ROOT, capture_output=True, text=True)
-    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+def server(engine: docker.DockerClient, serve_image: Image) -> Iterator[Container]:
     mounted = {str(REGISTRY): {"bind": "/models", "mode": "ro"}}
     container = engine.containers.run(
-        IMAGE, ["/models", "--name", "pets"], detach=True, volumes=mounted, **RESTRICTED
+        serve_image, ["/models", "--name", "pets"], detach=True, volumes=mounted, **RESTRICTED
     )
     try:
         yield container
@@ -69,14 +67,13 @@ def test_strictest_container_serves_the_champion_as_it_was_published(server: Con
     assert server.wait()["StatusCode"] == 0
 
 
-def test_image_has_no_pipelines_and_is_small(engine: docker.DockerClient, server: Container, base: str) -> None:
-    image = engine.images.get(IMAGE)
-    assert image.labels["org.opencontainers.image.version"] == __version__
-    assert int(image.attrs["Config"]["User"].partition(":")[0]) > 0
-    assert image.attrs["Size"] - engine.images.get(base).attrs["Size"] < 1.45e9
+def test_image_has_no_pipelines_and_is_small(engine: docker.DockerClient, serve_image: Image, base: str) -> None:
+    assert serve_image.labels["org.opencontainers.image.version"] == __version__
+    assert int(serve_image.attrs["Config"]["User"].partition(":")[0]) > 0
+    assert serve_image.attrs["Size"] - engine.images.get(base).attrs["Size"] < 1.45e9
     code = (
         "import importlib.util as u; print([m for m in ('kfp', 'sklearn', 'matplotlib', 'onnx', 'pip') "
         "if u.find_spec(m)])"
     )
-    found = engine.containers.run(IMAGE, ["-c", code], entrypoint="python3", remove=True)
+    found = engine.containers.run(serve_image, ["-c", code], entrypoint="python3", remove=True)
     assert found.decode().strip() == "[]"
