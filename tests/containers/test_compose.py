@@ -25,9 +25,9 @@ REGISTRY = ROOT / "tests" / "compatibility" / "artifacts" / "registry"
 Compose = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def program() -> list[str]:
-    """The command of Docker Compose: docker's plugin, or the older program."""
+    """The command of Docker Compose: docker's plugin, or the older program; looked for before the image is built."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
             return command
