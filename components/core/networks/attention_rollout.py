@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from headstart.components.core.networks.classifier import SHARES
 from headstart.components.core.networks.hub_network import CLASS_TOKEN, MEAN_OF_PATCHES
 
 Array = NDArray[np.float32]
@@ -27,10 +28,14 @@ def attention_rollout(base: keras.Model, preprocessed: Array, grid: tuple[int, i
         (n, rows, columns), each with 1 as its highest value.
     """
     attention = _list_attention(base)
-    inputs = keras.Model(base.input, [tensor for each in attention for tensor in _get_inputs(each)])(preprocessed)
+    wanted = [tensor for each in attention for tensor in _get_inputs(each)]
+    inputs = iter(keras.Model(base.input, wanted)(preprocessed))
     flow: Any = None
-    for at, layer in enumerate(attention):
-        _, scores = layer(*inputs[3 * at : 3 * at + 3], return_attention_scores=True)
+    for layer in attention:
+        if isinstance(layer, keras.layers.Softmax):
+            scores = next(inputs)
+        else:
+            _, scores = layer(next(inputs), next(inputs), next(inputs), return_attention_scores=True)
         mean = np.asarray(scores, np.float32).mean(axis=1)
         if mean.shape[1] == mean.shape[2]:
             mean = 0.5 * mean + 0.5 * np.eye(mean.shape[1], dtype=np.float32)
@@ -47,6 +52,8 @@ def find_grid(base: keras.Model) -> tuple[int, int] | None:
     perhaps that of one query to all.
     """
     attention = _list_attention(base)
+    if attention and isinstance(attention[0], keras.layers.Softmax):
+        return _find_grid_of_shares(base, attention)
     outputs: list[Any] = [getattr(each.output, "shape", ()) for each in base.operations[1:]]
     maps = [shape[1:3] for shape in outputs if len(shape) == 4 and shape[1:3] != (1, 1)]
     if not attention or not maps or base.output.shape[1:3] != (1, 1):
@@ -61,12 +68,30 @@ def find_grid(base: keras.Model) -> tuple[int, int] | None:
     return (rows, columns) if fits else None
 
 
-def _list_attention(base: keras.Model) -> list[keras.layers.MultiHeadAttention]:
-    return [each for each in base.operations if isinstance(each, keras.layers.MultiHeadAttention)]
+def _find_grid_of_shares(base: keras.Model, attention: list[keras.Layer]) -> tuple[int, int] | None:
+    shapes = {tuple(each.output.shape) for each in attention}
+    patches = [each.output.shape[1:3] for each in base.operations if isinstance(each, keras.layers.Conv2D)]
+    match [*shapes]:
+        case [(_, _, queries, keys)] if queries == keys and patches and base.output.shape[1:3] == (1, 1):
+            rows, columns = patches[-1]
+            return (rows, columns) if rows * columns <= keys else None
+    return None
 
 
-def _get_inputs(attention: keras.layers.MultiHeadAttention) -> tuple[keras.KerasTensor, ...]:
-    """Query, value and key."""
+def _list_attention(base: keras.Model) -> list[keras.Layer]:
+    """Layers of attention; of one that is put together from layers, its softmax."""
+    return [
+        each
+        for each in base.operations
+        if isinstance(each, keras.layers.MultiHeadAttention)
+        or (isinstance(each, keras.layers.Softmax) and each.name.endswith(SHARES))
+    ]
+
+
+def _get_inputs(attention: keras.Layer) -> tuple[keras.KerasTensor, ...]:
+    """Query, value and key; the output of a softmax."""
+    if isinstance(attention, keras.layers.Softmax):
+        return (attention.output,)
     tensors = attention._inbound_nodes[0].input_tensors
     query, value = tensors[0], tensors[min(1, len(tensors) - 1)]
     return query, value, tensors[2] if len(tensors) > 2 else value

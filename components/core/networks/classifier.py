@@ -32,6 +32,13 @@ first block of the coarsest feature map, which is that of `TOP_THIRD` if all map
 
 STEM = "stem"
 
+QUERY, VALUE, SHARES = "attention_query", "attention_value", "attention_shares"
+"""Ends of the names of layers that an attention is put together from where it is no `MultiHeadAttention` of Keras:
+projections to queries and values, and the softmax that says how much a token takes of each."""
+
+CONSTANT = "constant"
+"""End of the names of layers whose weights are no parameters, such as the angles of rotary embeddings."""
+
 _ROUNDING = 1e-2
 """Largest deviation of a sum of probabilities from 1: ten times what 16 bits lose over a thousand classes."""
 
@@ -153,7 +160,7 @@ def cut_backbone(model: keras.Model, base_name: str, point: str) -> tuple[keras.
 def unfreeze(model: keras.Model, base_name: str, point: str) -> ClassifierParts:
     """Makes a backbone trainable from a layer on, in the order of its layers, and cuts the classifier below it.
 
-    BatchNormalization stays frozen, and so do layers above the cut that come before that layer.
+    BatchNormalization and constants stay frozen, and so do layers above the cut that come before that layer.
 
     Args:
         model: From `build_classifier`, or loaded.
@@ -174,6 +181,9 @@ def unfreeze(model: keras.Model, base_name: str, point: str) -> ClassifierParts:
         if isinstance(operation, keras.Layer):
             operation.trainable = False
     freeze_batchnorm(base)
+    for layer in base.layers:
+        if layer.name.endswith(CONSTANT):
+            layer.trainable = False
     return parts
 
 

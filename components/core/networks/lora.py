@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from headstart.components.core.networks.classifier import get_layers_from
+from headstart.components.core.networks.classifier import QUERY, VALUE, get_layers_from
 from headstart.components.core.networks.graph_copy import GraphCopy
 from headstart.components.core.networks.image_batches import AUGMENTATION
 from headstart.components.core.recipes.recipe import LORA_WAY_OUT
@@ -28,7 +28,8 @@ def raise_if_without_attention(base: keras.Model, point: str) -> None:
         point: First layer that is trained, see `cut_classifier`.
 
     Raises:
-        HeadstartError: If no layer from there on is a `keras.layers.MultiHeadAttention`.
+        HeadstartError: If no layer from there on is a `keras.layers.MultiHeadAttention`, or a projection of an
+            attention that is put together from layers.
     """
     if not _find_attention(base, point):
         raise HeadstartError(
@@ -45,7 +46,8 @@ def freeze_all_but_projections(base: keras.Model, point: str) -> None:
         point: First trainable layer.
 
     Raises:
-        HeadstartError: If no layer from there on is a `keras.layers.MultiHeadAttention`.
+        HeadstartError: If no layer from there on is a `keras.layers.MultiHeadAttention`, or a projection of an
+            attention that is put together from layers.
     """
     raise_if_without_attention(base, point)
     kernels = {id(one.kernel) for each in _find_attention(base, point) for one in _get_projections(each)}
@@ -57,15 +59,15 @@ def freeze_all_but_projections(base: keras.Model, point: str) -> None:
 class LowRankCopy:
     """A model that trains low-rank updates where another has trainable kernels of queries and values.
 
-    The attention layers are copies, and all other layers are shared: those of the head are trained as they are.
+    Layers with such kernels are copies, and all other layers are shared: those of the head are trained as they are.
 
     Attributes:
         model: The model with updates; its outputs are those of the other until it is trained.
-        pairs: Attention layers of the other model, each with its copy.
+        pairs: Layers of the other model with such kernels, each with its copy.
     """
 
     model: keras.Model
-    pairs: Sequence[tuple[keras.layers.MultiHeadAttention, keras.layers.MultiHeadAttention]]
+    pairs: Sequence[tuple[keras.Layer, keras.Layer]]
 
     @classmethod
     def of(cls, original: keras.Model, rank: int) -> "LowRankCopy":
@@ -90,12 +92,12 @@ class _WithUpdates(GraphCopy):
     def __init__(self, rank: int) -> None:
         super().__init__()
         self._rank = rank
-        self.pairs: list[tuple[keras.layers.MultiHeadAttention, keras.layers.MultiHeadAttention]] = []
+        self.pairs: list[tuple[keras.Layer, keras.Layer]] = []
 
     def call(self, operation: keras.Operation, *inputs: Any, **options: Any) -> Any:
         if isinstance(operation, keras.Model) and operation.name != AUGMENTATION:
             return self.apply(operation, *inputs)
-        if not (isinstance(operation, keras.layers.MultiHeadAttention) and operation.trainable_weights):
+        if not (_is_attention(operation) and operation.trainable_weights):
             return operation(*inputs, **options)
         outputs = super().call(operation, *inputs, **options)
         copied = keras.tree.flatten(outputs)[0]._keras_history.operation
@@ -107,10 +109,17 @@ class _WithUpdates(GraphCopy):
         return outputs
 
 
-def _find_attention(base: keras.Model, point: str) -> list[keras.layers.MultiHeadAttention]:
-    layers = get_layers_from(base, point)
-    return [each for each in layers if isinstance(each, keras.layers.MultiHeadAttention)]
+def _find_attention(base: keras.Model, point: str) -> list[keras.Layer]:
+    return [each for each in get_layers_from(base, point) if _is_attention(each)]
 
 
-def _get_projections(attention: keras.layers.MultiHeadAttention) -> tuple[keras.layers.EinsumDense, ...]:
+def _is_attention(operation: keras.Operation) -> bool:
+    """Whether it is an attention, or the projection to queries or values of one that is put together from layers."""
+    spelled_out = isinstance(operation, keras.layers.EinsumDense) and operation.name.endswith((QUERY, VALUE))
+    return spelled_out or isinstance(operation, keras.layers.MultiHeadAttention)
+
+
+def _get_projections(attention: Any) -> tuple[keras.layers.EinsumDense, ...]:
+    if isinstance(attention, keras.layers.EinsumDense):
+        return (attention,)
     return attention.query_dense, attention.value_dense
