@@ -28,9 +28,18 @@ assert np.isfinite(np.asarray(model(np.zeros((1, 40, 50, 3), np.float32)))).all(
 """
 
 
-# Neither ONNX nor LiteRT takes the operations of DINOv2 as TensorFlow computes them.
+# ONNX does not take the operations of the first four as TensorFlow computes them, nor LiteRT those of the first two.
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "exports"), [("dinov2", []), ("mobilenet", ["litert", "onnx"])])
+@pytest.mark.parametrize(
+    ("name", "exports"),
+    [
+        ("dinov2", []),
+        ("dinov3", []),
+        ("swin", ["litert"]),
+        ("mobilenetv5", ["litert"]),
+        ("mobilenet", ["litert", "onnx"]),
+    ],
+)
 def test_a_preset_is_trained_published_and_needed_no_more(
     name: str, exports: list[str], pictures: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from support.hub_presets import save_preset
 from support.own_networks import save_usual
 from support.stores import Stored
+from support.timm_checkpoints import save_timm
 
 from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone, weights_digest
@@ -33,4 +34,15 @@ def test_a_preset_of_kerashub_comes_from_a_store(listed: Stored, tmp_path: Path)
     uri = f"hub:{listed.uri('presets/tiny')}"
     assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == 32
     there, here = (build_pretrained_backbone(get_backbone(place), 32, "") for place in (uri, f"hub:{folder}"))
+    assert (there.name, weights_digest(there)) == ("tiny.hub", weights_digest(here))
+
+
+def test_a_network_of_timm_comes_from_a_store(listed: Stored, tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    save_timm(folder)
+    for file in folder.iterdir():
+        listed.upload(f"presets/tiny/{file.name}", file.read_bytes())
+    uri = f"hub:{listed.uri('presets/tiny')}"
+    assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == 64
+    there, here = (build_pretrained_backbone(get_backbone(place), 64, "") for place in (uri, f"hub:{folder}"))
     assert (there.name, weights_digest(there)) == ("tiny.hub", weights_digest(here))

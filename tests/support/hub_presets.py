@@ -48,6 +48,50 @@ def _siglip() -> keras.Model:
     return keras_hub.models.SigLIPBackbone(vision_encoder=vision, text_encoder=text)
 
 
+def _dinov3(**more: Any) -> keras.Model:
+    settings = _VIT | {"patch_size": 4, "intermediate_dim": 32, "layer_scale_init_value": 0.5}
+    return keras_hub.models.DINOV3Backbone(**settings | {"num_register_tokens": 0} | more)
+
+
+def _mobilenetv5(**more: Any) -> keras.Model:
+    """Two stages, of which the second has attention."""
+    settings: dict[str, Any] = {
+        "block_types": [["er"], ["uir", "mqa", "uir"]],
+        "num_filters": [[16], [16, 16, 16]],
+        "strides": [[2], [2, 1, 1]],
+        "act_layers": [["gelu"], ["gelu"] * 3],
+        "exp_ratios": [[2.0], [2.0, 0.0, 2.0]],
+        "se_ratios": [[0.0], [0.0] * 3],
+        "dw_kernel_sizes": [[0], [3, 0, 0]],
+        "dw_start_kernel_sizes": [[0], [5, 0, 0]],
+        "dw_end_kernel_sizes": [[0], [0] * 3],
+        "exp_kernel_sizes": [[3], [0] * 3],
+        "pw_kernel_sizes": [[1], [0] * 3],
+        "num_heads": [[0], [0, 2, 0]],
+        "key_dims": [[0], [0, 8, 0]],
+        "value_dims": [[0], [0, 8, 0]],
+        "kv_strides": [[0], [0, 2, 0]],
+        "use_cpe": [[False], [False] * 3],
+    }
+    settings |= {name: more.pop(name) for name in settings if name in more}
+    return keras_hub.models.MobileNetV5Backbone(
+        stackwise_num_blocks=[1, 3],
+        **{f"stackwise_{name}": value for name, value in settings.items()},
+        **{"num_features": 24, "msfa_output_resolution": 2, "layer_scale_init_value": 0.5} | more,
+    )
+
+
+def _swin(**more: Any) -> keras.Model:
+    settings = {
+        "embed_dim": 8,
+        "depths": (2, 3),
+        "num_heads": (2, 4),
+        "window_size": 4,
+        "image_shape": (SIZE, SIZE, 3),
+    }
+    return keras_hub.models.SwinTransformerBackbone(**settings | more)
+
+
 def _mobilenet() -> keras.Model:
     return keras_hub.models.MobileNetBackbone(
         stackwise_expansion=[[16, 24], [24, 32]],
@@ -132,14 +176,30 @@ BUILDERS: Mapping[str, Callable[[], keras.Model]] = MappingProxyType(
         "deit": lambda: keras_hub.models.DeiTBackbone(intermediate_dim=32, **_VIT),
         "dinov2": _dinov2,
         "dinov2_with_registers": lambda: _dinov2(num_register_tokens=2, use_swiglu_ffn=True),
+        "dinov3": _dinov3,
+        "dinov3_with_registers": lambda: _dinov3(
+            num_register_tokens=2, use_gated_mlp=True, hidden_activation="silu", use_key_bias=False
+        ),
         "siglip": _siglip,
         "clip": lambda: _clip("quick_gelu"),
         "clip_with_gelu": lambda: _clip("gelu"),
+        "swin": _swin,
+        "swin_with_windows_that_do_not_fit": lambda: _swin(
+            window_size=5, patch_size=2, depths=(2, 2), qkv_bias=False
+        ),
         "efficientnet": lambda: _efficientnet("v1"),
         "efficientnet_v2": lambda: _efficientnet("unfused"),
         "efficientnet_v2_fused": lambda: _efficientnet("fused"),
         "efficientnet_cba": lambda: _efficientnet("cba"),
         "mobilenet": _mobilenet,
+        "mobilenetv5": _mobilenetv5,
+        "mobilenetv5_without_fusion": lambda: _mobilenetv5(
+            act_layers=[["relu"], ["relu"] * 3],
+            use_cpe=[[False], [False, True, False]],
+            norm_layer="batch_norm",
+            act_layer="relu",
+            use_msfa=False,
+        ),
         "resnet": _resnet,
         "resnet_v2": lambda: keras_hub.models.ResNetBackbone(
             input_conv_filters=[64],

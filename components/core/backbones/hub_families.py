@@ -27,35 +27,60 @@ class HubFamily:
             that it was trained with.
         licence: Licence that the authors of its pretrained weights state, as an SPDX identifier; empty: none that is
             known.
+        attends: Whether it has attention although its features are a map.
     """
 
     folder: str
     features: Literal["map", "class", "class and patches", "pooled"]
     sizes: Literal["any", "patches", "one"]
     licence: str = "Apache-2.0"
+    attends: bool = False
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether LoRA has projections to adapt."""
+        return self.attends or self.features != "map"
 
 
 # KerasHub's tools/checkpoint_conversion says where it converted the weights from: DINOv2, SigLIP and ViT from their
 # authors, Xception from Keras, the other convolutional networks and DeiT from repositories that state these licences.
-# OpenAI states none for the weights of CLIP.
+# OpenAI states none for the weights of CLIP. Those of DINOv3 (Meta's LICENSE.md), MobileNetV5 (timm, where they are
+# Gemma 3n's) and Swin (Microsoft's LICENSE) are stated where their authors published them.
+# DINOv3's features are those of its authors' dinov3/hub/classifiers.py.
 FAMILIES = {
     "CLIPBackbone": HubFamily("clip", "class", "one", licence=""),
     "CLIPVisionEncoder": HubFamily("clip", "class", "one", licence=""),
     "CSPNetBackbone": HubFamily("cspnet", "map", "any"),
     "DINOV2Backbone": HubFamily("dinov2", "class and patches", "patches"),
+    "DINOV3Backbone": HubFamily("dinov3", "class and patches", "patches", licence="LicenseRef-DINOv3"),
     "DeiTBackbone": HubFamily("deit", "class", "one"),
     "DenseNetBackbone": HubFamily("densenet", "map", "any"),
     "EfficientNetBackbone": HubFamily("efficientnet", "map", "any"),
     "HGNetV2Backbone": HubFamily("hgnetv2", "map", "any"),
     "MobileNetBackbone": HubFamily("mobilenet", "map", "any"),
+    "MobileNetV5Backbone": HubFamily("mobilenetv5", "map", "any", licence="LicenseRef-Gemma", attends=True),
     "ResNetBackbone": HubFamily("resnet", "map", "any"),
     "SigLIPBackbone": HubFamily("siglip", "pooled", "one"),
     "SigLIPVisionEncoder": HubFamily("siglip", "pooled", "one"),
+    "SwinTransformerBackbone": HubFamily("swin_transformer", "map", "one", licence="MIT", attends=True),
     "VGGBackbone": HubFamily("vgg", "map", "any", licence="BSD-3-Clause"),
     "ViTBackbone": HubFamily("vit", "class", "one"),
     "XceptionBackbone": HubFamily("xception", "map", "any", licence="MIT"),
 }
 """Families by the name of their class in KerasHub."""
+
+TIMM_FAMILIES = {
+    "resnet": "ResNetBackbone",
+    "csp": "CSPNetBackbone",
+    "dark": "CSPNetBackbone",
+    "densenet": "DenseNetBackbone",
+    "mobilenetv5": "MobileNetV5Backbone",
+    "mobilenet": "MobileNetBackbone",
+    "vgg": "VGGBackbone",
+    "efficientnet": "EfficientNetBackbone",
+    "hgnetv2": "HGNetV2Backbone",
+}
+"""Classes of KerasHub that it converts timm's networks to, by the beginning of timm's name; the first one counts."""
 
 _LICENCES = {
     "medsiglip_900m_448": "LicenseRef-Health-AI-Developer-Foundations",

@@ -1,6 +1,8 @@
 """Presets of KerasHub as backbones: built by KerasHub, and put into layers of Keras alone."""
 
 import contextlib
+import io
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ import keras
 
 from headstart.components.core.artifacts.hdf5_file import open_hdf5
 from headstart.components.core.artifacts.keras_file import check_values
+from headstart.components.core.artifacts.safetensors_file import check_safetensors
 from headstart.components.core.backbones.table import Backbone
 from headstart.components.core.networks.classifier import PREPROCESS
 from headstart.components.core.networks.hub_layers import KerasOnly
 from headstart.components.core.networks.own_network import AS_MAP
 from headstart.components.core.recipes.hub_preset import (
     HUB_WAY_OUT,
+    SAFETENSORS,
     TOWERS,
     WEIGHTS,
     HubPreset,
@@ -48,16 +52,19 @@ def build_hub_network(folder: Path, backbone: Backbone, image_size: int) -> kera
     """
     what = describe_hub_preset(backbone)
     preset = read_hub_preset(folder, what)
-    weights = f"{what}: {WEIGHTS}"
-    with open_hdf5(folder / WEIGHTS, weights, HUB_WAY_OUT) as store:
-        check_values(store, weights)
+    weights = f"{what}: {preset.weights_file}"
+    if preset.weights_file == SAFETENSORS:
+        check_safetensors(folder / SAFETENSORS, weights, HUB_WAY_OUT)
+    else:
+        with open_hdf5(folder / WEIGHTS, weights, HUB_WAY_OUT) as store:
+            check_values(store, weights)
     pixels = keras.Input((image_size, image_size, 3), name="pixels")
     scaled = pixels
     if preset.scaling:
         scaled = keras.layers.Rescaling(*preset.scaling, name=PREPROCESS)(pixels)
     try:
         network = _load(folder, preset, image_size)
-        inputs = {"images": scaled} if isinstance(network.input, dict) else scaled
+        inputs = dict.fromkeys(network.input, scaled) if isinstance(network.input, dict) else scaled
         (output,) = keras.tree.flatten(KerasOnly(network.name).apply(network, inputs))
         features = _end(output, network, preset)
     except Exception as error:
@@ -79,6 +86,8 @@ def _load(folder: Path, preset: HubPreset, image_size: int) -> Any:
         # Of its own lists of layers, which files of an earlier Keras do not have; all weights are in the layers.
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", "Skipping nested container at '_operations_by_depth")
+        # Some of KerasHub's converters print each weight.
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         network = keras_hub.models.Backbone.from_preset(str(folder), dtype="float32", **settings)
     if tower := TOWERS.get(preset.class_name):
         return getattr(network, tower)
@@ -92,7 +101,11 @@ def _end(output: keras.KerasTensor, network: Any, preset: HubPreset) -> keras.Ke
     """The feature map, or a vector of features as a map of one position."""
     layers = keras.layers
     if preset.family.features == "map":
-        return output
+        if len(output.shape) == 4:
+            return output
+        # The tokens of a network whose attention is that of windows are its last map, row by row.
+        side = math.isqrt(output.shape[1])
+        return layers.Reshape((side, side, output.shape[-1]), name=AS_MAP)(output)
     if preset.family.features == "pooled":
         return layers.Reshape((1, 1, output.shape[-1]), name=AS_MAP)(output)
     tokens = output.shape[1]

@@ -23,7 +23,7 @@ from headstart.components.core.networks.classifier import build_backbone
 from headstart.components.core.networks.depthwise import use_depthwise_convolutions
 from headstart.components.core.networks.hub_network import build_hub_network
 from headstart.components.core.networks.own_network import build_own_network
-from headstart.components.core.recipes.hub_preset import WEIGHTS, open_hub_preset
+from headstart.components.core.recipes.hub_preset import SAFETENSORS, WEIGHTS, open_hub_preset
 from headstart.components.core.recipes.own_network import open_own_network
 from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.files import sha256_of_file
@@ -77,7 +77,8 @@ def build_with_weights_file(
     if backbone.preset:
         with open_hub_preset(backbone, sha256) as folder:
             base = use_depthwise_convolutions(build_hub_network(folder, backbone, image_size))
-            return base, sha256_of_file(folder / WEIGHTS)
+            places = (folder / WEIGHTS, folder / SAFETENSORS)
+            return base, sha256_of_file(next(each for each in places if each.exists()))
     if backbone.file:
         with open_own_network(backbone, sha256) as file:
             return use_depthwise_convolutions(build_own_network(file, backbone, image_size)), sha256_of_file(file)

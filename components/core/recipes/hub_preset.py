@@ -12,6 +12,7 @@ from typing import Any
 from headstart.components.core.artifacts.model import LARGEST_IMAGE
 from headstart.components.core.backbones.hub_families import (
     FAMILIES,
+    TIMM_FAMILIES,
     HubFamily,
     check_hub_installed,
     list_named_presets,
@@ -34,12 +35,16 @@ from headstart.components.core.util.paths import expand_home
 CONVERTER, WEIGHTS, README = "image_converter.json", "model.weights.h5", "README.md"
 """Files of a preset, besides `PRESET_CONFIG`."""
 
+SAFETENSORS = "model.safetensors"
+"""File of the weights in timm's format, in the place of `WEIGHTS`."""
+
 HUB_WAY_OUT = (
     f"pass the folder of a preset, {HUB_PREFIX}path, {HUB_PREFIX}gs://… or {HUB_PREFIX}s3://…, which KerasHub's "
     "save_to_preset writes"
 )
 
 _MOST_JSON_BYTES = 2**20
+_SCALED_BY = {WEIGHTS: CONVERTER, SAFETENSORS: f"pretrained_cfg with input_size, mean and std in its {PRESET_CONFIG}"}
 _DEFAULT_SIZE = 224
 """Image size of a preset that takes any and names none, in pixels."""
 
@@ -59,6 +64,7 @@ class HubPreset:
         image_size: Side in pixels of the images that it was trained with.
         patch_size: Side in pixels of a patch; 0: it has none.
         scaling: Factor and offset of each channel that its image converter scales pixels by; None: it has none.
+        weights_file: Name of the file of its weights: `WEIGHTS`, or `SAFETENSORS` if it is in timm's format.
     """
 
     class_name: str
@@ -66,6 +72,7 @@ class HubPreset:
     image_size: int
     patch_size: int
     scaling: tuple[list[float], list[float]] | None
+    weights_file: str = WEIGHTS
 
 
 def describe_hub_preset(backbone: Backbone) -> str:
@@ -88,21 +95,28 @@ def open_hub_preset(backbone: Backbone, sha256: str = "", with_weights: bool = T
     """
     check_hub_installed()
     what, place = describe_hub_preset(backbone), backbone.preset
-    names = [PRESET_CONFIG, CONVERTER, README, *([WEIGHTS] if with_weights else [])]
     with contextlib.ExitStack() as stack:
-        if is_remote(place):
-            files = _open_remote(place.rstrip("/"), names, sha256.lower(), what, stack)
-        elif folder := _find_folder(place):
-            files = {name: folder / name for name in names if (folder / name).is_file()}
-        else:
-            files = _download(place, names, what)
-        for name in (PRESET_CONFIG, *([WEIGHTS] if with_weights else [])):
-            if name not in files:
-                raise HeadstartError(f"{what} has no {name}; {HUB_WAY_OUT}")
-        if with_weights and sha256 and (there := sha256_of_file(files[WEIGHTS])) != sha256.lower():
-            raise HeadstartError(
-                f"weights of {what} have sha256 {there}, not {sha256}; check the preset or the digest"
-            )
+
+        def find(*names: str) -> dict[str, Path]:
+            if is_remote(place):
+                return _open_remote(place.rstrip("/"), names, sha256.lower(), what, stack)
+            if folder := _find_folder(place):
+                return {name: folder / name for name in names if (folder / name).is_file()}
+            return _download(place, names, what)
+
+        files = find(PRESET_CONFIG, CONVERTER, README)
+        if PRESET_CONFIG not in files:
+            raise HeadstartError(f"{what} has no {PRESET_CONFIG}; {HUB_WAY_OUT}")
+        if with_weights:
+            weights = SAFETENSORS if _is_timm(_read_json(files[PRESET_CONFIG], what)) else WEIGHTS
+            files |= find(weights)
+            if weights not in files:
+                more = " (of timm's formats only this one is read)" if weights == SAFETENSORS else ""
+                raise HeadstartError(f"{what} has no {weights}{more}; {HUB_WAY_OUT}")
+            if sha256 and (there := sha256_of_file(files[weights])) != sha256.lower():
+                raise HeadstartError(
+                    f"weights of {what} have sha256 {there}, not {sha256}; check the preset or the digest"
+                )
         together = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headstart-")))
         # Links, so that nothing else of the folder counts, and files of the cache have their names.
         for name, file in files.items():
@@ -127,6 +141,8 @@ def read_hub_preset(folder: Path, what: str) -> HubPreset:
             its configuration is damaged.
     """
     config = _read_json(folder / PRESET_CONFIG, what)
+    if _is_timm(config):
+        return _read_timm(config, what)
     name = config.get("class_name")
     if not isinstance(name, str) or "registered_name" not in config:
         raise HeadstartError(
@@ -188,26 +204,64 @@ def check_hub_preset(folder: Path, backbone: Backbone, recipe: Recipe) -> int:
     if wanted > LARGEST_IMAGE:
         raise HeadstartError(f"image size {wanted} of {what}: more than {LARGEST_IMAGE} pixels; choose a smaller one")
     if recipe.scaling == "backbone" and preset.scaling is None:
+        needed = _SCALED_BY[preset.weights_file]
         raise HeadstartError(
-            f"{what} has no {CONVERTER}, so the scaling of its pixels is unknown; save its image converter, too, or "
+            f"{what} has no {needed}, so the scaling of its pixels is unknown; save it, too, or "
             "state the scaling: --set scaling=none (0 to 255), tf (-1 to 1), unit (0 to 1), torch, caffe or tf128"
         )
     if recipe.scaling != "backbone" and preset.scaling is not None:
         raise HeadstartError(f"scaling {recipe.scaling!r}: {what} brings its own image converter; leave scaling out")
-    recipe.check_method(what, preset.family.features != "map")
+    recipe.check_method(what, preset.family.has_attention)
     return wanted
 
 
 def read_hub_licence(folder: Path) -> str:
-    """Licence of the weights that the head of a preset's README.md states; empty if it states none."""
-    file = folder / README
-    if not file.is_file():
-        return ""
-    lines = file.read_text(encoding="utf-8", errors="replace")[:_MOST_JSON_BYTES].splitlines()
-    for line in lines[1 : lines.index("---", 1)] if lines[:1] == ["---"] and "---" in lines[1:] else ():
-        if line.startswith("license:"):
-            return line.partition(":")[2].strip().strip("\"'")
-    return ""
+    """Licence of the weights that the head of a preset's README.md states, or timm's configuration; empty: none."""
+    file, stated = folder / README, dict[str, str]()
+    if file.is_file():
+        lines = file.read_text(encoding="utf-8", errors="replace")[:_MOST_JSON_BYTES].splitlines()
+        for line in lines[1 : lines.index("---", 1)] if lines[:1] == ["---"] and "---" in lines[1:] else ():
+            key, _, value = line.partition(":")
+            stated[key] = value.strip().strip("\"'")
+    licence = stated.get("license", "")
+    if licence == "other":
+        # Hugging Face has names for the best known licences alone.
+        licence = stated.get("license_name") or licence
+    if not licence and (config := folder / PRESET_CONFIG).is_file():
+        match _read_json(config, str(folder)):
+            case {"pretrained_cfg": {"license": str(licence)}}:
+                return licence
+    return licence
+
+
+def _is_timm(config: dict[str, Any]) -> bool:
+    """Whether a configuration is in timm's format, told as KerasHub tells it."""
+    return "architecture" in config and "registered_name" not in config and "model_type" not in config
+
+
+def _read_timm(config: dict[str, Any], what: str) -> HubPreset:
+    architecture = str(config["architecture"])
+    name = next((each for start, each in TIMM_FAMILIES.items() if architecture.startswith(start)), "")
+    if not name:
+        raise HeadstartError(
+            f"{what} is timm's {architecture!r}, which KerasHub does not convert; it converts networks of timm whose "
+            f"names begin with {', '.join(sorted(TIMM_FAMILIES))}"
+        )
+    size, scaling = _DEFAULT_SIZE, None
+    match config.get("pretrained_cfg"):
+        case {"input_size": [_, int(size), _], "mean": list(mean), "std": list(deviation)}:
+            try:
+                means, deviations = _by_channel(mean), _by_channel(deviation)
+                scaling = (
+                    [1 / 255 / each for each in deviations],
+                    [-each / by for each, by in zip(means, deviations, strict=True)],
+                )
+            except (TypeError, ValueError, ZeroDivisionError) as error:
+                raise HeadstartError(
+                    f"{what}: pretrained_cfg in {PRESET_CONFIG} has no usable mean and std ({first_line(error)}); "
+                    f"{HUB_WAY_OUT}"
+                ) from None
+    return HubPreset(name, FAMILIES[name], size, 0, scaling, SAFETENSORS)
 
 
 def _find_folder(place: str) -> Path | None:
@@ -226,7 +280,7 @@ def _open_remote(
     there = {found.uri.rpartition("/")[2] for found in open_store(address).list(f"{address}/")}
     return {
         name: stack.enter_context(
-            open_pretrained_file(f"{address}/{name}", sha256 if name == WEIGHTS else "", HUB_WAY_OUT)
+            open_pretrained_file(f"{address}/{name}", sha256 if name in (WEIGHTS, SAFETENSORS) else "", HUB_WAY_OUT)
         )
         for name in names
         if name in there
@@ -243,7 +297,7 @@ def _download(place: str, names: Sequence[str], what: str) -> dict[str, Path]:
             files[name] = Path(fetch(name))
         except Exception as error:
             # Clients of both hubs raise errors of many kinds, also for a file that a preset need not have.
-            if name in (PRESET_CONFIG, WEIGHTS):
+            if name in (PRESET_CONFIG, WEIGHTS, SAFETENSORS):
                 at_hand = "" if "/" in place else f"; or name in {WEIGHTS_FOLDER} a folder with {place}/"
                 raise HeadstartError(f"cannot download {what} ({_shorten(error)}); {HUB_WAY_OUT}{at_hand}") from None
     return files

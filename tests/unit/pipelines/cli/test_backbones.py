@@ -58,6 +58,9 @@ def test_presets_in_the_folder_of_weights_are_listed(weights: Path, monkeypatch:
 def test_licences_of_presets_are_those_of_their_weights() -> None:
     wanted = {
         "hub:dinov2_small": "Apache-2.0",
+        "hub:dinov3_vit_small_lvd1689m": "LicenseRef-DINOv3",
+        "hub:mobilenetv5_300m_enc_gemma3n": "LicenseRef-Gemma",
+        "hub:swin_tiny_patch4_window7_224": "MIT",
         "hub:vgg_16_imagenet": "BSD-3-Clause",
         "hub:xception_41_imagenet": "MIT",
         "hub:siglip_base_patch16_224": "Apache-2.0",

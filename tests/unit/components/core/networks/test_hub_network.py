@@ -15,7 +15,7 @@ from support.hub_presets import BUILDERS, SIZE, build, image_converter_of, save_
 
 from headstart.components.core.backbones.hub_families import FAMILIES
 from headstart.components.core.backbones.table import get_backbone
-from headstart.components.core.networks.classifier import PREPROCESS, build_classifier, get_blocks, unfreeze
+from headstart.components.core.networks.classifier import CONSTANT, PREPROCESS, build_classifier, get_blocks, unfreeze
 from headstart.components.core.networks.hub_network import build_hub_network
 from headstart.components.core.networks.pretrained_weights import build_with_weights_file
 from headstart.components.core.recipes.hub_preset import open_hub_preset
@@ -38,16 +38,19 @@ def expected(name: str, folder: Path, scaled: np.ndarray) -> np.ndarray:
     """Features by KerasHub itself."""
     network = keras_hub.models.Backbone.from_preset(str(folder))
     network = network.vision_encoder if name.startswith(("clip", "siglip")) else network
-    inputs = {"images": scaled} if isinstance(network.input, dict) else scaled
+    inputs = dict.fromkeys(network.input, scaled) if isinstance(network.input, dict) else scaled
     output = network(inputs)
     output = np.asarray(output["stage2"] if name.startswith("hgnetv2") else output)
     if name in ("vit", "deit") or name.startswith("clip"):
         return output[:, 0]
     if name == "vit_without_class_token":
         return output.mean(axis=1)
-    if name.startswith("dinov2"):
-        first = 3 if name == "dinov2_with_registers" else 1
+    if name.startswith(("dinov2", "dinov3")):
+        first = 3 if name.endswith("_with_registers") else 1
         return np.concatenate([output[:, 0], output[:, first:].mean(axis=1)], axis=1)
+    if name.startswith("swin"):
+        side = int(output.shape[1] ** 0.5)
+        return output.reshape(len(output), side, side, -1)
     return output
 
 
@@ -91,22 +94,41 @@ def test_every_form_of_scaling_is_that_of_the_converter(settings: dict[str, obje
     assert np.abs(np.asarray(layer(PHOTOS)) - np.asarray(converter(PHOTOS))).max() < COARSE
 
 
-def test_a_transformer_is_cut_at_its_blocks(tmp_path: Path) -> None:
-    base = built(save_preset("dinov2", tmp_path / "preset"))
-    assert [*get_blocks(base)][1:] == ["encoder_layers_0", "encoder_layers_1", "encoder_layers_2"]
+@pytest.mark.parametrize(
+    ("name", "blocks", "tokens"),
+    [
+        ("dinov2", ["encoder_layers_0", "encoder_layers_1", "encoder_layers_2"], 65),
+        ("dinov3", ["encoder_layers_0", "encoder_layers_1", "encoder_layers_2"], 65),
+    ],
+)
+def test_a_transformer_is_cut_at_its_blocks(name: str, blocks: list[str], tokens: int, tmp_path: Path) -> None:
+    base = built(save_preset(name, tmp_path / "preset"))
+    assert [*get_blocks(base)][1:] == blocks
     model = build_classifier(base, "none", get_backbone(base.name).head, 3, SIZE)
     base.trainable = False
     before = np.asarray(model(PHOTOS))
     parts = unfreeze(model, base.name, "coarsest")
-    assert parts.front.output.shape[1:] == (65, 16)
+    assert parts.front.output.shape[1:] == (tokens, 16)
     assert np.allclose(np.asarray(parts.tail(parts.front(PHOTOS))), before, atol=1e-6)
     trained = {each.path.split("/")[-2] for each in base.trainable_variables}
     assert trained and not any("layers_1" in each or "layers_0" in each for each in trained)
 
 
+def test_constants_are_not_trained(tmp_path: Path) -> None:
+    for name in ("dinov3", "swin"):
+        base = built(save_preset(name, tmp_path / name))
+        model = build_classifier(base, "none", get_backbone(base.name).head, 3, SIZE)
+        unfreeze(model, base.name, "all")
+        constants = [each for each in base.layers if each.name.endswith(CONSTANT)]
+        assert constants and not any(each.trainable_weights for each in constants)
+
+
 @pytest.mark.parametrize(
     ("name", "size", "used"),
     [
+        ("dinov3", 48, 48),
+        ("swin", 0, 32),
+        ("mobilenetv5", 48, 48),
         ("dinov2", 0, 32),
         ("dinov2", 48, 48),
         ("vit", 0, 32),
@@ -202,7 +224,7 @@ def test_names_of_presets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     for name, says in {
         "hub:dinov2_smal": r"knows no preset of this name; the nearest are dinov2_small",
-        "hub:swin_tiny_patch4_window7_224": r"is a preset of swin_transformer, which is no backbone for images",
+        "hub:mit_b0_ade20k_512": r"is a preset of mit, which is no backbone for images",
         "hub:bert_base_en": r"is a preset of bert, which is no backbone for images",
         "hub:dinov2_small": r"cannot download .*hub:path.* or name in HEADSTART_WEIGHTS a folder with dinov2_small/$",
         "kaggle://keras/vit/keras/vit_base_patch16_224_imagenet/2": r"cannot download .*hub:path",

@@ -11,8 +11,10 @@ import pytest
 from support.hub_presets import SIZE, save_preset
 
 from headstart.components.core.artifacts.model import read_model_info
-from headstart.components.core.networks.classifier import unfreeze
+from headstart.components.core.backbones.table import get_backbone
+from headstart.components.core.networks.classifier import build_classifier, unfreeze
 from headstart.components.core.networks.lora import LowRankCopy, freeze_all_but_projections
+from headstart.components.core.networks.pretrained_weights import build_pretrained_backbone
 from headstart.components.core.networks.saving import load_model
 from headstart.components.core.recipes.plan import Plan
 from headstart.components.core.recipes.recipe import Recipe, apply_settings, load_recipe
@@ -126,6 +128,29 @@ def test_end_to_end_the_copy_begins_at_the_original_and_is_merged_into_it(head: 
     assert np.abs(after - before).max() > 1e-3
     assert np.allclose(np.asarray(copy.model(pixels, training=False)), after, atol=1e-5)
     assert np.allclose(np.asarray(network(pixels, training=False)), after, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "projections"), [("dinov3", 3 * 2), ("swin", 5 * 2), ("mobilenetv5", 2)])
+def test_attention_that_is_put_together_from_layers_is_adapted(name: str, projections: int, tmp_path: Path) -> None:
+    backbone = get_backbone(f"hub:{save_preset(name, tmp_path / 'preset')}")
+    load_recipe(settings=LORA | {"backbone": f"hub:{tmp_path / 'preset'}"})
+    base = build_pretrained_backbone(backbone, SIZE, "")
+    network = build_classifier(base, "none", backbone.head, 2, SIZE)
+    base.trainable = False
+    parts = unfreeze(network, base.name, "all")
+    freeze_all_but_projections(base, "all")
+    assert len(base.trainable_weights) == projections
+    copy = LowRankCopy.of(parts.tail, RANK)
+    assert len(copy.model.trainable_weights) == 2 * projections + 2
+    given = parts.front(np.random.default_rng(0).uniform(0, 255, (4, SIZE, SIZE, 3)).astype(np.float32))
+    before = np.asarray(parts.tail(given, training=False))
+    assert np.allclose(np.asarray(copy.model(given, training=False)), before, atol=1e-6)
+    copy.model.compile(keras.optimizers.Adam(0.1), "binary_crossentropy")
+    copy.model.fit(given, np.array([[0], [1], [1], [0]]), epochs=2, verbose=0)
+    copy.merge()
+    after = np.asarray(parts.tail(given, training=False))
+    assert np.abs(after - before).max() > 1e-3
+    assert np.allclose(np.asarray(copy.model(given, training=False)), after, atol=1e-5)
 
 
 def test_lora_needs_attention(recipe: Recipe, splits: dict[str, Path], tmp_path: Path) -> None:
