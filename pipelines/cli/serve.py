@@ -58,6 +58,11 @@ def serve(
     if importlib.util.find_spec("kserve") is None:
         raise HeadstartError("serve needs kserve, not installed here: pip install 'headstart[serve]'")
     from headstart.components.core.util.logs import start_logging
+    from headstart.pipelines.local.tensorflow_import import hold_back_library_output, import_tensorflow
+
+    # Before the log begins, which is written to standard error, too.
+    with hold_back_library_output():
+        import_tensorflow()
     from headstart.pipelines.serving.current_version import CurrentVersion
     from headstart.pipelines.serving.server import name_model, open_server
 

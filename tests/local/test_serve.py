@@ -29,12 +29,14 @@ def test_champion_answers_as_predict_does_and_is_followed(tmp_path: Path) -> Non
     serving = Started("serve", models, "--port", "0")
     try:
         assert serving.process.stdout is not None
-        found = None
+        found, before = None, []
         while found is None:
             line = serving.process.stdout.readline()
             assert line, "the server has ended"
+            before.append(line)
             found = re.search(r"answers at\s+(http://\S+)/v1/models/pets:predict", line)
         url = found[1]
+        assert all(line.startswith("event=") for line in before[:-1]), "libraries write into the log"
         images = [{"image_bytes": {"b64": base64.b64encode(each.read_bytes()).decode()}} for each in files]
         for _ in range(2):
             champion = read_champion(str(models))
