@@ -5,6 +5,7 @@ float32 (n, classes), with temperature scaling.
 """
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -168,10 +169,31 @@ def load_litert(file: Path) -> Predict:
 
 
 def _write_onnx(network: keras.Model, file: Path, train: Path | None) -> Predict:
+    _convert_erfc()
     # Keras exports to this format only after the network was called.
     network(np.zeros((1, *network.input.shape[1:]), np.float32))
-    _export(network, file, "onnx")
+    # Keras compiles convolutions in groups as functions of their own, which tf2onnx does not convert.
+    tf.config.run_functions_eagerly(True)
+    try:
+        _export(network, file, "onnx")
+    finally:
+        tf.config.run_functions_eagerly(False)
     return load_onnx(file)
+
+
+@functools.cache
+def _convert_erfc() -> None:
+    """Lets tf2onnx convert Erfc, by which TensorFlow computes GELU; Keras passes it no handlers of operations."""
+    from tf2onnx import handler, utils
+
+    def convert(graph: Any, node: Any, **options: Any) -> None:
+        one = graph.make_const(utils.make_name("one"), np.ones((), np.float32))
+        erf = graph.make_node("Erf", node.input)
+        graph.remove_node(node.name)
+        graph.make_node("Sub", [one.output[0], erf.output[0]], name=node.name, outputs=node.output)
+
+    # ONNX has Erf as of this version.
+    handler.tf_op("Erfc").register_compat_handler(convert, 9)
 
 
 def load_onnx(file: Path) -> Predict:

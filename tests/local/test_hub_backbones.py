@@ -28,15 +28,15 @@ assert np.isfinite(np.asarray(model(np.zeros((1, 40, 50, 3), np.float32)))).all(
 """
 
 
-# ONNX does not take the operations of the first four as TensorFlow computes them, nor LiteRT those of the first two.
+# LiteRT does not run the first two.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "exports"),
     [
-        ("dinov2", []),
-        ("dinov3", []),
-        ("swin", ["litert"]),
-        ("mobilenetv5", ["litert"]),
+        ("dinov2", ["onnx"]),
+        ("dinov3", ["onnx"]),
+        ("swin", ["litert", "onnx"]),
+        ("mobilenetv5", ["litert", "onnx"]),
         ("mobilenet", ["litert", "onnx"]),
     ],
 )

@@ -44,7 +44,7 @@ from headstart.components.predict_images.named_images import find_images
 from headstart.components.predict_images.predict import predict
 from headstart.components.predict_images.step import open_model
 from headstart.components.publish_model.card import CardContent, _limits
-from headstart.components.publish_model.exports import check_exports, export_formats
+from headstart.components.publish_model.exports import _write_onnx, check_exports, export_formats, load_onnx
 from headstart.components.publish_model.parity import (
     Parity,
     Sample,
@@ -332,6 +332,28 @@ def test_what_is_no_number_is_not_published(sample: Sample, tmp_path: Path) -> N
     network = keras.Model(pixels, said(keras.layers.Flatten()(pixels)))
     with pytest.raises(HeadstartError, match="export 'litert' is off by nan in a probability"):
         export_formats(["litert"], tmp_path, network, sample, None, TOLERANCE)
+
+
+def test_gelu_and_convolutions_in_groups_are_the_same_in_onnx(sample: Sample, tmp_path: Path) -> None:
+    """TensorFlow computes the one by an operation, and Keras the other in a function, that tf2onnx does not know."""
+    pixels = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 10, -12)(pixels)
+    x = keras.layers.Conv2D(6, 3, groups=3, activation="gelu")(x)
+    network = keras.Model(pixels, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x)))
+    export_formats(["onnx"], tmp_path, network, sample, None, 1)
+    extremes = np.concatenate([np.full((1, 8, 8, 3), each, np.float32) for each in (0, 120, 255)])
+    drawn = np.random.default_rng(0).uniform(0, 255, (9, 8, 8, 3)).astype(np.float32)
+    for images in (extremes, drawn, drawn[:1]):
+        said = load_onnx(tmp_path / "onnx" / "model.onnx")(images)
+        assert np.abs(said - network(images).numpy()).max() < 1e-5
+    # The activation alone, over all that float32 holds.
+    numbers = np.concatenate([np.linspace(-20, 20, 2_001), [-3e38, -1e30, 1e30, 3e38]]).astype(np.float32)[:, None]
+    number = keras.Input((1,))
+    activation = keras.Model(number, keras.activations.gelu(number))
+    _write_onnx(activation, tmp_path / "gelu.onnx", None)
+    said, expected = load_onnx(tmp_path / "gelu.onnx")(numbers), activation(numbers).numpy()
+    assert np.allclose(said, expected, rtol=1e-6, atol=1e-6)
+    assert not tf.config.functions_run_eagerly()
 
 
 def test_image_that_the_served_model_cannot_read_is_named(sample: Sample, answers: ServedPredictions) -> None:
