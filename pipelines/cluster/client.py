@@ -1,9 +1,15 @@
 """Runs and schedules of a KFP server."""
 
+import base64
+import contextlib
+import datetime
+import gzip
 import json
 import uuid
 from collections.abc import Iterator
 from typing import Any
+
+import kfp_server_api
 
 from headstart.components.core.util.did_you_mean import did_you_mean
 from headstart.components.core.util.errors import HeadstartError
@@ -13,6 +19,12 @@ from headstart.pipelines.cluster.transport import PAGE_SIZE, NotFound, Transport
 _EQUALS = 1
 _MARK = "headstart-request"
 _LATEST_FIRST = "created_at desc"
+
+_MANY_NODES = 40
+"""Fewest nodes of a workflow that Argo may have packed: a node takes 10 KB, and a task has four."""
+
+_PHASES = ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED")
+"""Phases of a node that KFP has a state for."""
 
 
 class Cluster:
@@ -57,10 +69,19 @@ class Cluster:
     def get_run(self, run_id: str) -> Any:
         """A run with the states of its tasks, as `V2beta1Run`.
 
+        Argo packs the nodes of a workflow of more than 1 MB, and KFP, which cannot read them so, keeps to the states
+        before. Those of a large run that has not ended by them are read from the workflow.
+
         Raises:
             NotFound: If the run does not exist.
         """
-        return self._transport.repeat(self._kfp.runs.run_service_get_run, run_id)
+        run = self._transport.repeat(self._kfp.runs.run_service_get_run, run_id)
+        details = (run.run_details.task_details if run.run_details else None) or []
+        if len(details) >= _MANY_NODES and any(each.state in ("PENDING", "RUNNING") for each in details):
+            with contextlib.suppress(NotFound):
+                nodes = self.get_workflow(run_id).get("status", {}).get("nodes") or {}
+                run.run_details.task_details = [_read_node(each) for each in nodes.values()] or details
+        return run
 
     def list_runs(self, **conditions: str) -> Iterator[Any]:
         """Runs whose fields have certain values, the latest first, as `V2beta1Run`.
@@ -98,12 +119,16 @@ class Cluster:
         """Argo workflow of a run, whose nodes have messages that the rest of the API lacks.
 
         Returns:
-            The workflow as Kubernetes stores it; empty where the server has none.
+            The workflow as Kubernetes stores it, its nodes unpacked; empty where the server has none.
         """
         answer = self._transport.read_json("/apis/v1beta1/runs/{run_id}", run_id=run_id)
         try:
-            return dict(json.loads(answer["pipeline_runtime"]["workflow_manifest"]))
-        except (KeyError, TypeError, ValueError):
+            workflow = dict(json.loads(answer["pipeline_runtime"]["workflow_manifest"]))
+            status = workflow.get("status", {})
+            if packed := status.get("compressedNodes"):
+                status["nodes"] = json.loads(gzip.decompress(base64.b64decode(packed)))
+            return workflow
+        except (KeyError, TypeError, ValueError, OSError, EOFError):
             return {}
 
     def list_cache_entries(self, fingerprint: str) -> Iterator[tuple[str, str]]:
@@ -199,6 +224,21 @@ class Cluster:
             self._transport.repeat(self._kfp.recurring_runs.recurring_run_service_delete_recurring_run, schedule_id)
         except NotFound:
             return
+
+
+def _read_node(node: dict[str, Any]) -> Any:
+    """A node of an Argo workflow as KFP reports it."""
+    phase = str(node.get("phase") or "").upper().replace("ERROR", "FAILED")
+    started, ended = (node.get(name) for name in ("startedAt", "finishedAt"))
+    return kfp_server_api.V2beta1PipelineTaskDetail(
+        display_name=node.get("displayName"),
+        state=phase if phase in _PHASES else None,
+        start_time=datetime.datetime.fromisoformat(started) if started else None,
+        end_time=datetime.datetime.fromisoformat(ended) if ended else None,
+        child_tasks=[
+            kfp_server_api.PipelineTaskDetailChildTask(pod_name=each) for each in node.get("children") or []
+        ],
+    )
 
 
 def _equal(**conditions: str) -> str:

@@ -18,14 +18,14 @@ _KFP_EXECUTOR = re.compile(r"\[KFP Executor \d")
 
 def read_task_log(cluster: Cluster, run: ClusterRun, task: TaskRun) -> list[str]:
     """Lines of the log of a task's last attempt; none where there is no log."""
-    for node in task.nodes:
-        if log := cluster.get_log(run.run_id, node):
-            return log.splitlines()
-    return []
+    return next(filter(None, (read_attempt_log(cluster, run, task, node) for node in task.nodes)), [])
 
 
 def read_attempt_log(cluster: Cluster, run: ClusterRun, task: TaskRun, node: str) -> list[str]:
-    """Lines of the log of an attempt so far: KFP has it by the pod's name while it runs, later by the node's id."""
+    """Lines of the log of an attempt so far: KFP has it by the pod's name while it runs, later by the node's id.
+
+    Of a workflow whose nodes are packed it knows no ids, see `Cluster.get_run`.
+    """
     log = cluster.get_log(run.run_id, node) or cluster.get_log(run.run_id, pod_name(run, task.name, node))
     return log.splitlines()
 

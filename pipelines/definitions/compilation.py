@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from kfp import compiler
 from kfp.dsl.base_component import BaseComponent
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from headstart.components.core.storage.atomic import open_atomic
 from headstart.components.core.storage.files import explain_full_disk
@@ -77,11 +78,44 @@ def pipeline_spec(
 
 
 def _build(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> BaseComponent:
+    built = _build_as_written(profile, from_scratch, name, uses)
+    _drop_docs_of_components(built.pipeline_spec)
+    return built
+
+
+def _build_as_written(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> BaseComponent:
     if name == COMPARE_METHODS:
         return build_comparison(profile)
     if name == SEARCH_RECIPE:
         return build_search(profile, uses.rounds)
     return build_choice(profile) if name == CHOOSE_BACKBONE else build_pipeline(profile, from_scratch, uses)
+
+
+def _drop_docs_of_components(pipeline: PipelineSpec) -> None:
+    """Removes what only readers of the sources need; the pipeline's own parameters keep their descriptions.
+
+    A workflow has each task's source and interface four times, and KFP loses sight of one of more than 1 MB.
+    """
+    for component in pipeline.components.values():
+        for kind in ("parameters", "artifacts"):
+            for definitions in (component.input_definitions, component.output_definitions):
+                for definition in getattr(definitions, kind).values():
+                    definition.ClearField("description")
+    for executor in pipeline.deployment_spec["executors"].values():
+        command = executor["container"]["command"]
+        for place, text in enumerate(command):
+            if text.lstrip().startswith("import kfp"):
+                command[place] = _drop_docstring(text)
+
+
+def _drop_docstring(source: str) -> str:
+    """Source of a component without the docstring of its function."""
+    lines = source.splitlines(keepends=True)
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.FunctionDef(body=[ast.Expr(value=ast.Constant(value=str())) as docstring, _, *_]):
+                del lines[docstring.lineno - 1 : docstring.end_lineno]
+    return "".join(lines)
 
 
 def _compile(profile: Profile, from_scratch: bool, name: str, uses: Uses) -> str:

@@ -1,7 +1,9 @@
 """The compiled pipelines: what must hold of every one, and that none changes unseen."""
 
+import ast
 import dataclasses
 import difflib
+import importlib
 import json
 import re
 import subprocess
@@ -281,11 +283,23 @@ def test_every_parameter_is_typed_and_documented(pipeline: Compiled) -> None:
         assert definition["parameterType"], name
     required = {name for name, definition in pipeline.parameters.items() if "defaultValue" not in definition}
     assert required == {"data"} | ({"backbones"} & set(pipeline.parameters))
+
+
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in (ROOT / "components").glob("*/component.py")))
+def test_every_input_of_a_component_is_documented(name: str) -> None:
+    component = getattr(importlib.import_module(f"headstart.components.{name}.component"), name)
+    for item, definition in component.component_spec.inputs.items():
+        # KFP sets the status itself.
+        assert definition.description or item == "status", item
+
+
+def test_a_workflow_has_no_docs_of_components(pipeline: Compiled) -> None:
     for name, component in pipeline.spec["components"].items():
         for kind in component.get("inputDefinitions", {}).values():
-            for item, definition in kind.items():
-                # What a condition passes on is described where it comes from.
-                assert definition.get("description") or "pipelinechannel--" in item, (name, item)
+            assert not any("description" in definition for definition in kind.values()), name
+    for name, executor in pipeline.spec["deploymentSpec"]["executors"].items():
+        (function,) = (each for each in ast.parse(executor["container"]["command"][-1]).body if hasattr(each, "args"))
+        assert function.body and ast.get_docstring(function) is None, name
 
 
 @of_one_model
