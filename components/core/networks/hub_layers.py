@@ -125,10 +125,7 @@ def _embed(copy: KerasOnly, patches: keras.Layer, pixels: Any, tokens: Sequence[
     table = np.concatenate([*(np.reshape(each, (-1, width)) for each in tokens), positions])
     if more := len(table) - x.shape[1]:
         x = copy.new(keras.layers.ZeroPadding1D, (more, 0), name="tokens")(x)
-    add = copy.new(keras.layers.EinsumDense, "bnd,n->bnd", table.shape, bias_axes="nd", name="positions")
-    x = add(x)
-    add.set_weights([np.ones(len(table), np.float32), table])
-    return x
+    return _scale_tokens(copy, x, "n", [np.ones(len(table), np.float32), table], name="positions")
 
 
 def _embed_vit(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
@@ -196,6 +193,25 @@ def _einsum(
     return y
 
 
+def _scale_tokens(copy: KerasOnly, x: Any, axis: str, weights: Sequence[Array], *, name: str) -> Any:
+    """Multiplies tokens by factors, and perhaps adds a bias.
+
+    They get two more axes for it: LiteRT's converter mixes up the axes of a product of which the factors lack two.
+
+    Args:
+        copy: Copy that is being made.
+        x: Tokens, (n, tokens, width).
+        axis: Axis of the factors, `n` for tokens or `d` for width.
+        weights: Factors, and perhaps a bias, (tokens, width).
+        name: Name of the layer that has the weights.
+    """
+    # With dots: a number with an underscore behind it would begin a block.
+    y = copy.new(keras.layers.Reshape, (1, 1, *x.shape[1:]), name=f"{name}.before")(x)
+    bias_axes = "nd" if len(weights) > 1 else ""
+    y = _einsum(copy, y, f"bijnd,{axis}->bijnd", weights, bias_axes, name=name)
+    return copy.new(keras.layers.Reshape, x.shape[1:], name=f"{name}.after")(y)
+
+
 def _drop(copy: KerasOnly, dropout: Any, x: Any) -> Any:
     return copy.call(dropout, x) if dropout and dropout.rate else x
 
@@ -218,7 +234,7 @@ def _embed_dinov3(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
     # The tokens are the same for all images: added to nothing, which has the size of the batch.
     nothing = copy.new(layers.ZeroPadding1D, (len(table), 0), name="room_for_tokens")(x)
     nothing = copy.new(layers.Cropping1D, (0, patches), name="nothing")(nothing)
-    first = _einsum(copy, nothing, "bnd,n->bnd", [np.ones(len(table), np.float32), table], "nd", name="tokens")
+    first = _scale_tokens(copy, nothing, "n", [np.ones(len(table), np.float32), table], name="tokens")
     return copy.new(layers.Concatenate, axis=1, name="tokens_and_patches")([first, x])
 
 
@@ -284,13 +300,12 @@ def _rotate(copy: KerasOnly, x: Any, angles: tuple[Any, Any], unturned: int) -> 
     size = cosines.shape[-1]
     cosines = np.concatenate([np.ones((unturned, size), np.float32), cosines]).reshape(-1, 2, size // 2)
     sines = np.concatenate([np.zeros((unturned, size), np.float32), sines]).reshape(-1, 2, size // 2)
-    # The first half becomes the second one, and the second one becomes the first with the other sign.
-    sines = sines * np.array([[-1], [1]], np.float32)
-    halves = copy.new(keras.layers.Reshape, (*x.shape[1:3], 2, size // 2), name="halves")(x)
-    same = _einsum(copy, halves, "bthik,tik->bthik", [cosines], name=f"attention_cosines_{CONSTANT}", trainable=False)
-    other = keras.ops.flip(halves, axis=3)
-    other = _einsum(copy, other, "bthik,tik->bthik", [sines], name=f"attention_sines_{CONSTANT}", trainable=False)
-    return copy.new(keras.layers.Reshape, x.shape[1:], name="turned")(keras.ops.add(same, other))
+    # From each half, the second axis, to each half, the third one.
+    first, second = (cosines[:, 0], sines[:, 1]), (-sines[:, 0], cosines[:, 1])
+    turns = np.stack([np.stack(first, axis=1), np.stack(second, axis=1)], axis=1)
+    y = copy.new(keras.layers.Reshape, (*x.shape[1:3], 2, size // 2), name="halves")(x)
+    y = _einsum(copy, y, "bthik,tijk->bthjk", [turns], name=f"attention_turns_{CONSTANT}", trainable=False)
+    return copy.new(keras.layers.Reshape, x.shape[1:], name="turned")(y)
 
 
 def _convolution_of_mobilenetv5(copy: KerasOnly, layer: Any, x: Any) -> Any:
@@ -489,10 +504,7 @@ def _scale_and_shift(copy: KerasOnly, layer: Any, x: Any) -> Any:
 
 
 def _scale(copy: KerasOnly, layer: Any, x: Any) -> Any:
-    scale = copy.new(keras.layers.EinsumDense, "bnd,d->bnd", x.shape[1:], name=layer.name)
-    scaled = scale(x)
-    scale.set_weights([_values(layer.lambda1)])
-    return scaled
+    return _scale_tokens(copy, x, "d", [_values(layer.lambda1)], name=layer.name)
 
 
 def _encode_deit(copy: KerasOnly, layer: Any, x: Any) -> Any:
@@ -512,9 +524,9 @@ def _block_of_deit(copy: KerasOnly, layer: Any, x: Any) -> Any:
 def _pool_by_attention(copy: KerasOnly, layer: Any, x: Any) -> Any:
     query = copy.new(keras.layers.GlobalAveragePooling1D, keepdims=True, name="mean")(x)
     # The query is the same for all images: the mean counts for nothing.
-    probe = copy.new(keras.layers.EinsumDense, "bnd,d->bnd", query.shape[1:], bias_axes="d", name="probe")
-    query = probe(query)
-    probe.set_weights([np.zeros(x.shape[-1], np.float32), _values(layer.probe)[0, 0]])
+    query = _scale_tokens(
+        copy, query, "d", [np.zeros(x.shape[-1], np.float32), _values(layer.probe)[0]], name="probe"
+    )
     pooled = copy.call(layer.attention, query, x, x)
     more = copy.call(layer.mlp, copy.call(layer.layer_norm, pooled))
     return copy.new(keras.layers.Reshape, (x.shape[-1],), name="pooled")(keras.ops.add(pooled, more))
