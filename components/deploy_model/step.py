@@ -321,7 +321,7 @@ class _KServeEndpoint(_Endpoint):
         self.service = f"{spec.name}-predictor"
 
     def is_settled(self) -> bool:
-        return self._is_ready()
+        return self._has_started()
 
     def roll_out(self, replaces: bool, check: Check) -> "LiveAgreement":
         if replaces and self._options.canary:
@@ -337,15 +337,13 @@ class _KServeEndpoint(_Endpoint):
         return {INSTANCE: self._spec.name, VERSION: self._spec.version}
 
     def _has_started(self) -> bool:
-        """Whether the new version has ready pods; KServe calls an object ready while former pods still answer."""
-        return self._is_ready() and any(map(_is_pod_ready, self.cluster.list_pods(self._pods())))
+        """Whether the new version has ready pods; KServe calls an object ready while former pods still answer.
 
-    def _is_ready(self) -> bool:
+        Its `observedGeneration` tells nothing: without Knative that is the Deployment's, which an autoscaler changes.
+        """
         found = self.cluster.get("InferenceService", self._spec.name) or {}
-        status = found.get("status", {})
-        conditions = {each["type"]: each["status"] for each in status.get("conditions", [])}
-        observed = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
-        return observed and conditions.get("Ready") == "True"
+        conditions = {each["type"]: each["status"] for each in found.get("status", {}).get("conditions", [])}
+        return conditions.get("Ready") == "True" and any(map(_is_pod_ready, self.cluster.list_pods(self._pods())))
 
 
 def _open_endpoint(spec: EndpointSpec, options: DeployOptions) -> _PlainEndpoint | _KServeEndpoint:

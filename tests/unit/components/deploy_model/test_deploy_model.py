@@ -12,6 +12,7 @@ from support.kubernetes_objects import EXAMPLE, find_faults, write_example
 from headstart.components.core.networks.saved_model_parity import DrawnPredictions
 from headstart.components.core.registry.registry import OVERTAKEN
 from headstart.components.core.util.errors import HeadstartError
+from headstart.components.deploy_model import step
 from headstart.components.deploy_model.cluster import ServiceError
 from headstart.components.deploy_model.component import deploy_model
 from headstart.components.deploy_model.live_check import check_endpoint
@@ -129,3 +130,22 @@ def test_endpoint_is_waited_for_until_the_version_answers() -> None:
 def test_endpoint_that_predicts_otherwise_is_refused(rows: Any, versions: list[str], message: str) -> None:
     with pytest.raises(HeadstartError, match=message):
         check_endpoint(make_endpoint(rows, versions), DRAWN, ["cat", "dog"], "new", 0.0, True)
+
+
+def test_kserve_is_ready_also_after_an_autoscaler_has_changed_its_deployment() -> None:
+    # As KServe 0.17.1 reports without Knative: of what it observed it gives the Deployment's generation.
+    ready = [{"type": "Ready", "status": "True"}]
+    service = {"metadata": {"generation": 1}, "status": {"observedGeneration": 2, "conditions": ready}}
+    pods: list[Any] = [{"status": {"conditions": ready}}]
+
+    class Namespace:
+        def get(self, kind: str, name: str) -> Any:
+            return service
+
+        def list_pods(self, labels: dict[str, str]) -> list[Any]:
+            return pods
+
+    endpoint = step._KServeEndpoint(Namespace(), SPEC, DeployOptions())  # type: ignore[arg-type]
+    assert endpoint.is_settled()
+    pods.clear()
+    assert not endpoint.is_settled(), "former pods still answer"
