@@ -29,7 +29,7 @@ def notify_result(
         status: Status of what the handler is around, which KFP sets.
         pipeline: Name of the pipeline.
         run: Id of the run.
-        notification: What is sent, as JSON.
+        notification: JSON artifact to write, with the body that is sent to the webhook.
         name: Name of the run.
         publish_uri: Folder, or gs:// or s3:// address, where the run publishes, which tells whether its model is in
             use now; empty: it does not publish.

@@ -39,7 +39,7 @@ def notify_result(
         run: Id of the run.
         name: Name of the run.
         publish_uri: Folder or address where the run publishes; empty: it does not.
-        notification: JSON file to write, with what is sent; None: none.
+        notification: JSON file to write, with the body that is sent to the webhook; None: none.
         uri: Address of that file among the run's artifacts, which tells where those of other tasks are; empty: their
             verdict and figures are left out.
 
@@ -78,7 +78,7 @@ def describe_end(
         run: Id of the run.
         name: Name of the run.
         publish_uri: Folder or address where the run publishes; empty: it does not.
-        findings: What the run has found out about its model.
+        findings: Verdict of the gate and figures of the model.
     """
     see = f"headstart follow {run}"
     if state == _FAILED_STATE:

@@ -14,6 +14,7 @@ from docker.models.containers import Container
 from docker.models.images import Image
 from support import ROOT
 from support.commands import eventually
+from support.stores import answers
 
 from headstart.components.core.networks.saved_model_parity import predict_drawn_images
 from headstart.components.core.registry.model_files import find_model
@@ -95,13 +96,6 @@ def test_example_serves_the_champion_follows_it_and_stops_in_order(
     compose("stop")
     server.reload()
     assert (server.attrs["State"]["Status"], server.attrs["State"]["ExitCode"]) == ("exited", 0)
-
-
-def answers(address: str) -> bool:
-    try:
-        return requests.get(address, timeout=10).ok
-    except requests.ConnectionError:
-        return False
 
 
 def get(address: str) -> str:

@@ -1,6 +1,10 @@
+from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import pytest
 from support.hub_presets import save_preset
 from support.own_networks import save_usual
 from support.stores import Stored
@@ -27,22 +31,15 @@ def test_a_network_of_the_users_own_comes_from_a_store(listed: Stored, tmp_path:
     assert weights_digest(there) == weights_digest(here)
 
 
-def test_a_preset_of_kerashub_comes_from_a_store(listed: Stored, tmp_path: Path) -> None:
-    folder = save_preset("mobilenet", tmp_path / "tiny")
-    for file in folder.iterdir():
-        listed.upload(f"presets/tiny/{file.name}", file.read_bytes())
-    uri = f"hub:{listed.uri('presets/tiny')}"
-    assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == 32
-    there, here = (build_pretrained_backbone(get_backbone(place), 32, "") for place in (uri, f"hub:{folder}"))
-    assert (there.name, weights_digest(there)) == ("tiny.hub", weights_digest(here))
-
-
-def test_a_network_of_timm_comes_from_a_store(listed: Stored, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("save", "size"), [(partial(save_preset, "mobilenet"), 32), (save_timm, 64)], ids=["kerashub", "timm"]
+)
+def test_a_preset_comes_from_a_store(listed: Stored, tmp_path: Path, save: Callable[[Path], Any], size: int) -> None:
     folder = tmp_path / "tiny"
-    save_timm(folder)
+    save(folder)
     for file in folder.iterdir():
         listed.upload(f"presets/tiny/{file.name}", file.read_bytes())
     uri = f"hub:{listed.uri('presets/tiny')}"
-    assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == 64
-    there, here = (build_pretrained_backbone(get_backbone(place), 64, "") for place in (uri, f"hub:{folder}"))
+    assert resolve_recipe(load_recipe(settings={"backbone": uri})).image_size == size
+    there, here = (build_pretrained_backbone(get_backbone(place), size, "") for place in (uri, f"hub:{folder}"))
     assert (there.name, weights_digest(there)) == ("tiny.hub", weights_digest(here))

@@ -212,7 +212,7 @@ def _running(command: list[str], settings: dict[str, str], address: str, ready: 
     )
     try:
         end = time.monotonic() + 30
-        while not _answers(address + ready):
+        while not answers(address + ready):
             assert process.poll() is None, f"{command[0]} ended with {process.returncode}"
             assert time.monotonic() < end, f"{command[0]} does not answer at {address}"
             time.sleep(0.05)
@@ -222,7 +222,8 @@ def _running(command: list[str], settings: dict[str, str], address: str, ready: 
         process.wait(30)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a server answers at an address, and says that all is well."""
     try:
         return requests.get(url, timeout=5).ok
     except requests.ConnectionError:

@@ -121,7 +121,7 @@ def _embed(copy: KerasOnly, patches: keras.Layer, pixels: Any, tokens: Sequence[
     """
     x = copy.call(patches, pixels)
     width = x.shape[-1]
-    x = copy.new(keras.layers.Reshape, (x.shape[1] * x.shape[2], width), name="patches")(x)
+    x = _as_tokens(copy, x, name="patches")
     table = np.concatenate([*(np.reshape(each, (-1, width)) for each in tokens), positions])
     if more := len(table) - x.shape[1]:
         x = copy.new(keras.layers.ZeroPadding1D, (more, 0), name="tokens")(x)
@@ -175,7 +175,7 @@ def _einsum(
 
     Args:
         copy: Copy that is being made.
-        x: What is multiplied, of a shape that is known but for the batch.
+        x: Tensor to multiply; all axes but that of the batch have a known size.
         equation: The product, as `keras.layers.EinsumDense` has it; the first axis is the batch.
         weights: Kernel, and with `bias_axes` a bias of these axes.
         bias_axes: Axes of the bias, in the order of the output.
@@ -225,8 +225,8 @@ def _attend(copy: KerasOnly, layer: Any, scores: Any, value: Any) -> Any:
 def _embed_dinov3(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
     layers = keras.layers
     x = copy.call(layer.patch_embeddings.projection, pixels)
-    patches, width = x.shape[1] * x.shape[2], x.shape[3]
-    x = copy.new(layers.Reshape, (patches, width), name="patches")(x)
+    x = _as_tokens(copy, x, name="patches")
+    patches = x.shape[1]
     tokens = [_values(layer.cls_token)[0]]
     if layer.num_register_tokens:
         tokens.append(_values(layer.register_tokens)[0])
@@ -366,7 +366,7 @@ def _as_tokens(copy: KerasOnly, x: Any, *, name: str) -> Any:
 
 def _embed_swin(copy: KerasOnly, layer: Any, pixels: Any) -> Any:
     x = copy.call(layer.proj, pixels)
-    x = copy.new(keras.layers.Reshape, (x.shape[1] * x.shape[2], x.shape[3]), name="patches")(x)
+    x = _as_tokens(copy, x, name="patches")
     return copy.call(layer.norm, x) if layer.norm else x
 
 
