@@ -1,22 +1,20 @@
 """The verdict and the figures of a run, from the artifacts that its tasks have left in the run's folder."""
 
 import dataclasses
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from headstart.components.core.artifacts.decision import read_decision
 from headstart.components.core.artifacts.evaluation import FINAL, METRICS, read_metrics
-from headstart.components.core.storage.stores import Tree, is_local, open_tree, scheme_of, without_secrets
+from headstart.components.core.storage.run_folder import ENDPOINT_VARIABLE, open_run_folder
+from headstart.components.core.storage.stores import Tree, is_local, without_secrets
 from headstart.components.core.util.errors import HeadstartError
 from headstart.components.core.util.logs import event
 
 _DECISION = ("compare-models", "decision")
 _METRICS = ("evaluate-model", f"evaluation/{METRICS}")
 """Folders of tasks, and names of files in them; on a cluster KFP puts a folder with a random name between the two."""
-
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +50,7 @@ def read_findings(uri: str, run: str) -> RunFindings:
     if not uri:
         return found
     try:
-        tree = open_tree(find_run_folder(uri, run))
+        tree = open_run_folder(find_run_folder(uri, run), f"set {ENDPOINT_VARIABLE} under env in the profile")
         with tempfile.TemporaryDirectory(prefix="headstart-") as work:
             if decision := _download(tree, _DECISION, Path(work, "decision")):
                 values = read_decision(decision)
@@ -80,7 +78,7 @@ def find_run_folder(uri: str, run: str) -> str:
         run: Id of the run on a cluster.
 
     Raises:
-        HeadstartError: If the address is not of that form, or of a store of which the environment names no endpoint.
+        HeadstartError: If the address is not of that form.
     """
     if is_local(uri):
         return str(Path(uri).parents[1])
@@ -89,13 +87,6 @@ def find_run_folder(uri: str, run: str) -> str:
     parts = rest.split("/")
     if parts[-4:-3] != [run]:
         raise HeadstartError(f"{without_secrets(address)} is not in a folder of the run {run}")
-    if scheme_of(uri) == "minio":
-        # The address does not say whose store it is. Without an endpoint, its bucket would be looked for at Amazon.
-        if not any(map(os.environ.get, _ENDPOINTS)):
-            raise HeadstartError(
-                f"{scheme}://{parts[0]} is a store of the cluster; set {_ENDPOINTS[0]} under env in the profile"
-            )
-        scheme = "s3"
     return f"{scheme}://{'/'.join(parts[:-3])}"
 
 

@@ -1,9 +1,12 @@
 """Reasons for which a task failed."""
 
+import contextlib
 import dataclasses
 import re
 
+from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
+from headstart.pipelines.cluster.kept_logs import read_kept_log
 from headstart.pipelines.cluster.logs import drop_kfp_lines, find_fatal_message, read_attempt_log, read_task_log
 from headstart.pipelines.cluster.pods import get_requests
 from headstart.pipelines.cluster.runs import ClusterRun
@@ -54,6 +57,9 @@ def find_failure(cluster: Cluster, run: ClusterRun, task: TaskRun, attempt: str 
         lines = cluster.get_log(run.run_id, task.driver).splitlines()
         return Failure(find_fatal_message(lines), drop_kfp_lines(lines)[-_LINES:])
     lines = read_attempt_log(cluster, run, task, attempt) if attempt else read_task_log(cluster, run, task)
+    if not lines and not attempt:
+        with contextlib.suppress(HeadstartError):
+            lines = read_kept_log(run, task.name)
     raised = find_error(lines)
     own = drop_kfp_lines(lines)[-_LINES:]
     if raised and raised.expected:

@@ -107,6 +107,8 @@ def _describe_report(found: RunResults) -> list[str]:
     if found.run and not found.metrics and not found.ranking:
         file = "the artifact ranking" if RANKING_TASK in found.run.tasks else "the evaluation's metrics.json"
         lines.append(f"no log has the figures any more; they are in {file}")
+    if found.unread:
+        lines.append(f"KFP has no log of some tasks, and those in the run's folder cannot be read: {found.unread}")
     if found.report:
         lines.append(f"report  {found.report}")
     return lines

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shlex
+from collections.abc import Iterable
 
 from headstart.pipelines.cluster.client import Cluster
 from headstart.pipelines.cluster.pods import pod_name
@@ -32,7 +33,12 @@ def read_attempt_log(cluster: Cluster, run: ClusterRun, task: TaskRun, node: str
 
 def read_events(cluster: Cluster, run: ClusterRun, task: TaskRun) -> list[Event]:
     """Events in the log of a task's last attempt."""
-    return [event for line in read_task_log(cluster, run, task) if (event := parse(line))]
+    return find_events(read_task_log(cluster, run, task))
+
+
+def find_events(lines: Iterable[str]) -> list[Event]:
+    """Events in the lines of a log."""
+    return [event for line in lines if (event := parse(line))]
 
 
 def read_data_events(cluster: Cluster, run: ClusterRun, task: TaskRun) -> list[Event]:

@@ -9,7 +9,8 @@ from headstart.components.core.artifacts.backbone_ranking import Ranking
 from headstart.components.core.artifacts.evaluation import FINAL
 from headstart.components.core.util.errors import HeadstartError
 from headstart.pipelines.cluster.client import Cluster
-from headstart.pipelines.cluster.logs import read_data_digest, read_events
+from headstart.pipelines.cluster.kept_logs import read_kept_log
+from headstart.pipelines.cluster.logs import find_events, read_data_digest, read_events
 from headstart.pipelines.cluster.runs import ClusterRun, read_run
 from headstart.pipelines.cluster.task_runs import TaskRun, TaskState
 from headstart.pipelines.cluster.transport import NotFound
@@ -43,14 +44,15 @@ class RunResults:
 
     Attributes:
         metrics: Metrics by model, `stage` of the final one, `grouping` and `cross_validation`, as in `metrics.json`;
-            empty where no log has them any more.
+            empty where they are not found.
         run: Run that measured: another than the given one, if its evaluation came from the cache; None where that
             run cannot be found.
         outcome: End of a search for a recipe, verdict of the gate, publication, and deployment.
         decided_by: Run that decided, if the verdict came from the cache; None if it did not, or cannot be found.
         undecided: Whether the verdict came from the cache and cannot be found.
-        ranking: Ranking of backbones; None where the run made none, or no log has it any more.
+        ranking: Ranking of backbones; None where the run made none, or it is not found.
         command: Command that trains with the chosen backbone; empty: none.
+        unread: Reason for which a log among the run's artifacts cannot be read; empty: none.
     """
 
     metrics: dict[str, Any]
@@ -60,15 +62,16 @@ class RunResults:
     undecided: bool = False
     ranking: Ranking | None = None
     command: str = ""
+    unread: str = ""
 
     @property
     def report(self) -> str:
         """Address of the report, with * for a folder that KFP chooses; empty where it cannot be found."""
         if not self.run:
             return ""
-        root = self.run.pipeline_root.rstrip("/") or "<the cluster's pipeline root>"
         name = self.run.pipeline["pipelineInfo"]["name"]
-        return f"{root}/{name}/{self.run.run_id}/{_measuring_task(self.run)}/*/report"
+        folder = self.run.folder or f"<the cluster's pipeline root>/{name}/{self.run.run_id}"
+        return f"{folder}/{_measuring_task(self.run)}/*/report"
 
 
 def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
@@ -84,10 +87,11 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
     """
     measuring = _measuring_task(run)
     source = _find_source(cluster, run, measuring)
-    events = _events(cluster, source, measuring)
+    unread: list[str] = []
+    events = _find_events(cluster, source, measuring, unread)
     if measuring == RANKING_TASK:
         ranking, command = _read_ranking(events)
-        return RunResults({}, source, ranking=ranking, command=command)
+        return RunResults({}, source, ranking=ranking, command=command, unread="; ".join(unread))
     measured = [event for event in events if isinstance(event, Measured)]
     decided, undecided = None, False
     outcome: list[_Outcome] = []
@@ -98,13 +102,13 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         by = _find_source(cluster, run, name)
         if task.state is TaskState.CACHED:
             decided, undecided = by, not by
-        outcome += [event for event in _events(cluster, by, name) if isinstance(event, _Outcome)]
+        outcome += [event for event in _find_events(cluster, by, name, unread) if isinstance(event, _Outcome)]
     metrics: dict[str, Any] = {event.model: event.figures for event in measured}
     for event in measured:
         metrics |= {"grouping": event.unit, "cross_validation": {"folds": event.folds} if event.folds else None}
         if event.model == FINAL and event.stage:
             metrics["stage"] = event.stage
-    return RunResults(metrics, source, outcome, decided, undecided)
+    return RunResults(metrics, source, outcome, decided, undecided, unread="; ".join(dict.fromkeys(unread)))
 
 
 def _read_ranking(events: Sequence[Event]) -> tuple[Ranking | None, str]:
@@ -116,8 +120,18 @@ def _read_ranking(events: Sequence[Event]) -> tuple[Ranking | None, str]:
     return Ranking(backbones, end.images, end.available, end.kept), end.command
 
 
-def _events(cluster: Cluster, run: ClusterRun | None, name: str) -> list[Event]:
-    return read_events(cluster, run, run.tasks[name]) if run and name in run.tasks else []
+def _find_events(cluster: Cluster, run: ClusterRun | None, name: str, unread: list[str]) -> list[Event]:
+    """Events in a task's log, or else in the one that is kept; adds to `unread` why that cannot be read."""
+    if not run or name not in run.tasks:
+        return []
+    found = read_events(cluster, run, run.tasks[name])
+    if found or run.tasks[name].state is TaskState.SKIPPED:
+        return found
+    try:
+        return find_events(read_kept_log(run, name))
+    except HeadstartError as error:
+        unread.append(str(error))
+        return []
 
 
 def _measuring_task(run: ClusterRun) -> str:

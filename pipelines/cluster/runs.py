@@ -42,6 +42,13 @@ class ClusterRun:
     tasks: Mapping[str, TaskRun]
 
     @property
+    def folder(self) -> str:
+        """Address of the folder of its artifacts; empty: not known, it is below the cluster's own root."""
+        # KFP's launcher reads region and endpoint of a store from a query.
+        root = self.pipeline_root.partition("?")[0].rstrip("/")
+        return f"{root}/{self.pipeline['pipelineInfo']['name']}/{self.run_id}" if root else ""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self.state in _ENDED

@@ -11,16 +11,23 @@ import pytest
 from support.kfp_api import KfpApi, kfp_serving
 
 from headstart.pipelines.cli import main
+from headstart.pipelines.cluster import kept_logs
 
 Command = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings but a test's own, and a folder without any file of them."""
+    """No settings but a test's own, no store that can be reached, and a folder without any file of settings."""
     for name in list(os.environ):
-        if name.startswith(("HEADSTART_", "KF_PIPELINES_")):
+        if name.startswith(("HEADSTART_", "KF_PIPELINES_", "AWS_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.setattr(kept_logs, "PATIENCE_SECONDS", 0.0)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.commands import Started
 from support.kfp_api import KfpApi, node_id
+from support.stores import make_bucket, start_minio
 
 Command = Callable[..., tuple[int, str]]
 Tasks = tuple[tuple[str, str], ...]
@@ -177,7 +178,22 @@ def test_no_log_with_the_figures(on_cluster: Command, api: KfpApi, submitted: st
     api.see(submitted, ("SUCCEEDED", *done(*TASKS)))
     status, shown = on_cluster("follow", submitted)
     assert status == 0
-    assert "no log has the figures any more" in shown
+    assert "no log has the figures any more; they are in the evaluation's metrics.json\n" in shown
+    folder = f"s3://bucket/runs/transfer-learning/{submitted}"
+    assert f"and those in the run's folder cannot be read: cannot read {folder}/evaluate-model/: " in shown
+
+
+def test_a_failure_of_which_the_server_has_no_log_is_explained_by_the_one_in_the_folder_of_the_run(
+    on_cluster: Command, api: KfpApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with start_minio(tmp_path / "minio") as server, make_bucket(server, monkeypatch) as store:
+        assert on_cluster("submit", *DATA, "--pipeline-root", store.uri("runs"))[0] == 0
+        (run_id,) = api.runs
+        store.upload(f"runs/transfer-learning/{run_id}/train-head/3f/executor-logs-1", RAISED.encode())
+        api.see(run_id, ("FAILED", *done(*TASKS[:3]), ("train-head", "failed")))
+        status, shown = on_cluster("follow", run_id)
+    assert status == 1
+    assert "train-head failed: class 'cat' has no image; add some" in shown
 
 
 def test_a_failed_task_is_named_with_its_own_words_first_and_the_end_of_its_log(

@@ -1,9 +1,11 @@
 """`headstart submit --pipeline search-recipe`: what is submitted, and what is shown of it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support.kfp_api import KfpApi, node_id
+from support.stores import make_bucket, start_minio
 
 from headstart.pipelines.cluster.pods import pod_name
 from headstart.pipelines.cluster.runs import read_run
@@ -109,3 +111,21 @@ def test_a_workflow_that_has_grown_too_large_for_kfp_is_followed_to_its_end(on_c
         assert f"{task} done in 47.0 s" in shown
     assert "search  trial 5 is the best: 8 trials" in shown
     assert "0.9" in shown
+
+
+def test_results_of_which_the_server_has_no_log_are_read_from_the_folder_of_the_run(
+    on_cluster: Command, api: KfpApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with start_minio(tmp_path / "minio") as server, make_bucket(server, monkeypatch) as store:
+        assert on_cluster("submit", *SEARCH, "--rounds", "2", "--pipeline-root", store.uri("runs"))[0] == 0
+        (run_id,) = api.runs
+        for task, line in LOGS.items():
+            store.upload(f"runs/search-recipe/{run_id}/{task}/3f/executor-logs-0", line.encode())
+        api.set(run_id, "RUNNING", *((name, "done") for name in BEFORE), ("choose-trial", "running"))
+        api.packed.add(run_id)
+        api.see(run_id, ("SUCCEEDED", *((name, "done") for name in DONE)))
+        status, shown = on_cluster("follow", run_id)
+    assert status == 0, shown
+    assert "On 20 test images\n" in shown and "fine-tuned     0.900" in shown
+    assert "search  trial 5 is the best: 8 trials, 1 failed; the best has a loss of 0.2\n" in shown
+    assert "no log" not in shown

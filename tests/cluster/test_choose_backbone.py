@@ -33,6 +33,8 @@ def test_the_ranking_ends_with_a_training_that_finds_its_features(
     assert (found["images"], found["kept"]) == (100, True)
     suggested = re.search(r"^to train it +headstart (submit .*)$", run.shown, re.MULTILINE)
     assert suggested and suggested[1] in report.decode()
+    kept, logged = cluster.kept_and_logged(run.run_id, "rank-backbones")
+    assert kept == logged and kept
     words = shlex.split(suggested[1])
     assert words[-2:] == ["--backbone", found["chosen"]] and "--wait" in words
 

@@ -16,6 +16,8 @@ def test_two_variants_side_by_side(cluster: Cluster, data: str) -> None:
     assert [row["name"] for row in table["rows"]] == ["head", "fine_tuned"], "collected in the order of the variants"
     assert [row["method"] for row in table["rows"]] == ["head", "fine_tuned"]
     assert all(row["seconds"] > 0 for row in table["rows"])
+    kept, logged = cluster.kept_and_logged(run.run_id, "compare-variants")
+    assert kept == logged and kept
 
 
 def test_a_variant_that_fails_is_named(cluster: Cluster, data: str) -> None:

@@ -37,6 +37,9 @@ def test_rounds_end_with_a_model_of_the_best_recipe_and_a_later_run_goes_on(clus
     assert model["recipe"]["fine_tuning"]["label_smoothing"] == recipe.fine_tuning.label_smoothing
     assert abs(model["metrics"]["validation_loss"] - best["loss"]) < 1e-3
     assert json.loads(artifact("evaluate-model", "evaluation/metrics.json"))["test"]["images"] == 20
+    for task in ("evaluate-model", "choose-trial"):
+        kept, logged = cluster.kept_and_logged(run.run_id, task)
+        assert kept == logged and kept, task
 
     again = cluster.run("submit", *options, *kept, "--rounds", "1", "--trials-per-round", "2")
     assert again.status == 0, again.shown

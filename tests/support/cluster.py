@@ -17,6 +17,12 @@ import kfp_server_api
 import pytest
 from kfp.dsl.base_component import BaseComponent
 
+from headstart.pipelines.cluster.client import Cluster as KfpServer
+from headstart.pipelines.cluster.kept_logs import read_kept_log
+from headstart.pipelines.cluster.logs import find_events, read_events
+from headstart.pipelines.cluster.runs import read_run
+from headstart.pipelines.cluster.settings import load_settings
+from headstart.pipelines.progress.events import Event
 from support.commands import headstart
 from support.objects import Objects
 
@@ -142,6 +148,12 @@ class Cluster:
             if output == name:
                 found[rest[0] if rest else ""] = data
         return found
+
+    def kept_and_logged(self, run_id: str, task: str) -> tuple[list[Event], list[Event]]:
+        """Events in a task's log as it is kept in the run's folder, and as the server has it."""
+        server = KfpServer(load_settings({}, str(self.folder / "headstart.yaml")))
+        run = read_run(server.get_run(run_id))
+        return find_events(read_kept_log(run, task)), read_events(server, run, run.tasks[task])
 
     def pods(self, run_id: str) -> list[dict[str, Any]]:
         """The pods of a run, by kubectl; the test skips where there is none."""
