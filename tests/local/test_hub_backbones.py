@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from support.commands import headstart, headstart_here
 from support.hub_presets import BUILDERS, SIZE, save_preset
 
@@ -13,7 +14,7 @@ from headstart.components.core.backbones.table import get_backbone
 from headstart.components.core.networks.classifier import add_temperature_scaling, build_classifier
 from headstart.components.core.networks.hub_network import build_hub_network
 from headstart.components.core.recipes.hub_preset import open_hub_preset
-from headstart.components.publish_model.exports import _write_litert, _write_onnx
+from headstart.components.publish_model.exports import _write_litert, _write_litert_int8, _write_onnx
 
 BRIEFLY = ("--counts", "40,10,10", "--set", "head.epochs=1", "--set", "head.augmented_views=1")
 TUNED = ("--set", "fine_tuning.epochs=1", "--set", "fine_tuning.augmented_views=1")
@@ -55,7 +56,7 @@ def test_a_preset_is_trained_published_and_needed_no_more(name: str, pictures: P
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(BUILDERS))
-def test_exports_predict_what_the_network_does(name: str, tmp_path: Path) -> None:
+def test_exports_predict_what_the_network_does(name: str, splits: dict[str, Path], tmp_path: Path) -> None:
     backbone = get_backbone(f"hub:{save_preset(name, tmp_path / 'preset')}")
     with open_hub_preset(backbone) as files:
         base = build_hub_network(files, backbone, SIZE)
@@ -67,6 +68,11 @@ def test_exports_predict_what_the_network_does(name: str, tmp_path: Path) -> Non
         predict = write(network, tmp_path / file, None)
         assert np.abs(predict(pixels) - expected).max() < 1e-4, file
         assert np.abs(predict(pixels[:1]) - expected[:1]).max() < 1e-4, file
+    # How far integers are off depends on the weights, and these are random.
+    integers = _write_litert_int8(network, tmp_path / "int8.tflite", splits["train"])(pixels)
+    assert np.abs(integers.sum(axis=1) - 1).max() < 0.02
+    tensors = Interpreter(str(tmp_path / "int8.tflite")).get_tensor_details()
+    assert sum(each["dtype"] is np.int8 for each in tensors) > len(tensors) / 2
 
 
 def test_presets_are_listed(tmp_path: Path) -> None:
