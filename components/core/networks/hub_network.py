@@ -14,7 +14,7 @@ from headstart.components.core.artifacts.keras_file import check_values
 from headstart.components.core.artifacts.safetensors_file import check_safetensors
 from headstart.components.core.backbones.table import Backbone
 from headstart.components.core.networks.classifier import PREPROCESS
-from headstart.components.core.networks.hub_layers import KerasOnly
+from headstart.components.core.networks.hub_layers import copy_to_keras
 from headstart.components.core.networks.own_network import AS_MAP
 from headstart.components.core.recipes.hub_preset import (
     HUB_WAY_OUT,
@@ -65,7 +65,7 @@ def build_hub_network(folder: Path, backbone: Backbone, image_size: int) -> kera
     try:
         network = _load(folder, preset, image_size)
         inputs = dict.fromkeys(network.input, scaled) if isinstance(network.input, dict) else scaled
-        (output,) = keras.tree.flatten(KerasOnly(network.name).apply(network, inputs))
+        (output,) = keras.tree.flatten(copy_to_keras(network, inputs))
         features = _end(output, network, preset)
     except Exception as error:
         # Keras and KerasHub raise errors of many kinds for a configuration that does not fit the weights.
