@@ -12,7 +12,7 @@ from headstart.components.core.networks.start import free_networks, start_tensor
 from headstart.components.core.recipes.recipe import Recipe, apply_settings
 from headstart.components.core.storage.files import explain_full_disk
 from headstart.components.core.training.training_inputs import TrainingInputs
-from headstart.components.core.util.errors import HeadstartError, first_line
+from headstart.components.core.util.errors import HeadstartError, Unavailable, first_line
 from headstart.components.core.util.logs import event, start_logging
 from headstart.components.fine_tune.step import fine_tune
 from headstart.components.train_head.step import train_head
@@ -58,6 +58,7 @@ def run_trial(proposed: ProposedTrial, inputs: TrainingInputs, heads: TrainedHea
 
     Raises:
         HeadstartError: If there are too few GPUs.
+        Unavailable: If a store does not answer, or a disk is full.
     """
     start_logging()
     start_tensorflow()
@@ -91,6 +92,9 @@ def _train(proposed: ProposedTrial, inputs: TrainingInputs, heads: TrainedHeads)
             metrics = fine_tune(head, own, Path(model) / "model").metrics
         loss, accuracy = metrics["validation_loss"], metrics["validation_accuracy"]
         return end(state="complete", head_loss=head_loss, loss=loss, accuracy=accuracy)
+    except Unavailable:
+        # Nor does that.
+        raise
     except HeadstartError as error:
         return end(state="failed", error=str(error))
     except (MemoryError, tensorflow.errors.ResourceExhaustedError) as error:

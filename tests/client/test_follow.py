@@ -244,7 +244,7 @@ def test_a_run_that_fails_without_a_task(on_cluster: Command, api: KfpApi, submi
 
 HOPELESS = "headstart.components.core.util.errors.HeadstartError: class 'cat' has no image; add some\n"
 MAY_PASS = (
-    "headstart.components.core.util.errors.HeadstartError: cannot read s3://b/c: 503, again and again; try later\n"
+    "headstart.components.core.util.errors.Unavailable: cannot read s3://b/c: 503, again and again; try later\n"
 )
 
 

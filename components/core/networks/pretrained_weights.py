@@ -27,7 +27,7 @@ from headstart.components.core.recipes.hub_preset import SAFETENSORS, WEIGHTS, o
 from headstart.components.core.recipes.own_network import open_own_network
 from headstart.components.core.storage.cached_download import open_pretrained_file
 from headstart.components.core.storage.files import sha256_of_file
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, Unavailable
 from headstart.components.core.util.logs import event, log_phase
 
 _WAY_OUT = "pass weights as a file or an http(s)://, gs:// or s3:// address of a .weights.h5, .h5 or .keras file"
@@ -167,7 +167,7 @@ def _download_imagenet_weights(backbone: Backbone, image_size: int) -> keras.Mod
             return build_backbone(backbone, image_size, weights="imagenet")
     except Exception as error:
         # keras.utils.get_file raises a bare Exception for every problem.
-        raise HeadstartError(
+        raise Unavailable(
             f"cannot download the imagenet weights of {backbone.name} ({error}); {_WAY_OUT}, or set the "
             f"environment variable {WEIGHTS_FOLDER} to a folder with {backbone.name}.weights.h5"
         ) from None

@@ -28,7 +28,7 @@ from headstart.components.core.storage.cached_download import open_pretrained_fi
 from headstart.components.core.storage.files import sha256_of_file
 from headstart.components.core.storage.manifests import parse_json
 from headstart.components.core.storage.stores import is_remote, open_store, without_secrets
-from headstart.components.core.util.errors import HeadstartError, first_line
+from headstart.components.core.util.errors import HeadstartError, Unavailable, first_line
 from headstart.components.core.util.logs import log_phase
 from headstart.components.core.util.paths import expand_home
 
@@ -299,7 +299,7 @@ def _download(place: str, names: Sequence[str], what: str) -> dict[str, Path]:
             # Clients of both hubs raise errors of many kinds, also for a file that a preset need not have.
             if name in (PRESET_CONFIG, WEIGHTS, SAFETENSORS):
                 at_hand = "" if "/" in place else f"; or name in {WEIGHTS_FOLDER} a folder with {place}/"
-                raise HeadstartError(f"cannot download {what} ({_shorten(error)}); {HUB_WAY_OUT}{at_hand}") from None
+                raise Unavailable(f"cannot download {what} ({_shorten(error)}); {HUB_WAY_OUT}{at_hand}") from None
     return files
 
 

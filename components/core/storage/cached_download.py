@@ -82,7 +82,7 @@ def _explain(way_out: str) -> Iterator[None]:
     try:
         yield
     except HeadstartError as error:
-        raise HeadstartError(f"cannot download weights: {error}; or {way_out}") from None
+        raise type(error)(f"cannot download weights: {error}; or {way_out}") from None
 
 
 def _check_sha256(file: Path, sha256: str, name: str) -> Path:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import Unavailable
 
 
 @contextlib.contextmanager
@@ -18,14 +18,14 @@ def explain_full_disk(place: object = "the outputs") -> Iterator[None]:
         place: Name of the files that are written, for the message.
 
     Raises:
-        HeadstartError: If the disk of the files or of the temporary folder is full.
+        Unavailable: If the disk of the files or of the temporary folder is full.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise HeadstartError(
+        raise Unavailable(
             f"no space left on the disk of {place} or of {tempfile.gettempdir()}; free some, or set TMPDIR"
         ) from None
 

@@ -23,6 +23,10 @@ class HeadstartError(Exception):
         return [f"{type(self).__name__}: {self}", *getattr(self, "__notes__", ())]
 
 
+class Unavailable(HeadstartError):
+    """A store that does not answer, or a disk that is full: the same may succeed at another time, or elsewhere."""
+
+
 def raise_unknown_name(kind: str, name: str, known: list[str]) -> NoReturn:
     """Refuses an unknown name, and lists the known ones.
 

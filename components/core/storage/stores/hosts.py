@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from headstart.components.core.storage.stores import transfer
 from headstart.components.core.storage.stores.addresses import scheme_of, without_secrets
 from headstart.components.core.storage.stores.transfer import NotFound, TooLarge
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, Unavailable
 
 ADDRESS_SECONDS = 20.0
 """Time for which one address is retried without a new byte."""
@@ -49,7 +49,7 @@ class HostPatience:
         with self._lock:
             host = self._hosts.setdefault(_host_of(address), _Host())
         if host.waited >= (GIVEN_UP_SECONDS if host.answered else HOST_SECONDS):
-            raise HeadstartError(
+            raise Unavailable(
                 f"cannot read {without_secrets(address)}: addresses of that host failed for {host.waited:.0f} s, so "
                 "it was not asked again; check the host and the network"
             )

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, Unavailable
 from headstart.components.core.util.logs import event, log_progress
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def call_with_retries(name: str, call: Callable[[], T], doing: str = "read") -> 
         doing: ``read`` or ``write``, for the message.
 
     Raises:
-        HeadstartError: If the last attempt was interrupted, too.
+        Unavailable: If the last attempt was interrupted, too.
     """
     # With asyncio it takes a tenth of the start of a command that transfers nothing.
     import tenacity
@@ -181,7 +181,7 @@ def call_with_retries(name: str, call: Callable[[], T], doing: str = "read") -> 
         return attempts(call)
     except TransferInterrupted as error:
         again = "" if seconds == 0 else ", again and again"
-        raise HeadstartError(
+        raise Unavailable(
             f"cannot {doing} {name}: {error}{again}; check the address and the network, or try later"
         ) from None
 
@@ -299,7 +299,7 @@ class _Transfer:
         """Gives up an object that arrives too slowly, which may be intended."""
         seconds = time.monotonic() - self._started
         if seconds > SLOW_START_SECONDS + max(self._size, self._position) / LEAST_BYTES_PER_SECOND:
-            raise HeadstartError(
+            raise Unavailable(
                 f"cannot read {self._name}: after {seconds:.0f} s only {self._position:,} bytes have come; check the "
                 "server and the network"
             )

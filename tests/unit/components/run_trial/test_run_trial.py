@@ -1,14 +1,17 @@
 """A trial is what its recipe trains, and its failure is a result."""
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import pytest
 
 from headstart.components.core.artifacts.search_trials import ProposedTrial
 from headstart.components.core.recipes.recipe import load_recipe
+from headstart.components.core.storage.files import explain_full_disk
+from headstart.components.core.storage.stores import transfer
 from headstart.components.core.training.training_inputs import TrainingInputs
-from headstart.components.core.util.errors import HeadstartError
+from headstart.components.core.util.errors import HeadstartError, Unavailable
 from headstart.components.run_trial import step
 from headstart.components.run_trial.step import TrainedHeads, run_trial
 
@@ -51,6 +54,25 @@ def test_what_cannot_be_trained_with_is_a_failed_trial(
     monkeypatch.setattr(step, "train_head", exhaust)
     failed = run_trial(ProposedTrial(2, {"image_size": 64}), inputs, heads)
     assert (failed.state, failed.error) == ("failed", "out of memory (OOM when allocating tensor)")
+
+
+def test_what_may_succeed_later_says_nothing_about_the_settings(
+    inputs: TrainingInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    far = dataclasses.replace(inputs, recipe=inputs.recipe.override(weights="s3://bucket/own.weights.h5"))
+    with pytest.raises(Unavailable, match=r"own\.weights\.h5: .* or try later"):
+        run_trial(ProposedTrial(1, {}), far, TrainedHeads(tmp_path))
+
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(step, "fine_tune", explain_full_disk()(fill))
+    with pytest.raises(Unavailable, match="no space left"):
+        run_trial(ProposedTrial(1, {}), inputs, TrainedHeads(tmp_path / "others"))
 
 
 def test_a_pod_without_its_gpus_says_nothing_about_the_settings(inputs: TrainingInputs, tmp_path: Path) -> None:

@@ -235,5 +235,5 @@ def test_error_of_imagenet_without_a_connection_names_the_way_out(tmp_path: Path
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | closed, capture_output=True, text=True)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert "HeadstartError: cannot download the imagenet weights of vgg16" in last
+    assert "errors.Unavailable: cannot download the imagenet weights of vgg16" in last
     assert "pass weights as a file or an http(s)://, gs:// or s3:// address" in last
