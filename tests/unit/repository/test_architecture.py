@@ -40,3 +40,11 @@ def test_every_room_is_on_a_floor() -> None:
     rooms = [path.parent for name in ("components/core", "pipelines") for path in ROOT.glob(f"{name}/*/__init__.py")]
     assert rooms
     assert [room for room in rooms if f"headstart.{'.'.join(room.relative_to(ROOT).parts)}" not in layers] == []
+
+
+def test_every_package_is_installed() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        installed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    folders = [path.parent for name in ("components", "pipelines") for path in ROOT.glob(f"{name}/**/__init__.py")]
+    assert folders
+    assert [each for each in folders if f"headstart.{'.'.join(each.relative_to(ROOT).parts)}" not in installed] == []
