@@ -38,8 +38,8 @@ def test_rounds_end_with_a_model_of_the_best_recipe_and_a_later_run_goes_on(clus
     assert abs(model["metrics"]["validation_loss"] - best["loss"]) < 1e-3
     assert json.loads(artifact("evaluate-model", "evaluation/metrics.json"))["test"]["images"] == 20
     for task in ("evaluate-model", "choose-trial"):
-        kept, logged = cluster.kept_and_logged(run.run_id, task)
-        assert kept == logged and kept, task
+        stored, logged = cluster.kept_and_logged(run.run_id, task)
+        assert stored == logged and stored, task
 
     again = cluster.run("submit", *options, *kept, "--rounds", "1", "--trials-per-round", "2")
     assert again.status == 0, again.shown
