@@ -134,7 +134,7 @@ def run_command(
         left_out: Options of that command that are left out, each of which takes a value.
         added: Options that are added.
         parameters: Parameters that were made from the options.
-        to: Name of the command that trains: ``run`` or ``submit``.
+        to: Name of the command that trains: ``run``, ``submit`` or ``compare``.
     """
     options = sys.argv[sys.argv.index(command) + 1 :] if command in sys.argv else []
     kept: list[str] = []

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from headstart.components.core.recipes.recipe import dump_recipe
 from headstart.components.core.recipes.search_space import check_optuna, check_space, parse_dimension
+from headstart.components.core.recipes.variants import FINE_TUNED
 from headstart.components.core.reports.search_words import (
     conclude_search,
     describe_trial,
@@ -27,9 +29,12 @@ from headstart.pipelines.local.output import check_outside, open_output
 from headstart.pipelines.local.own_process import compute_in_own_process
 from headstart.pipelines.progress.console import print_table, say
 
-_RECIPE = "recipe.yaml"
+_RECIPE, _VARIED = "recipe.yaml", "varied.yaml"
 _LEFT_OUT = ("--budget", "--vary", "--output", "--trials", "--recipe", "--set", "--image-size")
 """Options that a run does not have, or that the recipe which was found stands for."""
+
+_SETTINGS = {"backbone": "--backbone", "weights": "--weights"}
+"""Options by the keys of a recipe that they set; where such a key varies, the option would undo what was found."""
 
 
 @functools.partial(
@@ -51,7 +56,8 @@ def search(
     output: Annotated[
         Path,
         typer.Option(
-            help="Folder that receives recipe.yaml, and the trials unless --trials names another place.",
+            help="Folder that receives recipe.yaml, varied.yaml with the recipe that was varied, and the trials "
+            "unless --trials names another place.",
             rich_help_panel=MACHINE_PANEL,
         ),
     ] = Path("search"),
@@ -103,11 +109,16 @@ def search(
             console=console,
         )
         raise typer.Exit(interrupted.exit_status) from None
-    with open_output(output / _RECIPE) as file:
-        file.write(write_found_recipe(result).encode())
+    for name, text in ((_RECIPE, write_found_recipe(result)), (_VARIED, dump_recipe(result.varied.redact()))):
+        with open_output(output / name) as file:
+            file.write(text.encode())
     print_table(trial_titles(), list_best_trials(result), console)
     say(*conclude_search(result), console=console)
+    left_out = {*_LEFT_OUT, *(option for key, option in _SETTINGS.items() if key in result.best.settings)}
     if result.best is not result.default:
-        say("to measure that, compare both recipes on the test images: headstart compare --recipes", console=console)
+        both = f"{output / _VARIED},{output / _RECIPE}"
+        compared = ["--methods", FINE_TUNED, "--recipes", both, "--output", str(output / "compared")]
+        other = run_command("search", left_out | {"--record-uri"}, compared, parameters, "compare")
+        say(f"to compare it  {other}", console=console)
     added = ["--recipe", str(output / _RECIPE)]
-    say(f"to train it    {run_command('search', _LEFT_OUT, added, parameters)}", console=console)
+    say(f"to train it    {run_command('search', left_out, added, parameters)}", console=console)

@@ -70,6 +70,27 @@ def test_a_search_that_is_stopped_goes_on_and_ends_with_a_run_of_what_it_found(
 
 
 @pytest.mark.slow
+def test_a_search_ends_with_the_command_that_compares_what_it_found_as_it_was_found(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "1000")
+    brief = ("--counts", "30,15,15", "--set", "head.epochs=1", "--set", "fine_tuning.epochs=1", "--image-size", "32")
+    # Drawings of this size are hard to tell apart, larger ones are not.
+    command = ("search", "--data", pictures, "--backbone", "sketchnet", *brief, "--vary", "image_size=32,96")
+    done = headstart(*command, "--output", tmp_path / "found")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert load_recipe(str(tmp_path / "found" / "varied.yaml")).image_size == 32
+    assert load_recipe(str(tmp_path / "found" / "recipe.yaml")).image_size == 96
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("to compare it  headstart ")]
+    compared = headstart(*shlex.split(line)[4:])
+    assert compared.returncode == 0, compared.stdout + compared.stderr
+    table = json.loads((tmp_path / "found" / "compared" / "comparison.json").read_text())
+    assert [(row["name"], row["image_size"]) for row in table["rows"]] == [("varied", 32), ("recipe", 96)]
+    assert table["rows"][1]["validation_log_loss"] < table["rows"][0]["validation_log_loss"]
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_pipeline_learns_from_round_to_round_and_evaluates_the_best_recipe(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
