@@ -93,7 +93,7 @@ def _train(proposed: ProposedTrial, inputs: TrainingInputs, heads: TrainedHeads)
         loss, accuracy = metrics["validation_loss"], metrics["validation_accuracy"]
         return end(state="complete", head_loss=head_loss, loss=loss, accuracy=accuracy)
     except Unavailable:
-        # Nor does that.
+        # That says nothing about the settings either; the trial can be run again.
         raise
     except HeadstartError as error:
         return end(state="failed", error=str(error))

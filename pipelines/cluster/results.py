@@ -108,7 +108,7 @@ def find_results(cluster: Cluster, run: ClusterRun) -> RunResults:
         metrics |= {"grouping": event.unit, "cross_validation": {"folds": event.folds} if event.folds else None}
         if event.model == FINAL and event.stage:
             metrics["stage"] = event.stage
-    return RunResults(metrics, source, outcome, decided, undecided, unread="; ".join(dict.fromkeys(unread)))
+    return RunResults(metrics, source, outcome, decided, undecided, unread="; ".join(unread))
 
 
 def _read_ranking(events: Sequence[Event]) -> tuple[Ranking | None, str]:
@@ -125,7 +125,8 @@ def _find_events(cluster: Cluster, run: ClusterRun | None, name: str, unread: li
     if not run or name not in run.tasks:
         return []
     found = read_events(cluster, run, run.tasks[name])
-    if found or run.tasks[name].state is TaskState.SKIPPED:
+    # A store that could not be read for one task is not waited for again.
+    if found or unread or run.tasks[name].state is TaskState.SKIPPED:
         return found
     try:
         return find_events(read_kept_log(run, name))
